@@ -38,8 +38,8 @@ bench: $(VENV)/.development ## every figure beside its peer, measured in the sam
 lock: $(TOOLS)/.uv ## resolve the locks again (the only place where versions are chosen)
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/tools.txt requirements/tools.in
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/runtime.txt requirements/runtime.in
-	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/runtime.txt -o requirements/sandbox.txt requirements/sandbox.in
-	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/sandbox.txt -o requirements/development.txt requirements/development.in
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/runtime.txt -o requirements/sandbox.txt requirements/runtime.in requirements/sandbox.in
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/sandbox.txt -o requirements/development.txt requirements/runtime.in requirements/sandbox.in requirements/development.in
 
 clean: ## forget the environment and the sandbox's state
 	rm -rf $(VENV) $(TOOLS) .sandbox artefacts
