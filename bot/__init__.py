@@ -1,0 +1,1 @@
+"""The process: Slack edge, terminal, policy, memory, composition root."""

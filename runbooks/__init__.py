@@ -1,0 +1,1 @@
+"""What is done to the fleet: knows no Slack, no bot, no command."""

@@ -1,0 +1,1 @@
+"""The only place that imports the vendors' SDKs; their errors are wrapped here and chained."""

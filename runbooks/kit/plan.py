@@ -1,0 +1,112 @@
+"""What an operation would do, before it does it: the value that is shown, approved and checked again.
+
+An approval is bound to `Plan.digest`: it covers what will be changed and nothing that moves by itself (replica counts,
+ages), so an approver's yes stays valid while pods come and go, and is void when the change becomes another one.
+"""
+
+import hashlib
+import json
+from typing import Literal
+
+from runbooks.kit.targets import Frozen
+
+
+class Image(Frozen):
+    """An image as it is deployed: readable and pinned, `repository:tag@sha256:…`."""
+
+    repository: str
+    tag: str | None
+    digest: str | None
+    """`sha256:` and 64 hexadecimal digits; None where a Deployment runs an image by tag alone."""
+
+    @property
+    def reference(self) -> str:
+        """As it stands in a container's `image`."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def short(self) -> str:
+        """For the eye: the version and the first six digits of the digest."""
+        digits = self.digest.removeprefix("sha256:")[:6] if self.digest else ""
+        return " ".join(word for word in (self.tag or "untagged", digits) if word)
+
+    @classmethod
+    def parse(cls, reference: str) -> "Image":
+        """Takes `repository[:tag][@digest]` apart; a port in the registry's address is not a tag."""
+        name, _, digest = reference.partition("@")
+        slash, colon = name.rfind("/"), name.rfind(":")
+        tagged = colon > slash
+        return cls(
+            repository=name[:colon] if tagged else name,
+            tag=name[colon + 1 :] if tagged else None,
+            digest=digest or None,
+        )
+
+
+class ImageChange(Frozen):
+    """One Deployment's container gets another image."""
+
+    kind: Literal["image"] = "image"
+    service: str
+    namespace: str
+    deployment: str
+    container: str
+    before: Image
+    after: Image
+    # what follows is shown, and not part of the digest: it moves by itself
+    replicas: int = 0
+    since: str | None = None
+    """When the present image was deployed (ISO 8601, UTC), where that is known."""
+    by: str | None = None
+    """Who deployed it: a person's name, or a field manager where the bot did not."""
+    run: str | None = None
+    """The run that deployed it."""
+
+    def substance(self) -> dict[str, str]:
+        """What the approval is bound to."""
+        return {
+            "kind": self.kind,
+            "target": f"{self.namespace}/{self.deployment}/{self.container}",
+            "before": self.before.reference,
+            "after": self.after.reference,
+        }
+
+
+class Plan(Frozen):
+    """What will be changed, in which order, and what people should know before they say yes."""
+
+    title: str
+    """As an order: "Deploy v2.0.0 to production"."""
+    changes: tuple[ImageChange, ...] = ()
+    together: bool = False
+    """All changes at the same time (a rollback), instead of one after the other."""
+    unchanged: tuple[str, ...] = ()
+    """Services that are already as asked."""
+    warnings: tuple[str, ...] = ()
+    """Read before approving: an older version than the one that runs, an image set by hand, an undecided environment."""
+    notes: tuple[str, ...] = ()
+    not_done: tuple[str, ...] = ()
+    """What this run does not do, though somebody may expect it."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(label, URL)."""
+    needs_reason: bool = False
+    """The requester has to give a reason (going to something older)."""
+    leaves: str | None = None
+    """The release that this plan leaves as bad (a rollback)."""
+    usual_seconds: float | None = None
+    """How long it took before, where that is known."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do."""
+        return not self.changes
+
+    def digest(self, request: dict[str, object]) -> str:
+        """SHA-256 over the request and what will be changed, in order; hexadecimal."""
+        substance = {
+            "request": request,
+            "changes": [change.substance() for change in self.changes],
+            "together": self.together,
+        }
+        return hashlib.sha256(json.dumps(substance, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Why something ended as it did: one closed list of reason codes for every room.
+
+A code is for machines (audit, metrics, `--json`, docs); the sentence for people is written where it is raised.
+`docs/reference/reason-codes.md` is generated from the texts here, so a new code explains itself.
+"""
+
+from enum import StrEnum
+
+
+class ReasonCode(StrEnum):
+    """Each member's value is the code; `describe` says what it means and what to do."""
+
+    # refused by policy
+    UNKNOWN_PERSON = "unknown-person"
+    ACCOUNT_REFUSED = "account-refused"
+    ACCOUNT_UNCHECKED = "account-unchecked"
+    SHARED_ACCOUNT = "shared-account"
+    NOT_PERMITTED = "not-permitted"
+    OWN_REQUEST = "own-request"
+    ALREADY_DECIDED = "already-decided"
+    STALE_BUTTON = "stale-button"
+    FOREIGN_BUTTON = "foreign-button"
+    UNKNOWN_RUN = "unknown-run"
+    NOT_WAITING = "not-waiting"
+    NOT_RUNNING = "not-running"
+    LOCKED = "locked"
+    NO_APPROVER = "no-approver"
+    PLACE_REFUSED = "place-refused"
+    BOOK_UNAVAILABLE = "book-unavailable"
+    TOO_MANY_REFUSALS = "too-many-refusals"
+    # typed wrong
+    USAGE = "usage"
+    # endings of a request
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    NOTHING_TO_DO = "nothing-to-do"
+    DRY_RUN = "dry-run"
+    PLAN_FAILED = "plan-failed"
+    UPGRADED = "upgraded"
+    ABANDONED = "abandoned"
+    # endings of a run
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    OVERTAKEN = "overtaken"
+    IMAGE_PULL = "image-pull"
+    CRASH_LOOP = "crash-loop"
+    OUT_OF_MEMORY = "out-of-memory"
+    NEVER_READY = "never-ready"
+    UNSCHEDULABLE = "unschedulable"
+    PROGRESS_DEADLINE = "progress-deadline"
+    ADMISSION_REFUSED = "admission-refused"
+    WRONG_DIGEST = "wrong-digest"
+    CHANGED_MEANWHILE = "changed-meanwhile"
+    NO_SUCH_VERSION = "no-such-version"
+    NO_RELEASE = "no-release"
+    CLUSTER_UNREACHABLE = "cluster-unreachable"
+    CLUSTER_REFUSED = "cluster-refused"
+    NOT_FOUND = "not-found"
+    REGISTRY_UNREACHABLE = "registry-unreachable"
+    TIMED_OUT = "timed-out"
+    BUG = "bug"
+
+    @property
+    def meaning(self) -> str:
+        """A sentence or two for the reference: what it means, and what to do."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[ReasonCode, str] = {
+    ReasonCode.UNKNOWN_PERSON: "The account is not listed in `omnicare.toml`. Ask the people who keep it to add you.",
+    ReasonCode.ACCOUNT_REFUSED: "A bot, guest, external or deactivated Slack account may not act. Use a full account.",
+    ReasonCode.ACCOUNT_UNCHECKED: "Slack could not tell whether the account is in good standing. Try again, or use a terminal.",
+    ReasonCode.SHARED_ACCOUNT: "Root and accounts that several people share may look, but not change or approve.",
+    ReasonCode.NOT_PERMITTED: "No role of this person gives the permission in this environment. `whoami` shows what is there.",
+    ReasonCode.OWN_REQUEST: "Nobody approves what they asked for themselves. One of those named on the card can.",
+    ReasonCode.ALREADY_DECIDED: "Somebody else decided first, or this person already gave their approval.",
+    ReasonCode.STALE_BUTTON: "The card has changed since the button was drawn. Use the newest card.",
+    ReasonCode.FOREIGN_BUTTON: "The button does not belong to a card that the bot drew for this run.",
+    ReasonCode.UNKNOWN_RUN: "There is no run with that id. `runs` lists them.",
+    ReasonCode.NOT_WAITING: "The request no longer waits for an approval.",
+    ReasonCode.NOT_RUNNING: "The run is not going on, so there is nothing to stop.",
+    ReasonCode.LOCKED: "The environment is locked. Ask its holder, or `unlock` if you may.",
+    ReasonCode.NO_APPROVER: "Nobody but the requester could approve this. Change the roles or the policy.",
+    ReasonCode.PLACE_REFUSED: "The command was typed where the bot can't answer. Type it in a channel where it is a member.",
+    ReasonCode.BOOK_UNAVAILABLE: "The audit trail can't be written, so nothing that changes something starts. `doctor` says why.",
+    ReasonCode.TOO_MANY_REFUSALS: "One person was refused so often that further refusals are counted, not written one by one.",
+    ReasonCode.USAGE: "The text could not be understood as a command. The answer says what to type instead.",
+    ReasonCode.DENIED: "An approver said no. The reason is on the card.",
+    ReasonCode.WITHDRAWN: "The requester took the request back.",
+    ReasonCode.EXPIRED: "Nobody decided in time. Ask again.",
+    ReasonCode.NOTHING_TO_DO: "The environment already is as it was asked to be.",
+    ReasonCode.DRY_RUN: "Only the plan was asked for.",
+    ReasonCode.PLAN_FAILED: "The plan could not be made. The card says why.",
+    ReasonCode.UPGRADED: "It was asked before an upgrade of the bot that changed how runs work. Ask again.",
+    ReasonCode.ABANDONED: "The bot stopped between writing the request down and starting it. Nothing was changed.",
+    ReasonCode.SUCCEEDED: "Done and verified.",
+    ReasonCode.CANCELLED: "Somebody stopped the run. The card says what was left.",
+    ReasonCode.OVERTAKEN: "A rollback took the run's place. It changes nothing any more.",
+    ReasonCode.IMAGE_PULL: "A pod's image can't be pulled. Check the registry, the tag and the nodes' pull credentials.",
+    ReasonCode.CRASH_LOOP: "The container starts and exits, again and again. Its last log lines are on the card.",
+    ReasonCode.OUT_OF_MEMORY: "The container was killed for using more memory than its limit.",
+    ReasonCode.NEVER_READY: "The container runs, but its readiness probe does not pass.",
+    ReasonCode.UNSCHEDULABLE: "No node has room for the pod, or none that it may run on.",
+    ReasonCode.PROGRESS_DEADLINE: "The rollout made no progress within the Deployment's own deadline.",
+    ReasonCode.ADMISSION_REFUSED: "The cluster refuses to create the pods (quota, admission).",
+    ReasonCode.WRONG_DIGEST: "The pods run another image than the one that was approved.",
+    ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment since the plan was made. Plan again.",
+    ReasonCode.NO_SUCH_VERSION: "The registry has no image of that version. The answer lists the newest that exist.",
+    ReasonCode.NO_RELEASE: "There is no earlier good release to go back to. Name one with `--to`.",
+    ReasonCode.CLUSTER_UNREACHABLE: "The Kubernetes API does not answer.",
+    ReasonCode.CLUSTER_REFUSED: "The Kubernetes API refuses the bot's account. `doctor` lists the missing permissions.",
+    ReasonCode.NOT_FOUND: "A Deployment, pod or container that the configuration names is not there.",
+    ReasonCode.REGISTRY_UNREACHABLE: "The image registry does not answer.",
+    ReasonCode.TIMED_OUT: "It did not end within its deadline.",
+    ReasonCode.BUG: "An error nobody foresaw. The run's id finds it in the bot's log.",
+}

@@ -1,0 +1,41 @@
+"""What a runbook acts on: environments and their services, as plain values.
+
+The bot builds them from `omnicare.toml`; a test builds them by hand.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """A value: equal by content, never changed, at home in JSON. Unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Service(Frozen):
+    """One Deployment that is released: its name for people, and where it is."""
+
+    name: str
+    deployment: str
+    container: str
+    repository: str
+    """The image's name without a tag, such as `ghcr.io/omnicare/backend`."""
+    labels: dict[str, str] = {}
+    """Not needed to find its pods (the Deployment's own selector does that); shown only."""
+
+
+class Environment(Frozen):
+    """A place where the services run."""
+
+    name: str
+    namespace: str
+    record_namespace: str
+    """The bot's own namespace, where the fleet's record (releases, lock, run) is kept as ConfigMaps."""
+    services: tuple[Service, ...]
+    """In the order in which they are rolled out."""
+    compare_url: str | None = None
+    """A template with `{before}` and `{after}`, such as a forge's page that compares two tags."""
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name, or None."""
+        return next((service for service in self.services if service.name == name), None)
