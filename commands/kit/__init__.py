@@ -1,0 +1,1 @@
+"""How a command is declared: spec, argument types, policy, card, registry."""

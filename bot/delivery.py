@@ -1,0 +1,244 @@
+"""What goes in at the door and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch`.
+
+A surface makes a `Delivery` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the door and
+shows the `Answer`. It decides nothing itself.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Protocol
+
+from commands.kit.card import Card, OpenForm
+from commands.kit.context import Actor
+from commands.kit.spec import Kind
+from runbooks.kit.targets import Frozen
+
+
+class Surface(StrEnum):
+    """Where a person acts."""
+
+    SLACK = "slack"
+    TERMINAL = "terminal"
+
+
+class Place(Frozen):
+    """Where it was said, and so where it is answered. Empty in a terminal."""
+
+    channel: str | None = None
+    thread: str | None = None
+    """The thread's first message, where it was said in a thread."""
+    direct: bool = False
+    """A direct message with the bot: nothing that changes something starts there."""
+    member: bool = True
+    """False: the bot is not in that channel, so it can't keep a thread there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A request that comes from a button or a form: already in parts. Values are texts as typed, parsed like typed ones."""
+
+    command: str
+    values: dict[str, str] = field(default_factory=dict)
+    word: str | None = None
+    """The card's random word, for a button of a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One act of one person."""
+
+    key: str
+    """What makes the act unique: a trigger id, a button's run + act + person + word, an event id. The same key acts once."""
+    surface: Surface
+    account: str
+    """As the surface knows the person: a Slack user id, `uid:1000`."""
+    text: str | None = None
+    """Typed, as the client sent it (without the command's own name)."""
+    tokens: tuple[str, ...] | None = None
+    """Typed in a terminal: the shell has split it already."""
+    filled: Filled | None = None
+    place: Place = Place()
+    named: str | None = None
+    """Who acts, where the surface may choose (the sandbox's `--as`)."""
+
+
+class Exit(IntEnum):
+    """How it went, as a terminal's exit status."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    DENIED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the person is told."""
+
+    card: Card | None
+    """None where the answer stands in a thread of its own (a run's)."""
+    private: bool = True
+    """Only that person sees it."""
+    exit: Exit = Exit.OK
+    run: str | None = None
+    """The request that was started or pointed to."""
+    form: OpenForm | None = None
+
+
+class DoorLike(Protocol):
+    """`bot.dispatch.Door`, as the surfaces see it."""
+
+    def kind(self, delivery: Delivery) -> Kind | None:
+        """What the delivery asks for, by parsing alone (no I/O): decides whether it is acknowledged first.
+
+        None: it can't be understood, so it is answered with what to type instead; acknowledge first.
+        """
+        ...
+
+    async def take(self, delivery: Delivery) -> Answer:
+        """Does it. Never raises for what a person did: refusals and mistakes are answers.
+
+        For operations and decisions it returns once the book and the engine have it: acknowledge then.
+        """
+        ...
+
+    async def form(self, delivery: Delivery, form: OpenForm) -> "Form | Answer":
+        """The form for a command, for this person, or a refusal."""
+        ...
+
+    async def menu(self, delivery: Delivery) -> Card:
+        """What this person may run: the answer to `/omnicare` alone, and the app's Home."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One input of a form, made from a parameter."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool
+    flag: bool = False
+    options: tuple[str, ...] = ()
+    """Choices, where they are few and known."""
+    suggested: bool = False
+    """Choices are asked for while typing (versions, runs)."""
+    filled: str = ""
+    long: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A command's form, generated from its definition."""
+
+    command: str
+    title: str
+    intro: str
+    fields: tuple[FormField, ...]
+    submit: str
+    hidden: dict[str, Any] = field(default_factory=dict)
+    """Goes back unchanged: a run's id and word."""
+
+
+class Posted(Frozen):
+    """Where a message stands."""
+
+    channel: str
+    ts: str
+
+
+class SurfaceGone(Exception):
+    """The message was deleted, the channel archived, or the bot removed: trying again changes nothing."""
+
+
+class Messenger(Protocol):
+    """Posts and edits the messages of a run's thread (bot.slack.messages implements it).
+
+    Raises `runbooks.kit.errors.TemporaryError` when Slack is down or says later (`retry_after` seconds), `SurfaceGone` where
+    the place no longer exists.
+    """
+
+    async def post(self, run: str, slot: str, card: Card, *, channel: str, thread: str | None, search: bool) -> Posted:
+        """Posts a card once: run and slot go with the message as metadata.
+
+        With `search` it is looked for first (the bot was killed and does not know whether it had posted).
+        """
+        ...
+
+    async def edit(self, posted: Posted, run: str, slot: str, card: Card) -> None:
+        """Makes the message say `card`. Waits for its place in the workspace's budget of edits."""
+        ...
+
+    def progress(self, posted: Posted, run: str, slot: str, card: Card) -> None:
+        """As `edit`, but newest wins and any may be dropped: live progress. Never waits, never raises."""
+        ...
+
+    async def direct(self, run: str, slot: str, person: str, card: Card, *, search: bool) -> Posted | None:
+        """A direct message to a listed person; None where they have no Slack account."""
+        ...
+
+    async def in_channel(self, channel: str, person: str) -> bool:
+        """Whether the person is a member of the channel, and so sees what is posted there."""
+        ...
+
+
+class Directory(Protocol):
+    """Who is who, for surfaces that render names (bot.people.People)."""
+
+    def by_slack(self, account: str) -> str | None:
+        """The key of the person with this Slack id."""
+        ...
+
+    def slack_id(self, key: str) -> str | None:
+        """The Slack id of a listed person."""
+        ...
+
+    def name(self, key: str) -> str:
+        """The name for people; the key itself where nobody is listed."""
+        ...
+
+
+class Standing(Frozen):
+    """What Slack says of an account, freshly."""
+
+    ok: bool
+    why: str = ""
+    """deactivated, guest, external, bot; or that Slack did not answer."""
+    known: bool = True
+    """False: Slack did not answer."""
+    zone: str | None = None
+    """The person's time zone (IANA name)."""
+    handle: str = ""
+
+
+class Identity(Protocol):
+    """Asks Slack about accounts and groups (bot.slack.identity)."""
+
+    async def standing(self, account: str, *, fresh: bool) -> Standing:
+        """`fresh`: asked of Slack now, not remembered (for what changes something)."""
+        ...
+
+    async def group(self, group: str) -> frozenset[str]:
+        """The Slack ids of a user group's members; empty where Slack does not answer (no role is added then)."""
+        ...
+
+
+__all__ = [
+    "Actor",
+    "Answer",
+    "Delivery",
+    "Directory",
+    "DoorLike",
+    "Exit",
+    "Filled",
+    "Form",
+    "FormField",
+    "Identity",
+    "Messenger",
+    "Place",
+    "Posted",
+    "Standing",
+    "Surface",
+    "SurfaceGone",
+]

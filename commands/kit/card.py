@@ -1,0 +1,280 @@
+"""A card: what a person is shown, as a small document that knows no surface.
+
+`bot/slack/blocks.py` turns it into Block Kit inside Slack's limits, `bot/terminal.py` into rich text, `--json` dumps it.
+Text is a sequence of spans; a plain string in it is data and is escaped by the surface, so a log line can't ping a channel or
+pose as a link. Cards are stored with the run that shows them, so they are JSON.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runbooks.kit.targets import Frozen
+
+
+class State(StrEnum):
+    """A state is a word and a sign, never colour alone."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    ENDED = "ended"  # denied, withdrawn, expired, cancelled
+    LOCKED = "locked"
+
+    @property
+    def sign(self) -> str:
+        """The one decoration that a card has."""
+        return _SIGNS[self]
+
+
+_SIGNS = {
+    State.WAITING: "🟡",
+    State.RUNNING: "🔵",
+    State.DONE: "🟢",
+    State.FAILED: "🔴",
+    State.ENDED: "⚪",
+    State.LOCKED: "🔒",
+}
+
+
+class Plain(Frozen):
+    """Words: data, whatever signs are in them."""
+
+    kind: Literal["plain"] = "plain"
+    text: str
+
+
+class Strong(Frozen):
+    """Words that stand out."""
+
+    kind: Literal["strong"] = "strong"
+    text: str
+
+
+class Code(Frozen):
+    """Something to be read letter by letter or typed: a command, an id, a pod."""
+
+    kind: Literal["code"] = "code"
+    text: str
+
+
+class PersonName(Frozen):
+    """A person, by their key in `omnicare.toml` (or a raw account id where nobody of that id is listed).
+
+    `mention` notifies them: only where that person must act.
+    """
+
+    kind: Literal["person"] = "person"
+    key: str
+    mention: bool = False
+
+
+class Moment(Frozen):
+    """A point in time, shown in the reader's own zone; with `age`, how long ago besides."""
+
+    kind: Literal["moment"] = "moment"
+    at: datetime
+    form: Literal["time", "date-time"] = "time"
+    age: bool = False
+
+
+class Link(Frozen):
+    """A web address (https, or http in the sandbox) with words."""
+
+    kind: Literal["link"] = "link"
+    url: str
+    text: str
+
+
+Span = Annotated[Plain | Strong | Code | PersonName | Moment | Link, Field(discriminator="kind")]
+
+
+class Text(Frozen):
+    """A line or a paragraph."""
+
+    spans: tuple[Span, ...] = ()
+
+
+def words(*parts: "str | Plain | Strong | Code | PersonName | Moment | Link | Text") -> Text:
+    """Text from its parts; a string is plain."""
+    spans: list[Span] = []
+    for part in parts:
+        if isinstance(part, Text):
+            spans.extend(part.spans)
+        else:
+            spans.append(Plain(text=part) if isinstance(part, str) else part)
+    return Text(spans=tuple(spans))
+
+
+class Paragraph(Frozen):
+    """Running text."""
+
+    kind: Literal["paragraph"] = "paragraph"
+    text: Text
+
+
+class Note(Frozen):
+    """Small print below what matters."""
+
+    kind: Literal["note"] = "note"
+    text: Text
+
+
+class Fact(Frozen):
+    """A label and what it says."""
+
+    label: str
+    value: Text
+
+
+class Facts(Frozen):
+    """A few facts beside each other."""
+
+    kind: Literal["facts"] = "facts"
+    facts: tuple[Fact, ...]
+
+
+class Table(Frozen):
+    """Rows of short texts under a header."""
+
+    kind: Literal["table"] = "table"
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    caption: str = ""
+
+
+class StepStatus(StrEnum):
+    """Where a step stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class StepLine(Frozen):
+    """One step of a run, as shown."""
+
+    title: str
+    status: StepStatus
+    detail: str = ""
+    seconds: float | None = None
+
+
+class StepList(Frozen):
+    """The steps of a run, in order."""
+
+    kind: Literal["steps"] = "steps"
+    title: str
+    steps: tuple[StepLine, ...]
+
+
+class Preformatted(Frozen):
+    """Lines as they are: logs, `kubectl` commands, a message of the cluster's."""
+
+    kind: Literal["preformatted"] = "preformatted"
+    text: str
+    label: str = ""
+
+
+class Attachment(Frozen):
+    """Too long for a message: a file beside it. The card itself says what is in it."""
+
+    kind: Literal["attachment"] = "attachment"
+    filename: str
+    content: str
+    summary: str
+
+
+Element = Annotated[
+    Paragraph | Note | Facts | Table | StepList | Preformatted | Attachment, Field(discriminator="kind")
+]
+
+
+class Confirm(Frozen):
+    """Asked once more before a button acts; names what will happen."""
+
+    title: str
+    text: str
+    yes: str
+    no: str = "Back"
+
+
+class RunAct(Frozen):
+    """A button of a run: act on it as it stands now.
+
+    `word` is the card's random word: the run keeps it, a new one for each state of the card, so an old, copied or
+    guessed button does nothing.
+    """
+
+    kind: Literal["run"] = "run"
+    command: str
+    """A decision of the registry: approve, deny, withdraw, cancel …"""
+    run: str
+    word: str
+    form: bool = False
+    """Opens the decision's form first (a denial's reason)."""
+
+
+class Typed(Frozen):
+    """A button that is a typed command: it comes in through the door like one."""
+
+    kind: Literal["typed"] = "typed"
+    text: str
+
+
+class OpenForm(Frozen):
+    """A button that opens a command's form, filled with what is known."""
+
+    kind: Literal["form"] = "form"
+    command: str
+    filled: dict[str, str] = {}
+
+
+class Button(Frozen):
+    """Something to do next."""
+
+    label: str
+    does: Annotated[RunAct | Typed | OpenForm, Field(discriminator="kind")]
+    style: Literal["default", "primary", "danger"] = "default"
+    confirm: Confirm | None = None
+    quiet: bool = False
+    """Seldom needed: may go into an overflow menu."""
+
+
+class Card(Frozen):
+    """One answer, or one state of one message."""
+
+    title: Text
+    summary: str
+    """The whole thing in words, as a notification would say it; also what an old client shows."""
+    state: State | None = None
+    elapsed: float | None = None
+    """Seconds, shown beside the title."""
+    body: tuple[Element, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    data: dict[str, object] = {}
+    """For `--json`: the facts behind the words, under stable names."""
+
+
+def person(key: str, *, mention: bool = False) -> PersonName:
+    """A person in a text."""
+    return PersonName(key=key, mention=mention)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `8 s`, `1 min 12 s`, `2 h 5 min`, `12 days`."""
+    whole = max(0, round(seconds))
+    if whole < 60:  # noqa: PLR2004 - minutes, hours and days are what they are
+        return f"{whole} s"
+    minutes, left = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {left} s" if left else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:  # noqa: PLR2004
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"

@@ -1,0 +1,248 @@
+"""What a command is given when it runs: who asks, where, the fleet's clients, and the memories that it may read.
+
+The memories and what a decision may change are Protocols: the bot implements them, and a command never imports the bot.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from commands.kit.card import Card
+from commands.kit.policy import Policies
+from commands.kit.spec import CommandSpec
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Stop
+from runbooks.kit.targets import Environment, Frozen
+
+if TYPE_CHECKING:
+    from runbooks.clients.cluster import ClusterClient
+    from runbooks.clients.registry import RegistryClient
+    from runbooks.fleet import Fleet
+
+
+class Denied(Exception):
+    """Policy says no. Audited; the sentence, which names the way forward, goes to that person only."""
+
+    def __init__(self, message: str, *, code: ReasonCode) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Actor(Frozen):
+    """Who acts: a listed person with the roles that count in this environment now, or an account that nobody is listed for."""
+
+    key: str
+    """The person's key in `omnicare.toml`, or the raw account where nobody is listed."""
+    name: str
+    listed: bool = True
+    surface: str = "slack"
+    """slack, terminal or bot."""
+    account: str = ""
+    """The account that acted: a Slack id, `uid:1000`."""
+    shared: bool = False
+    """Root or an account that several people share: may look, not change or approve."""
+
+
+class StepRecord(Frozen):
+    """One step of a run, as it was recorded."""
+
+    title: str
+    status: str
+    detail: str = ""
+    seconds: float | None = None
+
+
+class RunRecord(Frozen):
+    """A request and its run, as lists and `runs ID` show it."""
+
+    id: str
+    """The full id, such as `production.deploy.0f3a…`."""
+    short: str
+    command: str
+    environment: str
+    title: str
+    text: str
+    """As it would be typed again."""
+    requester: str
+    state: str
+    """waiting, running, succeeded, failed, cancelled, denied, withdrawn, expired, nothing-to-do, dry-run."""
+    reason_code: str | None = None
+    at: datetime
+    ended: datetime | None = None
+    approved_by: tuple[str, ...] = ()
+    digest: str | None = None
+    word: str | None = None
+    """The random word of its card as it stands now; only the bot's own renderers may see it."""
+    steps: tuple[StepRecord, ...] = ()
+    card: Card | None = None
+    """The newest card of its head message."""
+
+
+class RunsMemory(Protocol):
+    """What runs and ran, and how a decision reaches it."""
+
+    async def find(self, run: str) -> RunRecord:
+        """By full or short id; `Denied(UNKNOWN_RUN)` where there is none, or more than one that begins so."""
+        ...
+
+    async def recent(
+        self, *, environment: str | None = None, limit: int = 20, active: bool = False
+    ) -> Sequence[RunRecord]:
+        """The newest first; `active`: only those that wait or run."""
+        ...
+
+    async def decide(self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None) -> Card:
+        """approve, deny, withdraw, cancel, start: checked, written to the book, handed to the run.
+
+        Raises `Denied`. Returns what the person who decided is told.
+        """
+        ...
+
+
+class BookEvent(Protocol):
+    """One audit event, as a search finds it (bot.audit.Recorded)."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def actor(self) -> str | None: ...
+    @property
+    def environment(self) -> str | None: ...
+    @property
+    def command(self) -> str | None: ...
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def reason_code(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def details(self) -> Mapping[str, Any]: ...
+
+
+class BookMemory(Protocol):
+    """The audit trail, for reading."""
+
+    async def search(
+        self,
+        *,
+        actor: str | None = None,
+        command: str | None = None,
+        environment: str | None = None,
+        run: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> Sequence[BookEvent]:
+        """Events that match, newest first."""
+        ...
+
+
+class Grant(Frozen):
+    """One permission of a person in one environment, and what gives it."""
+
+    permission: str
+    environment: str
+    role: str
+    through: str
+    """`omnicare.toml`, or the user group that adds the role."""
+
+
+class Authority(Protocol):
+    """Who may do what, and why."""
+
+    async def grants(self, actor: Actor) -> Sequence[Grant]:
+        """Everything that this person may do."""
+        ...
+
+    async def may(self, actor: Actor, permission: str | None, environment: str | None) -> bool:
+        """Whether the person has the permission there."""
+        ...
+
+    async def holders(self, permission: str, environment: str) -> Sequence[str]:
+        """The keys of the people who have a permission there."""
+        ...
+
+    def name(self, key: str) -> str:
+        """A person's name for people; the key itself where nobody is listed."""
+        ...
+
+    def roles_with(self, permission: str, environment: str) -> Sequence[str]:
+        """The roles that give a permission there: whom to ask."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything that a command may use."""
+
+    actor: Actor
+    environment: Environment | None
+    """Where the request acts; None for commands that have no place."""
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    cluster: "ClusterClient"
+    registry: "RegistryClient"
+    fleet: "Fleet"
+    runs: RunsMemory
+    book: BookMemory
+    authority: Authority
+    policies: Policies
+    menu: Sequence[CommandSpec] = ()
+    now: datetime
+    """In the reader's zone where that is known, else UTC."""
+    run_id: str | None = None
+    """Of the run that asks, where one does."""
+    approved_by: tuple[str, ...] = ()
+    """Names of those who approved it."""
+    reason: str | None = None
+
+    @property
+    def where(self) -> Environment:
+        """The environment; for commands that always have one."""
+        assert self.environment is not None, "this command has no environment"
+        return self.environment
+
+
+class Outcome(Frozen):
+    """How a run ended: stored with the run, so JSON; told as a card by the command's `card`."""
+
+    code: ReasonCode
+    title: str
+    """One line: "v2.0.0 runs in production"."""
+    seconds: float = 0.0
+    lines: tuple[str, ...] = ()
+    """What is now, in the order in which a person needs it."""
+    message: str = ""
+    """What Kubernetes (or whatever failed) itself said."""
+    evidence: tuple[str, ...] = ()
+    """Last log lines, conditions: redacted before they are stored."""
+    advice: tuple[str, ...] = ()
+    step: str | None = None
+    """The step where it stopped."""
+    stop: Stop | None = None
+    kubectl: tuple[str, ...] = ()
+    """The exact lines with which a person goes on by hand."""
+    data: dict[str, object] = {}
+    run: str = ""
+    environment: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """It did what it was asked to."""
+        return self.code in (ReasonCode.SUCCEEDED, ReasonCode.NOTHING_TO_DO, ReasonCode.DRY_RUN)
+
+
+class Follower(Protocol):
+    """Watches a run from a terminal."""
+
+    def follow(self, run: str) -> AsyncIterator[Card]:
+        """Each new state of the run, until it has ended."""
+        ...

@@ -1,0 +1,225 @@
+"""Text → request: what a person typed in Slack or in a terminal becomes a command's instance, or a sentence with the fix.
+
+Typos never start anything: whatever is not understood raises `UsageError`, which says what to type instead.
+"""
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from commands.kit.registry import Registry
+from commands.kit.spec import CommandSpec, Parameter, environment_parameter
+from commands.kit.types import Invalid, Known, nearest
+
+LONGEST = 4000
+"""Characters; Slack's own composer stops earlier for commands, a socket does not."""
+
+
+class UsageError(Exception):
+    """Typed wrong. `message` says what; the rest is what to type instead."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        usage: str | None = None,
+        example: str | None = None,
+        suggestion: str | None = None,
+        form: tuple[str, dict[str, str]] | None = None,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.usage = usage
+        self.example = example
+        self.suggestion = suggestion
+        """A whole command that was probably meant."""
+        self.form = form
+        """(command, what is known of its arguments): a form that would help."""
+        self.choices = choices
+        """Whole commands that would work, newest first: "deploy v2.0.0"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A command and the request that was typed."""
+
+    spec: CommandSpec
+    request: Any
+
+
+_LINK = re.compile(r"<(?:mailto:|tel:)?([^<>|\s]*)(?:\|([^<>]*))?>")
+
+
+def made_plain(text: str) -> str:
+    """Undoes what clients do to typed text: entities, links and addresses made of words, phone keyboards' dashes and quotes.
+
+    A mention of a person (`<@U…|maya>`) becomes `@U…`, a linked word (`<http://v2.0.0|v2.0.0>`) its label.
+    """
+    text = _LINK.sub(lambda found: _unlinked(found[1], found[2]), text)
+    text = html.unescape(text)
+    text = text.replace("\N{NO-BREAK SPACE}", " ").translate(_SIGNS)
+    # a long dash stands for two hyphens where an option begins; nobody types such an option on purpose
+    return re.sub(r"(?<!\S)[—–](?=\w)", "--", text)  # noqa: RUF001 - these dashes are the subject
+
+
+_SIGNS = {ord(sign): '"' for sign in "“”„«»"} | {ord(sign): "'" for sign in "‘’‚"} | {0x200B: None, 0xFEFF: None}  # noqa: RUF001
+
+
+def _unlinked(target: str, label: str | None) -> str:
+    if target.startswith(("@", "#")):
+        return target
+    if target.startswith("!"):
+        return label or target
+    return label if label is not None else target
+
+
+def split(text: str) -> list[str]:
+    """Words, with quotes respected; an apostrophe inside a word is a letter. Raises `UsageError` for an open quote."""
+    found: list[str] = []
+    current: list[str] | None = None
+    quote = ""
+    for sign in text:
+        if quote:
+            if sign == quote:
+                quote = ""
+            else:
+                current = [*(current or ()), sign]
+        elif sign == '"' or (sign == "'" and (current is None or current[-1:] == ["="])):
+            quote = sign
+            current = current or []
+        elif sign.isspace():
+            if current is not None:
+                found.append("".join(current))
+                current = None
+        else:
+            current = [*(current or ()), sign]
+    if quote:
+        raise UsageError(f"A quotation mark ({quote}) was opened and not closed.")
+    if current is not None:
+        found.append("".join(current))
+    return found
+
+
+def parse(tokens: list[str], registry: Registry, known: Known, *, default_environment: str | None) -> Parsed:
+    """The request in `tokens` (its first one or two are the command's name). Raises `UsageError`."""
+    if not tokens:
+        raise UsageError("Which command?", usage="help")
+    spec, rest = _command(tokens, registry)
+    values = _Values(spec, known)
+    for_options = True
+    queue = list(rest)
+    while queue:
+        token = queue.pop(0)
+        if for_options and token == "--":  # noqa: S105 - a word of a command line
+            for_options = False
+        elif for_options and token.startswith("--"):
+            values.take_option(token, queue)
+        else:
+            values.take_positional(token)
+    return Parsed(spec, values.request(default_environment))
+
+
+def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:
+    for length in (2, 1):
+        spec = registry.find(" ".join(tokens[:length]).lower())
+        if spec is not None and len(tokens) >= length:
+            return spec, tokens[length:]
+    typed = tokens[0]
+    meant = nearest(typed, registry.names())
+    if meant is None:
+        raise UsageError(f"There is no `{typed[:40]}`.", usage="help", example="help")
+    raise UsageError(
+        f"There is no `{typed[:40]}`. Did you mean `{meant}`?",
+        suggestion=" ".join([meant, *tokens[1:]]),
+        form=_form(registry.get(meant), tokens[1:]),
+    )
+
+
+def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:
+    """What is likely meant by the words after a mistyped command, to fill its form with."""
+    filled: dict[str, str] = {}
+    positional = [p for p in spec.parameters if p.positional]
+    words = [word for word in rest if not word.startswith("-")]
+    if positional and words:
+        filled[positional[0].name] = words[0]
+    return spec.name, filled
+
+
+class _Values:
+    """Collects what was typed for one command."""
+
+    def __init__(self, spec: CommandSpec, known: Known) -> None:
+        self._spec = spec
+        self._known = known
+        self._found: dict[str, Any] = {}
+        self._typed: dict[str, str] = {}
+        self._positional = [p for p in spec.parameters if p.positional]
+        self._options = {p.flag: p for p in spec.parameters if not p.positional and not p.hidden}
+
+    def _fail(self, message: str, suggestion: str | None = None) -> UsageError:
+        spec = self._spec
+        return UsageError(
+            message,
+            usage=spec.usage,
+            example=f"{spec.name} {spec.examples[0]}".strip(),
+            suggestion=suggestion,
+            form=(spec.name, dict(self._typed)) if self._positional or self._options else None,
+        )
+
+    def take_option(self, token: str, queue: list[str]) -> None:
+        flag, equals, value = token.partition("=")
+        parameter = self._options.get(flag.lower())
+        if parameter is None:
+            meant = nearest(flag, self._options)
+            hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(self._options) or 'none'}."
+            raise self._fail(f"`{self._spec.name}` has no option `{flag[:40]}`.{hint}")
+        if parameter.name in self._found:
+            raise self._fail(f"`{flag}` is there twice.")
+        if parameter.type is None:
+            if equals:
+                raise self._fail(f"`{flag}` takes no value.")
+            self._found[parameter.name] = True
+            self._typed[parameter.name] = "yes"
+            return
+        if not equals:
+            if not queue or queue[0].startswith("--"):
+                raise self._fail(f"`{flag}` needs a value, such as `{flag} {parameter.type.example}`.")
+            value = queue.pop(0)
+        self._put(parameter, value)
+
+    def take_positional(self, token: str) -> None:
+        for parameter in self._positional:
+            if parameter.repeated:
+                self._found[parameter.name] = (*self._found.get(parameter.name, ()), self._value(parameter, token))
+                return
+            if parameter.name not in self._found:
+                self._put(parameter, token)
+                return
+        shown = f"There is a word too many: `{token[:40]}`."
+        raise self._fail(f"{shown} Words with spaces stand in quotes." if self._options else shown)
+
+    def _put(self, parameter: Parameter, token: str) -> None:
+        self._found[parameter.name] = self._value(parameter, token)
+        self._typed[parameter.name] = token
+
+    def _value(self, parameter: Parameter, token: str) -> Any:
+        assert parameter.type is not None
+        try:
+            return parameter.type.parse(token, self._known)
+        except Invalid as error:
+            where = "" if parameter.positional else f"`{parameter.flag}`: "
+            raise self._fail(f"{where}{error}") from None
+
+    def request(self, default_environment: str | None) -> Any:
+        missing = [p for p in self._positional if p.required and p.name not in self._found]
+        if missing:
+            names = " and ".join(f"the {p.type.name}" for p in missing if p.type)
+            raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
+        where = environment_parameter(self._spec)
+        if where is not None and where.name not in self._found:
+            if default_environment is None:
+                raise self._fail(f"Say where: this channel has no environment of its own. Add `{where.flag} NAME`.")
+            self._found[where.name] = default_environment
+        return self._spec.make(self._found)

@@ -1,0 +1,40 @@
+"""What a command needs before it may act: a permission, and for an operation an approval by risk and environment."""
+
+from enum import StrEnum
+
+from runbooks.kit.targets import Frozen
+
+
+class Risk(StrEnum):
+    """How bad it is when an operation was a mistake."""
+
+    REVERSIBLE = "reversible"
+    DISRUPTIVE = "disruptive"
+    DESTRUCTIVE = "destructive"
+
+
+class ApprovalPolicy(Frozen):
+    """N of the people who hold `permission` there, never the requester.
+
+    `count` 0 with `confirm_by` stands for the one case that must not wait for a sleeper: going back, confirmed by one
+    person who holds the permission, who may be the requester.
+    """
+
+    count: int
+    permission: str
+    own: bool = False
+    """The requester may give it (a confirmation, not an approval)."""
+    expires_seconds: float = 1800.0
+    reminder_seconds: float = 600.0
+    """Before it expires."""
+
+
+class Policies(Frozen):
+    """An environment's policies, from the configuration. A risk that is not listed can't be approved by anybody."""
+
+    by_risk: dict[Risk, ApprovalPolicy] = {}
+    going_back: ApprovalPolicy | None = None
+
+    def of(self, risk: Risk) -> ApprovalPolicy | None:
+        """The policy of that risk; None where the configuration has none, and then nothing of that risk runs."""
+        return self.by_risk.get(risk)

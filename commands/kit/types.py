@@ -1,0 +1,292 @@
+"""Argument types: each is one small class with its own parse, suggestions, name and example.
+
+A type turns what a person typed into a plain value (text, number), or raises `Invalid` with a sentence that says what to
+type instead. The value is what is stored in a request, so it is JSON.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Protocol, runtime_checkable
+
+
+class Invalid(ValueError):
+    """The text is not a value of the type; the message says what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the types may look up when they parse: the names that the configuration has."""
+
+    environments: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ArgumentType(Protocol):
+    """One kind of argument."""
+
+    name: str
+    example: str
+
+    def parse(self, text: str, known: Known) -> object:
+        """The value; raises `Invalid`."""
+        ...
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        """Values worth offering in a select or a completion."""
+        ...
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that was probably meant, or None where nothing is near."""
+    found = difflib.get_close_matches(word.lower(), list(choices), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
+    if text in choices:
+        return text
+    meant = nearest(text, choices)
+    hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(choices)}." if choices else ""
+    raise Invalid(f"There is no {what} `{text}`.{hint}")
+
+
+_VERSION = re.compile(r"v?\d+(\.\d+){0,3}([-+][0-9A-Za-z][0-9A-Za-z.+_-]*)?", re.ASCII)
+
+
+class VersionType:
+    """A release's tag, such as `v2.0.0`; the leading `v` is added where it is missing."""
+
+    name = "version"
+    example = "v2.0.0"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        if len(text) > 128 or not _VERSION.fullmatch(text):  # noqa: PLR2004 - the longest tag that a registry takes
+            raise Invalid(f"`{text[:40]}` is not a version. A version looks like `{self.example}`.")
+        return text if text.startswith("v") else f"v{text}"
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+class EnvironmentType:
+    """The name of a configured environment."""
+
+    name = "environment"
+    example = "production"
+
+    def parse(self, text: str, known: Known) -> str:
+        return _choose("environment", text.lower(), known.environments)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        return known.environments
+
+
+class ServiceType:
+    """The name of a configured service."""
+
+    name = "service"
+    example = "backend"
+
+    def parse(self, text: str, known: Known) -> str:
+        return _choose("service", text.lower(), known.services)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        return known.services
+
+
+class CommandNameType:
+    """The name of a command."""
+
+    name = "command"
+    example = "deploy"
+
+    def parse(self, text: str, known: Known) -> str:
+        return _choose("command", text.lower(), known.commands)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        return known.commands
+
+
+class PersonType:
+    """A person's key or name."""
+
+    name = "person"
+    example = "maya"
+
+    def parse(self, text: str, known: Known) -> str:
+        return _choose("person", text.lstrip("@").lower(), known.people)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        return known.people
+
+
+class RunType:
+    """A run, by its short or its full id."""
+
+    name = "run"
+    example = "7KQ2"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = text.strip().lstrip("#")
+        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.-]{2,99}", plain, re.ASCII):
+            raise Invalid(f"`{text[:40]}` is not a run's id. `runs` lists them.")
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class DurationType:
+    """A length of time, such as `90s`, `15m`, `1h30m` or `2d`; the value is in seconds."""
+
+    name = "duration"
+    example = "15m"
+
+    def parse(self, text: str, known: Known) -> int:  # noqa: ARG002
+        plain = text.lower().replace(" ", "")
+        parts = re.findall(r"(\d{1,6})([smhd])", plain)
+        if not parts or "".join(number + unit for number, unit in parts) != plain:
+            raise Invalid(f"`{text[:40]}` is not a length of time. Type it like `15m`, `90s`, `2h` or `1d`.")
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+        if not 0 < seconds <= 30 * 86400:
+            raise Invalid("A length of time is between one second and 30 days.")
+        return seconds
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ("5m", "15m", "1h", "6h", "1d")
+
+
+class UntilType:
+    """A point in time ahead, or behind for searches: `18:00`, `2026-11-24 18:00`, or a length of time such as `2h`.
+
+    A time of day alone is kept as it was typed: whose clock it means is known only where the person is.
+    """
+
+    name = "time"
+    example = "18:00"
+
+    def parse(self, text: str, known: Known) -> str:
+        plain = text.strip().replace("T", " ")
+        if re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", plain):
+            return plain
+        if re.fullmatch(r"\d{4}-\d\d-\d\d( ([01]?\d|2[0-3]):[0-5]\d)?", plain):
+            try:
+                datetime.fromisoformat(plain if " " not in plain else f"{plain[:10]} {plain[11:].zfill(5)}")
+            except ValueError:
+                raise Invalid(f"`{text[:40]}` is not a date of the calendar.") from None
+            return plain
+        try:
+            DurationType().parse(plain, known)
+        except Invalid:
+            raise Invalid(f"`{text[:40]}` is not a time. Type it like `18:00`, `2026-11-24 18:00` or `2h`.") from None
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ("1h", "12:00", "18:00")
+
+
+def moment(text: str, *, now: datetime, ahead: bool) -> datetime:
+    """The point in time that an `UntilType` value means, in `now`'s zone.
+
+    A time of day is the next one where `ahead`, else the last one; a length of time counts from now in that direction.
+    """
+    if ":" in text and "-" not in text:
+        hour, minute = (int(part) for part in text.split(":"))
+        at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if ahead and at <= now:
+            return at + timedelta(days=1)
+        return at - timedelta(days=1) if not ahead and at > now else at
+    if "-" in text:
+        date, _, time = text.partition(" ")
+        return datetime.fromisoformat(f"{date} {time.zfill(5) if time else '00:00'}").replace(tzinfo=now.tzinfo or UTC)
+    seconds = DurationType().parse(text, Known())
+    return now + timedelta(seconds=seconds if ahead else -seconds)
+
+
+class RegexType:
+    """A pattern of google-re2: linear time, so no pattern can hang the bot."""
+
+    name = "pattern"
+    example = "timeout|refused"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        import re2
+
+        if len(text) > 1000:  # noqa: PLR2004 - more is not typed by a person
+            raise Invalid("The pattern is too long: 1000 characters at most.")
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            re2.compile(text.encode(), options)
+        except re2.error as error:
+            raw = error.args[0] if error.args else ""
+            why = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
+            raise Invalid(
+                f"The pattern `{text[:60]}` can't be used: {why[:120]}. Look-around and back-references are not supported (RE2)."
+            ) from None
+        return text
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberType:
+    """A whole number within bounds."""
+
+    low: int
+    high: int
+    name: str = "number"
+    example: str = "100"
+
+    def parse(self, text: str, known: Known) -> int:  # noqa: ARG002
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not self.low <= int(text) <= self.high:
+            raise Invalid(f"`{text[:40]}` is not a number from {self.low} to {self.high}.")
+        return int(text)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextType:
+    """Free words: a reason, a ticket."""
+
+    longest: int = 500
+    name: str = "text"
+    example: str = "why it is needed"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = " ".join(text.split())
+        if not plain:
+            raise Invalid("It is empty.")
+        if len(plain) > self.longest:
+            raise Invalid(f"It is too long: {self.longest} characters at most.")
+        if any(ord(sign) < 32 for sign in plain):  # noqa: PLR2004 - control characters
+            raise Invalid("It has control characters in it.")
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+Version = Annotated[str, VersionType()]
+EnvironmentName = Annotated[str, EnvironmentType()]
+ServiceName = Annotated[str, ServiceType()]
+CommandName = Annotated[str, CommandNameType()]
+PersonKey = Annotated[str, PersonType()]
+RunId = Annotated[str, RunType()]
+Duration = Annotated[int, DurationType()]
+Until = Annotated[str, UntilType()]
+Regex = Annotated[str, RegexType()]
+Words = Annotated[str, TextType()]
+Ticket = Annotated[str, TextType(longest=60, name="ticket", example="OPS-1234")]
