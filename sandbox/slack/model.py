@@ -169,6 +169,15 @@ class Outcome:
     view: View | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One thing that the app sent: the method (or `response_url`, or `acknowledgement`) and its body, as it came."""
+
+    method: str
+    body: Json
+    answer: Json
+
+
 class Refused(Exception):
     """Slack would not do this: `error` is the word that its Web API answers with."""
 

@@ -105,7 +105,7 @@ class Posting(State):
             more["text"] = text
         if blocks is not None:
             more["blocks"] = with_ids(blocks)
-        return self._put(replace(old, **more))
+        return self.put(replace(old, **more))
 
     def delete(self, channel: str, ts: str, person: str = "") -> None:
         self._remove(self.message(channel, ts, person))
@@ -137,7 +137,7 @@ class Posting(State):
         return self._keep_ephemeral(message)
 
     def replace_ephemeral(self, old: Message, text: str, blocks: list[Json] | tuple[Json, ...]) -> Message:
-        return self._put(replace(old, text=text, blocks=with_ids(blocks)))
+        return self.put(replace(old, text=text, blocks=with_ids(blocks)))
 
     # Files
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Calls a minute.
 TIER_1, TIER_2, TIER_3, TIER_4 = 1, 20, 50, 100
+# Posting: about one message a second in each channel, with short bursts.
+POSTING, POSTING_BURST = 60, 10
 
 
 @dataclass(frozen=True, slots=True)
 class SlackSettings:
-    """Times are in seconds."""
+    """Times are in seconds. `rates` puts (burst, calls a minute) in the place of a method's tier."""
 
     acknowledge_within: float = 3.0
     trigger_lives: float = 3.0
@@ -26,7 +29,7 @@ class SlackSettings:
     views_deep: int = 3
     rate_limits: bool = True
     rate_scale: float = 1.0
-    history_page: int = 999
+    rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 DEFAULT_SCOPES = frozenset({

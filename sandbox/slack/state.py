@@ -29,7 +29,6 @@ from sandbox.slack.model import (
 )
 from sandbox.slack.settings import SlackApp, SlackSettings
 
-
 _TRIGGER_ID = re.compile(r"\d+\.\d+\.[0-9a-f]{32}")
 
 
@@ -82,8 +81,6 @@ class ResponseHook:
     expires: float
     uses_left: int
     message_ts: str = ""
-    ephemeral: bool = False
-    thread_ts: str = ""
 
 
 @dataclass(slots=True)
@@ -112,6 +109,8 @@ class State:
         self.subscriptions: set[Subscription] = set()
         self.triggers: dict[str, Trigger] = {}
         self.hooks: dict[str, ResponseHook] = {}
+        self.tickets: set[str] = set()
+        self.uploads: dict[str, str] = {}
         self.response_base = "http://127.0.0.1/response/"
         self._conversations: dict[str, Conversation] = {}
         self._ephemerals: dict[str, dict[str, Message]] = {}
@@ -278,7 +277,7 @@ class State:
         )
         self.announce("message_changed", channel=head.channel, ts=head.ts)
 
-    def _put(self, message: Message) -> Message:
+    def put(self, message: Message) -> Message:
         """A changed message in its old place."""
         if message.ephemeral_to:
             self._ephemerals.setdefault(message.ephemeral_to, {})[message.ts] = message
@@ -353,8 +352,6 @@ class State:
             time.monotonic() + self.settings.response_url_lives,
             self.settings.response_url_uses,
             message.ts if message else "",
-            bool(message and message.ephemeral_to),
-            message.thread_ts if message else "",
         )
         return f"{self.response_base}{token}"
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sandbox.slack import composer, forms, payloads
 from sandbox.slack.faults import Faults
+from sandbox.slack.limits import check_message, check_view
 from sandbox.slack.model import (
     SLACKBOT,
     TEAM,
@@ -120,15 +121,18 @@ class Workspace(Posting):
         payload = payloads.slash_command(self, person, channel, command, typed)
         try:
             answer = await self._deliver("slash_commands", payload)
+            return Outcome(message=self._answered(person, channel, answer, line))
         except NotDelivered as failure:
             return self._slackbot(person, channel, f'{command} failed with the error "{failure.reason}"', "")
-        return Outcome(message=self._answered(person, channel, answer, line))
+        except Refused as refusal:
+            return self._slackbot(person, channel, f'{command} failed with the error "{refusal.error}"', "")
 
     def _answered(self, person: Person, channel: Channel, answer: Json, line: str) -> Message | None:
         """The message that an acknowledgement carried, if any."""
         text, blocks = str(answer.get("text") or ""), answer.get("blocks") or []
         if not text and not blocks:
             return None
+        check_message(text, blocks)
         if answer.get("response_type") == "in_channel":
             return self.post(channel, self.app.user_id, text, blocks=blocks, command=line)
         return self.post_ephemeral(channel, person, text, blocks=blocks)
@@ -142,7 +146,7 @@ class Workspace(Posting):
         person = self.person(who)
         old = self._own_message(person, ts, channel)
         new = self.update(old.channel, ts, text=composer.typed(self, text), blocks=(), editor=person.id)
-        self._tell_of_change(old, new)
+        self.tell_of_update(old, new)
         if self.app.user_id in composer.mentioned(new.text) - composer.mentioned(old.text):
             self._tell_of_mention(new)
         return new
@@ -151,7 +155,7 @@ class Workspace(Posting):
         """Delete one's own message."""
         old = self._own_message(self.person(who), ts, channel)
         self.delete(old.channel, ts)
-        self._tell_of_deletion(old)
+        self.tell_of_deletion(old)
 
     def _own_message(self, person: Person, ts: str, where: str | Channel) -> Message:
         channels = [self.channel(where)] if where else list(self.channels.values())
@@ -258,17 +262,24 @@ class Workspace(Posting):
         payload = payloads.view_submission(self, person, view, values)
         try:
             answer = await self._deliver("interactive", payload)
+            return self._after_submission(view, answer)
         except NotDelivered as failure:
             return Outcome(ok=False, error=failure.reason)
-        return self._after_submission(view, answer)
+        except Refused:
+            return Outcome(ok=False, error="We had some trouble connecting. Try again?", view=view)
 
     def _after_submission(self, view: View, answer: Json) -> Outcome:
         match answer.get("response_action"):
             case "errors":
+                known = {block.get("block_id") for block in view.view["blocks"] if block["type"] == "input"}
+                if not answer.get("errors") or not known.issuperset(answer["errors"]):
+                    raise Refused("invalid_arguments")
                 return Outcome(ok=False, errors=answer["errors"], view=view)
             case "update":
+                check_view(answer.get("view"))
                 return Outcome(view=self.update_view(answer["view"], view_id=view.id))
             case "push":
+                check_view(answer.get("view"))
                 return Outcome(view=self._show(view.owner, answer["view"]))
             case "clear":
                 self._drop_view(view, all_of_them=True)
@@ -334,10 +345,15 @@ class Workspace(Posting):
         names = {"im": "message.im", "group": "message.groups", "channel": "message.channels"}
         return names[payloads.channel_type(channel)]
 
-    def _tell_of_message(self, message: Message) -> None:
+    def tell_of_post(self, message: Message) -> None:
+        """The app hears of every message in its channels, its own included, as far as it asked for them."""
         channel = self.channels[message.channel]
         if self.app.user_id in channel.members:
             self._tell(self._subscription_for(channel), payloads.message_event(self, message))
+
+    def _tell_of_message(self, message: Message) -> None:
+        channel = self.channels[message.channel]
+        self.tell_of_post(message)
         if not channel.is_im and self.app.user_id in composer.mentioned(message.text):
             self._tell_of_mention(message)
 
@@ -354,10 +370,10 @@ class Workspace(Posting):
         }
         self._tell("app_mention", event)
 
-    def _tell_of_change(self, old: Message, new: Message) -> None:
+    def tell_of_update(self, old: Message, new: Message) -> None:
         self._tell_of(new, "message_changed", message=message_json(self, new), previous_message=message_json(self, old))
 
-    def _tell_of_deletion(self, old: Message) -> None:
+    def tell_of_deletion(self, old: Message) -> None:
         self._tell_of(old, "message_deleted", deleted_ts=old.ts, previous_message=message_json(self, old))
 
     def _tell_of(self, about: Message, subtype: str, **more: Any) -> None:
