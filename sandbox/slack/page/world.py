@@ -1,0 +1,77 @@
+"""What the World popover shows and does. The sandbox's composition root implements `World` over its cluster."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pod:
+    """One pod: `version` is its image's tag, `phase` Kubernetes' word (Pending, Running, Failed …)."""
+
+    environment: str
+    deployment: str
+    name: str
+    version: str
+    phase: str
+    ready: bool
+
+    @property
+    def state(self) -> str:
+        """How its square is drawn."""
+        if self.ready:
+            return "ready"
+        return "failed" if self.phase not in {"Pending", "Running", "ContainerCreating", "Terminating"} else "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """Something that a visitor may break: `kind` is what the world knows it by."""
+
+    kind: str
+    label: str
+
+
+class World(Protocol):
+    """What surrounds the workspace: the cluster, and what may be broken in it."""
+
+    @property
+    def breakages(self) -> Sequence[Breakage]: ...
+
+    @property
+    def kubeconfig_path(self) -> Path: ...
+
+    def pods(self) -> Sequence[Pod]:
+        """Every pod that is there now."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yields whenever `pods` may answer something else."""
+
+    async def break_something(self, kind: str) -> str:
+        """Break it, and say in a sentence what is broken now."""
+
+    async def reset(self) -> None:
+        """Put everything back to what it was at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Deployment's row: the versions that its pods run, and the pods."""
+
+    name: str
+    versions: tuple[str, ...]
+    pods: tuple[Pod, ...]
+
+
+def by_environment(pods: Sequence[Pod]) -> list[tuple[str, list[Service]]]:
+    """Environments in the order of their names, each with its services."""
+    answer = []
+    for environment, of_it in groupby(sorted(pods), key=lambda pod: pod.environment):
+        services = []
+        for name, own in groupby(of_it, key=lambda pod: pod.deployment):
+            each = tuple(own)
+            services.append(Service(name, tuple(dict.fromkeys(pod.version for pod in each)), each))
+        answer.append((environment, services))
+    return answer
