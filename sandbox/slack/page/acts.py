@@ -96,7 +96,7 @@ class Acts:
             channel=str(asked.get("channel", "")),
             message_ts=str(asked.get("ts", "")),
         )
-        options = [one for entry in offered for one in (entry["options"] if "options" in entry else [entry])]
+        options = [one for entry in offered for one in entry.get("options", [entry])]
         return {"ok": True, "options": options}
 
     async def _join(self, desk: Desk, asked: Json) -> Outcome:

@@ -4,7 +4,7 @@ Who you are is part of the address (`/as/maya/deploys`), so that two tabs can be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -45,7 +45,7 @@ class Page:
         except Refused:
             raise web.HTTPNotFound(text="There is no such channel here.\n") from None
 
-    async def enter(self, request: web.Request) -> web.Response:
+    async def enter(self, _: web.Request) -> web.Response:
         """From the link with the token, to the first channel, the token gone from the address."""
         person = next(one for one in self.workspace.people.values() if not one.is_bot)
         response = web.Response(status=303, headers={"Location": f"/as/{person.handle}/"})
@@ -118,9 +118,6 @@ class Page:
         """Streams end when the server stops, so that stopping does not wait for the browsers."""
         for tab in self.tabs.all():
             self.tabs.close(tab)
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_page(

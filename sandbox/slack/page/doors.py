@@ -5,9 +5,9 @@ name for this address, and another user of this machine must not reach it.
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 COOKIE = "omnicare_sandbox"
 _HEADERS = {
@@ -22,8 +22,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def own_host(request: web.Request) -> str:
     """The address that this connection really came to: no configuration to be wrong."""
@@ -31,7 +29,7 @@ def own_host(request: web.Request) -> str:
     return f"{name[0]}:{name[1]}" if name else ""
 
 
-def door(token: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def door(token: str) -> Middleware:
     """The middleware that lets in or refuses, and adds the headers to every answer."""
 
     @web.middleware

@@ -132,11 +132,17 @@ def thread(desk: Desk, place: Place, ts: str, setting: Setting) -> Markup:
         place=place,
         ts=ts,
         messages=[message(desk, one, "t") for one in shown],
-        replies=sum(one.is_reply and not one.ephemeral_to for one in messages),
+        count=reply_count(messages),
         app=desk.workspace.app,
         member=desk.person.id in place.channel.members,
         setting=setting,
     )
+
+
+def reply_count(messages: list[Message]) -> str:
+    """The words of the line under a thread's first message; nothing where there is no reply yet."""
+    count = sum(one.is_reply and not one.ephemeral_to for one in messages)
+    return f"{count} {'reply' if count == 1 else 'replies'}" if count else ""
 
 
 def modal(desk: Desk) -> Markup:

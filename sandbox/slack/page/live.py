@@ -20,6 +20,7 @@ from sandbox.slack.model import Event, Message, Refused
 from sandbox.slack.page import fragments
 from sandbox.slack.page.desk import Desk, Place, ReadMarks
 from sandbox.slack.page.fragments import Look, Setting
+from sandbox.slack.page.rendering import dom_id
 from sandbox.slack.workspace import Subscription, Workspace
 
 UNCLAIMED = 60.0  # seconds that a rendered page may take until its stream begins
@@ -150,26 +151,37 @@ class Stream:
                 touched[event.ts, event.thread_ts] = touched.get((event.ts, event.thread_ts), False) or posted
         for (ts, thread_ts), posted in touched.items():
             orders += self._message(desk, place, ts, thread_ts, posted=posted)
-        kinds = {event.kind for event in events}
+        kinds: set[str] = {event.kind for event in events}
         orders += self._parts(desk, place, kinds)
         orders += self._follow(desk, place, events)
         return orders
 
     def _message(self, desk: Desk, place: Place, ts: str, thread_ts: str, *, posted: bool) -> list[Order]:
-        orders = []
+        orders: list[Order] = []
         in_channel = desk.messages(place.channel)
         lists = [("m", "messages", in_channel)]
         if self._tab.look.thread and self._tab.look.thread in {ts, thread_ts}:
             lists.append(("t", "replies", desk.thread(place.channel, self._tab.look.thread)))
         for where, list_id, messages in lists:
-            own_key = f"{where}-{place.channel.id}-{fragments.dom_id(ts)}"
+            own_key = f"{where}-{place.channel.id}-{dom_id(ts)}"
             shown = desk.show_one(messages, ts)
             if shown is None:
                 orders.append({"op": "drop", "id": own_key})
+                orders += self._following(desk, messages, ts, where, list_id)
                 continue
             html = str(fragments.message(desk, shown, where))
             orders.append({"op": "put", "id": own_key, "list": list_id, "order": ts, "html": html, "new": posted})
         return orders
+
+    def _following(self, desk: Desk, messages: list[Message], ts: str, where: str, list_id: str) -> list[Order]:
+        """What stood after a message that went away may have to show its author or day now."""
+        following = next((one for one in messages if one.ts > ts), None)
+        shown = desk.show_one(messages, following.ts) if following else None
+        if shown is None:
+            return []
+        html = str(fragments.message(desk, shown, where))
+        key = fragments.message_id(shown.message, where)
+        return [{"op": "put", "id": key, "list": list_id, "order": shown.message.ts, "html": html, "new": False}]
 
     def _parts(self, desk: Desk, place: Place, kinds: set[str]) -> list[Order]:
         look = self._tab.look
@@ -183,8 +195,8 @@ class Stream:
         if fragments.is_first(desk, place) and (welcome := self._welcome(desk)) is not None:
             orders.append(welcome)
         if look.thread:
-            replies = sum(one.is_reply for one in self._workspace.replies(place.channel, look.thread))
-            orders += self._standing("thread-count", f"{replies} {'reply' if replies == 1 else 'replies'}")
+            replies = self._workspace.replies(place.channel, look.thread)
+            orders += self._standing("thread-count", fragments.reply_count(replies))
         return orders
 
     def _standing(self, name: str, html: str) -> list[Order]:

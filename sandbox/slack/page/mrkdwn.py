@@ -5,7 +5,7 @@ templates through `rendering.py`.
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,14 +127,14 @@ def inline(text: str, reader: Reader, *, verbatim: bool = False) -> Markup:
     text = _SHORT_CODE.sub(lambda found: emojis(found[0]), text)
     shown = str(escape(text))
     for pattern, tag in _STYLES:
-        shown = pattern.sub(lambda found, tag=tag: _styled(found, tag), shown)
+        shown = pattern.sub(partial(_styled, tag), shown)
     shown = shown.replace("\n", "<br>")
     while _HELD.search(shown):
         shown = _HELD.sub(lambda found: str(held[int(found[1])]), shown)
     return Markup(shown)  # noqa: S704 - escaped above, as a whole, before any tag was put in
 
 
-def _styled(found: re.Match[str], tag: str) -> str:
+def _styled(tag: str, found: re.Match[str]) -> str:
     """The text between two signs in its tag, unless that would cut through a tag put there before."""
     inside = found[1]
     whole = inside.count("<") == 2 * inside.count("</")

@@ -140,7 +140,10 @@ def initials(name: str) -> str:
 
 def tone(name: str) -> int:
     """The colour of an avatar, one of eight, always the same for the same name."""
-    return sum(ord(sign) * (place + 1) for place, sign in enumerate(name)) % 8
+    value = 0
+    for sign in name:
+        value = (value * 45 + ord(sign)) % 1009  # spreads names and versions that differ in one letter
+    return value % 8
 
 
 def size(count: int) -> str:

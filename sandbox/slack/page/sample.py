@@ -154,7 +154,7 @@ class SampleApp:
     def _submitted(self, view: Json) -> Json:
         values = view["state"]["values"]
         reason = (values.get("reason", {}).get("text") or {}).get("value") or ""
-        if len(reason) < 5:
+        if len(reason) < len("why"):
             return {"response_action": "errors", "errors": {"reason": "Say a little more: the requester reads this."}}
         return {}
 
