@@ -1,0 +1,80 @@
+"""Events as the components of a real cluster write them; a repeated one is counted, not doubled."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sandbox.cluster.api import Api
+from sandbox.cluster.errors import ApiError
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import EVENT, Json
+
+_KUBELET = "kubelet"
+
+
+class Events:
+    """Writes events; the oldest are forgotten, so a pod that crashes for a week fills nothing."""
+
+    def __init__(self, api: Api, keep: int, node: str) -> None:
+        self._api, self._keep, self._node = api, keep, node
+        self._written: deque[tuple[str, str]] = deque()
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def clear(self) -> None:
+        self._written.clear()
+        self._known.clear()
+
+    def forget_before(self, moment: str) -> None:
+        """Events live for an hour in a real cluster; what a seeded past told goes at once."""
+        for namespace, name in tuple(self._written):
+            event = self._api.store.get(EVENT, namespace, name)
+            if event is None or event["lastTimestamp"] < moment:
+                self._written.remove((namespace, name))
+                self._forget(namespace, name)
+
+    def normal(self, component: str, about: Json, reason: str, message: str) -> None:
+        self._write(component, about, reason, message, "Normal")
+
+    def warning(self, component: str, about: Json, reason: str, message: str) -> None:
+        self._write(component, about, reason, message, "Warning")
+
+    def _write(self, component: str, about: Json, reason: str, message: str, kind: str) -> None:
+        metadata = about["metadata"]
+        namespace = metadata.get("namespace", "default")
+        key = (component, metadata["uid"], reason, message)
+        now = self._api.clock.stamp()
+        known = self._known.get(key)
+        if known and (event := self._api.store.get(EVENT, namespace, known)):
+            self._api.store.put(EVENT, {**event, "count": event["count"] + 1, "lastTimestamp": now})
+            return
+        reference = {
+            name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata
+        }
+        name = f"{metadata['name']}.{self._api.rng.getrandbits(64):016x}"
+        body = {
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": {"kind": about["kind"], "apiVersion": about["apiVersion"], **reference},
+            "reason": reason,
+            "message": message,
+            "type": kind,
+            "source": {"component": component, **({"host": self._node} if component == _KUBELET else {})},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "eventTime": None,
+            "reportingComponent": component,
+            "reportingInstance": self._node if component == _KUBELET else "",
+        }
+        try:
+            self._api.create(EVENT, namespace, body, Writer(component))
+        except ApiError:
+            return  # its namespace has gone; nobody is left to read it
+        self._known[key] = name
+        self._written.append((namespace, name))
+        if len(self._written) > self._keep:
+            self._forget(*self._written.popleft())
+
+    def _forget(self, namespace: str, name: str) -> None:
+        self._known = {key: value for key, value in self._known.items() if value != name}
+        if event := self._api.store.get(EVENT, namespace, name):
+            self._api.store.remove(EVENT, event)

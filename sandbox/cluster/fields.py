@@ -1,0 +1,157 @@
+"""Managed fields: who set which field, by what operation and when (FieldsV1).
+
+It is how anybody can tell afterwards who changed an image by hand. A set of fields is a set of paths; a path is a
+tuple of steps as FieldsV1 writes them: `f:name`, `k:{"name":"backend"}`, `v:"x"`, and `.` for a container itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.cluster.merge_keys import Path, identity, is_set, keys_of
+from sandbox.cluster.resources import Json
+
+Steps = tuple[str, ...]
+Fields = dict[Steps, Any]
+
+_NOT_MANAGED = {
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "selfLink",
+}
+_ATOMIC = {("spec", "selector"), ("subsets",)}
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who writes: the manager's name, the operation, and the subresource where there is one."""
+
+    manager: str
+    operation: str = "Update"
+    subresource: str = ""
+
+
+def fields_of(obj: Json) -> Fields:
+    """Each managed field of an object with its value; a container that is itself owned ends in `.`."""
+    found: Fields = {}
+    for key, value in obj.items():
+        if key in ("apiVersion", "kind"):
+            continue
+        if key == "metadata":
+            value = {name: inner for name, inner in value.items() if name not in _NOT_MANAGED}  # noqa: PLW2901
+        found.update(_walk(value, (key,), (f"f:{key}",), top=True))
+    return found
+
+
+def _walk(value: Any, path: Path, steps: Steps, *, top: bool = False) -> Iterator[tuple[Steps, Any]]:
+    if isinstance(value, dict) and value and path not in _ATOMIC and not _is_deployment_selector(path):
+        if not top:
+            yield (*steps, "."), None
+        for key, inner in value.items():
+            yield from _walk(inner, (*path, key), (*steps, f"f:{key}"))
+    elif isinstance(value, list) and value and keys_of(path) and all(isinstance(entry, dict) for entry in value):
+        yield (*steps, "."), None
+        for entry in value:
+            step = "k:" + json.dumps(dict(identity(path, entry)), separators=(",", ":"))
+            yield from _walk(entry, path, (*steps, step))
+    elif isinstance(value, list) and is_set(path):
+        yield (*steps, "."), None
+        for entry in value:
+            yield (*steps, "v:" + json.dumps(entry)), entry
+    elif not (top and not value):
+        yield steps, value
+
+
+def _is_deployment_selector(path: Path) -> bool:
+    return path[-1] == "selector" and path[0] == "spec"
+
+
+def as_tree(steps: set[Steps]) -> Json:
+    """FieldsV1: the same set as nested objects."""
+    tree: Json = {}
+    for path in sorted(steps):
+        node = tree
+        for step in path:
+            node = node.setdefault(step, {})
+    return tree
+
+
+def from_tree(tree: Json) -> set[Steps]:
+    def walk(node: Json, path: Steps) -> Iterator[Steps]:
+        if not node:
+            yield path
+        for step, inner in node.items():
+            yield from walk(inner, (*path, step))
+
+    return set(walk(tree, ())) - {()}
+
+
+def entry_of(metadata: Json, writer: Writer, api_version: str) -> Json | None:
+    return next((entry for entry in metadata.get("managedFields") or [] if _is_of(entry, writer, api_version)), None)
+
+
+def _is_of(entry: Json, writer: Writer, api_version: str) -> bool:
+    return (
+        entry.get("manager") == writer.manager
+        and entry.get("operation") == writer.operation
+        and entry.get("subresource", "") == writer.subresource
+        and entry.get("apiVersion") == api_version
+    )
+
+
+def own_changes(old: Json | None, new: Json, writer: Writer, now: str) -> list[Json]:
+    """The managed fields after `writer` made `new` of `old` by an update."""
+    before, after = fields_of(old) if old else {}, fields_of(new)
+    touched = {steps for steps, value in after.items() if steps not in before or before[steps] != value}
+    return _entries(new, touched, set(after), writer, now)
+
+
+def own_applied(old: Json | None, new: Json, applied: set[Steps], writer: Writer, now: str) -> list[Json]:
+    """The managed fields after `writer` applied a configuration that names exactly the fields `applied`."""
+    before, after = fields_of(old) if old else {}, fields_of(new)
+    moved = {steps for steps in applied if steps in after and after[steps] != before.get(steps)}
+    kept = []
+    for entry in (old or {"metadata": {}})["metadata"].get("managedFields") or []:
+        if _is_of(entry, writer, new["apiVersion"]):
+            continue
+        have = (from_tree(entry["fieldsV1"]) & set(after)) - moved
+        if have:
+            kept.append({**entry, "fieldsV1": as_tree(have)})
+    return [*kept, _entry(new, applied & set(after), writer, now)]
+
+
+def _entries(new: Json, touched: set[Steps], present: set[Steps], writer: Writer, now: str) -> list[Json]:
+    entries, mine = [], set(touched)
+    for entry in new["metadata"].get("managedFields") or []:
+        have = from_tree(entry["fieldsV1"])
+        if _is_of(entry, writer, new["apiVersion"]):
+            mine |= have
+            if not touched and have <= present:
+                entries.append(entry)
+                mine = set()
+        else:
+            left = (have & present) - {steps for steps in touched if steps[-1] != "."}
+            if left:
+                entries.append(entry if left == have else {**entry, "fieldsV1": as_tree(left)})
+    mine &= present
+    if mine:
+        entries.append(_entry(new, mine, writer, now))
+    return entries
+
+
+def _entry(obj: Json, steps: set[Steps], writer: Writer, now: str) -> Json:
+    entry: Json = {"manager": writer.manager, "operation": writer.operation, "apiVersion": obj["apiVersion"]}
+    entry.update(time=now, fieldsType="FieldsV1", fieldsV1=as_tree(steps))
+    if writer.subresource:
+        entry["subresource"] = writer.subresource
+    return entry

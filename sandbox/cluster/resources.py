@@ -1,0 +1,112 @@
+"""The kinds that this API server serves, as data: discovery, routing, the store and the tables all read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+_ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object and where it is served."""
+
+    group: str
+    version: str
+    name: str
+    plural: str
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = _ALL
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """As error sentences name it: `deployments.apps`, `pods`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def qualified_kind(self) -> str:
+        """As `is invalid` sentences name it: `Deployment.apps`, `Pod`."""
+        return f"{self.name}.{self.group}" if self.group else self.name
+
+    @property
+    def base(self) -> str:
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+_REVIEW = ("create",)
+
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False, short=("ns",), subresources=("status",))
+NODE = Kind("", "v1", "Node", "nodes", namespaced=False, short=("no",), subresources=("status",))
+POD = Kind("", "v1", "Pod", "pods", short=("po",), categories=("all",), subresources=("status", "log"))
+SERVICE = Kind("", "v1", "Service", "services", short=("svc",), categories=("all",), subresources=("status",))
+ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints", short=("ep",))
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", short=("cm",))
+SECRET = Kind("", "v1", "Secret", "secrets")
+EVENT = Kind("", "v1", "Event", "events", short=("ev",))
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", short=("sa",))
+DEPLOYMENT = Kind(
+    "apps", "v1", "Deployment", "deployments", short=("deploy",), categories=("all",), subresources=("status", "scale")
+)
+REPLICA_SET = Kind(
+    "apps", "v1", "ReplicaSet", "replicasets", short=("rs",), categories=("all",), subresources=("status", "scale")
+)
+JOB = Kind("batch", "v1", "Job", "jobs", categories=("all",), subresources=("status",))
+ACCESS_REVIEW = Kind(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    namespaced=False,
+    verbs=_REVIEW,
+)
+RULES_REVIEW = Kind(
+    "authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False, verbs=_REVIEW
+)
+SELF_REVIEW = Kind(
+    "authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False, verbs=_REVIEW
+)
+TOKEN_REVIEW = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False, verbs=_REVIEW)
+
+REVIEWS = (ACCESS_REVIEW, RULES_REVIEW, SELF_REVIEW, TOKEN_REVIEW)
+STORED = (
+    NAMESPACE,
+    NODE,
+    POD,
+    SERVICE,
+    ENDPOINTS,
+    CONFIG_MAP,
+    SECRET,
+    EVENT,
+    SERVICE_ACCOUNT,
+    DEPLOYMENT,
+    REPLICA_SET,
+    JOB,
+)
+KINDS = (*STORED, *REVIEWS)
+
+_BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
+_BY_KIND = {(kind.api_version, kind.name): kind for kind in KINDS}
+GROUPS = tuple(dict.fromkeys((kind.group, kind.version) for kind in KINDS))
+
+
+def by_path(group: str, version: str, plural: str) -> Kind | None:
+    return _BY_PATH.get((group, version, plural))
+
+
+def by_kind(api_version: str, name: str) -> Kind | None:
+    return _BY_KIND.get((api_version, name))
+
+
+def has_generation(kind: Kind) -> bool:
+    """Whether a change of the specification is counted in `metadata.generation`."""
+    return kind in (DEPLOYMENT, REPLICA_SET, JOB)
