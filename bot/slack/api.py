@@ -1,0 +1,192 @@
+"""Slack's Web API as the rest of this package calls it: one session, errors in the project's words, no address but Slack's own.
+
+Nothing is sent twice by itself: a call whose answer was lost may have been done, and only the caller knows how to find that out.
+"""
+
+import json as json_module
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.delivery import SurfaceGone
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+
+_log = logging.getLogger(__name__)
+
+SLACK_HOST = "slack.com"
+
+GONE = frozenset({
+    "account_inactive_user", "cannot_dm_bot", "cannot_reply_to_message", "cant_update_message", "channel_is_archived",
+    "channel_not_found", "edit_window_closed", "is_archived", "is_inactive", "message_not_found", "no_permission", "not_in_channel",
+    "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
+    "restricted_action_thread_locked", "restricted_action_thread_only_channel", "thread_locked", "thread_not_found",
+    "user_disabled", "user_is_bot", "user_not_found", "user_not_in_channel", "user_not_visible", "users_not_found",
+})  # fmt: skip
+"""The place no longer exists, or is closed to the bot."""
+
+UNDRAWABLE = frozenset({
+    "invalid_arguments", "invalid_attachments", "invalid_blocks", "invalid_blocks_format", "metadata_too_large",
+    "msg_blocks_too_long", "msg_too_long", "no_text", "only_one_table_allowed", "too_many_attachments",
+})  # fmt: skip
+"""Slack does not take the message as it is drawn; it may take it in plainer words."""
+
+LATER = frozenset({
+    "fatal_error", "internal_error", "ratelimited", "rate_limited", "request_timeout", "service_unavailable",
+    "team_added_to_org",
+})  # fmt: skip
+
+_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+
+
+class Undrawable(Exception):
+    """Slack refuses the blocks; plainer ones may pass."""
+
+
+class SlackError(PermanentError):
+    """Slack says no, and would say it again. `error` is its word."""
+
+    def __init__(self, message: str, *, error: str) -> None:
+        super().__init__(message, code=ReasonCode.BUG)
+        self.error = error
+
+
+class SlackApi:
+    """The Web API with the bot's token."""
+
+    def __init__(self, token: str, base_url: str) -> None:
+        self._host = urlsplit(base_url).hostname or ""
+        self._netloc = urlsplit(base_url).netloc
+        self.client = AsyncWebClient(token=token, base_url=base_url, timeout=15, retry_handlers=[])
+        if self._host != SLACK_HOST:
+            self.client.proxy = None  # the sandbox is this machine: a proxy of the environment has no business there
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def proxy(self) -> str | None:
+        """The environment's proxy, on the way to Slack only."""
+        return self.client.proxy
+
+    def permitted(self, url: str) -> bool:
+        """Whether an address that came in a payload is Slack's own (or the sandbox's): nothing is sent anywhere else."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        if self._host == SLACK_HOST:
+            host = parts.hostname or ""
+            return parts.scheme in ("https", "wss") and (host == SLACK_HOST or host.endswith(f".{SLACK_HOST}"))
+        return parts.netloc == self._netloc
+
+    def session(self) -> aiohttp.ClientSession:
+        """The one pool of connections, made when first needed."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+            self.client.session = self._session
+        return self._session
+
+    async def close(self) -> None:
+        """Ends the pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """One method. Raises `TemporaryError`, `SurfaceGone`, `Undrawable` or `SlackError`."""
+        self.session()
+        body = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            response = await self.client.api_call(method, json=body)
+        except SlackApiError as error:
+            raise self._named(method, error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            raise lost(method, error) from error
+        data = response.data
+        return data if isinstance(data, dict) else {}
+
+    async def read(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """A method that takes its arguments as a query: those that read do not all take JSON."""
+        self.session()
+        params = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            response = await self.client.api_call(method, http_verb="GET", params=params)
+        except SlackApiError as error:
+            raise self._named(method, error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            raise lost(method, error) from error
+        data = response.data
+        return data if isinstance(data, dict) else {}
+
+    async def send(self, url: str, *, data: bytes | None = None, json: Any = None) -> None:
+        """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
+        if not self.permitted(url):
+            raise SlackError(
+                "Slack gave an address that is not its own, so nothing was sent there.", error="foreign_address"
+            )
+        what = "an answer" if data is None else "an upload"
+        try:
+            async with self.session().post(url, data=data, json=json, proxy=self.proxy) as response:
+                said = (await response.text())[:200].strip()
+                if response.status == 429:  # noqa: PLR2004 - too many requests
+                    raise _later(what, _seconds(response.headers.get("Retry-After")))
+                if response.status >= 500:  # noqa: PLR2004 - Slack's own trouble
+                    raise _later(what, 1.0)
+                if response.status != 200:  # noqa: PLR2004
+                    raise _of_word(what, _word_in(said))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise lost(what, error) from error
+
+    @staticmethod
+    def _named(method: str, error: SlackApiError) -> Exception:
+        status = getattr(error.response, "status_code", 200)
+        word = error.response.get("error", "") if isinstance(error.response.data, dict) else ""
+        if status == 429 or word in {"ratelimited", "rate_limited"}:  # noqa: PLR2004
+            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            return _later(method, _seconds(headers.get("retry-after")))
+        if status >= 500 or word in LATER:  # noqa: PLR2004
+            return _later(method, 1.0)
+        if word in UNDRAWABLE:
+            details = error.response.get("response_metadata", {}).get("messages", [])
+            _log.warning("Slack refuses what %s sends: %s %s", method, word, details)
+            return Undrawable(word)
+        return _of_word(method, str(word))
+
+
+def _of_word(what: str, word: str) -> Exception:
+    if word in GONE:
+        return SurfaceGone(f"{what}: {word}")
+    return SlackError(f"Slack refuses {what}: {word or 'no reason given'}.", error=word)
+
+
+def _word_in(said: str) -> str:
+    """The word of a response URL's refusal, which comes bare or as JSON."""
+    try:
+        found = json_module.loads(said)
+    except ValueError:
+        return said
+    return str(found.get("error", "")) if isinstance(found, dict) else said
+
+
+def _later(what: str, seconds: float) -> TemporaryError:
+    return TemporaryError(f"Slack says later ({what}).", code=ReasonCode.TIMED_OUT, retry_after=seconds)
+
+
+class Lost(TemporaryError):
+    """No answer came: Slack may have done it or not."""
+
+
+def lost(what: str, error: BaseException) -> Lost:
+    """For a call that has no answer."""
+    return Lost(f"Slack did not answer {what} ({type(error).__name__}).", code=ReasonCode.TIMED_OUT, retry_after=1.0)
+
+
+def _seconds(header: object) -> float:
+    if isinstance(header, list | tuple):
+        header = header[0] if header else None
+    try:
+        return max(0.5, float(str(header)))
+    except ValueError:
+        return 1.0

@@ -1,0 +1,300 @@
+"""What Slack delivers → the door, and its answer → the person. No listener acts by itself.
+
+Bolt calls `Edge` as a middleware for every delivery, because Bolt's own listeners acknowledge an event before they run, and here an
+event may carry a command: queries and help are acknowledged first; what changes something, and decisions, once the door has written
+them down and handed them over. What was never handed over is never acknowledged: Slack then says so to the person, or delivers again.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.delivery import Answer, Delivery, DoorLike, Exit
+from bot.slack import modals, reading
+from bot.slack.answers import Answers
+from bot.slack.forms import Forms
+from bot.slack.home import Home
+from bot.slack.once import Once
+from bot.slack.places import Places
+from bot.slack.reading import Origin
+from bot.slack.values import read
+from commands.kit.card import OpenForm, RunAct, Typed
+from commands.kit.spec import Kind
+
+_log = logging.getLogger(__name__)
+
+MENU_SHORTCUT = "omnicare_menu"
+RUN_SHORTCUT = "omnicare_run"
+_SUGGESTIONS = 2.0
+"""Seconds for what a select offers; Slack waits three."""
+_IN_PASSING = "To give a command, begin the message with the mention, such as `@omnicare status`."
+_NOT_A_RUN = "That message does not belong to a run."
+_OLD_BUTTON = "That button is not one of mine any more. Type the command instead."
+
+Suggest = Callable[[Delivery, str, Mapping[str, str], str], Awaitable[Sequence[str]]]
+"""(who and where, the field, what the form holds, what was typed so far) → values to offer, best first."""
+
+Work = Coroutine[Any, Any, None]
+
+
+class Edge(AsyncMiddleware):
+    """Every delivery comes in here. One for the life of the process."""
+
+    def __init__(
+        self,
+        door: DoorLike,
+        answers: Answers,
+        forms: Forms,
+        home: Home,
+        places: Places,
+        *,
+        suggest: Suggest | None = None,
+    ) -> None:
+        self._door = door
+        self._answers = answers
+        self._forms = forms
+        self._home = home
+        self._places = places
+        self._suggest = suggest
+        self._once = Once()
+        self._working: set[asyncio.Task[None]] = set()
+        self._delivering = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._closed = False
+        self.on_group_changed: Callable[[dict[str, Any]], None] = lambda _: None
+
+    async def async_process(
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,  # noqa: ARG002 - Bolt's signature
+        next: Callable[[], Awaitable[BoltResponse]],  # noqa: A002, ARG002
+    ) -> BoltResponse:
+        """Returns what is acknowledged; status 503 is not."""
+        if self._closed:
+            return BoltResponse(status=503)
+        self._delivering += 1
+        self._quiet.clear()
+        try:
+            return await self._received(req.body)
+        except Exception:  # noqa: BLE001 - Bolt would log the payload; an unacknowledged delivery comes again
+            _log.exception("a delivery could not be read or handed over, so it is not acknowledged")
+            return BoltResponse(status=500)
+        finally:
+            self._delivering -= 1
+            if not self._delivering:
+                self._quiet.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing new; waits so long for what is being handed over or answered."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+                while self._working:
+                    await asyncio.wait(self._working)
+        except TimeoutError:
+            _log.warning("%d answers were still being made", len(self._working))
+            for task in self._working:
+                task.cancel()
+
+    async def _received(self, body: dict[str, Any]) -> BoltResponse:
+        match body.get("type"):
+            case _ if "command" in body:
+                typed = reading.slash_command(body)
+                return await self._typed(typed.origin, typed.delivery)
+            case "event_callback":
+                return await self._event(body)
+            case "block_actions":
+                return await self._clicked(body)
+            case "view_submission":
+                return await self._submitted(body)
+            case "block_suggestion":
+                return await self._suggested(body)
+            case "shortcut" if body.get("callback_id") == MENU_SHORTCUT:
+                return self._menu_modal(body)
+            case "message_action" if body.get("callback_id") == RUN_SHORTCUT:
+                return await self._run_of_message(body)
+            case _:
+                return _acknowledged()
+
+    # Typed text
+
+    async def _event(self, body: dict[str, Any]) -> BoltResponse:
+        event = body.get("event") or {}
+        match event.get("type"):
+            case "app_mention" | "message":
+                return await self._said(body)
+            case "app_home_opened" if event.get("tab") == "home" and event.get("user"):
+                origin, key = Origin(account=str(event["user"])), f"event:{body.get('event_id')}"
+                if self._once.is_new(key):
+                    self._start(origin, self._home.publish(origin, key))
+            case "subteam_members_changed" | "subteam_updated":
+                self.on_group_changed(event)
+        return _acknowledged()
+
+    async def _said(self, body: dict[str, Any]) -> BoltResponse:
+        said = reading.message(body)
+        if said is None:
+            return _acknowledged()
+        me = _bot_user(body)
+        text = reading.after_mention(said.text, me)
+        if text is None and said.origin.mentioned:
+            if self._once.is_new(said.once):
+                self._start(said.origin, self._answers.say(said.origin, _IN_PASSING))
+            return _acknowledged()
+        return await self._typed(said.origin, replace(said.delivery, text=said.text if text is None else text))
+
+    async def _typed(self, origin: Origin, delivery: Delivery) -> BoltResponse:
+        return await self._act(origin, delivery, delivery.key)
+
+    async def _act(self, origin: Origin, delivery: Delivery, once: str) -> BoltResponse:
+        """The order of things: what changes something is handed over first, all else is acknowledged first."""
+        if self._door.kind(delivery) in (Kind.OPERATION, Kind.DECISION):
+            await self._once.run(once, lambda: self._hand_over(origin, delivery))
+        elif self._once.is_new(once):
+            self._start(origin, self._look(origin, delivery))
+        return _acknowledged()
+
+    async def _hand_over(self, origin: Origin, delivery: Delivery) -> Answer:
+        answer = await self._door.take(await self._placed(origin, delivery))
+        self._start(origin, self._answers.show(origin, answer))
+        return answer
+
+    async def _look(self, origin: Origin, delivery: Delivery) -> None:
+        answer = await self._door.take(await self._placed(origin, delivery))
+        await self._answers.show(origin, answer)
+
+    async def _placed(self, origin: Origin, delivery: Delivery) -> Delivery:
+        if await self._places.is_member(origin):
+            return delivery
+        return replace(delivery, place=delivery.place.model_copy(update={"member": False}))
+
+    # Clicked
+
+    async def _clicked(self, body: dict[str, Any]) -> BoltResponse:
+        origin, value = reading.click(body), reading.chosen(body)
+        if value is None:
+            return _acknowledged()  # a select in a form: it counts when the form is submitted
+        once = f"click:{body.get('trigger_id', '')}"
+        match read(value):
+            case RunAct(form=False) as act:
+                return await self._act(origin, reading.run_delivery(act, origin), once)
+            case Typed() as act:
+                return await self._act(origin, replace(_nothing(once, origin), text=act.text), once)
+            case RunAct() | OpenForm() as act:
+                if self._once.is_new(once):
+                    self._start(origin, self._forms.open(origin, act, once))
+            case None:
+                if self._once.is_new(once):
+                    self._start(origin, self._answers.say(origin, _OLD_BUTTON))
+        return _acknowledged()
+
+    # Forms
+
+    async def _submitted(self, body: dict[str, Any]) -> BoltResponse:
+        form = modals.submitted(body)
+        if form is None:
+            return _acknowledged()
+        once = f"form:{body.get('trigger_id') or (body.get('view') or {}).get('hash')}"
+        delivery = self._forms.delivery(form, once)
+        if self._door.kind(delivery) is Kind.QUERY:
+            if self._once.is_new(once):
+                self._start(form.origin, self._look(form.origin, delivery))
+            return _closed(body)
+        answer = await self._once.run(once, lambda: self._take_form(form, delivery, body))
+        errors = self._errors(answer, body, form)
+        return _acknowledged({"response_action": "errors", "errors": errors}) if errors else _closed(body)
+
+    async def _take_form(self, form: modals.Submitted, delivery: Delivery, body: dict[str, Any]) -> Answer:
+        answer = await self._door.take(await self._placed(form.origin, delivery))
+        if not self._errors(answer, body, form):
+            self._start(form.origin, self._answers.show(form.origin, answer))
+        return answer
+
+    @staticmethod
+    def _errors(answer: Answer, body: dict[str, Any], form: modals.Submitted) -> dict[str, str]:
+        return modals.error_in(answer, body["view"], form.values) if answer.exit is Exit.USAGE else {}
+
+    async def _suggested(self, body: dict[str, Any]) -> BoltResponse:
+        typed, view = str(body.get("value") or "")[:75], body.get("view") or {}
+        origin = reading.click(body)
+        found: Sequence[str] = ()
+        if self._suggest is not None:
+            delivery = _nothing("suggestion", origin)
+            try:
+                async with asyncio.timeout(_SUGGESTIONS):
+                    found = await self._suggest(delivery, str(body.get("block_id", "")), modals.entered(view), typed)
+            except Exception:  # noqa: BLE001 - what was typed is offered all the same
+                _log.warning("nothing could be suggested", exc_info=True)
+        offered = dict.fromkeys([*([typed.strip()] if typed.strip() else []), *(each for each in found if each)])
+        return _acknowledged({"options": [modals.option(each) for each in offered if len(each) <= 75][:100]})  # noqa: PLR2004
+
+    # Shortcuts
+
+    def _menu_modal(self, body: dict[str, Any]) -> BoltResponse:
+        origin, once = reading.click(body), f"shortcut:{body.get('trigger_id', '')}"
+        if self._once.is_new(once):
+            self._start(origin, self._forms.menu(origin, once))
+        return _acknowledged()
+
+    async def _run_of_message(self, body: dict[str, Any]) -> BoltResponse:
+        origin, once = reading.click(body), f"shortcut:{body.get('trigger_id', '')}"
+        run = await self._forms.run_of(body.get("message") or {})
+        if run is None:
+            if self._once.is_new(once):
+                self._start(origin, self._answers.say(origin, _NOT_A_RUN))
+            return _acknowledged()
+        return await self._act(origin, replace(_nothing(once, origin), text=f"runs {run}"), once)
+
+    # Work after the acknowledgement
+
+    def _start(self, origin: Origin, work: Work) -> None:
+        task = asyncio.get_running_loop().create_task(self._watched(origin, work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _watched(self, origin: Origin, work: Work) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - the person is told that there is something in the log
+            reference = secrets.token_hex(4)
+            _log.exception("an answer could not be made", extra={"reference": reference})
+            await self._answers.failed(origin, reference)
+
+
+def build(app: AsyncApp, edge: Edge) -> AsyncApp:
+    """Puts the edge into the app: after Bolt's own checks, before (and instead of) its listeners."""
+    app.use(edge)
+    return app
+
+
+def _acknowledged(payload: dict[str, Any] | None = None) -> BoltResponse:
+    return BoltResponse(status=200, body=payload or "")
+
+
+def _closed(body: dict[str, Any]) -> BoltResponse:
+    """The form closes; so does the menu that it was opened from."""
+    stacked = (body.get("view") or {}).get("previous_view_id")
+    return _acknowledged({"response_action": "clear"} if stacked else None)
+
+
+def _nothing(key: str, origin: Origin) -> Delivery:
+    return reading.Typed(origin=origin, once=key, text="").delivery
+
+
+def _bot_user(body: dict[str, Any]) -> str | None:
+    """The bot's own account, as the event's authorization names it."""
+    found = body.get("authorizations")
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return found[0].get("user_id")
+    return None

@@ -1,0 +1,149 @@
+"""A card without what must never leave: every text of it goes through the redactor, in the one place where payloads leave.
+
+It fails closed: a redactor that raises means that nothing is sent.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from commands.kit.card import (
+    Attachment,
+    Button,
+    Card,
+    Confirm,
+    Element,
+    Fact,
+    Facts,
+    Note,
+    OpenForm,
+    Paragraph,
+    PersonName,
+    Plain,
+    Preformatted,
+    RunAct,
+    Span,
+    StepLine,
+    StepList,
+    Table,
+    Text,
+    Typed,
+)
+
+Redact = Callable[[str], str]
+
+
+class Withheld(Exception):
+    """The text could not be checked, so it was not sent."""
+
+
+def redacted(card: Card, redact: Redact) -> Card:
+    """The card as it may be shown. Raises `Withheld` where the redactor fails."""
+    try:
+        return _Redaction(redact).card(card)
+    except Exception as error:
+        raise Withheld(f"the redactor failed ({type(error).__name__}), so nothing was sent") from error
+
+
+class _Redaction:
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+
+    def card(self, card: Card) -> Card:
+        return Card(
+            title=self._text(card.title),
+            summary=self._redact(card.summary),
+            state=card.state,
+            elapsed=card.elapsed,
+            body=tuple(self._element(element) for element in card.body),
+            buttons=tuple(made for button in card.buttons if (made := self._button(button)) is not None),
+        )
+
+    def _text(self, text: Text) -> Text:
+        """Each span, then the whole: what a cue in one span says of the next is seen too."""
+        spans = tuple(self._span(span) for span in text.spans)
+        whole = "".join(_said(span) for span in spans)
+        checked = self._redact(whole)
+        if checked == whole:
+            return text if spans == text.spans else Text(spans=spans)
+        return Text(spans=(Plain(text=checked),))
+
+    def _span(self, span: Span) -> Span:
+        if not hasattr(span, "text"):
+            return span
+        changed: dict[str, Any] = {"text": self._redact(span.text)}
+        if hasattr(span, "url"):
+            changed["url"] = self._redact(span.url)
+        return (
+            span
+            if all(getattr(span, name) == value for name, value in changed.items())
+            else span.model_copy(update=changed)
+        )
+
+    def _element(self, element: Element) -> Element:
+        match element:
+            case Paragraph() | Note():
+                return element.model_copy(update={"text": self._text(element.text)})
+            case Facts():
+                return Facts(facts=tuple(self._fact(fact) for fact in element.facts))
+            case Table():
+                return Table(
+                    columns=tuple(map(self._redact, element.columns)),
+                    rows=tuple(tuple(map(self._text, row)) for row in element.rows),
+                    caption=self._redact(element.caption),
+                )
+            case StepList():
+                return StepList(title=self._redact(element.title), steps=tuple(map(self._step, element.steps)))
+            case Preformatted():
+                return Preformatted(text=self._redact(element.text), label=self._redact(element.label))
+            case Attachment():
+                return Attachment(
+                    filename=self._redact(element.filename),
+                    content=self._redact(element.content),
+                    summary=self._redact(element.summary),
+                )
+
+    def _fact(self, fact: Fact) -> Fact:
+        """Label and value are read together, so that a label such as "Password" is a cue."""
+        label, value = self._redact(fact.label), self._text(fact.value)
+        said = "".join(_said(span) for span in value.spans)
+        line = f"{label}: {said}"
+        checked = self._redact(line)
+        if checked == line:
+            return Fact(label=label, value=value)
+        return Fact(label=label, value=Text(spans=(Plain(text=checked.removeprefix(f"{label}: ")),)))
+
+    def _step(self, step: StepLine) -> StepLine:
+        return step.model_copy(update={"title": self._redact(step.title), "detail": self._redact(step.detail)})
+
+    def _button(self, button: Button) -> Button | None:
+        does = self._act(button.does)
+        if does is None:
+            return None
+        confirm = button.confirm
+        if confirm is not None:
+            confirm = Confirm(
+                title=self._redact(confirm.title),
+                text=self._redact(confirm.text),
+                yes=self._redact(confirm.yes),
+                no=self._redact(confirm.no),
+            )
+        return button.model_copy(update={"label": self._redact(button.label), "does": does, "confirm": confirm})
+
+    def _act(self, act: RunAct | Typed | OpenForm) -> RunAct | Typed | OpenForm | None:
+        """A command that had to be changed is another command: no button for it. A form is filled without the secret."""
+        match act:
+            case RunAct():
+                return act
+            case Typed():
+                return act if self._redact(act.text) == act.text else None
+            case OpenForm():
+                kept = {
+                    name: text
+                    for name, text in act.filled.items()
+                    if self._redact(f"{name}: {text}") == f"{name}: {text}"
+                }
+                return OpenForm(command=act.command, filled=kept)
+
+
+def _said(span: Span) -> str:
+    return "" if isinstance(span, PersonName) or not hasattr(span, "text") else span.text

@@ -1,0 +1,109 @@
+"""Slack as one thing: what `bot.app` builds and what the rest of the bot asks of it.
+
+slack = SlackSurface(settings.slack, names=people, redact=redact)
+... Door(identity=slack.identity, ...), House(messenger=slack.messenger, ...)
+slack.open(door, suggest=...)
+await slack.start()
+slack.ready()
+await slack.close(drain=20.0)
+"""
+
+import logging
+from urllib.parse import urlsplit
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+
+from bot.config import SlackSettings
+from bot.delivery import Directory, DoorLike
+from bot.slack.answers import Answers
+from bot.slack.api import SlackApi
+from bot.slack.forms import Forms
+from bot.slack.home import Home
+from bot.slack.identity import SlackIdentity
+from bot.slack.listeners import Edge, Suggest, build
+from bot.slack.messages import SlackMessenger
+from bot.slack.places import Places
+from bot.slack.redacting import Redact
+from bot.slack.sockets import Sockets
+
+_log = logging.getLogger(__name__)
+
+HOME_QUERIES = ("runs",)
+"""What stands below the menu in the app's Home."""
+
+
+class SlackSurface:
+    """Everything of Slack's that lives as long as the process."""
+
+    def __init__(self, settings: SlackSettings, *, names: Directory, redact: Redact) -> None:
+        self._settings = settings
+        self._redact = redact
+        self.api = SlackApi(settings.bot_token.get_secret_value(), settings.api_url)
+        self.messenger = SlackMessenger(
+            self.api,
+            names,
+            redact,
+            newest_blocks=settings.newest_blocks,
+            edits_per_minute=settings.edits_per_minute,
+            progress_seconds=settings.progress_seconds,
+        )
+        self.identity = SlackIdentity(self.api, workspace=settings.workspace)
+        self._edge: Edge | None = None
+        self.sockets: Sockets | None = None
+
+    def open(self, door: DoorLike, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES) -> AsyncApp:
+        """Puts the door behind Slack's deliveries; nothing is delivered before `start`."""
+        answers, places = Answers(self.messenger), Places(self.api)
+        page = Home(self.api, self.messenger, door, home)
+        forms = Forms(self.api, door, answers, page, self._redact, suggests=suggest is not None)
+        self._edge = Edge(door, answers, forms, page, places, suggest=suggest)
+        self._edge.on_group_changed = self.identity.group_changed
+        app = build(bolt_app(self.api), self._edge)
+        self.sockets = Sockets(
+            app,
+            self._settings.app_token.get_secret_value(),
+            connections=self._settings.connections,
+            stale_seconds=self._settings.stale_seconds,
+            proxy=self.api.proxy,
+        )
+        return app
+
+    async def start(self) -> None:
+        """Begins to connect, and returns."""
+        assert self.sockets is not None, "open() comes first"
+        self.api.session()
+        _log.info("connecting to Slack at %s", urlsplit(self._settings.api_url).hostname)
+        await self.sockets.start()
+
+    def ready(self) -> bool:
+        """Whether deliveries arrive: for `/readyz`."""
+        return self.sockets is not None and self.sockets.ready()
+
+    async def close(self, *, drain: float = 20.0) -> None:
+        """Takes nothing new, lets short things end, then ends the connections."""
+        if self._edge is not None:
+            await self._edge.drain(drain)
+        await self.messenger.close()
+        if self.sockets is not None:
+            await self.sockets.close()
+        await self.api.close()
+
+
+def bolt_app(api: SlackApi) -> AsyncApp:
+    """Bolt with the one client: no call before a delivery is acknowledged, no listener but ours, no OAuth, no web server."""
+    token = api.client.token
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
+
+    return AsyncApp(
+        client=api.client,
+        logger=logging.getLogger("bot.slack.bolt"),
+        authorize=authorize,
+        request_verification_enabled=False,  # Socket Mode: the connection itself is authenticated
+        ssl_check_enabled=False,
+        url_verification_enabled=False,
+        ignoring_self_events_enabled=False,  # reading.message leaves out every bot's messages
+        attaching_function_token_enabled=False,
+    )

@@ -1,0 +1,160 @@
+"""A card's text → what Slack shows: rich text elements, mrkdwn where a block takes nothing else, and plain words.
+
+What a card says is data: a log line or a person's name must not ping a channel, pose as a link or as a part of the card. Rich text
+is inert, so it is used wherever a block takes it. mrkdwn has no way to escape `*` or `_`: `mrkdwn` gives None where the data could
+be taken for markup, and its caller uses rich text instead.
+"""
+
+import re
+from datetime import UTC
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from bot.delivery import Directory
+from commands.kit.card import Code, Link, Moment, PersonName, Plain, Span, Strong, Text
+
+Block = dict[str, Any]
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+"""Signs that nobody sees: terminal escapes, and those that turn the reading direction (a text may pose as another one)."""
+
+_MARKUP = re.compile(r"[*_~`]|:[\w+'-]+:|^\s*(?:>|&gt;|[-•]\s|\d+\.\s)", re.MULTILINE)
+_LONGEST_URL = 3000
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def clean(text: str) -> str:
+    """Without signs that are not to be seen, and without halves of characters, which no encoder takes."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode("utf-8")
+
+
+def escaped(text: str) -> str:
+    """For mrkdwn and for a message's `text`: no sign of it is live."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters; what is missing shows."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def safe_link(url: str) -> bool:
+    """Whether the address may be live: https anywhere, http on this machine (the sandbox)."""
+    if len(url) > _LONGEST_URL or _CONTROL.search(url) or any(sign in url for sign in '<>|" \t\n'):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.username or parts.password or not parts.hostname:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+def plain(text: Text, names: Directory) -> str:
+    """The words alone, for files and for where only plain text may stand."""
+    return "".join(_words(span, names) for span in text.spans)
+
+
+def _words(span: Span, names: Directory) -> str:
+    match span:
+        case Plain() | Strong() | Code():
+            return clean(span.text)
+        case PersonName():
+            return clean(names.name(span.key))
+        case Moment():
+            return _fallback(span)
+        case Link():
+            return clean(f"{span.text} ({span.url})")
+        case _:
+            assert_never(span)
+
+
+def rich(text: Text, names: Directory) -> list[Block]:
+    """Rich text elements; nothing in them is live but what the card says is."""
+    return [element for span in text.spans if (element := _element(span, names)) is not None]
+
+
+def _element(span: Span, names: Directory) -> Block | None:
+    match span:
+        case Plain() | Strong() | Code():
+            styles = {Plain: None, Strong: {"bold": True}, Code: {"code": True}}
+            return _styled(clean(span.text), styles[type(span)])
+        case PersonName():
+            account = names.slack_id(span.key) if span.mention else None
+            return {"type": "user", "user_id": account} if account else _styled(clean(names.name(span.key)), None)
+        case Moment():
+            return {
+                "type": "date",
+                "timestamp": _timestamp(span),
+                "format": _format(span),
+                "fallback": _fallback(span),
+            }
+        case Link():
+            if not safe_link(span.url):
+                return _styled(clean(f"{span.text} ({span.url})"), None)
+            return {"type": "link", "url": span.url, "text": clean(span.text) or span.url}
+        case _:
+            assert_never(span)
+
+
+def _styled(text: str, style: dict[str, bool] | None) -> Block | None:
+    if not text:
+        return None
+    return {"type": "text", "text": text, "style": style} if style else {"type": "text", "text": text}
+
+
+def mrkdwn(text: Text, names: Directory) -> str | None:
+    """The text as mrkdwn; None where something in it could be taken for markup."""
+    parts: list[str] = []
+    for span in text.spans:
+        part = _marked(span, names)
+        if part is None:
+            return None
+        parts.append(part)
+    for before, after in zip(text.spans, text.spans[1:], strict=False):
+        if isinstance(before, Strong | Code) and _words(after, names)[:1].isalnum():
+            return None
+        if isinstance(after, Strong | Code) and _words(before, names)[-1:].isalnum():
+            return None
+    return "".join(parts)
+
+
+def _marked(span: Span, names: Directory) -> str | None:
+    match span:
+        case Plain() | Strong():
+            return _unmarked(clean(span.text), "*" if isinstance(span, Strong) else "")
+        case Code():
+            words = clean(span.text)
+            return None if "`" in words or "\n" in words or not words.strip() else f"`{escaped(words)}`"
+        case PersonName():
+            account = names.slack_id(span.key) if span.mention else None
+            return f"<@{account}>" if account else _unmarked(clean(names.name(span.key)), "")
+        case Moment():
+            return f"<!date^{_timestamp(span)}^{_format(span)}|{_fallback(span)}>"
+        case Link():
+            label = _unmarked(clean(span.text), "")
+            return f"<{span.url}|{label}>" if label and safe_link(span.url) else None
+        case _:
+            assert_never(span)
+
+
+def _unmarked(words: str, around: str) -> str | None:
+    if _MARKUP.search(words) or (around and (words != words.strip() or "\n" in words)):
+        return None
+    return f"{around}{escaped(words)}{around}" if words else ""
+
+
+def _timestamp(moment: Moment) -> int:
+    at = moment.at if moment.at.tzinfo else moment.at.replace(tzinfo=UTC)
+    return int(at.timestamp())
+
+
+def _format(moment: Moment) -> str:
+    shown = "{time}" if moment.form == "time" else "{date_short_pretty} {time}"
+    return f"{shown} ({{ago}})" if moment.age else shown
+
+
+def _fallback(moment: Moment) -> str:
+    at = (moment.at if moment.at.tzinfo else moment.at.replace(tzinfo=UTC)).astimezone(UTC)
+    return at.strftime("%H:%M UTC" if moment.form == "time" else "%Y-%m-%d %H:%M UTC")
