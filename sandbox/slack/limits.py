@@ -47,7 +47,7 @@ def message_problems(blocks: Any) -> Iterator[Problem]:
         return
     known = [block for block in blocks if isinstance(block, dict)]
     yield from _twice(known)
-    tables = sum(1 for block in _all_blocks(known) if block.get("type") in {"table", "data_table"})
+    tables = sum(1 for block in _all_blocks(known) if block.get("type") in ("table", "data_table"))
     if tables > 1:
         yield "only_one_table_allowed", "/blocks"
     together = sum(
@@ -98,7 +98,7 @@ def check_metadata(metadata: Any) -> None:
 
 
 def _written(problems: list[Problem]) -> list[str]:
-    return [f"[ERROR] {words} [json-pointer:{pointer}]" for words, pointer in problems]
+    return [f"[ERROR] {words} [json-pointer:{pointer}]" for words, pointer in dict.fromkeys(problems)]
 
 
 def _all_blocks(blocks: list[Json]) -> Iterator[Json]:

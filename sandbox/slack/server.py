@@ -83,6 +83,15 @@ class SlackServer:
                 await self._runner.cleanup()
             self._runner = None
 
+    def go_down(self) -> None:
+        """An outage: every call is answered with 503, the connections end, no new one is taken."""
+        self.workspace.faults.down = True
+        for connection in tuple(self.socket.connections):
+            connection.cut()
+
+    def come_back(self) -> None:
+        self.workspace.faults.down = False
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -30,8 +30,8 @@ class Connection:
         self.number = number
         self.silent = False
         self.leaving = False
-        self.waiting: dict[str, asyncio.Future[Json]] = {}
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.unanswered: set[str] = set()
         self._transport = transport
 
     async def send(self, message: Json) -> None:
@@ -42,15 +42,19 @@ class Connection:
         except (ConnectionError, RuntimeError) as error:
             raise _Lost from error
 
-    async def ask(self, envelope: Json) -> Json:
-        """Send the envelope, return what its acknowledgement carried."""
-        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.waiting[envelope["envelope_id"]] = answer
+    async def ask(self, envelope: Json, answer: asyncio.Future[Json]) -> Json:
+        """Send the envelope and wait for its acknowledgement, which may come by another connection: an app that has
+        just replaced this one acknowledges by the new one.
+        """
+        self.unanswered.add(envelope["envelope_id"])
         try:
             await self.send(envelope)
-            return await answer
+            await asyncio.wait((answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.waiting.pop(envelope["envelope_id"], None)
+            self.unanswered.discard(envelope["envelope_id"])
+        if not answer.done():
+            raise _Lost
+        return answer.result()
 
     def go_silent(self) -> None:
         """Half-open: nothing more comes or is heard, and nothing says so."""
@@ -62,10 +66,8 @@ class Connection:
             self._transport.abort()
 
     def lost(self) -> None:
-        self.ended.set()
-        for answer in self.waiting.values():
-            if not answer.done():
-                answer.set_exception(_Lost())
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 class Hub:
@@ -75,6 +77,7 @@ class Hub:
         self.connections: list[Connection] = []
         self.record: deque[Sent] = deque(maxlen=10_000)
         self._workspace = workspace
+        self._waiting: dict[str, asyncio.Future[Json]] = {}
         self._numbers = itertools.count(1)
         self._turn = itertools.count()
         self._arrived = asyncio.Event()
@@ -134,16 +137,20 @@ class Hub:
         }
         if not self.connections:
             raise NotDelivered("dispatch_failed")
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope["envelope_id"]] = answer
         try:
             async with asyncio.timeout(self._workspace.settings.acknowledge_within):
                 while True:
                     connection = await self._next()
                     try:
-                        return await connection.ask(envelope)
+                        return await connection.ask(envelope, answer)
                     except _Lost:
                         self._forget(connection)
         except TimeoutError:
             raise NotDelivered("operation_timeout") from None
+        finally:
+            del self._waiting[envelope["envelope_id"]]
 
     async def _next(self) -> Connection:
         """In turn; a connection that was told to leave only where there is no other."""
@@ -194,14 +201,14 @@ class Hub:
                 with contextlib.suppress(ConnectionError, RuntimeError):
                     await connection.socket.pong(message.data)
             elif message.type is WSMsgType.TEXT:
-                self._acknowledge(connection, message.data)
+                self._acknowledge(message.data)
 
-    def _acknowledge(self, connection: Connection, text: str) -> None:
+    def _acknowledge(self, text: str) -> None:
         try:
             message = json.loads(text)
         except ValueError:
             return
-        answer = connection.waiting.get(str(message.get("envelope_id"))) if isinstance(message, dict) else None
+        answer = self._waiting.get(str(message.get("envelope_id"))) if isinstance(message, dict) else None
         if answer is None or answer.done() or self._workspace.faults.take_swallowed():
             return
         payload = message.get("payload")
@@ -240,7 +247,7 @@ class Hub:
                 await connection.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}})
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._workspace.settings.warn_before_refresh):
-                        await connection.ended.wait()
+                        await asyncio.shield(connection.ended)
                         return
         except _Lost:
             return

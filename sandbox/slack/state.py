@@ -250,11 +250,6 @@ class State:
     def _keep(self, message: Message) -> Message:
         """Store a new message, and count it in its thread."""
         conversation = self._conversations[message.channel]
-        if message.is_reply:
-            head = conversation.messages.get(message.thread_ts)
-            conversation.threads.setdefault(message.thread_ts, []).append(message.ts)
-            if head is not None:
-                self._recount(replace(head, thread_ts=head.ts))
         conversation.messages[message.ts] = message
         for file_id in message.files:
             self._share(file_id, message)
@@ -262,18 +257,21 @@ class State:
         self.announce("message_posted", **where)
         for file_id in message.files:
             self.announce("file_shared", file_id=file_id, **where)
+        if message.is_reply:
+            conversation.threads.setdefault(message.thread_ts, []).append(message.ts)
+            if (head := conversation.messages.get(message.thread_ts)) is not None:
+                self._recount(head)
         return message
 
     def _recount(self, head: Message) -> None:
         conversation = self._conversations[head.channel]
-        replies = [
-            conversation.messages[ts] for ts in conversation.threads.get(head.ts, ()) if ts in conversation.messages
-        ]
+        stamps = conversation.threads.get(head.ts, [])
         conversation.messages[head.ts] = replace(
             head,
-            reply_count=len(conversation.threads.get(head.ts, ())),
-            reply_users=tuple(dict.fromkeys(reply.user for reply in replies)),
-            latest_reply=conversation.threads[head.ts][-1] if conversation.threads.get(head.ts) else "",
+            thread_ts=head.ts if stamps else "",
+            reply_count=len(stamps),
+            reply_users=tuple(dict.fromkeys(conversation.messages[ts].user for ts in stamps)),
+            latest_reply=stamps[-1] if stamps else "",
         )
         self.announce("message_changed", channel=head.channel, ts=head.ts)
 

@@ -27,7 +27,7 @@ async def auth_test(call: Call) -> Json:
     }
 
 
-@method("apps.connections.open", "connections:write", token="app", per_minute=TIER_1, burst=20)  # noqa: S106
+@method("apps.connections.open", "connections:write", token="app", per_minute=TIER_1, burst=100)  # noqa: S106
 async def connections_open(call: Call) -> Json:
     ticket = secrets.token_urlsafe(18)
     call.workspace.tickets.add(ticket)
