@@ -106,7 +106,7 @@ Check = Callable[[Mapping[str, Any], str], Iterator[Problem]]
 @dataclass(frozen=True)
 class Shape:
     """An object: its fields (a name with `!` is required), groups of which one field must be there, and what else
-    holds (`check`).
+    holds (`check`). A `type` is allowed only where `Kind` looked it up.
     """
 
     fields: Mapping[str, Rule]
@@ -122,7 +122,7 @@ class Shape:
             if name.endswith("!"):
                 self._required.append(name.rstrip("!"))
 
-    def problems(self, value: Any, pointer: str) -> Iterator[Problem]:
+    def problems(self, value: Any, pointer: str, *, typed: bool = False) -> Iterator[Problem]:
         if not isinstance(value, dict):
             yield "must be an object", pointer
             return
@@ -137,7 +137,7 @@ class Shape:
             rule = self._rules.get(name)
             if rule is not None:
                 yield from rule.problems(item, f"{pointer}/{name}")
-            elif name != "type":
+            elif not (typed and name == "type"):
                 yield f"invalid additional property: {name}", pointer
         if self.check is not None:
             yield from self.check(value, pointer)
@@ -166,7 +166,7 @@ class Kind:
         if not isinstance(kind, str) or kind not in self.table or (self.only and kind not in self.only):
             yield f"unsupported type: {kind}", f"{pointer}/type"
             return
-        yield from self.table[kind].problems(value, pointer)
+        yield from self.table[kind].problems(value, pointer, typed=True)
         text = value.get("text")
         if self.at_most and isinstance(text, str) and len(text) > self.at_most:
             yield f"must be less than {self.at_most + 1} characters", f"{pointer}/text"

@@ -32,6 +32,7 @@ class Connection:
         self.leaving = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unanswered: set[str] = set()
+        self.delivered = 0
         self._transport = transport
 
     async def send(self, message: Json) -> None:
@@ -47,6 +48,7 @@ class Connection:
         just replaced this one acknowledges by the new one.
         """
         self.unanswered.add(envelope["envelope_id"])
+        self.delivered += 1
         try:
             await self.send(envelope)
             await asyncio.wait((answer, self.ended), return_when=asyncio.FIRST_COMPLETED)

@@ -65,6 +65,7 @@ def test_good_views_are_taken():
         (actions({**MENUS[0], "options": [option(str(n)) for n in range(101)]}), "no more than 100 items"),
         (actions({**MENUS[0], "options": [option("x" * 76)]}), "must be less than 76 characters"),
         (actions({**MENUS[0], "initial_option": option("other")}), "must exactly match one of the options"),
+        (actions({**MENUS[0], "options": [{**option(), "type": "option"}]}), "invalid additional property: type"),
         (actions({**MENUS[0], "option_groups": []}), "must have exactly one of: options, option_groups"),
         ([{**SECTION, "block_id": "x" * 256}], "must be less than 256 characters"),
         ([{**SECTION, "block_id": "one"}] * 2, "`block_id` one already exists"),
