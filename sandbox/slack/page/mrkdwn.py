@@ -19,7 +19,7 @@ _FENCE = re.compile(r"```\n?(.+?)\n?```", re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _TOKEN = re.compile(r"<([^<>\n]+)>")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`\ue000\ue001]+[^\s<>\"'`.,;:!?)\]\ue000\ue001]")
-_SHORT_CODE = re.compile(r":[a-z0-9_+\-']+:")
+_SHORT_CODE = re.compile(r"(?<!\w):[a-z0-9_+\-']+:(?!\w)")
 _QUOTE = re.compile(r"^(?:&gt;|>) ?(.*)$")
 _HELD = re.compile("\ue000(\\d+)\ue001")
 _EDGE = r"(?<![^\W_])(?<!{0}){0}(?=\S)([^\n]{{1,1000}}?)(?<=\S){0}(?![^\W_])(?!{0})"

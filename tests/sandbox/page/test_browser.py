@@ -1,0 +1,229 @@
+"""A person at the page: they type, click and read, by keyboard where they like."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.sandbox.page.conftest import Served
+from tests.support.browser import PHONE, Visit, chromium, visit
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+async def maya(served: Served, browser: Browser) -> AsyncIterator[Visit]:
+    async with visit(browser, served.link) as visited:
+        await ready(visited.page)
+        yield visited
+        assert visited.complaints == []
+
+
+async def ready(page: Page) -> None:
+    """The stream stands, and the reader's time zone is known."""
+    await expect(page.locator("#connection")).to_be_hidden()
+    await page.wait_for_function("document.cookie.includes('zone=')")
+    await page.wait_for_load_state("networkidle")
+
+
+async def widest(page: Page) -> int:
+    return int(await page.evaluate("document.documentElement.scrollWidth"))
+
+
+async def test_a_command_is_typed_with_completion_and_its_thread_opens(served: Served, maya: Visit) -> None:
+    page = maya.page
+    composer = page.get_by_role("combobox", name="Message to deploys")
+    await expect(composer).to_be_focused()
+    await page.keyboard.type("/om")
+    await expect(page.get_by_role("option", selected=True)).to_contain_text("/omnicare")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("option", selected=True)).to_contain_text("deploy")
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("option", selected=True)).to_contain_text("rollback")
+    await page.keyboard.type("dep")
+    await page.keyboard.press("Tab")
+    await expect(composer).to_have_value("/omnicare deploy ")
+    await page.keyboard.type("v2.0.0")
+    await page.keyboard.press("Enter")
+    thread = page.get_by_role("complementary", name="Thread")
+    await expect(thread.get_by_role("table")).to_contain_text("v2.0.0 b81c07")
+    await expect(thread.get_by_role("button", name="Approve")).to_be_visible()
+    assert re.search(r"/as/maya/deploys/\d+\.\d+$", page.url)
+    assert served.app.received[0]["text"] == "deploy v2.0.0"
+    await composer.focus()
+    await page.keyboard.press("ArrowUp")
+    await expect(composer).to_have_value("/omnicare deploy v2.0.0")
+
+
+async def test_an_approval_asks_once_more_and_the_card_changes(served: Served, maya: Visit) -> None:
+    page = maya.page
+    await page.keyboard.type("/omnicare deploy v2.0.0")
+    await page.keyboard.press("Enter")
+    await page.locator("#replies").get_by_role("button", name="Approve").click()
+    question = page.get_by_role("dialog", name="Deploy v2.0.0 to production?")
+    await expect(question).to_contain_text("It starts at once.")
+    await question.get_by_role("button", name="Not yet").click()
+    await expect(page.locator("#replies").get_by_role("button", name="Approve")).to_be_enabled()
+    await page.locator("#replies").get_by_role("button", name="Approve").click()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#replies")).to_contain_text("Approved by @Maya Lindqvist")
+    await expect(page.locator("#replies").get_by_role("button", name="Approve")).to_have_count(0)
+    await expect(page.locator("#replies").get_by_role("img", name="running")).to_be_visible()
+    sent = [one["actions"][0]["action_id"] for one in served.app.received if one.get("type") == "block_actions"]
+    assert sent == ["approve"]
+
+
+async def test_a_button_waits_visibly_and_takes_no_second_press(served: Served, maya: Visit) -> None:
+    served.app.answer_after = 1.0
+    served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "x", blocks=[*served_actions()])
+    button = maya.page.get_by_role("button", name="Press me")
+    await button.click()
+    await expect(button).to_be_disabled(timeout=500)
+    await expect(button).to_be_enabled()
+    assert len(served.app.received) == 1
+
+
+def served_actions() -> list[dict[str, object]]:
+    label = {"type": "plain_text", "text": "Press me"}
+    return [{"type": "actions", "elements": [{"type": "button", "action_id": "x", "text": label}]}]
+
+
+async def test_a_form_is_filled_and_sent_by_keyboard_alone(served: Served, maya: Visit) -> None:
+    page = maya.page
+    await page.keyboard.type("/omnicare form")
+    await page.keyboard.press("Enter")
+    form = page.get_by_role("dialog", name="Deploy a release")
+    await expect(form.get_by_label("Release")).to_be_focused()
+    await page.keyboard.type("v2.0")
+    await expect(form.locator(".combo [aria-selected]")).to_have_text("v2.0.0")
+    await page.keyboard.press("Enter")
+    await expect(form.get_by_label("Release")).to_have_value("v2.0.0")
+    await form.get_by_role("button", name="Plan it").focus()
+    await page.keyboard.press("Enter")
+    await expect(form.get_by_role("alert").filter(has_text="Please complete")).to_have_count(1)
+    await expect(form.get_by_label("Reason")).to_be_focused()
+    await page.keyboard.type("the fix of the labels")
+    await form.get_by_role("button", name="Plan it").focus()
+    await page.keyboard.press("Enter")
+    await expect(form).to_be_hidden()
+    values = served.app.received[-1]["view"]["state"]["values"]
+    assert values["version"]["version"]["selected_option"]["value"] == "v2.0.0"
+    assert values["reason"]["text"]["value"] == "the fix of the labels"
+
+
+async def test_escape_closes_the_form_and_the_thread(served: Served, maya: Visit) -> None:
+    page = maya.page
+    await page.keyboard.type("/omnicare form")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog", name="Deploy a release")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog", name="Deploy a release")).to_be_hidden()
+    assert served.workspace.modals_of("maya") == []
+
+
+async def test_jumping_by_keyboard_goes_to_another_channel_and_another_person(maya: Visit) -> None:
+    page = maya.page
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("incid")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="incidents").first).to_be_visible()
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("tomas")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="You are Tomas Okafor")).to_be_visible()
+    assert page.url.endswith("/as/tomas/incidents")
+
+
+async def test_two_tabs_are_two_people(served: Served, maya: Visit) -> None:
+    other = await maya.context.new_page()
+    await other.goto(f"{served.url}/as/tomas/deploys")
+    await ready(other)
+    await maya.page.bring_to_front()
+    await maya.page.keyboard.type("hello <@Tomas> & *all*")
+    await maya.page.keyboard.press("Enter")
+    await expect(other.get_by_role("log")).to_contain_text("hello <@Tomas> & all")
+    await expect(other.get_by_role("article", name="Maya Lindqvist")).to_be_visible()
+
+
+async def test_a_message_marked_as_seen_by_one_person_only(served: Served, maya: Visit) -> None:
+    served.workspace.post_ephemeral("C0DEPLOYS", "U0MAYA", "for your eyes")
+    await expect(maya.page.get_by_text("Only visible to you")).to_be_visible()
+
+
+async def test_the_world_rolls_before_ones_eyes(served: Served, maya: Visit) -> None:
+    page = maya.page
+    await page.get_by_role("button", name="World").click()
+    world = page.get_by_role("dialog", name="World")
+    await expect(world.get_by_role("img", name="v1.2.0")).to_have_count(8)
+    await world.get_by_role("button", name="Lose an image").click()
+    await expect(world.get_by_role("img", name="ImagePullBackOff")).to_be_visible()
+    await expect(page.locator(".toast")).to_contain_text("can't pull its image")
+
+
+async def test_what_is_lost_is_said_and_comes_back_by_itself(served: Served, maya: Visit) -> None:
+    page = maya.page
+    await page.context.set_offline(True)
+    for subscription in tuple(served.workspace.subscriptions):
+        subscription.close()
+    await expect(page.get_by_text("The page has lost its connection.")).to_be_visible()
+    served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "said meanwhile")
+    await page.context.set_offline(False)
+    await expect(page.get_by_role("log")).to_contain_text("said meanwhile")
+    await expect(page.get_by_text("The page has lost its connection.")).to_be_hidden()
+    maya.complaints.clear()  # the browser complains of every attempt while there is no network
+
+
+async def test_older_messages_come_when_one_scrolls_up(served: Served, maya: Visit) -> None:
+    for at in range(250):
+        served.workspace.post("C0GENERAL", "U0INES", f"message {at:03}")
+    page = maya.page
+    await page.get_by_role("link", name="general").click()
+    await expect(page.get_by_text("message 249")).to_be_in_viewport()
+    await page.locator("#scroll").evaluate("(box) => (box.scrollTop = 0)")
+    await expect(page.get_by_text("message 149")).to_have_count(1)
+    await page.locator("#scroll").evaluate("(box) => (box.scrollTop = 0)")
+    await expect(page.get_by_text("message 000")).to_have_count(1)
+    await expect(page.locator("#older")).to_have_count(0)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_a_phone_shows_everything_without_scrolling_sideways(
+    served: Served, browser: Browser, dark: bool
+) -> None:
+    from sandbox.slack.page import sample
+
+    head = sample.fill(served.workspace)
+    async with visit(browser, served.link, size=PHONE, dark=dark) as phone:
+        page = phone.page
+        await ready(page)
+        for path in ("deploys", f"deploys/{head}", "general", "~omnicare/home"):
+            await page.goto(f"{served.url}/as/maya/{path}")
+            assert await widest(page) <= PHONE[0], path
+        await page.goto(f"{served.url}/as/maya/deploys/{head}")
+        await expect(page.get_by_role("complementary", name="Thread")).to_be_in_viewport(ratio=0.9)
+        await page.get_by_role("link", name="Close the thread").click()
+        await page.get_by_role("button", name="Channels").click()
+        await page.get_by_role("link", name="incidents").click()
+        await expect(page.get_by_role("heading", name="incidents").first).to_be_in_viewport()
+        assert phone.complaints == []
+
+
+async def test_colours_are_chosen_and_kept(maya: Visit) -> None:
+    page = maya.page
+    await page.get_by_role("radio", name="Dark").click()
+    await page.reload()
+    await expect(page.get_by_role("radio", name="Dark")).to_have_attribute("aria-checked", "true")
+    scheme = await page.evaluate("getComputedStyle(document.documentElement).colorScheme")
+    assert scheme == "dark"
+
+
+async def test_a_thing_to_try_is_put_into_the_composer(maya: Visit) -> None:
+    await maya.page.get_by_role("button", name="Try it").first.click()
+    await expect(maya.page.get_by_role("combobox", name="Message to deploys")).to_have_value("/omnicare status")
