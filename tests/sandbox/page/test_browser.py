@@ -34,7 +34,9 @@ async def ready(page: Page) -> None:
 
 
 async def widest(page: Page) -> int:
-    return int(await page.evaluate("document.documentElement.scrollWidth"))
+    """How wide the widest thing is that would make one scroll sideways: the page itself, or a column of it."""
+    wide = "Math.max(...[...document.querySelectorAll('html, body, .frame, .scroll, .home')].map((one) => one.scrollWidth))"
+    return int(await page.evaluate(wide))
 
 
 async def test_a_command_is_typed_with_completion_and_its_thread_opens(served: Served, maya: Visit) -> None:
