@@ -17,6 +17,7 @@ class Events:
 
     def __init__(self, api: Api, keep: int, node: str) -> None:
         self._api, self._keep, self._node = api, keep, node
+        self._last = 0
         self._written: deque[tuple[str, str]] = deque()
         self._known: dict[tuple[str, ...], str] = {}
 
@@ -50,7 +51,9 @@ class Events:
         reference = {
             name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata
         }
-        name = f"{metadata['name']}.{self._api.rng.getrandbits(64):016x}"
+        # Named by its time, as real ones are, so that events of one second are listed in the order they happened.
+        self._last = max(self._last + 1, int(self._api.clock.now().timestamp() * 1e9))
+        name = f"{metadata['name']}.{self._last:016x}"
         body = {
             "metadata": {"name": name, "namespace": namespace},
             "involvedObject": {"kind": about["kind"], "apiVersion": about["apiVersion"], **reference},

@@ -74,6 +74,10 @@ class Kubelet:
             ],
             "nodeInfo": {
                 "kubeletVersion": "v1.37.1",
+                "kubeProxyVersion": "v1.37.1",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
                 "osImage": "sandbox",
                 "kernelVersion": "0",
                 "containerRuntimeVersion": "sandbox://0",

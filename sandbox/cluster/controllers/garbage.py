@@ -57,6 +57,8 @@ class Garbage:
         if not uid:
             self._tend_namespace(namespace)
             return
+        if uid not in self._owners:
+            return  # looked at already, in the same batch
         kind, seen = self._owners.pop(uid)
         metadata = seen["metadata"]
         owner = self._api.store.get(kind, metadata.get("namespace", ""), metadata["name"])
