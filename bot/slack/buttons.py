@@ -1,8 +1,12 @@
 """A card's buttons as Block Kit: names that stay the same, values that are read with distrust (`values.py`)."""
 
+import re
+
 from bot.slack.text import Block, clean, shortened
 from bot.slack.values import LONGEST, Act, as_option, written
 from commands.kit.card import Button, Confirm, OpenForm, RunAct, Typed
+
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
 
 MORE = "more"
 """The action of the menu that holds what is seldom needed."""
@@ -32,11 +36,15 @@ def action_name(act: Act) -> str:
     """`approve` for a run's act, `type-logs` for a typed command, `open-deploy` for a form."""
     match act:
         case RunAct():
-            return act.command[:200]
+            return _word(act.command)
         case Typed():
-            return f"type-{(act.text.split() or ['nothing'])[0][:200]}"
+            return f"type-{_word((act.text.split() or [''])[0])}"
         case OpenForm():
-            return f"open-{act.command[:200]}"
+            return f"open-{_word(act.command)}"
+
+
+def _word(text: str) -> str:
+    return _NOT_IN_NAMES.sub("-", text.lower())[:60] or "nothing"
 
 
 def _unique(name: str, names: dict[str, int]) -> str:

@@ -1,6 +1,8 @@
 """Opening forms: the door says what is in them, Slack allows one within three seconds of what the person did."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,18 +25,27 @@ _TOO_MUCH = "The form would have to carry more than Slack allows. Type the comma
 _LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id", "trigger_exchanged"})
 
 
+_SUGGESTIONS = 2.0
+"""Seconds for what a select offers; Slack waits three."""
+_LONGEST = 75
+"""Of an option's value."""
+
+Suggest = Callable[[Delivery, str, Mapping[str, str], str], Awaitable[Sequence[str]]]
+"""(who and where, the field, what the form holds, what was typed so far) → values to offer, best first."""
+
+
 class Forms:
     """One for the life of the process."""
 
     def __init__(
-        self, api: SlackApi, door: DoorLike, answers: Answers, home: Home, redact: Redact, *, suggests: bool
+        self, api: SlackApi, door: DoorLike, answers: Answers, home: Home, redact: Redact, suggest: Suggest | None
     ) -> None:
         self._api = api
         self._door = door
         self._answers = answers
         self._home = home
         self._redact = redact
-        self._suggests = suggests
+        self._suggest = suggest
         self._finder = Finder(api)
 
     async def open(self, origin: Origin, act: RunAct | OpenForm, key: str) -> None:
@@ -49,7 +60,7 @@ class Forms:
             await self._answers.show(origin, answer)
             return
         try:
-            view = modals.form_view(self._checked(answer), origin, fixed=fixed, suggests=self._suggests)
+            view = modals.form_view(self._checked(answer), origin, fixed=fixed, suggests=self._suggest is not None)
         except modals.TooMuch:
             await self._answers.say(origin, _TOO_MUCH)
             return
@@ -65,6 +76,24 @@ class Forms:
             act = RunAct(command=form.command, run=form.values["run"], word=form.word)
             return reading.run_delivery(act, form.origin, form.values)
         return reading.filled_delivery(key, form.origin, form.command, form.values, form.word)
+
+    async def suggestions(self, body: dict[str, Any]) -> list[Block]:
+        """What a select offers while somebody types: always what was typed, for values that nobody could suggest."""
+        typed, view, origin = (
+            str(body.get("value") or "").strip()[:_LONGEST],
+            body.get("view") or {},
+            reading.click(body),
+        )
+        found: Sequence[str] = ()
+        if self._suggest is not None:
+            delivery = reading.Typed(origin=origin, once="suggestion", text="").delivery
+            try:
+                async with asyncio.timeout(_SUGGESTIONS):
+                    found = await self._suggest(delivery, str(body.get("block_id", "")), modals.entered(view), typed)
+            except Exception:  # noqa: BLE001 - what was typed is offered all the same
+                _log.warning("nothing could be suggested", exc_info=True)
+        offered = dict.fromkeys(each for each in (typed, *found) if 0 < len(each) <= _LONGEST)
+        return [modals.option(each) for each in offered if self._redact(each) == each][:100]
 
     async def run_of(self, message: dict[str, Any]) -> str | None:
         """The run that a message of the bot's own belongs to: another app may write the same metadata."""

@@ -7,8 +7,7 @@ them down and handed them over. What was never handed over is never acknowledged
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from slack_bolt.response import BoltResponse
 
 from bot.delivery import Answer, Delivery, DoorLike, Exit
 from bot.slack import modals, reading
+from bot.slack.afterwards import Afterwards
 from bot.slack.answers import Answers
 from bot.slack.forms import Forms
 from bot.slack.home import Home
@@ -33,16 +33,9 @@ _log = logging.getLogger(__name__)
 
 MENU_SHORTCUT = "omnicare_menu"
 RUN_SHORTCUT = "omnicare_run"
-_SUGGESTIONS = 2.0
-"""Seconds for what a select offers; Slack waits three."""
 _IN_PASSING = "To give a command, begin the message with the mention, such as `@omnicare status`."
 _NOT_A_RUN = "That message does not belong to a run."
 _OLD_BUTTON = "That button is not one of mine any more. Type the command instead."
-
-Suggest = Callable[[Delivery, str, Mapping[str, str], str], Awaitable[Sequence[str]]]
-"""(who and where, the field, what the form holds, what was typed so far) → values to offer, best first."""
-
-Work = Coroutine[Any, Any, None]
 
 
 class Edge(AsyncMiddleware):
@@ -55,17 +48,14 @@ class Edge(AsyncMiddleware):
         forms: Forms,
         home: Home,
         places: Places,
-        *,
-        suggest: Suggest | None = None,
     ) -> None:
         self._door = door
         self._answers = answers
         self._forms = forms
         self._home = home
         self._places = places
-        self._suggest = suggest
         self._once = Once()
-        self._working: set[asyncio.Task[None]] = set()
+        self._after = Afterwards(answers)
         self._delivering = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -84,6 +74,7 @@ class Edge(AsyncMiddleware):
             return BoltResponse(status=503)
         self._delivering += 1
         self._quiet.clear()
+        self._after.calm.disturbed()
         try:
             return await self._received(req.body)
         except Exception:  # noqa: BLE001 - Bolt would log the payload; an unacknowledged delivery comes again
@@ -100,12 +91,9 @@ class Edge(AsyncMiddleware):
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
-                while self._working:
-                    await asyncio.wait(self._working)
+                await self._after.ended()
         except TimeoutError:
-            _log.warning("%d answers were still being made", len(self._working))
-            for task in self._working:
-                task.cancel()
+            self._after.stop()
 
     async def _received(self, body: dict[str, Any]) -> BoltResponse:
         match body.get("type"):
@@ -137,7 +125,7 @@ class Edge(AsyncMiddleware):
             case "app_home_opened" if event.get("tab") == "home" and event.get("user"):
                 origin, key = Origin(account=str(event["user"])), f"event:{body.get('event_id')}"
                 if self._once.is_new(key):
-                    self._start(origin, self._home.publish(origin, key))
+                    self._after.start(origin, self._home.publish(origin, key))
             case "subteam_members_changed" | "subteam_updated":
                 self.on_group_changed(event)
         return _acknowledged()
@@ -150,7 +138,7 @@ class Edge(AsyncMiddleware):
         text = reading.after_mention(said.text, me)
         if text is None and said.origin.mentioned:
             if self._once.is_new(said.once):
-                self._start(said.origin, self._answers.say(said.origin, _IN_PASSING))
+                self._after.start(said.origin, self._answers.say(said.origin, _IN_PASSING))
             return _acknowledged()
         return await self._typed(said.origin, replace(said.delivery, text=said.text if text is None else text))
 
@@ -162,12 +150,12 @@ class Edge(AsyncMiddleware):
         if self._door.kind(delivery) in (Kind.OPERATION, Kind.DECISION):
             await self._once.run(once, lambda: self._hand_over(origin, delivery))
         elif self._once.is_new(once):
-            self._start(origin, self._look(origin, delivery))
+            self._after.start(origin, self._look(origin, delivery))
         return _acknowledged()
 
     async def _hand_over(self, origin: Origin, delivery: Delivery) -> Answer:
         answer = await self._door.take(await self._placed(origin, delivery))
-        self._start(origin, self._answers.show(origin, answer))
+        self._after.start(origin, self._answers.show(origin, answer))
         return answer
 
     async def _look(self, origin: Origin, delivery: Delivery) -> None:
@@ -193,10 +181,10 @@ class Edge(AsyncMiddleware):
                 return await self._act(origin, replace(_nothing(once, origin), text=act.text), once)
             case RunAct() | OpenForm() as act:
                 if self._once.is_new(once):
-                    self._start(origin, self._forms.open(origin, act, once))
+                    self._after.start(origin, self._forms.open(origin, act, once))
             case None:
                 if self._once.is_new(once):
-                    self._start(origin, self._answers.say(origin, _OLD_BUTTON))
+                    self._after.start(origin, self._answers.say(origin, _OLD_BUTTON))
         return _acknowledged()
 
     # Forms
@@ -209,7 +197,7 @@ class Edge(AsyncMiddleware):
         delivery = self._forms.delivery(form, once)
         if self._door.kind(delivery) is Kind.QUERY:
             if self._once.is_new(once):
-                self._start(form.origin, self._look(form.origin, delivery))
+                self._after.start(form.origin, self._look(form.origin, delivery))
             return _closed(body)
         answer = await self._once.run(once, lambda: self._take_form(form, delivery, body))
         errors = self._errors(answer, body, form)
@@ -218,7 +206,7 @@ class Edge(AsyncMiddleware):
     async def _take_form(self, form: modals.Submitted, delivery: Delivery, body: dict[str, Any]) -> Answer:
         answer = await self._door.take(await self._placed(form.origin, delivery))
         if not self._errors(answer, body, form):
-            self._start(form.origin, self._answers.show(form.origin, answer))
+            self._after.start(form.origin, self._answers.show(form.origin, answer))
         return answer
 
     @staticmethod
@@ -226,25 +214,14 @@ class Edge(AsyncMiddleware):
         return modals.error_in(answer, body["view"], form.values) if answer.exit is Exit.USAGE else {}
 
     async def _suggested(self, body: dict[str, Any]) -> BoltResponse:
-        typed, view = str(body.get("value") or "")[:75], body.get("view") or {}
-        origin = reading.click(body)
-        found: Sequence[str] = ()
-        if self._suggest is not None:
-            delivery = _nothing("suggestion", origin)
-            try:
-                async with asyncio.timeout(_SUGGESTIONS):
-                    found = await self._suggest(delivery, str(body.get("block_id", "")), modals.entered(view), typed)
-            except Exception:  # noqa: BLE001 - what was typed is offered all the same
-                _log.warning("nothing could be suggested", exc_info=True)
-        offered = dict.fromkeys([*([typed.strip()] if typed.strip() else []), *(each for each in found if each)])
-        return _acknowledged({"options": [modals.option(each) for each in offered if len(each) <= 75][:100]})  # noqa: PLR2004
+        return _acknowledged({"options": await self._forms.suggestions(body)})
 
     # Shortcuts
 
     def _menu_modal(self, body: dict[str, Any]) -> BoltResponse:
         origin, once = reading.click(body), f"shortcut:{body.get('trigger_id', '')}"
         if self._once.is_new(once):
-            self._start(origin, self._forms.menu(origin, once))
+            self._after.start(origin, self._forms.menu(origin, once))
         return _acknowledged()
 
     async def _run_of_message(self, body: dict[str, Any]) -> BoltResponse:
@@ -252,24 +229,9 @@ class Edge(AsyncMiddleware):
         run = await self._forms.run_of(body.get("message") or {})
         if run is None:
             if self._once.is_new(once):
-                self._start(origin, self._answers.say(origin, _NOT_A_RUN))
+                self._after.start(origin, self._answers.say(origin, _NOT_A_RUN))
             return _acknowledged()
         return await self._act(origin, replace(_nothing(once, origin), text=f"runs {run}"), once)
-
-    # Work after the acknowledgement
-
-    def _start(self, origin: Origin, work: Work) -> None:
-        task = asyncio.get_running_loop().create_task(self._watched(origin, work))
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
-
-    async def _watched(self, origin: Origin, work: Work) -> None:
-        try:
-            await work
-        except Exception:  # noqa: BLE001 - the person is told that there is something in the log
-            reference = secrets.token_hex(4)
-            _log.exception("an answer could not be made", extra={"reference": reference})
-            await self._answers.failed(origin, reference)
 
 
 def build(app: AsyncApp, edge: Edge) -> AsyncApp:

@@ -85,9 +85,10 @@ class Progress:
                     break
                 run, slot, card = live.waiting
                 live.waiting = None
-                if card != live.shown:
-                    await self._one(posted, run, slot, card)
+                if card != live.shown and await self._one(posted, run, slot, card):
                     live.shown = card
+                elif card != live.shown and live.waiting is None:
+                    live.waiting = (run, slot, card)
                 live.at = asyncio.get_running_loop().time()
         if live.closing == 0 and live.waiting is None and self._live.get(posted) is live:
             live.task = None
@@ -99,10 +100,12 @@ class Progress:
         if idle and self._live.get(posted) is live:
             del self._live[posted]
 
-    async def _one(self, posted: Posted, run: str, slot: str, card: Card) -> None:
+    async def _one(self, posted: Posted, run: str, slot: str, card: Card) -> bool:
+        """False: Slack says later, so the same is shown then, unless there is something newer."""
         try:
             await self._update(posted, run, slot, card)
         except TemporaryError:
-            _log.debug("a progress edit was dropped: Slack says later")
+            return False
         except Exception as error:  # noqa: BLE001 - live progress may be lost, never the run
             _log.warning("a progress edit was dropped: %s", type(error).__name__)
+        return True

@@ -13,15 +13,16 @@ from urllib.parse import urlsplit
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import SlackSettings
 from bot.delivery import Directory, DoorLike
 from bot.slack.answers import Answers
 from bot.slack.api import SlackApi
-from bot.slack.forms import Forms
+from bot.slack.forms import Forms, Suggest
 from bot.slack.home import Home
 from bot.slack.identity import SlackIdentity
-from bot.slack.listeners import Edge, Suggest, build
+from bot.slack.listeners import Edge, build
 from bot.slack.messages import SlackMessenger
 from bot.slack.places import Places
 from bot.slack.redacting import Redact
@@ -56,8 +57,8 @@ class SlackSurface:
         """Puts the door behind Slack's deliveries; nothing is delivered before `start`."""
         answers, places = Answers(self.messenger), Places(self.api)
         page = Home(self.api, self.messenger, door, home)
-        forms = Forms(self.api, door, answers, page, self._redact, suggests=suggest is not None)
-        self._edge = Edge(door, answers, forms, page, places, suggest=suggest)
+        forms = Forms(self.api, door, answers, page, self._redact, suggest)
+        self._edge = Edge(door, answers, forms, page, places)
         self._edge.on_group_changed = self.identity.group_changed
         app = build(bolt_app(self.api), self._edge)
         self.sockets = Sockets(
@@ -91,14 +92,16 @@ class SlackSurface:
 
 
 def bolt_app(api: SlackApi) -> AsyncApp:
-    """Bolt with the one client: no call before a delivery is acknowledged, no listener but ours, no OAuth, no web server."""
+    """Bolt at the configured address: no call before a delivery is acknowledged, no listener but ours, no OAuth, no web server."""
     token = api.client.token
+    client = AsyncWebClient(base_url=api.client.base_url, timeout=15, retry_handlers=[])
+    client.proxy = api.proxy
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
 
     return AsyncApp(
-        client=api.client,
+        client=client,
         logger=logging.getLogger("bot.slack.bolt"),
         authorize=authorize,
         request_verification_enabled=False,  # Socket Mode: the connection itself is authenticated
