@@ -34,7 +34,7 @@ from sandbox.cluster.controllers.scheduler import Scheduler
 from sandbox.cluster.events import Events
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.kubelet import Kubelet
-from sandbox.cluster.resources import NAMESPACE, Json, by_kind
+from sandbox.cluster.resources import DEPLOYMENT, NAMESPACE, POD, Json, by_kind
 from sandbox.cluster.routes import Routes
 from sandbox.cluster.settings import Settings, User
 from sandbox.cluster.store import Change, Store
@@ -109,6 +109,17 @@ class Cluster:
         namespace = manifest["metadata"].get("namespace", "default") if kind.namespaced else ""
         return self.api.create(kind, namespace, manifest, Writer(manager))
 
+    def set_image(self, namespace: str, deployment: str, image: str, manager: str = "kubectl-set") -> None:
+        """Change an image by hand, behind the bot's back."""
+
+        def change(draft: Json) -> None:
+            draft["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+        self.api.modify(DEPLOYMENT, namespace, deployment, change, Writer(manager))
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        self.api.delete(POD, namespace, name)
+
     def reset(self) -> None:
         """Back to an empty cluster; who watches sees everything go."""
         now = self.clock.now()
@@ -165,7 +176,10 @@ class Cluster:
     @asynccontextmanager
     async def _serve(self, host: str, port: int) -> AsyncIterator[str]:
         self._certificate = self._certificate or self_signed("omnicare-sandbox")
-        runner = web.AppRunner(self._routes.application(), access_log=None, shutdown_timeout=_STOP_SECONDS)
+        # A client that goes (a bot that is killed) ends its watches at once: no state changes across an await here.
+        runner = web.AppRunner(
+            self._routes.application(), access_log=None, shutdown_timeout=_STOP_SECONDS, handler_cancellation=True
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, host, port, ssl_context=_tls(self._certificate), reuse_address=True)

@@ -66,6 +66,9 @@ class Garbage:
             for dependent_kind, obj in self._dependents(uid):
                 self._delete(dependent_kind, obj, "Background")
             return
+        self._finalize(kind, owner, uid)
+
+    def _finalize(self, kind: Kind, owner: Json, uid: str) -> None:
         finalizers = owner["metadata"].get("finalizers") or []
         if ORPHAN in finalizers:
             for dependent_kind, obj in self._dependents(uid):
