@@ -91,6 +91,8 @@ class Answers:
             for again in range(_TRIES):
                 try:
                     await way()
+                except Withheld:
+                    raise
                 except TemporaryError as error:
                     if again + 1 < _TRIES:
                         await asyncio.sleep(min(_LONGEST_PAUSE, error.retry_after))

@@ -35,6 +35,13 @@ UNDRAWABLE = frozenset({
 })  # fmt: skip
 """Slack does not take the message as it is drawn; it may take it in plainer words."""
 
+KEPT_OUT = frozenset({
+    "access_denied", "accesslimited", "account_inactive", "ekm_access_denied", "enterprise_is_restricted", "invalid_auth",
+    "missing_scope", "not_allowed_token_type", "not_authed", "org_login_required", "team_access_not_granted",
+    "token_expired", "token_revoked",
+})  # fmt: skip
+"""Somebody has to mend the app or its token; what is to be said waits until then. `doctor` names it."""
+
 LATER = frozenset({
     "fatal_error", "internal_error", "ratelimited", "rate_limited", "request_timeout", "service_unavailable",
     "team_added_to_org",
@@ -43,16 +50,16 @@ LATER = frozenset({
 _TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 
 
-class Undrawable(Exception):
-    """Slack refuses the blocks; plainer ones may pass."""
-
-
 class SlackError(PermanentError):
     """Slack says no, and would say it again. `error` is its word."""
 
     def __init__(self, message: str, *, error: str) -> None:
         super().__init__(message, code=ReasonCode.BUG)
         self.error = error
+
+
+class Undrawable(SlackError):
+    """Slack refuses the blocks; plainer ones may pass."""
 
 
 class SlackApi:
@@ -134,8 +141,8 @@ class SlackApi:
                     raise _later(what, _seconds(response.headers.get("Retry-After")))
                 if response.status >= 500:  # noqa: PLR2004 - Slack's own trouble
                     raise _later(what, 1.0)
-                if response.status != 200:  # noqa: PLR2004
-                    raise _of_word(what, _word_in(said))
+                if response.status != 200 or said.startswith("{"):  # noqa: PLR2004
+                    _check(what, response.status, said)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise lost(what, error) from error
 
@@ -151,23 +158,31 @@ class SlackApi:
         if word in UNDRAWABLE:
             details = error.response.get("response_metadata", {}).get("messages", [])
             _log.warning("Slack refuses what %s sends: %s %s", method, word, details)
-            return Undrawable(word)
         return _of_word(method, str(word))
 
 
 def _of_word(what: str, word: str) -> Exception:
     if word in GONE:
         return SurfaceGone(f"{what}: {word}")
+    if word in KEPT_OUT:
+        _log.error("Slack keeps the bot out (%s): %s", what, word)
+        return _later(what, 30.0)
+    if word in UNDRAWABLE:
+        return Undrawable(f"Slack does not take {what} as it is drawn.", error=word)
     return SlackError(f"Slack refuses {what}: {word or 'no reason given'}.", error=word)
 
 
-def _word_in(said: str) -> str:
-    """The word of a response URL's refusal, which comes bare or as JSON."""
+def _check(what: str, status: int, said: str) -> None:
+    """A response URL's refusal is a word, bare or in JSON, and may come with any status."""
     try:
         found = json_module.loads(said)
     except ValueError:
-        return said
-    return str(found.get("error", "")) if isinstance(found, dict) else said
+        found = None
+    if isinstance(found, dict):
+        if status == 200 and found.get("ok", True):  # noqa: PLR2004
+            return
+        said = str(found.get("error", ""))
+    raise _of_word(what, said)
 
 
 def _later(what: str, seconds: float) -> TemporaryError:

@@ -86,7 +86,7 @@ class Forms:
         )
         found: Sequence[str] = ()
         if self._suggest is not None:
-            delivery = reading.Typed(origin=origin, once="suggestion", text="").delivery
+            delivery = reading.nothing_yet("suggestion", origin)
             try:
                 async with asyncio.timeout(_SUGGESTIONS):
                     found = await self._suggest(delivery, str(body.get("block_id", "")), modals.entered(view), typed)

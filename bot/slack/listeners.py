@@ -134,7 +134,7 @@ class Edge(AsyncMiddleware):
         said = reading.message(body)
         if said is None:
             return _acknowledged()
-        me = _bot_user(body)
+        me = reading.bot_user(body)
         text = reading.after_mention(said.text, me)
         if text is None and said.origin.mentioned:
             if self._once.is_new(said.once):
@@ -178,7 +178,7 @@ class Edge(AsyncMiddleware):
             case RunAct(form=False) as act:
                 return await self._act(origin, reading.run_delivery(act, origin), once)
             case Typed() as act:
-                return await self._act(origin, replace(_nothing(once, origin), text=act.text), once)
+                return await self._act(origin, replace(reading.nothing_yet(once, origin), text=act.text), once)
             case RunAct() | OpenForm() as act:
                 if self._once.is_new(once):
                     self._after.start(origin, self._forms.open(origin, act, once))
@@ -231,7 +231,7 @@ class Edge(AsyncMiddleware):
             if self._once.is_new(once):
                 self._after.start(origin, self._answers.say(origin, _NOT_A_RUN))
             return _acknowledged()
-        return await self._act(origin, replace(_nothing(once, origin), text=f"runs {run}"), once)
+        return await self._act(origin, replace(reading.nothing_yet(once, origin), text=f"runs {run}"), once)
 
 
 def build(app: AsyncApp, edge: Edge) -> AsyncApp:
@@ -248,15 +248,3 @@ def _closed(body: dict[str, Any]) -> BoltResponse:
     """The form closes; so does the menu that it was opened from."""
     stacked = (body.get("view") or {}).get("previous_view_id")
     return _acknowledged({"response_action": "clear"} if stacked else None)
-
-
-def _nothing(key: str, origin: Origin) -> Delivery:
-    return reading.Typed(origin=origin, once=key, text="").delivery
-
-
-def _bot_user(body: dict[str, Any]) -> str | None:
-    """The bot's own account, as the event's authorization names it."""
-    found = body.get("authorizations")
-    if isinstance(found, list) and found and isinstance(found[0], dict):
-        return found[0].get("user_id")
-    return None

@@ -1,23 +1,24 @@
 """The messages of a run's thread: each posted once, edited within the workspace's budget, never sent unredacted.
 
 `SlackMessenger` implements `bot.delivery.Messenger` for the engine; `answers.py` says through it what only concerns one person.
-Every card leaves through `_drawn`, which redacts it first.
+Every card leaves through `outgoing.py`, which redacts it first.
 """
 
-import asyncio
 import logging
 from collections import OrderedDict
 from typing import Any
 
 from bot.delivery import Directory, Posted, SurfaceGone
-from bot.slack.api import Lost, SlackApi, SlackError, Undrawable
-from bot.slack.blocks import Drawn, Surface, drawn
+from bot.slack.api import Lost, SlackApi, SlackError
+from bot.slack.blocks import Drawn, Surface
 from bot.slack.files import Files
 from bot.slack.finding import METADATA, Finder
+from bot.slack.outgoing import Outgoing
 from bot.slack.pace import Budget
+from bot.slack.places import Members
 from bot.slack.progress import Progress
-from bot.slack.redacting import Redact, redacted
-from commands.kit.card import Attachment, Card
+from bot.slack.redacting import Redact
+from commands.kit.card import Attachment, Card, words
 from runbooks.kit.errors import TemporaryError
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,7 @@ class SlackMessenger:
     ) -> None:
         self._api = api
         self._names = names
-        self._redact = redact
-        self._newest = newest_blocks
+        self._outgoing = Outgoing(names, redact, newest=newest_blocks)
         self._budget = Budget(edits_per_minute)
         self._progress = Progress(self._budget, progress_seconds, self._update)
         self._finder = Finder(api)
@@ -50,14 +50,14 @@ class SlackMessenger:
         self._posted: OrderedDict[tuple[str, str, str], Posted] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
         self._directs: dict[str, str] = {}
-        self._members: dict[str, tuple[float, frozenset[str]]] = {}
+        self._members = Members(api)
 
     # What a run says (bot.delivery.Messenger)
 
     async def post(self, run: str, slot: str, card: Card, *, channel: str, thread: str | None, search: bool) -> Posted:
         """Posts a card once; see `Messenger.post`."""
         key = (run, slot, f"{channel}/{thread or ''}")
-        drawing = await self._drawn(card)
+        drawing = await self._outgoing.drawn(card)
         posted = self._posted.get(key)
         if posted is None and (search or key in self._unsure):
             posted = await self._finder.message(run, slot, channel=channel, thread=thread)
@@ -65,12 +65,12 @@ class SlackMessenger:
             posted = await self._send_once(key, drawing, card, channel=channel, thread=thread)
         self._remember(key, posted)
         for file in drawing.files:
-            await self._files.share(run, slot, file, channel=channel, thread=thread or posted.ts, search=search)
+            await self._attach(run, slot, file, Posted(channel=channel, ts=thread or posted.ts), search=search)
         return posted
 
     async def edit(self, posted: Posted, run: str, slot: str, card: Card) -> None:
         """Makes the message say `card`; what live progress had still to say of it is dropped."""
-        drawing = await self._drawn(card)
+        drawing = await self._outgoing.drawn(card)
         async with self._progress.closed(posted):
             await self._budget.turn()
             try:
@@ -79,7 +79,7 @@ class SlackMessenger:
                 self._forget(posted)
                 raise
         for file in drawing.files:
-            await self._files.share(run, slot, file, channel=posted.channel, thread=posted.ts, search=False)
+            await self._attach(run, slot, file, posted, search=False)
 
     def progress(self, posted: Posted, run: str, slot: str, card: Card) -> None:
         """Live progress: newest wins, any may be dropped."""
@@ -99,7 +99,7 @@ class SlackMessenger:
         if account is None:
             return False
         try:
-            return account in await self._channel_members(channel)
+            return account in await self._members.of(channel)
         except (TemporaryError, SurfaceGone, SlackError):
             return False
 
@@ -107,11 +107,11 @@ class SlackMessenger:
 
     async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
         """A card for another surface than a message: redacted all the same."""
-        return await self._drawn(card, surface=surface)
+        return await self._outgoing.drawn(card, surface=surface)
 
     async def say(self, card: Card, *, channel: str, thread: str | None = None) -> Posted:
         """A message that belongs to no run: the public answer to a query."""
-        drawing = await self._drawn(card)
+        drawing = await self._outgoing.drawn(card)
         posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=None)
         for file in drawing.files:
             await self._files.upload(file, channel=channel, thread=thread or posted.ts)
@@ -119,18 +119,18 @@ class SlackMessenger:
 
     async def whisper(self, card: Card, *, channel: str, account: str, thread: str | None = None) -> None:
         """A message that only one person sees, and only until they reload."""
-        drawing = await self._drawn(card)
+        drawing = await self._outgoing.drawn(card)
         body: dict[str, Any] = {"channel": channel, "user": account, "thread_ts": thread}
-        await self._plainer(
+        await self._outgoing.send(
             drawing, card, lambda text, blocks: self._api.call("chat.postEphemeral", text=text, blocks=blocks, **body)
         )
         await self._send_files(drawing, account)
 
     async def respond(self, card: Card, url: str, *, account: str, public: bool = False) -> None:
         """An answer through the address that came with what the person did."""
-        drawing = await self._drawn(card)
+        drawing = await self._outgoing.drawn(card)
         kind = {"response_type": "in_channel" if public else "ephemeral", "replace_original": False}
-        await self._plainer(
+        await self._outgoing.send(
             drawing,
             card,
             lambda text, blocks: self._api.send(
@@ -159,14 +159,6 @@ class SlackMessenger:
 
     # How it leaves
 
-    async def _drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
-        size = sum(len(part.content) for part in card.body if isinstance(part, Attachment))
-        if size > 200_000:  # noqa: PLR2004 - some ten milliseconds of matching
-            card = await asyncio.to_thread(redacted, card, self._redact)
-        else:
-            card = redacted(card, self._redact)
-        return drawn(card, self._names, newest=self._newest, surface=surface)
-
     async def _send_once(
         self, key: tuple[str, str, str], drawing: Drawn, card: Card, *, channel: str, thread: str | None
     ) -> Posted:
@@ -182,7 +174,7 @@ class SlackMessenger:
     async def _send(
         self, drawing: Drawn, card: Card, *, channel: str, thread: str | None, metadata: dict[str, Any] | None
     ) -> Posted:
-        answer = await self._plainer(
+        answer = await self._outgoing.send(
             drawing,
             card,
             lambda text, blocks: self._api.call(
@@ -200,10 +192,10 @@ class SlackMessenger:
 
     async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: Drawn | None = None) -> None:
         """One `chat.update`; the budget was asked before."""
-        made = drawing or await self._drawn(card)
+        made = drawing or await self._outgoing.drawn(card)
         metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
         try:
-            await self._plainer(
+            await self._outgoing.send(
                 made,
                 card,
                 lambda text, blocks: self._api.call(
@@ -220,21 +212,17 @@ class SlackMessenger:
                 self._budget.later(error.retry_after)
             raise
 
-    async def _plainer(self, drawing: Drawn, card: Card, send: Any) -> Any:
-        """Sends; where Slack refuses the blocks, in older blocks, then in words alone: people are told in any case."""
+    async def _attach(self, run: str, slot: str, file: Attachment, head: Posted, *, search: bool) -> None:
+        """A file of a run. One that Slack does not take is named in words: the message beside it points to it."""
         try:
-            return await send(drawing.text, drawing.blocks)
-        except Undrawable:
-            _log.warning("sending a card in plain blocks")
-        plain = drawn(redacted(card, self._redact), self._names, newest=False)
-        try:
-            return await send(plain.text, plain.blocks)
-        except Undrawable:
-            _log.warning("sending a card without blocks")
-        try:
-            return await send(plain.text, None)
-        except Undrawable as error:
-            raise SlackError("Slack refuses the message even in plain words.", error=str(error)) from error
+            await self._files.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
+        except SlackError as error:
+            _log.error("a file could not be shared: %s", error.error)
+            said = f"The file {file.filename} could not be shared: Slack does not take it."
+            instead = Card(title=words(said), summary=said)
+            await self.post(
+                run, f"{slot}/{file.filename}", instead, channel=head.channel, thread=head.ts, search=search
+            )
 
     async def _send_files(self, drawing: Drawn, account: str) -> None:
         """The files of a private answer: a message that one person sees can't carry them, so they come directly."""
@@ -254,19 +242,3 @@ class SlackMessenger:
     def _forget(self, posted: Posted) -> None:
         for key in [key for key, value in self._posted.items() if value == posted]:
             del self._posted[key]
-
-    async def _channel_members(self, channel: str) -> frozenset[str]:
-        now = asyncio.get_running_loop().time()
-        at, members = self._members.get(channel, (-1e9, frozenset()))
-        if now - at < 60.0:  # noqa: PLR2004 - seconds: people join and leave seldom
-            return members
-        found: list[str] = []
-        cursor: str | None = None
-        while True:
-            page = await self._api.read("conversations.members", channel=channel, limit=1000, cursor=cursor)
-            found += page.get("members", [])
-            cursor = page.get("response_metadata", {}).get("next_cursor") or None
-            if cursor is None:
-                break
-        self._members[channel] = (now, frozenset(found))
-        return self._members[channel][1]

@@ -1,4 +1,4 @@
-"""Where the bot is a member: asked of Slack once a channel and minute, because a run needs a thread of its own there."""
+"""Who is where: whether the bot is in a channel, because a run needs a thread of its own there, and who sees what it posts."""
 
 import asyncio
 import logging
@@ -52,3 +52,28 @@ class Places:
         self._member.move_to_end(channel)
         while len(self._member) > _REMEMBERED:
             self._member.popitem(last=False)
+
+
+class Members:
+    """The people in a channel, remembered for a minute: they join and leave seldom."""
+
+    def __init__(self, api: SlackApi) -> None:
+        self._api = api
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+
+    async def of(self, channel: str) -> frozenset[str]:
+        """Their Slack ids."""
+        now = asyncio.get_running_loop().time()
+        at, members = self._known.get(channel, (-1e9, frozenset()))
+        if now - at < _KEPT:
+            return members
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await self._api.read("conversations.members", channel=channel, limit=1000, cursor=cursor)
+            found += page.get("members", [])
+            cursor = page.get("response_metadata", {}).get("next_cursor") or None
+            if cursor is None:
+                break
+        self._known[channel] = (now, frozenset(found))
+        return self._known[channel][1]

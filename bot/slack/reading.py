@@ -153,3 +153,16 @@ def filled_delivery(
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def nothing_yet(key: str, origin: Origin) -> Delivery:
+    """An act whose text is put in by who knows it."""
+    return Typed(origin=origin, once=key, text="").delivery
+
+
+def bot_user(body: dict[str, Any]) -> str | None:
+    """The bot's own account, as the event's authorization names it."""
+    found = body.get("authorizations")
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return found[0].get("user_id")
+    return None

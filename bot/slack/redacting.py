@@ -6,6 +6,7 @@ It fails closed: a redactor that raises means that nothing is sent.
 from collections.abc import Callable
 from typing import Any
 
+from bot.delivery import SurfaceGone
 from commands.kit.card import (
     Attachment,
     Button,
@@ -32,8 +33,8 @@ from commands.kit.card import (
 Redact = Callable[[str], str]
 
 
-class Withheld(Exception):
-    """The text could not be checked, so it was not sent."""
+class Withheld(SurfaceGone):
+    """The text could not be checked, so it was not sent; trying again changes nothing."""
 
 
 def redacted(card: Card, redact: Redact) -> Card:

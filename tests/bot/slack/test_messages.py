@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from bot.delivery import Posted, SurfaceGone
-from bot.slack.api import SlackApi
+from bot.slack.api import SlackApi, SlackError
 from bot.slack.messages import SlackMessenger
 from bot.slack.redacting import Withheld
 from commands.kit.card import Attachment, Preformatted, State, Table, person, words
@@ -259,3 +259,38 @@ async def test_what_slack_refuses_is_said_in_plainer_words() -> None:
     assert [block["type"] for block in plain["blocks"]] == ["rich_text", "rich_text"]
     assert (bare["text"], "blocks" in bare) == ("two rows", False)
     assert refused == ["C0PLAIN", "C0WORDS", "C0WORDS"]
+
+
+async def test_a_revoked_token_is_waited_for(start: Start) -> None:
+    slack = await start(connect=False)
+    api = SlackApi("xoxb-revoked", slack.server.api_url)
+    messenger = SlackMessenger(api, Names(), hide)
+    with pytest.raises(TemporaryError):
+        await messenger.post(RUN, "head", card("x"), channel="C1DEPLOYS", thread=None, search=False)
+    await api.close()
+
+
+async def test_nothing_is_sent_to_an_address_that_is_not_slacks() -> None:
+    real = SlackApi("xoxb-test", "https://slack.com/api/")
+    assert real.permitted("https://hooks.slack.com/commands/1")
+    assert real.permitted("https://files.slack.com/upload/v1/x")
+    for foreign in (
+        "https://slack.com.evil.example/x",
+        "http://hooks.slack.com/x",
+        "https://evil.example/?slack.com",
+        "x",
+    ):
+        assert not real.permitted(foreign)
+        with pytest.raises(SlackError):
+            await real.send(foreign, json={})
+    sandbox = SlackApi("xoxb-test", "http://127.0.0.1:1234/api/")
+    assert sandbox.permitted("http://127.0.0.1:1234/response/x")
+    assert not sandbox.permitted("http://127.0.0.1:4321/response/x")
+    assert not sandbox.permitted("https://hooks.slack.com/commands/1")
+
+
+async def test_no_proxy_of_the_environment_is_asked_on_the_way_to_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert SlackApi("xoxb-test", "http://127.0.0.1:1234/api/").proxy is None
+    assert SlackApi("xoxb-test", "https://slack.com/api/").proxy == "http://127.0.0.1:9"
