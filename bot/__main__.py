@@ -1,7 +1,13 @@
 """`omnicare`: the entry point of the installed script and of `python -m bot`."""
 
+import sys
 
-def main() -> None: ...
+from bot.cli import main as _main
+
+
+def main() -> None:
+    """Ends the process with the command's exit status."""
+    sys.exit(_main())
 
 
 if __name__ == "__main__":

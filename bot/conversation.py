@@ -1,0 +1,139 @@
+"""One command of a terminal from beginning to end: sent to the running bot, shown, followed.
+
+Used by `bot.cli`. It knows no command: what was typed goes to the bot as the shell split it.
+"""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bot.delivery import Exit
+from bot.socket.client import Unreachable, new_key, say
+from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, RefusedLine
+from bot.terminal.screen import Manner, Screen
+from bot.terminal.words import Reader, typed
+from commands.kit import registry
+from commands.kit.card import Button, Paragraph
+
+_HEAD, _RESULT = "head", "result"
+"""Slots: in a terminal the head message repeats what the others say, except where nothing else is said."""
+
+INTERRUPTED = 130
+"""As shells have it for Ctrl-C; how a run that is left going ends is not known yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was typed, and how it is to be shown."""
+
+    tokens: tuple[str, ...]
+    socket: Path
+    named: str | None = None
+    follow: bool = True
+    json: bool = False
+
+
+def converse(wish: Wish) -> int:
+    """The exit status."""
+    return _Conversation(wish).run()
+
+
+def reader() -> Reader:
+    """Whoever sits at this terminal."""
+    return Reader(now=datetime.now().astimezone(), spec=lambda name: registry.load().find(name))
+
+
+class _Conversation:
+    def __init__(self, wish: Wish) -> None:
+        self._wish = wish
+        self._run: str | None = None
+        self._answered = False
+        self._following = False
+        self._told = False
+        self._head: CardLine | None = None
+        self._out = Screen(sys.stdout, Manner.of(sys.stdout, as_json=wish.json), reader())
+        self._err = Screen(sys.stderr, Manner.of(sys.stderr, as_json=False), reader())
+
+    def run(self) -> int:
+        try:
+            with self._out, self._err:
+                return asyncio.run(self._talk())
+        except KeyboardInterrupt:
+            self._err.say(self._left_going())
+            return INTERRUPTED
+        except Unreachable as error:
+            self._fail(str(error), Exit.FAILED)
+            return Exit.FAILED
+
+    async def _talk(self) -> int:
+        wish = self._wish
+        call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow)
+        async for line in say(wish.socket, call):
+            match line:
+                case AnswerLine():
+                    self._answer(line)
+                case CardLine():
+                    self._card(line)
+                case RefusedLine():
+                    self._fail(line.message, line.exit)
+                    return line.exit
+                case EndLine():
+                    self._end(line)
+                    return line.exit
+                case _:
+                    continue
+        raise Unreachable("The bot stopped in the middle of its answer.")
+
+    def _answer(self, line: AnswerLine) -> None:
+        self._answered = True
+        self._run, self._following = line.short or line.run, line.followed
+        if self._wish.json:
+            found = self._out.document(line.card, line.names, exit_status=line.exit, run=line.run)
+            # one document where nothing follows, else a line each
+            self._out.json({"kind": "answer"} | found if line.followed else found, indent=None if line.followed else 2)
+            return
+        # what is no answer to the question goes where it can't be taken for one
+        screen = self._out if line.exit in (Exit.OK, Exit.FAILED) else self._err
+        if line.card is not None:
+            screen.card(line.card, line.names)
+        elif line.form is not None:
+            _label, command = typed(Button(label="Form", does=line.form), reader())
+            screen.say(f"Type: {command}")
+        elif line.run is not None and not line.followed:
+            screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
+        elif line.exit is not Exit.OK and not line.followed:
+            screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
+
+    def _card(self, line: CardLine) -> None:
+        if self._wish.json:
+            found = self._out.document(line.card, line.names, exit_status=None, run=None)
+            self._out.json({"kind": "card", "slot": line.slot} | found)
+        elif line.slot == _HEAD:
+            self._head = line
+            if any(isinstance(element, Paragraph) for element in line.card.body) and not self._told:
+                # whom it waits for, which no other message says
+                self._out.follow(line.slot, line.card, line.names)
+        else:
+            self._told = self._told or line.slot == _RESULT
+            self._out.follow(line.slot, line.card, line.names)
+
+    def _end(self, line: EndLine) -> None:
+        if self._head is not None and not self._told and not self._wish.json:
+            self._out.follow(_HEAD, self._head.card, self._head.names)
+        if self._wish.json and self._following:
+            self._out.json({"kind": "end", "exit": line.exit, "run": self._run})
+
+    def _fail(self, message: str, status: int) -> None:
+        if self._wish.json:
+            self._out.json({"kind": "refused", "exit": int(status), "message": message})
+        else:
+            self._err.say(message)
+
+    def _left_going(self) -> str:
+        if self._following and self._run is not None:
+            return f"The run goes on without this terminal. Look at it again: omnicare runs {self._run}"
+        if self._answered:
+            return "Left."
+        return "Left before the bot answered. If it was taken, `omnicare runs` shows it."

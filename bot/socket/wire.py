@@ -1,0 +1,125 @@
+"""What goes over the terminal's socket: one call, then one JSON object a line until `end`."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from bot.delivery import Exit
+from commands.kit.card import Card, OpenForm, State
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Frozen
+
+LONGEST_CALL = 64 * 1024
+"""Bytes of a call's body."""
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of one line of the answer: a card may carry a long log as an attachment."""
+ALIVE_SECONDS = 10.0
+"""The server says that it is there at least so often; after three times that the client gives it up."""
+
+
+class Call(Frozen):
+    """A command, as the shell split it."""
+
+    tokens: Annotated[tuple[Annotated[str, StringConstraints(max_length=8000)], ...], Field(max_length=200)]
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    """128 random bits: the same call sent again acts once."""
+    named: Annotated[str, StringConstraints(max_length=63)] | None = None
+    """`--as`: the sandbox only."""
+    follow: bool = True
+
+
+class AnswerLine(Frozen):
+    """The door's answer."""
+
+    kind: Literal["answer"] = "answer"
+    exit: int
+    run: str | None = None
+    short: str | None = None
+    """The run's id as people type it."""
+    card: Card | None = None
+    form: OpenForm | None = None
+    names: dict[str, str] = {}
+    """Names of the people in the card, by key."""
+    followed: bool = False
+    """Cards of the run come next."""
+
+
+class CardLine(Frozen):
+    """A new state of the run that is followed."""
+
+    kind: Literal["card"] = "card"
+    slot: str
+    """Which of the run's messages says it: head, plan, approval, progress, result."""
+    card: Card
+    names: dict[str, str] = {}
+
+
+class EndLine(Frozen):
+    """Nothing more comes. `exit` is the run's where one was followed, else the answer's."""
+
+    kind: Literal["end"] = "end"
+    exit: int
+
+
+class AliveLine(Frozen):
+    """Nothing new, still here."""
+
+    kind: Literal["alive"] = "alive"
+
+
+class RefusedLine(Frozen):
+    """The socket's own refusal, before the door."""
+
+    kind: Literal["refused"] = "refused"
+    exit: int
+    message: str
+
+
+Line = AnswerLine | CardLine | EndLine | AliveLine | RefusedLine
+_LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
+
+
+def read_line(raw: bytes) -> Line:
+    """A line as it came; `pydantic.ValidationError` where it is none."""
+    return _LINE.validate_json(raw)
+
+
+def people_in(card: Any) -> Iterator[str]:
+    """The keys of the people in a card's JSON."""
+    if isinstance(card, dict):
+        if card.get("kind") == "person" and isinstance(card.get("key"), str):
+            yield card["key"]
+        for value in card.values():
+            yield from people_in(value)
+    elif isinstance(card, list | tuple):
+        for value in card:
+            yield from people_in(value)
+
+
+_OK = frozenset({ReasonCode.SUCCEEDED, ReasonCode.NOTHING_TO_DO, ReasonCode.DRY_RUN})
+_DENIED = frozenset(
+    {
+        ReasonCode.UNKNOWN_PERSON,
+        ReasonCode.ACCOUNT_REFUSED,
+        ReasonCode.ACCOUNT_UNCHECKED,
+        ReasonCode.SHARED_ACCOUNT,
+        ReasonCode.NOT_PERMITTED,
+        ReasonCode.OWN_REQUEST,
+        ReasonCode.NO_APPROVER,
+        ReasonCode.LOCKED,
+        ReasonCode.DENIED,
+    }
+)
+
+
+def exit_of(card: Card | None) -> Exit:
+    """A followed run's exit status, from the last card that it showed."""
+    if card is None:
+        return Exit.FAILED
+    code = card.data.get("reason_code")
+    if isinstance(code, str) and code:
+        if code in _OK:
+            return Exit.OK
+        return Exit.DENIED if code in _DENIED else Exit.FAILED
+    return Exit.OK if card.state is State.DONE else Exit.FAILED

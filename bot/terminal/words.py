@@ -1,0 +1,181 @@
+"""The words of a card as a terminal shows them: spans as text, buttons as commands to type, data that can't drive the terminal."""
+
+import shlex
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from commands.kit.card import (
+    Button,
+    Code,
+    Link,
+    Moment,
+    OpenForm,
+    PersonName,
+    RunAct,
+    Span,
+    StepStatus,
+    Strong,
+    Text,
+    Typed,
+    duration,
+)
+from commands.kit.spec import CommandSpec
+
+PROGRAM = "omnicare"
+
+STEP_SIGNS = {
+    StepStatus.PENDING: "○",
+    StepStatus.RUNNING: "◌",
+    StepStatus.DONE: "✓",
+    StepStatus.FAILED: "✗",
+    StepStatus.SKIPPED: "–",  # noqa: RUF001 - a dash is meant
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads: their clock, and what the terminal knows of names and commands."""
+
+    now: datetime
+    """In the reader's own zone."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """People's names by key, as the bot sent them."""
+    spec: Callable[[str], CommandSpec | None] = lambda _name: None
+    """A command by its name: how its arguments are typed."""
+
+
+def safe(text: str, *, lines: bool = False) -> str:
+    """Data made harmless: control characters, escape sequences and signs that turn the direction of writing are shown, not obeyed.
+
+    With `lines` line breaks stay.
+    """
+    if lines:
+        return "\n".join(safe(line) for line in text.replace("\r\n", "\n").split("\n"))
+    if text.isprintable():
+        return text
+    return "".join(_harmless(sign) for sign in text)
+
+
+def _harmless(sign: str) -> str:
+    if sign.isprintable() or sign == "\N{NO-BREAK SPACE}":
+        return sign
+    if sign in "\n\t":
+        return " "
+    code = ord(sign)
+    if code < 0x20:  # noqa: PLR2004 - the C0 controls have pictures of their own
+        return chr(0x2400 + code)
+    if sign == "\x7f":
+        return "\N{SYMBOL FOR DELETE}"
+    if unicodedata.category(sign) == "Zs":
+        return " "
+    # joiners inside an emoji or a script are harmless; overrides, isolates and private signs are not
+    return sign if sign in "\u200c\u200d" else f"<U+{code:04X}>"
+
+
+def plain(text: Text, reader: Reader) -> str:
+    """A text without any styling."""
+    return "".join(span_words(span, reader) for span in text.spans)
+
+
+def span_words(span: Span, reader: Reader) -> str:
+    """One span as words."""
+    match span:
+        case PersonName():
+            return safe(reader.names.get(span.key, span.key))
+        case Moment():
+            return moment(span, reader.now)
+        case Link():
+            url, label = safe(span.url), safe(span.text)
+            return url if label in ("", url) else f"{label} ({url})"
+        case Strong() | Code():
+            return safe(span.text)
+        case _:
+            return safe(span.text)
+
+
+def moment(span: Moment, now: datetime) -> str:
+    """A point in time on the reader's clock; the date too where it is another day."""
+    at = span.at.astimezone(now.tzinfo)
+    dated = span.form == "date-time" or at.date() != now.date()
+    shown = at.strftime("%Y-%m-%d %H:%M" if dated else "%H:%M")
+    if not span.age:
+        return shown
+    seconds = (now - at).total_seconds()
+    age = f"in {_rough(-seconds)}" if seconds < 0 else f"{_rough(seconds)} ago"
+    return f"{shown} ({age})"
+
+
+def _rough(seconds: float) -> str:
+    """An age: seconds matter for a minute only."""
+    return duration(seconds) if seconds < 60 else duration(seconds - seconds % 60)  # noqa: PLR2004 - a minute
+
+
+def elapsed(seconds: float) -> str:
+    """How long something goes on: `0 min 38 s`, `21 s`."""
+    return duration(seconds)
+
+
+def typed(button: Button, reader: Reader) -> tuple[str, str]:
+    """(what it does, the command that one could type instead)."""
+    label = safe(button.label).rstrip("…. ")
+    does = button.does
+    match does:
+        case Typed():
+            return label, f"{PROGRAM} {safe(does.text)}"
+        case OpenForm():
+            return label, _form(does, reader)
+        case RunAct():
+            return label, f"{PROGRAM} {does.command} {safe(does.run)}{_reason(does, reader)}"
+
+
+def _reason(act: RunAct, reader: Reader) -> str:
+    """What a form would have asked for besides, where the command needs it."""
+    if not act.form:
+        return ""
+    spec = reader.spec(act.command)
+    parameter = spec.parameter("reason") if spec else None
+    if parameter is None:
+        return ""
+    return ' "why"' if parameter.positional else f' {parameter.flag} "why"'
+
+
+def _form(form: OpenForm, reader: Reader) -> str:
+    """The command line that says what the form would."""
+    spec = reader.spec(form.command)
+    words: list[str] = [PROGRAM, safe(form.command)]
+    left = dict(form.filled)
+    for parameter in spec.parameters if spec else ():
+        value = left.pop(parameter.name, None)
+        if parameter.hidden:
+            continue
+        if parameter.positional:
+            words += [shlex.quote(safe(value))] if value else [parameter.usage] if parameter.required else []
+        elif value and parameter.type is None:
+            words.append(parameter.flag)
+        elif value:
+            words += [parameter.flag, shlex.quote(safe(value))]
+    words += [
+        f"--{name.replace('_', '-')}={shlex.quote(safe(value))}"
+        for name, value in left.items()
+        if value and spec is None
+    ]
+    return " ".join(words)
+
+
+def wide(text: str) -> int:
+    """Cells that a text takes."""
+    return sum(
+        0
+        if unicodedata.combining(sign) or sign in "\u200c\u200d\ufe0f"
+        else 2
+        if unicodedata.east_asian_width(sign) in "WF"
+        else 1
+        for sign in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """Filled up with spaces to `width` cells."""
+    return text + " " * max(0, width - wide(text))

@@ -1,0 +1,62 @@
+"""A door and a follower for tests of the terminal: the real ones' Protocols, with answers that a test chooses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from bot.delivery import Answer, Delivery, Exit, Form
+from commands.kit.card import Card, OpenForm, State, words
+from commands.kit.spec import Kind
+
+
+def card(title: str, *, state: State | None = None, **data: object) -> Card:
+    return Card(title=words(title), summary=title, state=state, data=data)
+
+
+class Door:
+    """Answers each command by its first word; counts what it took."""
+
+    def __init__(self) -> None:
+        self.taken: list[Delivery] = []
+        self.answers: dict[str, Answer] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.release = asyncio.Event()
+        self.release.set()
+        self.entered = asyncio.Event()
+        self.finished = asyncio.Event()
+
+    def kind(self, delivery: Delivery) -> Kind | None:
+        return self.kinds.get((delivery.tokens or ("",))[0])
+
+    async def take(self, delivery: Delivery) -> Answer:
+        self.taken.append(delivery)
+        self.entered.set()
+        await self.release.wait()
+        self.finished.set()
+        first = (delivery.tokens or ("",))[0]
+        return self.answers.get(first, Answer(card=card(f"You typed {first}", typed=first)))
+
+    async def form(self, delivery: Delivery, form: OpenForm) -> Form | Answer:
+        return Answer(card=card("No form here"), exit=Exit.USAGE)
+
+    async def menu(self, delivery: Delivery) -> Card:
+        return card("Menu")
+
+
+class Runs:
+    """A follower that says what a test tells it to, then waits until the test lets the run end."""
+
+    def __init__(self, *news: tuple[str, Card]) -> None:
+        self.news = list(news)
+        self.end = asyncio.Event()
+        self.end.set()
+        self.watching = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
+        try:
+            for each in self.news:
+                yield each
+            self.watching.set()
+            await self.end.wait()
+        finally:
+            self.left.set()
