@@ -172,7 +172,7 @@ async def test_a_bot_that_is_started_again_is_followed_further(tmp_path: Path) -
 
     async def follow() -> None:
         async for line in say(tmp_path / "s", Call(tokens=("deploy",), key=new_key()), patience=10.0):
-            seen.append(line)
+            seen.append(line)  # noqa: PERF401 - seen while it is followed
 
     async with listening(tmp_path / "s", door, before):
         following = asyncio.create_task(follow())
@@ -231,7 +231,7 @@ async def test_a_redactor_that_fails_lets_nothing_out(tmp_path: Path) -> None:
 
 async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
     class Broken(Door):
-        async def take(self, delivery: object) -> Answer:
+        async def take(self, delivery: object) -> Answer:  # noqa: ARG002
             raise RuntimeError("hunter2")
 
     async with listening(tmp_path / "s", Broken()):
@@ -263,7 +263,7 @@ async def test_a_call_that_is_none_is_refused_before_the_door(tmp_path: Path, bo
 
 
 async def test_where_no_bot_runs_the_sentence_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match="No bot runs here.*omnicare serve"):
+    with pytest.raises(Unreachable, match=r"No bot runs here.*omnicare serve"):
         await lines(tmp_path / "none", "status")
 
 

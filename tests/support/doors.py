@@ -1,5 +1,7 @@
 """A door and a follower for tests of the terminal: the real ones' Protocols, with answers that a test chooses."""
 
+# ruff: noqa: ARG002 - the Protocols' arguments
+
 import asyncio
 from collections.abc import AsyncIterator
 

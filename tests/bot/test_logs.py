@@ -1,0 +1,113 @@
+"""The log: one JSON object a line, redacted, the libraries' own lines too."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from bot import logs
+
+
+def hide(text: str) -> str:
+    return text.replace("hunter2", "[hidden]")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    names = ("", "dbos", "slack_bolt", "slack_sdk", "aiohttp", "kubernetes", "aiohttp.access")
+    kept = {
+        name: (logging.getLogger(name).handlers, logging.getLogger(name).level, logging.getLogger(name).propagate)
+        for name in names
+    }
+    yield
+    for name, (handlers, level, propagate) in kept.items():
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_every_line_is_one_json_object_with_time_level_and_logger() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    logging.getLogger("bot.dispatch").info("took %s", "deploy", extra={"run": "7KQ2"})
+    structlog.get_logger("bot.app").warning("started", port=8080)
+    first, second = lines(stream)
+    assert (first["event"], first["level"], first["logger"], first["run"]) == (
+        "took deploy",
+        "info",
+        "bot.dispatch",
+        "7KQ2",
+    )
+    assert (second["event"], second["level"], second["port"]) == ("started", "warning", 8080)
+    assert "timestamp" in first
+
+
+def test_nothing_secret_is_logged_wherever_it_stands() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    log = logging.getLogger("bot.anything")
+    log.info("password hunter2 and %s", "hunter2", extra={"deep": {"list": ["hunter2"]}, "thing": object})
+    try:
+        raise ValueError("hunter2")
+    except ValueError:
+        log.exception("it broke")
+    logging.getLogger("slack_sdk.web").error("token hunter2")
+    logging.getLogger("dbos").warning("database hunter2")
+    assert len(lines(stream)) == 4
+    assert "hunter2" not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+
+
+def test_a_line_that_can_not_be_redacted_is_withheld() -> None:
+    def broken(_text: str) -> str:
+        raise RuntimeError("hunter2")
+
+    stream = io.StringIO()
+    logs.set_up(broken, stream=stream)
+    logging.getLogger("bot").error("hunter2")
+    assert lines(stream) == [{"event": logs.WITHHELD, "level": "error"}]
+
+
+def test_a_line_that_can_not_be_formatted_shows_none_of_its_arguments() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    logging.getLogger("bot").error("%d", "hunter2")
+    assert "hunter2" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_the_engines_advertisement_is_dropped_and_its_warnings_are_not() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    logger = logging.getLogger("dbos")
+    logger.info("To view and manage workflows, connect to DBOS Conductor at: https://console.example")
+    logger.warning("a workflow was recovered")
+    assert [line["event"] for line in lines(stream)] == ["a workflow was recovered"]
+
+
+def test_the_engine_adds_no_handler_of_its_own() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    from dbos._logger import init_logger
+
+    init_logger()
+    assert len(logging.getLogger("dbos").handlers) == 1
+    logging.getLogger("dbos").warning("once")
+    assert stream.getvalue().count("once") == 1
+
+
+def test_people_get_readable_lines() -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream, pretty=True)
+    logging.getLogger("bot").warning("started hunter2")
+    assert "started [hidden]" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")

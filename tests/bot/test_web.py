@@ -1,0 +1,90 @@
+"""The bot's HTTP side: alive, ready, figures."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+
+from bot.web import Check, Metrics, Web
+
+
+async def fine() -> str | None:
+    return None
+
+
+async def stale() -> str | None:
+    return "no ping from Slack for 40 s"
+
+
+async def broken() -> str | None:
+    raise RuntimeError("hunter2")
+
+
+async def hanging() -> str | None:
+    await asyncio.Event().wait()
+    return None
+
+
+@contextlib.asynccontextmanager
+async def serving(checks: Mapping[str, Check], metrics: Metrics | None = None) -> AsyncIterator[str]:
+    web = Web(metrics or Metrics(), checks, check_seconds=0.2)
+    port = await web.start("127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await web.stop()
+
+
+async def asked(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+async def test_it_is_alive_even_where_it_is_not_ready() -> None:
+    async with serving({"slack": stale}) as address:
+        assert (await asked(f"{address}/healthz"))[0] == 200
+        assert (await asked(f"{address}/readyz"))[0] == 503
+
+
+async def test_it_is_ready_where_everything_holds() -> None:
+    async with serving({"slack": fine, "book": fine}) as address:
+        status, text = await asked(f"{address}/readyz")
+    assert status == 200
+    assert '"ready": true' in text
+
+
+async def test_what_is_not_ready_is_named_and_a_check_that_breaks_or_hangs_takes_no_other_with_it() -> None:
+    async with serving({"slack": stale, "book": broken, "engine": hanging, "cluster": fine}) as address:
+        status, text = await asked(f"{address}/readyz")
+    assert status == 503
+    assert "no ping from Slack for 40 s" in text
+    assert "RuntimeError" in text
+    assert "hunter2" not in text
+    assert "no answer within 0.2 s" in text
+    assert '"cluster": "ok"' in text
+
+
+async def test_figures_are_counted_by_their_labels() -> None:
+    metrics = Metrics()
+    metrics.delivery("slack", "deploy", "OK")
+    metrics.delivery("slack", None, "USAGE")
+    metrics.acknowledged("slack", "query", 0.012)
+    metrics.ended("production", "deploy", "succeeded")
+    metrics.refused("own-request")
+    metrics.appended(count=3)
+    metrics.appended(failed=True)
+    metrics.connections(2)
+    async with serving({}, metrics) as address:
+        _status, text = await asked(f"{address}/metrics")
+    for line in (
+        'omnicare_deliveries_total{command="deploy",exit="OK",surface="slack"} 1.0',
+        'omnicare_deliveries_total{command="unknown",exit="USAGE",surface="slack"} 1.0',
+        'omnicare_acknowledgement_seconds_bucket{kind="query",le="0.02",surface="slack"} 1.0',
+        'omnicare_runs_total{command="deploy",environment="production",reason_code="succeeded"} 1.0',
+        'omnicare_refusals_total{reason_code="own-request"} 1.0',
+        'omnicare_audit_appends_total{result="written"} 3.0',
+        'omnicare_audit_appends_total{result="failed"} 1.0',
+        "omnicare_socket_mode_connections 2.0",
+    ):
+        assert line in text
