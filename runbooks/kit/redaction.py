@@ -1,0 +1,249 @@
+"""What must never leave the process: secrets and patient data become typed marks, on every way out.
+
+Every room passes its words through here: Slack messages, terminal answers, the bot's log, the audit trail, what is
+kept with a run. One pass: google-re2 looks through the bytes with one alternation (`redaction_rules`), exact checks
+follow on hits only (`redaction_parts`), and the exact values of Secrets that the bot has read are sought in all their
+forms (`redaction_known`). A text without a hit costs one search and comes back as it was.
+
+    redactor = default_redactor()
+    redactor.redact("MRN 1234567 of patient Maria Lopez").text   # 'MRN [mrn 1] of patient [name 1]'
+
+    answer = redactor.scope()            # the same value gets the same number in all texts of one answer
+    answer.redact(summary), answer.redact(log)
+
+A mark says the kind and a number, never anything made from the value. Marks survive: redacting twice changes nothing.
+It fails closed: whatever goes wrong is `RedactionFailed`, and the text does not leave.
+"""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple
+
+from runbooks.kit.redaction_known import Ignored, source_of, why_ignored
+from runbooks.kit.redaction_parts import Part, private_part
+from runbooks.kit.redaction_rules import MARK, Kind, compiled, patterns
+
+__all__ = ["Ignored", "Kind", "Redacted", "RedactedBytes", "RedactionFailed", "Redactor", "Scope", "default_redactor"]
+
+
+class RedactionFailed(Exception):
+    """The text could not be checked, so it must not leave. Never carries any of the text."""
+
+    def __init__(self) -> None:
+        super().__init__("A text could not be checked for what must never leave, so it was withheld.")
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text that may leave, and how many values of each kind were taken out of it."""
+
+    text: str
+    counts: Mapping[Kind, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedBytes:
+    """The same for bytes."""
+
+    data: bytes
+    counts: Mapping[Kind, int]
+
+
+class _Known(NamedTuple):
+    """The secret values that were learned, and what finds them; replaced as a whole when another is learned."""
+
+    values: frozenset[bytes]
+    pattern: Any
+
+
+_NOTHING_REMOVED: Mapping[Kind, int] = {}
+
+
+@dataclass(repr=False)
+class Redactor:
+    """Thread-safe. Its `repr` shows nothing of what it knows."""
+
+    _known: _Known | None = None
+    _learning: threading.Lock = field(default_factory=threading.Lock)
+
+    def learn(self, secret_values: Iterable[bytes]) -> Mapping[Ignored, int]:
+        """From now on these exact values, in any encoding, never leave. Returns how many were ignored, and why."""
+        ignored: Counter[Ignored] = Counter()
+        kept = set()
+        for given in secret_values:
+            value = given.strip(b" \t\r\n\0")
+            if why := why_ignored(value):
+                ignored[why] += 1
+            else:
+                kept.add(value)
+        with self._learning:
+            before = self._known.values if self._known else frozenset()
+            values = before | kept
+            if values != before:
+                self._known = _Known(values, compiled(source_of(values)))
+        return ignored
+
+    def scope(self) -> "Scope":
+        """For the texts of one answer: equal values get equal marks in it."""
+        return Scope(self)
+
+    def redact(self, text: str) -> Redacted:
+        """One text on its own."""
+        return self.scope().redact(text)
+
+    def redact_bytes(self, data: bytes) -> RedactedBytes:
+        """One text on its own, as bytes."""
+        return self.scope().redact_bytes(data)
+
+    def text(self, text: str) -> str:
+        """Only the text that may leave."""
+        return self.scope().redact(text).text
+
+    def json(self, value: Any) -> Any:
+        """A JSON value on its own: see `Scope.json`."""
+        return self.scope().json(value)
+
+    def known(self) -> Any:
+        """The pattern of the learned values, or None."""
+        return self._known.pattern if self._known else None
+
+
+@dataclass(repr=False)
+class Scope:
+    """One answer: equal values get equal marks in all its texts. Not for several threads at once."""
+
+    redactor: Redactor
+    _marks: dict[tuple[Kind, bytes], bytes] = field(default_factory=dict)
+    _last: Counter[Kind] = field(default_factory=Counter)
+
+    def redact(self, text: str) -> Redacted:
+        """The text as it may leave. Raises `RedactionFailed`."""
+        try:
+            data = text.encode(errors="surrogatepass")
+            redacted, counts = self._redacted(data)
+            return Redacted(text if redacted is data else redacted.decode(errors="surrogatepass"), counts)
+        except Exception:  # noqa: BLE001 - fails closed; the cause may quote the text, so it is not chained
+            raise RedactionFailed from None
+
+    def redact_bytes(self, data: bytes) -> RedactedBytes:
+        """The bytes as they may leave. Raises `RedactionFailed`."""
+        try:
+            return RedactedBytes(*self._redacted(data))
+        except Exception:  # noqa: BLE001 - as above
+            raise RedactionFailed from None
+
+    def text(self, text: str) -> str:
+        """Only the text that may leave."""
+        return self.redact(text).text
+
+    def json(self, value: Any) -> Any:
+        """A JSON value, each text by itself, so that it stays JSON; a key is a cue for what stands under it.
+
+        Raises `RedactionFailed`.
+        """
+        return self._json(value, "")
+
+    def _json(self, value: Any, key: str) -> Any:
+        if isinstance(value, str):
+            return self._under(key, value)
+        if isinstance(value, Mapping):
+            return {self.text(name): self._json(each, name) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._json(each, key) for each in value]
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int | float):
+            plain = self._under(key, text := str(value))
+            return value if plain == text else plain
+        raise RedactionFailed
+
+    def _under(self, key: str, text: str) -> str:
+        """The text that stands under this key: all of it goes where the key says that it is private."""
+        try:
+            front = f'"{key}": "'.encode(errors="surrogatepass") if key else b""
+            data = text.encode(errors="surrogatepass")
+            cue = (
+                next((part for part in _parts(front + data + b'"') if part.start == len(front)), None) if key else None
+            )
+            if cue is None or any(part.start == 0 for part in _parts(data)):
+                return self.text(text)
+            return self._mark(cue.kind, data).decode()
+        except Exception:  # noqa: BLE001 - as above
+            raise RedactionFailed from None
+
+    def _redacted(self, data: bytes) -> tuple[bytes, Mapping[Kind, int]]:
+        known = self.redactor.known()
+        has_known = known is not None and known.search(data) is not None
+        if not has_known and patterns().any.search(data) is None:
+            return data, _NOTHING_REMOVED
+        for mark in MARK.finditer(data):  # of an earlier pass: new numbers begin behind theirs
+            kind, _, number = mark.group()[1:-1].rpartition(b" ")
+            self._last[Kind(kind.decode())] = max(self._last[Kind(kind.decode())], int(number))
+        counts: Counter[Kind] = Counter()
+        if has_known:
+            # First and on the text as it came: a pattern's hit could otherwise take half of a value, and leave half.
+            hits = [Part(Kind.SECRET, hit.start(), hit.end(), hit.end()) for hit in known.finditer(data)]
+            data = self._replaced(data, hits, counts)
+        return self._replaced(data, _parts(data), counts), counts
+
+    def _replaced(self, data: bytes, parts: Iterable[Part], counts: Counter[Kind]) -> bytes:
+        out: list[bytes] = []
+        at, size = 0, len(data)
+        for part in parts:
+            start, end = part.start, part.end
+            # never half of a character
+            while start > at and data[start] & 0xC0 == _CONTINUES:
+                start -= 1
+            while end < size and data[end] & 0xC0 == _CONTINUES:
+                end += 1
+            out += (data[at:start], self._mark(part.kind, data[start:end]))
+            counts[part.kind] += 1
+            at = end
+        out.append(data[at:])
+        return b"".join(out)
+
+    def _mark(self, kind: Kind, value: bytes) -> bytes:
+        mark = self._marks.get((kind, value))
+        if mark is None:
+            same = (kind, _SAME.sub(b"", value).lower() or value)
+            mark = self._marks.get(same)
+            if mark is None:
+                self._last[kind] += 1
+                mark = self._marks[same] = b"[%s %d]" % (kind.encode(), self._last[kind])
+            self._marks[kind, value] = mark
+        return mark
+
+
+_CONTINUES = 0x80
+"""How the further bytes of a character begin in UTF-8."""
+_SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")
+"""What does not tell two values apart: `555-0100` and `555 0100`."""
+
+
+def _parts(data: bytes) -> Iterator[Part]:
+    """The private parts in reading order; they do not overlap."""
+    find = patterns().any.finditer
+    at = 0
+    hits = find(data, 0)
+    while (hit := next(hits, None)) is not None:
+        start, end = hit.span()
+        part = private_part(data, start, end)
+        if part.end > part.start:
+            yield part if part.start >= at else part._replace(start=at)
+        at = max(part.resume, start + 1)
+        if at != end:
+            hits = find(data, at)
+
+
+@cache
+def default_redactor() -> Redactor:
+    """The one of this process: what a client learns from a Secret is then hidden in every room.
+
+    `bot.app` hands it on as a value (`House.redact`); only where nothing is handed (a runbook's evidence) is it asked
+    for by name. Tests make a `Redactor` of their own.
+    """
+    return Redactor()

@@ -1,0 +1,327 @@
+"""What of a hit is private: reads which alternative it was, asks the exact checks, and says which bytes go.
+
+Used by `runbooks.kit.redaction`. A hit may turn out to be none (a port, a word, a pod's name): reading then goes on
+behind what was understood of it, never behind more, so that a cue inside is still seen.
+"""
+
+import re
+from typing import NamedTuple
+
+from runbooks.kit.redaction_checks import (
+    is_basic_credential,
+    is_birth_date,
+    is_placeholder,
+    is_random,
+    looks_like_a_person,
+    looks_like_a_word,
+    valid_ssn,
+)
+from runbooks.kit.redaction_rules import MARK, NAME, READ, READ_WITHIN, Kind, patterns
+
+
+class Part(NamedTuple):
+    """`data[start:end]` is private; an empty part means that the hit is none, and reading goes on at `resume`."""
+
+    kind: Kind
+    start: int
+    end: int
+    resume: int
+
+
+def private_part(data: bytes, start: int, end: int) -> Part:
+    """What of the hit `data[start:end]` is private. Where the two engines disagree all of it is."""
+    hit = READ.match(data, start)
+    if hit is None or hit.lastgroup is None:
+        return Part(Kind.SECRET, start, end, end)
+    if hit.lastgroup == "random":
+        return _random(data, start, hit.end())
+    return _part(data, hit)
+
+
+def _part(data: bytes, hit: re.Match[bytes]) -> Part:
+    rule = hit.lastgroup or ""
+    start, end = hit.span(rule)
+    if rule in _EXACT:
+        return Part(_EXACT[rule], start, end, end)
+    return _READERS[rule](data, hit, start, end)
+
+
+def _none(resume: int) -> Part:
+    return Part(Kind.SECRET, resume, resume, resume)
+
+
+# ---- random tokens ----
+
+_LEFT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*\Z")
+_RIGHT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
+_REACH = 256
+"""How far back a token is followed, and how far behind it a cue inside of it may have its value."""
+
+
+def _random(data: bytes, start: int, end: int) -> Part:
+    """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
+    if not data[start:end].translate(None, b"0123456789abcdef"):
+        return _none(end)  # a digest: the most frequent of them by far
+    within = patterns().within.search(data, start, min(len(data), end + _REACH))
+    if within is not None and within.start() < end:
+        hit = READ_WITHIN.match(data, within.start())
+        if hit is not None:
+            return _part(data, hit)
+    if not is_random(data[start:end]):
+        return _none(end)
+    left = _LEFT_OF_TOKEN.search(data, max(0, start - _REACH), start)
+    right = _RIGHT_OF_TOKEN.match(data, end)
+    first = left.start() if left else start
+    last = right.end() if right else end
+    return Part(Kind.TOKEN, first, last, last)
+
+
+# ---- secrets that stand behind a cue ----
+
+_QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
+_BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
+_SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
+_NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
+_STOP = rb"[,;&)\]}|]+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']+(?:\s|\Z|[,;)\]}:\\>])|\\+[nrt\"']|</|&(?:quot|amp);"
+_BARE = re.compile(rb"(?:(?!" + _STOP + rb")[^\s])+")
+_BARE_IN_URL = re.compile(rb"(?:(?!" + _STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[Cc]|3[Bb]))[^\s\"'<>])+")
+_LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
+_LONGEST = 64 << 10
+
+
+def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
+    cue = hit.group().lower()
+    in_url = data[end - 3 : end].lower() in (b"%3d", b"%3a")
+    kind = _secret_kind(cue)
+    blank = _BLANK.match(data, end)
+    at = blank.end() if blank else end
+    if quote := _QUOTE.match(data, at):
+        first, last = _quoted(data, quote)
+        return _checked(data, kind, first, last, strict=True)
+    over_a_line = b"\n" in data[end:at]
+    if data[at : at + 1] in (b"", b"{", b"[", b"<", b"|", b">", b"&") and not MARK.match(data, at):
+        return _none(max(at, end))
+    if over_a_line and _NEXT_KEY.match(data, at):
+        return _none(at)
+    if cue.startswith((b"authorization", b"cookie", b"set-cookie")):
+        scheme = _SCHEME.match(data, at)
+        first = scheme.end() if scheme else at
+        line = _LINE.match(data, first)
+        return _checked(data, kind, first, line.end() if line else first, strict=False)
+    bare = (_BARE_IN_URL if in_url else _BARE).match(data, at)
+    prose = not in_url and at > end and kind is not Kind.PASSWORD
+    return _checked(data, kind, at, bare.end() if bare else at, strict=not prose)
+
+
+def _secret_kind(cue: bytes) -> Kind:
+    if cue.startswith((b"pass", b"pwd")):
+        return Kind.PASSWORD
+    return Kind.TOKEN if cue.startswith(b"token") else Kind.SECRET
+
+
+def _quoted(data: bytes, quote: re.Match[bytes]) -> tuple[int, int]:
+    """From behind the opening quotation mark up to the one that closes it at the same depth of escaping."""
+    closing, first = quote.group(), quote.end()
+    slashes = len(quote.group(1) or b"")
+    at = first
+    while (at := data.find(closing, at, first + _LONGEST)) >= 0:
+        before = data[first:at]
+        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0 or slashes:
+            return first, at
+        at += 1
+    newline = data.find(b"\n", first, first + _LONGEST)
+    return first, newline if newline >= 0 else min(len(data), first + _LONGEST)
+
+
+def _checked(data: bytes, kind: Kind, first: int, last: int, *, strict: bool) -> Part:
+    """`strict`: a plain word counts as a value too; otherwise it is prose (`token: expired`)."""
+    value = data[first:last]
+    if mark := MARK.match(data, first):
+        return _none(mark.end())
+    if is_placeholder(value) or (not strict and looks_like_a_word(value)):
+        return _none(last)
+    return Part(kind, first, last, last)
+
+
+def _flag(data: bytes, hit: re.Match[bytes], _start: int, _end: int) -> Part:
+    at = hit.end()
+    if data[at : at + 1] == b"-":
+        return _none(at)
+    if quote := _QUOTE.match(data, at):
+        first, last = _quoted(data, quote)
+        return _checked(data, _secret_kind(hit["flag"].lower()), first, last, strict=True)
+    bare = _BARE.match(data, at)
+    return _checked(data, _secret_kind(hit["flag"].lower()), at, bare.end() if bare else at, strict=True)
+
+
+def _said(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    """`password hunter2`, `password is "x y"`; "password authentication failed for" is no password."""
+    if quote := _QUOTE.match(data, start):
+        first, last = _quoted(data, quote)
+        return _checked(data, Kind.PASSWORD, first, last, strict=True)
+    bare = _BARE.match(data, start)
+    last = bare.end() if bare else end
+    value = data[start:last].rstrip(b".,;:!?)")
+    if looks_like_a_word(value) or not re.search(rb"\d|[!$%^&*#@]", value):
+        return _none(start)
+    return _checked(data, Kind.PASSWORD, start, start + len(value), strict=True)
+
+
+_PORT = re.compile(rb"\d{1,5}(?:[/?#]|%2[Ff])")
+_FURTHER_HOST = re.compile(rb"@[^\s\"'<>?#,]{0,256}(?=@[\w.-]{1,253}(?:[:/\s]|\Z))")
+"""The password has an @ and a slash of its own, written as they are: the host begins behind the last @."""
+
+
+def _url_password(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    value = data[start:end]
+    if _PORT.match(value) or is_placeholder(value):
+        return _none(start)  # a port and a path, and the @ belongs to something behind them
+    if further := _FURTHER_HOST.match(data, end):
+        end = further.end()
+    return Part(Kind.PASSWORD, start, end, end)
+
+
+def _bearer(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return _none(end) if looks_like_a_word(data[start:end]) else Part(Kind.BEARER, start, end, end)
+
+
+def _basic(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return Part(Kind.BASIC, start, end, end) if is_basic_credential(data[start:end]) else _none(start)
+
+
+_END_OF_KEY = re.compile(rb"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s:,.\\-]|%[0-9A-Fa-f]{2})*")
+
+
+def _private_key(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    closing = _END_OF_KEY.search(data, end, end + _LONGEST)
+    if closing:
+        return Part(Kind.PRIVATE_KEY, start, closing.end(), closing.end())
+    body = _KEY_BODY.match(data, end)
+    last = body.end() if body else end
+    return Part(Kind.PRIVATE_KEY, start, last, last)
+
+
+# ---- patient data ----
+
+_DIGIT = re.compile(rb"\d")
+_NUMBER_RUN = re.compile(rb"[\d.\-]+")
+
+
+_GOES_ON = re.compile(rb"\w|[-.]\w")
+
+
+def _stands_alone(data: bytes, start: int, end: int) -> bool:
+    """Not a piece of a longer name or number, such as a pod's or an address."""
+    before = data[start - 1 : start] if start else b""
+    return not (before.isalnum() or before in (b"-", b"_", b".") or _GOES_ON.match(data, end))
+
+
+def _number(kind: Kind, data: bytes, start: int, end: int, *, valid: bool) -> Part:
+    if valid and _stands_alone(data, start, end):
+        return Part(kind, start, end, end)
+    run = _NUMBER_RUN.match(data, start)
+    return _none(run.end() if run else start + 1)
+
+
+def _ssn(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return _number(Kind.SSN, data, start, end, valid=valid_ssn(data[start:end]))
+
+
+def _phone(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return _number(Kind.PHONE, data, start, end, valid=True)
+
+
+def _phone_abroad(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    digits = sum(byte in b"0123456789" for byte in data[start:end])
+    if 8 <= digits <= 15 and _stands_alone(data, start, end):  # noqa: PLR2004 - E.164
+        return Part(Kind.PHONE, start, end, end)
+    return _none(start + 1)
+
+
+def _phone_cue(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    digits = sum(byte in b"0123456789" for byte in data[start:end])
+    return Part(Kind.PHONE, start, end, end) if 7 <= digits <= 15 else _none(start)  # noqa: PLR2004
+
+
+def _patient_path(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    """A record's number has a digit; `Patient/$everything`, `/patients/search` have none."""
+    value = data[start:end].rstrip(b".")
+    if value.isalpha() or not _DIGIT.search(value):
+        return _none(start)
+    return Part(Kind.MRN, start, start + len(value), start + len(value))
+
+
+def _email(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    user, _, host = data[start:end].replace(b"%40", b"@").rpartition(b"@")
+    if user == b"git" or data[start - 3 : start] == b"://" or re.match(rb"\d+\.\d", host):
+        return _none(end)  # a repository, a connection string without a password, package@1.2.tgz
+    return Part(Kind.EMAIL, start, end, end)
+
+
+def _birth_date(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return Part(Kind.BIRTH_DATE, start, end, end) if is_birth_date(data[start:end]) else _none(start)
+
+
+_ONE_NAME = re.compile(NAME)
+_ANY_WORD = re.compile(rb"(?:[A-Za-z.'-]|%20|[\x80-\xff])+")
+_LIST_OPENS = re.compile(rb"\s*\[\s*")
+
+
+def _name(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    end = looks_like_a_person(data, start, end, words=1)
+    return Part(Kind.NAME, start, end, end) if end > start else _none(start)
+
+
+def _plain_name(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    """`name=` stands before pods and volumes too: only two words that could be a person's count."""
+    end = looks_like_a_person(data, start, end, words=2)
+    return Part(Kind.NAME, start, end, end) if end > start else _none(start)
+
+
+def _field_name(data: bytes, _hit: re.Match[bytes], _start: int, end: int) -> Part:
+    """`first_name=`, `"family":`: whatever stands there is a name."""
+    blank = _BLANK.match(data, end)
+    at = blank.end() if blank else end
+    if opens := _LIST_OPENS.match(data, at):
+        at = at if MARK.match(data, at) else opens.end()
+    if quote := _QUOTE.match(data, at):
+        first, last = _quoted(data, quote)
+        return _checked(data, Kind.NAME, first, last, strict=True)
+    value = _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
+    return _checked(data, Kind.NAME, at, value.end() if value else at, strict=True)
+
+
+def _mark(_data: bytes, _hit: re.Match[bytes], _start: int, end: int) -> Part:
+    return _none(end)
+
+
+_EXACT = {
+    "jwt": Kind.JWT,
+    "aws": Kind.AWS,
+    "github": Kind.GITHUB,
+    "slack": Kind.SLACK,
+    "token": Kind.TOKEN,
+    "ssn_cue": Kind.SSN,
+    "mrn": Kind.MRN,
+}
+_READERS = {
+    "mark": _mark,
+    "private_key": _private_key,
+    "url_password": _url_password,
+    "bearer": _bearer,
+    "basic": _basic,
+    "flag": _flag,
+    "patient_path": _patient_path,
+    "birth_date": _birth_date,
+    "phone_cue": _phone_cue,
+    "field_name": _field_name,
+    "name": _name,
+    "plain_name": _plain_name,
+    "assigned": _assigned,
+    "said": _said,
+    "ssn": _ssn,
+    "phone": _phone,
+    "phone_abroad": _phone_abroad,
+    "email": _email,
+}
