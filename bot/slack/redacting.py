@@ -59,14 +59,17 @@ class _Redaction:
             buttons=tuple(made for button in card.buttons if (made := self._button(button)) is not None),
         )
 
-    def _text(self, text: Text) -> Text:
-        """Each span, then the whole: what a cue in one span says of the next is seen too."""
+    def _text(self, text: Text, cue: str = "") -> Text:
+        """Each span, and the whole: what a cue in one span (or the label before it) says of the next is seen too."""
         spans = tuple(self._span(span) for span in text.spans)
-        whole = "".join(_said(span) for span in spans)
+        whole, parts = cue + _joined(text.spans), cue + _joined(spans)
         checked = self._redact(whole)
-        if checked == whole:
+        if checked in (whole, parts):
             return text if spans == text.spans else Text(spans=spans)
-        return Text(spans=(Plain(text=checked),))
+        if parts != whole:  # each way hides something: both, one after the other
+            checked = self._redact(parts)
+        kept = checked.removeprefix(cue)
+        return Text(spans=(Plain(text=kept),))
 
     def _span(self, span: Span) -> Span:
         if not hasattr(span, "text"):
@@ -105,13 +108,7 @@ class _Redaction:
 
     def _fact(self, fact: Fact) -> Fact:
         """Label and value are read together, so that a label such as "Password" is a cue."""
-        label, value = self._redact(fact.label), self._text(fact.value)
-        said = "".join(_said(span) for span in value.spans)
-        line = f"{label}: {said}"
-        checked = self._redact(line)
-        if checked == line:
-            return Fact(label=label, value=value)
-        return Fact(label=label, value=Text(spans=(Plain(text=checked.removeprefix(f"{label}: ")),)))
+        return Fact(label=self._redact(fact.label), value=self._text(fact.value, cue=f"{fact.label}: "))
 
     def _step(self, step: StepLine) -> StepLine:
         return step.model_copy(update={"title": self._redact(step.title), "detail": self._redact(step.detail)})
@@ -146,5 +143,5 @@ class _Redaction:
                 return OpenForm(command=act.command, filled=kept)
 
 
-def _said(span: Span) -> str:
-    return "" if isinstance(span, PersonName) or not hasattr(span, "text") else span.text
+def _joined(spans: tuple[Span, ...]) -> str:
+    return "".join(span.text for span in spans if not isinstance(span, PersonName) and hasattr(span, "text"))
