@@ -46,10 +46,12 @@ class ReasonCode(StrEnum):
     IMAGE_PULL = "image-pull"
     CRASH_LOOP = "crash-loop"
     OUT_OF_MEMORY = "out-of-memory"
+    CONTAINER_CONFIG = "container-config"
     NEVER_READY = "never-ready"
     UNSCHEDULABLE = "unschedulable"
     PROGRESS_DEADLINE = "progress-deadline"
     ADMISSION_REFUSED = "admission-refused"
+    PAUSED = "paused"
     WRONG_DIGEST = "wrong-digest"
     CHANGED_MEANWHILE = "changed-meanwhile"
     NO_SUCH_VERSION = "no-such-version"
@@ -58,6 +60,7 @@ class ReasonCode(StrEnum):
     CLUSTER_REFUSED = "cluster-refused"
     NOT_FOUND = "not-found"
     REGISTRY_UNREACHABLE = "registry-unreachable"
+    RECORD_UNREADABLE = "record-unreadable"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -100,10 +103,12 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.IMAGE_PULL: "A pod's image can't be pulled. Check the registry, the tag and the nodes' pull credentials.",
     ReasonCode.CRASH_LOOP: "The container starts and exits, again and again. Its last log lines are on the card.",
     ReasonCode.OUT_OF_MEMORY: "The container was killed for using more memory than its limit.",
+    ReasonCode.CONTAINER_CONFIG: "The container can't be made: a ConfigMap or Secret that it names is not there, or its command is wrong.",
     ReasonCode.NEVER_READY: "The container runs, but its readiness probe does not pass.",
     ReasonCode.UNSCHEDULABLE: "No node has room for the pod, or none that it may run on.",
     ReasonCode.PROGRESS_DEADLINE: "The rollout made no progress within the Deployment's own deadline.",
     ReasonCode.ADMISSION_REFUSED: "The cluster refuses to create the pods (quota, admission).",
+    ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. `kubectl rollout resume` goes on with it.",
     ReasonCode.WRONG_DIGEST: "The pods run another image than the one that was approved.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment since the plan was made. Plan again.",
     ReasonCode.NO_SUCH_VERSION: "The registry has no image of that version. The answer lists the newest that exist.",
@@ -112,6 +117,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.CLUSTER_REFUSED: "The Kubernetes API refuses the bot's account. `doctor` lists the missing permissions.",
     ReasonCode.NOT_FOUND: "A Deployment, pod or container that the configuration names is not there.",
     ReasonCode.REGISTRY_UNREACHABLE: "The image registry does not answer.",
+    ReasonCode.RECORD_UNREADABLE: "The fleet's record was changed by hand or by a newer bot. `kubectl get configmap -o yaml` shows it.",
     ReasonCode.TIMED_OUT: "It did not end within its deadline.",
     ReasonCode.BUG: "An error nobody foresaw. The run's id finds it in the bot's log.",
 }

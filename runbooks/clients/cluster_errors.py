@@ -1,0 +1,103 @@
+"""Kubernetes' refusals and the network's failures, as this project's errors.
+
+The cluster client raises nothing else. Kubernetes' own message stands in `evidence`, so that people can read it.
+"""
+
+import json
+import ssl
+
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+
+_SURE = {
+    401: (ReasonCode.CLUSTER_REFUSED, "The cluster does not accept the bot's credentials"),
+    403: (ReasonCode.CLUSTER_REFUSED, "The cluster refuses the bot's account"),
+    404: (ReasonCode.NOT_FOUND, "The cluster has no such object"),
+}
+
+
+class Conflict(TemporaryError):
+    """The object is no longer what the writer saw: read it again, then decide."""
+
+
+class AlreadyThere(Conflict):
+    """An object of that name exists."""
+
+
+class Gone(TemporaryError):
+    """The watch's place in history is no longer kept: list again."""
+
+
+class Unprocessable(PermanentError):
+    """The server took the request and could not apply it: a JSON Patch's `test` failed, or a value is not allowed."""
+
+
+def unreachable(server: str, error: BaseException) -> RunbookError:
+    """The network failed before an answer came."""
+    from aiohttp import ClientConnectorCertificateError
+
+    if isinstance(error, ssl.SSLCertVerificationError | ClientConnectorCertificateError):
+        return PermanentError(
+            f"The Kubernetes API at {server} shows a certificate that the kubeconfig does not trust.",
+            code=ReasonCode.CLUSTER_UNREACHABLE,
+            evidence=(str(error),),
+            advice=("Check `certificate-authority` in the bot's kubeconfig.",),
+        )
+    slow = isinstance(error, TimeoutError)
+    what = "did not answer in time" if slow else "can't be reached"
+    return TemporaryError(
+        f"The Kubernetes API at {server} {what}.",
+        code=ReasonCode.CLUSTER_UNREACHABLE,
+        retry_after=2.0,
+        evidence=() if slow else (str(error) or type(error).__name__,),
+    )
+
+
+def refusal(status: int, body: bytes, doing: str, retry_after: str | None = None) -> RunbookError:
+    """An answer that is not a success."""
+    reason, message = _status_of(body)
+    evidence = (message,) if message else ()
+    if "admission webhook" in message or "exceeded quota" in message:
+        return PermanentError(
+            f"The cluster's admission control refuses to {doing}.",
+            code=ReasonCode.ADMISSION_REFUSED,
+            evidence=evidence,
+        )
+    if status in _SURE:
+        code, sentence = _SURE[status]
+        advice = ("`doctor` lists the permissions that the bot lacks.",) if code is ReasonCode.CLUSTER_REFUSED else ()
+        return PermanentError(f"{sentence} (to {doing}).", code=code, evidence=evidence, advice=advice)
+    if status == 409:  # noqa: PLR2004 - HTTP's own number
+        kind = AlreadyThere if reason == "AlreadyExists" else Conflict
+        return kind(
+            f"Somebody else changed it at the same moment (to {doing}).",
+            code=ReasonCode.CHANGED_MEANWHILE,
+            retry_after=0.1,
+            evidence=evidence,
+        )
+    if status == 410:  # noqa: PLR2004
+        return Gone("The watch has to start again.", code=ReasonCode.CLUSTER_UNREACHABLE, evidence=evidence)
+    if status == 422:  # noqa: PLR2004
+        return Unprocessable(
+            f"The cluster can't {doing}: the request does not fit.", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
+        )
+    if status == 429 or status >= 500:  # noqa: PLR2004
+        wait = float(retry_after) if retry_after and retry_after.isdecimal() else 2.0
+        return TemporaryError(
+            f"The Kubernetes API can't {doing} just now (HTTP {status}).",
+            code=ReasonCode.CLUSTER_UNREACHABLE,
+            retry_after=wait,
+            evidence=evidence,
+        )
+    return PermanentError(
+        f"The Kubernetes API refuses to {doing} (HTTP {status}).", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
+    )
+
+
+def _status_of(body: bytes) -> tuple[str, str]:
+    """Reason and message of a `Status`, or the answer's beginning where it is something else."""
+    try:
+        status = json.loads(body)
+        return status.get("reason") or "", status.get("message") or ""
+    except (ValueError, AttributeError):
+        return "", body[:300].decode(errors="replace").strip()

@@ -1,0 +1,364 @@
+"""What the fleet remembers of itself: freeze and run of each environment, releases, the books' newest heads.
+
+ConfigMaps in the bot's own namespace, changed only where they still are as they were read, so that every replica of the bot
+sees one truth and a person reads it with `kubectl get configmap -o yaml`. Nothing here is needed to run: it is needed to
+know who may change what, and what to go back to.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_errors import AlreadyThere, Conflict
+from runbooks.clients.cluster_views import ConfigMapView
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment, Frozen
+
+KEPT_RELEASES = 50
+_LARGEST = 900_000  # a ConfigMap holds 1 MiB, its metadata included
+_LONGEST_TEXT = 500
+_TRIES = 30
+_RECORD = "omnicare.dev/record"
+_ENVIRONMENT = "omnicare.dev/environment"
+_HEADS = "book-heads"
+
+T = TypeVar("T")
+
+
+class Freeze(Frozen):
+    """Somebody locked the environment."""
+
+    person: str
+    """The person's key."""
+    name: str
+    """For people."""
+    reason: str
+    since: str
+    until: str | None = None
+    """ISO 8601, UTC; None until somebody unlocks it."""
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it has not run out."""
+        return self.until is None or datetime.fromisoformat(self.until) > now
+
+
+class RunPlace(Frozen):
+    """The run that may change the environment now."""
+
+    run: str
+    title: str
+    by: str
+    """Who asked for it, for people."""
+    since: str
+
+
+class Undecided(Frozen):
+    """A run ended without success, and nobody has said yet what to do: retry, go back, leave."""
+
+    run: str
+    title: str
+    since: str
+
+
+class EnvironmentRecord(Frozen):
+    """What is known of one environment."""
+
+    freeze: Freeze | None = None
+    run: RunPlace | None = None
+    undecided: Undecided | None = None
+
+
+class Place(Frozen):
+    """Whether a run got the environment, and who stands in the way if not."""
+
+    taken: bool
+    holder: RunPlace | None = None
+    freeze: Freeze | None = None
+
+
+class ReleasedService(Frozen):
+    service: str
+    image: Image
+    revision: int = 0
+
+
+class Release(Frozen):
+    """What was rolled out completely, once."""
+
+    version: str
+    services: tuple[ReleasedService, ...]
+    run: str
+    by: str
+    approved_by: tuple[str, ...] = ()
+    at: str
+    """ISO 8601, UTC."""
+    verdict: Literal["good", "bad"] = "good"
+    why: str = ""
+    seconds: float | None = None
+
+    def image(self, service: str) -> Image | None:
+        return next((s.image for s in self.services if s.service == service), None)
+
+
+class Head(Frozen):
+    """The newest event of a book, so that a cut tail shows."""
+
+    book: str
+    number: int
+    hash: str
+    at: str
+
+
+_RELEASES: TypeAdapter[tuple[Release, ...]] = TypeAdapter(tuple[Release, ...])
+
+
+def utc_now() -> str:
+    """Now, as it stands in records: to the second, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Fleet:
+    """The fleet's record in one cluster."""
+
+    def __init__(self, cluster: ClusterClient) -> None:
+        self._cluster = cluster
+
+    # the environment
+
+    async def read(self, environment: Environment) -> EnvironmentRecord:
+        found = await self._find(environment.record_namespace, _environment_name(environment))
+        return _environment(found)
+
+    async def take(self, environment: Environment, run: RunPlace, *, despite_freeze: bool = False) -> Place:
+        """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Place]:
+            if record.run is not None and record.run.run == run.run:
+                return record, Place(taken=True, holder=record.run)
+            frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
+            if record.run is not None or (frozen is not None and not despite_freeze):
+                return record, Place(taken=False, holder=record.run, freeze=frozen)
+            return record.model_copy(update={"run": run}), Place(taken=True, holder=run, freeze=frozen)
+
+        return await self._change(environment, change)
+
+    async def take_over(self, environment: Environment, run: RunPlace) -> RunPlace | None:
+        """Takes the environment whoever holds it, and whatever freezes it; returns whom it took it from."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, RunPlace | None]:
+            if record.run is not None and record.run.run == run.run:
+                return record, None
+            return record.model_copy(update={"run": run}), record.run
+
+        return await self._change(environment, change)
+
+    async def leave(self, environment: Environment, run: str) -> bool:
+        """Gives the environment back; only the run that holds it can."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
+            if record.run is None or record.run.run != run:
+                return record, False
+            return record.model_copy(update={"run": None}), True
+
+        return await self._change(environment, change)
+
+    async def freeze(self, environment: Environment, freeze: Freeze) -> Freeze | None:
+        """Locks it; returns the lock that it replaces."""
+        kept = freeze.model_copy(update={"reason": freeze.reason[:_LONGEST_TEXT]})
+        return await self._change(environment, lambda r: (r.model_copy(update={"freeze": kept}), r.freeze))
+
+    async def unfreeze(self, environment: Environment) -> Freeze | None:
+        """Unlocks it; returns the lock that was there."""
+        return await self._change(environment, lambda r: (r.model_copy(update={"freeze": None}), r.freeze))
+
+    async def leave_undecided(self, environment: Environment, undecided: Undecided) -> None:
+        """A run ended without success: the next plan says so first."""
+        await self._change(environment, lambda r: (r.model_copy(update={"undecided": undecided}), None))
+
+    async def decide(self, environment: Environment) -> Undecided | None:
+        """Somebody decided what becomes of the failed run; returns what was open."""
+        return await self._change(environment, lambda r: (r.model_copy(update={"undecided": None}), r.undecided))
+
+    async def watch(self, environment: Environment) -> AsyncGenerator[EnvironmentRecord, None]:
+        """The record as it is, then at each change; use inside `contextlib.aclosing`."""
+        last: EnvironmentRecord | None = None
+        maps = self._cluster.watch_config_maps(environment.record_namespace, _environment_name(environment))
+        async with aclosing(maps) as changes:
+            async for seen in changes:
+                if seen.kind == "synced" and last is not None:
+                    continue
+                record = _environment(seen.view if seen.kind == "changed" else None)
+                if record != last:
+                    last = record
+                    yield record
+
+    # releases
+
+    async def releases(self, environment: Environment) -> tuple[Release, ...]:
+        """Newest first."""
+        return _releases(await self._find(environment.record_namespace, _releases_name(environment)))
+
+    async def record_release(self, environment: Environment, release: Release) -> None:
+        """Puts a release first; recording it again for the same run replaces what that run wrote."""
+        kept = release.model_copy(update={"why": release.why[:_LONGEST_TEXT]})
+        await self._change_releases(environment, lambda known: (kept, *(r for r in known if r.run != kept.run)))
+
+    async def mark_bad(self, environment: Environment, version: str, why: str) -> int:
+        """Marks every record of that version as bad; returns how many were good."""
+        count = 0
+
+        def change(known: tuple[Release, ...]) -> tuple[Release, ...]:
+            nonlocal count
+            count = sum(r.version == version and r.verdict == "good" for r in known)
+            bad = {"verdict": "bad", "why": why[:_LONGEST_TEXT]}
+            return tuple(r.model_copy(update=bad) if r.version == version and r.verdict == "good" else r for r in known)
+
+        await self._change_releases(environment, change)
+        return count
+
+    # the books' heads
+
+    async def write_head(self, environment: Environment, book: str, number: int, digest: str) -> None:
+        """Keeps the newest head of a book; an older number than the one that is kept is not written."""
+        key = re.sub(r"[^-._a-zA-Z0-9]", "_", book)
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            if key in data and Head.model_validate_json(data[key]).number > number:
+                return data, None
+            head = Head(book=book, number=number, hash=digest, at=utc_now())
+            return {**data, key: head.model_dump_json(indent=2)}, None
+
+        await self._update(environment.record_namespace, _HEADS, {_RECORD: "heads"}, change)
+
+    async def heads(self, environment: Environment) -> dict[str, Head]:
+        """By book."""
+        found = await self._find(environment.record_namespace, _HEADS)
+        heads = (Head.model_validate_json(text) for text in (found.data.values() if found is not None else ()))
+        return {head.book: head for head in heads}
+
+    # one way to change a config map
+
+    async def _change(
+        self, environment: Environment, change: Callable[[EnvironmentRecord], tuple[EnvironmentRecord, T]]
+    ) -> T:
+        def apply(data: dict[str, str]) -> tuple[dict[str, str], T]:
+            record, answer = change(_record(data))
+            return _data(record), answer
+
+        labels = {_RECORD: "environment", _ENVIRONMENT: environment.name}
+        return await self._update(environment.record_namespace, _environment_name(environment), labels, apply)
+
+    async def _change_releases(
+        self, environment: Environment, change: Callable[[tuple[Release, ...]], tuple[Release, ...]]
+    ) -> None:
+        def apply(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            return {"releases": _bounded(change(_parsed_releases(data)))}, None
+
+        labels = {_RECORD: "releases", _ENVIRONMENT: environment.name}
+        await self._update(environment.record_namespace, _releases_name(environment), labels, apply)
+
+    async def _update(
+        self,
+        namespace: str,
+        name: str,
+        labels: dict[str, str],
+        change: Callable[[dict[str, str]], tuple[dict[str, str], T]],
+    ) -> T:
+        """Reads, changes, and writes only over what was read; when somebody else was faster, all of it again."""
+        labels = {"app.kubernetes.io/managed-by": "omnicare-bot", **labels}
+        for attempt in range(_TRIES):
+            found = await self._find(namespace, name)
+            before = dict(found.data) if found is not None else {}
+            after, answer = change(before)
+            if after == before:
+                return answer
+            try:
+                if found is None:
+                    await self._cluster.create_config_map(namespace, name, after, labels)
+                else:
+                    await self._cluster.replace_config_map(found, after)
+            except (AlreadyThere, Conflict):
+                await asyncio.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 5)))  # noqa: S311 - spreads writers
+            else:
+                return answer
+        raise Conflict(
+            f"Too many others change the record {namespace}/{name} at the same time.", code=ReasonCode.CHANGED_MEANWHILE
+        )
+
+    async def _find(self, namespace: str, name: str) -> ConfigMapView | None:
+        try:
+            return await self._cluster.config_map(namespace, name)
+        except PermanentError as error:
+            if error.code is ReasonCode.NOT_FOUND:
+                return None
+            raise
+
+
+def _environment_name(environment: Environment) -> str:
+    return f"environment-{environment.name}"
+
+
+def _releases_name(environment: Environment) -> str:
+    return f"releases-{environment.name}"
+
+
+def _environment(found: ConfigMapView | None) -> EnvironmentRecord:
+    return _record(dict(found.data)) if found is not None else EnvironmentRecord()
+
+
+def _record(data: dict[str, str]) -> EnvironmentRecord:
+    def field(kind: type[Freeze] | type[RunPlace] | type[Undecided], key: str) -> object:
+        try:
+            return kind.model_validate_json(data[key]) if data.get(key) else None
+        except ValidationError as error:
+            raise _unreadable(key, error) from error
+
+    return EnvironmentRecord.model_validate(
+        {"freeze": field(Freeze, "freeze"), "run": field(RunPlace, "run"), "undecided": field(Undecided, "undecided")}
+    )
+
+
+def _data(record: EnvironmentRecord) -> dict[str, str]:
+    fields = {"freeze": record.freeze, "run": record.run, "undecided": record.undecided}
+    return {key: value.model_dump_json(indent=2) for key, value in fields.items() if value is not None}
+
+
+def _releases(found: ConfigMapView | None) -> tuple[Release, ...]:
+    return _parsed_releases(dict(found.data)) if found is not None else ()
+
+
+def _parsed_releases(data: dict[str, str]) -> tuple[Release, ...]:
+    try:
+        return _RELEASES.validate_json(data["releases"]) if data.get("releases") else ()
+    except ValidationError as error:
+        raise _unreadable("releases", error) from error
+
+
+def _bounded(releases: Iterable[Release]) -> str:
+    """The newest that fit; the newest good one is kept whatever came after it, since it is what people go back to."""
+    known = list(releases)
+    kept = known[:KEPT_RELEASES]
+    good = next((r for r in known if r.verdict == "good"), None)
+    if good is not None and good not in kept:
+        kept[-1] = good
+    while len(kept) > 1 and len(_RELEASES.dump_json(tuple(kept), indent=1)) > _LARGEST:
+        kept.pop()
+    return _RELEASES.dump_json(tuple(kept), indent=1).decode()
+
+
+def _unreadable(key: str, error: ValidationError) -> PermanentError:
+    return PermanentError(
+        f"The fleet's record can't be read: `{key}` was changed by hand, or by a newer bot.",
+        code=ReasonCode.RECORD_UNREADABLE,
+        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",),
+        advice=("`kubectl get configmap -o yaml` in the bot's namespace shows it.",),
+    )

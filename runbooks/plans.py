@@ -1,0 +1,210 @@
+"""The plans of `deploy` and `rollback`: what will be changed, and what people should know before they say yes."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from statistics import median
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.registry import RegistryClient, version_order
+from runbooks.fleet import EnvironmentRecord, Fleet, Release
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment, Service
+from runbooks.kit.waiting import side_by_side
+from runbooks.releases import change_of, good_release, previous_images, same_image
+from runbooks.states import ServiceState, current
+
+NOT_DONE = ("migrations", "CDN invalidation", "configuration")
+"""Steps of the guide that a run does not do; people may expect them."""
+_OFFERED = 5
+"""So many of the newest versions are offered when one does not exist."""
+
+
+class NoSuchVersion(PermanentError):
+    """No image has that version; `newest` are those that exist."""
+
+    def __init__(self, message: str, newest: tuple[str, ...], advice: tuple[str, ...]) -> None:
+        super().__init__(message, code=ReasonCode.NO_SUCH_VERSION, advice=advice)
+        self.newest = newest
+
+
+async def plan_deploy(
+    cluster: ClusterClient, registry: RegistryClient, fleet: Fleet, environment: Environment, version: str
+) -> Plan:
+    """Every service to `version`, each pinned by the digest that its tag stands for now."""
+    (states, wanted), (record, releases) = await asyncio.gather(
+        asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
+        asyncio.gather(fleet.read(environment), fleet.releases(environment)),
+    )
+    changes = [
+        change_of(state, image)
+        for state, image in zip(states, wanted, strict=True)
+        if not same_image(state.image, image) or state.state != "complete"
+    ]
+    older = [change for change in changes if version_order(change.before.tag or "") > version_order(version)]
+    warnings = [
+        *_undecided(record),
+        *_bad(releases, version),
+        *_older(older, version),
+        *_by_hand(states),
+        *_unsettled(states),
+    ]
+    title = f"Deploy {version} to {environment.name}"
+    if not changes:
+        title = f"{environment.name} already runs {version} (all digests). Nothing to do."
+    return Plan(
+        title=title,
+        changes=tuple(changes),
+        unchanged=tuple(
+            state.service for state in states if state.service not in {change.service for change in changes}
+        )
+        if changes
+        else (),
+        warnings=tuple(warnings),
+        notes=("Old pods serve until new ones are ready.",) if changes else (),
+        not_done=NOT_DONE if changes else (),
+        links=_compare(environment, changes),
+        needs_reason=bool(older),
+        usual_seconds=_usual(releases),
+    )
+
+
+async def plan_rollback(
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    fleet: Fleet,
+    environment: Environment,
+    *,
+    services: Sequence[str] = (),
+    to: str | None = None,
+) -> Plan:
+    """The services (all where none is named) back to the last known good release, or to the recorded release `to`."""
+    states, releases = await asyncio.gather(current(cluster, environment), fleet.releases(environment))
+    chosen = [state for state in states if not services or state.service in services]
+    release = good_release(releases, chosen, to)
+    if release is not None:
+        targets = {service.service: service.image for service in release.services}
+        notes = (
+            [f"{release.version} is the last known good release, recorded {release.at} by {release.by}."]
+            if to is None
+            else []
+        )
+    else:
+        targets = await previous_images(cluster, registry, environment, chosen)
+        notes = [
+            "No good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
+        ]
+    changes = [
+        change_of(state, targets[state.service])
+        for state in chosen
+        if state.service in targets
+        and not (same_image(state.image, targets[state.service]) and state.state == "complete")
+    ]
+    if not targets:
+        raise PermanentError(
+            "There is no earlier release to go back to.",
+            code=ReasonCode.NO_RELEASE,
+            advice=("Name a version with `deploy`.",),
+        )
+    version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in changes))
+    left = _left(changes) if to is None else None
+    return Plan(
+        title=f"Roll back {environment.name} to {version}"
+        if changes
+        else f"{environment.name} already runs {to or 'it'}. Nothing to do.",
+        changes=tuple(changes),
+        together=True,
+        unchanged=tuple(
+            state.service for state in chosen if state.service not in {change.service for change in changes}
+        )
+        if changes
+        else (),
+        warnings=tuple(_by_hand(chosen)),
+        notes=(*notes, *((f"{left} is marked bad.",) if left else ())),
+        not_done=("database schema and configuration stay as they are",) if changes else (),
+        links=_compare(environment, changes),
+        leaves=left,
+        usual_seconds=None,
+    )
+
+
+async def _resolved(registry: RegistryClient, services: Sequence[Service], version: str) -> list[Image]:
+    """The image of each service; `NoSuchVersion` names those that exist."""
+    try:
+        digests = await side_by_side(*(registry.resolve(service.repository, version) for service in services))
+    except PermanentError as error:
+        if error.code is not ReasonCode.NO_SUCH_VERSION:
+            raise
+        newest = await registry.newest(services[0].repository, _OFFERED)
+        ages = ", ".join(f"{each.tag} ({_age(each.created)} old)" if each.created else each.tag for each in newest)
+        raise NoSuchVersion(f"{error.message} Newest: {ages}.", tuple(each.tag for each in newest), ()) from error
+    return [
+        Image(repository=service.repository, tag=version, digest=digest)
+        for service, digest in zip(services, digests, strict=True)
+    ]
+
+
+def _age(at: datetime) -> str:
+    seconds = int((datetime.now(UTC) - at).total_seconds())
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (size == 60 and seconds >= size):  # noqa: PLR2004 - "1 days" is avoided
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def _undecided(record: EnvironmentRecord) -> list[str]:
+    return [f"The environment is undecided since: {record.undecided.title}"] if record.undecided is not None else []
+
+
+def _bad(releases: Sequence[Release], version: str) -> list[str]:
+    found = next((release for release in releases if release.version == version and release.verdict == "bad"), None)
+    return [f"{version} was marked bad ({found.why})."] if found is not None else []
+
+
+def _older(older: Sequence[ImageChange], version: str) -> list[str]:
+    if not older:
+        return []
+    running = ", ".join(dict.fromkeys(change.before.tag or "untagged" for change in older))
+    return [
+        f"{version} is older than what runs ({running}). Going back is what `rollback` is for; a deploy of it needs a reason."
+    ]
+
+
+def _by_hand(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.service}'s image was set by hand ({state.by}{f', {_age(datetime.fromisoformat(state.since))} ago' if state.since else ''})."
+        for state in states
+        if state.drifted
+    ]
+
+
+def _unsettled(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.service} is {state.state} now{f': {state.detail}' if state.detail else ''}."
+        for state in states
+        if state.state != "complete"
+    ]
+
+
+def _compare(environment: Environment, changes: Sequence[ImageChange]) -> tuple[tuple[str, str], ...]:
+    """The page that compares the two versions, where there are just two."""
+    moves = {(change.before.tag, change.after.tag) for change in changes}
+    if environment.compare_url is None or len(moves) != 1:
+        return ()
+    before, after = moves.pop()
+    if before is None or after is None or before == after:
+        return ()
+    return ((f"Compare {before} with {after}", environment.compare_url.format(before=before, after=after)),)
+
+
+def _usual(releases: Sequence[Release]) -> float | None:
+    took = [release.seconds for release in releases if release.seconds is not None][:5]
+    return float(median(took)) if took else None
+
+
+def _left(changes: Sequence[ImageChange]) -> str | None:
+    """The version that is left, where all services leave the same one."""
+    tags = {change.before.tag for change in changes}
+    return tags.pop() if len(tags) == 1 else None

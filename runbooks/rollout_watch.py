@@ -1,0 +1,165 @@
+"""A rollout as it goes on: Deployment, ReplicaSets, pods and events watched together, told as one scene after another.
+
+Only `rollouts` uses this.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
+from runbooks.failures import Scene
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.waiting import merged
+
+_KEPT_EVENTS = 200
+
+V = TypeVar("V")
+_View = DeploymentView | ReplicaSetView | PodView | EventView
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a rollout stands."""
+
+    complete: bool
+    past_deadline: bool
+    detail: str
+
+
+def completion(scene: Scene) -> Progress:
+    """Complete as `kubectl rollout status` says, and every new pod is ready and runs what was asked."""
+    deployment, change = scene.deployment, scene.change
+    observed = deployment.observed_generation >= deployment.generation
+    ready = [pod for pod in scene.pods if pod.ready and _runs(pod, change)]
+    old = deployment.total - deployment.updated
+    complete = (
+        deployment.rolled_out
+        and (scene.new is not None or deployment.desired == 0)
+        and len(scene.pods) == len(ready) == deployment.desired
+        and len({_digest(pod, change) for pod in ready}) <= 1
+    )
+    detail = f"{len(ready)}/{deployment.desired} new pods ready"
+    if len(ready) >= deployment.desired and old > 0:
+        detail += f", {old} old pod{'s' if old != 1 else ''} still there"
+    return Progress(complete, observed and deployment.past_deadline and scene.fresh, detail)
+
+
+@asynccontextmanager
+async def watched(
+    cluster: ClusterClient, change: ImageChange, since: DeploymentView | None
+) -> AsyncIterator[AsyncGenerator[Scene, None]]:
+    """The rollout's scenes from now on. `since` is the Deployment as the change left it: what is older is not told."""
+    first = since or await cluster.deployment(change.namespace, change.deployment)
+    streams: tuple[AsyncGenerator[Seen[_View], None], ...] = (
+        cluster.watch_deployments(change.namespace, change.deployment),
+        cluster.watch_replica_sets(change.namespace, first.selector),
+        cluster.watch_pods(change.namespace, first.selector),
+        cluster.watch_events(change.namespace),
+    )
+    async with merged(*streams) as seen:
+        yield _scenes(seen, change, first, since)
+
+
+async def _scenes(
+    stream: AsyncGenerator[Seen[_View], None],
+    change: ImageChange,
+    first: DeploymentView,
+    since: DeploymentView | None,
+) -> AsyncGenerator[Scene, None]:
+    picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
+    async with aclosing(stream) as changes:
+        async for seen in changes:
+            if picture.take(seen):
+                yield picture.scene()
+
+
+class _Picture:
+    """What the watches told so far."""
+
+    def __init__(self, change: ImageChange, first: DeploymentView, before: Condition | None) -> None:
+        self._change = change
+        self._first = first
+        self._before = before
+        """The Progressing condition as the change found it: an older rollout's, until it is written anew."""
+        self._deployment = first
+        self._present = False
+        self._unlisted = 4
+        self._sets: dict[str, ReplicaSetView] = {}
+        self._pods: dict[str, PodView] = {}
+        self._events: dict[str, EventView] = {}
+
+    def take(self, seen: Seen[_View]) -> bool:
+        """Whether there is a scene to look at: a part of the picture could be taken for a failure, or for success."""
+        gone = seen.kind == "deleted"
+        match seen.view:
+            case None:
+                self._unlisted -= 1
+            case DeploymentView() as view:
+                self._take_deployment(view, gone=gone)
+            case ReplicaSetView() as view:
+                _keep(self._sets, view.uid, view, gone=gone)
+            case PodView() as view:
+                _keep(self._pods, view.uid, view, gone=gone)
+            case EventView() as view:
+                if view.about_kind != "Pod" or not view.about_name.startswith(f"{self._first.name}-"):
+                    return False
+                _keep(self._events, view.uid, view, gone=gone)
+                if len(self._events) > _KEPT_EVENTS:
+                    self._events.pop(next(iter(self._events)))
+        if self._unlisted == 0 and not self._present:  # it was deleted before the watch began
+            raise _deleted(self._change)
+        return self._unlisted == 0
+
+    def scene(self) -> Scene:
+        deployment, change = self._deployment, self._change
+        own = [r for r in self._sets.values() if r.owner == deployment.uid]
+        new = None
+        if deployment.observed_generation >= deployment.generation:
+            asked = (r for r in own if r.revision == deployment.revision)
+            new = next((r for r in asked if r.image(change.container) == change.after.reference), None)
+        uids = {r.uid for r in own}
+        present = [pod for pod in self._pods.values() if pod.owner in uids and not pod.deleting]
+        return Scene(
+            change=change,
+            deployment=deployment,
+            new=new,
+            pods=[pod for pod in present if new is not None and pod.owner == new.uid],
+            others=[pod for pod in present if new is None or pod.owner != new.uid],
+            events=list(self._events.values()),
+            fresh=self._before is None or deployment.condition("Progressing") != self._before,
+        )
+
+    def _take_deployment(self, view: DeploymentView, *, gone: bool) -> None:
+        if gone or view.uid != self._first.uid:
+            raise _deleted(self._change)
+        self._present = True
+        if view.generation >= self._first.generation:
+            self._deployment = view
+
+
+def _keep(known: dict[str, V], key: str, view: V, *, gone: bool) -> None:
+    if gone:
+        known.pop(key, None)
+    else:
+        known[key] = view
+
+
+def _runs(pod: PodView, change: ImageChange) -> bool:
+    digest = _digest(pod, change)
+    return change.after.digest is None or digest == change.after.digest
+
+
+def _digest(pod: PodView, change: ImageChange) -> str | None:
+    container = pod.container(change.container)
+    return container.digest if container is not None else None
+
+
+def _deleted(change: ImageChange) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: deployment {change.deployment} was deleted during the rollout", code=ReasonCode.NOT_FOUND
+    )

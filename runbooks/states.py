@@ -1,0 +1,189 @@
+"""What runs now: each service of an environment, for plans, `status` and the choice of what to go back to.
+
+Also the names of the annotations by which the bot's own changes are known again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_connection import FIELD_MANAGER
+from runbooks.clients.cluster_views import DeploymentView, PodView, ReplicaSetView
+from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.targets import Environment, Frozen, Service
+
+RUN = "omnicare.dev/run"
+"""The run that may change the environment now: the fence."""
+DEPLOYED_RUN = "omnicare.dev/deployed-run"
+DEPLOYED_BY = "omnicare.dev/deployed-by"
+DEPLOYED_AT = "omnicare.dev/deployed-at"
+DEPLOYED_IMAGE = "omnicare.dev/deployed-image"
+"""What the bot set; where the container says something else, somebody changed it by hand since."""
+RESTARTED = "omnicare.dev/restarted-by-run"
+"""In the pod template: makes new pods where the image stays the same."""
+CHANGE_CAUSE = "kubernetes.io/change-cause"
+
+_BY_HAND = ("kubectl-set", "kubectl-edit", "kubectl-patch", "kubectl-rollout")
+
+
+class ServiceState(Frozen):
+    """One service as it is now."""
+
+    service: str
+    namespace: str
+    deployment: str
+    container: str
+    state: Literal["complete", "rolling", "stuck", "paused", "missing"]
+    detail: str = ""
+    """Kubernetes' own words where it is stuck or missing."""
+    image: Image | None = None
+    """What the Deployment asks for."""
+    digests: tuple[str, ...] = ()
+    """What really runs, over all ready pods; more than one while it rolls."""
+    desired: int = 0
+    ready: int = 0
+    updated: int = 0
+    restarts: int = 0
+    revision: int = 0
+    since: str | None = None
+    """When the present image was set (ISO 8601, UTC), where that is known."""
+    by: str | None = None
+    """A person's name where the bot set it, else the field manager."""
+    run: str | None = None
+    """The run that set it."""
+    cause: str | None = None
+    by_hand: bool = False
+    """Set with kubectl, since the bot or without it."""
+    drifted: bool = False
+    """The bot set another image last: somebody changed it past the bot."""
+    stamp: str | None = None
+    """The run that may change it now."""
+
+    @property
+    def runs_completely(self) -> bool:
+        """All of it: complete, and the pods agree on one digest."""
+        return self.state == "complete" and len(self.digests) <= 1
+
+    @property
+    def digest(self) -> str | None:
+        """The digest that runs: as the pods say if they agree, else as it was asked for."""
+        if len(self.digests) == 1:
+            return self.digests[0]
+        return self.image.digest if self.image is not None else None
+
+
+async def current(cluster: ClusterClient, environment: Environment) -> list[ServiceState]:
+    """Every service of the environment, in its order; a Deployment that is not there is a state, not an error."""
+    deployments, replica_sets, pods = await asyncio.gather(
+        cluster.deployments(environment.namespace),
+        cluster.replica_sets(environment.namespace),
+        cluster.pods(environment.namespace),
+    )
+    found = {view.name: view for view in deployments}
+    return [
+        _state(service, environment, found.get(service.deployment), replica_sets, pods)
+        for service in environment.services
+    ]
+
+
+def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]) -> ReplicaSetView | None:
+    """The ReplicaSet of the Deployment's present revision."""
+    own = (r for r in replica_sets if r.owner == deployment.uid and r.revision == deployment.revision)
+    return next(own, None)
+
+
+def pinned(state: ServiceState) -> Image | None:
+    """What runs, with the digest that the pods report where the Deployment asks by tag alone."""
+    if state.image is None or state.image.digest is not None:
+        return state.image
+    return state.image.model_copy(update={"digest": state.digest})
+
+
+def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:
+    """The commands by which a person makes these changes by hand, digests included."""
+    setting = [
+        f"kubectl set image deployment/{c.deployment} {c.container}={c.after.reference} -n {c.namespace}"
+        for c in changes
+    ]
+    waiting = [
+        f"kubectl rollout status deployment/{c.deployment} -n {c.namespace} --timeout={minutes}m" for c in changes
+    ]
+    return setting + waiting
+
+
+def _state(
+    service: Service,
+    environment: Environment,
+    deployment: DeploymentView | None,
+    replica_sets: Sequence[ReplicaSetView],
+    pods: Sequence[PodView],
+) -> ServiceState:
+    place = {
+        "service": service.name,
+        "namespace": environment.namespace,
+        "deployment": service.deployment,
+        "container": service.container,
+    }
+    container = deployment.container(service.container) if deployment is not None else None
+    if deployment is None or container is None:
+        what = "There is no such Deployment" if deployment is None else f"It has no container {service.container}"
+        return ServiceState(**place, state="missing", detail=f"{what} in {environment.namespace}.")
+    owners = {r.uid for r in replica_sets if r.owner == deployment.uid}
+    newest = newest_of(deployment, replica_sets)
+    own = [pod for pod in pods if pod.owner in owners and not pod.deleting]
+    state, detail = _condition(deployment, newest)
+    image = container[1].image
+    by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
+    owner = max((o for o in deployment.owners if service.container in o.containers), key=lambda o: o.time, default=None)
+    hand = owner is not None and owner.name != FIELD_MANAGER and (
+        owner.name in _BY_HAND or DEPLOYED_IMAGE in deployment.annotations
+    )  # fmt: skip
+    running = [pod.container(service.container) for pod in own if pod.ready]
+    return ServiceState(
+        **place,
+        state=state,
+        detail=detail,
+        image=Image.parse(image),
+        digests=tuple(sorted({c.digest for c in running if c is not None and c.digest is not None})),
+        desired=deployment.desired,
+        ready=deployment.ready,
+        updated=deployment.updated,
+        restarts=sum(pod.restarts for pod in own),
+        revision=deployment.revision,
+        since=_since(deployment, newest, owner.time if owner is not None else None, by_bot=by_bot),
+        by=deployment.annotations.get(DEPLOYED_BY) if by_bot else owner.name if owner is not None else None,
+        run=deployment.annotations.get(DEPLOYED_RUN) if by_bot else None,
+        cause=deployment.annotations.get(CHANGE_CAUSE)
+        if by_bot or DEPLOYED_IMAGE not in deployment.annotations
+        else None,
+        by_hand=hand and not by_bot,
+        drifted=DEPLOYED_IMAGE in deployment.annotations and not by_bot,
+        stamp=deployment.annotations.get(RUN),
+    )
+
+
+def _condition(
+    deployment: DeploymentView, newest: ReplicaSetView | None
+) -> tuple[Literal["complete", "rolling", "stuck", "paused"], str]:
+    if deployment.rolled_out:
+        return "complete", ""
+    refused = (
+        next((c for c in newest.conditions if c.type == "ReplicaFailure" and c.status == "True"), None)
+        if newest
+        else None
+    )
+    if refused is not None:
+        return "stuck", refused.message
+    if deployment.past_deadline and deployment.observed_generation >= deployment.generation:
+        progressing = deployment.condition("Progressing")
+        return "stuck", progressing.message if progressing is not None else ""
+    return ("paused", "The Deployment is paused.") if deployment.paused else ("rolling", "")
+
+
+def _since(
+    deployment: DeploymentView, newest: ReplicaSetView | None, set_at: str | None, *, by_bot: bool
+) -> str | None:
+    if by_bot and DEPLOYED_AT in deployment.annotations:
+        return deployment.annotations[DEPLOYED_AT]
+    return set_at or (newest.created if newest is not None else None)

@@ -1,0 +1,251 @@
+"""Rolling out on a cluster: what is changed, what is watched, and how it ends."""
+
+import asyncio
+
+import pytest
+
+from runbooks import rollouts
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
+from runbooks.rollouts import RolloutSettings
+from tests.support.real import Place, image
+
+CAUSE = "omnicare run 7KQ2: deploy v2.0.0, approved by approver"
+
+
+async def stamped(here: Place, run: str = "run-1", *, over: bool = False) -> PlainPulse:
+    pulse = PlainPulse(run)
+    await here.take(run, over=over)
+    await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
+    return pulse
+
+
+async def only_backend(here: Place, tag: str = "v1.2.0", **spec: object) -> None:
+    here.environment = here.environment.model_copy(update={"services": here.environment.services[:1]})
+    await here.deploy("backend", tag, **spec)
+
+
+async def refused(here: Place, pulse: PlainPulse, after: str, **settings: float) -> PermanentError:
+    with pytest.raises(PermanentError) as caught:
+        await rollouts.roll_out(
+            pulse,
+            here.cluster,
+            here.change(after=after),
+            cause=CAUSE,
+            settings=RolloutSettings.model_validate(settings),
+        )
+    return caught.value
+
+
+async def test_a_rollout_ends_when_every_new_pod_is_ready_and_runs_the_asked_digest(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE, by="requester")
+    assert (result.ready, result.desired, result.revision, result.already) == (2, 2, 2, False)
+    assert result.digest == image("backend", "v2.0.0").digest
+    assert pulse.said[-1] == "2/2 new pods ready"
+    now = await here.cluster.deployment(here.namespace, "backend")
+    assert now.annotations["kubernetes.io/change-cause"] == CAUSE
+    assert now.rolled_out
+
+
+async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    steps = PlainSteps("run-1", pulse)
+    killed = asyncio.create_task(rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE))
+    await here.until("backend", lambda d: d.containers[0].image == image("backend", "v2.0.0").reference)
+    killed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await killed
+    changed = await here.cluster.deployment(here.namespace, "backend")
+    result = await steps.run("Backend rollout", rollouts.roll_out, here.cluster, here.change(), cause=CAUSE)
+    assert result.already
+    assert (await here.cluster.deployment(here.namespace, "backend")).generation == changed.generation
+
+
+async def test_a_run_that_was_overtaken_changes_nothing_more(here: Place):
+    await only_backend(here)
+    old = await stamped(here, "run-1")
+    await stamped(here, "run-2", over=True)
+    error = await refused(here, old, "v2.0.0")
+    assert error.code is ReasonCode.OVERTAKEN
+    now = await here.cluster.deployment(here.namespace, "backend")
+    assert now.containers[0].image == image("backend", "v1.2.0").reference
+    with pytest.raises(PermanentError) as again:
+        await rollouts.stamp(old, here.cluster, here.fleet, here.environment)
+    assert again.value.code is ReasonCode.OVERTAKEN
+    assert (await here.cluster.deployment(here.namespace, "backend")).annotations["omnicare.dev/run"] == "run-2"
+
+
+async def test_a_rollout_that_is_overtaken_while_it_watches_ends(here: Place):
+    await only_backend(here)
+    old = await stamped(here, "run-1")
+    watching = asyncio.create_task(refused(here, old, "v2.0.0-slow"))
+    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    await stamped(here, "run-2", over=True)
+    assert (await watching).code is ReasonCode.OVERTAKEN
+
+
+async def test_an_image_that_somebody_else_set_meanwhile_is_left_alone(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    theirs = image("backend", "v1.3.0").reference
+    await here.set_image("backend", theirs)
+    error = await refused(here, pulse, "v2.0.0")
+    assert error.code is ReasonCode.CHANGED_MEANWHILE
+    assert any(theirs in line for line in error.evidence)
+    assert (await here.cluster.deployment(here.namespace, "backend")).containers[0].image == theirs
+
+
+async def test_an_image_that_somebody_else_sets_during_the_rollout_ends_it(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-slow"))
+    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    await here.set_image("backend", image("backend", "v1.3.0").reference)
+    assert (await watching).code is ReasonCode.CHANGED_MEANWHILE
+
+
+async def test_a_request_to_stop_ends_it_early_and_leaves_what_was_changed(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    watching = asyncio.create_task(
+        rollouts.roll_out(pulse, here.cluster, here.change(after="v2.0.0-slow"), cause=CAUSE)
+    )
+    await here.until("backend", lambda d: "slow" in d.containers[0].image)
+    pulse.ask_to_stop(Stop(kind="cancelled", by="requester"))
+    with pytest.raises(Stopped):
+        await watching
+    now = await here.cluster.deployment(here.namespace, "backend")
+    assert now.containers[0].image == image("backend", "v2.0.0-slow").reference
+
+
+@pytest.mark.parametrize(
+    ("tag", "code", "said"),
+    [
+        ("v2.0.0-bad", ReasonCode.IMAGE_PULL, "manifest unknown"),
+        ("v2.0.0-crash", ReasonCode.CRASH_LOOP, "exit code 1"),
+        ("v2.0.0-oom", ReasonCode.OUT_OF_MEMORY, "OOMKilled"),
+        ("v2.0.0-moved", ReasonCode.WRONG_DIGEST, "asked for sha256:"),
+    ],
+)
+async def test_what_no_waiting_will_mend_fails_at_once(here: Place, tag: str, code: ReasonCode, said: str):
+    await only_backend(here, progressDeadlineSeconds=300)
+    pulse = await stamped(here)
+    async with asyncio.timeout(25):
+        error = await refused(here, pulse, tag)
+    told = "\n".join(error.evidence)
+    assert error.code is code
+    assert said in told
+    assert "Pod backend-" in told
+    assert "Still serves backend: v1.2.0 with" in told
+    assert error.advice
+
+
+async def test_a_crash_shows_the_last_lines_of_the_run_that_crashed(here: Place):
+    await only_backend(here)
+    error = await refused(here, await stamped(here), "v2.0.0-crash")
+    told = "\n".join(error.evidence)
+    assert "Last log lines before it exited:" in told
+    assert "ECONNREFUSED" in told
+    assert len(error.evidence) < 20
+    assert all(len(line) <= 300 for line in error.evidence)
+
+
+async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: Place):
+    await only_backend(here, progressDeadlineSeconds=4)
+    error = await refused(here, await stamped(here), "v2.0.0-unready")
+    assert error.code is ReasonCode.NEVER_READY
+    assert "Readiness probe failed" in "\n".join(error.evidence)
+
+
+async def test_a_deadline_of_our_own_ends_it_too(here: Place):
+    await only_backend(here)
+    error = await refused(here, await stamped(here), "v2.0.0-unready", deadline_seconds=4)
+    assert error.code is ReasonCode.NEVER_READY
+
+
+async def test_a_pod_that_no_node_has_room_for_says_so(here: Place):
+    await only_backend(here, progressDeadlineSeconds=4)
+    resources = {"requests": {"cpu": "900"}}
+    await here.patch("backend", {"op": "add", "path": "/spec/template/spec/containers/0/resources", "value": resources})
+    error = await refused(here, await stamped(here), "v2.0.0")
+    assert error.code is ReasonCode.UNSCHEDULABLE
+    assert "Insufficient cpu" in "\n".join(error.evidence)
+
+
+async def test_a_quota_that_refuses_new_pods_fails_at_once(here: Place, is_real: bool):
+    if not is_real:
+        pytest.skip("the sandbox's cluster has no quotas")
+    await only_backend(here, progressDeadlineSeconds=300)
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "2"}}}
+    await here.create(f"/api/v1/namespaces/{here.namespace}/resourcequotas", quota)
+    error = await refused(here, await stamped(here), "v2.0.0")
+    assert error.code is ReasonCode.ADMISSION_REFUSED
+    assert "exceeded quota" in "\n".join(error.evidence)
+
+
+async def test_going_back_from_a_rollout_past_its_deadline_is_not_taken_for_a_failure(here: Place):
+    await only_backend(here, progressDeadlineSeconds=3)
+    pulse = await stamped(here)
+    assert (await refused(here, pulse, "v2.0.0-unready")).code is ReasonCode.NEVER_READY
+    back = here.change(before="v2.0.0-unready", after="v1.2.0")
+    second = await stamped(here, "run-2", over=True)
+    result = await rollouts.roll_out(second, here.cluster, back, cause="omnicare run 7KQ3: rollback")
+    assert result.ready == 2
+    assert (await here.cluster.deployment(here.namespace, "backend")).rolled_out
+
+
+async def test_the_same_image_again_makes_new_pods(here: Place):
+    await only_backend(here, progressDeadlineSeconds=300)
+    pulse = await stamped(here)
+    before = {pod.uid for pod in await here.cluster.pods(here.namespace)}
+    result = await rollouts.roll_out(pulse, here.cluster, here.change(after="v1.2.0"), cause=CAUSE)
+    after = {pod.uid for pod in await here.cluster.pods(here.namespace) if not pod.deleting}
+    assert result.ready == 2
+    assert not before & after
+
+
+async def test_a_paused_deployment_is_refused_with_the_way_out(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    await here.patch("backend", {"op": "add", "path": "/spec/paused", "value": True})
+    error = await refused(here, pulse, "v2.0.0")
+    assert error.code is ReasonCode.PAUSED
+    assert error.advice == (f"kubectl rollout resume deployment/backend -n {here.namespace}",)
+
+
+async def test_both_services_roll_out_side_by_side_and_are_checked(here: Place):
+    await asyncio.gather(here.deploy("backend"), here.deploy("frontend"))
+    pulse = await stamped(here)
+    changes = [here.change("backend"), here.change("frontend")]
+    results = await rollouts.roll_out_together(pulse, here.cluster, changes, cause=CAUSE, by="requester")
+    assert [result.service for result in results] == ["backend", "frontend"]
+    assert any("backend" in said and "frontend" in said for said in pulse.said)
+    checked = await rollouts.check(pulse, here.cluster, changes)
+    assert {r.digest for r in checked.services} == {
+        image("backend", "v2.0.0").digest,
+        image("frontend", "v2.0.0").digest,
+    }
+
+
+async def test_the_check_fails_where_a_service_runs_something_else(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    await rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE)
+    await here.set_image("backend", image("backend", "v1.3.0").reference)
+    with pytest.raises(PermanentError) as caught:
+        await rollouts.check(pulse, here.cluster, [here.change()])
+    assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
+
+
+async def test_a_deployment_that_is_deleted_during_the_rollout_ends_it(here: Place):
+    await only_backend(here)
+    pulse = await stamped(here)
+    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-slow"))
+    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    path = f"/apis/apps/v1/namespaces/{here.namespace}/deployments/backend"
+    await here.connection.call("DELETE", path, doing="remove it")
+    assert (await watching).code is ReasonCode.NOT_FOUND
