@@ -5,10 +5,11 @@ Answered where it is typed, within half a second and without a running bot; noth
 
 import itertools
 
-from commands.kit.card import Card, Code, Element, Fact, Facts, Note, Paragraph, Table, words
+from commands.help import command_card
+from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, words
 from commands.kit.menu import GROUPS
 from commands.kit.registry import Registry
-from commands.kit.spec import CommandSpec, Kind, Parameter
+from commands.kit.spec import CommandSpec, Kind
 from commands.kit.types import nearest
 
 HERE = {
@@ -26,21 +27,20 @@ _STATUSES = "Exit status: 0 done, 1 failed, 2 typed wrong, 3 denied."
 
 def menu(registry: Registry) -> Card:
     """Everything that can be typed, grouped."""
-    body: list[Element] = []
     ordered = sorted(registry, key=lambda spec: (_place(spec.group), spec.name))
-    for group, specs in itertools.groupby(ordered, key=lambda spec: spec.group):
-        body.append(
-            Table(
-                columns=(GROUPS.get(group, group.capitalize()), ""),
-                rows=tuple((words(Code(text=spec.name)), words(spec.summary)) for spec in specs),
-            )
-        )
-    body.append(
+    groups = {
+        GROUPS.get(group, group.capitalize()): {spec.name: spec.summary for spec in specs}
+        for group, specs in itertools.groupby(ordered, key=lambda spec: spec.group)
+    } | {"On this machine": HERE}
+    width = max(len(name) for names in groups.values() for name in names)
+    body: list[Element] = [
         Table(
-            columns=("On this machine", ""),
-            rows=tuple((words(Code(text=name)), words(about)) for name, about in HERE.items()),
+            columns=("", ""),
+            caption=group,
+            rows=tuple((words(Code(text=name.ljust(width))), words(about)) for name, about in names.items()),
         )
-    )
+        for group, names in groups.items()
+    ]
     body += [
         Paragraph(
             text=words(
@@ -75,50 +75,15 @@ def _place(group: str) -> int:
 
 
 def page(spec: CommandSpec) -> Card:
-    """One command: usage, arguments, examples, what it needs."""
-    body: list[Element] = [Paragraph(text=words("Usage: ", Code(text=f"omnicare {spec.usage}")))]
-    if spec.description:
-        body.append(Paragraph(text=words(spec.description)))
-    shown = [parameter for parameter in spec.parameters if not parameter.hidden]
-    if shown:
-        body.append(
-            Table(
-                columns=("Argument", "What it says"),
-                rows=tuple((words(Code(text=_typed(parameter))), words(_about(parameter))) for parameter in shown),
-            )
-        )
-    examples = ", ".join(f"omnicare {spec.name} {example}".strip() for example in spec.examples)
-    facts = [Fact(label="Example" if len(spec.examples) == 1 else "Examples", value=words(Code(text=examples)))]
-    if spec.permission:
-        facts.append(Fact(label="Permission", value=words(Code(text=spec.permission))))
-    if spec.risk:
-        facts.append(Fact(label="Risk", value=words(spec.risk)))
-    if spec.aliases:
-        facts.append(Fact(label="Also", value=words(", ".join(spec.aliases))))
-    body.append(Facts(facts=tuple(facts)))
+    """One command, in the words that the bot itself has for it, and what only a terminal needs to know."""
+    card = command_card(spec)
+    notes: list[Element] = []
     if spec.name == "audit":
-        body.append(
-            Note(text=words("On this machine ", Code(text="omnicare audit verify"), " proves that the trail is whole."))
-        )
+        text = words("On this machine ", Code(text="omnicare audit verify"), " proves that the trail is whole.")
+        notes.append(Note(text=text))
     if spec.kind is Kind.OPERATION:
-        body.append(
-            Note(text=words("It shows its plan, is approved, and is followed until it ends. Ctrl-C leaves it going."))
-        )
-    return Card(
-        title=words(Code(text=spec.name), f": {spec.summary}"),
-        summary=f"{spec.name}: {spec.summary}",
-        body=tuple(body),
-        data={"name": spec.name, "usage": spec.usage, "examples": list(spec.examples), "permission": spec.permission},
-    )
-
-
-def _typed(parameter: Parameter) -> str:
-    return parameter.usage.removeprefix("[").removesuffix("]")
-
-
-def _about(parameter: Parameter) -> str:
-    default = f" (otherwise {parameter.default})" if parameter.default not in (None, False, "", ()) else ""
-    return f"{parameter.help}{default}"
+        notes.append(Note(text=words("It shows its plan and is followed until it ends. Ctrl-C leaves it going.")))
+    return card.model_copy(update={"body": (*card.body, *notes), "buttons": ()})
 
 
 def meant(name: str, registry: Registry) -> str | None:

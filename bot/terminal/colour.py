@@ -125,6 +125,7 @@ def _table(table: Table, reader: Reader) -> RenderableType:
         title_justify="left",
         show_edge=False,
         pad_edge=False,
+        show_header=any(table.columns),
         header_style="bright_black",
     )
     for column in table.columns:

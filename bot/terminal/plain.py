@@ -78,7 +78,8 @@ def _step(step: StepLine, width: int) -> str:
 def _table(table: Table, reader: Reader) -> Iterator[str]:
     if table.caption:
         yield safe(table.caption)
-    rows = [[safe(column) for column in table.columns], *([plain(cell, reader) for cell in row] for row in table.rows)]
+    header = [[safe(column) for column in table.columns]] if any(table.columns) else []
+    rows = [*header, *([plain(cell, reader) for cell in row] for row in table.rows)]
     widths = [
         max(wide(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows), default=0))
     ]

@@ -57,7 +57,7 @@ def test_nothing_secret_is_logged_wherever_it_stands() -> None:
     log = logging.getLogger("bot.anything")
     log.info("password hunter2 and %s", "hunter2", extra={"deep": {"list": ["hunter2"]}, "thing": object})
     try:
-        raise ValueError("hunter2")
+        int("hunter2")
     except ValueError:
         log.exception("it broke")
     logging.getLogger("slack_sdk.web").error("token hunter2")

@@ -231,7 +231,7 @@ def test_what_moves_is_drawn_in_its_place_and_stays_when_something_else_is_said(
     text = out.getvalue()
     assert "\x1b[1A" in text
     assert text.rindex("2/3") < text.rindex("Done")
-    assert text.endswith("\n") or text.endswith("\x1b[?25h")
+    assert text.endswith(("\n", "\x1b[?25h"))
 
 
 def test_json_has_the_facts_under_stable_names() -> None:
