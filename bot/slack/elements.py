@@ -27,6 +27,7 @@ from commands.kit.card import (
 _FIELD = 2000
 _FIELDS = 10
 _CONTEXT = 3000
+_LONG_CELL = 24
 _NOTHING = "–"  # noqa: RUF001 - a cell must not be empty
 
 _TASK = {
@@ -114,7 +115,12 @@ class Drawing:
             return [*caption, *self._preformatted(lines, "")]
         head = [raw(column) for column in table.columns]
         rows = [[self._cell(cell) for cell in (*row, *(Text(),) * width)[:width]] for row in table.rows]
-        return [*caption, {"type": "table", "rows": [head, *rows]}]
+        settings = [{"is_wrapped": self._is_long(table, place)} for place in range(width)]
+        return [*caption, {"type": "table", "rows": [head, *rows], "column_settings": settings}]
+
+    def _is_long(self, table: Table, place: int) -> bool:
+        """Long cells are wrapped, so that a thread's narrow table shows the last column too."""
+        return any(len(plain(row[place], self._names)) > _LONG_CELL for row in table.rows if place < len(row))
 
     def _cell(self, cell: Text) -> Block:
         if all(isinstance(span, Plain) for span in cell.spans):
