@@ -33,6 +33,9 @@ class Place(Frozen):
     """False: the bot is not in that channel, so it can't keep a thread there."""
 
 
+NOWHERE = Place()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """A request that comes from a button or a form: already in parts. Values are texts as typed, parsed like typed ones."""
@@ -57,7 +60,7 @@ class Delivery:
     tokens: tuple[str, ...] | None = None
     """Typed in a terminal: the shell has split it already."""
     filled: Filled | None = None
-    place: Place = Place()
+    place: Place = NOWHERE
     named: str | None = None
     """Who acts, where the surface may choose (the sandbox's `--as`)."""
 

@@ -135,7 +135,7 @@ def _field(help: str, default: Any, *, positional: bool, hidden: bool = False) -
     return dataclasses.field(default=default, metadata=meta)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(argument, option))
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
 def query(
     *,
     permission: str | None,
@@ -148,7 +148,7 @@ def query(
     return _declare(Kind.QUERY, permission, None, examples, group, name, aliases)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(argument, option))
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
 def operation(
     *,
     permission: str,
@@ -162,7 +162,7 @@ def operation(
     return _declare(Kind.OPERATION, permission, risk, examples, group, name, aliases)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(argument, option))
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
 def decision(
     *,
     permission: str | None,

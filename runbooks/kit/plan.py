@@ -94,6 +94,8 @@ class Plan(Frozen):
     """The requester has to give a reason (going to something older)."""
     leaves: str | None = None
     """The release that this plan leaves as bad (a rollback)."""
+    covered_by: tuple[str, ...] = ()
+    """Names of those whose approval of a failed run covers going back from it; nobody is asked again."""
     usual_seconds: float | None = None
     """How long it took before, where that is known."""
 

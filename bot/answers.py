@@ -1,0 +1,46 @@
+"""The cards that the door itself answers with: what to type instead, and refusals that name the way forward."""
+
+from bot.runs.model import Request, short_id
+from commands.kit.card import Button, Card, Code, Element, Note, OpenForm, Paragraph, State, Strong, Typed, words
+from commands.kit.parsing import UsageError
+from runbooks.kit.reasons import ReasonCode
+
+
+def usage_card(error: UsageError) -> Card:
+    """Typed wrong: what to type instead, with a button that opens the filled form where there is one."""
+    body: list[Element] = []
+    if error.usage:
+        body.append(Paragraph(text=words("Usage: ", Code(text=error.usage))))
+    if error.example:
+        body.append(Paragraph(text=words("Example: ", Code(text=error.example))))
+    buttons = [Button(label=choice.split()[-1], does=Typed(text=choice)) for choice in error.choices]
+    if error.form is not None:
+        command, filled = error.form
+        buttons.append(Button(label=f"Open {command} form…", does=OpenForm(command=command, filled=filled)))
+    data = {"ok": False, "reason_code": ReasonCode.USAGE, "message": error.message, "suggestion": error.suggestion}
+    return Card(title=words(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data)
+
+
+def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()) -> Card:
+    """Policy says no, or it could not be done."""
+    body: list[Element] = [Paragraph(text=words(line)) for line in advice]
+    body.append(Note(text=words(f"reason code {code}")))
+    state = State.LOCKED if code is ReasonCode.LOCKED else None
+    return Card(
+        title=words(message),
+        summary=message,
+        state=state,
+        body=tuple(body),
+        data={"ok": False, "reason_code": code, "message": message},
+    )
+
+
+def started_card(request: Request) -> Card:
+    """In a terminal: it has begun."""
+    short = short_id(request.id)
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text=request.title), " · run ", Code(text=short)),
+        summary=f"{request.title}: run {short}",
+        data={"run": request.id},
+    )

@@ -1,0 +1,322 @@
+"""The composition root: the only module that builds concrete things, and the one that takes them apart again, in reverse.
+
+`serve` is the whole life of the process: open the book, launch the engine, connect Slack, listen on the terminal's socket, and on
+SIGTERM drain: what was taken is handed over, short things end, and what is long goes on when the next process starts.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runbooks.clients.registry import RegistryClient
+
+from bot import crash_points, logs
+from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.config import Settings
+from bot.delivery import Delivery, Identity, Messenger
+from bot.dispatch import Door
+from bot.people import People
+from bot.permissions import Permissions
+from bot.runs.engine import Engine, EngineSettings
+from bot.runs.house import House
+from bot.runs.memory import EngineRuns
+from bot.runs.model import Request, short_id
+from bot.runs.request import Requests
+from bot.runs.run import Runs
+from bot.runs.thread import Threads
+from bot.socket.server import SocketServer
+from bot.web import Metrics, Web
+from commands.kit import registry
+from commands.kit.context import Actor, Context
+from runbooks.clients.cluster import ClusterClient
+from runbooks.fleet import Fleet
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.redaction import Redactor, default_redactor
+
+_log = logging.getLogger(__name__)
+
+
+class Contexts:
+    """Makes what a command is given: one client for each cluster, for the life of the process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clients: Mapping[str, ClusterClient],
+        images: RegistryClient,
+        permissions: Permissions,
+        book: Book,
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._images = images
+        self._permissions = permissions
+        self._book = book
+        self._fleets = {name: Fleet(client) for name, client in clients.items()}
+        self._environments = {name: settings.environment(name) for name in settings.environments}
+        self.runs: EngineRuns | None = None
+
+    def __call__(
+        self,
+        actor: Actor,
+        environment: str | None,
+        *,
+        run_id: str | None = None,
+        approved_by: tuple[str, ...] = (),
+        reason: str | None = None,
+    ) -> Context:
+        home = environment or next(iter(self._environments))
+        assert self.runs is not None, "the engine is built before anything is asked"
+        return Context(
+            actor=actor,
+            environment=self._environments[environment] if environment else None,
+            environments=self._environments,
+            cluster=self._clients[home],
+            registry=self._images,
+            fleet=self._fleets[home],
+            runs=self.runs,
+            book=self._book,
+            authority=self._permissions,
+            policies=self._settings.policies(home),
+            menu=tuple(registry.load()),
+            now=datetime.now(UTC),
+            run_id=run_id,
+            approved_by=approved_by,
+            reason=reason,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Bot:
+    """The running bot, for who started it."""
+
+    house: House
+    door: Door
+    runs: EngineRuns
+    book: Book
+    metrics: Metrics
+    web: Web
+    ready: Callable[[], bool]
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Bot]:
+    """Builds everything and takes it apart again. Raises what can't be opened."""
+    async with AsyncExitStack() as stack:
+        redactor = default_redactor()
+        redactor.learn(_secrets(settings))
+        book = await _book(settings, stack)
+        people = People(settings)
+        slack = _slack(settings, people, redactor)
+        identity: Identity | None = slack.identity if slack else None
+        messenger: Messenger | None = slack.messenger if slack else None
+        permissions = Permissions(settings, people, identity)
+        clients, images = await _clients(settings, stack)
+        contexts = Contexts(settings, clients, images, permissions, book)
+        house = House(
+            settings=settings,
+            registry=registry.load(),
+            permissions=permissions,
+            book=book,
+            messenger=messenger,
+            context=contexts,
+            clock=lambda: datetime.now(UTC),
+            redact=redactor.text,
+        )
+        contexts.runs = EngineRuns(house)
+        engine = _engine(settings, house)
+        await engine.launch()
+        stack.callback(engine.destroy)
+        await _remember_open(house)
+        door = Door(settings=settings, registry=house.registry, people=people, house=house, identity=identity)
+        metrics = Metrics()
+        house.metrics = metrics
+        await _note(book, EventName.BOT_STARTED, settings)
+        socket = SocketServer(
+            settings.bot.socket_path,
+            door,
+            contexts.runs,
+            redact=redactor.text,
+            name=people.name,
+            short=_short,
+            may_choose=settings.bot.sandbox,
+        )
+        web = Web(metrics, _checks(book, clients, slack))
+        await web.start(settings.bot.web_host, settings.bot.web_port)
+        stack.push_async_callback(web.stop)
+        await socket.start()
+        stack.push_async_callback(socket.stop)
+        if slack is not None:
+            slack.open(door, suggest=_suggest(door))
+            await slack.start()
+            stack.push_async_callback(slack.close, drain=settings.times.drain)
+        sweeper = asyncio.create_task(_close_abandoned(house))
+        stack.callback(sweeper.cancel)
+        yield Bot(
+            house=house,
+            door=door,
+            runs=contexts.runs,
+            book=book,
+            metrics=metrics,
+            web=web,
+            ready=lambda: slack is None or slack.ready(),
+        )
+
+
+def _short(run: str) -> str:
+    return short_id(run) if run.count(".") > 1 else run
+
+
+def _secrets(settings: Settings) -> list[bytes]:
+    """What the bot itself holds: never to leave, whatever prints it."""
+    tokens = (settings.slack.bot_token, settings.slack.app_token)
+    return [token.get_secret_value().encode() for token in tokens if token.get_secret_value()]
+
+
+async def _book(settings: Settings, stack: AsyncExitStack) -> Book:
+    state = settings.bot.state
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    book = Book.open(settings.bot.book_path, name=settings.bot.executor, redactor=default_redactor())
+    return await stack.enter_async_context(book)
+
+
+def _slack(settings: Settings, people: People, redactor: Redactor) -> Any:
+    """Slack's edge; None where it is turned off. Imported here: a bot without Slack needs none of it."""
+    if not settings.slack.enabled:
+        return None
+    from bot.slack.surface import SlackSurface
+
+    return SlackSurface(settings.slack, names=people, redact=redactor.text)
+
+
+async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, ClusterClient], RegistryClient]:
+    """One client for each cluster, shared by the environments that are in it; and one for all registries."""
+    shared: dict[tuple[str | None, str | None], ClusterClient] = {}
+    clients: dict[str, ClusterClient] = {}
+    for name, environment in settings.environments.items():
+        kubeconfig = str(environment.cluster.kubeconfig) if environment.cluster.kubeconfig else None
+        key = (kubeconfig, environment.cluster.context)
+        if key not in shared:
+            shared[key] = await stack.enter_async_context(
+                ClusterClient(kubeconfig=kubeconfig, context=environment.cluster.context)
+            )
+        clients[name] = shared[key]
+    images = await stack.enter_async_context(RegistryClient(settings.registries, plain_http=settings.bot.sandbox))
+    return clients, images
+
+
+def _engine(settings: Settings, house: House) -> Engine:
+    engine = Engine(
+        EngineSettings(database_url=settings.database_url(), executor_id=settings.bot.executor),
+        {"request": Requests(house).workflow, "run": Runs(house).workflow, "thread": Threads(house).workflow},
+    )
+    house.engine = engine
+    if settings.bot.database_url is None:
+        path = settings.bot.state / "engine.sqlite"
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    return engine
+
+
+async def _remember_open(house: House) -> None:
+    """What people asked for before a restart is still open."""
+    for view in await house.engine.list(name="request", active=True):
+        house.pending.add(Request.model_validate(view.input))
+
+
+async def _note(book: Book, name: EventName, settings: Settings) -> None:
+    now = datetime.now(UTC)
+    with contextlib.suppress(BookUnavailable):
+        await book.append(
+            Event(
+                id=f"{name}/{settings.bot.executor}/{os.getpid()}/{now.timestamp():.6f}",
+                name=name,
+                at=now,
+                actor=settings.bot.executor,
+                surface="bot",
+            )
+        )
+
+
+async def _close_abandoned(house: House) -> None:
+    """A request that is in the book and never reached the engine (killed between the two) is closed, in words.
+
+    Not at once: Slack may still deliver it again, and then it goes on as if nothing had happened.
+    """
+    await asyncio.sleep(house.settings.times.abandoned_after)
+    since = datetime.now(UTC).replace(microsecond=0)
+    for event in await house.book.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
+        if event.run is None or await house.engine.view(event.run) is not None:
+            continue
+        with contextlib.suppress(BookUnavailable):
+            await house.book.append(
+                Event(
+                    id=f"{event.run}/{EventName.RUN_ABANDONED}",
+                    name=EventName.RUN_ABANDONED,
+                    at=datetime.now(UTC),
+                    actor=event.actor,
+                    surface="bot",
+                    environment=event.environment,
+                    command=event.command,
+                    run=event.run,
+                    reason_code=ReasonCode.ABANDONED,
+                    reason=ReasonCode.ABANDONED.meaning,
+                )
+            )
+
+
+def _checks(book: Book, clients: Mapping[str, ClusterClient], slack: Any) -> dict[str, Callable[[], Any]]:
+    """What `/readyz` asks."""
+
+    async def writable() -> str | None:
+        return None if await book.writable() else "the audit trail can't be written"
+
+    async def reachable() -> str | None:
+        for name, client in clients.items():
+            try:
+                await client.version()
+            except RunbookError as error:
+                return f"{name}: {error.message}"
+        return None
+
+    async def connected() -> str | None:
+        return None if slack is None or slack.ready() else "no fresh Socket Mode connection"
+
+    return {"book": writable, "cluster": reachable, "slack": connected}
+
+
+def _suggest(door: Door) -> Any:
+    async def suggest(delivery: Delivery, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
+        return await door.suggestions(delivery, field, values, typed)
+
+    return suggest
+
+
+def serve(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT; the exit status."""
+    logs.set_up(default_redactor().text)
+    crash_points.arm(sandbox=settings.bot.sandbox)
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stopping.set)
+    async with running(settings) as bot:
+        _log.info("serving", extra={"environments": ",".join(settings.environments), "web": bot.web.port})
+        await stopping.wait()
+        _log.info("draining")
+        await _note(bot.book, EventName.BOT_STOPPED, settings)
+    # The engine's tasks are durable and go on elsewhere; waiting for them here would only cancel them.
+    logging.shutdown()
+    os._exit(0)

@@ -1,0 +1,108 @@
+"""Pending → granted | denied | expired | withdrawn: the rules of an approval, as functions over one frozen value.
+
+No I/O here: who may is asked by the caller (`bot.runs.decisions`), what is decided is kept by the engine. The server checks the
+account that clicked, not a name on a card.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Literal
+
+from commands.kit.context import Actor, Denied
+from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Frozen
+
+Verdict = Literal["pending", "granted", "denied", "withdrawn"]
+Act = Literal["approve", "deny", "withdraw"]
+
+
+class Decision(Frozen):
+    """What one person said."""
+
+    act: Act
+    by: str
+    """The person's key: several accounts of one human count once."""
+    name: str
+    at: datetime
+    reason: str | None = None
+
+
+class Pending(Frozen):
+    """A request that waits for people."""
+
+    policy: ApprovalPolicy
+    requester: str
+    requester_name: str
+    digest: str
+    """Of request and plan: what exactly is approved."""
+    word: str
+    """The card's random word: a new one for each state of the card."""
+    asked: datetime
+    approvers: tuple[str, ...]
+    """Keys of those who could approve when it was asked; shown, and not what permission is checked by."""
+    given: tuple[Decision, ...] = ()
+
+    @property
+    def expires(self) -> datetime:
+        """After this moment nobody's yes counts."""
+        return self.asked + timedelta(seconds=self.policy.expires_seconds)
+
+    @property
+    def reminds(self) -> datetime:
+        """When those who could approve are told once more."""
+        return self.expires - timedelta(seconds=self.policy.reminder_seconds)
+
+    @property
+    def missing(self) -> int:
+        """How many more yeses it needs."""
+        return max(0, self.policy.count - len(self.given))
+
+
+def new_word() -> str:
+    """96 random bits for a card's buttons."""
+    return secrets.token_urlsafe(12)
+
+
+def check(pending: Pending, act: Act, actor: Actor, *, word: str | None, permitted: bool, approvers: str) -> None:
+    """Raises `Denied` where `actor` may not `act`; the sentence names the way forward.
+
+    `permitted`: whether the actor has the policy's permission. `approvers`: the names of those who can, for the sentence.
+    `word` None: typed, so it means the request as it stands.
+    """
+    if word is not None and not secrets.compare_digest(word.encode(), pending.word.encode()):
+        raise Denied(
+            "This card has changed since the button was drawn. Use the newest card in the thread.",
+            code=ReasonCode.STALE_BUTTON,
+        )
+    if act == "withdraw":
+        if actor.key != pending.requester:
+            raise Denied(
+                f"Only {pending.requester_name}, who asked, can withdraw it. You can deny it.",
+                code=ReasonCode.NOT_PERMITTED,
+            )
+        return
+    if actor.key == pending.requester and not pending.policy.own:
+        can = f" {approvers} can." if approvers else " Nobody else can: the roles in the configuration have to change."
+        verb = "approve" if act == "approve" else "deny"
+        way = " To take it back, withdraw it." if act == "deny" else ""
+        raise Denied(f"You can't {verb} your own request.{can}{way}", code=ReasonCode.OWN_REQUEST)
+    if not permitted:
+        raise Denied(
+            f"You may not decide this (permission {pending.policy.permission}).{f' {approvers} can.' if approvers else ''}",
+            code=ReasonCode.NOT_PERMITTED,
+        )
+    if act == "approve" and any(decision.by == actor.key for decision in pending.given):
+        raise Denied(f"You approved it already; it needs {pending.missing} more.", code=ReasonCode.ALREADY_DECIDED)
+
+
+def apply(pending: Pending, decision: Decision) -> tuple[Pending, Verdict]:
+    """The state after a decision that `check` let pass; a second yes of the same person changes nothing."""
+    if decision.act == "deny":
+        return pending, "denied"
+    if decision.act == "withdraw":
+        return pending, "withdrawn"
+    if any(given.by == decision.by for given in pending.given):
+        return pending, "pending"
+    after = pending.model_copy(update={"given": (*pending.given, decision)})
+    return after, "granted" if after.missing == 0 else "pending"

@@ -1,0 +1,396 @@
+"""The one door: delivery → request → permission → plan → approval → run, and the answer.
+
+Every way in (typed, mention, button, form, shortcut, terminal) comes through here; nothing else asks permissions or starts anything.
+What changes something is written to the book, then handed to the engine, and only then does `take` return, so that the surface
+acknowledges nothing that could be lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot import crash_points
+from bot.answers import refusal_card, started_card, usage_card
+from bot.audit import BookUnavailable, Event, EventName
+from bot.config import Settings
+from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
+from bot.forms import form_for
+from bot.people import People
+from bot.refusals import Refusals
+from bot.runs.house import House
+from bot.runs.model import Request, request_id, short_id
+from commands.kit.card import Card, OpenForm, words
+from commands.kit.context import Actor, Denied
+from commands.kit.menu import menu_card
+from commands.kit.parsing import LONGEST, Parsed, UsageError, made_plain, parse, split
+from commands.kit.registry import Registry
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
+from commands.kit.types import Known
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+
+_log = logging.getLogger(__name__)
+
+_SUGGESTING = 2.0
+"""Seconds: Slack waits three for what a select offers."""
+
+
+class Door:
+    """One per process."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        registry: Registry,
+        people: People,
+        house: House,
+        identity: Identity | None,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._people = people
+        self._house = house
+        self._identity = identity
+        self._pending = house.pending
+        self._refusals = Refusals(house.book, house.clock)
+        services = {service.name for each in settings.environments.values() for service in each.services}
+        self._known = Known(
+            environments=tuple(settings.environments),
+            services=tuple(sorted(services)),
+            commands=registry.names(),
+            people=people.keys(),
+        )
+
+    # reading
+
+    def _parse(self, delivery: Delivery) -> Parsed:
+        """Raises `UsageError`. Pure: decides nothing, asks nobody."""
+        default = self._settings.channels.get(delivery.place.channel or "") or self._terminal_default(delivery)
+        if delivery.filled is not None:
+            return parse(self._tokens_of(delivery), self._registry, self._known, default_environment=default)
+        if delivery.tokens is not None:
+            tokens = list(delivery.tokens)
+        else:
+            text = made_plain(delivery.text or "")
+            if len(text) > LONGEST:
+                raise UsageError(f"The text is too long: {LONGEST} characters at most.")
+            tokens = split(text)
+        return parse(tokens, self._registry, self._known, default_environment=default)
+
+    def _terminal_default(self, delivery: Delivery) -> str | None:
+        if delivery.surface is Surface.TERMINAL or delivery.place.direct:
+            return self._settings.bot.default_environment
+        return None
+
+    def _tokens_of(self, delivery: Delivery) -> list[str]:
+        """A form's or a button's values, as if typed: one parser for all ways in."""
+        filled = delivery.filled
+        assert filled is not None, "only for what is filled"
+        spec = self._registry.find(filled.command)
+        if spec is None:
+            raise UsageError(f"There is no `{filled.command[:40]}` any more.")
+        tokens = spec.name.split()
+        positional: list[str] = []
+        for name, value in filled.values.items():
+            parameter = spec.parameter(name)
+            if parameter is None or parameter.hidden or not value.strip():
+                continue
+            if parameter.positional:
+                positional += value.split() if parameter.repeated else [value.strip()]
+            elif parameter.type is None:
+                tokens += [parameter.flag] if value == "yes" else []
+            else:
+                tokens.append(f"{parameter.flag}={value.strip()}")
+        return [*tokens, "--", *positional]
+
+    def kind(self, delivery: Delivery) -> Kind | None:
+        """What is asked for, by parsing alone; None where it can't be understood or nothing was typed."""
+        try:
+            parsed = self._parse(delivery)
+        except UsageError:
+            return None
+        if parsed.spec.kind is Kind.OPERATION and parsed.request.dry_run:
+            return Kind.QUERY
+        return parsed.spec.kind
+
+    # acting
+
+    async def take(self, delivery: Delivery) -> Answer:
+        """Does it. Refusals, mistakes and bugs are answers too; nothing is raised."""
+        answer = await self._answered(delivery)
+        if self._house.metrics is not None:
+            self._house.metrics.delivery(delivery.surface, self._name_of(delivery), answer.exit.name.lower())
+        return answer
+
+    def _name_of(self, delivery: Delivery) -> str | None:
+        try:
+            return self._parse(delivery).spec.name
+        except UsageError:
+            return None
+
+    async def _answered(self, delivery: Delivery) -> Answer:
+        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        try:
+            if self._is_empty(delivery):
+                return Answer(card=await self.menu(delivery))
+            parsed = self._parse(delivery)
+            return await self._taken(delivery, actor, parsed)
+        except UsageError as error:
+            return Answer(card=usage_card(error), exit=Exit.USAGE)
+        except Denied as denied:
+            await self._refusals.note(actor, delivery, denied)
+            return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
+        except RunbookError as error:
+            return Answer(
+                card=refusal_card(self._house.redact(error.message), error.code, advice=error.advice), exit=Exit.FAILED
+            )
+        except BookUnavailable:
+            text = "The audit trail can't be written, so nothing was started. `doctor` says why."
+            return Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
+        except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
+            _log.exception("a delivery ended by a bug", extra={"key": delivery.key})
+            text = f"An error of the bot's own. Its log has it under {delivery.key[:16]}. Nothing was started."
+            return Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
+
+    @staticmethod
+    def _is_empty(delivery: Delivery) -> bool:
+        return delivery.filled is None and not (delivery.tokens or (delivery.text or "").strip())
+
+    async def _taken(self, delivery: Delivery, actor: Actor, parsed: Parsed) -> Answer:
+        spec, request = parsed.spec, parsed.request
+        changes = spec.kind is Kind.DECISION or (spec.kind is Kind.OPERATION and not request.dry_run)
+        await self._standing(delivery, fresh=changes)
+        if changes and (delivery.place.direct or not delivery.place.member):
+            raise _misplaced(delivery)
+        where = environment_parameter(spec)
+        environment: str | None = getattr(request, where.name) if where else None
+        if environment == CHANNEL_DEFAULT:
+            environment = None
+        permission = spec.permission if changes or spec.kind is Kind.QUERY else "fleet:read"
+        await self._house.permissions.require(actor, permission, environment, changes=changes)
+        if spec.kind is Kind.OPERATION and changes:
+            assert environment is not None, "every operation has an environment"
+            return await self._start(delivery, actor, spec, request, environment)
+        if spec.kind is Kind.DECISION:
+            return await self._decide(delivery, actor, spec, request, environment)
+        return await self._look(delivery, actor, spec, request, environment)
+
+    async def _standing(self, delivery: Delivery, *, fresh: bool) -> None:
+        """What Slack says of the account: nothing goes through Slack for a guest, a bot or somebody who left."""
+        if delivery.surface is not Surface.SLACK or self._identity is None:
+            return
+        standing = await self._identity.standing(delivery.account, fresh=fresh)
+        if standing.ok:
+            return
+        if not standing.known:
+            if fresh:
+                raise Denied(
+                    "Slack could not say whether your account is in good standing, so nothing was started. Try again, or use a terminal.",
+                    code=ReasonCode.ACCOUNT_UNCHECKED,
+                )
+            return
+        raise Denied(f"Your account may not act here: {standing.why}.", code=ReasonCode.ACCOUNT_REFUSED)
+
+    async def _look(
+        self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
+    ) -> Answer:
+        context = self._context(delivery, actor, environment)
+        try:
+            async with asyncio.timeout(self._settings.times.query_deadline):
+                card: Card = await (
+                    self._dry(context, spec, request) if spec.kind is Kind.OPERATION else request.run(context)
+                )
+        except TimeoutError:
+            raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
+        await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ANSWERED)
+        return Answer(card=card, private=bool(getattr(request, "private", False)))
+
+    async def _dry(self, context: Any, spec: CommandSpec, request: Any) -> Card:
+        from bot.runs.cards import plan_card
+
+        plan = await request.plan(context)
+        where = context.where.name
+        shown = Request(
+            id=request_id(where, spec.name, "dry"),
+            command=spec.name,
+            arguments=spec.arguments(request),
+            environment=where,
+            text=_typed(spec, request),
+            title=plan.title,
+            requester=context.actor,
+            channel=None,
+            at=context.now,
+            reason=request.reason,
+        )
+        substance: dict[str, object] = {
+            "command": spec.name,
+            "arguments": _without_dry(spec, request),
+            "environment": where,
+        }
+        card = plan_card(shown, plan, plan.digest(substance))
+        if plan.empty:
+            card = card.model_copy(update={"title": words(plan.title)})
+        return card.model_copy(update={"title": words("Dry run: ", *card.title.spans)})
+
+    async def _decide(
+        self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
+    ) -> Answer:
+        if delivery.filled is not None and spec.parameter("word"):
+            request = replace(request, word=delivery.filled.word)
+        context = self._context(delivery, actor, environment)
+        await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ACCEPTED)
+        card: Card = await request.decide(context)
+        return Answer(card=card, private=bool(getattr(request, "private", True)))
+
+    async def _start(self, delivery: Delivery, actor: Actor, spec: CommandSpec, asked: Any, environment: str) -> Answer:
+        arguments = spec.arguments(asked)
+        settings = self._settings.environments[environment]
+        channel = delivery.place.channel or settings.channel
+        id = request_id(environment, spec.name, delivery.key)  # noqa: A001 - it is the request's id
+        if (twin := self._pending.twin(id, actor.key, spec.name, arguments)) is not None:
+            card = refusal_card(
+                f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
+                ReasonCode.ALREADY_DECIDED,
+            )
+            return Answer(card=card, run=twin)
+        request = Request(
+            id=id,
+            command=spec.name,
+            arguments=arguments,
+            environment=environment,
+            text=_typed(spec, asked),
+            title=asked.title(environment),
+            requester=actor,
+            channel=channel,
+            threaded=self._settings.slack.enabled and channel is not None,
+            at=self._house.clock(),
+            reason=asked.reason,
+            ticket=asked.ticket,
+        )
+        details = {"arguments": arguments, "text": request.text}
+        noted = await self._house.note(
+            request,
+            EventName.RUN_REQUESTED,
+            actor=actor.key,
+            surface=actor.surface,
+            reason=asked.reason,
+            details=details,
+        )
+        if not noted:
+            raise BookUnavailable("the request could not be written")
+        crash_points.reached("request-noted")
+        self._pending.add(request)
+        await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
+        return Answer(
+            card=started_card(request) if delivery.surface is Surface.TERMINAL else None, private=False, run=request.id
+        )
+
+    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Any:  # noqa: ARG002 - the zone comes from it later
+        return self._house.context(actor, environment)
+
+    async def _note(
+        self,
+        delivery: Delivery,
+        actor: Actor,
+        spec: CommandSpec,
+        request: Any,
+        environment: str | None,
+        name: EventName,
+    ) -> None:
+        """Who looked at what, or decided what. Decisions need the book; looking does not."""
+        event = Event(
+            id=f"{delivery.key}/{name}",
+            name=name,
+            at=self._house.clock(),
+            actor=actor.key,
+            surface=actor.surface,
+            environment=environment,
+            command=spec.name,
+            run=getattr(request, "run", None) if spec.parameter("run") else None,
+            reason=getattr(request, "reason", None),
+            details={"arguments": {key: value for key, value in spec.arguments(request).items() if key != "word"}},
+        )
+        try:
+            await self._house.book.append(event)
+        except BookUnavailable:
+            if name is EventName.COMMAND_ACCEPTED:
+                raise
+            _log.warning("a query could not be written to the book", extra={"command": spec.name})
+
+    # forms and the menu
+
+    async def form(self, delivery: Delivery, form: OpenForm) -> Form | Answer:
+        """The form for a command, for this person, or a refusal."""
+        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        spec = self._registry.find(form.command)
+        if spec is None:
+            return Answer(card=usage_card(UsageError(f"There is no `{form.command[:40]}`.")), exit=Exit.USAGE)
+        try:
+            await self._house.permissions.require(actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
+        except Denied as denied:
+            await self._refusals.note(actor, delivery, denied)
+            return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
+        default = self._settings.channels.get(delivery.place.channel or "")
+        return form_for(spec, form.filled, self._known, default_environment=default)
+
+    async def menu(self, delivery: Delivery) -> Card:
+        """What this person may run."""
+        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        allowed = [spec for spec in self._registry if await self._house.permissions.may(actor, spec.permission, None)]
+        return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
+
+    async def suggestions(
+        self, delivery: Delivery, field: str, values: Mapping[str, str], typed: str
+    ) -> tuple[str, ...]:
+        """Values to offer in a form while somebody types: versions that exist, runs that are open."""
+        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        default = self._settings.channels.get(delivery.place.channel or "") or next(iter(self._settings.environments))
+        where = values.get("env") or default
+        if where not in self._settings.environments or not await self._house.permissions.may(
+            actor, "fleet:read", where
+        ):
+            return ()
+        context = self._house.context(actor, where)
+        try:
+            async with asyncio.timeout(_SUGGESTING):
+                if field in ("run", "run_id", "after"):
+                    found = [each.short for each in await context.runs.recent(environment=where, limit=25)]
+                else:
+                    repository = self._settings.environment(where).services[0].repository
+                    found = [each.tag for each in await context.registry.newest(repository, 50)]
+        except (RunbookError, TimeoutError):
+            return ()
+        return tuple(each for each in found if typed.lower() in each.lower())[:25]
+
+
+def _misplaced(delivery: Delivery) -> Denied:
+    if delivery.place.direct:
+        text = "Nothing that changes something starts in a direct message, where nobody else sees it. Type it in a channel where the bot is."
+    else:
+        text = "The bot is not in this channel, so it can't keep a thread here. Invite it (/invite), or type it where it is."
+    return Denied(text, code=ReasonCode.PLACE_REFUSED)
+
+
+def _without_dry(spec: CommandSpec, request: Any) -> dict[str, Any]:
+    return {name: value for name, value in spec.arguments(request).items() if name != "dry_run"}
+
+
+def _typed(spec: CommandSpec, request: Any) -> str:
+    """The request as it would be typed again."""
+    options: list[str] = []
+    positional: list[str] = []
+    for name, value in spec.arguments(request).items():
+        parameter = spec.parameter(name)
+        if parameter is None or parameter.hidden:
+            continue
+        if parameter.positional:
+            positional += value if isinstance(value, list) else [str(value)]
+        elif parameter.type is None:
+            options.append(parameter.flag)
+        else:
+            text = str(value)
+            options += [parameter.flag, f'"{text}"' if " " in text else text]
+    return " ".join([spec.name, *positional, *options])

@@ -1,0 +1,137 @@
+"""Actor, permission, environment → allowed, or denied with a reason code. Deny by default.
+
+Roles come from the person's entry in `omnicare.toml`, and where the environment says so from Slack user groups, which add roles
+to listed people only. An empty policy lets nobody in.
+"""
+
+from collections.abc import Sequence
+
+from bot.config import Settings
+from bot.delivery import Identity
+from bot.people import People
+from commands.kit.context import Actor, Denied, Grant
+from runbooks.kit.reasons import ReasonCode
+
+PERMISSIONS: dict[str, str] = {
+    "fleet:read": "look: status, pods, runs, plans (dry runs)",
+    "logs:read": "read the services' logs (redacted)",
+    "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
+    "rollout:approve": "approve or deny what somebody else asked for",
+    "rollout:back": "go back to the last known good release, and confirm it",
+    "run:cancel": "stop somebody else's run",
+    "lock:write": "lock and unlock an environment",
+    "audit:read": "search the audit trail",
+}
+"""Every permission that the configuration may give, and what it allows."""
+
+
+class Permissions:
+    """Answers who may do what, and why."""
+
+    def __init__(self, settings: Settings, people: People, identity: Identity | None) -> None:
+        self._settings = settings
+        self._people = people
+        self._identity = identity
+
+    def name(self, key: str) -> str:
+        """A person's name for people."""
+        return self._people.name(key)
+
+    async def _roles(self, key: str, environment: str, *, groups: bool = True) -> dict[str, str]:
+        """The roles that a person has there, and through what."""
+        person = self._people.get(key)
+        if person is None:
+            return {}
+        found = dict.fromkeys(person.roles, "omnicare.toml")
+        if not (groups and self._settings.environments[environment].groups and self._identity and person.slack):
+            return found
+        for role, settings in self._settings.roles.items():
+            if settings.group and role not in found and person.slack in await self._identity.group(settings.group):
+                found[role] = f"the user group {settings.group}"
+        return found
+
+    async def grants(self, actor: Actor) -> Sequence[Grant]:
+        """Everything that this person may do."""
+        if not actor.listed:
+            return ()
+        found: list[Grant] = []
+        for name, environment in self._settings.environments.items():
+            roles = await self._roles(actor.key, name)
+            for permission, allowed in environment.permissions.items():
+                role = next((role for role in allowed if role in roles), None)
+                if role is not None:
+                    found.append(Grant(permission=permission, environment=name, role=role, through=roles[role]))
+        return found
+
+    async def may(self, actor: Actor, permission: str | None, environment: str | None) -> bool:
+        """Whether the person has the permission there (`environment` None: anywhere)."""
+        if not actor.listed:
+            return False
+        if permission is None:
+            return True
+        places = [environment] if environment is not None else list(self._settings.environments)
+        return any([await self._may_there(actor.key, permission, place) for place in places])
+
+    async def _may_there(self, key: str, permission: str, place: str) -> bool:
+        settings = self._settings.environments.get(place)
+        allowed = settings.permissions.get(permission, ()) if settings else ()
+        if not allowed:
+            return False
+        person = self._people.get(key)
+        if person is not None and set(person.roles) & set(allowed):
+            return True
+        return bool(set(await self._roles(key, place)) & set(allowed))
+
+    async def holders(self, permission: str, environment: str) -> Sequence[str]:
+        """The keys of the people who have a permission there, in the file's order; shared accounts never count."""
+        return [
+            key
+            for key in self._people.keys()  # noqa: SIM118 - a method of ours, not a dictionary's
+            if not self._people.get(key).shared and await self._may_there(key, permission, environment)  # type: ignore[union-attr]
+        ]
+
+    def roles_with(self, permission: str, environment: str) -> Sequence[str]:
+        """The roles that give a permission there."""
+        found = self._settings.environments.get(environment)
+        return found.permissions.get(permission, ()) if found else ()
+
+    async def require(self, actor: Actor, permission: str | None, environment: str | None, *, changes: bool) -> None:
+        """Raises `Denied` with a sentence that names the way forward."""
+        if actor.account == "uid:0" and not changes:
+            return  # who is root on the bot's machine can read its files anyway
+        if changes and actor.shared:
+            raise Denied(
+                "This account is shared, so it may look but not change or approve. Use an account of your own.",
+                code=ReasonCode.SHARED_ACCOUNT,
+            )
+        if not actor.listed:
+            raise _stranger(actor)
+        if await self.may(actor, permission, environment):
+            return
+        assert permission is not None
+        raise Denied(await self._refusal(permission, environment), code=ReasonCode.NOT_PERMITTED)
+
+    async def _refusal(self, permission: str, environment: str | None) -> str:
+        where = f" in {environment}" if environment else ""
+        what = PERMISSIONS.get(permission, permission)
+        holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
+        ask = f" {_listed(holders)} can." if holders else " Nobody can: no role there has it."
+        return f"You may not {what}{where} (permission {permission}).{ask}"
+
+
+def _stranger(actor: Actor) -> Denied:
+    return Denied(
+        f"Your account ({actor.account or actor.key}) is not listed, so you may do nothing here yet. "
+        "Ask the people who keep `omnicare.toml` to add you.",
+        code=ReasonCode.UNKNOWN_PERSON,
+    )
+
+
+_NAMES_SHOWN = 4
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = list(names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        shown[-1] = f"{len(names) - _NAMES_SHOWN + 1} more"
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""

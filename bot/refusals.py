@@ -1,0 +1,51 @@
+"""Refusals go to the book, but nobody can fill it with them: past a bound per account and minute they are only counted."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.delivery import Delivery
+from commands.kit.context import Actor, Denied
+
+PER_MINUTE = 10
+"""Refusals of one account that are written one by one within a minute; a person's own mistakes stay far below."""
+_ACCOUNTS = 10_000
+"""Accounts that are remembered at once; the oldest go first."""
+
+
+class Refusals:
+    """Writes `permission:denied`, within the bound."""
+
+    def __init__(self, book: Book, clock: Callable[[], datetime]) -> None:
+        self._book = book
+        self._clock = clock
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    async def note(self, actor: Actor, delivery: Delivery, denied: Denied) -> None:
+        """One refusal. A book that can't be written does not make the refusal fail."""
+        now = self._clock()
+        minute = int(now.timestamp() // 60)
+        account = delivery.account
+        last, count = self._seen.pop(account, (minute, 0))
+        count = count + 1 if last == minute else 1
+        self._seen[account] = (minute, count)
+        if len(self._seen) > _ACCOUNTS:
+            del self._seen[next(iter(self._seen))]
+        if count > PER_MINUTE + 1:
+            return
+        flooded = count == PER_MINUTE + 1
+        typed = delivery.filled.command if delivery.filled else " ".join(delivery.tokens or ()) or delivery.text or ""
+        event = Event(
+            id=f"{account}/{minute}/refusals-suppressed" if flooded else f"{delivery.key}/permission:denied",
+            name=EventName.REFUSALS_SUPPRESSED if flooded else EventName.PERMISSION_DENIED,
+            at=now,
+            actor=actor.key,
+            surface=actor.surface,
+            reason_code=denied.code,
+            reason=denied.message,
+            details={"account": account, "typed": typed[:200]},
+        )
+        try:
+            await self._book.append(event)
+        except BookUnavailable:
+            return

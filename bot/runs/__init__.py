@@ -1,0 +1,1 @@
+"""Durable runs: requests, approvals, runs and their threads as workflows. The only importer of the workflow engine (DBOS)."""

@@ -1,0 +1,294 @@
+"""The cards of a request's thread, in every state: head, plan, approval, progress. Results are told by the command itself."""
+
+from datetime import datetime
+
+from bot.approvals import Decision, Pending
+from bot.runs.model import Request, short_id
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Confirm,
+    Element,
+    Fact,
+    Facts,
+    Link,
+    Moment,
+    Note,
+    Paragraph,
+    RunAct,
+    State,
+    StepLine,
+    StepList,
+    StepStatus,
+    Strong,
+    Table,
+    Text,
+    duration,
+    person,
+    words,
+)
+from commands.kit.context import Outcome
+from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+
+DIGEST_SHOWN = 8
+"""Hexadecimal digits of a plan's digest that people are shown."""
+
+
+def _versions(plan: Plan | None) -> str:
+    """`backend and frontend v1.2.0 → v2.0.0`."""
+    if plan is None or not plan.changes:
+        return ""
+    names = [change.service for change in plan.changes]
+    moves = {(change.before.tag or "?", change.after.tag or "?") for change in plan.changes}
+    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{listed} {' , '.join(f'{before} → {after}' for before, after in sorted(moves))}"
+
+
+def head_card(
+    request: Request,
+    state: State,
+    what: str,
+    *,
+    plan: Plan | None = None,
+    detail: Text | None = None,
+    buttons: tuple[Button, ...] = (),
+    elapsed: float | None = None,
+) -> Card:
+    """The one message in the channel: always the present state."""
+    line = words(
+        person(request.requester.key),
+        *(f" · {part}" for part in (_versions(plan),) if part),
+        " · run ",
+        Code(text=short_id(request.id)),
+    )
+    body: list[Element] = [Note(text=line)]
+    if detail is not None:
+        body.insert(0, Paragraph(text=detail))
+    return Card(
+        state=state,
+        title=words(Strong(text=request.title), f" · {what}"),
+        summary=f"{request.title}: {what} (asked by {request.requester.name}, run {short_id(request.id)})",
+        elapsed=elapsed,
+        body=tuple(body),
+        buttons=buttons,
+        data={"run": request.id, "state": state, "title": request.title, "what": what},
+    )
+
+
+def plan_card(request: Request, plan: Plan, digest: str) -> Card:
+    """What will be changed, and what people should know before they say yes."""
+    body: list[Element] = [Paragraph(text=words(Strong(text="Mind: "), warning)) for warning in plan.warnings]
+    if plan.changes:
+        body.append(_table(plan))
+    order = "all at once" if plan.together else ", then ".join(change.service for change in plan.changes)
+    facts = [Fact(label="Order", value=words(f"{order}, then a check"))] if plan.changes else []
+    if plan.usual_seconds:
+        facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
+    if request.reason:
+        facts.append(Fact(label="Reason", value=words(request.reason)))
+    if request.ticket:
+        facts.append(Fact(label="Ticket", value=words(request.ticket)))
+    if plan.unchanged:
+        facts.append(Fact(label="Already as asked", value=words(", ".join(plan.unchanged))))
+    if plan.not_done:
+        facts.append(Fact(label="Not part of this run", value=words(", ".join(plan.not_done))))
+    if facts:
+        body.append(Facts(facts=tuple(facts)))
+    body += [Paragraph(text=words(Link(url=url, text=label))) for label, url in plan.links]
+    body += [Note(text=words(note)) for note in plan.notes]
+    return Card(
+        title=words(Strong(text="Plan"), " · digest ", Code(text=digest[:DIGEST_SHOWN])),
+        summary=f"Plan: {plan.title}. {_versions(plan) or 'Nothing to do'}. Digest {digest[:DIGEST_SHOWN]}.",
+        body=tuple(body),
+        data={"plan": plan.model_dump(mode="json"), "digest": digest, "run": request.id},
+    )
+
+
+def _table(plan: Plan) -> Table:
+    return Table(
+        columns=("Service", "Now", "Next", "Pods", "Running since"),
+        rows=tuple(
+            (
+                words(change.service),
+                words(change.before.short),
+                words(Strong(text=change.after.short)),
+                words(str(change.replicas)),
+                _since(change),
+            )
+            for change in plan.changes
+        ),
+    )
+
+
+def _since(change: ImageChange) -> Text:
+    parts: list[object] = []
+    if change.since:
+        parts.append(Moment(at=datetime.fromisoformat(change.since), form="date-time", age=True))
+    if change.by:
+        parts.append(f"{', ' if parts else ''}by {change.by}")
+    if change.run:
+        parts.append(f" (run {short_id(change.run) if change.run.count('.') > 1 else change.run})")
+    return words(*parts) if parts else words("not known")  # type: ignore[arg-type] # strings and moments
+
+
+def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:
+    """Who can approve, until when, and the buttons."""
+    short, policy = short_id(request.id), pending.policy
+    who = " or ".join(names) if policy.count == 1 else ", ".join(names)
+    given = [f"{decision.name} approved" for decision in pending.given]
+    if policy.own:
+        ask = words("Confirmation by one person who may go back: ", who, *(f" · {each}" for each in given))
+    else:
+        ask = words(
+            f"Approval by {policy.count} of: {who}, not {request.requester.name}", *(f" · {each}" for each in given)
+        )
+    target = {"run": request.id, "word": pending.word}
+    yes = "Confirm" if policy.own else "Approve"
+    buttons = (
+        Button(
+            label=yes,
+            style="primary",
+            does=RunAct(command="approve", **target),
+            confirm=Confirm(title=f"{yes} run {short}?", text=f"{plan.title}: {_versions(plan)}.", yes=yes),
+        ),
+        Button(label="Deny…", style="danger", does=RunAct(command="deny", form=True, **target)),
+        Button(label="Withdraw", quiet=True, does=RunAct(command="withdraw", **target)),
+    )
+    needs = "confirmation" if policy.own else "approval"
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text=f"{request.title} needs {'' if policy.own else 'your '}{needs}")),
+        summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (asked by {request.requester.name})",
+        body=(
+            Paragraph(text=ask),
+            Note(
+                text=words(
+                    "Expires ",
+                    Moment(at=pending.expires),
+                    " · run ",
+                    Code(text=short),
+                    " · digest ",
+                    Code(text=pending.digest[:8]),
+                )
+            ),
+        ),
+        buttons=buttons,
+        data={"run": request.id, "digest": pending.digest, "approvers": list(names), "missing": pending.missing},
+    )
+
+
+def decided_card(request: Request, pending: Pending, text: Text, state: State, summary: str) -> Card:
+    """The approval's card when it is decided: no buttons, but who, when, why."""
+    return Card(
+        state=state,
+        title=text,
+        summary=f"{request.title}: {summary}",
+        body=(Note(text=words("run ", Code(text=short_id(request.id)), " · digest ", Code(text=pending.digest[:8]))),),
+        data={"run": request.id, "decided": summary},
+    )
+
+
+def decision_text(decisions: tuple[Decision, ...], verb: str) -> Text:
+    """`Approved by Tomas, 14:05` and the reason."""
+    parts: list[object] = [Strong(text=verb), " by "]
+    for place, decision in enumerate(decisions):
+        parts += [" and " if place else "", person(decision.by), ", ", Moment(at=decision.at)]
+        if decision.reason:
+            parts.append(f": {decision.reason}")
+    return words(*parts)  # type: ignore[arg-type] # strings, people and moments
+
+
+def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
+    """The direct message to somebody who could approve and is not in the channel."""
+    card = approval_card(request, plan, pending, ())
+    return card.model_copy(
+        update={
+            "body": (
+                Paragraph(text=words(f"{request.requester.name} asks: {plan.title}. {_versions(plan)}.")),
+                *card.body[1:],
+            ),
+            "buttons": (),
+        }
+    )
+
+
+def reminder_card(request: Request, pending: Pending) -> Card:
+    """Before it expires: those who could approve are mentioned."""
+    people = [part for key in pending.approvers for part in (person(key, mention=True), " ")]
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text="Still waiting for approval"), " · expires ", Moment(at=pending.expires)),
+        summary=f"{request.title} still needs your approval",
+        body=(Paragraph(text=words(*people)),),
+    )
+
+
+def progress_card(
+    request: Request, lines: tuple[StepLine, ...], *, elapsed: float, word: str, stopping: str = ""
+) -> Card:
+    """One message that moves: the steps and where they stand."""
+    running = next((line for line in lines if line.status is StepStatus.RUNNING), None)
+    ended = all(line.status in (StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED) for line in lines) and bool(
+        lines
+    )
+    at = f": {running.title}{f', {running.detail}' if running.detail else ''}" if running else ""
+    cancel = Button(
+        label="Cancel…",
+        does=RunAct(command="cancel", run=request.id, word=word),
+        confirm=Confirm(
+            title=f"Stop run {short_id(request.id)}?",
+            text="It stops where it is: what has been rolled out stays until somebody rolls back.",
+            yes="Stop it",
+        ),
+    )
+    return Card(
+        state=State.RUNNING,
+        title=words(Strong(text=stopping or f"Running: {request.title}")),
+        summary=f"{request.title}{at} ({duration(elapsed)})",
+        elapsed=elapsed,
+        body=(StepList(title=request.title, steps=lines),),
+        buttons=() if ended or stopping else (cancel,),
+        data={
+            "run": request.id,
+            "steps": [line.model_dump(mode="json") for line in lines],
+            "seconds": round(elapsed, 1),
+        },
+    )
+
+
+def settled_progress(card_of: Card, outcome: Outcome) -> Card:
+    """The progress message after the run: the same steps, no button, the sign of how it ended."""
+    state = State.DONE if outcome.ok else State.ENDED if outcome.stop else State.FAILED
+    steps = tuple(
+        element.model_copy(
+            update={
+                "steps": tuple(
+                    line.model_copy(update={"status": StepStatus.SKIPPED})
+                    if line.status is StepStatus.PENDING
+                    else line.model_copy(update={"status": StepStatus.FAILED})
+                    if line.status is StepStatus.RUNNING
+                    else line
+                    for line in element.steps
+                )
+            }
+        )
+        if isinstance(element, StepList)
+        else element
+        for element in card_of.body
+    )
+    return card_of.model_copy(update={"state": state, "buttons": (), "body": steps, "elapsed": outcome.seconds})
+
+
+def refusal_outcome(
+    code: ReasonCode, title: str, *, request: Request, advice: tuple[str, ...] = (), lines: tuple[str, ...] = ()
+) -> Outcome:
+    """An ending before anything was run."""
+    return Outcome(code=code, title=title, lines=lines, advice=advice, run=request.id, environment=request.environment)
+
+
+def needs(policy: ApprovalPolicy) -> str:
+    """In the head message while it asks."""
+    return "waiting for confirmation" if policy.own else "waiting for approval"

@@ -1,0 +1,185 @@
+"""Durable steps: what `steps.run(…)` of a runbook becomes in the bot.
+
+A step is one recorded unit: its intent is written to the book, it is done, its outcome is written. Its result is JSON of a
+declared type and failures are values in it, so that a replay after a crash sees exactly what the first pass saw.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from bot import crash_points
+from bot.audit import EventName
+from bot.runs.cards import progress_card
+from bot.runs.house import House
+from bot.runs.model import RunInput
+from commands.kit.card import StepLine, StepStatus
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRIES = 6
+"""A step that fails with a TemporaryError is done again so often, within `_PATIENCE`."""
+_PATIENCE = 120.0
+PROGRESS = "progress"
+
+
+class _StepPulse:
+    """A running step's voice and ears."""
+
+    def __init__(self, steps: "DurableSteps", title: str) -> None:
+        self._steps = steps
+        self._title = title
+        self.said = ""
+
+    @property
+    def run(self) -> str:
+        return self._steps.run_id
+
+    def say(self, detail: str) -> None:
+        self.said = self._steps.redact(detail)
+        self._steps.show(self._title, StepStatus.RUNNING, self.said)
+
+    async def stop(self) -> Stop:
+        return await self._steps.stop()
+
+
+class DurableSteps:
+    """The steps of one run."""
+
+    def __init__(self, house: House, run: RunInput, outline: tuple[str, ...]) -> None:
+        self._house = house
+        self._run = run
+        self._lines: dict[str, StepLine] = {
+            title: StepLine(title=title, status=StepStatus.PENDING) for title in outline
+        }
+        self._began = time.monotonic()
+        self.redact = house.redact
+        self.current: str | None = None
+        self.started = house.clock()
+
+    @property
+    def run_id(self) -> str:
+        return self._run.request.id
+
+    @property
+    def lines(self) -> tuple[StepLine, ...]:
+        """The steps as they stand."""
+        return tuple(self._lines.values())
+
+    async def stop(self) -> Stop:
+        """Returns when the request's workflow says that the run is to stop."""
+        while True:
+            found = await self._house.engine.event(self.run_id, "stop", timeout=600.0)
+            if found is not None:
+                return Stop.model_validate(found)
+
+    def show(self, title: str, status: StepStatus, detail: str, seconds: float | None = None) -> None:
+        """Live progress: newest wins, any of it may be dropped."""
+        self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
+        elapsed = (self._house.clock() - self.started).total_seconds()
+        card = progress_card(self._run.request, self.lines, elapsed=elapsed, word=self._run.word)
+        self._house.live.tell(self.run_id, PROGRESS, card)
+        posted = self._house.posted.get((self.run_id, PROGRESS))
+        if posted is not None and self._house.messenger is not None:
+            self._house.messenger.progress(posted, self.run_id, PROGRESS, card)
+
+    async def run(
+        self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        adapter = result_adapter(function)
+
+        async def once() -> Any:
+            pulse = _StepPulse(self, title)
+            value = await function(pulse, *args, **kwargs)
+            return {"value": adapter.dump_python(value, mode="json"), "said": pulse.said}
+
+        self.current = title
+        result = await self._house.engine.step(title, lambda: self._recorded(title, once))
+        crash_points.reached(f"{slug_of(title)}-recorded")
+        status = StepStatus.DONE if "value" in result else StepStatus.FAILED
+        self.show(title, status, result.get("said", ""), result.get("seconds"))
+        await self._house.engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
+        if "stopped" in result:
+            raise Stopped(Stop.model_validate(result["stopped"]))
+        if "error" in result:
+            raise _error(result["error"])
+        self.current = None
+        return adapter.validate_python(result["value"])
+
+    async def _recorded(self, title: str, once: Callable[[], Awaitable[Any]]) -> Any:
+        """Intent, act, outcome."""
+        request, slug = self._run.request, slug_of(title)
+        if not await self._house.note(request, EventName.STEP_STARTED, about=slug, details={"step": title}):
+            return {"error": _book_is_gone()}
+        self.show(title, StepStatus.RUNNING, "")
+        began = time.monotonic()
+        result = await self._tried(once)
+        result["seconds"] = round(time.monotonic() - began, 3)
+        failed = result.get("error")
+        await self._house.note(
+            request,
+            EventName.STEP_FAILED if failed else EventName.STEP_FINISHED,
+            about=slug,
+            reason_code=ReasonCode(failed["code"]) if failed else None,
+            details={"step": title, "seconds": result["seconds"], **({"message": failed["message"]} if failed else {})},
+        )
+        crash_points.reached(f"{slug}-done")
+        return result
+
+    async def _tried(self, once: Callable[[], Awaitable[Any]]) -> Any:
+        began = time.monotonic()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await once()
+            except Stopped as stopped:
+                return {"stopped": stopped.stop.model_dump(mode="json")}
+            except TemporaryError as error:
+                if tries >= TRIES or time.monotonic() - began > _PATIENCE:
+                    return {"error": _described(error, self.redact)}
+                await asyncio.sleep(min(error.retry_after, 20.0))
+            except RunbookError as error:
+                return {"error": _described(error, self.redact)}
+
+
+def slug_of(title: str) -> str:
+    """A step's name as it stands in the ids of its events: `backend-rollout`."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _described(error: RunbookError, redact: Callable[[str], str]) -> dict[str, Any]:
+    """An error as a value; redacted, since it is kept with the run."""
+    return {
+        "code": error.code,
+        "message": redact(error.message),
+        "evidence": [redact(line) for line in error.evidence],
+        "advice": list(error.advice),
+    }
+
+
+def _error(described: dict[str, Any]) -> PermanentError:
+    return PermanentError(
+        described["message"],
+        code=ReasonCode(described["code"]),
+        evidence=tuple(described["evidence"]),
+        advice=tuple(described["advice"]),
+    )
+
+
+def _book_is_gone() -> dict[str, Any]:
+    return {
+        "code": ReasonCode.BOOK_UNAVAILABLE,
+        "message": "The audit trail can't be written, so no further step starts.",
+        "evidence": [],
+        "advice": [
+            "Free space on the bot's disk, then `omnicare doctor`.",
+            "The kubectl lines below do the rest by hand.",
+        ],
+    }

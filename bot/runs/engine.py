@@ -1,0 +1,175 @@
+"""The workflow engine, as the rest of `bot.runs` sees it: named workflows over JSON, steps, messages, events.
+
+DBOS keeps them in SQLite (or PostgreSQL). A workflow that was interrupted goes on when a process with the same executor id
+starts; finished steps are not repeated. What DBOS does of itself and we do not want is turned off here, with the reason.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import _serialization as dbos_serialization
+
+Json = Any
+Workflow = Callable[[Json], Awaitable[Json]]
+
+APPLICATION_VERSION = "1"
+"""Raised by hand when a workflow's shape changes: what was asked before ends with a sentence instead of a mismatch."""
+
+_log = logging.getLogger(__name__)
+
+
+class PickleRefused(RuntimeError):
+    """A row of the engine's database claims to be a pickle: unpickling runs code, so it is never done."""
+
+
+def _refuse_pickle(_self: object, serialized_data: str) -> Any:  # noqa: ARG001 - the signature is DBOS's
+    raise PickleRefused("a row of the engine's database is marked as a pickle; only JSON is read")
+
+
+# Whatever serializer is configured, DBOS unpickles a row that is marked `py_pickle`: whoever can write one row could run code.
+dbos_serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign,assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Where the engine keeps its state, and how fast it looks for news."""
+
+    database_url: str
+    """`sqlite:////path` or `postgresql://…`."""
+    executor_id: str = "omnicare-0"
+    """Of this replica: a StatefulSet's pod name. What it left unfinished goes on when it is back."""
+    polling_seconds: float = 0.05
+    """How long a message or an event may take to wake who waits for it (SQLite only; 1 s would be DBOS's default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowView:
+    """A workflow, as a list shows it."""
+
+    id: str
+    input: Json
+    active: bool
+    failed: bool
+    at: datetime
+    updated: datetime
+    version: str | None
+
+
+class Engine:
+    """One per process: DBOS is a singleton."""
+
+    def __init__(self, settings: EngineSettings, workflows: Mapping[str, Workflow]) -> None:
+        self._settings = settings
+        self._launched_ms = 0
+        config: DBOSConfig = {
+            "name": "omnicare",
+            "system_database_url": settings.database_url,
+            "executor_id": settings.executor_id,
+            "application_version": APPLICATION_VERSION,
+            "serializer": DBOSPortableJSONSerializer(),
+            "notification_listener_polling_interval_sec": settings.polling_seconds,
+            "log_level": "WARNING",
+        }
+        DBOS(config=config)
+        self._workflows = {name: DBOS.workflow(name=name)(_of_json(function)) for name, function in workflows.items()}
+
+    async def launch(self) -> None:
+        """Opens the database and lets what was interrupted go on, in the loop that calls this."""
+        self._launched_ms = int(time.time() * 1000)
+        DBOS.launch()
+        await asyncio.sleep(0)
+
+    def destroy(self) -> None:
+        """Lets go of the database; for tests. A process that ends just ends: what runs is durable."""
+        DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
+
+    # from outside
+
+    async def start(self, name: str, id: str, input: Json) -> None:  # noqa: A002 - a workflow has an id and an input
+        """Starts a workflow; an id that exists is the workflow that exists. Returns once it is in the database."""
+        with SetWorkflowID(id):
+            await DBOS.start_workflow_async(self._workflows[name], input)  # type: ignore[arg-type] # an async workflow
+
+    async def send(self, id: str, message: Json, *, topic: str = "inbox", key: str | None = None) -> None:  # noqa: A002
+        """A message to a workflow. The same `key` arrives once; inside a workflow it is a recorded step."""
+        await DBOS.send_async(id, message, topic, idempotency_key=key)
+
+    async def event(self, id: str, key: str, *, timeout: float = 0.0) -> Json:  # noqa: A002, ASYNC109 - DBOS waits, durably
+        """What a workflow last said under `key`, or None within `timeout` seconds."""
+        return await DBOS.get_event_async(id, key, timeout)
+
+    async def view(self, id: str) -> WorkflowView | None:  # noqa: A002
+        """The workflow of that id."""
+        found = await DBOS.list_workflows_async(workflow_ids=[id], load_output=False)
+        return _view(found[0]) if found else None
+
+    async def list(
+        self, *, name: str, prefix: str | list[str] | None = None, limit: int | None = None, active: bool = False
+    ) -> list[WorkflowView]:
+        """Workflows of one name, the newest first."""
+        status = ["PENDING", "ENQUEUED", "DELAYED"] if active else None
+        found = await DBOS.list_workflows_async(
+            name=name, workflow_id_prefix=prefix, limit=limit, sort_desc=True, load_output=False, status=status
+        )
+        return [_view(each) for each in found]
+
+    # inside a workflow
+
+    async def step(self, name: str, function: Callable[[], Awaitable[Json]]) -> Json:
+        """A recorded step: its result is JSON; after a crash a finished one is not repeated."""
+
+        async def once() -> Json:  # DBOS looks at the function to see whether it is to be awaited; a lambda would deceive it
+            return await function()
+
+        return await DBOS.run_step_async({"name": name}, once)
+
+    async def receive(self, *, topic: str = "inbox", timeout: float) -> Json:  # noqa: ASYNC109 - durable
+        """The next message, or None after `timeout` seconds."""
+        return await DBOS.recv_async(topic, timeout)
+
+    async def publish(self, key: str, value: Json) -> None:
+        """Says something that others may read with `event`."""
+        await DBOS.set_event_async(key, value)
+
+    @property
+    def workflow_id(self) -> str:
+        """Of the workflow that runs."""
+        found = DBOS.workflow_id
+        assert found is not None, "not inside a workflow"
+        return found
+
+    async def recovered(self, id: str) -> bool:  # noqa: A002
+        """Whether the workflow began before this process did, so that a step may have been interrupted.
+
+        To be asked inside a step or from outside: in a workflow's own body the answer would be recorded, and replayed.
+        """
+        view = await self.view(id)
+        return view is None or view.at.timestamp() * 1000 < self._launched_ms
+
+
+def _of_json(function: Workflow) -> Workflow:
+    async def workflow(input: Json) -> Json:  # noqa: A002
+        return await function(input)
+
+    workflow.__qualname__ = workflow.__name__ = function.__name__
+    return workflow
+
+
+def _view(status: Any) -> WorkflowView:
+    positional = (status.input or {}).get("args") or (None,)
+    created = datetime.fromtimestamp((status.created_at or 0) / 1000, UTC)
+    return WorkflowView(
+        id=status.workflow_id,
+        input=positional[0],
+        active=status.status in ("PENDING", "ENQUEUED", "DELAYED"),
+        failed=status.status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"),
+        at=created,
+        updated=datetime.fromtimestamp((status.updated_at or 0) / 1000, UTC),
+        version=status.app_version,
+    )

@@ -1,0 +1,124 @@
+"""What the workflows work with: everything that is built once for the process, by `bot.app`."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.config import Settings
+from bot.delivery import Messenger, Posted
+from bot.permissions import Permissions
+from bot.runs.engine import Engine
+from bot.runs.model import Request
+from bot.runs.pending import PendingRequests
+from bot.web import Metrics
+from commands.kit.card import Card
+from commands.kit.context import Actor, Context
+from commands.kit.registry import Registry
+from runbooks.kit.reasons import ReasonCode
+
+
+class MakesContext(Protocol):
+    """Builds what a command is given (`bot.app`)."""
+
+    def __call__(
+        self,
+        actor: Actor,
+        environment: str | None,
+        *,
+        run_id: str | None = None,
+        approved_by: tuple[str, ...] = (),
+        reason: str | None = None,
+    ) -> Context: ...
+
+
+class Live:
+    """News of runs for who watches just now (terminals): in memory only, nothing rests on it."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, set[asyncio.Queue[tuple[str, Card] | None]]] = defaultdict(set)
+
+    def tell(self, run: str, slot: str, card: Card) -> None:
+        """A message of the run says something new."""
+        for queue in self._watchers.get(run, ()):
+            queue.put_nowait((slot, card))
+
+    def end(self, run: str) -> None:
+        """The request has ended; nothing more comes."""
+        for queue in self._watchers.get(run, ()):
+            queue.put_nowait(None)
+
+    async def watch(self, run: str) -> AsyncIterator[tuple[str, Card]]:
+        """(slot, card) as they come, until the request has ended."""
+        queue: asyncio.Queue[tuple[str, Card] | None] = asyncio.Queue()
+        self._watchers[run].add(queue)
+        try:
+            while (news := await queue.get()) is not None:
+                yield news
+        finally:
+            self._watchers[run].discard(queue)
+            if not self._watchers[run]:
+                del self._watchers[run]
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """One per process."""
+
+    settings: Settings
+    registry: Registry
+    permissions: Permissions
+    book: Book
+    messenger: Messenger | None
+    context: MakesContext
+    clock: Callable[[], datetime]
+    redact: Callable[[str], str]
+    live: Live = field(default_factory=Live)
+    pending: PendingRequests = field(default_factory=PendingRequests)
+    metrics: Metrics | None = None
+    posted: dict[tuple[str, str], Posted] = field(default_factory=dict)
+    """(request, slot) → where that message stands; filled again by the replay after a restart."""
+    engine: Engine = field(init=False)
+
+    def make(self, request: Request) -> Any:
+        """The command's instance that the request asked for."""
+        return self.registry.get(request.command).make(request.arguments)
+
+    async def note(
+        self,
+        request: Request,
+        name: EventName,
+        *,
+        about: str = "",
+        actor: str | None = None,
+        surface: str = "bot",
+        reason_code: ReasonCode | None = None,
+        reason: str | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> bool:
+        """Writes an audit event of a request; its id is made from what it tells of, so a repetition writes nothing.
+
+        False where the book can't be written: what has begun goes on, nothing new starts.
+        """
+        event = Event(
+            id="/".join(filter(None, (request.id, name, about))),
+            name=name,
+            at=self.clock(),
+            actor=actor or request.requester.key,
+            surface=surface,
+            environment=request.environment,
+            command=request.command,
+            run=request.id,
+            reason_code=reason_code,
+            reason=reason,
+            ticket=request.ticket,
+            details=details or {},
+        )
+        try:
+            await self.book.append(event)
+        except BookUnavailable:
+            return False
+        return True

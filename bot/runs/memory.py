@@ -1,0 +1,233 @@
+"""What runs and ran, and how a decision reaches it: the engine's memory behind the protocol that commands read.
+
+There is no table of runs: requests are workflows, found by the beginning of their id, and each says where it stands in one event.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from bot import crash_points
+from bot.approvals import Act, check
+from bot.audit import EventName
+from bot.runs.engine import WorkflowView
+from bot.runs.house import House
+from bot.runs.model import DecisionMessage, Request, RequestState, run_id, short_id
+from commands.kit.card import Card, StepLine, words
+from commands.kit.context import Actor, Denied, RunRecord, StepRecord
+from runbooks.kit.reasons import ReasonCode
+
+_SHORTEST = 3
+"""Characters of an id below which nothing is looked for."""
+
+_STATES = {
+    "planning": "waiting",
+    "waiting": "waiting",
+    "asking": "waiting",
+    "starting": "running",
+    "running": "running",
+}
+_ENDINGS = {
+    ReasonCode.SUCCEEDED: "succeeded",
+    ReasonCode.NOTHING_TO_DO: "nothing-to-do",
+    ReasonCode.DENIED: "denied",
+    ReasonCode.WITHDRAWN: "withdrawn",
+    ReasonCode.EXPIRED: "expired",
+    ReasonCode.CANCELLED: "cancelled",
+    ReasonCode.OVERTAKEN: "cancelled",
+}
+
+
+class EngineRuns:
+    """`commands.kit.context.RunsMemory` over the engine."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def find(self, run: str) -> RunRecord:
+        view = await self._view(run)
+        return await self._record(view)
+
+    async def _view(self, run: str) -> WorkflowView:
+        wanted = run.lower()
+        if wanted.count(".") == 2:  # noqa: PLR2004 - environment.command.id
+            view = await self._house.engine.view(wanted)
+            if view is not None:
+                return view
+        elif len(wanted) >= _SHORTEST:
+            prefixes = [
+                f"{environment}.{spec.name}.{wanted}"
+                for environment in self._house.settings.environments
+                for spec in self._house.registry
+            ]
+            found = await self._house.engine.list(name="request", prefix=prefixes, limit=2)
+            if len(found) == 1:
+                return found[0]
+            if found:
+                names = ", ".join(view.id for view in found)
+                raise Denied(
+                    f"More than one run begins with {run[:20]}: {names}. Type more of it.", code=ReasonCode.UNKNOWN_RUN
+                )
+        raise Denied(f"There is no run {run[:40]}. `runs` lists them.", code=ReasonCode.UNKNOWN_RUN)
+
+    async def recent(
+        self, *, environment: str | None = None, limit: int = 20, active: bool = False
+    ) -> Sequence[RunRecord]:
+        prefix = f"{environment}." if environment else None
+        views = await self._house.engine.list(name="request", prefix=prefix, limit=limit, active=active)
+        return await asyncio.gather(*(self._record(view) for view in views))
+
+    async def state(self, id: str) -> RequestState | None:  # noqa: A002
+        """Where a request stands."""
+        raw = await self._house.engine.event(id, "state")
+        return RequestState.model_validate(raw) if raw is not None else None
+
+    async def _record(self, view: WorkflowView) -> RunRecord:
+        request = Request.model_validate(view.input)
+        state, steps = await asyncio.gather(self.state(view.id), self._steps(view.id))
+        outcome = state.outcome if state else None
+        phase = _STATES.get(state.phase, "waiting") if state else "waiting"
+        if outcome is not None:
+            phase = _ENDINGS.get(outcome.code, "failed")
+        elif view.failed:
+            phase = "failed"
+        return RunRecord(
+            id=request.id,
+            short=short_id(request.id),
+            command=request.command,
+            environment=request.environment,
+            title=request.title,
+            text=request.text,
+            requester=request.requester.key,
+            state=phase,
+            reason_code=outcome.code if outcome else None,
+            at=request.at,
+            ended=state.ended if state else None,
+            approved_by=tuple(decision.name for decision in state.approved_by) if state else (),
+            digest=state.digest if state else None,
+            word=state.word if state else None,
+            steps=steps,
+            card=state.head if state else None,
+        )
+
+    async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002
+        raw = await self._house.engine.event(run_id(id), "steps") or []
+        lines = [StepLine.model_validate(line) for line in raw]
+        return tuple(
+            StepRecord(title=line.title, status=line.status, detail=line.detail, seconds=line.seconds) for line in lines
+        )
+
+    async def decide(self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None) -> Card:
+        """Checked, written to the book, handed to the request: in this order, and only then acknowledged."""
+        view = await self._view(run)
+        request = Request.model_validate(view.input)
+        state = await self.state(request.id)
+        if state is None:
+            raise Denied(
+                f"Run {short_id(request.id)} is only just beginning. Try again in a second.",
+                code=ReasonCode.NOT_WAITING,
+            )
+        if act == "cancel":
+            await self._check_cancel(request, state, actor, word)
+        else:
+            await self._check_approval(request, state, act, actor, word)
+        message = DecisionMessage(
+            act=act,  # type: ignore[arg-type] # one of four, by the registry
+            actor=actor,
+            reason=reason,
+            word=state.word,
+            at=self._house.clock(),
+        )
+        key = f"{act}/{actor.key}/{state.word}"
+        noted = await self._house.note(
+            request,
+            EventName.RUN_CANCEL_ASKED if act == "cancel" else EventName.APPROVAL_GIVEN,
+            about=key,
+            actor=actor.key,
+            surface=actor.surface,
+            reason=reason,
+            details={"act": act, "digest": state.digest},
+        )
+        if not noted:
+            raise Denied(
+                "The audit trail can't be written, so nothing is decided now. `doctor` says why.",
+                code=ReasonCode.BOOK_UNAVAILABLE,
+            )
+        crash_points.reached(f"{act}-noted")
+        await self._house.engine.send(request.id, message.model_dump(mode="json"), key=f"{request.id}/{key}")
+        return _told(request, act)
+
+    async def _check_approval(
+        self, request: Request, state: RequestState, act: Act, actor: Actor, word: str | None
+    ) -> None:
+        pending = state.pending
+        if pending is None:
+            if act == "withdraw" and state.phase == "waiting" and actor.key == request.requester.key:
+                return
+            raise _not_waiting(request, state, act)
+        permitted = (
+            await self._house.permissions.may(actor, pending.policy.permission, request.environment)
+            and not actor.shared
+        )
+        able = [self._house.permissions.name(key) for key in pending.approvers if key != actor.key]
+        check(pending, act, actor, word=word, permitted=permitted, approvers=" and ".join(able))
+
+    async def _check_cancel(self, request: Request, state: RequestState, actor: Actor, word: str | None) -> None:
+        if state.phase != "running":
+            raise Denied(
+                f"Run {short_id(request.id)} is not going on, so there is nothing to stop.", code=ReasonCode.NOT_RUNNING
+            )
+        if word is not None and word != state.word:
+            raise Denied(
+                "This card has changed since the button was drawn. Use the newest card in the thread.",
+                code=ReasonCode.STALE_BUTTON,
+            )
+        if actor.key != request.requester.key:
+            await self._house.permissions.require(actor, "run:cancel", request.environment, changes=True)
+
+    async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
+        """(slot, card) of a run from now on, beginning with its head as it stands, until it has ended."""
+        view = await self._view(run)
+        watching = self._house.live.watch(view.id)
+        first = asyncio.ensure_future(anext(watching, None))
+        try:
+            state = await self.state(view.id)
+            if state is not None and state.head is not None:
+                yield "head", state.head
+            if state is not None and state.phase == "ended":
+                return
+            while (news := await first) is not None:
+                yield news
+                first = asyncio.ensure_future(anext(watching, None))
+        finally:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            await watching.aclose()  # type: ignore[attr-defined] # it is an async generator
+
+
+def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:
+    short = short_id(request.id)
+    if state.outcome is not None:
+        return Denied(f"Run {short} has ended: {state.outcome.title}.", code=ReasonCode.ALREADY_DECIDED)
+    if state.approved_by:
+        names = " and ".join(decision.name for decision in state.approved_by)
+        return Denied(
+            f"{names} approved run {short} already; `cancel {short}` stops it.", code=ReasonCode.ALREADY_DECIDED
+        )
+    if state.phase == "waiting":
+        return Denied(
+            f"Run {short} waits for {state.holder}; it asks when that has ended.", code=ReasonCode.NOT_WAITING
+        )
+    return Denied(f"Run {short} does not wait for anybody to {act} it yet.", code=ReasonCode.NOT_WAITING)
+
+
+def _told(request: Request, act: str) -> Card:
+    verbs: dict[str, str] = {
+        "approve": "Approved",
+        "deny": "Denied",
+        "withdraw": "Withdrawn",
+        "cancel": "Asked to stop",
+    }
+    text = f"{verbs[act]}: {request.title} (run {short_id(request.id)})"
+    data: dict[str, Any] = {"run": request.id, "act": act}
+    return Card(title=words(text), summary=text, data=data)

@@ -1,0 +1,146 @@
+"""What a workflow takes and says, as values: requests, their states, messages between workflows. All JSON."""
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+
+from bot.approvals import Decision, Pending
+from commands.kit.card import Card, StepLine
+from commands.kit.context import Actor, Outcome
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import Stop
+from runbooks.kit.targets import Frozen
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letters that read like others
+SHORT = 4
+"""Characters of an id that people are shown."""
+
+
+def request_id(environment: str, command: str, key: str) -> str:
+    """`production.deploy.<13 characters>`: 64 bits of the act's key, so that the same act is the same request."""
+    number = int.from_bytes(hashlib.sha256(f"{environment}\0{command}\0{key}".encode()).digest()[:8])
+    signs = ""
+    for _ in range(13):
+        number, place = divmod(number, 32)
+        signs = _ALPHABET[place] + signs
+    # the first sign stands for 4 bits only; what people read begins with the signs that vary most
+    return f"{environment}.{command}.{signs[::-1]}"
+
+
+def short_id(id: str) -> str:  # noqa: A002 - it is the id
+    """For the eye: `7KQ2`."""
+    return id.split(".")[2][:SHORT].upper()
+
+
+def run_id(request: str) -> str:
+    """The workflow that does what the request asked for."""
+    return f"{request}.run"
+
+
+def thread_id(request: str) -> str:
+    """The workflow that keeps the request's thread."""
+    return f"{request}.thread"
+
+
+class Request(Frozen):
+    """What somebody asked for: the input of the request's workflow."""
+
+    id: str
+    command: str
+    arguments: dict[str, Any]
+    environment: str
+    text: str
+    """As it would be typed again."""
+    title: str
+    """"Deploy v2.0.0 to production"."""
+    requester: Actor
+    channel: str | None
+    """Where its thread is; None: the environment's own channel."""
+    threaded: bool = True
+    """Whether it has a thread in Slack; False where the bot is configured without Slack."""
+    at: datetime
+    reason: str | None = None
+    ticket: str | None = None
+
+
+Phase = Literal["planning", "waiting", "asking", "starting", "running", "ended"]
+
+
+class RequestState(Frozen):
+    """Where a request stands: the workflow's one event, read by lists, by the door and by the terminal."""
+
+    phase: Phase
+    plan: Plan | None = None
+    digest: str | None = None
+    pending: Pending | None = None
+    """While it asks."""
+    holder: str | None = None
+    """While it waits: who has the place, in words."""
+    word: str
+    """The random word that the buttons of the present cards carry."""
+    approved_by: tuple[Decision, ...] = ()
+    steps: tuple[StepLine, ...] = ()
+    outcome: Outcome | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    head: Card | None = None
+
+
+class DecisionMessage(Frozen):
+    """A person decided: from the door to the request's workflow."""
+
+    kind: Literal["decision"] = "decision"
+    act: Literal["approve", "deny", "withdraw", "cancel"]
+    actor: Actor
+    reason: str | None = None
+    word: str
+    """The word of the state that was decided on: a later state ignores it."""
+    at: datetime
+
+
+class OvertakeMessage(Frozen):
+    """A rollback takes the run's place."""
+
+    kind: Literal["overtake"] = "overtake"
+    stop: Stop
+
+
+class FreeMessage(Frozen):
+    """The place may be free: look again."""
+
+    kind: Literal["free"] = "free"
+
+
+class EndedMessage(Frozen):
+    """From the run to its request."""
+
+    kind: Literal["ended"] = "ended"
+    outcome: Outcome
+
+
+class RunInput(Frozen):
+    """What a run is started with: exactly what was approved."""
+
+    request: Request
+    plan: Plan
+    approved_by: tuple[Decision, ...]
+    word: str
+
+
+class Show(Frozen):
+    """To the thread's workflow: let this slot say that."""
+
+    kind: Literal["show"] = "show"
+    slot: str
+    """head, plan, approval, progress, result, reminder …: one message each; the same slot again is an edit."""
+    card: Card
+    direct: str | None = None
+    """A person's key: a direct message instead."""
+    absent_only: bool = False
+    """A direct message only to somebody who is not in the channel."""
+
+
+class Close(Frozen):
+    """To the thread's workflow: nothing more will come."""
+
+    kind: Literal["close"] = "close"

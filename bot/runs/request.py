@@ -1,0 +1,595 @@
+"""A request's workflow: plan → approval → run → its ending, whatever is killed in between.
+
+One loop: wait for the environment's place, plan, ask, take the place, plan once more, run. Whatever changed while people were
+asked (another run, a new digest) leads back to its beginning, so nobody's yes counts for something else than what they saw.
+Everything that is not the same twice (time, the fleet, the configuration) is looked at inside a recorded step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from bot import crash_points
+from bot.approvals import Decision, Pending, apply, new_word
+from bot.audit import EventName
+from bot.runs import cards
+from bot.runs.house import House
+from bot.runs.model import (
+    Close,
+    DecisionMessage,
+    EndedMessage,
+    OvertakeMessage,
+    Request,
+    RequestState,
+    RunInput,
+    Show,
+    run_id,
+    short_id,
+    thread_id,
+)
+from commands.kit.card import (
+    Button,
+    Card,
+    OpenForm,
+    Paragraph,
+    RunAct,
+    State,
+    Strong,
+    Text,
+    Typed,
+    duration,
+    person,
+    words,
+)
+from commands.kit.context import Outcome
+from commands.kit.endings import ending_card, ending_state
+from commands.kit.policy import ApprovalPolicy
+from runbooks.fleet import RunPlace
+from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Stop
+
+_log = logging.getLogger(__name__)
+
+
+class Ended(Exception):
+    """The request is over before anything ran."""
+
+    def __init__(
+        self, outcome: Outcome, *, event: EventName, actor: str | None = None, buttons: tuple[Button, ...] = ()
+    ) -> None:
+        super().__init__(outcome.title)
+        self.outcome = outcome
+        self.event = event
+        self.actor = actor
+        self.buttons = buttons
+
+
+class Requests:
+    """The workflow `request`."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def workflow(self, raw: Any) -> Any:
+        """Input: the request. Output: its outcome."""
+        flow = RequestFlow(self._house, Request.model_validate(raw))
+        try:
+            outcome = await flow.go()
+        except Ended as ended:
+            outcome = ended.outcome
+            await flow.end(outcome, event=ended.event, actor=ended.actor, buttons=ended.buttons)
+        except Exception as error:
+            if type(error).__module__.startswith("dbos"):
+                raise  # the engine's own: shutting down, taken by another process
+            _log.exception("a request ended by a bug", extra={"run": flow.request.id})
+            outcome = cards.refusal_outcome(
+                ReasonCode.BUG,
+                f"{flow.request.title} ended by an error of the bot",
+                request=flow.request,
+                advice=(f"The bot's log has it under run {short_id(flow.request.id)}. Nothing further is changed.",),
+            )
+            await flow.end(outcome, event=EventName.RUN_FAILED)
+        return outcome.model_dump(mode="json")
+
+
+class RequestFlow:
+    """One request, from its beginning (again and again, after a crash) to its end."""
+
+    def __init__(self, house: House, request: Request) -> None:
+        self.request = request
+        self._house = house
+        self._command = house.make(request)
+        self._state = RequestState(phase="planning", word="")
+        self._asked = 0
+        self._going_back = bool(getattr(self._command, "goes_back", False))
+
+    # telling
+
+    async def _publish(self, **changes: Any) -> None:
+        self._state = self._state.model_copy(update=changes)
+        await self._house.engine.publish("state", self._state.model_dump(mode="json"))
+
+    async def _show(self, slot: str, card: Card, *, direct: str | None = None, absent_only: bool = False) -> None:
+        if direct is None:
+            self._house.live.tell(self.request.id, slot, card)
+        if self.request.threaded:
+            show = Show(slot=slot, card=card, direct=direct, absent_only=absent_only)
+            await self._house.engine.send(thread_id(self.request.id), show.model_dump(mode="json"))
+
+    async def _head(self, state: State, what: str, **more: Any) -> Card:
+        card = cards.head_card(self.request, state, what, **more)
+        await self._show("head", card)
+        return card
+
+    async def _begin(self) -> None:
+        card = cards.head_card(self.request, State.WAITING, "making the plan")
+        await self._publish(head=card)
+        if self.request.threaded:
+            first = {"request": self.request.model_dump(mode="json"), "head": card.model_dump(mode="json")}
+            await self._house.engine.start("thread", thread_id(self.request.id), first)
+
+    async def _step(self, name: str, function: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._house.engine.step(name, function)
+
+    # the loop
+
+    async def go(self) -> Outcome:
+        """Until it has ended; `Ended` where nothing ran."""
+        self._house.pending.add(self.request)
+        await self._begin()
+        changed = False
+        while True:
+            await self._wait_for_place()
+            plan, digest = await self._plan()
+            approved = await self._ask(plan, digest, changed=changed)
+            place = await self._take(digest)
+            if place == "taken":
+                return await self._run(plan, approved)
+            changed = True
+
+    async def _wait_for_place(self) -> None:
+        """Until no run holds the environment; a rollback waits for nobody."""
+        while True:
+            look = await self._step("look at the place", self._look)
+            if look["freeze"] is not None and not self._going_back:
+                raise self._locked(look["freeze"])
+            if look["holder"] is None or self._going_back:
+                return
+            await self._publish(phase="waiting", holder=look["holder"], word=look["word"])
+            withdraw = self._withdraw_button(look["word"])
+            await self._publish(
+                head=await self._head(State.WAITING, f"waits for {look['holder']}", buttons=(withdraw,))
+            )
+            while (message := await self._message(self._house.settings.times.place_recheck)) is not None:
+                if message["kind"] == "free":
+                    break
+                if message["kind"] == "decision" and message["act"] == "withdraw" and message["word"] == look["word"]:
+                    raise self._withdrawn(DecisionMessage.model_validate(message))
+
+    def _withdraw_button(self, word: str) -> Button:
+        return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
+
+    async def _message(self, seconds: float) -> Any:
+        return await self._house.engine.receive(timeout=seconds)
+
+    async def _look(self) -> Any:
+        context = self._context()
+        deadline = asyncio.get_running_loop().time() + 600.0
+        while True:
+            try:
+                record = await context.fleet.read(context.where)
+                break
+            except TemporaryError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(error.retry_after)
+        freeze = record.freeze if record.freeze and record.freeze.holds(self._house.clock()) else None
+        other = record.run if record.run and record.run.run != self.request.id else None
+        return {
+            "freeze": freeze.model_dump(mode="json") if freeze else None,
+            "holder": f"{other.by}: {other.title} (run {short_id(other.run)})" if other else None,
+            "word": new_word(),
+        }
+
+    def _context(self, *, approved: tuple[Decision, ...] = ()) -> Any:
+        return self._house.context(
+            self.request.requester,
+            self.request.environment,
+            run_id=self.request.id,
+            approved_by=tuple(decision.name for decision in approved),
+            reason=self.request.reason,
+        )
+
+    # planning
+
+    async def _plan(self) -> tuple[Plan, str]:
+        made = await self._step("make the plan", self._made)
+        if "error" in made:
+            raise Ended(
+                Outcome(
+                    code=ReasonCode(made["error"]["code"]),
+                    title=made["error"]["message"],
+                    evidence=tuple(made["error"]["evidence"]),
+                    advice=tuple(made["error"]["advice"]),
+                    run=self.request.id,
+                    environment=self.request.environment,
+                ),
+                event=EventName.RUN_FAILED,
+                buttons=tuple(
+                    Button(label=version, does=Typed(text=text)) for version, text in made["error"]["choices"]
+                ),
+            )
+        plan = Plan.model_validate(made["plan"])
+        digest = plan.digest(self._substance())
+        await self._publish(plan=plan, digest=digest)
+        if plan.empty:
+            raise Ended(
+                cards.refusal_outcome(ReasonCode.NOTHING_TO_DO, plan.title, request=self.request, lines=plan.notes),
+                event=EventName.RUN_SKIPPED,
+            )
+        if plan.needs_reason and not self.request.reason:
+            raise Ended(
+                cards.refusal_outcome(
+                    ReasonCode.USAGE, f"{self.request.title} needs a reason", request=self.request, lines=plan.warnings
+                ),
+                event=EventName.RUN_SKIPPED,
+                buttons=(
+                    Button(
+                        label="Give the reason…", does=OpenForm(command=self.request.command, filled=self._filled())
+                    ),
+                ),
+            )
+        await self._show("plan", cards.plan_card(self.request, plan, digest))
+        return plan, digest
+
+    def _substance(self) -> dict[str, object]:
+        return {
+            "command": self.request.command,
+            "arguments": self.request.arguments,
+            "environment": self.request.environment,
+        }
+
+    def _filled(self) -> dict[str, str]:
+        return {
+            name: " ".join(value) if isinstance(value, list) else str(value)
+            for name, value in self.request.arguments.items()
+            if isinstance(value, str | list)
+        }
+
+    async def _made(self) -> Any:
+        try:
+            async with asyncio.timeout(self._house.settings.times.plan_deadline):
+                plan: Plan = await self._command.plan(self._context())
+        except TimeoutError:
+            error: RunbookError = RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT)
+        except RunbookError as raised:
+            error = raised
+        else:
+            await self._house.note(
+                self.request,
+                EventName.RUN_PLANNED,
+                about=plan.digest(self._substance())[:16],
+                details={
+                    "changes": [change.substance() for change in plan.changes],
+                    "digest": plan.digest(self._substance()),
+                },
+            )
+            return {"plan": plan.model_dump(mode="json")}
+        redact = self._house.redact
+        versions = getattr(error, "newest", ())
+        return {
+            "error": {
+                "code": error.code,
+                "message": redact(error.message),
+                "evidence": [redact(line) for line in error.evidence],
+                "advice": [redact(line) for line in error.advice],
+                "choices": [
+                    (version, f"{self.request.command} {version} --env {self.request.environment}")
+                    for version in versions
+                ],
+            }
+        }
+
+    # asking
+
+    async def _ask(self, plan: Plan, digest: str, *, changed: bool) -> tuple[Decision, ...]:
+        asked = await self._step(f"ask {digest[:8]}", lambda: self._asking(plan))
+        policy = ApprovalPolicy.model_validate(asked["policy"]) if asked["policy"] else None
+        names = tuple(asked["names"])
+        if policy is not None and policy.count == 0:
+            return self._covered(plan)
+        if policy is None or not names:
+            raise Ended(self._nobody(policy), event=EventName.RUN_FAILED)
+        pending = Pending(
+            policy=policy,
+            requester=self.request.requester.key,
+            requester_name=self.request.requester.name,
+            digest=digest,
+            word=asked["word"],
+            asked=datetime.fromisoformat(asked["at"]),
+            approvers=tuple(asked["approvers"]),
+        )
+        await self._publish(phase="asking", pending=pending, word=pending.word, holder=None)
+        await self._show_asking(plan, pending, names, changed=changed)
+        self._asked += 1
+        for key in pending.approvers:
+            if key != self.request.requester.key:
+                card = cards.invitation_card(self.request, pending, plan)
+                await self._show(f"invitation-{self._asked}-{key}", card, direct=key, absent_only=True)
+        return await self._decided(plan, pending, names)
+
+    def _covered(self, plan: Plan) -> tuple[Decision, ...]:
+        """Its approval is part of what was approved before (a rollback of a failed run)."""
+        return tuple(
+            Decision(
+                act="approve", by=name, name=name, at=self.request.at, reason="covered by the failed run's approval"
+            )
+            for name in plan.covered_by
+        )
+
+    async def _asking(self, plan: Plan) -> Any:
+        policies = self._house.settings.policies(self.request.environment)
+        policy: ApprovalPolicy | None = self._command.approval(policies, plan)
+        found = await self._house.permissions.holders(policy.permission, self.request.environment) if policy else ()
+        approvers = [key for key in found if policy and (policy.own or key != self.request.requester.key)]
+        enough = policy is not None and len(approvers) >= policy.count
+        names = [self._house.permissions.name(key) for key in approvers] if enough else []
+        await self._house.note(
+            self.request, EventName.APPROVAL_ASKED, about=str(self._asked), details={"approvers": approvers}
+        )
+        return {
+            "at": self._house.clock().isoformat(),
+            "word": new_word(),
+            "approvers": approvers,
+            "names": names,
+            "policy": policy.model_dump(mode="json") if policy else None,
+        }
+
+    def _nobody(self, policy: ApprovalPolicy | None) -> Outcome:
+        why = (
+            f"it needs {policy.count} with the permission {policy.permission}"
+            if policy
+            else "the configuration has no policy for its risk"
+        )
+        return cards.refusal_outcome(
+            ReasonCode.NO_APPROVER,
+            f"Nobody but you could approve this: {why}",
+            request=self.request,
+            advice=("Those who keep `omnicare.toml` can add an approver; `doctor` lists such policies.",),
+        )
+
+    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, changed: bool) -> None:
+        card = cards.approval_card(self.request, plan, pending, names)
+        if changed:
+            note = Paragraph(text=words(Strong(text="The plan changed meanwhile"), ", so it asks again."))
+            card = card.model_copy(update={"body": (note, *card.body)})
+        await self._show("approval", card)
+        await self._publish(head=await self._head(State.WAITING, cards.needs(pending.policy), plan=plan))
+
+    async def _decided(self, plan: Plan, pending: Pending, names: tuple[str, ...]) -> tuple[Decision, ...]:
+        """Until enough people said yes; `Ended` for a no, a withdrawal, or no answer in time."""
+        reminded = False
+        while True:
+            clock = await self._step("look at the clock", self._now)
+            now = datetime.fromisoformat(clock["now"])
+            if now >= pending.expires:
+                await self._close_card(
+                    pending, words(Strong(text="Expired"), ": nobody decided in time"), State.ENDED, "expired"
+                )
+                raise Ended(
+                    cards.refusal_outcome(
+                        ReasonCode.EXPIRED,
+                        f"{self.request.title} expired: nobody decided in time",
+                        request=self.request,
+                    ),
+                    event=EventName.RUN_EXPIRED,
+                )
+            if not reminded and now >= pending.reminds:
+                reminded = True
+                await self._show("reminder", cards.reminder_card(self.request, pending))
+            until = pending.expires if reminded else pending.reminds
+            message = await self._message(max(0.05, (until - now).total_seconds()))
+            if message is None or message["kind"] != "decision" or message["word"] != pending.word:
+                continue
+            decided = DecisionMessage.model_validate(message)
+            if decided.act == "cancel":
+                continue
+            decision = Decision(
+                act=decided.act, by=decided.actor.key, name=decided.actor.name, at=decided.at, reason=decided.reason
+            )
+            pending, verdict = apply(pending, decision)
+            if verdict == "granted":
+                verb = "Confirmed" if pending.policy.own else "Approved"
+                text = cards.decision_text(pending.given, verb)
+                await self._close_card(
+                    pending, text, State.DONE, f"{verb.lower()} by {' and '.join(each.name for each in pending.given)}"
+                )
+                await self._publish(phase="starting", approved_by=pending.given, pending=None)
+                await self._step("note the approval", partial(self._granted, pending.given))
+                return pending.given
+            if verdict == "denied":
+                await self._close_card(
+                    pending, cards.decision_text((decision,), "Denied"), State.ENDED, f"denied by {decision.name}"
+                )
+                raise self._denied(decision)
+            if verdict == "withdrawn":
+                await self._close_card(pending, cards.decision_text((decision,), "Withdrawn"), State.ENDED, "withdrawn")
+                raise self._withdrawn(decided)
+            await self._publish(pending=pending)
+            await self._show("approval", cards.approval_card(self.request, plan, pending, names))
+
+    async def _now(self) -> Any:
+        return {"now": self._house.clock().isoformat()}
+
+    async def _granted(self, given: tuple[Decision, ...]) -> Any:
+        details = {"by": [decision.by for decision in given], "digest": self._state.digest}
+        return {
+            "noted": await self._house.note(
+                self.request, EventName.APPROVAL_GRANTED, about=str(self._asked), actor=given[-1].by, details=details
+            )
+        }
+
+    async def _close_card(self, pending: Pending, text: Any, state: State, summary: str) -> None:
+        await self._show("approval", cards.decided_card(self.request, pending, text, state, summary))
+
+    def _denied(self, decision: Decision) -> Ended:
+        why = f": {decision.reason}" if decision.reason else ""
+        outcome = cards.refusal_outcome(
+            ReasonCode.DENIED, f"{self.request.title} was denied by {decision.name}{why}", request=self.request
+        )
+        return Ended(outcome, event=EventName.APPROVAL_DENIED, actor=decision.by)
+
+    def _withdrawn(self, decided: DecisionMessage) -> Ended:
+        outcome = cards.refusal_outcome(
+            ReasonCode.WITHDRAWN, f"{decided.actor.name} withdrew: {self.request.title}", request=self.request
+        )
+        return Ended(outcome, event=EventName.RUN_WITHDRAWN, actor=decided.actor.key)
+
+    def _locked(self, freeze: dict[str, Any]) -> Ended:
+        why = f": {freeze['reason']}" if freeze.get("reason") else ""
+        name = freeze["name"]
+        outcome = cards.refusal_outcome(
+            ReasonCode.LOCKED,
+            f"{name} locked {self.request.environment}{why}",
+            request=self.request,
+            advice=(f"Ask {name}, or `unlock` if you may. A `rollback` passes a lock.",),
+        )
+        return Ended(outcome, event=EventName.RUN_FAILED)
+
+    # running
+
+    async def _take(self, digest: str) -> str:
+        """taken, or why it has to plan again: held, changed, late."""
+        taken = await self._step("take the place", lambda: self._taking(digest))
+        if taken["freeze"] is not None:
+            raise self._locked(taken["freeze"])
+        if taken["overtaken"] is not None:
+            message = OvertakeMessage(
+                stop=Stop(kind="overtaken", by=f"run {short_id(self.request.id)}", reason=self.request.title)
+            )
+            await self._house.engine.send(taken["overtaken"], message.model_dump(mode="json"))
+        return str(taken["result"])
+
+    async def _taking(self, digest: str) -> Any:
+        answer: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
+        context, now = self._context(), self._house.clock()
+        latest = max((decision.at for decision in self._state.approved_by), default=now)
+        if now - latest > timedelta(seconds=self._house.settings.times.start_within):
+            return answer | {"result": "late"}
+        place = RunPlace(
+            run=self.request.id,
+            title=self.request.title,
+            by=self.request.requester.name,
+            since=now.isoformat(timespec="seconds"),
+        )
+        if self._going_back:
+            before = await context.fleet.take_over(context.where, place)
+            overtaken = before.run if before and before.run != self.request.id else None
+            return answer | {"result": "taken", "overtaken": overtaken}
+        taken = await context.fleet.take(context.where, place)
+        if not taken.taken:
+            return answer | {
+                "freeze": taken.freeze.model_dump(mode="json") if taken.freeze and not taken.holder else None
+            }
+        plan: Plan = await self._command.plan(context)
+        if plan.digest(self._substance()) != digest:
+            await context.fleet.leave(context.where, self.request.id)
+            return answer | {"result": "changed"}
+        crash_points.reached("place-taken")
+        return answer | {"result": "taken"}
+
+    async def _run(self, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
+        drawn = await self._step("draw a word", self._draw)
+        word = drawn["word"]
+        await self._publish(
+            phase="running", word=word, pending=None, approved_by=approved, started=datetime.fromisoformat(drawn["now"])
+        )
+        await self._publish(head=await self._head(State.RUNNING, "running", plan=plan))
+        run = RunInput(request=self.request, plan=plan, approved_by=approved, word=word)
+        await self._house.engine.start("run", run_id(self.request.id), run.model_dump(mode="json"))
+        while True:
+            message = await self._message(86400.0)
+            if message is None:
+                continue
+            if message["kind"] == "ended":
+                outcome = EndedMessage.model_validate(message).outcome
+                await self.end(outcome, event=None)
+                return outcome
+            if message["kind"] == "overtake":
+                await self._stop(OvertakeMessage.model_validate(message).stop)
+            elif message["kind"] == "decision" and message["act"] == "cancel" and message["word"] == word:
+                decided = DecisionMessage.model_validate(message)
+                await self._stop(Stop(kind="cancelled", by=decided.actor.name, reason=decided.reason or ""))
+
+    async def _draw(self) -> Any:
+        return {"word": new_word(), "now": self._house.clock().isoformat()}
+
+    async def _stop(self, stop: Stop) -> None:
+        await self._house.engine.publish("stop", stop.model_dump(mode="json"))
+        what = f"stopping, asked by {stop.by}"
+        await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
+
+    # ending
+
+    async def end(
+        self, outcome: Outcome, *, event: EventName | None, actor: str | None = None, buttons: tuple[Button, ...] = ()
+    ) -> None:
+        """Result, head message, audit event, and the thread is closed."""
+        ended = await self._step("end", lambda: self._noted(outcome, event, actor))
+        card: Card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
+        card = card.model_copy(
+            update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
+        )
+        await self._show("result", card)
+        what = outcome.title if event is None else _what(outcome)
+        detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
+        elapsed = outcome.seconds or None
+        head = cards.head_card(
+            self.request, ending_state(outcome), what, plan=self._state.plan, detail=detail, elapsed=elapsed
+        )
+        await self._show("head", head)
+        await self._publish(
+            phase="ended",
+            outcome=outcome,
+            pending=None,
+            holder=None,
+            head=head,
+            ended=datetime.fromisoformat(ended["at"]),
+        )
+        if self.request.threaded:
+            await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
+        self._house.live.end(self.request.id)
+        self._house.pending.end(self.request)
+        if self._house.metrics is not None:
+            self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
+
+    async def _noted(self, outcome: Outcome, event: EventName | None, actor: str | None) -> Any:
+        if event is not None:
+            await self._house.note(
+                self.request,
+                event,
+                about="end",
+                actor=actor,
+                reason_code=outcome.code,
+                reason=outcome.title,
+                details={"took": duration(outcome.seconds)},
+            )
+        return {"at": self._house.clock().isoformat()}
+
+
+def _what(outcome: Outcome) -> str:
+    """The head message's few words for an ending before a run."""
+    return {
+        ReasonCode.DENIED: "denied",
+        ReasonCode.WITHDRAWN: "withdrawn",
+        ReasonCode.EXPIRED: "expired",
+        ReasonCode.NOTHING_TO_DO: "nothing to do",
+        ReasonCode.LOCKED: "locked",
+        ReasonCode.NO_APPROVER: "nobody could approve it",
+        ReasonCode.USAGE: "needs a reason",
+    }.get(outcome.code, "not started")

@@ -1,0 +1,176 @@
+"""A run's workflow: does exactly what was approved, step by step, and says how it ended.
+
+It holds the environment's place from before its first step to its end; its request's workflow listens to people meanwhile.
+"""
+
+import logging
+from typing import Any
+
+from bot import crash_points
+from bot.audit import EventName
+from bot.runs import cards
+from bot.runs.durable import PROGRESS, DurableSteps
+from bot.runs.house import House
+from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
+from commands.kit.card import Card, StepLine, StepStatus
+from commands.kit.context import Outcome
+from runbooks.fleet import Undecided
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Stopped
+from runbooks.rollouts import kubectl_lines
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """The workflow `run`."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def workflow(self, raw: Any) -> Any:
+        """Input: the request, the plan and who approved it. Output: the outcome."""
+        run = RunInput.model_validate(raw)
+        command = self._house.make(run.request)
+        steps = DurableSteps(self._house, run, command.outline(run.plan))
+        outcome = await self._done(run, command, steps)
+        outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
+        outcome = Outcome.model_validate(
+            await self._house.engine.step("end the run", lambda: self._end(run, steps, outcome))
+        )
+        await self._settle(run, steps, outcome)
+        await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
+        await self._tell_waiting(run.request)
+        return outcome.model_dump(mode="json")
+
+    async def _done(self, run: RunInput, command: Any, steps: DurableSteps) -> Outcome:
+        """The runbook's own outcome, or what stopped it."""
+        begun = await self._house.engine.step("begin the run", lambda: self._begin(run))
+        steps.started = run.request.at.fromisoformat(begun["at"])
+        if not begun["noted"]:
+            error = PermanentError(
+                "The audit trail can't be written, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE
+            )
+            return self._failed(run, steps, error)
+        await self._post_progress(run, steps)
+        context = self._house.context(
+            run.request.requester,
+            run.request.environment,
+            run_id=run.request.id,
+            approved_by=tuple(decision.name for decision in run.approved_by),
+            reason=run.request.reason,
+        )
+        try:
+            outcome: Outcome = await command.run(context, run.plan, steps)
+        except Stopped as stopped:
+            return self._stopped(run, steps, stopped)
+        except RunbookError as error:
+            return self._failed(run, steps, error)
+        except Exception as error:
+            if type(error).__module__.startswith("dbos"):
+                raise
+            _log.exception("a run ended by a bug", extra={"run": run.request.id})
+            bug = PermanentError(
+                f"An error of the bot's own stopped it (its log has run {short_id(run.request.id)})",
+                code=ReasonCode.BUG,
+            )
+            return self._failed(run, steps, bug)
+        return outcome
+
+    async def _begin(self, run: RunInput) -> Any:
+        by = [decision.by for decision in run.approved_by]
+        noted = await self._house.note(run.request, EventName.RUN_STARTED, details={"approved_by": by})
+        return {"at": self._house.clock().isoformat(), "noted": noted}
+
+    async def _post_progress(self, run: RunInput, steps: DurableSteps) -> None:
+        card = cards.progress_card(run.request, steps.lines, elapsed=0.0, word=run.word)
+        self._house.live.tell(run.request.id, PROGRESS, card)
+        await self._show(run.request, PROGRESS, card)
+
+    async def _show(self, request: Request, slot: str, card: Card) -> None:
+        if request.threaded:
+            await self._house.engine.send(thread_id(request.id), Show(slot=slot, card=card).model_dump(mode="json"))
+
+    async def _settle(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> None:
+        """The progress message stops moving, with the sign of how it ended."""
+        card = cards.progress_card(run.request, steps.lines, elapsed=outcome.seconds, word=run.word)
+        await self._show(run.request, PROGRESS, cards.settled_progress(card, outcome))
+
+    def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
+        step = steps.current
+        at = f" at {step}" if step else ""
+        redact = self._house.redact
+        return Outcome(
+            code=error.code,
+            title=f"{run.request.title} stopped{at}: {redact(error.message)}",
+            lines=_untouched(run, steps.lines),
+            evidence=tuple(redact(line) for line in error.evidence),
+            advice=error.advice,
+            step=step,
+            kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
+        )
+
+    def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:
+        stop = stopped.stop
+        overtaken = stop.kind == "overtaken"
+        what = f"was overtaken by {stop.by}" if overtaken else f"was stopped by {stop.by}"
+        at = f" at {steps.current}" if steps.current else ""
+        return Outcome(
+            code=ReasonCode.OVERTAKEN if overtaken else ReasonCode.CANCELLED,
+            title=f"{run.request.title} {what}{at}",
+            lines=_untouched(run, steps.lines),
+            step=steps.current,
+            stop=stop,
+        )
+
+    async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
+        """Gives the place back and writes the ending; recorded, so done once."""
+        context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
+        seconds = (self._house.clock() - steps.started).total_seconds()
+        outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
+        undecided: Undecided | None = None
+        if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
+            since = self._house.clock().isoformat(timespec="seconds")
+            undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
+        try:
+            if undecided is not None:
+                await context.fleet.leave_undecided(context.where, undecided)
+            elif outcome.ok:
+                await context.fleet.decide(context.where)
+            await context.fleet.leave(context.where, run.request.id)
+            head = await self._house.book.head()
+            await context.fleet.write_head(context.where, head.book, head.seq, head.hash)
+        except RunbookError:
+            _log.exception("the place could not be given back", extra={"run": run.request.id})
+        name = (
+            EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
+        )
+        await self._house.note(
+            run.request,
+            name,
+            reason_code=outcome.code,
+            reason=outcome.title,
+            details={"seconds": outcome.seconds, **({"step": outcome.step} if outcome.step else {})},
+        )
+        crash_points.reached("run-ended")
+        return outcome.model_dump(mode="json")
+
+    async def _tell_waiting(self, request: Request) -> None:
+        """Those who wait for the place look again."""
+
+        async def waiting() -> Any:
+            views = await self._house.engine.list(name="request", prefix=f"{request.environment}.", active=True)
+            return [view.id for view in views if view.id != request.id]
+
+        for other in await self._house.engine.step("who waits", waiting):
+            await self._house.engine.send(other, FreeMessage().model_dump(mode="json"))
+
+
+def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> tuple[str, ...]:
+    """The services that the run did not get to."""
+    begun = {line.title for line in lines if line.status is not StepStatus.PENDING}
+    left = [
+        change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
+    ]
+    return (f"{' and '.join(left).capitalize()} {'was' if len(left) == 1 else 'were'} not touched.",) if left else ()

@@ -1,0 +1,129 @@
+"""The thread's workflow: the messages of one request, posted and edited in order, each once.
+
+It is a workflow of its own, so that no run ever waits for Slack: the request and the run send it what to show, and it keeps at it
+until Slack has it. What piles up while Slack is away is thinned to the newest of each message before it is sent.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from bot import crash_points
+from bot.delivery import Posted, SurfaceGone
+from bot.runs.house import House
+from bot.runs.model import Request, Show
+from commands.kit.card import Card
+from runbooks.kit.errors import TemporaryError
+from runbooks.kit.reasons import ReasonCode
+
+_log = logging.getLogger(__name__)
+
+HEAD = "head"
+_LONGEST_PAUSE = 30.0
+"""Seconds between two tries while Slack is away."""
+_SLOW = 5.0
+"""Seconds: a delivery that took longer met an outage, so what waits behind it is thinned."""
+
+
+class Threads:
+    """The workflow `thread`."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def workflow(self, raw: Any) -> None:
+        """Input: the request and its first head card. Ends when it is told to close."""
+        request = Request.model_validate(raw["request"])
+        kept: dict[str, Posted] = {}
+        slow = await self._show(request, kept, Show(slot=HEAD, card=Card.model_validate(raw["head"])))
+        waiting: list[Any] = []
+        while True:
+            message = waiting.pop(0) if waiting else await self._house.engine.receive(timeout=86400.0)
+            if message is None:
+                continue
+            if slow:
+                waiting += await self._rest()
+            if message["kind"] == "close":
+                return
+            show = Show.model_validate(message)
+            if any(later["kind"] == "show" and later["slot"] == show.slot for later in waiting):
+                continue  # a newer state of the same message is there already
+            slow = await self._show(request, kept, show)
+
+    async def _rest(self) -> list[Any]:
+        found = []
+        while (message := await self._house.engine.receive(timeout=0.0)) is not None:
+            found.append(message)
+        return found
+
+    async def _show(self, request: Request, kept: dict[str, Posted], show: Show) -> bool:
+        """One recorded delivery. Returns whether it was slow."""
+        before = kept.get(show.slot)
+
+        async def deliver() -> Any:
+            began = asyncio.get_running_loop().time()
+            crash_points.reached(f"{show.slot}-posting")
+            posted = await self._deliver(request, show, before, kept.get(HEAD))
+            crash_points.reached(f"{show.slot}-posted")
+            took = asyncio.get_running_loop().time() - began
+            return {"posted": posted.model_dump() if posted else None, "slow": took > _SLOW}
+
+        result = await self._house.engine.step(f"show {show.slot}", deliver)
+        if result["posted"] is not None:
+            posted = Posted.model_validate(result["posted"])
+            kept[show.slot] = posted
+            self._house.posted[request.id, show.slot] = posted
+        return bool(result["slow"])
+
+    async def _deliver(self, request: Request, show: Show, before: Posted | None, head: Posted | None) -> Posted | None:
+        """Until Slack has it, or has nowhere to put it."""
+        search = await self._house.engine.recovered(f"{request.id}.thread")
+        channels = self._channels(request, head)
+        while True:
+            try:
+                return await self._once(request, show, before, head, channels, search=search)
+            except SurfaceGone:
+                if show.direct is not None or not channels:
+                    return None
+                if before is not None:
+                    before = None  # somebody deleted the message: say it again
+                elif head is not None and channels[0] == head.channel:
+                    head = None  # the thread's first message is gone: say it in the channel
+                else:
+                    channels = channels[1:]  # archived, or the bot was removed
+                search = True
+            except TemporaryError as error:
+                _log.info("Slack is away, the message waits", extra={"run": request.id, "slot": show.slot})
+                search = True  # it may have arrived all the same
+                await asyncio.sleep(min(max(error.retry_after, 0.1), _LONGEST_PAUSE))
+
+    async def _once(
+        self,
+        request: Request,
+        show: Show,
+        before: Posted | None,
+        head: Posted | None,
+        channels: list[str],
+        *,
+        search: bool,
+    ) -> Posted | None:
+        messenger = self._house.messenger
+        if messenger is None:  # a bot without Slack for now: the next one that has it posts
+            raise TemporaryError("There is no Slack", code=ReasonCode.TIMED_OUT, retry_after=_LONGEST_PAUSE)
+        if show.direct is not None:
+            if show.absent_only and channels and await messenger.in_channel(channels[0], show.direct):
+                return None
+            return await messenger.direct(request.id, show.slot, show.direct, show.card, search=search)
+        if before is not None:
+            await messenger.edit(before, request.id, show.slot, show.card)
+            return before
+        if not channels:
+            return None
+        in_thread = show.slot != HEAD and head is not None and channels[0] == head.channel
+        thread = head.ts if in_thread and head is not None else None
+        return await messenger.post(request.id, show.slot, show.card, channel=channels[0], thread=thread, search=search)
+
+    def _channels(self, request: Request, head: Posted | None) -> list[str]:
+        """Where it may be said, the best first: the thread's own channel, then the environment's."""
+        own = self._house.settings.environments[request.environment].channel
+        return list(dict.fromkeys(filter(None, (head.channel if head else None, request.channel, own))))

@@ -1,0 +1,83 @@
+"""`audit`: search the audit trail. (`omnicare audit verify` in a terminal proves that nobody changed it.)"""
+
+from typing import Annotated
+
+from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
+from commands.kit.context import BookEvent, Context
+from commands.kit.spec import option, query
+from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
+
+_IN_MESSAGE = 40
+
+
+@query(permission="audit:read", examples=["", "--person maya --since 1d", "--run 7KQ2"])
+class Audit:
+    """Search the audit trail by person, command, time, run."""
+
+    private = True
+
+    person: PersonKey | None = option("who acted")
+    command: CommandName | None = option("which command")
+    run_id: RunId | None = option("of one run")
+    since: Until | None = option("from when on")
+    until: Until | None = option("up to when")
+    limit: Annotated[int, NumberType(low=1, high=1000)] = option("events at most", default=30)
+    env: EnvironmentName | None = option("only there", default=None)
+
+    async def run(self, context: Context) -> Card:
+        run = (await context.runs.find(self.run_id)).id if self.run_id else None
+        found = await context.book.search(
+            actor=self.person,
+            command=self.command,
+            environment=self.env,
+            run=run,
+            since=moment(self.since, now=context.now, ahead=False) if self.since else None,
+            until=moment(self.until, now=context.now, ahead=False) if self.until else None,
+            limit=self.limit,
+        )
+        text = f"{len(found)} audit events, newest first" if found else "No audit event matches"
+        table = Table(
+            columns=("No.", "When", "Event", "Who", "Run"),
+            rows=tuple(
+                (
+                    words(str(event.seq)),
+                    words(Moment(at=event.at, form="date-time")),
+                    words(event.name),
+                    words(person(event.actor)) if event.actor else words(""),
+                    words(Code(text=event.run.split(".")[-1][:4].upper())) if event.run else words(""),
+                )
+                for event in found[:_IN_MESSAGE]
+            ),
+        )
+        body: list[Element] = [table] if found else []
+        if len(found) > _IN_MESSAGE:
+            lines = "\n".join(_line(event) for event in found)
+            body.append(Attachment(filename="audit.txt", content=lines + "\n", summary=f"All {len(found)} events"))
+        if len(found) == self.limit:
+            body.append(Note(text=words(f"There may be more than {self.limit}; --limit shows more.")))
+        return Card(
+            title=words(Strong(text=text)),
+            summary=text,
+            body=tuple(body),
+            data={"events": [_plain(event) for event in found]},
+        )
+
+
+def _plain(event: BookEvent) -> dict[str, object]:
+    return {
+        "seq": event.seq,
+        "id": event.id,
+        "name": event.name,
+        "at": event.at.isoformat(),
+        "actor": event.actor,
+        "environment": event.environment,
+        "command": event.command,
+        "run": event.run,
+        "reason_code": event.reason_code,
+        "reason": event.reason,
+        "details": dict(event.details),
+    }
+
+
+def _line(event: BookEvent) -> str:
+    return f"{event.seq} {event.at.isoformat()} {event.name} {event.actor or ''} {event.run or ''} {event.reason or ''}".rstrip()

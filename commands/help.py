@@ -1,0 +1,66 @@
+"""`help [COMMAND]`: the menu in words, or one command with its arguments and examples."""
+
+from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, words
+from commands.kit.context import Context
+from commands.kit.spec import CommandSpec, Kind, argument, query
+from commands.kit.types import CommandName
+
+
+@query(permission=None, examples=["", "deploy"], group="about")
+class Help:
+    """Explain the commands, or one of them."""
+
+    private = True
+
+    command: CommandName | None = argument("which command", default=None)
+
+    async def run(self, context: Context) -> Card:
+        if self.command is None:
+            return commands_card(tuple(context.menu))
+        spec = next(each for each in context.menu if self.command in (each.name, *each.aliases))
+        return command_card(spec)
+
+
+def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
+    """Every command in a line."""
+    table = Table(
+        columns=("Command", "What it does"),
+        rows=tuple((words(Code(text=spec.name)), words(spec.summary)) for spec in specs),
+    )
+    return Card(
+        title=words(Strong(text="Commands")),
+        summary="Commands: " + ", ".join(spec.name for spec in specs),
+        body=(table, Paragraph(text=words(Code(text="help COMMAND"), " explains one of them."))),
+        data={"commands": {spec.name: spec.summary for spec in specs}},
+    )
+
+
+def command_card(spec: CommandSpec) -> Card:
+    """One command: usage, arguments, examples."""
+    shown = [p for p in spec.parameters if not p.hidden]
+    rows = tuple((words(Code(text=p.usage.strip("[]") if p.positional else p.flag)), words(p.help)) for p in shown)
+    table = (Table(columns=("Argument", "Meaning"), rows=rows),) if rows else ()
+    description = (Paragraph(text=words(spec.description)),) if spec.description else ()
+    example = f"{spec.name} {spec.examples[0]}".strip()
+    does = (
+        Typed(text=example)
+        if spec.kind is Kind.QUERY and not any(p.required for p in shown)
+        else OpenForm(command=spec.name)
+    )
+    return Card(
+        title=words(Strong(text=spec.name), f": {spec.summary}"),
+        summary=f"{spec.name}: {spec.summary}",
+        body=(
+            Paragraph(text=words("Usage: ", Code(text=spec.usage))),
+            *description,
+            *table,
+            Paragraph(
+                text=words(
+                    "Examples: ",
+                    *(part for e in spec.examples for part in (Code(text=f"{spec.name} {e}".strip()), "  ")),
+                )
+            ),
+        ),
+        buttons=(Button(label="Try", does=does),),
+        data={"command": spec.name, "usage": spec.usage},
+    )

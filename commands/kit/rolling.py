@@ -1,0 +1,90 @@
+"""What `deploy` and `rollback` have in common: an image change for each service, rolled out, checked, recorded, told."""
+
+from collections.abc import Sequence
+
+from commands.kit.card import Button, Card, OpenForm, Typed
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from runbooks import rollouts
+from runbooks.fleet import Release, ReleasedService, utc_now
+from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse, Steps
+
+CHECK = "Check"
+RECORD = "Record the release"
+
+
+def rollout_title(change: ImageChange) -> str:
+    """A step's name: `Backend rollout`."""
+    return f"{change.service.capitalize()} rollout"
+
+
+def outline(plan: Plan) -> tuple[str, ...]:
+    """The steps that people see ahead."""
+    return (*(rollout_title(change) for change in plan.changes), CHECK)
+
+
+def version_of(plan: Plan) -> str:
+    """The version that the plan leads to; several where the services differ."""
+    return ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in plan.changes))
+
+
+def cause(context: Context, what: str) -> str:
+    """`kubernetes.io/change-cause`: who, what, which run."""
+    by = f", approved by {' and '.join(context.approved_by)}" if context.approved_by else ""
+    return f"omnicare run {context.run_id}: {what}, asked by {context.actor.name}{by}"
+
+
+async def record(_pulse: Pulse, context: Context, release: Release, left: str | None) -> int:
+    """Writes the release into the fleet's record, and marks what was left as bad. Returns how many were marked."""
+    marked = await context.fleet.mark_bad(context.where, left, f"left by run {release.run}") if left else 0
+    await context.fleet.record_release(context.where, release)
+    return marked
+
+
+def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutResult]) -> Release:
+    """What was rolled out, as the fleet remembers it."""
+    return Release(
+        version=version_of(plan),
+        services=tuple(
+            ReleasedService(service=change.service, image=change.after, revision=result.revision)
+            for change, result in zip(plan.changes, results, strict=True)
+        ),
+        run=context.run_id or "",
+        by=context.actor.name,
+        approved_by=context.approved_by,
+        at=utc_now(),
+    )
+
+
+async def finish(
+    context: Context, plan: Plan, steps: Steps, results: Sequence[rollouts.RolloutResult], *, left: str | None
+) -> Outcome:
+    """Check, record, and say what runs now."""
+    await steps.run(CHECK, rollouts.check, context.cluster, plan.changes)
+    release = release_of(context, plan, results)
+    await steps.run(RECORD, record, context, release, left)
+    pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
+    by = f"approved by {' and '.join(context.approved_by)}" if context.approved_by else "no approval was needed"
+    before = ", ".join(dict.fromkeys(change.before.tag or change.before.short for change in plan.changes))
+    kept = f"{before} marked bad" if left else f"{before} kept as last known good"
+    return Outcome(
+        code=ReasonCode.SUCCEEDED,
+        title=f"{release.version} runs in {context.where.name}",
+        lines=(f"{pods} · {by} · {kept}",),
+        data={"version": release.version, "before": before, "requester": context.actor.key},
+    )
+
+
+def result_card(outcome: Outcome, *, again: str, succeeded: tuple[Button, ...]) -> Card:
+    """The end of a deploy or a rollback: what to do next stands on it. `again` is the command that retries."""
+    if outcome.ok:
+        return ending_card(outcome, buttons=succeeded)
+    if outcome.code is ReasonCode.OVERTAKEN:
+        return ending_card(outcome)
+    where, run = outcome.environment, outcome.run
+    back = Button(label="Roll back", style="danger", does=Typed(text=f"rollback --env {where} --after {run}"))
+    retry = Button(label="Retry", does=Typed(text=again))
+    leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
+    return ending_card(outcome, buttons=(back, retry, leave))

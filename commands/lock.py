@@ -1,0 +1,43 @@
+"""`lock`: nothing but going back starts in an environment until it is unlocked."""
+
+from datetime import UTC
+
+from commands.kit.card import Button, Card, Moment, State, Strong, Typed, words
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, decision, option
+from commands.kit.types import EnvironmentName, Until, Words, moment
+from runbooks.fleet import Freeze
+
+
+@decision(permission="lock:write", group="act", examples=['--until 18:00 --reason "clinic go-live"'])
+class Lock:
+    """Lock an environment: nothing but a rollback starts there until it is unlocked."""
+
+    private = False
+
+    until: Until | None = option("when it ends by itself; else until somebody unlocks it")
+    reason: Words | None = option("why, for everybody who is refused")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def decide(self, context: Context) -> Card:
+        end = moment(self.until, now=context.now, ahead=True).astimezone(UTC) if self.until else None
+        freeze = Freeze(
+            person=context.actor.key,
+            name=context.actor.name,
+            reason=self.reason or "no reason given",
+            since=context.now.astimezone(UTC).isoformat(timespec="seconds"),
+            until=end.isoformat(timespec="seconds") if end else None,
+        )
+        before = await context.fleet.freeze(context.where, freeze)
+        replaced = (
+            f" It replaces {before.name}'s lock ({before.reason})." if before and before.holds(context.now) else ""
+        )
+        shown: list[str | Moment] = [" until ", Moment(at=end, form="date-time")] if end else []
+        text = f"{context.actor.name} locked {context.where.name}: {freeze.reason}"
+        return Card(
+            state=State.LOCKED,
+            title=words(Strong(text=text), *shown),
+            summary=f"{text}.{replaced}",
+            buttons=(Button(label="Unlock", does=Typed(text=f"unlock --env {context.where.name}")),),
+            data={"environment": context.where.name, "freeze": freeze.model_dump(mode="json")},
+        )

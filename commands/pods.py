@@ -1,0 +1,44 @@
+"""`pods`: the pods of an environment's services, with what Kubernetes says of each."""
+
+from commands.kit.card import Card, Note, Strong, Table, words
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.types import EnvironmentName, ServiceName
+from runbooks import pods
+from runbooks.kit.plan import Image
+
+_MOST = 60
+"""Rows of the table; the rest is counted."""
+
+
+@query(permission="fleet:read", examples=["", "backend"])
+class Pods:
+    """List the pods: version, phase, readiness, restarts, age, and why one is not ready."""
+
+    service: ServiceName | None = argument("only this service", default=None)
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        found = await pods.list_pods(context.cluster, context.where, self.service)
+        ready = sum(each.ready for each in found)
+        rows = tuple(
+            (
+                words(each.service),
+                words(each.name),
+                words(Image.parse(each.image).tag or "untagged" if each.image else "unknown"),
+                words("ready" if each.ready else each.detail or each.phase),
+                words(str(each.restarts)),
+                words(each.age),
+            )
+            for each in found[:_MOST]
+        )
+        left = len(found) - _MOST
+        body = [Table(columns=("Service", "Pod", "Version", "State", "Restarts", "Age"), rows=rows)] if rows else []
+        notes = (Note(text=words(f"{left} more; name a service to see fewer.")),) if left > 0 else ()
+        text = f"{ready} of {len(found)} pods ready in {context.where.name}"
+        return Card(
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(*body, *notes),
+            data={"pods": [each.model_dump(mode="json") for each in found]},
+        )

@@ -1,0 +1,114 @@
+"""`rollback`: back to the newest good release that does not run completely now, all services at once."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.context import Context, Denied, Outcome
+from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.rolling import cause, finish, result_card, version_of
+from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
+from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
+from runbooks import plans, rollouts
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import Steps
+
+_ALL = "Roll back all services"
+_BUDGET_MINUTES = 5
+"""The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
+
+
+@operation(permission="rollout:back", risk=Risk.DISRUPTIVE, examples=["", "backend", "--to v1.1.0"])
+class Rollback:
+    """Go back to the last known good release, all services at once.
+
+    It comes first: a run that is going on is asked to stop and loses its place, a lock is passed and named, and one person who
+    may go back confirms. Any other target (`--to`) is approved like a deploy. What is left is marked bad, so that a second
+    rollback goes further back, not forth.
+    """
+
+    goes_back = True
+
+    services: tuple[ServiceName, ...] = argument("services to roll back; all where none is named", default=())
+    to: Version | None = option("a recorded release instead of the last known good one")
+    after: RunId | None = option("the failed run whose approval covers going back from it")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        """One line, as an order."""
+        target = f" to {self.to}" if self.to else ""
+        return f"Roll back {environment}{target}"
+
+    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:
+        if self.to is not None:
+            return policies.of(Risk.DISRUPTIVE)
+        going_back = policies.going_back
+        if going_back is not None and plan.covered_by:
+            return going_back.model_copy(update={"count": 0})
+        return going_back
+
+    async def plan(self, context: Context) -> Plan:
+        plan = await plans.plan_rollback(
+            context.cluster, context.registry, context.fleet, context.where, services=self.services, to=self.to
+        )
+        record = await context.fleet.read(context.where)
+        warnings = plan.warnings
+        if record.freeze is not None and record.freeze.holds(context.now):
+            warnings = (
+                f"It passes {record.freeze.name}'s lock ({record.freeze.reason}), which stands afterwards.",
+                *warnings,
+            )
+        if record.run is not None and record.run.run != context.run_id:
+            warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
+        covered = await self._covered_by(context) if self.after and self.to is None else ()
+        return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
+
+    async def _covered_by(self, context: Context) -> tuple[str, ...]:
+        """Who approved the failed run; nobody where it was not one, or another one ended since."""
+        assert self.after is not None, "asked only with --after"
+        try:
+            failed = await context.runs.find(self.after)
+        except Denied:
+            return ()
+        undecided = (await context.fleet.read(context.where)).undecided
+        open_still = undecided is not None and undecided.run == failed.id
+        fits = (
+            failed.state in ("failed", "cancelled")
+            and failed.environment == context.where.name
+            and failed.command == "deploy"
+        )
+        return failed.approved_by if fits and open_still else ()
+
+    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+        """The steps that people see ahead."""
+        return (_ALL, "Check")
+
+    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
+        await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        why = cause(context, f"roll back to {version_of(plan)}")
+        results = await steps.run(
+            _ALL, rollouts.roll_out_together, context.cluster, plan.changes, cause=why, by=context.actor.name
+        )
+        outcome = await finish(context, plan, steps, results, left=plan.leaves)
+        record = await context.fleet.read(context.where)
+        lock = (
+            (f"{record.freeze.name}'s lock still stands.",)
+            if record.freeze and record.freeze.holds(context.now)
+            else ()
+        )
+        return outcome.model_copy(
+            update={
+                "title": f"Back on {version_of(plan)} in {context.where.name}",
+                "lines": (*outcome.lines, *lock),
+                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES},
+            }
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        where = outcome.environment
+        if outcome.ok:
+            spent = f"{outcome.seconds:.0f} s of the guide's {_BUDGET_MINUTES} min budget"
+            outcome = outcome.model_copy(update={"lines": (spent, *outcome.lines)})
+        services = " ".join(self.services)
+        return result_card(
+            outcome,
+            again=" ".join(filter(None, ("rollback", services, self.to and f"--to {self.to}", f"--env {where}"))),
+            succeeded=(Button(label="Status", does=Typed(text=f"status --env {where}")),),
+        )

@@ -1,0 +1,136 @@
+"""`runs [RUN]`: what runs and ran; one of them with its steps and its timeline."""
+
+from datetime import datetime
+from typing import Annotated
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Fact,
+    Facts,
+    Moment,
+    Note,
+    State,
+    StepLine,
+    StepList,
+    StepStatus,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    duration,
+    person,
+    words,
+)
+from commands.kit.context import Context, RunRecord
+from commands.kit.spec import argument, option, query
+from commands.kit.types import EnvironmentName, NumberType, RunId
+
+_SIGNS = {
+    "waiting": State.WAITING,
+    "running": State.RUNNING,
+    "succeeded": State.DONE,
+    "nothing-to-do": State.DONE,
+    "failed": State.FAILED,
+}
+
+
+@query(permission="fleet:read", examples=["", "7KQ2"])
+class Runs:
+    """List requests and runs, or show one with its steps and timeline."""
+
+    run_id: RunId | None = argument("one run, by its id", default=None)
+    limit: Annotated[int, NumberType(low=1, high=100)] = option("how many", default=15)
+    env: EnvironmentName | None = option("only there", default=None)
+
+    async def run(self, context: Context) -> Card:
+        if self.run_id is not None:
+            return await _one(context, self.run_id)
+        found = await context.runs.recent(environment=self.env, limit=self.limit)
+        where = f" in {self.env}" if self.env else ""
+        text = f"{len(found)} newest runs{where}" if found else f"No run yet{where}"
+        table = Table(
+            columns=("Run", "What", "State", "By", "When"),
+            rows=tuple(
+                (
+                    words(Code(text=each.short)),
+                    words(each.title),
+                    words(f"{_sign(each)} {each.state}"),
+                    words(person(each.requester)),
+                    words(Moment(at=each.at, form="date-time", age=True)),
+                )
+                for each in found
+            ),
+        )
+        return Card(
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(table,) if found else (),
+            data={"runs": [_plain(each) for each in found]},
+        )
+
+
+def _sign(record: RunRecord) -> str:
+    return _SIGNS.get(record.state, State.ENDED).sign
+
+
+def _plain(record: RunRecord) -> dict[str, object]:
+    """Without the card's secret word."""
+    return record.model_dump(mode="json", exclude={"word", "card"})
+
+
+async def _one(context: Context, run: str) -> Card:
+    record = await context.runs.find(run)
+    events = (
+        await context.book.search(run=record.id, limit=100)
+        if await context.authority.may(context.actor, "audit:read", record.environment)
+        else []
+    )
+    facts = [
+        Fact(
+            label="Asked by",
+            value=words(person(record.requester), ", ", Moment(at=record.at, form="date-time", age=True)),
+        ),
+        Fact(label="Typed", value=words(Code(text=record.text))),
+    ]
+    if record.approved_by:
+        facts.append(Fact(label="Approved by", value=words(", ".join(record.approved_by))))
+    if record.ended:
+        facts.append(Fact(label="Took", value=words(duration((record.ended - record.at).total_seconds()))))
+    if record.reason_code:
+        facts.append(Fact(label="Reason code", value=words(Code(text=record.reason_code))))
+    steps = StepList(
+        title="Steps",
+        steps=tuple(
+            StepLine(title=s.title, status=StepStatus(s.status), detail=s.detail, seconds=s.seconds)
+            for s in record.steps
+        ),
+    )
+    timeline = Table(
+        columns=("When", "Event", "Who"),
+        rows=tuple(
+            (_when(event.at), words(event.name), words(person(event.actor) if event.actor else ""))
+            for event in reversed(events)
+        ),
+        caption="Timeline",
+    )
+    text = f"{record.title}: {record.state}"
+    running = record.state in ("waiting", "running")
+    return Card(
+        state=_SIGNS.get(record.state, State.ENDED),
+        title=words(Strong(text=text), " · run ", Code(text=record.short)),
+        summary=text,
+        body=(
+            Facts(facts=tuple(facts)),
+            *((steps,) if record.steps else ()),
+            *((timeline,) if events else ()),
+            Note(text=words(Code(text=record.id))),
+        ),
+        buttons=(Button(label="Refresh", does=Typed(text=f"runs {record.id}")),) if running else (),
+        data={"run": _plain(record)},
+    )
+
+
+def _when(at: datetime) -> Text:
+    return words(Moment(at=at, form="date-time"))

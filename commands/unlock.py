@@ -1,0 +1,31 @@
+"""`unlock`: ends a lock, one's own or somebody else's."""
+
+from commands.kit.card import Card, State, Strong, words
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, decision, option
+from commands.kit.types import EnvironmentName, Words
+
+
+@decision(permission="lock:write", group="act", examples=["", "--env staging"])
+class Unlock:
+    """Unlock an environment; the one who locked it is named."""
+
+    private = False
+
+    reason: Words | None = option("why, where the lock is somebody else's")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def decide(self, context: Context) -> Card:
+        before = await context.fleet.unfreeze(context.where)
+        where = context.where.name
+        if before is None or not before.holds(context.now):
+            text = f"{where} was not locked"
+        else:
+            whose = "" if before.person == context.actor.key else f" {before.name}'s lock ({before.reason}) has ended."
+            text = f"{context.actor.name} unlocked {where}.{whose}"
+        return Card(
+            state=State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            data={"environment": where, "was_locked": before is not None},
+        )

@@ -1,0 +1,114 @@
+"""The sandbox's `omnicare.toml`: the same settings as in production, with addresses of this machine."""
+
+import json
+from pathlib import Path
+
+from sandbox.people import DEPLOYS, INCIDENTS, PEOPLE, ROLES, STAGING
+
+ROLE_TEXTS = {
+    "release-manager": "asks for deploys",
+    "release-approver": "approves what others ask for",
+    "on-call": "keeps production running, and may go back at any hour",
+    "dba": "looks after the database",
+    "auditor": "reads the audit trail, never runs anything",
+}
+
+_PERMISSIONS = {
+    "fleet:read": ("release-manager", "release-approver", "on-call", "dba", "auditor"),
+    "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
+    "rollout:write": ("release-manager", "on-call"),
+    "rollout:approve": ("release-approver",),
+    "rollout:back": ("on-call", "release-manager", "release-approver"),
+    "run:cancel": ("on-call", "release-approver"),
+    "lock:write": ("release-manager", "on-call"),
+    "audit:read": ("auditor", "release-manager", "release-approver"),
+}
+
+_APPROVAL = {
+    "reversible": {"count": 1, "permission": "rollout:approve"},
+    "disruptive": {"count": 1, "permission": "rollout:approve"},
+    "destructive": {"count": 2, "permission": "rollout:approve"},
+}
+
+
+def write(
+    folder: Path,
+    *,
+    kubeconfig: Path,
+    slack_api: str | None,
+    registry: str,
+    namespaces: dict[str, str],
+    record_namespace: str = "omnicare-bot",
+    web_port: int = 0,
+    times: dict[str, float] | None = None,
+    slack: dict[str, object] | None = None,
+) -> Path:
+    """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace."""
+    document: dict[str, object] = {
+        "bot": {
+            "state": str(folder / "state"),
+            "web_port": web_port,
+            "default_environment": next(iter(namespaces)),
+            "sandbox": True,
+        },
+        "slack": {"enabled": slack_api is not None, **({"api_url": slack_api} if slack_api else {}), **(slack or {})},
+        "registries": {"ghcr.io": registry},
+        "channels": {DEPLOYS: "production", INCIDENTS: "production", STAGING: "staging"},
+        "roles": {role: {"about": text} for role, text in ROLE_TEXTS.items()},
+        "people": {
+            person.handle: {"name": person.name.split()[0], "slack": person.id, "roles": ROLES[person.handle]}
+            for person in PEOPLE
+            if person.handle in ROLES
+        },
+        "environments": {
+            name: {
+                "namespace": namespace,
+                "record_namespace": record_namespace,
+                "channel": STAGING if name == "staging" else DEPLOYS,
+                "compare_url": "https://github.com/omnicare/emr/compare/{before}...{after}",
+                "cluster": {"kubeconfig": str(kubeconfig)},
+                "services": [
+                    {"name": "backend", "repository": "ghcr.io/omnicare/backend"},
+                    {"name": "frontend", "repository": "ghcr.io/omnicare/frontend"},
+                ],
+                "permissions": _PERMISSIONS,
+                "approval": _APPROVAL,
+                "going_back": {"count": 1, "permission": "rollout:back", "own": True},
+            }
+            for name, namespace in namespaces.items()
+        },
+    }
+    if times:
+        document["times"] = times
+    if "staging" not in namespaces:
+        document["channels"] = {DEPLOYS: "production", INCIDENTS: "production"}
+    path = folder / "omnicare.toml"
+    path.write_text("\n".join(_lines(document)) + "\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _lines(document: dict[str, object], prefix: str = "") -> list[str]:
+    """TOML of nested tables, plain values and lists; strings are written as JSON writes them, which TOML reads the same."""
+    plain = {key: value for key, value in document.items() if not isinstance(value, dict) or not _is_table(key, value)}
+    tables = {key: value for key, value in document.items() if key not in plain}
+    lines = [f"{json.dumps(key)} = {_value(value)}" for key, value in plain.items()]
+    for key, value in tables.items():
+        name = f"{prefix}{json.dumps(key)}"
+        assert isinstance(value, dict), "a table"
+        lines += ["", f"[{name}]", *_lines(value, f"{name}.")]
+    return lines
+
+
+def _is_table(_key: str, value: dict[str, object]) -> bool:
+    return bool(value)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(each) for each in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_value(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)

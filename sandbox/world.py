@@ -1,0 +1,313 @@
+"""The local world: a Slack, a cluster, a registry and the bot, all on 127.0.0.1, seeded and ready in seconds.
+
+The bot in it is `omnicare serve`, the same code as in production; only addresses differ. `run` is what `omnicare sandbox` calls,
+and all that production's side knows of this package.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import yaml
+from aiohttp import web
+
+from bot.slack.manifest import manifest
+from commands.kit import registry as commands
+from sandbox import configuration
+from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.outside.registry import Registry
+from sandbox.people import furnish
+from sandbox.slack.page import create_page
+from sandbox.slack.page.offers import CommandHint, Try
+from sandbox.slack.page.world import Breakage, Pod
+from sandbox.slack.server import SlackServer
+from sandbox.slack.settings import SlackApp, SlackSettings
+from sandbox.slack.workspace import Workspace
+
+FOLDER = Path(".sandbox")
+NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
+
+
+class SandboxError(Exception):
+    """The sandbox can't be started; the message is a sentence."""
+
+
+class SandboxWorld:
+    """Everything around the bot, and the bot: what the page's *World* shows and breaks (`sandbox.slack.page.world.World`)."""
+
+    breakages: Sequence[Breakage] = (
+        Breakage("bot", "Kill the bot"),
+        Breakage("slack", "Slack down for 20 s"),
+        Breakage("connections", "Refresh Slack's connections"),
+    )
+
+    def __init__(
+        self, folder: Path, *, settings: SlackSettings | None = None, cluster: ClusterSettings | None = None
+    ) -> None:
+        self.folder = folder
+        self.cluster = Cluster(cluster)
+        self.registry = Registry()
+        app = SlackApp.from_manifest(yaml.safe_load(manifest(commands.load())))
+        self.workspace = Workspace(app=app, settings=settings)
+        furnish(self.workspace)
+        self.slack = SlackServer(self.workspace)
+        self.kubeconfig_path = folder / "kubeconfig"
+        self.bot: BotProcess | None = None
+        self._environments = {namespace: name for name, namespace in NAMESPACES.items()}
+        self._tending: set[asyncio.Task[None]] = set()
+        self.closing = False
+
+    # for the page
+
+    def pods(self) -> list[Pod]:
+        """Every pod of the environments."""
+        return [
+            Pod(self._environments[pod.namespace], pod.deployment, pod.name, pod.version, pod.status, pod.ready)
+            for pod in self.cluster.pods()
+            if pod.namespace in self._environments
+        ]
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Whenever a pod comes, changes or goes."""
+        async for _ in self.cluster.changes():
+            yield
+
+    async def break_something(self, kind: str) -> str:
+        """Breaks it; it mends itself."""
+        assert self.bot is not None, "the world is open"
+        if kind == "bot":
+            await self.bot.kill()
+            return "The bot was killed (kill -9). It starts again by itself, and what ran goes on."
+        if kind == "slack":
+            self.slack.go_down()
+            self._tend(self._back_up(20.0))
+            return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
+        await self.workspace.refresh_connections()
+        return "Slack asked the bot to connect anew, as it does every few hours."
+
+    async def _back_up(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self.slack.come_back()
+
+    def _tend(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload] # a coroutine
+        self._tending.add(task)
+        task.add_done_callback(self._tending.discard)
+
+    async def reset(self) -> None:
+        """The fleet as it was at first; conversations and the audit trail stay."""
+        self.cluster.reset()
+        seed_omnicare(self.cluster)
+
+    # the bot
+
+    async def start_bot(self, extra: dict[str, str] | None = None) -> None:
+        """Starts `omnicare serve` and waits until Slack's deliveries reach it."""
+        assert self.bot is not None, "the world is open"
+        await self.bot.start(extra)
+        await self.bot_ready()
+
+    async def bot_ready(self) -> None:
+        """Until the bot has its Socket Mode connections; `BotDied` where it ends before."""
+        assert self.bot is not None, "the world is open"
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not self.workspace.app_connected:
+                    if self.bot.pid is None:
+                        raise BotDied(f"The bot ended before it was ready. The end of its log:\n{self.bot.tail()}")
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise BotDied(
+                f"The bot was not ready within {READY_SECONDS:g} s. The end of its log:\n{self.bot.tail()}"
+            ) from None
+
+    async def keep_bot(self) -> None:
+        """Starts the bot again whenever it ends, as a cluster would."""
+        assert self.bot is not None, "the world is open"
+        while not self.closing:
+            await self.bot.wait()
+            if not self.closing:
+                await asyncio.sleep(0.5)
+                await self.bot.start()
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    *,
+    kubeconfig: Path | None = None,
+    times: dict[str, float] | None = None,
+    settings: SlackSettings | None = None,
+    cluster: ClusterSettings | None = None,
+    slack: dict[str, object] | None = None,
+    namespaces: dict[str, str] | None = None,
+) -> AsyncIterator[SandboxWorld]:
+    """The whole world, the bot in it not yet started."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        world = SandboxWorld(folder, settings=settings, cluster=cluster)
+        registry = await stack.enter_async_context(world.registry.serve())
+        if kubeconfig is None:
+            seed_omnicare(world.cluster)
+            await stack.enter_async_context(world.cluster.serve())
+            world.kubeconfig_path.write_text(world.cluster.kubeconfig("admin"), encoding="utf-8")
+            world.kubeconfig_path.chmod(0o600)
+            account = folder / "bot.kubeconfig"
+            account.write_text(world.cluster.kubeconfig("omnicare-bot"), encoding="utf-8")
+            account.chmod(0o600)
+        else:
+            account = world.kubeconfig_path = kubeconfig.resolve()
+        await stack.enter_async_context(world.slack)
+        config = configuration.write(
+            folder,
+            kubeconfig=account,
+            slack_api=world.slack.api_url,
+            registry=registry,
+            namespaces=namespaces or NAMESPACES,
+            times=times,
+            slack=slack,
+        )
+        world.bot = BotProcess(
+            config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
+        )
+        try:
+            yield world
+        finally:
+            world.closing = True
+            await world.bot.stop(5.0)
+
+
+def forget(folder: Path) -> None:
+    """The engine's state belongs to a workspace and a cluster that ended with the last sandbox; the book may stay."""
+    for name in ("engine.sqlite", "engine.sqlite-wal", "engine.sqlite-shm"):
+        (folder / "state" / name).unlink(missing_ok=True)
+
+
+def tries(world: SandboxWorld) -> list[Try]:
+    """Three things to try, in order, each ticking itself when done."""
+
+    def said(words: str) -> bool:
+        return any(
+            words in message.text
+            for channel in world.workspace.channels
+            for message in world.workspace.history(channel)
+        )
+
+    def runs(version: str) -> bool:
+        pods = [pod for pod in world.pods() if pod.environment == "production"]
+        return bool(pods) and all(pod.version == version and pod.ready for pod in pods)
+
+    return [
+        Try(
+            "Deploy v2.0.0 as Maya, then approve it as Tomas",
+            "/omnicare deploy v2.0.0",
+            lambda: runs("v2.0.0") or said("v2.0.0 runs"),
+            "maya",
+        ),
+        Try("Go back as Ines: one person, one confirmation", "/omnicare rollback", lambda: said("Back on"), "ines"),
+        Try(
+            "Deploy a version whose image can't be pulled",
+            "/omnicare deploy v2.1.0-bad",
+            lambda: said("stopped at"),
+            "maya",
+        ),
+    ]
+
+
+def run(options: argparse.Namespace) -> int:
+    """`omnicare sandbox`; the exit status."""
+    folder = FOLDER.resolve()
+    if options.reset and folder.exists():
+        shutil.rmtree(folder)
+    forget(folder)
+    try:
+        if options.demo:
+            from sandbox.demo import play
+
+            return asyncio.run(play(folder))
+        return asyncio.run(_live(folder, options))
+    except (SandboxError, BotDied) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _live(folder: Path, options: argparse.Namespace) -> int:
+    if options.kubeconfig is not None:
+        await _check_throw_away(options.kubeconfig)
+    async with opened(folder, kubeconfig=options.kubeconfig) as world, AsyncExitStack() as stack:
+        await world.start_bot()
+        address = await _page(world, stack, options.port or 0) if options.page else None
+        sys.stdout.write(_welcome(world, address))
+        sys.stdout.flush()
+        stopping = asyncio.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(each, stopping.set)
+        keeper = asyncio.create_task(world.keep_bot())
+        await stopping.wait()
+        world.closing = True
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+    return 0
+
+
+async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
+    token = secrets.token_urlsafe(24)
+    hints = [CommandHint(spec.name, spec.usage, spec.summary) for spec in commands.load()]
+    application = create_page(world.workspace, token=token, commands=hints, world=world, tries=tries(world))
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}/?token={token}"
+
+
+def _welcome(world: SandboxWorld, address: str | None) -> str:
+    page = f"\n  {address}\n\nThree things to try in #deploys there:\n" if address else "\nThree things to try:\n"
+    return (
+        "\nOmniCare sandbox: nothing here is real."
+        f"\n{page}"
+        "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
+        "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
+        "  3. As Maya:  /omnicare deploy v2.1.0-bad  and see what a failure looks like\n"
+        "\nThe same in a terminal (--as says who you are, in a sandbox only):\n"
+        f"  omnicare --config {world.folder / 'omnicare.toml'} --as maya status\n"
+        "\nThe cluster, for your own kubectl:\n"
+        f"  export KUBECONFIG={world.kubeconfig_path}\n"
+        "\nCtrl-C ends it.\n"
+    )
+
+
+async def _check_throw_away(kubeconfig: Path) -> None:
+    """Another cluster only where its namespaces are marked: here anybody can become anybody and approve for themselves."""
+    from runbooks.clients.cluster import ClusterClient
+
+    async with ClusterClient(kubeconfig=str(kubeconfig)) as client:
+        for namespace in (*NAMESPACES.values(), "omnicare-bot"):
+            labels = await client.namespace_labels(namespace)
+            if labels is None or labels.get("omnicare.dev/throw-away") != "true":
+                raise SandboxError(
+                    f"The namespace {namespace} of that cluster is not marked as throw-away, and in a sandbox anybody can approve. "
+                    f"If it is: kubectl label namespace {namespace} omnicare.dev/throw-away=true"
+                )
+
+
+def describe(world: SandboxWorld) -> str:
+    """Where everything is, for scripts."""
+    return json.dumps(
+        {"api": world.slack.api_url, "kubeconfig": str(world.kubeconfig_path), "folder": str(world.folder)}
+    )
