@@ -1,0 +1,30 @@
+"""The book: what happened, written before and after acting. Append-only, hash-chained, one SQLite file a process.
+
+    events          what is written: a closed set of names, and the bytes that stand for an event
+    file            the SQLite file: its schema, its triggers, the one place with SQL (and the only importer of sqlite_utils)
+    book            one writer thread that commits together all that waits; reading beside it
+    verification    proves the chain, or names what was done to it
+
+`bot.dispatch`, `bot.runs` and `bot.app` write; `omnicare audit` reads; nothing reads it to decide what to do next.
+"""
+
+from bot.audit.book import Book
+from bot.audit.events import BookHeld, BookUnavailable, Entry, Event, EventName, Head, Recorded
+from bot.audit.file import search_books
+from bot.audit.verification import Finding, FindingKind, verify, verify_books
+
+__all__ = [
+    "Book",
+    "BookHeld",
+    "BookUnavailable",
+    "Entry",
+    "Event",
+    "EventName",
+    "Finding",
+    "FindingKind",
+    "Head",
+    "Recorded",
+    "search_books",
+    "verify",
+    "verify_books",
+]

@@ -1,0 +1,201 @@
+"""What the book holds: events with names from a closed set, and the exact bytes that are hashed for each.
+
+The bytes are JSON in one fixed form: every field always present and in the same order, keys of `details` sorted, no
+spaces, UTF-8, times in UTC with microseconds. They begin with the book's name, the event's number and the hash of the
+event before, so the chain can be checked on the bytes themselves, without parsing them.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from runbooks.kit.redaction import Redactor
+
+GENESIS = "0" * 64
+"""Stands for the hash before the first event."""
+LARGEST = 256 << 10
+"""Bytes of one event at most; what is larger is a file, not an event."""
+_LONGEST_ID = 300
+
+
+class BookUnavailable(Exception):
+    """The event is not in the book (or it is not known whether it is): what it announces must not be done.
+
+    Its text is a sentence that may be shown. Appending the same event again later is safe: its id is written once.
+    """
+
+
+class BookHeld(BookUnavailable):
+    """Another process has the book open for writing."""
+
+
+class EventName(StrEnum):
+    """`subject:verb-ed`; a closed set, so that an auditor can list everything that may ever stand in a book."""
+
+    BOT_STARTED = "bot:started"
+    BOT_STOPPED = "bot:stopped"
+    BOOK_CHECKED = "book:checked"
+    COMMAND_ANSWERED = "command:answered"
+    COMMAND_ACCEPTED = "command:accepted"
+    COMMAND_REFUSED = "command:refused"
+    PERMISSION_DENIED = "permission:denied"
+    REFUSALS_SUPPRESSED = "refusals:suppressed"
+    RUN_REQUESTED = "run:requested"
+    RUN_PLANNED = "run:planned"
+    RUN_STARTED = "run:started"
+    RUN_SUCCEEDED = "run:succeeded"
+    RUN_FAILED = "run:failed"
+    RUN_CANCEL_ASKED = "run:cancel-asked"
+    RUN_CANCELLED = "run:cancelled"
+    RUN_ABANDONED = "run:abandoned"
+    RUN_WITHDRAWN = "run:withdrawn"
+    RUN_EXPIRED = "run:expired"
+    RUN_SKIPPED = "run:skipped"
+    APPROVAL_ASKED = "approval:asked"
+    APPROVAL_GIVEN = "approval:given"
+    APPROVAL_GRANTED = "approval:granted"
+    APPROVAL_DENIED = "approval:denied"
+    STEP_STARTED = "step:started"
+    STEP_FINISHED = "step:finished"
+    STEP_FAILED = "step:failed"
+    LOCK_TAKEN = "lock:taken"
+    LOCK_RELEASED = "lock:released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened. Its id is made from what it tells of, so that telling it twice writes it once."""
+
+    id: str
+    name: EventName
+    at: datetime
+    actor: str | None = None
+    """A person's key, or the raw Slack id of somebody who is not listed."""
+    surface: str | None = None
+    environment: str | None = None
+    command: str | None = None
+    run: str | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+    """In their words."""
+    ticket: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """A small JSON object."""
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.id) <= _LONGEST_ID:
+            raise ValueError("an event's id has 1 to 300 characters")
+        if self.at.tzinfo is None:
+            raise ValueError("an event's time needs its zone")
+        object.__setattr__(self, "name", EventName(self.name))
+        object.__setattr__(self, "at", self.at.astimezone(UTC))
+        object.__setattr__(self, "details", _plain(self.details))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Event):
+    """An event as it stands in a book."""
+
+    seq: int
+    book: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """It is in the book, synced: its number and hash."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest event of a book; written to the fleet after each run, so that a cut tail shows. `seq` 0: empty."""
+
+    book: str
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event ready to be written: redacted, and all of its bytes but those that the chain adds."""
+
+    id: str
+    body: str
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False, separators=(",", ":")).encode
+_encode_in_order = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def draft(event: Event, redactor: Redactor) -> Draft:
+    """Redacts every text and writes the body. Raises `RedactionFailed`, `ValueError`."""
+    texts = {name: getattr(event, name) for name in _TEXTS}
+    # One search over all the short texts, which nearly always finds nothing; only else each is looked at by itself.
+    if redactor.redact("\n".join(filter(None, (event.id, *texts.values())))).counts:
+        scope = redactor.scope()
+        identity = _safe_id(event.id, scope.text(event.id))
+        texts = {name: scope.text(text) if text else text for name, text in texts.items()}
+        details = scope.json(event.details)
+    else:
+        identity, details = event.id, redactor.json(event.details) if event.details else {}
+    at = event.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    front = {"id": identity, "name": event.name.value, "at": at.zfill(27), **texts}
+    body = f'{_encode_in_order(front)[:-1]},"details":{_encode(details)}}}'
+    if len(body) * 4 > LARGEST and len(body.encode()) > LARGEST:
+        raise ValueError(f"an event has at most {LARGEST} bytes")
+    body.encode()  # a lone surrogate can't be written: refused here, where the caller is
+    return Draft(identity, body)
+
+
+def _safe_id(given: str, redacted: str) -> str:
+    """Ids are the bot's own words, but a secret's value may turn up in one; two events must not become one by that."""
+    if redacted == given:
+        return given
+    return f"{redacted}~{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def front(book: str, seq: int, previous: str) -> str:
+    """The part of an event's bytes that chains it; the body follows, and a closing brace."""
+    return f'{{"book":{_encode(book)},"seq":{seq},"previous":"{previous}","event":'
+
+
+def chained(book: str, seq: int, previous: str, body: str) -> tuple[str, bytes]:
+    """The event's text as it is stored, and the hash of its bytes."""
+    text = f"{front(book, seq, previous)}{body}}}"
+    return text, hashlib.sha256(text.encode()).digest()
+
+
+def read_entry(data: bytes, digest: bytes) -> Entry:
+    """The event that the stored bytes stand for."""
+    whole = json.loads(data)
+    event = dict(whole["event"])
+    event["at"] = datetime.fromisoformat(event["at"])
+    return Entry(seq=whole["seq"], book=whole["book"], hash=digest.hex(), **event)
+
+
+def _plain(value: Any) -> Any:
+    """Strict JSON, copied: what could be read back as something else is refused."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("the keys of an event's details are texts")
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, str):
+        return str(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"an event's details are JSON, not {type(value).__name__}")
+
+
+_TEXTS = tuple(each.name for each in fields(Event) if each.name not in ("id", "name", "at", "details"))

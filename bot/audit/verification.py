@@ -1,0 +1,280 @@
+"""Proves a book's chain, or names what was done to it: edited, removed, moved, put in, cut off, foreign.
+
+Used by `omnicare audit verify` and the bot's own daily check. It hashes the stored bytes as they are (nothing is parsed
+where all is well), streams, and keeps nothing: a million events take seconds and no memory. What it can't see by
+itself: somebody who may write the file and knows this format can write a new, consistent tail. Against that stand the
+heads (number, hash) that the bot writes to the fleet after each run: give them as `heads`.
+"""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bot.audit.events import GENESIS, BookUnavailable, Head, front
+from bot.audit.file import SCHEMA, reading
+
+_MOST = 100
+"""Findings of one book that are told one by one; a ruined book needs no million of them."""
+
+
+class FindingKind(StrEnum):
+    """What was done to the book."""
+
+    UNREADABLE = "unreadable"
+    SCHEMA = "schema"
+    EDITED = "edited"
+    REMOVED = "removed"
+    MOVED = "moved"
+    BROKEN = "broken"
+    FOREIGN = "foreign"
+    CUT = "cut"
+    REWRITTEN = "rewritten"
+    UNKNOWN_BOOK = "unknown-book"
+    MORE = "more"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, as a sentence; `seq` and `last` are the first and last number that it is about."""
+
+    kind: FindingKind
+    book: str
+    sentence: str
+    seq: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def verify(path: Path, heads: Iterable[Head] = ()) -> list[Finding]:
+    """One book; see `verify_books`."""
+    return verify_books([path], heads)
+
+
+def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Finding]:
+    """Everything that is wrong with these books; empty where each chain holds and reaches every known head."""
+    known = [head for head in heads if head.seq > 0]
+    findings: list[Finding] = []
+    seen = set()
+    for path in paths:
+        check = _Check(path)
+        try:
+            with reading(path) as connection:
+                check.run(connection, known)
+        except (BookUnavailable, sqlite3.Error) as error:
+            why = (
+                str(error)
+                if isinstance(error, BookUnavailable)
+                else f"The file {path} can't be read any further: {error}."
+            )
+            check.find(FindingKind.UNREADABLE, f"{why} Checked up to event {check.expected - 1}.")
+        seen.add(check.name)
+        findings += check.finish()
+    for name in sorted({head.book for head in known} - seen):
+        findings.append(
+            Finding(FindingKind.UNKNOWN_BOOK, name, f"The fleet knows a book {name} that is not among those checked.")
+        )
+    return findings
+
+
+@dataclass(slots=True)
+class _Streak:
+    """Rows one after another with which the same thing is wrong: told as one finding."""
+
+    kind: FindingKind
+    key: Any
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class _Check:
+    """One book's pass. `expected` and `previous` are what the next row has to carry."""
+
+    path: Path
+    name: str = ""
+    expected: int = 1
+    previous: str | None = GENESIS
+    """None behind a row that is wrong itself: the row after it is not blamed too."""
+    findings: list[Finding] = field(default_factory=list)
+    more: int = 0
+    _streak: _Streak | None = None
+
+    def find(self, kind: FindingKind, sentence: str, seq: int | None = None, last: int | None = None) -> None:
+        """Tells it, unless there was more than anybody reads."""
+        if len(self.findings) >= _MOST:
+            self.more += 1
+            return
+        book = self.name or self.path.name
+        self.findings.append(Finding(kind, book, f"{book}: {sentence}", seq, last if last is not None else seq))
+
+    def run(self, connection: sqlite3.Connection, heads: Sequence[Head]) -> None:
+        """The whole book, in one snapshot: the bot may go on writing."""
+        connection.execute("BEGIN")
+        row = connection.execute("SELECT name FROM book").fetchone()
+        self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
+        for sentence in _schema_findings(connection):
+            self.find(FindingKind.SCHEMA, sentence)
+        wanted = {head.seq: head.hash for head in heads if head.book == self.name}
+        self._rows(connection, wanted)
+        self._tail(connection, max(wanted, default=0))
+
+    def finish(self) -> list[Finding]:
+        """All findings; the last streak is only known to have ended here."""
+        self._flush()
+        if self.more:
+            self.findings.append(Finding(FindingKind.MORE, self.name, f"{self.name}: {self.more} more findings."))
+        return self.findings
+
+    def _rows(self, connection: sqlite3.Connection, wanted: Mapping[int, str]) -> None:
+        sha256 = hashlib.sha256
+        opening = front(self.name, 0, "").partition('"seq":')[0] + '"seq":'
+        expected, previous = self.expected, self.previous
+        for seq, data, digest in connection.execute("SELECT seq, data, hash FROM event ORDER BY seq"):
+            # All is well with nearly every row: its number, its hash, and the name, number and hash it begins with.
+            try:
+                well = (
+                    seq == expected
+                    and sha256(data).digest() == digest
+                    and data.startswith(f'{opening}{seq},"previous":"{previous}","event":'.encode())
+                )
+            except (TypeError, AttributeError):  # somebody stored something that is no text, no hash
+                well = False
+            if well:
+                previous = digest.hex()
+            else:
+                self.expected, self.previous = expected, previous
+                previous = self._odd(seq, data, digest)
+            expected = seq + 1
+            self.expected = expected
+            if seq in wanted and wanted[seq] != _hex(digest):
+                self.find(
+                    FindingKind.REWRITTEN,
+                    f"event {seq} is not the one that the fleet knows by this number: the book was rewritten.",
+                    seq,
+                )
+
+    def _odd(self, seq: int, data: Any, digest: Any) -> str | None:
+        """A row that is not simply right. Returns its hash if it is none the less a link of the chain."""
+        previous = self.previous
+        if seq != self.expected:
+            self._flush()
+            self._gap(self.expected, seq - 1)
+            previous = None
+        if not isinstance(data, bytes) or hashlib.sha256(data).digest() != digest:
+            self._wrong(FindingKind.EDITED, None, seq)
+            return None
+        book, number, named = _chain_of(data)
+        if book is None or number is None:
+            self._wrong(FindingKind.EDITED, None, seq)
+        elif book != self.name:
+            self._wrong(FindingKind.FOREIGN, book, seq)
+        elif number != seq:
+            self._wrong(FindingKind.MOVED, number - seq, seq)
+        else:
+            if previous is not None and named != previous:
+                self._wrong(FindingKind.BROKEN, None, seq)
+            return _hex(digest)
+        return None
+
+    def _wrong(self, kind: FindingKind, key: Any, seq: int) -> None:
+        streak = self._streak
+        if streak and (streak.kind, streak.key, streak.last) == (kind, key, seq - 1) and kind is not FindingKind.BROKEN:
+            streak.last = seq
+            return
+        self._flush()
+        self._streak = _Streak(kind, key, seq, seq)
+
+    def _flush(self) -> None:
+        streak, self._streak = self._streak, None
+        if streak is not None:
+            self.find(streak.kind, _sentence(streak, self.name), streak.first, streak.last)
+
+    def _gap(self, first: int, last: int) -> None:
+        verb = "was removed: its number is" if first == last else "were removed: their numbers are"
+        self.find(FindingKind.REMOVED, f"{_events(first, last)} {verb} missing.", first, last)
+
+    def _tail(self, connection: sqlite3.Connection, known: int) -> None:
+        self._flush()
+        last = self.expected - 1
+        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        counted = row[0] if row and isinstance(row[0], int) else 0
+        if known > last:
+            why = f"the fleet knows event {known}"
+        elif counted > last:
+            why = f"SQLite itself has counted up to {counted}"
+        else:
+            return
+        end = max(known, counted)
+        verb = "was" if end == last + 1 else "were"
+        self.find(FindingKind.CUT, f"{_events(last + 1, end)} {verb} cut off the end: {why}.", last + 1, end)
+
+
+def _events(first: int, last: int) -> str:
+    return f"event {first}" if first == last else f"events {first} to {last}"
+
+
+def _sentence(streak: _Streak, name: str) -> str:
+    which = _events(streak.first, streak.last)
+    one = streak.first == streak.last
+    match streak.kind:
+        case FindingKind.EDITED:
+            return f"{which} {'was' if one else 'were'} edited: the stored bytes do not have the stored hash."
+        case FindingKind.FOREIGN:
+            return f"{which} {'is' if one else 'are'} foreign: written for the book {streak.key}, not for {name}."
+        case FindingKind.MOVED:
+            was = _events(streak.first + streak.key, streak.last + streak.key)
+            if one:
+                return f"{which} holds what was written as {was}: it was moved."
+            how = "taken out" if streak.key > 0 else "put in"
+            return f"{which} hold what was written as {was}: something was {how} before them."
+        case _:
+            before = streak.first - 1
+            return (
+                f"the chain breaks at event {streak.first}: it does not follow from event {before}. "
+                f"Event {before} was rewritten, or event {streak.first} was put in."
+            )
+
+
+_FRONT = re.compile(rb'\{"book":("(?:[^"\\]|\\.)*"),"seq":(\d{1,19}),"previous":"([0-9a-f]{64})","event":\{')
+
+
+def _chain_of(data: bytes) -> tuple[str | None, int | None, str | None]:
+    """The book's name, the number and the hash before, as the bytes themselves say."""
+    found = _FRONT.match(data)
+    if found is None:
+        return None, None, None
+    try:
+        return json.loads(found[1]), int(found[2]), found[3].decode()
+    except ValueError:
+        return None, None, None
+
+
+def _hex(digest: Any) -> str | None:
+    return digest.hex() if isinstance(digest, bytes) else None
+
+
+def _schema_findings(connection: sqlite3.Connection) -> Iterator[str]:
+    found = {}
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        text = sql.decode(errors="replace") if isinstance(sql, bytes) else ""
+        found[name.decode(errors="replace")] = (kind.decode(), text)
+    for name, sql in SCHEMA.items():
+        kind = sql.split()[1].lower().replace("unique", "index")
+        if name not in found:
+            yield f"the {kind} {name} is missing{_GUARDS.get(kind, '')}."
+        elif found[name][1] != sql:
+            yield f"the {kind} {name} was changed{_GUARDS.get(kind, '')}."
+    for name, (kind, _) in found.items():
+        if name not in SCHEMA and not name.startswith("sqlite_"):
+            yield f"the {kind} {name} is none of the book's."
+
+
+_GUARDS = {"trigger": ", so the book can be changed"}
