@@ -9,13 +9,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-from runbooks.clients.registry import RegistryClient
 
 from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
@@ -36,6 +34,7 @@ from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.registry import RegistryClient
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -105,6 +104,8 @@ class Bot:
     metrics: Metrics
     web: Web
     ready: Callable[[], bool]
+    drain: Callable[[], Awaitable[None]]
+    """Takes nothing new, and waits for what is being taken or answered: terminal, Slack, probes."""
 
 
 @asynccontextmanager
@@ -150,16 +151,17 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
             may_choose=settings.bot.sandbox,
         )
         web = Web(metrics, _checks(book, clients, slack))
+        edges = await stack.enter_async_context(AsyncExitStack())
         await web.start(settings.bot.web_host, settings.bot.web_port)
-        stack.push_async_callback(web.stop)
+        edges.push_async_callback(web.stop)
         await socket.start()
-        stack.push_async_callback(socket.stop)
+        edges.push_async_callback(socket.stop)
         if slack is not None:
             slack.open(door, suggest=_suggest(door))
             await slack.start()
-            stack.push_async_callback(slack.close, drain=settings.times.drain)
+            edges.push_async_callback(slack.close, drain=settings.times.drain)
         sweeper = asyncio.create_task(_close_abandoned(house))
-        stack.callback(sweeper.cancel)
+        edges.callback(sweeper.cancel)
         yield Bot(
             house=house,
             door=door,
@@ -168,6 +170,7 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
             metrics=metrics,
             web=web,
             ready=lambda: slack is None or slack.ready(),
+            drain=edges.aclose,
         )
 
 
@@ -316,7 +319,9 @@ async def _serve(settings: Settings) -> int:
         _log.info("serving", extra={"environments": ",".join(settings.environments), "web": bot.web.port})
         await stopping.wait()
         _log.info("draining")
+        await bot.drain()
         await _note(bot.book, EventName.BOT_STOPPED, settings)
-    # The engine's tasks are durable and go on elsewhere; waiting for them here would only cancel them.
-    logging.shutdown()
-    os._exit(0)
+        # What still runs is durable and goes on elsewhere. Taking the clients away under it first would only make it write down
+        # failures that were none, so the process ends here, as it may end at any moment.
+        logging.shutdown()
+        os._exit(0)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -88,6 +89,8 @@ class Engine:
     def destroy(self) -> None:
         """Lets go of the database; for tests. A process that ends just ends: what runs is durable."""
         DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
+        # DBOS made its own threads the loop's, and has ended them: what is closed after it needs some too.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="omnicare"))
 
     # from outside
 
@@ -124,7 +127,8 @@ class Engine:
     async def step(self, name: str, function: Callable[[], Awaitable[Json]]) -> Json:
         """A recorded step: its result is JSON; after a crash a finished one is not repeated."""
 
-        async def once() -> Json:  # DBOS looks at the function to see whether it is to be awaited; a lambda would deceive it
+        # DBOS looks at the function to see whether it is to be awaited; a lambda would deceive it.
+        async def once() -> Json:
             return await function()
 
         return await DBOS.run_step_async({"name": name}, once)

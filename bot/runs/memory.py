@@ -130,9 +130,9 @@ class EngineRuns:
         if act == "cancel":
             await self._check_cancel(request, state, actor, word)
         else:
-            await self._check_approval(request, state, act, actor, word)
+            await self._check_approval(request, state, act, actor, word)  # type: ignore[arg-type] # an Act, by the registry
         message = DecisionMessage(
-            act=act,  # type: ignore[arg-type] # one of four, by the registry
+            act=act,
             actor=actor,
             reason=reason,
             word=state.word,

@@ -38,7 +38,6 @@ from commands.kit.card import (
     RunAct,
     State,
     Strong,
-    Text,
     Typed,
     duration,
     person,
