@@ -255,7 +255,7 @@ def _sandbox(_options: Options, words: list[str]) -> int:
 def _doctor(options: Options, words: list[str]) -> int:
     if _parsed(_parser("doctor"), words) is None:
         return Exit.OK
-    from bot.doctor import examine
+    from bot.doctor.examination import examine
 
     return examine(options.config, as_json=options.json)
 
@@ -290,10 +290,14 @@ def _verify(options: Options, words: list[str]) -> int:
     chosen = _parsed(parser, words)
     if chosen is None:
         return Exit.OK
-    books = chosen.books or [_settings(options).bot.book_path]
-    from bot.verification import verify_books
+    settings = None
+    with contextlib.suppress(Failed):
+        settings = _settings(options)
+    if settings is None and not chosen.books:
+        raise Failed("No configuration says where the book is. Name its file, or the configuration with --config.")
+    from bot.verification import prove
 
-    return verify_books(books, as_json=options.json)
+    return prove(chosen.books or [settings.bot.book_path], settings, as_json=options.json)  # type: ignore[union-attr] # one is there
 
 
 def _completion(options: Options, words: list[str]) -> int:

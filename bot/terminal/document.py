@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.terminal.words import Reader, plain, typed
+from bot.terminal.words import Reader, one_line, typed
 from commands.kit.card import Card
 
 
@@ -18,7 +18,7 @@ def document(
     if card is None:
         return found
     return found | {
-        "title": plain(card.title, reader),
+        "title": one_line(card.title, reader),
         "summary": card.summary,
         "state": card.state.value if card.state else None,
         "data": card.data,

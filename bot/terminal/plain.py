@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bot.terminal.words import STEP_SIGNS, Reader, elapsed, padded, plain, safe, typed, wide
+from bot.terminal.words import BREAK, STEP_SIGNS, Reader, elapsed, one_line, padded, plain, safe, typed, wide
 from commands.kit.card import (
     Attachment,
     Card,
@@ -31,7 +31,7 @@ def head(card: Card, reader: Reader) -> list[str]:
     """Sign, title and how long it goes on."""
     sign = f"{card.state.sign} " if card.state else ""
     took = f" · {elapsed(card.elapsed)}" if card.elapsed is not None else ""
-    return [f"{sign}{plain(card.title, reader)}{took}"]
+    return [f"{sign}{one_line(card.title, reader)}{took}"]
 
 
 def _next(card: Card, reader: Reader) -> list[str]:
@@ -42,10 +42,10 @@ def element_lines(element: Element, reader: Reader) -> Iterator[str]:
     """One element of a body."""
     match element:
         case Paragraph() | Note():
-            yield from "".join(plain(element.text, reader)).split("\n")
+            yield from plain(element.text, reader).split(BREAK)
         case Facts():
             for fact in element.facts:
-                yield f"{safe(fact.label)}: {plain(fact.value, reader)}"
+                yield f"{safe(fact.label)}: {one_line(fact.value, reader)}"
         case Table():
             yield from _table(element, reader)
         case StepList():
@@ -79,7 +79,7 @@ def _table(table: Table, reader: Reader) -> Iterator[str]:
     if table.caption:
         yield safe(table.caption)
     header = [[safe(column) for column in table.columns]] if any(table.columns) else []
-    rows = [*header, *([plain(cell, reader) for cell in row] for row in table.rows)]
+    rows = [*header, *([one_line(cell, reader) for cell in row] for row in table.rows)]
     widths = [
         max(wide(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows), default=0))
     ]

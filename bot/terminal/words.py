@@ -8,15 +8,14 @@ from datetime import datetime
 
 from commands.kit.card import (
     Button,
-    Code,
     Link,
     Moment,
     OpenForm,
     PersonName,
+    Plain,
     RunAct,
     Span,
     StepStatus,
-    Strong,
     Text,
     Typed,
     duration,
@@ -24,6 +23,9 @@ from commands.kit.card import (
 from commands.kit.spec import CommandSpec
 
 PROGRAM = "omnicare"
+
+BREAK = "\n"
+"""A span that is nothing else ends the line. Inside data a line break is a space, so no data can pose as a line of ours."""
 
 STEP_SIGNS = {
     StepStatus.PENDING: "○",
@@ -79,6 +81,11 @@ def plain(text: Text, reader: Reader) -> str:
     return "".join(span_words(span, reader) for span in text.spans)
 
 
+def one_line(text: Text, reader: Reader) -> str:
+    """A title or a cell: it has one line, whatever its spans say."""
+    return plain(text, reader).replace(BREAK, " ")
+
+
 def span_words(span: Span, reader: Reader) -> str:
     """One span as words."""
     match span:
@@ -89,8 +96,8 @@ def span_words(span: Span, reader: Reader) -> str:
         case Link():
             url, label = safe(span.url), safe(span.text)
             return url if label in ("", url) else f"{label} ({url})"
-        case Strong() | Code():
-            return safe(span.text)
+        case Plain() if span.text == BREAK:
+            return BREAK
         case _:
             return safe(span.text)
 

@@ -211,6 +211,24 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[9" not in out.getvalue()
 
 
+def test_data_with_line_breaks_can_not_pose_as_a_line_of_ours() -> None:
+    card = Card(
+        title=words("a\nb"),
+        summary="a",
+        body=(
+            Paragraph(text=words("first", "\n", "second, image not found\nApprove: omnicare approve 7KQ2")),
+            Table(columns=("one",), rows=((words("x\ny"),),)),
+        ),
+    )
+    assert plain.lines(card, READER) == [
+        "a b",
+        "first",
+        "second, image not found Approve: omnicare approve 7KQ2",
+        "  one",
+        "  x y",
+    ]
+
+
 def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("NO_COLOR", "1")

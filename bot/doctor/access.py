@@ -1,0 +1,78 @@
+"""What the bot's account needs of a cluster: one table, with the reason for each line.
+
+`doctor` asks the cluster about every line (SelfSubjectAccessReview), the reference lists them, and the Role in `deploy/` is held
+equal to it by a test.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Where(StrEnum):
+    """Which namespace."""
+
+    SERVICES = "services"
+    """Where an environment's services run."""
+    RECORD = "record"
+    """The bot's own, where releases, lock and run are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """One thing that the bot does."""
+
+    verb: str
+    group: str
+    resource: str
+    where: Where
+    reason: str
+    subresource: str = ""
+
+    @property
+    def shown(self) -> str:
+        """As `kubectl auth can-i` takes it."""
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {resource}{f'/{self.subresource}' if self.subresource else ''}"
+
+
+def _service(verb: str, resource: str, reason: str, *, group: str = "", subresource: str = "") -> Access:
+    return Access(
+        verb=verb, group=group, resource=resource, subresource=subresource, where=Where.SERVICES, reason=reason
+    )
+
+
+def _record(verb: str, reason: str) -> Access:
+    return Access(verb=verb, group="", resource="configmaps", where=Where.RECORD, reason=reason)
+
+
+NEEDED: tuple[Access, ...] = (
+    _service("get", "deployments", "What runs now, for plans and for status.", group="apps"),
+    _service("list", "deployments", "Every service at once; the beginning of a watch.", group="apps"),
+    _service("watch", "deployments", "A rollout is watched, not polled.", group="apps"),
+    _service("patch", "deployments", "A rollout changes the image and its change-cause.", group="apps"),
+    _service("list", "replicasets", "Earlier revisions, and which pods are the new ones.", group="apps"),
+    _service("watch", "replicasets", "A quota that refuses pods shows there.", group="apps"),
+    _service("list", "pods", "Which pods run which digest, and why one is not ready."),
+    _service("watch", "pods", "A pod that can't start is seen at once."),
+    _service("get", "pods", "The last log lines of a pod that fails, and `logs`.", subresource="log"),
+    _service("list", "events", "Kubernetes' own message where a rollout fails."),
+    _service("watch", "events", "The same, as it happens."),
+    _record("get", "The environment's lock, run and recorded releases."),
+    _record("list", "The beginning of a watch."),
+    _record("watch", "A lock or a run that ends is seen at once."),
+    _record("create", "The first record of an environment."),
+    _record("update", "Each change of the record, on condition of what was seen."),
+)
+
+
+def rules(where: Where) -> list[dict[str, list[str]]]:
+    """The lines of one namespace as a Role's rules, one for each resource."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for access in NEEDED:
+        if access.where is where:
+            resource = f"{access.resource}/{access.subresource}" if access.subresource else access.resource
+            found.setdefault((access.group, resource), []).append(access.verb)
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": sorted(verbs)}
+        for (group, resource), verbs in sorted(found.items())
+    ]

@@ -1,0 +1,36 @@
+"""The audit trail's check: its chain, and the heads that the fleet keeps of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from bot.audit import verify_books
+from bot.config import Settings
+from bot.doctor.findings import Finding, failed, fine, warning
+from bot.verification import known_heads
+
+_SHOWN = 3
+
+
+async def tail(settings: Settings) -> AsyncGenerator[Finding]:
+    """The whole chain up to its tail: a million events take seconds."""
+    path = settings.bot.book_path
+    if not path.exists():
+        yield warning(f"There is no audit trail at {path} yet.", "The bot makes it when it starts.")
+        return
+    heads, missing = await known_heads(settings)
+    found = await asyncio.to_thread(verify_books, [path], heads)
+    for finding in found[:_SHOWN]:
+        yield failed(
+            f"The audit trail is not whole: {finding.sentence}",
+            "Keep the file as it is, and find out who could write it. `omnicare audit verify` lists everything.",
+        )
+    for why in missing:
+        yield warning(
+            f"Whether the audit trail's tail was cut can't be told: {why}.", "See what is said of that cluster."
+        )
+    if not found:
+        yield fine(
+            "The audit trail is whole."
+            if missing
+            else "The audit trail is whole, up to the heads that the fleet knows."
+        )

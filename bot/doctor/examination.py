@@ -1,0 +1,86 @@
+"""The list of checks, and telling what they find as it is found."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from bot.config import ConfigurationError, Settings, default_path, load
+from bot.delivery import Exit
+from bot.doctor import book, here, outside
+from bot.doctor.findings import Check, Finding, Level, failed, findings
+from bot.terminal.words import safe
+from commands.kit import registry
+from runbooks.kit.redaction import default_redactor
+
+
+def examine(path: Path | None, *, as_json: bool) -> int:
+    """Exit status 1 where anything failed. Prints a line for each finding; as JSON, an object a line."""
+    telling = _Telling(as_json=as_json)
+    where = path or default_path()
+    try:
+        settings = load(where)
+    except ConfigurationError as error:
+        telling.tell(failed(str(error), "Mend the configuration, then ask again: nothing else can be checked."))
+        return telling.end()
+    asyncio.run(_examine(where, settings, telling))
+    return telling.end()
+
+
+def checks(where: Path, settings: Settings) -> list[Check]:
+    """Everything that is looked at, in the order in which it is told."""
+    known = registry.load()
+    found = [
+        Check(subject="Configuration", look=partial(here.configuration, where, settings)),
+        Check(subject="Files", look=partial(here.files, settings)),
+        Check(subject="Audit trail", look=partial(book.tail, settings), seconds=60.0),
+        Check(subject="People", look=partial(here.people, settings)),
+        Check(subject="Policies", look=partial(here.policies, settings, known)),
+        Check(subject="Slack", look=partial(outside.slack, settings), seconds=30.0),
+    ]
+    found += [
+        Check(subject=f"Cluster of {name}", look=partial(outside.cluster, settings, name), seconds=30.0)
+        for name in settings.environments
+    ]
+    found += [
+        Check(subject=repository, look=partial(outside.registry, settings, repository))
+        for repository in outside.repositories(settings)
+    ]
+    return [*found, Check(subject="Clock", look=partial(outside.clock, settings))]
+
+
+async def _examine(where: Path, settings: Settings, telling: "_Telling") -> None:
+    async for finding in findings(checks(where, settings)):
+        telling.tell(finding)
+
+
+class _Telling:
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = as_json
+        self._counts: Counter[Level] = Counter()
+        self._redact = default_redactor().text
+
+    def tell(self, finding: Finding) -> None:
+        """At once: a check that hangs hides none that stands before it."""
+        self._counts[finding.level] += 1
+        sentence, to_do = self._redact(finding.sentence), self._redact(finding.to_do)
+        if self._json:
+            self._write(json.dumps({"level": finding.level, "sentence": sentence, "to_do": to_do}))
+            return
+        self._write(f"{finding.level.sign} {safe(sentence, lines=True)}")
+        if to_do:
+            self._write(f"    {safe(to_do, lines=True)}")
+
+    def end(self) -> int:
+        """How many of which, and the exit status."""
+        broken, odd = self._counts[Level.FAILED], self._counts[Level.WARNING]
+        if not self._json:
+            self._write("")
+            self._write(f"{self._counts.total()} checked: {broken} failed, {odd} to know about.")
+        return Exit.FAILED if broken else Exit.OK
+
+    def _write(self, line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

@@ -1,0 +1,88 @@
+"""What a check finds, and how checks are run: side by side, each with its own deadline, told in their order."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runbooks.kit.errors import RunbookError
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    FAILED = "failed"
+
+    @property
+    def sign(self) -> str:
+        """Before the sentence."""
+        return {Level.FINE: "✓", Level.WARNING: "!", Level.FAILED: "✗"}[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    sentence: str
+    to_do: str = ""
+    """Empty where all is well."""
+
+
+def fine(sentence: str) -> Finding:
+    """All is well."""
+    return Finding(level=Level.FINE, sentence=sentence)
+
+
+def warning(sentence: str, to_do: str) -> Finding:
+    """It works, but somebody should know."""
+    return Finding(level=Level.WARNING, sentence=sentence, to_do=to_do)
+
+
+def failed(sentence: str, to_do: str) -> Finding:
+    """It does not work."""
+    return Finding(level=Level.FAILED, sentence=sentence, to_do=to_do)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Something to look at. `subject` says what, where it breaks or is late."""
+
+    subject: str
+    look: Callable[[], AsyncGenerator[Finding]]
+    seconds: float = 15.0
+
+
+async def findings(checks: Sequence[Check]) -> AsyncIterator[Finding]:
+    """Every finding, as soon as all that stand before it are known."""
+    queues: list[asyncio.Queue[Finding | None]] = [asyncio.Queue() for _ in checks]
+    async with asyncio.TaskGroup() as group:
+        for check, queue in zip(checks, queues, strict=True):
+            group.create_task(_fill(check, queue))
+        for queue in queues:
+            while (finding := await queue.get()) is not None:
+                yield finding
+
+
+async def _fill(check: Check, queue: asyncio.Queue[Finding | None]) -> None:
+    try:
+        async with asyncio.timeout(check.seconds), aclosing(check.look()) as looked:
+            async for finding in looked:
+                queue.put_nowait(finding)
+    except TimeoutError:
+        queue.put_nowait(
+            failed(f"{check.subject}: no answer within {check.seconds:g} s.", "Check the network, and try again.")
+        )
+    except RunbookError as error:
+        queue.put_nowait(failed(f"{check.subject}: {error.message}", " ".join(error.advice) or "See the message."))
+    except Exception as error:  # noqa: BLE001 - one check that breaks takes no other with it
+        queue.put_nowait(
+            failed(
+                f"{check.subject}: the check itself failed ({type(error).__name__}).", "Report it as a bug of the bot."
+            )
+        )
+    finally:
+        queue.put_nowait(None)

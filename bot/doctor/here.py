@@ -1,0 +1,206 @@
+"""Checks that need nobody else: the configuration, files and their modes, people, roles and policies."""
+
+import os
+import pwd
+import stat
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bot.config import Settings
+from bot.doctor.findings import Finding, failed, fine, warning
+from bot.permissions import PERMISSIONS
+from commands.kit.policy import ApprovalPolicy
+from commands.kit.registry import Registry
+from commands.kit.spec import Kind
+from commands.kit.types import nearest
+
+
+async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Finding]:
+    """Who else could write the configuration owns the bot."""
+    yield fine(f"The configuration {path} is valid.")
+    mode, owner = _mode(path), _owner(path)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield failed(
+            f"Others than its owner may write {path} ({mode:04o}): they could give themselves any role.",
+            f"chmod go-w {path}",
+        )
+    elif owner not in (0, os.geteuid()):
+        yield warning(
+            f"{path} belongs to {_user(owner)}: whoever that is decides who may do what.",
+            f"Give it to root or to the bot's account: chown root {path}",
+        )
+    else:
+        yield fine("Only its owner may write the configuration.")
+    password = urlsplit(settings.bot.database_url or "").password
+    if password and mode & stat.S_IROTH:
+        yield failed(
+            "bot.database_url carries a password, and everybody on this machine may read the file.",
+            f"Use OMNICARE_DATABASE_URL instead, or chmod o-r {path}",
+        )
+
+
+async def files(settings: Settings) -> AsyncGenerator[Finding]:
+    """The bot's own files: whoever writes them is the bot."""
+    state = settings.bot.state
+    if not state.exists():
+        yield warning(
+            f"{state} is not there yet.", "The bot makes it when it starts, as long as it may write above it."
+        )
+        return
+    yield _private_file(state, "the bot's directory", 0o700)
+    for name, about in ((settings.bot.book_path.name, "the audit trail"), ("engine.sqlite", "the engine's database")):
+        if (state / name).exists():
+            yield _private_file(state / name, about, 0o600)
+    yield _socket(settings.bot.socket_path)
+
+
+def _private_file(path: Path, about: str, wanted: int) -> Finding:
+    mode, owner = _mode(path), _owner(path)
+    if mode & ~wanted:
+        return failed(f"{path} ({about}) is open to others: {mode:04o}.", f"chmod {wanted:o} {path}")
+    if owner not in (0, os.geteuid()):
+        return warning(
+            f"{path} ({about}) belongs to {_user(owner)}, not to {_user(os.geteuid())}.",
+            f"Run `omnicare doctor` as {_user(owner)}, the account that the bot runs as.",
+        )
+    return fine(f"{path} ({about}) is the bot's alone.")
+
+
+def _socket(path: Path) -> Finding:
+    directory = path.parent
+    if not directory.exists():
+        return warning(
+            f"{directory}, where the terminal's socket will be, is not there yet.", "The bot makes it when it starts."
+        )
+    if _mode(directory) & (stat.S_IWGRP | stat.S_IWOTH):
+        return failed(
+            f"Others may write in {directory}, where the terminal's socket is: they could pose as the bot.",
+            f"chmod go-w {directory}",
+        )
+    if not path.exists():
+        return warning(f"No bot runs here: {path} is not there.", "Start it with `omnicare serve`.")
+    return fine(f"The terminal's socket is {path}.")
+
+
+async def people(settings: Settings) -> AsyncGenerator[Finding]:
+    """Roles that name nobody, people who can't be reached."""
+    for key, role in settings.roles.items():
+        holders = [person.name for person in settings.people.values() if key in person.roles]
+        if holders:
+            yield fine(f"Role {key}: {', '.join(holders)}.")
+        elif role.group and any(environment.groups for environment in settings.environments.values()):
+            yield warning(
+                f"Role {key} names nobody; only the user group {role.group} gives it, to listed people.",
+                f"Nothing, if that is meant. Else add {key} to somebody's roles.",
+            )
+        else:
+            yield failed(f"Role {key} names nobody.", f"Add {key} to somebody's roles, or take the role out.")
+    for key, person in settings.people.items():
+        if settings.slack.enabled and person.slack is None:
+            yield warning(
+                f"{person.name} has no Slack id.", f"Set people.{key}.slack, or they can act in a terminal only."
+            )
+        if person.user is not None and not _exists(person.user):
+            yield warning(
+                f"{person.name}: this machine has no user {person.user}.",
+                f"Mend people.{key}.user, or the terminal does not know them.",
+            )
+        if not person.roles:
+            yield warning(f"{person.name} has no role, and so may do nothing.", f"Add people.{key}.roles.")
+
+
+async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Finding]:
+    """Per environment: permissions that are none, and policies that nobody, or nobody but one, could satisfy."""
+    for name in settings.environments:
+        for finding in (*_permissions(settings, name), *_approvals(settings, registry, name)):
+            yield finding
+
+
+def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
+    given = settings.environments[name].permissions
+    for permission in given:
+        if permission not in PERMISSIONS:
+            meant = nearest(permission, PERMISSIONS)
+            hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(PERMISSIONS)}."
+            yield failed(f"{name}: there is no permission {permission}.", hint)
+    missing = [permission for permission in PERMISSIONS if not _holders(settings, name, permission)]
+    if missing:
+        yield warning(
+            f"{name}: nobody has {', '.join(missing)}.",
+            f"Nothing, if that is meant. Else name a role in environments.{name}.permissions.",
+        )
+    else:
+        yield fine(f"{name}: somebody has each permission.")
+
+
+def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Finding]:
+    environment = settings.environments[name]
+    operations = registry.of(Kind.OPERATION)
+    for risk in sorted({spec.risk for spec in operations if spec.risk is not None}):
+        names = ", ".join(spec.name for spec in operations if spec.risk is risk)
+        policy = environment.approval.get(risk)
+        if policy is None:
+            yield warning(
+                f"{name}: nothing {risk} can be approved ({names}).",
+                f"Nothing, if that is meant. Else add environments.{name}.approval.{risk}.",
+            )
+        else:
+            yield _enough(settings, name, policy, f"{risk} ({names})")
+    if environment.going_back is None:
+        yield failed(
+            f"{name}: nobody could confirm going back to the last known good release.",
+            f"Add environments.{name}.going_back.",
+        )
+    else:
+        yield _enough(settings, name, environment.going_back, "going back")
+
+
+def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> Finding:
+    """Whether enough people hold the policy's permission, the requester not counted."""
+    holders = _holders(settings, name, policy.permission)
+    shown = ", ".join(settings.people[key].name for key in holders)
+    count = max(policy.count, 1)
+    where = f"environments.{name}.permissions gives {policy.permission} to their roles"
+    if len(holders) < count:
+        return failed(
+            f"{name}, {what}: {count} must say yes, and {shown or 'nobody'} could.",
+            f"Make more people holders: {where}.",
+        )
+    if len(holders) == count and not policy.own:
+        return failed(
+            f"{name}, {what}: nobody but {shown} could approve, so nobody can approve what {'they ask' if count > 1 else 'that person asks'} for.",
+            f"Make one more person a holder: {where}.",
+        )
+    if len(holders) == count:
+        return warning(f"{name}, {what}: only {shown} could confirm.", f"Make one more person a holder: {where}.")
+    return fine(f"{name}, {what}: {count} of {shown}.")
+
+
+def _holders(settings: Settings, name: str, permission: str) -> list[str]:
+    """By their entries and, where groups count, by roles that a group may give them: shared accounts never."""
+    allowed = set(settings.environments[name].permissions.get(permission, ()))
+    return [key for key, person in settings.people.items() if allowed & set(person.roles) and not person.shared]
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

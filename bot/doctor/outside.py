@@ -1,0 +1,131 @@
+"""Checks of what the bot depends on: the cluster of each environment, registries, Slack, the audit trail, the clock."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from bot.config import EnvironmentSettings, Settings
+from bot.doctor.access import NEEDED, Where
+from bot.doctor.findings import Finding, failed, fine, warning
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.registry import RegistryClient
+from runbooks.kit.errors import RunbookError
+
+SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
+"""Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
+
+
+async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Reachable, which version, each permission, and whether what is configured exists."""
+    environment = settings.environments[name]
+    kubeconfig = environment.cluster.kubeconfig
+    async with ClusterClient(
+        kubeconfig=str(kubeconfig) if kubeconfig else None, context=environment.cluster.context
+    ) as client:
+        yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
+        for access in NEEDED:
+            namespace = environment.namespace if access.where is Where.SERVICES else environment.record_namespace
+            verdict = await client.may(access.verb, access.group, access.resource, namespace, access.subresource)
+            if verdict.allowed:
+                yield fine(f"{name}: the bot may {access.shown} in {namespace}.")
+            else:
+                yield failed(
+                    f"{name}: the bot may not {access.shown} in {namespace}. {access.reason}",
+                    f"Apply the shipped Role there; `kubectl auth can-i {access.shown} -n {namespace}` asks again.",
+                )
+        async for finding in _services(client, name, environment):
+            yield finding
+
+
+async def _services(client: ClusterClient, name: str, environment: EnvironmentSettings) -> AsyncGenerator[Finding]:
+    for service in environment.services:
+        deployment, container = service.deployment or service.name, service.container or service.name
+        try:
+            found = await client.deployment(environment.namespace, deployment)
+        except RunbookError as error:
+            yield failed(
+                f"{name}: Deployment {environment.namespace}/{deployment} ({service.name}): {error.message}",
+                f"Mend environments.{name}.services, or create the Deployment.",
+            )
+            continue
+        held = found.container(container)
+        if held is None:
+            there = ", ".join(each.name for each in found.containers)
+            yield failed(
+                f"{name}: Deployment {deployment} has no container {container}; it has {there}.",
+                f"Set `container` of service {service.name} in environments.{name}.services.",
+            )
+        elif not held[1].image.startswith(service.repository):
+            yield warning(
+                f"{name}: {deployment}/{container} runs {held[1].image}, which is not from {service.repository}.",
+                f"Nothing, if that is about to change. Else mend `repository` of service {service.name}.",
+            )
+        else:
+            yield fine(f"{name}: {service.name} is {deployment}/{container}.")
+
+
+async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:
+    """Whether the registry tells the repository's versions."""
+    async with RegistryClient(settings.registries, plain_http=settings.bot.sandbox) as client:
+        count = len(await client.tags(repository))
+    if count:
+        yield fine(f"{repository}: {count} versions.")
+    else:
+        yield warning(f"{repository} has no version.", "Push one, or mend the repository in the configuration.")
+
+
+def repositories(settings: Settings) -> tuple[str, ...]:
+    """Each once, in the file's order."""
+    found = [service.repository for each in settings.environments.values() for service in each.services]
+    return tuple(dict.fromkeys(found))
+
+
+async def slack(settings: Settings) -> AsyncGenerator[Finding]:
+    """Token, scopes, Socket Mode, channels (`bot.slack.checks`)."""
+    if not settings.slack.enabled:
+        yield warning("Slack is turned off: only terminals work.", "Nothing, if that is meant. Else set slack.enabled.")
+        return
+    from bot.slack.api import SlackApi
+    from bot.slack.checks import check
+
+    api = SlackApi(settings.slack.bot_token.get_secret_value(), settings.slack.api_url)
+    channels = [*settings.channels, *(each.channel for each in settings.environments.values() if each.channel)]
+    try:
+        async for finding in check(
+            api, settings.slack.app_token.get_secret_value(), channels, workspace=settings.slack.workspace
+        ):
+            yield fine(finding.sentence) if finding.ok else failed(finding.sentence, finding.to_do)
+    finally:
+        await api.close()
+
+
+async def clock(settings: Settings) -> AsyncGenerator[Finding]:
+    """This machine's clock against the registries', whose answers carry the time."""
+    import aiohttp
+
+    hosts = dict.fromkeys(repository.split("/")[0] for repository in repositories(settings))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        for host in hosts:
+            url = f"{settings.registries.get(host, f'https://{host}').rstrip('/')}/v2/"
+            try:
+                async with session.get(url) as response:
+                    said = response.headers.get("Date")
+            except (aiohttp.ClientError, TimeoutError):
+                continue
+            if said:
+                yield _skew(parsedate_to_datetime(said), urlsplit(url).hostname or host)
+                return
+    yield warning(
+        "Nobody told the time, so this machine's clock is not checked.", "Check that it is synchronised (NTP)."
+    )
+
+
+def _skew(theirs: datetime, host: str) -> Finding:
+    seconds = abs((datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds())
+    # the header has whole seconds, and the answer was on its way
+    if seconds < SKEW_WARNING:
+        return fine(f"This machine's clock agrees with {host}'s.")
+    text = f"This machine's clock is {seconds:.0f} s off {host}'s: deadlines and the audit trail use it."
+    to_do = "Synchronise it (NTP)."
+    return failed(text, to_do) if seconds > SKEW_FAILED else warning(text, to_do)

@@ -1,0 +1,50 @@
+"""Writes what comes from the definitions: the Slack app's manifest, and the reference under `docs/reference`.
+
+`omnicare generate` writes, `omnicare generate --check` (CI) says what would change. Each page is a function from the definitions to
+text (`bot.reference`), so a command, a setting or a reason code that is new explains itself.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bot import reference
+from commands.kit import registry
+from commands.kit.registry import Registry
+
+MANIFEST = Path("app-manifest.yml")
+REFERENCE = Path("docs/reference")
+
+
+class NotAClone(Exception):
+    """The directory is no clone of this project; the message is a sentence."""
+
+
+def pages(known: Registry) -> dict[Path, str]:
+    """Every generated file and its text."""
+    from bot.slack.manifest import manifest
+
+    makers: dict[str, Callable[[], str]] = {
+        "commands.md": lambda: reference.commands(known),
+        "permissions.md": lambda: reference.permissions(known),
+        "reason-codes.md": reference.reason_codes,
+        "configuration.md": reference.configuration,
+        "audit-events.md": reference.audit_events,
+        "metrics.md": reference.metrics,
+    }
+    return {MANIFEST: manifest(known)} | {REFERENCE / name: make() for name, make in makers.items()}
+
+
+def generate(root: Path, *, check: bool) -> list[Path]:
+    """The files that changed, or with `check` that would change. Raises `NotAClone`."""
+    if not (root / "bot" / "generate.py").is_file():
+        raise NotAClone(f"{root.resolve()} is no clone of this project. Go there, or name it with --root.")
+    changed = []
+    for path, text in pages(registry.load()).items():
+        target = root / path
+        if target.is_file() and target.read_text(encoding="utf-8") == text:
+            continue
+        changed.append(path)
+        if not check:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    return changed

@@ -1,0 +1,113 @@
+"""Commands and permissions, from the registry and the tables beside them."""
+
+from bot.config import Settings
+from bot.doctor.access import NEEDED, Where
+from bot.manual import HERE
+from bot.permissions import PERMISSIONS
+from bot.reference.markdown import code, page, table
+from commands.kit.registry import Registry
+from commands.kit.spec import CommandSpec, Kind, Parameter
+
+_KINDS = {
+    Kind.QUERY: "Query: looks and changes nothing.",
+    Kind.OPERATION: "Operation: has a plan, an approval and a run; `--dry-run` shows the plan only.",
+    Kind.DECISION: "Decision: answers to a run or to the fleet's record.",
+}
+
+
+def commands(registry: Registry) -> str:
+    """Every command, in Slack and in a terminal alike."""
+    menu = table(
+        ("Command", "What it does"), ((f"[`{spec.name}`](#{_anchor(spec)})", spec.summary) for spec in registry)
+    )
+    here = table(("Command", "What it does"), ((code(f"omnicare {name}"), about) for name, about in HERE.items()))
+    return page(
+        "Commands",
+        "Typed as `/omnicare COMMAND …` in Slack, `@omnicare COMMAND …` in a thread, `omnicare COMMAND …` in a terminal: "
+        "the same words everywhere.",
+        menu,
+        "In a terminal only, for what concerns this machine (`omnicare COMMAND --help` explains each):",
+        here,
+        "Before or after any command a terminal takes `--json` (one JSON document, or one a line while a run is followed), "
+        "`--no-follow`, `--config FILE`, `--socket PATH`, and in a sandbox `--as PERSON`. "
+        "Exit status: 0 done, 1 failed, 2 typed wrong, 3 denied; 130 where Ctrl-C left a run going.",
+        *(_command(spec) for spec in registry),
+    )
+
+
+def _anchor(spec: CommandSpec) -> str:
+    return spec.name.replace(" ", "-")
+
+
+def _command(spec: CommandSpec) -> str:
+    facts = [_KINDS[spec.kind]]
+    facts.append(f"Permission: {code(spec.permission)}." if spec.permission else "Everybody who is listed may.")
+    if spec.risk:
+        facts.append(f"Risk: {spec.risk}.")
+    if spec.aliases:
+        facts.append(f"Also typed as {', '.join(map(code, spec.aliases))}.")
+    shown = [parameter for parameter in spec.parameters if not parameter.hidden]
+    parts = [
+        f"## {spec.name}",
+        f"{spec.summary}.",
+        spec.description,
+        f"```text\nomnicare {spec.usage}\n```",
+        " ".join(facts),
+        table(("Argument", "Meaning", "Otherwise"), map(_parameter, shown)) if shown else "",
+        "```text\n" + "\n".join(f"omnicare {spec.name} {example}".strip() for example in spec.examples) + "\n```",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _parameter(parameter: Parameter) -> tuple[str, str, str]:
+    name = parameter.usage.strip("[]")
+    if parameter.required:
+        default = "required"
+    elif parameter.default in (None, False, ()):
+        default = ""
+    else:
+        default = (
+            code(str(parameter.default)) if parameter.default != "" else "the channel's or the terminal's environment"
+        )
+    return code(name), parameter.help, default
+
+
+def permissions(registry: Registry) -> str:
+    """What a role may be given, and what the bot itself needs elsewhere."""
+    from bot.slack.manifest import APP_REASON, APP_SCOPE, EVENTS, SCOPES
+
+    return page(
+        "Permissions",
+        "## People",
+        "Given to roles per environment in `omnicare.toml`; what is not given may not be done.",
+        table(
+            ("Permission", "Allows to", "Asked for by"),
+            (
+                (code(name), about, ", ".join(code(spec.name) for spec in registry if spec.permission == name))
+                for name, about in PERMISSIONS.items()
+            ),
+        ),
+        "Commands that are not named there ask for no permission of their own: everybody who is listed may type them, and what "
+        "they act on (a run, a lock) decides.",
+        "## The bot in Kubernetes",
+        f"In each environment's namespace (`services`) and in the bot's own (`record`, otherwise {_record_namespace()}). "
+        "`omnicare doctor` asks the cluster about each line.",
+        table(
+            ("Namespace", "Permission", "Reason"),
+            ((each.where, code(each.shown), each.reason) for each in sorted(NEEDED, key=_by_place)),
+        ),
+        "## The bot in Slack",
+        f"Bot token scopes. Besides, the app-level token has {code(APP_SCOPE)}: {APP_REASON[0].lower()}{APP_REASON[1:]}",
+        table(("Scope", "Reason"), ((code(scope), reason) for scope, reason in SCOPES.items())),
+        table(("Event", "Reason"), ((code(event), reason) for event, reason in EVENTS.items())),
+    )
+
+
+def _by_place(access: object) -> int:
+    return list(Where).index(access.where)  # type: ignore[attr-defined] # an Access
+
+
+def _record_namespace() -> str:
+    field = Settings.model_fields["environments"].annotation
+    found = field.__args__[1].model_fields["record_namespace"].default  # type: ignore[union-attr] # a dict of tables
+    return code(str(found))

@@ -1,0 +1,82 @@
+"""`omnicare audit verify`: proves the books, against the heads that the fleet keeps where it can be asked.
+
+Used by `bot.cli` and `bot.doctor`. It needs no running bot and changes nothing.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.audit import Finding, Head, verify_books
+from bot.config import Settings
+from bot.delivery import Exit
+from bot.terminal.words import safe
+from runbooks.clients.cluster import ClusterClient
+from runbooks.fleet import Fleet
+from runbooks.kit.errors import RunbookError
+
+ASKED_SECONDS = 10.0
+
+
+def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
+    """Exit status 1 where anything is wrong. Without `settings` the fleet is not asked, so a cut tail may not show."""
+    heads, missing = asyncio.run(known_heads(settings)) if settings else ([], ["no configuration names a fleet to ask"])
+    found = verify_books(books, heads)
+    if as_json:
+        _write(json.dumps(_document(books, found, heads, missing), indent=2))
+        return Exit.FAILED if found else Exit.OK
+    for finding in found:
+        _write(f"✗ {safe(finding.sentence)}")
+    for why in missing:
+        _write(f"! A cut tail may not show: {safe(why)}.")
+    if not found:
+        against = f", up to the {len(heads)} heads that the fleet knows" if heads else ""
+        _write(
+            f"✓ {', '.join(safe(str(book)) for book in books)}: nothing was edited, removed, moved or put in{against}."
+        )
+    return Exit.FAILED if found else Exit.OK
+
+
+def _document(
+    books: Sequence[Path], found: Sequence[Finding], heads: Sequence[Head], missing: Sequence[str]
+) -> dict[str, object]:
+    return {
+        "books": [str(book) for book in books],
+        "whole": not found,
+        "heads": [{"book": head.book, "number": head.seq} for head in heads],
+        "not_asked": list(missing),
+        "findings": [
+            {"kind": each.kind, "book": each.book, "first": each.seq, "last": each.last, "sentence": each.sentence}
+            for each in found
+        ],
+    }
+
+
+async def known_heads(settings: Settings) -> tuple[list[Head], list[str]]:
+    """The newest heads that each environment's fleet remembers, and whom could not be asked."""
+
+    async def ask(name: str) -> list[Head] | str:
+        where = settings.environments[name].cluster
+        try:
+            async with (
+                asyncio.timeout(ASKED_SECONDS),
+                ClusterClient(
+                    kubeconfig=str(where.kubeconfig) if where.kubeconfig else None, context=where.context
+                ) as client,
+            ):
+                heads = await Fleet(client).heads(settings.environment(name))
+        except RunbookError as error:
+            return f"{name}: {error.message.rstrip('.')}"
+        except TimeoutError:
+            return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
+        return [Head(book=head.book, seq=head.number, hash=head.hash) for head in heads.values()]
+
+    answers = await asyncio.gather(*(ask(name) for name in settings.environments))
+    heads = {(head.book, head.seq): head for answer in answers if not isinstance(answer, str) for head in answer}
+    return list(heads.values()), [answer for answer in answers if isinstance(answer, str)]
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
