@@ -1,7 +1,20 @@
 """The cards that the door itself answers with: what to type instead, and refusals that name the way forward."""
 
 from bot.runs.model import Request, short_id
-from commands.kit.card import Button, Card, Code, Element, Note, OpenForm, Paragraph, State, Strong, Typed, words
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Note,
+    OpenForm,
+    Paragraph,
+    State,
+    Strong,
+    Typed,
+    sentence,
+    words,
+)
 from commands.kit.parsing import UsageError
 from runbooks.kit.reasons import ReasonCode
 
@@ -18,16 +31,18 @@ def usage_card(error: UsageError) -> Card:
         command, filled = error.form
         buttons.append(Button(label=f"Open {command} form…", does=OpenForm(command=command, filled=filled)))
     data = {"ok": False, "reason_code": ReasonCode.USAGE, "message": error.message, "suggestion": error.suggestion}
-    return Card(title=words(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data)
+    return Card(
+        title=sentence(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data
+    )
 
 
 def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()) -> Card:
     """Policy says no, or it could not be done."""
-    body: list[Element] = [Paragraph(text=words(line)) for line in advice]
+    body: list[Element] = [Paragraph(text=sentence(line)) for line in advice]
     body.append(Note(text=words(f"reason code {code}")))
     state = State.LOCKED if code is ReasonCode.LOCKED else None
     return Card(
-        title=words(message),
+        title=sentence(message),
         summary=message,
         state=state,
         body=tuple(body),

@@ -242,7 +242,9 @@ class Door:
             request = replace(request, word=delivery.filled.word)
         context = self._context(delivery, actor, environment)
         await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ACCEPTED)
-        card: Card = await request.decide(context)
+        card: Card | None = await request.decide(context)
+        if delivery.filled is not None and delivery.filled.word is not None:
+            card = None  # a click: the card that was clicked says it a moment later, to everybody
         return Answer(card=card, private=bool(getattr(request, "private", True)))
 
     async def _start(self, delivery: Delivery, actor: Actor, spec: CommandSpec, asked: Any, environment: str) -> Answer:

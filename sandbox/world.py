@@ -299,7 +299,7 @@ async def _check_throw_away(kubeconfig: Path) -> None:
     async with ClusterClient(kubeconfig=str(kubeconfig)) as client:
         for namespace in (*NAMESPACES.values(), "omnicare-bot"):
             labels = await client.namespace_labels(namespace)
-            if labels is None or labels.get("omnicare.dev/throw-away") != "true":
+            if labels.get("omnicare.dev/throw-away") != "true":
                 raise SandboxError(
                     f"The namespace {namespace} of that cluster is not marked as throw-away, and in a sandbox anybody can approve. "
                     f"If it is: kubectl label namespace {namespace} omnicare.dev/throw-away=true"

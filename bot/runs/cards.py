@@ -26,6 +26,7 @@ from commands.kit.card import (
     Text,
     duration,
     person,
+    sentence,
     words,
 )
 from commands.kit.context import Outcome
@@ -80,7 +81,7 @@ def head_card(
 
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     """What will be changed, and what people should know before they say yes."""
-    body: list[Element] = [Paragraph(text=words(Strong(text="Mind: "), warning)) for warning in plan.warnings]
+    body: list[Element] = [Paragraph(text=words(Strong(text="Mind: "), sentence(warning))) for warning in plan.warnings]
     if plan.changes:
         body.append(_table(plan))
     order = "all at once" if plan.together else ", then ".join(change.service for change in plan.changes)
@@ -98,7 +99,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     if facts:
         body.append(Facts(facts=tuple(facts)))
     body += [Paragraph(text=words(Link(url=url, text=label))) for label, url in plan.links]
-    body += [Note(text=words(note)) for note in plan.notes]
+    body += [Note(text=sentence(note)) for note in plan.notes]
     return Card(
         title=words(Strong(text="Plan"), " · digest ", Code(text=digest[:DIGEST_SHOWN])),
         summary=f"Plan: {plan.title}. {_versions(plan) or 'Nothing to do'}. Digest {digest[:DIGEST_SHOWN]}.",
@@ -279,7 +280,10 @@ def settled_progress(card_of: Card, outcome: Outcome) -> Card:
         else element
         for element in card_of.body
     )
-    return card_of.model_copy(update={"state": state, "buttons": (), "body": steps, "elapsed": outcome.seconds})
+    title = words(Strong(text=next((each.title for each in card_of.body if isinstance(each, StepList)), "")))
+    return card_of.model_copy(
+        update={"state": state, "title": title, "buttons": (), "body": steps, "elapsed": outcome.seconds}
+    )
 
 
 def refusal_outcome(

@@ -81,6 +81,8 @@ class DurableSteps:
 
     def show(self, title: str, status: StepStatus, detail: str, seconds: float | None = None) -> None:
         """Live progress: newest wins, any of it may be dropped."""
+        if title not in self._lines:
+            return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
         elapsed = (self._house.clock() - self.started).total_seconds()
         card = progress_card(self._run.request, self.lines, elapsed=elapsed, word=self._run.word)

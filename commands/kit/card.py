@@ -109,6 +109,14 @@ def words(*parts: "str | Plain | Strong | Code | PersonName | Moment | Link | Te
     return Text(spans=tuple(spans))
 
 
+def sentence(text: str) -> Text:
+    """A sentence of ours in which what is to be typed stands between backticks. Never for words of others."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return words(text)
+    return words(*(Code(text=part) if place % 2 else part for place, part in enumerate(parts) if part))
+
+
 class Paragraph(Frozen):
     """Running text."""
 

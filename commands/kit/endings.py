@@ -4,7 +4,20 @@ First what is, then why, then what to do: title, what serves now, Kubernetes' ow
 the lines with which a person goes on by hand.
 """
 
-from commands.kit.card import Button, Card, Element, Note, Paragraph, Preformatted, State, Strong, Text, duration, words
+from commands.kit.card import (
+    Button,
+    Card,
+    Element,
+    Note,
+    Paragraph,
+    Preformatted,
+    State,
+    Strong,
+    Text,
+    duration,
+    sentence,
+    words,
+)
 from commands.kit.context import Outcome
 from runbooks.kit.reasons import ReasonCode
 
@@ -35,7 +48,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     body: list[Element] = []
     if mention is not None:
         body.append(Paragraph(text=mention))
-    body += [Paragraph(text=words(line)) for line in outcome.lines]
+    body += [Paragraph(text=sentence(line)) for line in outcome.lines]
     if outcome.message:
         body.append(Paragraph(text=words(Strong(text="Kubernetes: "), outcome.message)))
     if outcome.evidence:
@@ -45,7 +58,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
             Paragraph(
                 text=words(
                     Strong(text="Usual causes: " if outcome.evidence or outcome.message else ""),
-                    " ".join(outcome.advice),
+                    sentence(" ".join(outcome.advice)),
                 )
             )
         )
@@ -55,7 +68,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
         body.append(Note(text=words(f"reason code {outcome.code}")))
     return Card(
         state=ending_state(outcome),
-        title=words(Strong(text=outcome.title)),
+        title=words(Strong(text=outcome.title.replace("`", ""))),
         summary=" ".join([outcome.title + ".", *outcome.lines[:1]]),
         elapsed=outcome.seconds or None,
         body=tuple(body),

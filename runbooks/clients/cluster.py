@@ -58,6 +58,11 @@ class ClusterClient:
         answer = await self._connection.call("GET", "/version", doing="tell its version")
         return str(answer["gitVersion"])
 
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        """The labels of a namespace; PermanentError(NOT_FOUND) where there is none."""
+        found = await self._get(f"/api/v1/namespaces/{namespace}", f"read the namespace {namespace}")
+        return dict(found.get("metadata", {}).get("labels") or {})
+
     async def deployment(self, namespace: str, name: str) -> DeploymentView:
         doing = f"read deployment {namespace}/{name}"
         return views.deployment(await self._get(_apps(namespace, "deployments", name), doing))
