@@ -8,7 +8,7 @@ from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.verification import known_heads
 
-_SHOWN = 3
+_SHOWN = 10
 
 
 async def tail(settings: Settings) -> AsyncGenerator[Finding]:
@@ -24,6 +24,8 @@ async def tail(settings: Settings) -> AsyncGenerator[Finding]:
             f"The audit trail is not whole: {finding.sentence}",
             "Keep the file as it is, and find out who could write it. `omnicare audit verify` lists everything.",
         )
+    if len(found) > _SHOWN:
+        yield failed(f"… and {len(found) - _SHOWN} findings more.", "`omnicare audit verify` lists them.")
     for why in missing:
         yield warning(
             f"Whether the audit trail's tail was cut can't be told: {why}.", "See what is said of that cluster."
