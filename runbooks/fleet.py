@@ -210,16 +210,25 @@ class Fleet:
     async def record_release(self, environment: Environment, release: Release) -> None:
         """Puts a release first; recording it again for the same run replaces what that run wrote."""
         kept = release.model_copy(update={"why": release.why[:_LONGEST_TEXT]})
-        await self._change_releases(environment, lambda known: (kept, *(r for r in known if r.run != kept.run)))
+        await self._change_releases(
+            environment, lambda known: (kept, *(r for r in known if r.run != kept.run or not r.run))
+        )
 
     async def mark_bad(self, environment: Environment, version: str, why: str) -> int:
-        """Marks every record of that version as bad; returns how many were good."""
+        """Marks every record of that version as bad; returns how many were good.
+
+        A version that was never recorded (its first deploy failed) gets a record that says only that it is bad: else the
+        next rollback, looking at earlier revisions, would go forth to it again.
+        """
         count = 0
+        bad = {"verdict": "bad", "why": why[:_LONGEST_TEXT]}
 
         def change(known: tuple[Release, ...]) -> tuple[Release, ...]:
             nonlocal count
             count = sum(r.version == version and r.verdict == "good" for r in known)
-            bad = {"verdict": "bad", "why": why[:_LONGEST_TEXT]}
+            if not any(r.version == version for r in known):
+                unrecorded = {"version": version, "services": (), "run": "", "by": "", "at": utc_now(), **bad}
+                return (Release.model_validate(unrecorded), *known)
             return tuple(r.model_copy(update=bad) if r.version == version and r.verdict == "good" else r for r in known)
 
         await self._change_releases(environment, change)

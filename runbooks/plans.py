@@ -6,15 +6,22 @@ from datetime import UTC, datetime
 from statistics import median
 
 from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.registry import RegistryClient, version_order
+from runbooks.clients.registry import RegistryClient, is_version, version_order
 from runbooks.fleet import EnvironmentRecord, Fleet, Release
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.waiting import side_by_side
-from runbooks.releases import change_of, good_release, previous_images, same_image
-from runbooks.states import ServiceState, current
+from runbooks.releases import (
+    bad_versions,
+    change_of,
+    good_release,
+    left_behind,
+    previous_images,
+    same_image,
+)
+from runbooks.states import ServiceState, current, pinned
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
@@ -25,8 +32,8 @@ _OFFERED = 5
 class NoSuchVersion(PermanentError):
     """No image has that version; `newest` are those that exist."""
 
-    def __init__(self, message: str, newest: tuple[str, ...], advice: tuple[str, ...]) -> None:
-        super().__init__(message, code=ReasonCode.NO_SUCH_VERSION, advice=advice)
+    def __init__(self, message: str, newest: tuple[str, ...]) -> None:
+        super().__init__(message, code=ReasonCode.NO_SUCH_VERSION)
         self.newest = newest
 
 
@@ -38,12 +45,8 @@ async def plan_deploy(
         asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
         asyncio.gather(fleet.read(environment), fleet.releases(environment)),
     )
-    changes = [
-        change_of(state, image)
-        for state, image in zip(states, wanted, strict=True)
-        if not same_image(state.image, image) or state.state != "complete"
-    ]
-    older = [change for change in changes if version_order(change.before.tag or "") > version_order(version)]
+    changes = [change_of(state, image) for state, image in zip(states, wanted, strict=True) if not _runs(state, image)]
+    older = [change for change in changes if _goes_back(change)]
     warnings = [
         *_undecided(record),
         *_bad(releases, version),
@@ -53,7 +56,7 @@ async def plan_deploy(
     ]
     title = f"Deploy {version} to {environment.name}"
     if not changes:
-        title = f"{environment.name} already runs {version} (all digests). Nothing to do."
+        title = f"{environment.name} already runs {version} ({_all(len(states))}). Nothing to do."
     return Plan(
         title=title,
         changes=tuple(changes),
@@ -86,28 +89,22 @@ async def plan_rollback(
     release = good_release(releases, chosen, to)
     if release is not None:
         targets = {service.service: service.image for service in release.services}
-        notes = (
-            [f"{release.version} is the last known good release, recorded {release.at} by {release.by}."]
-            if to is None
-            else []
-        )
+        notes = [_recorded(release)]
     else:
-        targets = await previous_images(cluster, registry, environment, chosen)
+        affected = chosen if services or to is not None else left_behind(chosen)
+        targets = await previous_images(cluster, registry, environment, affected, bad=bad_versions(releases), to=to)
         notes = [
-            "No good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
+            f"{to} was never recorded as a release; it is taken from the Deployments' revision history."
+            if to is not None
+            else "No good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
         ]
+    if not targets and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen)):
+        raise _nothing_to_go_back_to(releases, to)
     changes = [
         change_of(state, targets[state.service])
         for state in chosen
-        if state.service in targets
-        and not (same_image(state.image, targets[state.service]) and state.state == "complete")
+        if state.service in targets and not _runs(state, targets[state.service])
     ]
-    if not targets:
-        raise PermanentError(
-            "There is no earlier release to go back to.",
-            code=ReasonCode.NO_RELEASE,
-            advice=("Name a version with `deploy`.",),
-        )
     version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in changes))
     left = _left(changes) if to is None else None
     return Plan(
@@ -121,12 +118,43 @@ async def plan_rollback(
         )
         if changes
         else (),
-        warnings=tuple(_by_hand(chosen)),
+        warnings=(*_by_hand(chosen), *(_bad(releases, to) if to is not None else ())),
         notes=(*notes, *((f"{left} is marked bad.",) if left else ())),
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
         leaves=left,
         usual_seconds=None,
+    )
+
+
+def _all(count: int) -> str:
+    return {1: "its digest", 2: "both digests"}.get(count, f"all {count} digests")
+
+
+def _runs(state: ServiceState, image: Image) -> bool:
+    """The service already runs just that, everywhere: nothing to do for it."""
+    return state.runs_completely and same_image(pinned(state), image)
+
+
+def _goes_back(change: ImageChange) -> bool:
+    before, after = change.before.tag or "", change.after.tag or ""
+    return is_version(before) and is_version(after) and version_order(before) > version_order(after)
+
+
+def _recorded(release: Release) -> str:
+    by = f" by {release.by}" if release.by else ""
+    age = _age(datetime.fromisoformat(release.at))
+    good = "the last known good release" if release.verdict == "good" else "a recorded release"
+    return f"{release.version} is {good}, rolled out {age} ago{by}."
+
+
+def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> PermanentError:
+    known = ", ".join(dict.fromkeys(release.version for release in releases if release.services)) or "none yet"
+    what = f"{to} was never released here" if to is not None else "There is no earlier good release to go back to"
+    return PermanentError(
+        f"{what}. Recorded: {known}.",
+        code=ReasonCode.NO_RELEASE,
+        advice=("`rollback --to VERSION` takes any recorded release; `deploy VERSION` any that has an image.",),
     )
 
 
@@ -139,7 +167,8 @@ async def _resolved(registry: RegistryClient, services: Sequence[Service], versi
             raise
         newest = await registry.newest(services[0].repository, _OFFERED)
         ages = ", ".join(f"{each.tag} ({_age(each.created)} old)" if each.created else each.tag for each in newest)
-        raise NoSuchVersion(f"{error.message} Newest: {ages}.", tuple(each.tag for each in newest), ()) from error
+        newest_words = f" Newest: {ages}." if ages else ""
+        raise NoSuchVersion(f"{error.message}{newest_words}", tuple(each.tag for each in newest)) from error
     return [
         Image(repository=service.repository, tag=version, digest=digest)
         for service, digest in zip(services, digests, strict=True)
@@ -174,7 +203,7 @@ def _older(older: Sequence[ImageChange], version: str) -> list[str]:
 
 def _by_hand(states: Sequence[ServiceState]) -> list[str]:
     return [
-        f"{state.service}'s image was set by hand ({state.by}{f', {_age(datetime.fromisoformat(state.since))} ago' if state.since else ''})."
+        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {_age(datetime.fromisoformat(state.since))} ago' if state.since else ''})."
         for state in states
         if state.drifted
     ]

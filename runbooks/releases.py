@@ -4,9 +4,11 @@ While v2.0.0 hangs at 1 of 3 that is v1.2.0; once v2.0.0 runs everywhere it is w
 the bot never deployed it is the previous revision, as `kubectl rollout undo` would take it, pinned where its digest is known.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import DeploymentView, ReplicaSetView
 from runbooks.clients.registry import RegistryClient
 from runbooks.fleet import Release
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -31,43 +33,82 @@ def runs_completely(release: Release, states: Sequence[ServiceState]) -> bool:
     return all(image is None or (state.runs_completely and same_image(pinned(state), image)) for state, image in pairs)
 
 
+def bad_versions(releases: Sequence[Release]) -> frozenset[str]:
+    """What nobody wants to go back to."""
+    return frozenset(release.version for release in releases if release.verdict == "bad")
+
+
 def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to: str | None = None) -> Release | None:
     """The release to go back to, newest first; with `to`, the newest record of that version, good or bad."""
+    recorded = [release for release in releases if release.services]
     if to is not None:
-        found = next((release for release in releases if release.version == to), None)
-        if found is None:
-            known = ", ".join(dict.fromkeys(release.version for release in releases)) or "none yet"
-            raise PermanentError(
-                f"{to} was never recorded as a release here. Recorded: {known}.", code=ReasonCode.NO_RELEASE
-            )
-        return found
-    bad = {release.version for release in releases if release.verdict == "bad"}
-    return next(
-        (
-            release
-            for release in releases
-            if release.verdict == "good" and release.version not in bad and not runs_completely(release, states)
-        ),
-        None,
-    )
+        return next((release for release in recorded if release.version == to), None)
+    bad = bad_versions(releases)
+    return next((r for r in recorded if r.version not in bad and not runs_completely(r, states)), None)
+
+
+def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
+    """The services that an unrecorded rollback takes back.
+
+    Where something hangs: all that run the version that hangs, and nothing else (a deploy that stopped at the backend left the
+    frontend where it was; `kubectl rollout undo` of both would take the frontend back too far). Where all is complete: those
+    that run the version that was set last.
+    """
+    known = [state for state in states if state.image is not None]
+    hanging = [state for state in known if not state.runs_completely]
+    if not hanging:
+        hanging = sorted((state for state in known if state.since), key=lambda state: state.since or "")[-1:] or known
+    versions = {_version(state.image) for state in hanging if state.image is not None}
+    return [state for state in known if state.image is not None and _version(state.image) in versions]
 
 
 async def previous_images(
-    cluster: ClusterClient, registry: RegistryClient, environment: Environment, states: Sequence[ServiceState]
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    environment: Environment,
+    states: Sequence[ServiceState],
+    *,
+    bad: frozenset[str] = frozenset(),
+    to: str | None = None,
 ) -> dict[str, Image]:
-    """Of each service, the image of the newest older revision with another image; a service without one is left out."""
-    replica_sets = await cluster.replica_sets(environment.namespace)
+    """Of each service, the image of the newest older revision that is another one, and not bad; or that has the tag `to`.
+
+    A service without one is left out.
+    """
+    replica_sets, deployments = await asyncio.gather(
+        cluster.replica_sets(environment.namespace), cluster.deployments(environment.namespace)
+    )
+    by_name = {deployment.name: deployment for deployment in deployments}
     found: dict[str, Image] = {}
     for state in states:
-        deployment = await cluster.deployment(environment.namespace, state.deployment)
-        own = sorted((r for r in replica_sets if r.owner == deployment.uid), key=lambda r: r.revision, reverse=True)
-        for replica_set in own:
-            reference = replica_set.image(state.container)
-            image = Image.parse(reference) if reference else None
-            if replica_set.revision < state.revision and image is not None and not same_image(image, state.image):
-                found[state.service] = await _pinned(registry, image)
-                break
+        image = _previous(state, by_name.get(state.deployment), replica_sets, bad, to)
+        if image is not None:
+            found[state.service] = await _pinned(registry, image)
     return found
+
+
+def _previous(
+    state: ServiceState,
+    deployment: DeploymentView | None,
+    replica_sets: Sequence[ReplicaSetView],
+    bad: frozenset[str],
+    to: str | None,
+) -> Image | None:
+    if deployment is None:
+        return None
+    own = sorted((r for r in replica_sets if r.owner == deployment.uid), key=lambda r: r.revision, reverse=True)
+    for replica_set in own:
+        reference = replica_set.image(state.container)
+        image = Image.parse(reference) if reference else None
+        if image is None or same_image(image, state.image) or replica_set.revision >= deployment.revision:
+            continue
+        if image.tag == to if to is not None else image.tag not in bad:
+            return image
+    return None
+
+
+def _version(image: Image) -> str:
+    return image.tag or image.reference
 
 
 async def _pinned(registry: RegistryClient, image: Image) -> Image:

@@ -1,10 +1,11 @@
 """The image registry, by the OCI distribution API: which tags exist, which digest a tag stands for, when it was made.
 
-A registry that asks for a token gets the anonymous handshake of the distribution specification (`WWW-Authenticate: Bearer`), or
-the credentials that it was given. Errors are wrapped: what does not exist is permanent, what does not answer is temporary.
+A registry that asks for a token gets the handshake of the distribution specification (`WWW-Authenticate: Bearer`), anonymous
+or with the credentials that it was given. Errors are wrapped: what does not exist is permanent, what does not answer is temporary.
 """
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 
 if TYPE_CHECKING:
+    import aiohttp
+
+if TYPE_CHECKING:
     import aiohttp  # at run time where it is used: a quarter of a second that `omnicare help` does not have
 
 _ACCEPT = (
@@ -28,7 +32,14 @@ _ACCEPT = (
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a manifest or a list; the distribution specification asks registries to take manifests up to 4 MiB."""
 _PAGES = 50
+_DATED = 20
+"""So many of the highest versions are asked for their age: each costs two requests, once."""
+_REMEMBERED = 1000
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(-.+)?", re.ASCII)
+_DESCRIBED = re.compile(r"-(\d+)-g[0-9a-f]{4,40}", re.ASCII)
+"""What `git describe` adds to the last tag: so many commits later."""
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
 class Tagged(Frozen):
@@ -38,32 +49,54 @@ class Tagged(Frozen):
     created: datetime | None = None
 
 
-def version_order(tag: str) -> tuple[int, tuple[int, ...], int, str]:
-    """Sorts versions by number, a pre-release (`-rc1`) before its release, anything else before all versions."""
+def is_version(tag: str) -> bool:
+    """Whether the tag has numbers that can be compared."""
+    return _VERSION.fullmatch(tag) is not None
+
+
+Order = tuple[int, tuple[int, ...], int, tuple[tuple[int, int, str], ...]]
+
+
+def version_order(tag: str) -> Order:
+    """Sorts versions by number: `-rc1` before its release, `git describe`'s `-3-gabc123` after it, other tags before all."""
     found = _VERSION.fullmatch(tag)
     if found is None:
-        return (0, (), 0, tag)
+        return (0, (), 0, ((1, 0, tag),))
     numbers = tuple(int(part or 0) for part in found.groups()[:4])
-    return (1, numbers, 0 if found[5] else 1, found[5] or "")
+    suffix = found[5] or ""
+    rank = 1 if not suffix else 2 if _DESCRIBED.fullmatch(suffix) else 0
+    parts = re.findall(r"\d+|[^\d.\-]+", suffix)
+    return (1, numbers, rank, tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts))
 
 
 class RegistryClient:
     """One for all registries, for the life of the process."""
 
     def __init__(
-        self, addresses: Mapping[str, str] | None = None, *, plain_http: bool = False, deadline: float = 10.0
+        self,
+        addresses: Mapping[str, str] | None = None,
+        *,
+        plain_http: bool = False,
+        credentials: Mapping[str, tuple[str, str]] | None = None,
+        deadline: float = 10.0,
     ) -> None:
-        """`addresses`: registry host → base URL, where it is not `https://HOST`. `plain_http`: such a URL may be http."""
+        """`addresses`: registry host → base URL, where it is not `https://HOST`. `plain_http`: such a URL may be http.
+
+        `credentials`: registry host → user and password (or token), given to the registry's own token service only.
+        """
         for host, url in (addresses or {}).items():
             if urlsplit(url).scheme != "https" and not plain_http:
                 raise ValueError(f"registries.{host}: only https is accepted outside a sandbox")
         self._addresses = dict(addresses or {})
+        self._credentials = dict(credentials or {})
         self._deadline = deadline
         self._tokens: dict[str, str] = {}
+        self._made: dict[tuple[str, str], datetime] = {}
+        """For showing how old a version is; never for what is deployed."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        import aiohttp
+        import aiohttp  # a fifth of a second: only for who talks to a registry
 
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._deadline))
         return self
@@ -80,7 +113,7 @@ class RegistryClient:
         url, found = f"{base}/v2/{name}/tags/list?n=1000", list[str]()
         for _ in range(_PAGES):
             body, headers = await self._get(url, repository)
-            found += body.get("tags") or []
+            found += _object(body).get("tags") or []
             following = re.search(r'<([^>]+)>;\s*rel="?next"?', headers.get("Link", ""))
             if following is None:
                 return found
@@ -91,32 +124,36 @@ class RegistryClient:
         return found
 
     async def newest(self, repository: str, count: int) -> list[Tagged]:
-        """The newest versions by number, with the time when each was made where the registry says."""
-        ordered = sorted(await self.tags(repository), key=version_order, reverse=True)[:count]
-        few = ordered[:10]  # each costs two requests
-        times = await asyncio.gather(*(self._created_or_none(repository, tag) for tag in few))
-        known = dict(zip(few, times, strict=True))
-        return [Tagged(tag=tag, created=known.get(tag)) for tag in ordered]
+        """The versions that were made last, newest first; those whose time is not known follow by number."""
+        ordered = sorted(await self.tags(repository), key=version_order, reverse=True)
+        asked = ordered[:_DATED]
+        times = await asyncio.gather(*(self._created_or_none(repository, tag) for tag in asked))
+        dated = [Tagged(tag=tag, created=time) for tag, time in zip(asked, times, strict=True)]
+        dated.sort(key=lambda each: each.created.timestamp() if each.created is not None else 0.0, reverse=True)
+        return [*dated, *(Tagged(tag=tag) for tag in ordered[_DATED:])][:count]
 
     async def resolve(self, repository: str, tag: str) -> str:
         """The digest that the tag stands for now; PermanentError(NO_SUCH_VERSION) where there is none."""
-        base, name = self._place(repository)
-        _, headers = await self._get(f"{base}/v2/{name}/manifests/{tag}", f"{repository}:{tag}")
-        digest: str = headers.get("Docker-Content-Digest", "")
-        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        body, headers = await self._manifest(repository, tag)
+        # The header is optional, and only a claim: the digest is that of the bytes.
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        claimed = headers.get("Docker-Content-Digest", digest)
+        if claimed != digest and _DIGEST.fullmatch(claimed):
             raise PermanentError(
-                f"The registry gives no digest for {repository}:{tag}.", code=ReasonCode.REGISTRY_UNREACHABLE
+                f"The registry's manifest of {repository}:{tag} does not have the digest that it names.",
+                code=ReasonCode.REGISTRY_UNREACHABLE,
+                evidence=(f"named {claimed}", f"found {digest}"),
             )
         return digest
 
     async def created(self, repository: str, tag: str) -> datetime | None:
         """When the image was made; None where its configuration does not say."""
         base, name = self._place(repository)
-        manifest, _ = await self._get(f"{base}/v2/{name}/manifests/{tag}", f"{repository}:{tag}")
+        manifest = _object((await self._manifest(repository, tag))[0])
         if "manifests" in manifest:  # an index: any of its platforms
-            first = manifest["manifests"][0]["digest"]
-            manifest, _ = await self._get(f"{base}/v2/{name}/manifests/{first}", f"{repository}:{tag}")
-        config, _ = await self._get(f"{base}/v2/{name}/blobs/{manifest['config']['digest']}", f"{repository}:{tag}")
+            manifest = _object((await self._manifest(repository, manifest["manifests"][0]["digest"]))[0])
+        body, _ = await self._get(f"{base}/v2/{name}/blobs/{manifest['config']['digest']}", f"{repository}:{tag}")
+        config = _object(body)
         created = config.get("created")
         try:
             return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", created)).astimezone(UTC) if created else None
@@ -127,17 +164,30 @@ class RegistryClient:
         """Raises where the registry does not answer for the repository."""
         await self.tags(repository)
 
+    async def _manifest(self, repository: str, reference: str) -> tuple[bytes, Mapping[str, str]]:
+        if not _TAG.fullmatch(reference) and not _DIGEST.fullmatch(reference):
+            raise PermanentError(f"There is no image {repository}:{reference}.", code=ReasonCode.NO_SUCH_VERSION)
+        base, name = self._place(repository)
+        joint = "@" if _DIGEST.fullmatch(reference) else ":"
+        return await self._get(f"{base}/v2/{name}/manifests/{reference}", f"{repository}{joint}{reference}")
+
     async def _created_or_none(self, repository: str, tag: str) -> datetime | None:
+        known = self._made.get((repository, tag))
+        if known is not None:
+            return known
         try:
-            return await self.created(repository, tag)
+            created = await self.created(repository, tag)
         except (PermanentError, TemporaryError, KeyError, IndexError, TypeError):
             return None
+        if created is not None and len(self._made) < _REMEMBERED:
+            self._made[repository, tag] = created
+        return created
 
     def _place(self, repository: str) -> tuple[str, str]:
         host, _, name = repository.partition("/")
         return self._addresses.get(host, f"https://{host}").rstrip("/"), name
 
-    async def _get(self, url: str, what: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+    async def _get(self, url: str, what: str) -> tuple[bytes, Mapping[str, str]]:
         for second in (False, True):
             status, headers, body = await self._once(url, what)
             if status == HTTPStatus.UNAUTHORIZED and not second and (challenge := headers.get("WWW-Authenticate", "")):
@@ -157,25 +207,17 @@ class RegistryClient:
             raise PermanentError(f"The registry answers {status} for {what}.", code=ReasonCode.REGISTRY_UNREACHABLE)
         return body, headers
 
-    async def _once(self, url: str, what: str) -> tuple[int, Mapping[str, str], dict[str, Any]]:
-        import aiohttp
+    async def _once(self, url: str, what: str) -> tuple[int, Mapping[str, str], bytes]:
+        from aiohttp import ClientError
 
         assert self._session is not None, "inside `async with`"
         headers = {"Accept": _ACCEPT}
-        if (token := self._tokens.get(urlsplit(url).netloc + urlsplit(url).path.rsplit("/", 2)[0])) is not None:
+        if (token := self._tokens.get(_token_key(url))) is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
             async with self._session.get(url, headers=headers) as response:
-                raw = await response.content.read(_LARGEST + 1)
-                found = dict(response.headers)
-                if response.status != HTTPStatus.OK:
-                    return response.status, found, {}
-                if len(raw) > _LARGEST:
-                    raise PermanentError(
-                        f"The registry's answer for {what} is too large.", code=ReasonCode.REGISTRY_UNREACHABLE
-                    )
-                return response.status, found, json.loads(raw)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                return response.status, response.headers.copy(), await _bounded(response, what)
+        except (ClientError, TimeoutError, OSError) as error:
             raise TemporaryError(
                 f"The registry does not answer for {what}.",
                 code=ReasonCode.REGISTRY_UNREACHABLE,
@@ -184,24 +226,51 @@ class RegistryClient:
             ) from error
 
     async def _shake_hands(self, url: str, challenge: str, what: str) -> None:
-        """The distribution specification's token handshake, without credentials."""
+        """The distribution specification's token handshake."""
+        from aiohttp import BasicAuth, ClientError
+
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         realm = fields.get("realm", "")
         if urlsplit(realm).scheme not in ("http", "https") or (
             urlsplit(url).scheme == "https" and urlsplit(realm).scheme != "https"
         ):
             return
-        import aiohttp
-
         assert self._session is not None, "inside `async with`"
         query = {name: fields[name] for name in ("service", "scope") if name in fields}
+        known = self._credentials.get(what.partition("/")[0])
         try:
-            async with self._session.get(realm, params=query) as response:
-                answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            async with self._session.get(realm, params=query, auth=BasicAuth(*known) if known else None) as response:
+                answer = _object(await _bounded(response, what)) if response.status == HTTPStatus.OK else {}
+        except (ClientError, TimeoutError, OSError) as error:
             raise TemporaryError(
                 f"The registry gives no token for {what}.", code=ReasonCode.REGISTRY_UNREACHABLE
             ) from error
         token = answer.get("token") or answer.get("access_token")
         if token:
-            self._tokens[urlsplit(url).netloc + urlsplit(url).path.rsplit("/", 2)[0]] = token
+            self._tokens[_token_key(url)] = token
+
+
+async def _bounded(response: "aiohttp.ClientResponse", what: str) -> bytes:
+    """The whole answer, which no registry may make too large to hold."""
+    found = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        found += chunk
+        if len(found) > _LARGEST:
+            raise PermanentError(
+                f"The registry's answer for {what} is too large.", code=ReasonCode.REGISTRY_UNREACHABLE
+            )
+    return bytes(found)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise PermanentError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _token_key(url: str) -> str:
+    """A token is for one repository: its address without what is asked of it."""
+    parts = urlsplit(url)
+    return parts.netloc + re.split(r"/(?:manifests|blobs|tags)/", parts.path)[0]

@@ -62,7 +62,7 @@ class Steps(Protocol):
         ...
 
 
-class Stopped(Exception):  # noqa: N818 - it is an ending, not an error
+class Stopped(Exception):
     """A step saw the request to stop and ended early, leaving what it changed as it is."""
 
     def __init__(self, stop: Stop) -> None:

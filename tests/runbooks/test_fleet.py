@@ -1,0 +1,167 @@
+"""The fleet's record: one place for one run, locks, releases, heads; also when several write at once."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runbooks.fleet import (
+    KEPT_RELEASES,
+    EnvironmentRecord,
+    Freeze,
+    Release,
+    ReleasedService,
+    RunPlace,
+    Undecided,
+    utc_now,
+)
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from tests.support.real import Place, image
+
+
+def run(name: str) -> RunPlace:
+    return RunPlace(run=name, title=f"Deploy by {name}", by="requester", since=utc_now())
+
+
+def freeze(until: str | None = None) -> Freeze:
+    return Freeze(person="approver", name="Approver", reason="clinic go-live", since=utc_now(), until=until)
+
+
+def release(version: str, run_id: str = "run", verdict: str = "good") -> Release:
+    services = (ReleasedService(service="backend", image=image("backend", version), revision=1),)
+    made = {
+        "version": version,
+        "services": services,
+        "run": run_id,
+        "by": "requester",
+        "at": utc_now(),
+        "verdict": verdict,
+    }
+    return Release.model_validate(made)
+
+
+async def test_one_of_many_runs_gets_the_place(here: Place):
+    places = await asyncio.gather(*(here.fleet.take(here.environment, run(f"run-{n}")) for n in range(12)))
+    winners = [place for place in places if place.taken]
+    assert len(winners) == 1
+    assert {place.holder for place in places} == {winners[0].holder}
+
+
+async def test_taking_it_again_changes_nothing_and_only_its_holder_leaves_it(here: Place):
+    fleet, where = here.fleet, here.environment
+    assert (await fleet.take(where, run("one"))).taken
+    assert (await fleet.take(where, run("one"))).taken
+    assert not await fleet.leave(where, "two")
+    assert await fleet.leave(where, "one")
+    assert (await fleet.take(where, run("two"))).taken
+
+
+async def test_a_lock_keeps_runs_out_until_it_runs_out(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.freeze(where, freeze())
+    refused = await fleet.take(where, run("one"))
+    assert not refused.taken
+    assert refused.freeze is not None
+    assert refused.freeze.reason == "clinic go-live"
+    past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="seconds")
+    await fleet.freeze(where, freeze(until=past))
+    assert (await fleet.take(where, run("one"))).taken
+
+
+async def test_taking_over_passes_a_lock_and_names_whom_it_took_it_from(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.take(where, run("one"))
+    await fleet.freeze(where, freeze())
+    before = await fleet.take_over(where, run("two"))
+    assert before is not None
+    assert before.run == "one"
+    record = await fleet.read(where)
+    assert record.run is not None
+    assert (record.run.run, record.freeze is not None) == ("two", True)
+    assert not await fleet.leave(where, "one")
+
+
+async def test_whoever_waits_hears_when_the_place_is_free(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.take(where, run("one"))
+    seen: list[EnvironmentRecord] = []
+    heard = asyncio.Event()
+
+    async def wait() -> None:
+        async with aclosing(fleet.watch(where)) as records:
+            async for record in records:
+                seen.append(record)
+                heard.set()
+                if record.run is None:
+                    return
+
+    waiting = asyncio.create_task(wait())
+    await heard.wait()
+    await fleet.leave(where, "one")
+    async with asyncio.timeout(10):
+        await waiting
+    assert seen[0].run is not None
+    assert seen[-1].run is None
+
+
+async def test_an_environment_without_a_record_is_told_at_once(here: Place):
+    async with asyncio.timeout(10), aclosing(here.fleet.watch(here.environment)) as records:
+        assert await anext(records) == EnvironmentRecord()
+
+
+async def test_what_is_undecided_stays_until_somebody_decides(here: Place):
+    fleet, where = here.fleet, here.environment
+    undecided = Undecided(run="one", title="Deploy v2.0.0 stopped at Backend rollout", since=utc_now())
+    await fleet.leave_undecided(where, undecided)
+    assert (await fleet.read(where)).undecided == undecided
+    assert await fleet.decide(where) == undecided
+    assert (await fleet.read(where)).undecided is None
+
+
+async def test_the_newest_releases_are_kept_and_the_last_good_one_whatever_came_after(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.record_release(where, release("v1.0.0", "good"))
+    for number in range(KEPT_RELEASES + 2):
+        await fleet.record_release(where, release(f"v2.0.{number}", f"run-{number}", "bad"))
+    kept = await fleet.releases(where)
+    assert len(kept) == KEPT_RELEASES
+    assert kept[0].version == f"v2.0.{KEPT_RELEASES + 1}"
+    assert kept[-1].version == "v1.0.0"
+
+
+async def test_recording_again_for_the_same_run_writes_it_once(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.record_release(where, release("v2.0.0"))
+    await fleet.record_release(where, release("v2.0.0"))
+    assert len(await fleet.releases(where)) == 1
+
+
+async def test_a_version_is_marked_bad_also_when_it_never_ran_completely(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.record_release(where, release("v2.0.0"))
+    assert await fleet.mark_bad(where, "v2.0.0", "left by run two") == 1
+    assert await fleet.mark_bad(where, "v2.1.0", "left by run three") == 0
+    verdicts = {r.version: (r.verdict, bool(r.services)) for r in await fleet.releases(where)}
+    assert verdicts == {"v2.0.0": ("bad", True), "v2.1.0": ("bad", False)}
+
+
+async def test_a_books_newest_head_is_kept(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.write_head(where, "omnicare-0", 7, "abc")
+    await fleet.write_head(where, "omnicare-0", 5, "older")
+    await fleet.write_head(where, "book of two words", 1, "def")
+    heads = await fleet.heads(where)
+    assert {book: (head.number, head.hash) for book, head in heads.items()} == {
+        "omnicare-0": (7, "abc"),
+        "book of two words": (1, "def"),
+    }
+
+
+async def test_a_record_that_was_edited_into_nonsense_is_refused_not_guessed(here: Place):
+    space = here.environment.record_namespace
+    await here.cluster.create_config_map(space, "environment-production", {"run": "{oops"}, {})
+    with pytest.raises(PermanentError) as caught:
+        await here.fleet.take(here.environment, run("one"))
+    assert caught.value.code is ReasonCode.RECORD_UNREADABLE

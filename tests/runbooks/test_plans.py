@@ -1,0 +1,205 @@
+"""What `deploy` and `rollback` plan, from what runs, what was recorded, and what the registry has."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runbooks import plans, rollouts, states
+from runbooks.clients.registry import RegistryClient
+from runbooks.fleet import Release, ReleasedService, Undecided, utc_now
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse
+from sandbox.outside.registry import Registry, digest_of
+from tests.support.real import Place
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[RegistryClient]:
+    async with Registry().serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
+        yield client
+
+
+async def both(here: Place, tag: str = "v1.2.0", replicas: int = 1) -> None:
+    await asyncio.gather(*(here.deploy(name, tag, replicas=replicas, pinned=False) for name in ("backend", "frontend")))
+
+
+async def by_hand(here: Place, name: str, tag: str) -> None:
+    await here.set_image(name, f"ghcr.io/omnicare/{name}:{tag}@{digest_of(name, tag)}")
+    await here.until(name, lambda d: d.rolled_out and f":{tag}@" in d.containers[0].image)
+
+
+async def carried_out(here: Place, plan: Plan, run: str, *, by: str = "requester") -> None:
+    """What the bot does with an approved plan, until it is recorded."""
+    pulse = PlainPulse(run)
+    await here.take(run, over=True)
+    await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
+    await rollouts.roll_out_together(pulse, here.cluster, plan.changes, cause=f"omnicare run {run}", by=by)
+    if plan.leaves:
+        await here.fleet.mark_bad(here.environment, plan.leaves, f"left by run {run}")
+    services = tuple(ReleasedService(service=change.service, image=change.after) for change in plan.changes)
+    version = plan.changes[0].after.tag or ""
+    await here.fleet.record_release(
+        here.environment, Release(version=version, services=services, run=run, by=by, at=utc_now())
+    )
+
+
+async def deploy(here: Place, registry: RegistryClient, version: str) -> Plan:
+    return await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, version)
+
+
+async def rollback(here: Place, registry: RegistryClient, *services: str, to: str | None = None) -> Plan:
+    return await plans.plan_rollback(here.cluster, registry, here.fleet, here.environment, services=services, to=to)
+
+
+def moves(plan: Plan) -> dict[str, tuple[str | None, str | None]]:
+    return {change.service: (change.before.tag, change.after.tag) for change in plan.changes}
+
+
+async def test_a_deploy_names_each_service_pinned_in_order_with_what_it_does_not_do(
+    here: Place, registry: RegistryClient
+):
+    await both(here)
+    plan = await deploy(here, registry, "v2.0.0")
+    assert [change.service for change in plan.changes] == ["backend", "frontend"]
+    assert [change.after.digest for change in plan.changes] == [digest_of(c.service, "v2.0.0") for c in plan.changes]
+    assert plan.links == (("Compare v1.2.0 with v2.0.0", "https://forge.example/omnicare/compare/v1.2.0...v2.0.0"),)
+    assert plan.not_done
+    assert not plan.needs_reason
+    assert not plan.warnings
+
+
+async def test_what_runs_already_is_nothing_to_do(here: Place, registry: RegistryClient):
+    await both(here)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+    plan = await deploy(here, registry, "v2.0.0")
+    assert plan.empty
+    assert plan.title == "production already runs v2.0.0 (both digests). Nothing to do."
+
+
+async def test_going_to_something_older_wants_a_reason(here: Place, registry: RegistryClient):
+    await both(here)
+    plan = await deploy(here, registry, "v1.1.0")
+    assert plan.needs_reason
+    assert any("v1.1.0 is older than what runs (v1.2.0)" in warning for warning in plan.warnings)
+
+
+async def test_a_version_without_an_image_offers_those_that_exist(here: Place, registry: RegistryClient):
+    await both(here)
+    with pytest.raises(plans.NoSuchVersion) as caught:
+        await deploy(here, registry, "v9.9.9")
+    assert caught.value.code is ReasonCode.NO_SUCH_VERSION
+    assert len(caught.value.newest) == 5
+    assert f"Newest: {caught.value.newest[0]} (" in caught.value.message
+
+
+async def test_an_image_set_past_the_bot_is_warned_of(here: Place, registry: RegistryClient):
+    await both(here)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+    await by_hand(here, "backend", "v1.1.0")
+    plan = await deploy(here, registry, "v2.0.0")
+    assert moves(plan) == {"backend": ("v1.1.0", "v2.0.0")}
+    assert any("backend's image was set by hand since the last deploy (kubectl-set" in w for w in plan.warnings)
+
+
+async def test_an_undecided_environment_is_said_first(here: Place, registry: RegistryClient):
+    await both(here)
+    undecided = Undecided(run="one", title="Deploy v2.0.0 stopped at Backend rollout", since=utc_now())
+    await here.fleet.leave_undecided(here.environment, undecided)
+    assert "Deploy v2.0.0 stopped" in (await deploy(here, registry, "v2.0.0")).warnings[0]
+
+
+async def test_a_rollout_that_hangs_is_planned_again_with_the_same_image(here: Place, registry: RegistryClient):
+    await both(here)
+    await by_hand(here, "frontend", "v2.0.0")
+    await here.set_image("backend", f"ghcr.io/omnicare/backend:v2.1.0-bad@{digest_of('backend', 'v2.1.0-bad')}")
+    await here.until("backend", lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
+    plan = await deploy(here, registry, "v2.1.0-bad")
+    assert moves(plan)["backend"] == ("v2.1.0-bad", "v2.1.0-bad")
+
+
+async def test_a_rollback_goes_to_the_last_good_release_and_a_second_one_further_back(
+    here: Place, registry: RegistryClient
+):
+    await both(here, "v1.1.0")
+    await carried_out(here, await deploy(here, registry, "v1.2.0"), "run-1")
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-2")
+    first = await rollback(here, registry)
+    assert moves(first) == {"backend": ("v2.0.0", "v1.2.0"), "frontend": ("v2.0.0", "v1.2.0")}
+    assert (first.leaves, first.together) == ("v2.0.0", True)
+    await carried_out(here, first, "run-3")
+    second = await rollback(here, registry)
+    assert moves(second) == {"backend": ("v1.2.0", "v1.1.0"), "frontend": ("v1.2.0", "v1.1.0")}
+
+
+async def test_while_a_first_deploy_hangs_a_rollback_touches_only_what_it_changed(
+    here: Place, registry: RegistryClient
+):
+    await both(here, "v1.1.0")
+    await asyncio.gather(by_hand(here, "backend", "v1.2.0"), by_hand(here, "frontend", "v1.2.0"))
+    await here.set_image("backend", f"ghcr.io/omnicare/backend:v2.0.0-bad@{digest_of('backend', 'v2.0.0-bad')}")
+    await here.until("backend", lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
+    plan = await rollback(here, registry)
+    assert moves(plan) == {"backend": ("v2.0.0-bad", "v1.2.0")}
+    await carried_out(here, plan, "run-1")
+    again = await rollback(here, registry, "backend")
+    assert moves(again) == {"backend": ("v1.2.0", "v1.1.0")}
+
+
+async def test_a_rollback_without_anything_before_says_so(here: Place, registry: RegistryClient):
+    await both(here)
+    with pytest.raises(PermanentError) as caught:
+        await rollback(here, registry)
+    assert caught.value.code is ReasonCode.NO_RELEASE
+
+
+async def test_a_named_release_is_taken_though_it_is_bad_and_said_to_be(here: Place, registry: RegistryClient):
+    await both(here)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+    await carried_out(here, await rollback(here, registry), "run-2")
+    plan = await rollback(here, registry, to="v2.0.0")
+    assert moves(plan)["backend"] == ("v1.2.0", "v2.0.0")
+    assert plan.leaves is None
+    assert any("v2.0.0 was marked bad" in warning for warning in plan.warnings)
+
+
+async def test_a_release_that_was_never_here_is_refused_with_those_that_were(here: Place, registry: RegistryClient):
+    await both(here)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+    with pytest.raises(PermanentError) as caught:
+        await rollback(here, registry, to="v7.0.0")
+    assert caught.value.code is ReasonCode.NO_RELEASE
+    assert "Recorded: v2.0.0." in caught.value.message
+
+
+async def test_what_runs_is_told_with_who_set_it_and_when(here: Place, registry: RegistryClient):
+    await both(here, replicas=2)
+    before = (await states.current(here.cluster, here.environment))[0]
+    assert (before.state, before.ready, before.run) == ("complete", 2, None)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1", by="Maya")
+    after = (await states.current(here.cluster, here.environment))[0]
+    assert (after.by, after.run, after.stamp, after.by_hand) == ("Maya", "run-1", "run-1", False)
+    assert after.digests == (digest_of("backend", "v2.0.0"),)
+    assert after.cause == "omnicare run run-1"
+
+
+async def test_a_deployment_that_is_not_there_is_a_state(here: Place, registry: RegistryClient):
+    assert [s.state for s in await states.current(here.cluster, here.environment)] == ["missing", "missing"]
+    with pytest.raises(PermanentError) as caught:
+        await deploy(here, registry, "v2.0.0")
+    assert caught.value.code is ReasonCode.NOT_FOUND
+
+
+def test_the_kubectl_lines_name_the_digests(registry: RegistryClient):
+    from runbooks.kit.plan import Image
+
+    after = Image(repository="ghcr.io/omnicare/backend", tag="v1.2.0", digest="sha256:" + "a" * 64)
+    change = ImageChange(
+        service="backend", namespace="omnicare-prod", deployment="backend", container="api", before=after, after=after
+    )
+    assert rollouts.kubectl_lines([change]) == [
+        f"kubectl set image deployment/backend api={after.reference} -n omnicare-prod",
+        "kubectl rollout status deployment/backend -n omnicare-prod --timeout=10m",
+    ]

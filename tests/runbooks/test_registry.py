@@ -1,0 +1,133 @@
+"""The registry client against real servers: the sandbox's registry, and one that misbehaves."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from runbooks.clients.registry import RegistryClient, version_order
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+from sandbox.outside.registry import Registry, digest_of
+
+BACKEND = "ghcr.io/omnicare/backend"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture(params=[False, True], ids=["open", "handshake"])
+async def registry(request: pytest.FixtureRequest) -> AsyncIterator[RegistryClient]:
+    served = Registry(handshake=request.param)
+    async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
+        yield client
+
+
+@asynccontextmanager
+async def answering(handler: Handler) -> AsyncIterator[RegistryClient]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with RegistryClient({"ghcr.io": address}, plain_http=True, deadline=2) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_tag_is_resolved_to_the_digest_of_its_manifest(registry: RegistryClient):
+    assert await registry.resolve(BACKEND, "v2.0.0") == digest_of("backend", "v2.0.0")
+
+
+async def test_the_newest_versions_come_first_with_their_age(registry: RegistryClient):
+    newest = await registry.newest(BACKEND, 3)
+    ages = [each.created for each in newest if each.created is not None]
+    assert newest[0].tag == "v2.0.0"
+    assert len(ages) == 3
+    assert ages == sorted(ages, reverse=True)
+
+
+@pytest.mark.parametrize("tag", ["v9.9.9", "../../tags/list", "", "v1?n=1"])
+async def test_a_version_that_no_image_has_is_told_as_such(registry: RegistryClient, tag: str):
+    with pytest.raises(PermanentError) as caught:
+        await registry.resolve(BACKEND, tag)
+    assert caught.value.code is ReasonCode.NO_SUCH_VERSION
+
+
+async def test_a_manifest_that_is_not_what_its_digest_says_is_refused():
+    async def lies(_: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
+
+    async with answering(lies) as registry:
+        with pytest.raises(PermanentError) as caught:
+            await registry.resolve(BACKEND, "v2.0.0")
+    assert caught.value.code is ReasonCode.REGISTRY_UNREACHABLE
+
+
+async def test_an_index_is_resolved_as_the_index_and_dated_by_one_of_its_images():
+    image = "sha256:" + "1" * 64
+
+    async def serves(request: web.Request) -> web.Response:
+        if request.path.endswith("/manifests/v2.0.0"):
+            return web.json_response({"manifests": [{"digest": image}]})
+        if request.path.endswith(f"/manifests/{image}"):
+            return web.json_response({"config": {"digest": "sha256:" + "2" * 64}})
+        return web.json_response({"created": "2026-01-02T03:04:05.123456789Z"})
+
+    async with answering(serves) as registry:
+        created = await registry.created(BACKEND, "v2.0.0")
+    assert created is not None
+    assert created.isoformat(timespec="seconds") == "2026-01-02T03:04:05+00:00"
+
+
+async def test_a_registry_that_says_later_is_temporary_and_says_when():
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "7"})
+
+    async with answering(busy) as registry:
+        with pytest.raises(TemporaryError) as caught:
+            await registry.tags(BACKEND)
+    assert caught.value.retry_after == 7
+
+
+async def test_an_endless_answer_is_not_read_to_its_end():
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for _ in range(200):
+            await answer.write(b"x" * 65536)
+        return answer
+
+    async with answering(endless) as registry:
+        with pytest.raises(PermanentError) as caught:
+            await registry.tags(BACKEND)
+    assert "too large" in caught.value.message
+
+
+async def test_a_page_on_another_host_is_not_followed():
+    async def points_away(_: web.Request) -> web.Response:
+        return web.json_response({"tags": ["v1.0.0"]}, headers={"Link": '<http://127.0.0.1:9/v2/x>; rel="next"'})
+
+    async with answering(points_away) as registry:
+        assert await registry.tags(BACKEND) == ["v1.0.0"]
+
+
+async def test_nobody_there_is_temporary():
+    async with RegistryClient({"ghcr.io": "http://127.0.0.1:9"}, plain_http=True) as registry:
+        with pytest.raises(TemporaryError) as caught:
+            await registry.resolve(BACKEND, "v2.0.0")
+    assert caught.value.code is ReasonCode.REGISTRY_UNREACHABLE
+
+
+def test_plain_http_is_refused_unless_the_configuration_says_so():
+    with pytest.raises(ValueError, match="https"):
+        RegistryClient({"ghcr.io": "http://127.0.0.1:5000"})
+
+
+def test_versions_sort_by_number():
+    sorted_tags = [
+        "latest", "v1.9.0", "v1.10.0", "v2.0.0-rc2", "v2.0.0-rc10", "v2.0.0", "v2.0.0-3-gabc1234", "v2.0.1", "10.0.0",
+    ]  # fmt: skip
+    assert sorted(set(sorted_tags), key=version_order) == sorted_tags
