@@ -5,6 +5,7 @@ it names what took too long. `explained` makes the error of either, with the pod
 serves, and the usual causes. Only `rollouts` uses this.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,10 +18,12 @@ from runbooks.kit.redaction import default_redactor
 
 _PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 _PULL_IS_FINAL = {"InvalidImageName", "ErrImageNeverPull"}
-_MAY_PASS = (
-    "timeout", "timed out", "deadline exceeded", "connection refused", "connection reset", "no such host", "eof",
-    "tls handshake", "too many requests", "toomanyrequests", "429", "500 internal", "502", "503", "504", "temporary failure",
-)  # fmt: skip
+_MAY_PASS = re.compile(
+    r"timeout|timed out|deadline exceeded|connection (?:refused|reset)|no such host|\beof\b|tls handshake|too ?many ?requests"
+    r"|\b(?:429|500|502|503|504)\b|temporary failure"
+)
+_NAMES = re.compile(r'"[^"]*"|sha256:[0-9a-f]+|\S+@\S+')
+"""Image names and digests in a message: any sign may be in them, so they say nothing of the cause."""
 _BAD_CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _LONGEST_LINE = 300
 
@@ -189,7 +192,7 @@ def _pull(pod: PodView, container: ContainerView, events: Sequence[EventView], *
     said = tuple(dict.fromkeys([*([container.message] if container.message else []), *told]))
     if final_only and container.reason not in _PULL_IS_FINAL:
         known = [word.lower() for word in said if not word.lower().startswith(("back-off", "error: "))]
-        if not known or any(passing in word for word in known for passing in _MAY_PASS):
+        if not known or any(_MAY_PASS.search(_NAMES.sub(" ", word)) for word in known):
             return None
     return Cause(ReasonCode.IMAGE_PULL, "the image can't be pulled", said or (container.reason,), pod, container.name)
 

@@ -84,6 +84,7 @@ class DurableSteps:
         if title not in self._lines:
             return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
+        self._house.steps[self.run_id] = self.lines
         elapsed = (self._house.clock() - self.started).total_seconds()
         card = progress_card(self._run.request, self.lines, elapsed=elapsed, word=self._run.word)
         self._house.live.tell(self.run_id, PROGRESS, card)

@@ -15,7 +15,7 @@ from bot.runs.engine import Engine
 from bot.runs.model import Request
 from bot.runs.pending import PendingRequests
 from bot.web import Metrics
-from commands.kit.card import Card
+from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
@@ -79,6 +79,8 @@ class House:
     live: Live = field(default_factory=Live)
     pending: PendingRequests = field(default_factory=PendingRequests)
     metrics: Metrics | None = None
+    steps: dict[str, tuple[StepLine, ...]] = field(default_factory=dict)
+    """Request → its run's steps as they stand now; what ended is in the engine's memory."""
     posted: dict[tuple[str, str], Posted] = field(default_factory=dict)
     """(request, slot) → where that message stands; filled again by the replay after a restart."""
     engine: Engine = field(init=False)

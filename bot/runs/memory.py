@@ -112,7 +112,7 @@ class EngineRuns:
 
     async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002
         raw = await self._house.engine.event(run_id(id), "steps") or []
-        lines = [StepLine.model_validate(line) for line in raw]
+        lines = self._house.steps.get(id) or [StepLine.model_validate(line) for line in raw]
         return tuple(
             StepRecord(title=line.title, status=line.status, detail=line.detail, seconds=line.seconds) for line in lines
         )

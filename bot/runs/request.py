@@ -564,6 +564,7 @@ class RequestFlow:
             await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
         self._house.live.end(self.request.id)
         self._house.pending.end(self.request)
+        self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
 

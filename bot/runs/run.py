@@ -98,14 +98,18 @@ class Runs:
         await self._show(run.request, PROGRESS, cards.settled_progress(card, outcome))
 
     def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
+        """What is, then why, then what was seen: the order in which it is read at 3 a.m."""
         step = steps.current
         at = f" at {step}" if step else ""
         redact = self._house.redact
+        serves, said, seen = _sorted_evidence(tuple(redact(line) for line in error.evidence))
+        service = step.split()[0].lower() if step else ""
         return Outcome(
             code=error.code,
-            title=f"{run.request.title} stopped{at}: {redact(error.message)}",
-            lines=_untouched(run, steps.lines),
-            evidence=tuple(redact(line) for line in error.evidence),
+            title=f"{run.request.title} stopped{at}: {redact(error.message).removeprefix(f'{service}: ')}",
+            lines=(*serves, *_untouched(run, steps.lines)),
+            message=said,
+            evidence=seen,
             advice=error.advice,
             step=step,
             kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
@@ -174,3 +178,17 @@ def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> tuple[str, ...]:
         change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
     ]
     return (f"{' and '.join(left).capitalize()} {'was' if len(left) == 1 else 'were'} not touched.",) if left else ()
+
+
+_SERVES, _SAYS = "Still serves", "Kubernetes: "
+"""How `runbooks.failures` begins its lines."""
+
+
+def _sorted_evidence(evidence: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """(what still serves, Kubernetes' own first message, the rest)."""
+    serves = tuple(line for line in evidence if line.startswith(_SERVES))
+    says = [line.removeprefix(_SAYS) for line in evidence if line.startswith(_SAYS)]
+    said = says[0] if says else ""
+    rest = [line for line in evidence if not line.startswith((_SERVES, _SAYS))]
+    further = [line for line in says[1:] if said not in line]  # an event often repeats the pod's own message
+    return serves, said, tuple([*rest, *further])

@@ -52,16 +52,11 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     if outcome.message:
         body.append(Paragraph(text=words(Strong(text="Kubernetes: "), outcome.message)))
     if outcome.evidence:
-        body.append(Preformatted(label="Last words", text="\n".join(outcome.evidence)))
+        body.append(Preformatted(label="Seen", text="\n".join(outcome.evidence)))
     if outcome.advice:
-        body.append(
-            Paragraph(
-                text=words(
-                    Strong(text="Usual causes: " if outcome.evidence or outcome.message else ""),
-                    sentence(" ".join(outcome.advice)),
-                )
-            )
-        )
+        causes = outcome.message or outcome.evidence
+        text = "; ".join(outcome.advice) + "." if causes else " ".join(outcome.advice)
+        body.append(Paragraph(text=words(Strong(text="Usual causes: ") if causes else "", sentence(text))))
     if outcome.kubectl:
         body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl)))
     if not outcome.ok:
