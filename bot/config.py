@@ -40,6 +40,7 @@ class SlackSettings(Section):
     api_url: str = SLACK_API
     """Another address than Slack's is accepted only with `sandbox = true`."""
     command: str = "/omnicare"
+    """The slash command's name, as the app's manifest has it."""
     workspace: str | None = None
     """The team's id; another team's accounts are external."""
     newest_blocks: bool = True
@@ -62,6 +63,7 @@ class PersonSettings(Section):
     """One human."""
 
     name: str
+    """As people are told."""
     slack: str | None = None
     """Slack id, such as `U012AB3CD`."""
     user: str | None = None
@@ -69,6 +71,7 @@ class PersonSettings(Section):
     others: tuple[str, ...] = ()
     """Further accounts of the same human (Slack ids): they count as one when approvals are counted."""
     roles: tuple[Key, ...] = ()
+    """What they may do follows from these, per environment."""
     shared: bool = False
     """An account that several people share: may look, not change or approve."""
 
@@ -77,6 +80,7 @@ class RoleSettings(Section):
     """A role: people have it by their entry, or in some environments by a Slack user group."""
 
     about: str
+    """What the role is for, for people."""
     group: str | None = None
     """A Slack user group whose *listed* members have the role too, where the environment allows it."""
 
@@ -85,6 +89,7 @@ class ServiceSettings(Section):
     """One Deployment that is released."""
 
     name: Key
+    """As people type it."""
     deployment: str | None = None
     """Default: the service's name."""
     container: str | None = None
@@ -99,12 +104,14 @@ class ClusterSettings(Section):
     kubeconfig: Path | None = None
     """None: the pod's own service account."""
     context: str | None = None
+    """The kubeconfig's context; otherwise its current one."""
 
 
 class EnvironmentSettings(Section):
     """A place where the services run, and who may do what there."""
 
     namespace: str
+    """Where the services run."""
     record_namespace: str = "omnicare-bot"
     """The bot's own namespace: releases, lock and run are ConfigMaps there."""
     cluster: ClusterSettings = ClusterSettings()
@@ -133,7 +140,9 @@ class TimeSettings(Section):
     drain: float = 20.0
     """After SIGTERM, for short things to end."""
     query_deadline: float = 20.0
+    """For a query's answer."""
     plan_deadline: float = 20.0
+    """For making a plan."""
     place_recheck: float = 30.0
     """A waiting request looks again so often, in case nobody told it that the place is free."""
     abandoned_after: float = 60.0
@@ -152,6 +161,7 @@ class BotSettings(Section):
     executor: str = "omnicare-0"
     """This replica's name; in a StatefulSet the pod's name (`OMNICARE_EXECUTOR`)."""
     web_host: str = "127.0.0.1"
+    """Where /healthz, /readyz and /metrics are served; `0.0.0.0` in a pod."""
     web_port: int = 8080
     """/healthz, /readyz, /metrics; 0 for any free port."""
     default_environment: Key | None = None

@@ -17,7 +17,7 @@ from commands.kit import policy
 
 def configuration() -> str:
     """`omnicare.toml`, table by table, and the environment's variables."""
-    sections = list(_sections(config.Settings, ""))
+    found = list(sections(config.Settings, ""))
     variables = table(
         ("Variable", "Sets"),
         [
@@ -31,7 +31,7 @@ def configuration() -> str:
         "Configuration",
         "`omnicare.toml`. Unknown keys are refused; durations are in seconds; what is not listed may not be done. "
         "`omnicare doctor` checks it against the world.",
-        *(_section(name, model) for name, model in sections),
+        *(_section(name, model) for name, model in found),
         *_plain_tables(),
         "## Variables",
         "They go over what the file says. Secrets are never in the file.",
@@ -47,7 +47,7 @@ def _plain_tables() -> Iterator[str]:
             yield f"## `[{key}]`\n\n{told.get(key, '')}"
 
 
-def _sections(model: type[BaseModel], name: str) -> Iterator[tuple[str, type[BaseModel]]]:
+def sections(model: type[BaseModel], name: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """Each table of the file, the nested ones after the one that holds them."""
     if name == "":
         for key, field in model.model_fields.items():
@@ -60,7 +60,7 @@ def _sections(model: type[BaseModel], name: str) -> Iterator[tuple[str, type[Bas
 
 def _nested(name: str, field: FieldInfo) -> Iterator[tuple[str, type[BaseModel]]]:
     for model, many in _models(field.annotation):
-        yield from _sections(model, name + many)
+        yield from sections(model, name + many)
 
 
 def _models(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:

@@ -14,17 +14,20 @@ class Risk(StrEnum):
 
 
 class ApprovalPolicy(Frozen):
-    """N of the people who hold `permission` there, never the requester.
+    """N of the people who hold a permission there, never the requester.
 
-    `count` 0 with `confirm_by` stands for the one case that must not wait for a sleeper: going back, confirmed by one
-    person who holds the permission, who may be the requester.
+    `own` stands for the one case that must not wait for a sleeper: going back, confirmed by one person who holds the
+    permission, who may be the requester.
     """
 
     count: int
+    """How many must say yes; one denial ends it."""
     permission: str
+    """Whoever has it there may approve."""
     own: bool = False
     """The requester may give it (a confirmation, not an approval)."""
     expires_seconds: float = 1800.0
+    """Nobody decided in time: it ends."""
     reminder_seconds: float = 600.0
     """Before it expires."""
 
