@@ -5,10 +5,10 @@ fifty writers at once cost hardly more syncs than one.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,14 +17,17 @@ from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorde
 from bot.audit.file import BookFile, search_books
 from runbooks.kit.redaction import RedactionFailed, Redactor
 
-_AT_ONCE = 500
-"""Events in one transaction at most."""
-
 
 class _Waiting(NamedTuple):
     draft: Draft
-    loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[Recorded]"
+
+
+class _Batch(NamedTuple):
+    """What one turn of an event loop wants written: handed over as one, so that it is one transaction."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting: list[_Waiting]
 
 
 class Book:
@@ -33,7 +36,8 @@ class Book:
     def __init__(self, file: BookFile, redactor: Redactor) -> None:
         self._file = file
         self._redactor = redactor
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._gathering: dict[asyncio.AbstractEventLoop, _Batch] = {}
         self._closing = threading.Lock()
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="book-writer", daemon=True)
@@ -69,11 +73,21 @@ class Book:
             raise BookUnavailable("An event could not be put into bytes; it was not written.") from error
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Recorded] = loop.create_future()
-        with self._closing:
-            if self._closed:
-                raise BookUnavailable("The book is closed: the bot is stopping.")
-            self._queue.put(_Waiting(ready, loop, done))
+        batch = self._gathering.get(loop)
+        if batch is None:
+            # Whoever appends in this same turn of the loop joins; the writer is woken once, when the turn is over.
+            batch = self._gathering[loop] = _Batch(loop, [])
+            loop.call_soon(self._hand_over, loop)
+        batch.waiting.append(_Waiting(ready, done))
         return await done
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._gathering.pop(loop)
+        with self._closing:
+            if not self._closed:
+                self._queue.put(batch)
+                return
+        _settle([(each.done, BookUnavailable("The book is closed: the bot is stopping.")) for each in batch.waiting])
 
     async def head(self) -> Head:
         """The newest event, to be written to the fleet."""
@@ -124,47 +138,44 @@ class Book:
     def _write(self) -> None:
         going = True
         while going:
-            batch = [self._queue.get()]
-            while len(batch) < _AT_ONCE:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            going = None not in batch
-            if waiting := [each for each in batch if each is not None]:
-                self._commit(waiting)
+            batches = [self._queue.get()]
+            while not self._queue.empty():
+                batches.append(self._queue.get())
+            going = None not in batches
+            if work := [each for each in batches if each is not None]:
+                self._commit(work)
         self._file.close()
 
-    def _commit(self, waiting: list[_Waiting]) -> None:
+    def _commit(self, batches: list[_Batch]) -> None:
+        drafts = [each.draft for batch in batches for each in batch.waiting]
+        outcome: list[Recorded] | BookUnavailable
         try:
-            results: Sequence[Recorded | Exception] = self._file.append([each.draft for each in waiting])
+            outcome = self._file.append(drafts)
         except BookUnavailable as error:
-            results = [_again(error, str(error)) for _ in waiting]
+            outcome = error
         except Exception as error:  # noqa: BLE001 - the thread must live on: whoever waits is told, and it is a bug
-            results = [_again(error, "The book failed in a way that nobody foresaw.") for _ in waiting]
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Recorded], Recorded | Exception]]]
-        by_loop = defaultdict(list)
-        for each, result in zip(waiting, results, strict=True):
-            by_loop[each.loop].append((each.done, result))
-        for loop, settled in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_settle, settled)
-            except RuntimeError:  # that loop is closed: nobody waits there any more
-                continue
+            outcome = BookUnavailable("The book failed in a way that nobody foresaw.")
+            outcome.__cause__ = error
+        results: Iterator[Recorded | BookUnavailable]
+        results = (_again(outcome) for _ in drafts) if isinstance(outcome, BookUnavailable) else iter(outcome)
+        for batch in batches:
+            settled = [(each.done, next(results)) for each in batch.waiting]
+            with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+                batch.loop.call_soon_threadsafe(_settle, settled)
 
 
-def _again(error: Exception, sentence: str) -> BookUnavailable:
+def _again(error: BookUnavailable) -> BookUnavailable:
     """One for each who waits: a raised exception belongs to the task that raises it."""
-    own = BookUnavailable(sentence)
-    own.__cause__ = error
+    own = BookUnavailable(str(error))
+    own.__cause__ = error.__cause__
     return own
 
 
-def _settle(settled: list[tuple["asyncio.Future[Recorded]", Recorded | Exception]]) -> None:
+def _settle(settled: list[tuple["asyncio.Future[Recorded]", Recorded | BookUnavailable]]) -> None:
     for done, result in settled:
         if done.done():  # its caller was cancelled
             continue
-        if isinstance(result, Exception):
+        if isinstance(result, BookUnavailable):
             done.set_exception(result)
         else:
             done.set_result(result)

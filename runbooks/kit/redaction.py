@@ -107,6 +107,14 @@ class Redactor:
         """A JSON value on its own: see `Scope.json`."""
         return self.scope().json(value)
 
+    def finds_nothing(self, data: bytes) -> bool:
+        """One search: nothing in these bytes even looks like something that must not leave. Raises `RedactionFailed`."""
+        try:
+            known = self.known()
+            return patterns().any.search(data) is None and (known is None or known.search(data) is None)
+        except Exception:  # noqa: BLE001 - fails closed
+            raise RedactionFailed from None
+
     def known(self) -> Any:
         """The pattern of the learned values, or None."""
         return self._known.pattern if self._known else None

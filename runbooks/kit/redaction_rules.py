@@ -154,7 +154,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         rb"(?P<email>[A-Za-z0-9._%+-]+(?:@|%40)(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24})\b",
     ),
 )
-_RANDOM = rb"(?P<random>[A-Za-z0-9]{20,}|[A-Za-z0-9+/_-]{40,})"
+_RANDOM = rb"(?P<random>[A-Za-z0-9]{20,}|[A-Za-z0-9+/]{40,}|[A-Za-z0-9_-]{40,})"
 
 _SOURCE = b"|".join(pattern for _, pattern in _RULES)
 READ = re.compile(_SOURCE + b"|" + _RANDOM)
