@@ -34,9 +34,11 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
         filled = default_environment or (options[0] if len(options) == 1 else "")
     return FormField(
         name=parameter.name,
-        label=parameter.name.replace("_", " ").capitalize(),
+        label="Environment" if isinstance(kind, EnvironmentType) else parameter.name.replace("_", " ").capitalize(),
         hint=parameter.help[0].upper() + parameter.help[1:],
-        required=parameter.required or (isinstance(kind, EnvironmentType)),
+        required=parameter.required
+        or parameter.asked
+        or (isinstance(kind, EnvironmentType) and parameter.default is not None),
         flag=kind is None,
         options=options if len(options) >= _SELECT_FROM else (),
         suggested=isinstance(kind, VersionType | RunType),

@@ -12,7 +12,7 @@ class Deny:
     """Deny a request, with a reason; one denial ends it."""
 
     run: RunId = argument("the run's id, as its card shows it")
-    reason: Words | None = option("why not; the requester reads it")
+    reason: Words | None = option("why not; the requester reads it", asked=True)
     word: Words | None = option("the card's word", hidden=True)
 
     async def decide(self, context: Context) -> Card:

@@ -6,9 +6,10 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, outline, result_card, rollout_title
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, Version
-from runbooks import plans, rollouts
+from runbooks import rollouts
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Steps
+from runbooks.plans import plan_deploy
 
 
 @operation(
@@ -32,7 +33,7 @@ class Deploy:
         return policies.of(Risk.DISRUPTIVE)
 
     async def plan(self, context: Context) -> Plan:
-        return await plans.plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
+        return await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
 
     def outline(self, plan: Plan) -> tuple[str, ...]:
         """The steps that people see ahead."""

@@ -6,7 +6,7 @@ from commands.kit.card import Attachment, Button, Card, Element, Note, Preformat
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, ServiceName
-from runbooks import logs
+from runbooks.logs import Tail, tail
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
@@ -23,7 +23,7 @@ class Logs:
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def run(self, context: Context) -> Card:
-        found = await logs.tail(
+        found = await tail(
             context.cluster, context.where, self.service, tail=self.tail, since_seconds=self.since, grep=self.grep
         )
         lines = [f"{line.pod} {line.text}" for line in found.lines]
@@ -59,7 +59,7 @@ class Logs:
         return " ".join(["logs", self.service, *options, f"--env {where}"])
 
 
-def _notes(found: logs.Tail, tail: int) -> list[str]:
+def _notes(found: Tail, tail: int) -> list[str]:
     notes: list[str] = []
     if found.left_out:
         notes.append(f"{found.left_out} older lines are left out; --tail {min(5000, tail * 5)} shows more.")

@@ -13,7 +13,7 @@ class Resolve:
     """Leave a failed run as it is, with a reason: the environment is no longer undecided."""
 
     run: RunId = argument("the failed run")
-    reason: Words | None = option("why it may stay as it is")
+    reason: Words | None = option("why it may stay as it is", asked=True)
 
     async def decide(self, context: Context) -> Card:
         if not self.reason:

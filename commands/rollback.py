@@ -6,9 +6,10 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
-from runbooks import plans, rollouts
+from runbooks import rollouts
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Steps
+from runbooks.plans import plan_rollback
 
 _ALL = "Roll back all services"
 _BUDGET_MINUTES = 5
@@ -45,7 +46,7 @@ class Rollback:
         return going_back
 
     async def plan(self, context: Context) -> Plan:
-        plan = await plans.plan_rollback(
+        plan = await plan_rollback(
             context.cluster, context.registry, context.fleet, context.where, services=self.services, to=self.to
         )
         record = await context.fleet.read(context.where)

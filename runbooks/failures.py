@@ -211,7 +211,7 @@ def _crash(pod: PodView, container: ContainerView, crash_restarts: int) -> Cause
         )
     looping = container.phase == "waiting" and container.reason == "CrashLoopBackOff"
     if looping or container.restarts >= crash_restarts:
-        what = f"the container starts and exits again and again ({container.restarts} restarts)"
+        what = f"the container starts and exits again and again ({_times(container.restarts)})"
         return Cause(
             ReasonCode.CRASH_LOOP, what, _ended(container), pod, container.name, crashed=container.restarts > 0
         )
@@ -275,3 +275,7 @@ def _clean(line: str) -> str:
     """Redacted first, then cut: a cut could leave half of a secret that no pattern knows any more."""
     plain = " ".join(default_redactor().text(line).split())
     return plain if len(plain) <= _LONGEST_LINE else plain[: _LONGEST_LINE - 1] + "…"
+
+
+def _times(restarts: int) -> str:
+    return "1 restart" if restarts == 1 else f"{restarts} restarts"

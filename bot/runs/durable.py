@@ -124,13 +124,13 @@ class DurableSteps:
         began = time.monotonic()
         result = await self._tried(once)
         result["seconds"] = round(time.monotonic() - began, 3)
-        failed = result.get("error")
+        code, message = _why(result)
         await self._house.note(
             request,
-            EventName.STEP_FAILED if failed else EventName.STEP_FINISHED,
+            EventName.STEP_FAILED if code else EventName.STEP_FINISHED,
             about=slug,
-            reason_code=ReasonCode(failed["code"]) if failed else None,
-            details={"step": title, "seconds": result["seconds"], **({"message": failed["message"]} if failed else {})},
+            reason_code=code,
+            details={"step": title, "seconds": result["seconds"], **({"message": message} if message else {})},
         )
         crash_points.reached(f"{slug}-done")
         return result
@@ -155,6 +155,16 @@ class DurableSteps:
 def slug_of(title: str) -> str:
     """A step's name as it stands in the ids of its events: `backend-rollout`."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _why(result: dict[str, Any]) -> tuple[ReasonCode | None, str]:
+    """Why a step did not do all of it; nothing where it did."""
+    if failed := result.get("error"):
+        return ReasonCode(failed["code"]), failed["message"]
+    if stopped := result.get("stopped"):
+        code = ReasonCode.OVERTAKEN if stopped["kind"] == "overtaken" else ReasonCode.CANCELLED
+        return code, f"{stopped['kind']} by {stopped['by']}"
+    return None, ""
 
 
 def _described(error: RunbookError, redact: Callable[[str], str]) -> dict[str, Any]:

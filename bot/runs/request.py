@@ -545,7 +545,7 @@ class RequestFlow:
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
         await self._show("result", card)
-        what = outcome.title if event is None else _what(outcome)
+        what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else _what(outcome)
         detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
         elapsed = outcome.seconds or None
         head = cards.head_card(

@@ -3,6 +3,7 @@
 It holds the environment's place from before its first step to its end; its request's workflow listens to people meanwhile.
 """
 
+import asyncio
 import logging
 from typing import Any
 
@@ -13,14 +14,19 @@ from bot.runs.durable import PROGRESS, DurableSteps
 from bot.runs.house import House
 from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
 from commands.kit.card import Card, StepLine, StepStatus
-from commands.kit.context import Outcome
+from commands.kit.context import Context, Outcome
 from runbooks.fleet import Undecided
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Stopped
+from runbooks.kit.steps import Stop, Stopped
 from runbooks.rollouts import kubectl_lines
 
 _log = logging.getLogger(__name__)
+
+_WORD_COMES = 5.0
+"""Seconds within which a run that lost its place learns to whom."""
+_PATIENCE = 60.0
+"""Seconds that giving the place back waits for a cluster that can't be reached."""
 
 
 class Runs:
@@ -66,6 +72,8 @@ class Runs:
         except Stopped as stopped:
             return self._stopped(run, steps, stopped)
         except RunbookError as error:
+            if error.code is ReasonCode.OVERTAKEN:  # the fence noticed it before the word of it came
+                return self._stopped(run, steps, Stopped(await self._overtaker(run)))
             return self._failed(run, steps, error)
         except Exception as error:
             if type(error).__module__.startswith("dbos"):
@@ -96,6 +104,11 @@ class Runs:
         """The progress message stops moving, with the sign of how it ended."""
         card = cards.progress_card(run.request, steps.lines, elapsed=outcome.seconds, word=run.word)
         await self._show(run.request, PROGRESS, cards.settled_progress(card, outcome))
+
+    async def _overtaker(self, run: RunInput) -> Stop:
+        """Who took the place: who takes one says so right afterwards."""
+        found = await self._house.engine.event(run.request.id, "stop", timeout=_WORD_COMES)
+        return Stop.model_validate(found) if found is not None else Stop(kind="overtaken", by="another run")
 
     def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
         """What is, then why, then what was seen: the order in which it is read at 3 a.m."""
@@ -137,16 +150,7 @@ class Runs:
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
             since = self._house.clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
-        try:
-            if undecided is not None:
-                await context.fleet.leave_undecided(context.where, undecided)
-            elif outcome.ok:
-                await context.fleet.decide(context.where)
-            await context.fleet.leave(context.where, run.request.id)
-            head = await self._house.book.head()
-            await context.fleet.write_head(context.where, head.book, head.seq, head.hash)
-        except RunbookError:
-            _log.exception("the place could not be given back", extra={"run": run.request.id})
+        await self._give_back(context, run, undecided, decided=outcome.ok)
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )
@@ -159,6 +163,28 @@ class Runs:
         )
         crash_points.reached("run-ended")
         return outcome.model_dump(mode="json")
+
+    async def _give_back(self, context: Context, run: RunInput, undecided: Undecided | None, *, decided: bool) -> None:
+        """Where the cluster can't be reached for long, the next request sees that this run has ended, and takes the place."""
+        fleet, where = context.fleet, context.where
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            try:
+                if undecided is not None:
+                    await fleet.leave_undecided(where, undecided)
+                elif decided:
+                    await fleet.decide(where)
+                await fleet.leave(where, run.request.id)
+                head = await self._house.book.head()
+                await fleet.write_head(where, head.book, head.seq, head.hash)
+            except TemporaryError as error:
+                if asyncio.get_running_loop().time() < deadline:
+                    await asyncio.sleep(error.retry_after)
+                    continue
+                _log.exception("the place could not be given back in time", extra={"run": run.request.id})
+            except RunbookError:
+                _log.exception("the place could not be given back", extra={"run": run.request.id})
+            return
 
     async def _tell_waiting(self, request: Request) -> None:
         """Those who wait for the place look again."""
@@ -191,4 +217,4 @@ def _sorted_evidence(evidence: tuple[str, ...]) -> tuple[tuple[str, ...], str, t
     said = says[0] if says else ""
     rest = [line for line in evidence if not line.startswith((_SERVES, _SAYS))]
     further = [line for line in says[1:] if said not in line]  # an event often repeats the pod's own message
-    return serves, said, tuple([*rest, *further])
+    return serves, said, (*rest, *further)

@@ -79,14 +79,18 @@ class Threads:
         """Until Slack has it, or has nowhere to put it."""
         search = await self._house.engine.recovered(f"{request.id}.thread")
         channels = self._channels(request, head)
+        closed: Posted | None = None
         while True:
             try:
-                return await self._once(request, show, before, head, channels, search=search)
+                posted = await self._once(request, show, before, head, channels, search=search)
+                if posted is None or posted != closed:
+                    return posted
+                raise SurfaceGone("it stands where it can't be changed any more")
             except SurfaceGone:
                 if show.direct is not None or not channels:
                     return None
                 if before is not None:
-                    before = None  # somebody deleted the message: say it again
+                    closed, before = before, None  # deleted, or in a channel that was archived: say it again
                 elif head is not None and channels[0] == head.channel:
                     head = None  # the thread's first message is gone: say it in the channel
                 else:

@@ -59,7 +59,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
         body.append(Paragraph(text=words(Strong(text="Usual causes: ") if causes else "", sentence(text))))
     if outcome.kubectl:
         body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl)))
-    if not outcome.ok:
+    if not outcome.ok and outcome.code not in _QUIET:
         body.append(Note(text=words(f"reason code {outcome.code}")))
     return Card(
         state=ending_state(outcome),

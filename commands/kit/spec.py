@@ -55,6 +55,8 @@ class Parameter:
     hidden: bool = False
     """Carried by buttons only; never parsed from text, never shown."""
     choices: tuple[str, ...] = ()
+    asked: bool = False
+    """An option that the command will not do without: required in its form."""
 
     @property
     def flag(self) -> str:
@@ -123,13 +125,13 @@ def argument(help: str, *, default: Any = dataclasses.MISSING) -> Any:  # noqa: 
     return _field(help, default, positional=True)
 
 
-def option(help: str, *, default: Any = None, hidden: bool = False) -> Any:  # noqa: A002
-    """A value by name, `--name VALUE`; a `bool` field is a flag."""
-    return _field(help, default, positional=False, hidden=hidden)
+def option(help: str, *, default: Any = None, hidden: bool = False, asked: bool = False) -> Any:  # noqa: A002
+    """A value by name, `--name VALUE`; a `bool` field is a flag. `asked`: its form requires it."""
+    return _field(help, default, positional=False, hidden=hidden, asked=asked)
 
 
-def _field(help: str, default: Any, *, positional: bool, hidden: bool = False) -> Any:  # noqa: A002
-    meta = {_META: {"help": help, "positional": positional, "hidden": hidden}}
+def _field(help: str, default: Any, *, positional: bool, hidden: bool = False, asked: bool = False) -> Any:  # noqa: A002
+    meta = {_META: {"help": help, "positional": positional, "hidden": hidden, "asked": asked}}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=meta)
     return dataclasses.field(default=default, metadata=meta)
@@ -280,6 +282,7 @@ def _parameter(cls: type, field: "dataclasses.Field[Any]", hint: Any) -> Paramet
         repeated=repeated,
         hidden=meta["hidden"],
         choices=choices,
+        asked=meta["asked"],
     )
 
 
