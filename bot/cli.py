@@ -220,8 +220,18 @@ def _serve(options: Options, words: list[str]) -> int:
         return Exit.OK
     settings = _settings(options)
     from bot.app import serve
+    from bot.audit import BookUnavailable
+    from bot.socket.server import SocketError
+    from runbooks.kit.errors import RunbookError
 
-    return serve(settings)
+    try:
+        return serve(settings)
+    except (BookUnavailable, SocketError) as error:
+        raise Failed(f"{error} `omnicare doctor` checks everything.") from error
+    except RunbookError as error:
+        raise Failed(" ".join([error.message, *error.advice, "`omnicare doctor` checks everything."])) from error
+    except OSError as error:
+        raise Failed(f"The bot can't start: {error}. `omnicare doctor` checks everything.") from error
 
 
 def _sandbox(_options: Options, words: list[str]) -> int:

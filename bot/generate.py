@@ -1,4 +1,4 @@
-"""Writes what comes from the definitions: the Slack app's manifest, and the reference under `docs/reference`.
+"""Writes what comes from the definitions: the Slack app's manifest, the roles in Kubernetes, and `docs/reference`.
 
 `omnicare generate` writes, `omnicare generate --check` (CI) says what would change. Each page is a function from the definitions to
 text (`bot.reference`), so a command, a setting or a reason code that is new explains itself.
@@ -13,6 +13,7 @@ from commands.kit.registry import Registry
 
 MANIFEST = Path("app-manifest.yml")
 REFERENCE = Path("docs/reference")
+ROLES = Path("deploy/roles.yml")
 
 
 class NotAClone(Exception):
@@ -31,7 +32,8 @@ def pages(known: Registry) -> dict[Path, str]:
         "audit-events.md": reference.audit_events,
         "metrics.md": reference.metrics,
     }
-    return {MANIFEST: manifest(known)} | {REFERENCE / name: make() for name, make in makers.items()}
+    alone = {MANIFEST: manifest(known), ROLES: reference.roles()}
+    return alone | {REFERENCE / name: make() for name, make in makers.items()}
 
 
 def generate(root: Path, *, check: bool) -> list[Path]:

@@ -1,7 +1,7 @@
 """What the bot's account needs of a cluster: one table, with the reason for each line.
 
-`doctor` asks the cluster about every line (SelfSubjectAccessReview), the reference lists them, and the Role in `deploy/` is held
-equal to it by a test.
+`doctor` asks the cluster about every line (SelfSubjectAccessReview), the reference lists them, and `deploy/roles.yml` is generated
+from them.
 """
 
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 from bot.reference.commands import commands, permissions
 from bot.reference.events import audit_events, metrics, reason_codes
+from bot.reference.roles import roles
 from bot.reference.settings import configuration
 
-__all__ = ["audit_events", "commands", "configuration", "metrics", "permissions", "reason_codes"]
+__all__ = ["audit_events", "commands", "configuration", "metrics", "permissions", "reason_codes", "roles"]

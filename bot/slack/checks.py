@@ -45,7 +45,7 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozens
     except SlackApiError as error:
         word = error.response.get("error", "no reason given")
         to_do = "Set OMNICARE_SLACK_BOT_TOKEN to the bot token (xoxb-…) of the installed app."
-        return Finding(ok=False, sentence=f"Slack refuses the bot token: {word}.", to_do=to_do), None
+        return Finding(ok=False, sentence=f"Slack refuses the bot's token and says {word}.", to_do=to_do), None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
         return Finding(
             ok=False, sentence=str(lost("auth.test", error)), to_do="Check the network, and slack.api_url."

@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from bot.terminal.words import STEP_SIGNS, Reader, elapsed, safe, span_words, typed
+from bot.terminal.words import STEP_SIGNS, Reader, elapsed, is_ping, safe, span_words, typed
 from commands.kit.card import (
     Attachment,
     Card,
@@ -47,7 +47,9 @@ _STEPS = {
 def drawn(card: Card, reader: Reader) -> RenderableType:
     """The whole card."""
     parts: list[RenderableType] = [_head(card, reader)]
-    parts += [_element(element, reader) for element in card.body]
+    parts += [
+        _element(each, reader) for each in card.body if not (isinstance(each, Paragraph | Note) and is_ping(each.text))
+    ]
     if card.buttons:
         parts.append(_next(card, reader))
     return Group(*parts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bot.terminal.words import BREAK, STEP_SIGNS, Reader, elapsed, one_line, padded, plain, safe, typed, wide
+from bot.terminal.words import BREAK, STEP_SIGNS, Reader, elapsed, is_ping, one_line, padded, plain, safe, typed, wide
 from commands.kit.card import (
     Attachment,
     Card,
@@ -41,6 +41,8 @@ def _next(card: Card, reader: Reader) -> list[str]:
 def element_lines(element: Element, reader: Reader) -> Iterator[str]:
     """One element of a body."""
     match element:
+        case Paragraph() | Note() if is_ping(element.text):
+            return
         case Paragraph() | Note():
             yield from plain(element.text, reader).split(BREAK)
         case Facts():

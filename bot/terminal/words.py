@@ -171,6 +171,13 @@ def _form(form: OpenForm, reader: Reader) -> str:
     return " ".join(words)
 
 
+def is_ping(text: Text) -> bool:
+    """A paragraph that only notifies people: in a terminal nobody is notified, so it says nothing."""
+    people = [span for span in text.spans if isinstance(span, PersonName)]
+    rest = "".join(span.text for span in text.spans if not isinstance(span, PersonName | Moment)).strip()
+    return bool(people) and all(span.mention for span in people) and not rest
+
+
 def wide(text: str) -> int:
     """Cells that a text takes."""
     return sum(

@@ -307,3 +307,25 @@ def test_an_option_without_its_value_is_a_mistake(typed: list[str]) -> None:
 def test_no_command_has_an_option_that_the_terminal_takes_for_itself() -> None:
     flags = {parameter.flag for spec in registry.load() for parameter in spec.parameters if not parameter.positional}
     assert not flags & {*GLOBAL_OPTIONS, "--help"}
+
+
+async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -> None:
+    """Another process holds the book: the second bot ends, the first one's files are left alone."""
+    from bot.audit import Book
+    from runbooks.kit.redaction import default_redactor
+    from sandbox import configuration
+
+    kubeconfig = tmp_path / "kubeconfig"
+    config = configuration.write(
+        tmp_path,
+        kubeconfig=kubeconfig,
+        slack_api=None,
+        registry="http://127.0.0.1:1",
+        namespaces={"production": "prod"},
+    )
+    (tmp_path / "state").mkdir(mode=0o700)
+    async with Book.open(tmp_path / "state" / "audit.sqlite", name="omnicare-0", redactor=default_redactor()):
+        ended = await omnicare("serve", "--config", str(config))
+    assert ended.status == 1
+    assert "doctor" in ended.err
+    assert "Traceback" not in ended.err

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bot import reference
 from bot.audit import EventName
+from bot.doctor.access import Where, rules
 from bot.generate import NotAClone, generate, pages
 from bot.reference.events import EVENTS
 from bot.reference.markdown import table
@@ -66,6 +68,15 @@ def test_the_configuration_page_has_every_table_of_the_file() -> None:
         "[channels]",
     ):
         assert f"## `{name}`" in page
+
+
+def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
+    documents = list(yaml.safe_load_all(reference.roles()))
+    assert [(each["kind"], each["metadata"]["name"]) for each in documents] == [
+        ("ClusterRole", "omnicare-bot-services"),
+        ("ClusterRole", "omnicare-bot-record"),
+    ]
+    assert [each["rules"] for each in documents] == [rules(Where.SERVICES), rules(Where.RECORD)]
 
 
 def test_secrets_are_no_settings_of_the_file() -> None:

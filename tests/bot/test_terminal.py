@@ -229,6 +229,12 @@ def test_data_with_line_breaks_can_not_pose_as_a_line_of_ours() -> None:
     ]
 
 
+def test_a_line_that_only_notifies_somebody_is_left_out_and_one_that_says_something_is_not() -> None:
+    ping, said = words(person("requester", mention=True), " "), words(person("requester", mention=True), " asked")
+    card = Card(title=words("Done"), summary="Done", body=(Paragraph(text=ping), Paragraph(text=said)))
+    assert plain.lines(card, READER) == ["Done", "Rita Quester asked"]
+
+
 def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("NO_COLOR", "1")
