@@ -83,9 +83,8 @@ class Threads:
         while True:
             try:
                 posted = await self._once(request, show, before, head, channels, search=search)
-                if posted is None or posted != closed:
-                    return posted
-                raise SurfaceGone("it stands where it can't be changed any more")
+                if posted is not None and posted == closed:
+                    raise SurfaceGone("found where it can't be changed any more")  # noqa: TRY301 - it is gone all the same
             except SurfaceGone:
                 if show.direct is not None or not channels:
                     return None
@@ -100,6 +99,8 @@ class Threads:
                 _log.info("Slack is away, the message waits", extra={"run": request.id, "slot": show.slot})
                 search = True  # it may have arrived all the same
                 await asyncio.sleep(min(max(error.retry_after, 0.1), _LONGEST_PAUSE))
+            else:
+                return posted
 
     async def _once(
         self,

@@ -1,0 +1,156 @@
+"""Deploying, from the typed command to the new version on every pod, and what may stand in its way."""
+
+import pytest
+
+from runbooks.kit.reasons import ReasonCode
+from sandbox.outside.registry import digest_of
+from sandbox.people import STAGING as STAGING_CHANNEL
+from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, REQUESTER, SERVICES, STAGING, Story, shown_text
+
+
+async def test_a_deploy_that_somebody_else_approved_runs_everywhere(here: Story):
+    before = {service: here.generation(service) for service in SERVICES}
+    run = await here.ask("deploy v2.0.0")
+    await here.says(run, "waiting for approval")
+    assert "v1.2.0" in here.text(run, "plan")
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "v2.0.0 runs in production")
+    for service in SERVICES:
+        assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
+        assert here.generation(service) == before[service] + 1
+        cause = here.deployment(service)["metadata"]["annotations"]["kubernetes.io/change-cause"]
+        assert run in cause
+        assert "approved by Tomas" in cause
+    assert [(release.version, release.verdict) for release in here.releases()] == [("v2.0.0", "good")]
+    assert here.environment().run is None
+    assert here.event_names(run) == DEPLOYED
+    assert '"user_id": "U0MAYA"' in here.text(run, "result")
+    assert here.button("approve", run) is None
+    here.nothing_was_said_twice(run)
+    here.nothing_is_written_twice(run)
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [("v2.1.0-bad", ReasonCode.IMAGE_PULL), ("v2.1.0-crash", ReasonCode.CRASH_LOOP)]
+)
+async def test_a_version_that_does_not_start_ends_the_run_with_its_reason_and_three_ways_on(
+    here: Story, version: str, code: ReasonCode
+):
+    run = await here.deployed(version, ends="stopped at Backend rollout")
+    result = here.text(run, "result")
+    assert code in result
+    assert "Frontend was not touched" in result
+    for label in ("Roll back", "Retry", "Leave as is"):
+        assert label in result
+    assert here.tag("frontend") == "v1.2.0"
+    assert here.new_pods("backend", "v1.2.0") >= 2, "the old pods still serve"
+    assert here.environment().run is None
+    undecided = here.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run
+    assert here.event_names(run)[-2:] == ["step:failed", "run:failed"]
+    assert here.releases() == []
+
+
+async def test_leaving_a_failed_run_as_it_is_needs_a_reason_and_decides_it(here: Story):
+    run = await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.press(ON_CALL, "open-resolve", run)
+    await here.fill(ON_CALL, reason="fixed forward by hand")
+    await here.until(lambda: here.environment().undecided is None, "the environment is decided")
+
+
+async def test_retrying_a_failed_run_is_a_new_run_that_says_that_the_last_one_is_undecided(here: Story):
+    failed = await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.press(REQUESTER, "type-deploy", failed)
+    await here.until(lambda: len(here.runs()) == 2, "a second run")
+    retry = here.runs()[-1]
+    assert "Mind" in await here.says(retry, "Plan", "plan")
+    assert "v2.1.0-bad" in here.text(retry)
+
+
+async def test_what_runs_already_is_said_so_and_asks_nobody(here: Story):
+    run = await here.ask("deploy v1.2.0")
+    await here.says(run, "nothing to do")
+    await here.says(run, "already runs v1.2.0", "result")
+    assert "approval" not in here.said(run)
+    assert here.event_names(run) == ["run:requested", "run:planned", "run:skipped"]
+
+
+async def test_a_version_that_has_no_image_offers_the_newest_that_exist(here: Story):
+    run = await here.ask("deploy v9.9.9")
+    result = await here.says(run, "v9.9.9", "result")
+    assert "v2.0.0" in result
+    await here.press(REQUESTER, "type-deploy", run)
+    await here.until(lambda: len(here.runs()) == 2, "the button's own run")
+    assert here.event_names(run) == ["run:requested", "run:failed"]
+
+
+async def test_something_older_than_what_runs_needs_a_reason(here: Story):
+    run = await here.ask("deploy v1.1.0")
+    await here.says(run, "needs a reason")
+    await here.says(run, "Give the reason", "result")
+    with_reason = await here.ask('deploy v1.1.0 --reason "v1.2.0 loses faxes"')
+    await here.says(with_reason, "waiting for approval")
+    assert "v1.2.0 loses faxes" in here.text(with_reason, "plan")
+
+
+async def test_two_environments_are_deployed_at_the_same_time(here: Story):
+    production = await here.ask("deploy v2.0.0")
+    staging = await here.ask("deploy v2.0.0", where=STAGING_CHANNEL)
+    assert staging.startswith("staging.")
+    await here.press(APPROVER, "approve", production)
+    await here.press(APPROVER, "approve", staging)
+    await here.ended_with(production, "v2.0.0 runs in production")
+    await here.ended_with(staging, "v2.0.0 runs in staging")
+    for service in SERVICES:
+        assert here.pod_digests(service, STAGING) == {digest_of(service, "v2.0.0")}
+    assert here.said(staging)["head"][0].channel == STAGING_CHANNEL
+
+
+async def test_a_second_deploy_waits_for_the_first_and_is_planned_again_and_then_asks(here: Story):
+    first = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", first)
+    await here.says(first, "running")
+    second = await here.ask('deploy v2.0.0 --reason "the slow one is too slow"', who=ON_CALL)
+    await here.says(second, "waits for Maya: Deploy v2.1.0-slow")
+    assert "approval" not in here.said(second)
+    await here.ended_with(first, "v2.1.0-slow runs in production")
+    await here.says(second, "needs your approval", "approval")
+    plan = here.text(second, "plan")
+    assert "v2.1.0-slow" in plan
+    assert "v1.2.0" not in plan
+
+
+async def test_what_was_planned_before_another_run_changed_it_is_planned_and_asked_again(here: Story):
+    early = await here.ask('deploy v2.0.0 --reason "as planned"', who=ON_CALL)
+    await here.says(early, "waiting for approval")
+    await here.deployed("v2.1.0-slow")
+    await here.press(APPROVER, "approve", early)
+    await here.says(early, "The plan changed meanwhile", "approval")
+    assert here.tag("backend") == "v2.1.0-slow"
+    assert len(here.said(early)["approval"]) == 1
+    await here.press(APPROVER, "approve", early)
+    await here.ended_with(early, "v2.0.0 runs in production")
+
+
+async def test_an_identical_request_that_is_still_open_is_pointed_to(here: Story):
+    run = await here.ask("deploy v2.0.0")
+    await here.says(run, "waiting for approval")
+    await here.type(REQUESTER, "/omnicare deploy v2.0.0")
+    told = await here.whispered(REQUESTER, "You asked for that already")
+    assert "run" in shown_text(told)
+    assert here.runs() == [run]
+
+
+async def test_cancelling_in_the_middle_leaves_what_was_done_and_says_so(here: Story):
+    run = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    await here.press(REQUESTER, "cancel", run)
+    await here.ended_with(run, "was stopped by Maya")
+    assert here.tag("frontend") == "v1.2.0"
+    assert here.environment().run is None
+    assert here.event_names(run)[-1] == "run:cancelled"
+    assert "Roll back" in here.text(run, "result")
+    here.nothing_is_written_twice(run)

@@ -1,0 +1,91 @@
+"""Rolling back: one person, at once, past locks and runs, and further back the second time."""
+
+from sandbox.outside.registry import digest_of
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story
+
+
+async def back(here: Story, who: str = ON_CALL, text: str = "rollback") -> str:
+    """Asks and confirms, alone."""
+    run = await here.ask(text, who=who)
+    await here.press(who, "approve", run)
+    return run
+
+
+async def test_who_is_on_call_goes_back_alone_with_one_confirmation(here: Story):
+    await here.deployed("v2.0.0")
+    run = await back(here)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    for service in SERVICES:
+        assert here.pod_digests(service) == {digest_of(service, "v1.2.0")}
+    assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+    assert "5 min" in here.text(run, "result")
+    assert "approval:granted" in here.event_names(run)
+
+
+async def test_a_second_rollback_goes_further_back_not_forth(here: Story):
+    await here.deployed("v2.0.0")
+    await here.deployed("v2.1.0-slow")
+    first = await back(here)
+    await here.ended_with(first, "Back on v2.0.0 in production")
+    second = await back(here)
+    await here.ended_with(second, "Back on v1.2.0 in production")
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+
+
+async def test_a_failed_deploy_is_rolled_back_by_its_own_approval(here: Story):
+    failed = await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.press(REQUESTER, "type-rollback", failed)
+    await here.until(lambda: len(here.runs()) == 2, "the rollback's own run")
+    run = here.runs()[-1]
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    assert "approval" not in here.said(run), "nobody was asked again"
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+    assert here.environment().undecided is None
+    assert "Tomas" in here.deployment("backend")["metadata"]["annotations"]["kubernetes.io/change-cause"]
+
+
+async def test_a_lock_refuses_a_deploy_and_not_a_rollback(here: Story):
+    await here.deployed("v2.0.0")
+    await here.type(ON_CALL, '/omnicare lock --reason "clinic go-live"')
+    await here.until(lambda: here.environment().freeze is not None, "production is locked")
+    refused = await here.ask("deploy v2.1.0-slow")
+    await here.says(refused, "Ines locked production: clinic go-live", "result")
+    assert here.event_names(refused)[-1] == "run:failed"
+    run = await here.ask("rollback", who=ON_CALL)
+    await here.says(run, "passes Ines' lock" if "Ines' lock" in here.text(run, "plan") else "lock", "plan")
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    assert "lock still stands" in here.text(run, "result")
+    assert here.environment().freeze is not None
+
+
+async def test_a_rollback_takes_the_place_of_a_run_that_goes_on(here: Story):
+    await here.deployed("v2.0.0")
+    slow = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", slow)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    run = await back(here)
+    await here.ended_with(slow, "was overtaken by run")
+    await here.ended_with(run, "Back on v2.0.0 in production")
+    for service in SERVICES:
+        assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
+    assert here.environment().run is None
+    assert here.tag("frontend") == "v2.0.0"
+
+
+async def test_going_back_to_a_named_release_is_approved_like_a_deploy(here: Story):
+    await here.deployed("v2.0.0")
+    await here.deployed("v2.1.0-slow")
+    run = await here.ask("rollback --to v2.0.0")
+    await here.press(REQUESTER, "approve", run)
+    await here.whispered(REQUESTER, "You can't approve your own request")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "Back on v2.0.0 in production")
+
+
+async def test_one_service_alone_goes_back(here: Story):
+    await here.deployed("v2.0.0")
+    run = await back(here, text="rollback backend")
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    assert here.tag("backend") == "v1.2.0"
+    assert here.tag("frontend") == "v2.0.0"
