@@ -1,14 +1,15 @@
 # Each target makes its own environment first: Python 3.11, make and the package registries are all that it needs.
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
-PYTHON := $(shell command -v $(PYTHON) || command -v python3)
+# The first that runs: a shim may stand in the path for a version that is not installed.
+PYTHON := $(shell for each in $(PYTHON) python3; do $$each -c "" 2>/dev/null && command -v $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .venv-tools
 UV := VIRTUAL_ENV=$(VENV) $(TOOLS)/bin/uv
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo sandbox test check generate bench lock clean
+.PHONY: help demo sandbox test check generate bench pictures lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ generate: $(VENV)/.development ## write what comes from the command registry: ma
 bench: $(VENV)/.development ## every figure beside its peer, measured in the same run
 	$(BIN)/python -m benchmarks
 
+pictures: $(VENV)/.development ## take the README's screenshots again (needs Chromium)
+	$(BIN)/python -m docs.images.take
+
 lock: $(TOOLS)/.uv ## resolve the locks again (the only place where versions are chosen)
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/tools.txt requirements/tools.in
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/runtime.txt requirements/runtime.in
@@ -42,11 +46,11 @@ lock: $(TOOLS)/.uv ## resolve the locks again (the only place where versions are
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/sandbox.txt -o requirements/development.txt requirements/runtime.in requirements/sandbox.in requirements/development.in
 
 clean: ## forget the environment and the sandbox's state
-	rm -rf $(VENV) $(TOOLS) .sandbox artefacts
+	rm -rf $(VENV) .venv-demo $(TOOLS) .sandbox .real-cluster artefacts
 
 # uv stands in an environment of its own, since `uv pip sync` removes what its lock does not name.
 $(TOOLS)/.uv: requirements/tools.txt
-	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "This needs Python 3.11 or later with ensurepip (on Debian: the package python3-venv)."; exit 1; }
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt

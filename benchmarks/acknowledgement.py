@@ -27,6 +27,7 @@ OPERATION = "/omnicare deploy v2.0.0 --env production"
 CONNECTIONS = 2
 """The bot's default; the peer has as many."""
 _READY = 30.0
+_PAUSE = 0.25
 _SETTLED = 120.0
 """Seconds for all first messages to be there."""
 QUIET = SlackSettings(rate_limits=False, acknowledge_within=30.0, trigger_lives=60.0)
@@ -54,7 +55,6 @@ async def measure(*, smoke: bool) -> list[Figure]:
                     await _timed(world, places, "/omnicare", bare, alone=alone // rounds or 1)
                 async with _bot(world):
                     await _timed(world, places, QUERY, query, alone=alone // rounds or 1)
-                    await _answered(world, places)
                 async with _bot(world):
                     await _asked(world, places, operation, alone=5)
     return _figures(at_once, bare, query, operation)
@@ -136,16 +136,19 @@ def _seed(world: SandboxWorld) -> None:
 async def _gone(world: SandboxWorld) -> None:
     """Until Slack has noticed that the connections ended."""
     async with asyncio.timeout(_READY):
-        while world.slack.socket.connected:
+        while world.slack.socket.connected:  # noqa: ASYNC110 - the sandbox says when one came, not when one went
             await asyncio.sleep(0.02)
 
 
 async def _timed(world: SandboxWorld, places: list[tuple[str, str]], text: str, into: Times, *, alone: int) -> None:
     for number in range(min(3, len(places))):
         await _acknowledged(world, places[number], text)  # what is imported and remembered at the first call
-    into.alone += [await _acknowledged(world, places[number % len(places)], text) for number in range(alone)]
-    await asyncio.sleep(0.5)
+    for number in range(alone):
+        await _quiet(world)
+        into.alone.append(await _acknowledged(world, places[number % len(places)], text))
+    await _quiet(world)
     into.together += await asyncio.gather(*(_acknowledged(world, place, text) for place in places))
+    await _quiet(world)
 
 
 async def _acknowledged(world: SandboxWorld, place: tuple[str, str], text: str) -> float:
@@ -158,14 +161,12 @@ async def _acknowledged(world: SandboxWorld, place: tuple[str, str], text: str) 
     return took
 
 
-async def _answered(world: SandboxWorld, places: list[tuple[str, str]]) -> None:
-    """Until nothing more is said: the next bot begins on a quiet machine."""
-    del places
-    before = -1
+async def _quiet(world: SandboxWorld) -> None:
+    """Until nothing more is said for a moment: one in flight is one whose answer has come, too."""
+    before: object = None
     async with asyncio.timeout(_SETTLED):
-        while before != len(world.slack.record):
-            before = len(world.slack.record)
-            await asyncio.sleep(1.0)
+        while before != (before := world.slack.record[-1] if world.slack.record else ()):  # noqa: ASYNC110 - for silence
+            await asyncio.sleep(_PAUSE)
 
 
 async def _asked(world: SandboxWorld, places: list[tuple[str, str]], into: Times, *, alone: int) -> None:
@@ -174,12 +175,12 @@ async def _asked(world: SandboxWorld, places: list[tuple[str, str]], into: Times
         begun = await _acknowledged(world, ("maya", "C0DEPLOYS"), f"{OPERATION} --reason {number}")
         if number:
             into.alone.append(begun)
-        await asyncio.sleep(0.3)
+        await _quiet(world)
     known = {channel: len(world.workspace.history(channel)) for _, channel in places}
     began = time.time()
     into.together += await asyncio.gather(*(_acknowledged(world, place, OPERATION) for place in places))
     async with asyncio.timeout(_SETTLED):
-        while any(len(world.workspace.history(channel)) <= known[channel] for _, channel in places):
+        while any(len(world.workspace.history(each)) <= known[each] for _, each in places):  # noqa: ASYNC110 - 200 channels
             await asyncio.sleep(0.1)
     for _, channel in places:
         into.first.append(float(world.workspace.history(channel)[known[channel]].ts) - began)

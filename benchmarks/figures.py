@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+TIMES = "×"  # noqa: RUF001 - the sign that is meant
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -43,13 +45,18 @@ class Figure:
 
     @property
     def goal_text(self) -> str:
-        """`≤ 1.3 ×`, `≤ 2000 ms`, `≤ peer + 20 ms`."""
+        """The bound in words: a ratio, a number, or so much more than the peer."""
         sign = "≤" if self.sense == "at most" else "≥"
         if self.slack:
             return f"{sign} peer + {self.slack:g} {self.unit}"
         if self.goal is None:
             return ""
-        return f"{sign} {self.goal:g} ×" if self.peer is not None else f"{sign} {self.goal:g} {self.unit}"
+        return f"{sign} {self.goal:g} {self.unit if self.peer is None else TIMES}"
+
+
+def shown(value: float) -> str:
+    """Four digits that mean something."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
