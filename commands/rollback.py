@@ -25,12 +25,15 @@ class Rollback:
     rollback goes further back, not forth.
     """
 
-    goes_back = True
-
     services: tuple[ServiceName, ...] = argument("services to roll back; all where none is named", default=())
     to: Version | None = option("a recorded release instead of the last known good one")
     after: RunId | None = option("the failed run whose approval covers going back from it")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it comes first and passes a lock: only to what ran well before, never by way of a version that is named."""
+        return self.to is None
 
     def title(self, environment: str) -> str:
         """One line, as an order."""
@@ -51,12 +54,12 @@ class Rollback:
         )
         record = await context.fleet.read(context.where)
         warnings = plan.warnings
-        if record.freeze is not None and record.freeze.holds(context.now):
+        if self.goes_back and record.freeze is not None and record.freeze.holds(context.now):
             warnings = (
                 f"It passes {record.freeze.name}'s lock ({record.freeze.reason}), which stands afterwards.",
                 *warnings,
             )
-        if record.run is not None and record.run.run != context.run_id:
+        if self.goes_back and record.run is not None and record.run.run != context.run_id:
             warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
