@@ -3,7 +3,8 @@
 Only `rollouts` uses this.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -47,6 +48,44 @@ def completion(scene: Scene) -> Progress:
     if len(ready) >= deployment.desired and old > 0:
         detail += f", {old} old pod{'s' if old != 1 else ''} still there"
     return Progress(complete, observed and deployment.past_deadline and scene.fresh, detail)
+
+
+async def glance(cluster: ClusterClient, change: ImageChange) -> Scene:
+    """One look."""
+    deployment, sets, pods = await asyncio.gather(
+        cluster.deployment(change.namespace, change.deployment),
+        cluster.replica_sets(change.namespace),
+        cluster.pods(change.namespace),
+    )
+    return scene_of(change, deployment, sets, pods)
+
+
+def scene_of(
+    change: ImageChange,
+    deployment: DeploymentView,
+    sets: Iterable[ReplicaSetView],
+    pods: Iterable[PodView],
+    events: Iterable[EventView] = (),
+    *,
+    fresh: bool = True,
+) -> Scene:
+    """Tells new pods from old ones, once the Deployment's controller has seen the change."""
+    own = [r for r in sets if r.owner == deployment.uid]
+    new = None
+    if deployment.observed_generation >= deployment.generation:
+        asked = (r for r in own if r.revision == deployment.revision)
+        new = next((r for r in asked if r.image(change.container) == change.after.reference), None)
+    uids = {r.uid for r in own}
+    present = [pod for pod in pods if pod.owner in uids and not pod.deleting]
+    return Scene(
+        change=change,
+        deployment=deployment,
+        new=new,
+        pods=[pod for pod in present if new is not None and pod.owner == new.uid],
+        others=[pod for pod in present if new is None or pod.owner != new.uid],
+        events=list(events),
+        fresh=fresh,
+    )
 
 
 @asynccontextmanager
@@ -116,23 +155,9 @@ class _Picture:
         return self._unlisted == 0
 
     def scene(self) -> Scene:
-        deployment, change = self._deployment, self._change
-        own = [r for r in self._sets.values() if r.owner == deployment.uid]
-        new = None
-        if deployment.observed_generation >= deployment.generation:
-            asked = (r for r in own if r.revision == deployment.revision)
-            new = next((r for r in asked if r.image(change.container) == change.after.reference), None)
-        uids = {r.uid for r in own}
-        present = [pod for pod in self._pods.values() if pod.owner in uids and not pod.deleting]
-        return Scene(
-            change=change,
-            deployment=deployment,
-            new=new,
-            pods=[pod for pod in present if new is not None and pod.owner == new.uid],
-            others=[pod for pod in present if new is None or pod.owner != new.uid],
-            events=list(self._events.values()),
-            fresh=self._before is None or deployment.condition("Progressing") != self._before,
-        )
+        stale = self._before is not None and self._deployment.condition("Progressing") == self._before
+        pods, events = self._pods.values(), self._events.values()
+        return scene_of(self._change, self._deployment, self._sets.values(), pods, events, fresh=not stale)
 
     def _take_deployment(self, view: DeploymentView, *, gone: bool) -> None:
         if gone or view.uid != self._first.uid:

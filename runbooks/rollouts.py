@@ -23,7 +23,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.waiting import side_by_side, unless_stopped
-from runbooks.rollout_watch import completion, watched
+from runbooks.rollout_watch import completion, glance, watched
 from runbooks.states import (
     CHANGE_CAUSE,
     DEPLOYED_AT,
@@ -143,7 +143,7 @@ async def check(
     began = time.monotonic()
 
     async def one(change: ImageChange) -> RolloutResult:
-        scene = await _until_complete(
+        scene = await _now(pulse, cluster, change) or await _until_complete(
             pulse, cluster, change, settings, since=None, deadline=settings.settle_seconds, silent=True
         )
         return _result(change, scene, time.monotonic() - began, already=True)
@@ -151,6 +151,13 @@ async def check(
     results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
     pulse.say("same digests, all ready")
     return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3))
+
+
+async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Scene | None:
+    """The scene if all is well at the first look, as it nearly always is; else it is worth watching."""
+    scene = await glance(cluster, change)
+    _still_ours(scene, change, pulse.run)
+    return scene if completion(scene).complete else None
 
 
 class _Part:
