@@ -8,122 +8,55 @@ know who may change what, and what to go back to.
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TypeVar
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import AlreadyThere, Conflict
 from runbooks.clients.cluster_views import ConfigMapView
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.targets import Environment
+from runbooks.records import (
+    KEPT_RELEASES,
+    LONGEST_TEXT,
+    EnvironmentRecord,
+    Freeze,
+    Head,
+    Place,
+    Release,
+    ReleasedService,
+    RunPlace,
+    Undecided,
+    environment_data,
+    environment_from,
+    releases_from,
+    releases_text,
+    utc_now,
+)
 
-KEPT_RELEASES = 50
-_LARGEST = 900_000  # a ConfigMap holds 1 MiB, its metadata included
-_LONGEST_TEXT = 500
+__all__ = [
+    "KEPT_RELEASES",
+    "EnvironmentRecord",
+    "Fleet",
+    "Freeze",
+    "Head",
+    "Place",
+    "Release",
+    "ReleasedService",
+    "RunPlace",
+    "Undecided",
+    "utc_now",
+]
+
 _TRIES = 30
 _RECORD = "omnicare.dev/record"
 _ENVIRONMENT = "omnicare.dev/environment"
 _HEADS = "book-heads"
 
 T = TypeVar("T")
-
-
-class Freeze(Frozen):
-    """Somebody locked the environment."""
-
-    person: str
-    """The person's key."""
-    name: str
-    """For people."""
-    reason: str
-    since: str
-    until: str | None = None
-    """ISO 8601, UTC; None until somebody unlocks it."""
-
-    def holds(self, now: datetime) -> bool:
-        """Whether it has not run out."""
-        return self.until is None or datetime.fromisoformat(self.until) > now
-
-
-class RunPlace(Frozen):
-    """The run that may change the environment now."""
-
-    run: str
-    title: str
-    by: str
-    """Who asked for it, for people."""
-    since: str
-
-
-class Undecided(Frozen):
-    """A run ended without success, and nobody has said yet what to do: retry, go back, leave."""
-
-    run: str
-    title: str
-    since: str
-
-
-class EnvironmentRecord(Frozen):
-    """What is known of one environment."""
-
-    freeze: Freeze | None = None
-    run: RunPlace | None = None
-    undecided: Undecided | None = None
-
-
-class Place(Frozen):
-    """Whether a run got the environment, and who stands in the way if not."""
-
-    taken: bool
-    holder: RunPlace | None = None
-    freeze: Freeze | None = None
-
-
-class ReleasedService(Frozen):
-    service: str
-    image: Image
-    revision: int = 0
-
-
-class Release(Frozen):
-    """What was rolled out completely, once."""
-
-    version: str
-    services: tuple[ReleasedService, ...]
-    run: str
-    by: str
-    approved_by: tuple[str, ...] = ()
-    at: str
-    """ISO 8601, UTC."""
-    verdict: Literal["good", "bad"] = "good"
-    why: str = ""
-    seconds: float | None = None
-
-    def image(self, service: str) -> Image | None:
-        return next((s.image for s in self.services if s.service == service), None)
-
-
-class Head(Frozen):
-    """The newest event of a book, so that a cut tail shows."""
-
-    book: str
-    number: int
-    hash: str
-    at: str
-
-
-_RELEASES: TypeAdapter[tuple[Release, ...]] = TypeAdapter(tuple[Release, ...])
-
-
-def utc_now() -> str:
-    """Now, as it stands in records: to the second, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Fleet:
@@ -173,7 +106,7 @@ class Fleet:
 
     async def freeze(self, environment: Environment, freeze: Freeze) -> Freeze | None:
         """Locks it; returns the lock that it replaces."""
-        kept = freeze.model_copy(update={"reason": freeze.reason[:_LONGEST_TEXT]})
+        kept = freeze.model_copy(update={"reason": freeze.reason[:LONGEST_TEXT]})
         return await self._change(environment, lambda r: (r.model_copy(update={"freeze": kept}), r.freeze))
 
     async def unfreeze(self, environment: Environment) -> Freeze | None:
@@ -209,7 +142,7 @@ class Fleet:
 
     async def record_release(self, environment: Environment, release: Release) -> None:
         """Puts a release first; recording it again for the same run replaces what that run wrote."""
-        kept = release.model_copy(update={"why": release.why[:_LONGEST_TEXT]})
+        kept = release.model_copy(update={"why": release.why[:LONGEST_TEXT]})
         await self._change_releases(
             environment, lambda known: (kept, *(r for r in known if r.run != kept.run or not r.run))
         )
@@ -221,7 +154,7 @@ class Fleet:
         next rollback, looking at earlier revisions, would go forth to it again.
         """
         count = 0
-        bad = {"verdict": "bad", "why": why[:_LONGEST_TEXT]}
+        bad = {"verdict": "bad", "why": why[:LONGEST_TEXT]}
 
         def change(known: tuple[Release, ...]) -> tuple[Release, ...]:
             nonlocal count
@@ -260,8 +193,8 @@ class Fleet:
         self, environment: Environment, change: Callable[[EnvironmentRecord], tuple[EnvironmentRecord, T]]
     ) -> T:
         def apply(data: dict[str, str]) -> tuple[dict[str, str], T]:
-            record, answer = change(_record(data))
-            return _data(record), answer
+            record, answer = change(environment_from(data))
+            return environment_data(record), answer
 
         labels = {_RECORD: "environment", _ENVIRONMENT: environment.name}
         return await self._update(environment.record_namespace, _environment_name(environment), labels, apply)
@@ -270,7 +203,7 @@ class Fleet:
         self, environment: Environment, change: Callable[[tuple[Release, ...]], tuple[Release, ...]]
     ) -> None:
         def apply(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            return {"releases": _bounded(change(_parsed_releases(data)))}, None
+            return {"releases": releases_text(change(releases_from(data)))}, None
 
         labels = {_RECORD: "releases", _ENVIRONMENT: environment.name}
         await self._update(environment.record_namespace, _releases_name(environment), labels, apply)
@@ -321,53 +254,8 @@ def _releases_name(environment: Environment) -> str:
 
 
 def _environment(found: ConfigMapView | None) -> EnvironmentRecord:
-    return _record(dict(found.data)) if found is not None else EnvironmentRecord()
-
-
-def _record(data: dict[str, str]) -> EnvironmentRecord:
-    def field(kind: type[Freeze] | type[RunPlace] | type[Undecided], key: str) -> object:
-        try:
-            return kind.model_validate_json(data[key]) if data.get(key) else None
-        except ValidationError as error:
-            raise _unreadable(key, error) from error
-
-    return EnvironmentRecord.model_validate(
-        {"freeze": field(Freeze, "freeze"), "run": field(RunPlace, "run"), "undecided": field(Undecided, "undecided")}
-    )
-
-
-def _data(record: EnvironmentRecord) -> dict[str, str]:
-    fields = {"freeze": record.freeze, "run": record.run, "undecided": record.undecided}
-    return {key: value.model_dump_json(indent=2) for key, value in fields.items() if value is not None}
+    return environment_from(found.data) if found is not None else EnvironmentRecord()
 
 
 def _releases(found: ConfigMapView | None) -> tuple[Release, ...]:
-    return _parsed_releases(dict(found.data)) if found is not None else ()
-
-
-def _parsed_releases(data: dict[str, str]) -> tuple[Release, ...]:
-    try:
-        return _RELEASES.validate_json(data["releases"]) if data.get("releases") else ()
-    except ValidationError as error:
-        raise _unreadable("releases", error) from error
-
-
-def _bounded(releases: Iterable[Release]) -> str:
-    """The newest that fit; the newest good one is kept whatever came after it, since it is what people go back to."""
-    known = list(releases)
-    kept = known[:KEPT_RELEASES]
-    good = next((r for r in known if r.verdict == "good"), None)
-    if good is not None and good not in kept:
-        kept[-1] = good
-    while len(kept) > 1 and len(_RELEASES.dump_json(tuple(kept), indent=1)) > _LARGEST:
-        kept.pop()
-    return _RELEASES.dump_json(tuple(kept), indent=1).decode()
-
-
-def _unreadable(key: str, error: ValidationError) -> PermanentError:
-    return PermanentError(
-        f"The fleet's record can't be read: `{key}` was changed by hand, or by a newer bot.",
-        code=ReasonCode.RECORD_UNREADABLE,
-        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",),
-        advice=("`kubectl get configmap -o yaml` in the bot's namespace shows it.",),
-    )
+    return releases_from(found.data) if found is not None else ()

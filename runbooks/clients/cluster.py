@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from runbooks.clients import cluster_views as views
+from runbooks.clients import cluster_reading as reading
 from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing
 from runbooks.clients.cluster_views import (
     ConfigMapView,
@@ -65,19 +65,19 @@ class ClusterClient:
 
     async def deployment(self, namespace: str, name: str) -> DeploymentView:
         doing = f"read deployment {namespace}/{name}"
-        return views.deployment(await self._get(_apps(namespace, "deployments", name), doing))
+        return reading.deployment(await self._get(_apps(namespace, "deployments", name), doing))
 
     async def deployments(self, namespace: str) -> list[DeploymentView]:
         items = await self._items(_apps(namespace, "deployments"), f"list deployments in {namespace}")
-        return [views.deployment(item) for item in items]
+        return [reading.deployment(item) for item in items]
 
     async def replica_sets(self, namespace: str, selector: str = "") -> list[ReplicaSetView]:
         items = await self._items(_apps(namespace, "replicasets"), f"list replica sets in {namespace}", selector)
-        return [views.replica_set(item) for item in items]
+        return [reading.replica_set(item) for item in items]
 
     async def pods(self, namespace: str, selector: str = "") -> list[PodView]:
         items = await self._items(_core(namespace, "pods"), f"list pods in {namespace}", selector)
-        return [views.pod(item) for item in items]
+        return [reading.pod(item) for item in items]
 
     async def pods_of(self, deployment: DeploymentView) -> list[PodView]:
         """The pods that the Deployment's own selector finds."""
@@ -87,11 +87,11 @@ class ClusterClient:
         """Events of the namespace, or of one object by its uid; oldest first."""
         fields = f"involvedObject.uid={about}" if about else ""
         items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
-        return sorted((views.event(item) for item in items), key=lambda event: event.at)
+        return sorted((reading.event(item) for item in items), key=lambda event: event.at)
 
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"
-        return views.endpoints(await self._get(_core(namespace, "endpoints", service), doing))
+        return reading.endpoints(await self._get(_core(namespace, "endpoints", service), doing))
 
     async def logs(
         self,
@@ -148,17 +148,17 @@ class ClusterClient:
             body=[dict(operation) for operation in patch],
             content_type=_JSON_PATCH,
         )
-        return views.deployment(answer)
+        return reading.deployment(answer)
 
     # config maps: the fleet's record
 
     async def config_map(self, namespace: str, name: str) -> ConfigMapView:
         doing = f"read config map {namespace}/{name}"
-        return views.config_map(await self._get(_core(namespace, "configmaps", name), doing))
+        return reading.config_map(await self._get(_core(namespace, "configmaps", name), doing))
 
     async def config_maps(self, namespace: str, selector: str = "") -> list[ConfigMapView]:
         items = await self._items(_core(namespace, "configmaps"), f"list config maps in {namespace}", selector)
-        return [views.config_map(item) for item in items]
+        return [reading.config_map(item) for item in items]
 
     async def create_config_map(
         self, namespace: str, name: str, data: Mapping[str, str], labels: Mapping[str, str]
@@ -171,7 +171,7 @@ class ClusterClient:
             query={"fieldManager": FIELD_MANAGER},
             body=_config_map(name, data, labels),
         )
-        return views.config_map(answer)
+        return reading.config_map(answer)
 
     async def replace_config_map(self, seen: ConfigMapView, data: Mapping[str, str]) -> ConfigMapView:
         """Replaces what was seen; `Conflict` where somebody else did meanwhile."""
@@ -182,7 +182,7 @@ class ClusterClient:
             query={"fieldManager": FIELD_MANAGER},
             body=_config_map(seen.name, data, seen.labels, seen.resource_version),
         )
-        return views.config_map(answer)
+        return reading.config_map(answer)
 
     async def delete_config_map(self, namespace: str, name: str) -> None:
         path = _core(namespace, "configmaps", name)
@@ -193,26 +193,26 @@ class ClusterClient:
     def watch_deployments(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[DeploymentView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}
         path = _apps(namespace, "deployments")
-        return Watch(self._connection, path, query, views.deployment, f"watch deployments in {namespace}").seen()
+        return Watch(self._connection, path, query, reading.deployment, f"watch deployments in {namespace}").seen()
 
     def watch_replica_sets(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[ReplicaSetView]]:
         query = {"labelSelector": selector} if selector else {}
         path = _apps(namespace, "replicasets")
-        return Watch(self._connection, path, query, views.replica_set, f"watch replica sets in {namespace}").seen()
+        return Watch(self._connection, path, query, reading.replica_set, f"watch replica sets in {namespace}").seen()
 
     def watch_pods(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[PodView]]:
         query = {"labelSelector": selector} if selector else {}
         path = _core(namespace, "pods")
-        return Watch(self._connection, path, query, views.pod, f"watch pods in {namespace}").seen()
+        return Watch(self._connection, path, query, reading.pod, f"watch pods in {namespace}").seen()
 
     def watch_events(self, namespace: str) -> AsyncGenerator[Seen[EventView]]:
         path = _core(namespace, "events")
-        return Watch(self._connection, path, {}, views.event, f"watch events in {namespace}").seen()
+        return Watch(self._connection, path, {}, reading.event, f"watch events in {namespace}").seen()
 
     def watch_config_maps(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[ConfigMapView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}
         path = _core(namespace, "configmaps")
-        return Watch(self._connection, path, query, views.config_map, f"watch config maps in {namespace}").seen()
+        return Watch(self._connection, path, query, reading.config_map, f"watch config maps in {namespace}").seen()
 
     async def _get(self, path: str, doing: str) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = await self._connection.call("GET", path, doing=doing)

@@ -1,0 +1,204 @@
+"""From Kubernetes' own JSON to the values of `cluster_views`. Only the cluster client uses this.
+
+Fields that an older server leaves out are read as empty.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbooks.clients.cluster_views import (
+    Condition,
+    ConfigMapView,
+    ContainerPhase,
+    ContainerSpec,
+    ContainerView,
+    DeploymentView,
+    EndpointsView,
+    EventView,
+    FieldOwner,
+    PodView,
+    ReplicaSetView,
+)
+
+Json = Mapping[str, Any]
+
+
+def _meta(item: Json) -> dict[str, str]:
+    meta = item.get("metadata", {})
+    return {
+        "namespace": meta.get("namespace", ""),
+        "name": meta.get("name", ""),
+        "uid": meta.get("uid", ""),
+        "resource_version": meta.get("resourceVersion", ""),
+    }
+
+
+def _created(item: Json) -> str:
+    return str(item.get("metadata", {}).get("creationTimestamp") or "")
+
+
+def _owner(item: Json) -> str:
+    owners = item.get("metadata", {}).get("ownerReferences") or []
+    return next((o.get("uid", "") for o in owners if o.get("controller")), "")
+
+
+def _annotations(item: Json) -> Mapping[str, str]:
+    return item.get("metadata", {}).get("annotations") or {}
+
+
+def _specs(pod_spec: Json) -> tuple[ContainerSpec, ...]:
+    return tuple(ContainerSpec(c.get("name", ""), c.get("image", "")) for c in pod_spec.get("containers") or [])
+
+
+def _conditions(item: Json) -> tuple[Condition, ...]:
+    found = item.get("status", {}).get("conditions") or []
+    return tuple(
+        Condition(
+            type=c.get("type", ""),
+            status=c.get("status", ""),
+            reason=c.get("reason") or "",
+            message=c.get("message") or "",
+            updated=c.get("lastUpdateTime") or c.get("lastTransitionTime") or "",
+        )
+        for c in found
+    )
+
+
+def selector_text(selector: Json) -> str:
+    """A `LabelSelector` as the text that a query takes."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for rule in selector.get("matchExpressions") or []:
+        key, values = rule["key"], ",".join(rule.get("values") or [])
+        match rule["operator"]:
+            case "In":
+                parts.append(f"{key} in ({values})")
+            case "NotIn":
+                parts.append(f"{key} notin ({values})")
+            case "Exists":
+                parts.append(key)
+            case _:
+                parts.append(f"!{key}")
+    return ",".join(parts)
+
+
+def _image_owners(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
+    found = []
+    for entry in entries:
+        fields: Any = entry.get("fieldsV1") or {}
+        for step in ("f:spec", "f:template", "f:spec", "f:containers"):
+            fields = fields.get(step) or {}
+        names = frozenset(
+            key.split('"name":"', 1)[1].split('"', 1)[0]
+            for key, value in fields.items()
+            if key.startswith("k:") and '"name":"' in key and "f:image" in (value or {})
+        )
+        if names:
+            found.append(FieldOwner(entry.get("manager", ""), entry.get("time") or "", names))
+    return tuple(found)
+
+
+def deployment(item: Json) -> DeploymentView:
+    spec, status = item.get("spec", {}), item.get("status", {})
+    return DeploymentView(
+        **_meta(item),
+        created=_created(item),
+        generation=item["metadata"].get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        annotations=_annotations(item),
+        has_annotations=bool(_annotations(item)),
+        template_annotated=bool(_annotations(spec.get("template", {}))),
+        selector=selector_text(spec.get("selector") or {}),
+        containers=_specs(spec.get("template", {}).get("spec", {})),
+        desired=spec.get("replicas", 1),
+        total=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        paused=bool(spec.get("paused")),
+        progress_deadline=spec.get("progressDeadlineSeconds", 600),
+        conditions=_conditions(item),
+        owners=_image_owners(item["metadata"].get("managedFields") or []),
+    )
+
+
+def replica_set(item: Json) -> ReplicaSetView:
+    spec, status = item.get("spec", {}), item.get("status", {})
+    return ReplicaSetView(
+        **_meta(item),
+        created=_created(item),
+        owner=_owner(item),
+        annotations=_annotations(item),
+        containers=_specs(spec.get("template", {}).get("spec", {})),
+        desired=spec.get("replicas", 1),
+        total=status.get("replicas", 0),
+        ready=status.get("readyReplicas", 0),
+        conditions=_conditions(item),
+    )
+
+
+def _container(status: Json) -> ContainerView:
+    phase: ContainerPhase = "unknown"
+    detail: Json = {}
+    for word in ("waiting", "running", "terminated"):
+        if word in (status.get("state") or {}):
+            phase, detail = word, status["state"][word] or {}
+    ended = (status.get("lastState") or {}).get("terminated") or {}
+    return ContainerView(
+        name=status.get("name", ""),
+        image=status.get("image", ""),
+        image_id=status.get("imageID") or "",
+        ready=bool(status.get("ready")),
+        restarts=status.get("restartCount", 0),
+        phase=phase,
+        reason=detail.get("reason") or "",
+        message=detail.get("message") or "",
+        exit_code=detail.get("exitCode"),
+        ended_reason=ended.get("reason") or "",
+        ended_code=ended.get("exitCode"),
+    )
+
+
+def pod(item: Json) -> PodView:
+    status = item.get("status", {})
+    conditions = {c.type: c for c in _conditions(item)}
+    scheduled = conditions.get("PodScheduled")
+    waits = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
+    states = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return PodView(
+        **_meta(item),
+        created=_created(item),
+        owner=_owner(item),
+        phase=status.get("phase", ""),
+        ready="Ready" in conditions and conditions["Ready"].status == "True",
+        deleting=bool(item["metadata"].get("deletionTimestamp")),
+        unschedulable=scheduled.message if waits and scheduled is not None else "",
+        asked=_specs(item.get("spec", {})),
+        containers=tuple(_container(state) for state in states),
+    )
+
+
+def event(item: Json) -> EventView:
+    about = item.get("involvedObject") or item.get("regarding") or {}
+    return EventView(
+        **_meta(item),
+        type=item.get("type") or "",
+        reason=item.get("reason") or "",
+        message=item.get("message") or item.get("note") or "",
+        count=item.get("count") or 1,
+        at=item.get("lastTimestamp") or item.get("eventTime") or item.get("firstTimestamp") or _created(item),
+        about=about.get("uid", ""),
+        about_kind=about.get("kind", ""),
+        about_name=about.get("name", ""),
+    )
+
+
+def endpoints(item: Json) -> EndpointsView:
+    def names(key: str) -> tuple[str, ...]:
+        found = [a for subset in item.get("subsets") or [] for a in subset.get(key) or []]
+        return tuple(sorted((a.get("targetRef") or {}).get("name") or a.get("ip", "") for a in found))
+
+    return EndpointsView(item["metadata"]["name"], names("addresses"), names("notReadyAddresses"))
+
+
+def config_map(item: Json) -> ConfigMapView:
+    return ConfigMapView(**_meta(item), labels=item["metadata"].get("labels") or {}, data=item.get("data") or {})

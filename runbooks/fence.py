@@ -1,0 +1,189 @@
+"""The fence: a change is sent on the condition that everything is as the plan saw it, and that the run still holds its place.
+
+`stamp_one` puts a run's id on a Deployment, `set_image` changes its image under that condition, `still_ours` notices during a
+rollout that somebody else changed it. Only `rollouts` uses this.
+"""
+
+from typing import Any
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_errors import Conflict, Unprocessable
+from runbooks.clients.cluster_views import DeploymentView
+from runbooks.failures import Scene
+from runbooks.fleet import Fleet, utc_now
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse
+from runbooks.kit.targets import Environment
+from runbooks.states import (
+    CHANGE_CAUSE,
+    DEPLOYED_AT,
+    DEPLOYED_BY,
+    DEPLOYED_IMAGE,
+    DEPLOYED_RUN,
+    RESTARTED,
+    RUN,
+)
+
+_TRIES = 20
+
+
+async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, name: str) -> None:
+    """Read, then ask for the place, then write only over what was read: in this order an older run can't win.
+
+    Who takes a place over writes the record first and stamps afterwards. So if the record still names this run, the newer
+    stamp comes after our read, and our write meets it as a conflict.
+    """
+    for _ in range(_TRIES):
+        seen = await cluster.deployment(environment.namespace, name)
+        record = await fleet.read(environment)
+        if record.run is None or record.run.run != pulse.run:
+            holder = f"{record.run.title} (run {record.run.run})" if record.run is not None else "nobody"
+            raise PermanentError(
+                f"This run no longer holds {environment.name}; {holder} does.", code=ReasonCode.OVERTAKEN
+            )
+        if seen.annotations.get(RUN) == pulse.run:
+            return
+        try:
+            await cluster.patch_deployment(environment.namespace, name, _stamping(seen, pulse.run))
+        except (Unprocessable, Conflict):
+            continue
+        return
+    raise Conflict(f"Deployment {name} changes too fast to be stamped.", code=ReasonCode.CHANGED_MEANWHILE)
+
+
+def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:
+    path = _annotation(RUN)
+    if RUN in seen.annotations:
+        return [
+            {"op": "test", "path": path, "value": seen.annotations[RUN]},
+            {"op": "replace", "path": path, "value": run},
+        ]
+    missing = [] if seen.has_annotations else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": seen.resource_version},
+        *missing,
+        {"op": "add", "path": path, "value": run},
+    ]
+
+
+async def set_image(
+    pulse: Pulse, cluster: ClusterClient, seen: DeploymentView, change: ImageChange, cause: str, by: str
+) -> DeploymentView:
+    """The one change, on the condition that everything still is as the plan saw it and the run still holds its place."""
+    index = _refuse_at_once(seen, change, pulse.run)
+    image = f"/spec/template/spec/containers/{index}/image"
+    patch: list[dict[str, Any]] = [
+        {"op": "test", "path": _annotation(RUN), "value": pulse.run},
+        {"op": "test", "path": f"/spec/template/spec/containers/{index}/name", "value": change.container},
+        {"op": "test", "path": image, "value": change.before.reference},
+        {"op": "replace", "path": image, "value": change.after.reference},
+    ]
+    facts = {
+        CHANGE_CAUSE: cause,
+        DEPLOYED_RUN: pulse.run,
+        DEPLOYED_BY: by,
+        DEPLOYED_AT: utc_now(),
+        DEPLOYED_IMAGE: change.after.reference,
+    }
+    patch += [{"op": "add", "path": _annotation(key), "value": value} for key, value in facts.items()]
+    if change.before.reference == change.after.reference:
+        # A rollout of the same image that hangs: new pods, since the old ones may wait minutes before they pull again.
+        restart = {
+            "op": "add",
+            "path": f"/spec/template/metadata/annotations/{_escaped(RESTARTED)}",
+            "value": pulse.run,
+        }
+        patch += (
+            []
+            if seen.template_annotated
+            else [{"op": "add", "path": "/spec/template/metadata/annotations", "value": {}}]
+        )
+        patch.append(restart)
+    try:
+        return await cluster.patch_deployment(change.namespace, change.deployment, patch)
+    except Unprocessable as error:
+        now = await cluster.deployment(change.namespace, change.deployment)
+        if is_ours(now, change, pulse.run):
+            return now
+        _refuse_at_once(now, change, pulse.run)
+        raise _does_not_fit(change, error) from error
+
+
+def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> int:
+    """The container's index, if the Deployment still is what the plan saw and the run still holds its place."""
+    holder = seen.annotations.get(RUN)
+    if holder != run:
+        raise PermanentError(
+            f"{change.service}: another run ({holder}) took this run's place, so nothing was changed"
+            if holder
+            else f"{change.service}: the Deployment does not carry this run's stamp, so nothing was changed",
+            code=ReasonCode.OVERTAKEN,
+        )
+    found = seen.container(change.container)
+    if found is None:
+        raise PermanentError(
+            f"{change.service}: deployment {change.deployment} has no container {change.container}",
+            code=ReasonCode.NOT_FOUND,
+        )
+    index, container = found
+    if container.image != change.before.reference:
+        raise _changed(change, container.image)
+    if seen.paused:
+        raise PermanentError(
+            f"{change.service}: deployment {change.deployment} is paused",
+            code=ReasonCode.PAUSED,
+            advice=(f"kubectl rollout resume deployment/{change.deployment} -n {change.namespace}",),
+        )
+    return index
+
+
+def still_ours(scene: Scene, change: ImageChange, run: str) -> None:
+    holder = scene.deployment.annotations.get(RUN)
+    if holder != run:
+        raise PermanentError(
+            f"{change.service}: another run ({holder}) took this run's place during the rollout",
+            code=ReasonCode.OVERTAKEN,
+        )
+    found = scene.deployment.container(change.container)
+    if found is None or found[1].image != change.after.reference:
+        raise _changed(change, found[1].image if found is not None else "no such container")
+
+
+def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
+    """This very run set the image before: the step was killed, or the answer was lost."""
+    found = seen.container(change.container)
+    return (
+        found is not None
+        and found[1].image == change.after.reference
+        and seen.annotations.get(DEPLOYED_RUN) == run
+        and seen.annotations.get(DEPLOYED_IMAGE) == change.after.reference
+        and seen.annotations.get(RUN) == run
+    )
+
+
+def _changed(change: ImageChange, now: str) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: somebody else changed the image since the plan was made",
+        code=ReasonCode.CHANGED_MEANWHILE,
+        evidence=(f"planned from {change.before.reference} to {change.after.reference}", f"now {now}"),
+        advice=("Plan it again.",),
+    )
+
+
+def _does_not_fit(change: ImageChange, error: RunbookError) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: the cluster does not accept the change",
+        code=ReasonCode.CLUSTER_REFUSED,
+        evidence=error.evidence,
+    )
+
+
+def _annotation(key: str) -> str:
+    return f"/metadata/annotations/{_escaped(key)}"
+
+
+def _escaped(key: str) -> str:
+    """A key inside a JSON Pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
