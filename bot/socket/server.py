@@ -140,7 +140,7 @@ class SocketServer:
             )
             return
         delivery = Delivery(
-            key=f"terminal:{account}:{call.named or ''}:{call.key}",
+            key=f"{call.key}:terminal:{account}:{call.named or ''}",
             surface=Surface.TERMINAL,
             account=account,
             tokens=call.tokens,
