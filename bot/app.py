@@ -25,7 +25,7 @@ from bot.permissions import Permissions
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
-from bot.runs.model import Request, short_id
+from bot.runs.model import InterruptedMessage, Request, short_id
 from bot.runs.request import Requests
 from bot.runs.run import Runs
 from bot.runs.thread import Threads
@@ -134,9 +134,10 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
         )
         contexts.runs = EngineRuns(house)
         engine = _engine(settings, house)
+        last = await _last_sign_of_life(book)
         await engine.launch()
         stack.callback(engine.destroy)
-        await _remember_open(house)
+        await _remember_open(house, last)
         door = Door(settings=settings, registry=house.registry, people=people, house=house, identity=identity)
         metrics = Metrics()
         house.metrics = metrics
@@ -229,10 +230,22 @@ def _engine(settings: Settings, house: House) -> Engine:
     return engine
 
 
-async def _remember_open(house: House) -> None:
-    """What people asked for before a restart is still open."""
+async def _last_sign_of_life(book: Book) -> datetime | None:
+    """When the process before this one last wrote something; for people to read, nothing is decided by it."""
+    with contextlib.suppress(BookUnavailable):
+        return next((event.at for event in await book.search(limit=1)), None)
+    return None
+
+
+async def _remember_open(house: House, last: datetime | None) -> None:
+    """What people asked for before a restart is still open; what ran then says that it was interrupted."""
+    now = house.clock()
     for view in await house.engine.list(name="request", active=True):
         house.pending.add(Request.model_validate(view.input))
+        state = await house.engine.event(view.id, "state")
+        if last is not None and state is not None and state["phase"] == "running":
+            message = InterruptedMessage(at=last, on=now).model_dump(mode="json")
+            await house.engine.send(view.id, message, key=f"{view.id}/interrupted/{now.isoformat()}")
 
 
 async def _note(book: Book, name: EventName, settings: Settings) -> None:

@@ -111,6 +111,15 @@ class FreeMessage(Frozen):
     kind: Literal["free"] = "free"
 
 
+class InterruptedMessage(Frozen):
+    """The bot stopped in the middle of the run, and went on: told once, without drama."""
+
+    kind: Literal["interrupted"] = "interrupted"
+    at: datetime
+    """The last sign of life before."""
+    on: datetime
+
+
 class EndedMessage(Frozen):
     """From the run to its request."""
 

@@ -21,6 +21,7 @@ from bot.runs.model import (
     Close,
     DecisionMessage,
     EndedMessage,
+    InterruptedMessage,
     OvertakeMessage,
     Request,
     RequestState,
@@ -33,6 +34,7 @@ from bot.runs.model import (
 from commands.kit.card import (
     Button,
     Card,
+    Moment,
     OpenForm,
     Paragraph,
     RunAct,
@@ -519,7 +521,11 @@ class RequestFlow:
                 outcome = EndedMessage.model_validate(message).outcome
                 await self.end(outcome, event=None)
                 return outcome
-            if message["kind"] == "overtake":
+            if message["kind"] == "interrupted":
+                told = InterruptedMessage.model_validate(message)
+                detail = words("Interrupted at ", Moment(at=told.at), ", went on at ", Moment(at=told.on))
+                await self._publish(head=await self._head(State.RUNNING, "running", plan=plan, detail=detail))
+            elif message["kind"] == "overtake":
                 await self._stop(OvertakeMessage.model_validate(message).stop)
             elif message["kind"] == "decision" and message["act"] == "cancel" and message["word"] == word:
                 decided = DecisionMessage.model_validate(message)
