@@ -196,7 +196,12 @@ class Scope:
             # First and on the text as it came: a pattern's hit could otherwise take half of a value, and leave half.
             hits = [Part(Kind.SECRET, hit.start(), hit.end(), hit.end()) for hit in known.finditer(data)]
             data = self._replaced(data, hits, counts)
-        return self._replaced(data, _parts(data), counts), counts
+        for _ in range(_PASSES):
+            before = data
+            data = self._replaced(data, _parts(data), counts)
+            if data is before:
+                break
+        return data, counts
 
     def _replaced(self, data: bytes, parts: Iterable[Part], counts: Counter[Kind]) -> bytes:
         out: list[bytes] = []
@@ -211,6 +216,8 @@ class Scope:
             out += (data[at:start], self._mark(part.kind, data[start:end]))
             counts[part.kind] += 1
             at = end
+        if not out:
+            return data
         out.append(data[at:])
         return b"".join(out)
 
@@ -226,6 +233,9 @@ class Scope:
         return mark
 
 
+_PASSES = 8
+"""A mark has other neighbours than what it stands for, so that something beside it may show only then; two passes are usual,
+the second of them nearly without hits."""
 _CONTINUES = 0x80
 """How the further bytes of a character begin in UTF-8."""
 _SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")

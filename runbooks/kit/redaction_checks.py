@@ -75,7 +75,8 @@ _CLASSES = bytes(
 )
 
 _NOT_NAMES = frozenset(
-    b"""mrn ssn dob phone tel fax email mail mobile cell address born age sex gender insurance policy room ward bed
+    b"""http https json xml html uuid url uri fhir icu er ok post debug info warn warning fatal trace null none true false
+    mrn ssn dob phone tel fax email mail mobile cell address born age sex gender insurance policy room ward bed
     access account admin admission alert all allergy and api app application appointment are attempt audit authentication
     authorization backend backup batch bundle care cache chart check claim client cluster code config configuration
     conflict connection consent container context controller coverage create created data database delete deleted demographics
@@ -89,6 +90,7 @@ _NOT_NAMES = frozenset(
     subscription summary sync synced system table task test the timeline timeout to token type unknown up update updated
     user validation value version view volume was web websocket with worker""".split()
 )
+_NO_NAME_GOES_ON = frozenset(bytes([sign]) for sign in b"/_=0123456789")
 _BETWEEN_WORDS = re.compile(rb"(?:[ \t\r\n,+]|%20|%2[Cc]|\\n)+")
 
 
@@ -98,7 +100,7 @@ def looks_like_a_person(data: bytes, start: int, end: int, *, words: int) -> int
     while at < end:
         gap = _BETWEEN_WORDS.search(data, at, end)
         word_ends = gap.start() if gap else end
-        if data[at:word_ends].strip(b".").lower() in _NOT_NAMES:
+        if data[at:word_ends].strip(b".").lower() in _NOT_NAMES or data[word_ends : word_ends + 1] in _NO_NAME_GOES_ON:
             break
         count += 1
         last = word_ends

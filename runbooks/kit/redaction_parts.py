@@ -30,6 +30,8 @@ class Part(NamedTuple):
 
 def private_part(data: bytes, start: int, end: int) -> Part:
     """What of the hit `data[start:end]` is private. Where the two engines disagree all of it is."""
+    if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
+        return _none(mark.end())  # `[password 1]`: its own words are no cue
     hit = READ.match(data, start)
     if hit is None or hit.lastgroup is None:
         return Part(Kind.SECRET, start, end, end)
@@ -80,6 +82,7 @@ def _random(data: bytes, start: int, end: int) -> Part:
 
 _QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
 _BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
+_VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
 _SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
 _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
 _STOP = rb"[,;&)\]}|]+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']+(?:\s|\Z|[,;)\]}:\\>])|\\+[nrt\"']|</|&(?:quot|amp);"
@@ -98,6 +101,8 @@ def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
     if quote := _QUOTE.match(data, at):
         first, last = _quoted(data, quote)
         return _checked(data, kind, first, last, strict=True)
+    if variable := _VARIABLE.match(data, at):
+        return _none(variable.end())
     over_a_line = b"\n" in data[end:at]
     if data[at : at + 1] in (b"", b"{", b"[", b"<", b"|", b">", b"&") and not MARK.match(data, at):
         return _none(max(at, end))
@@ -292,10 +297,6 @@ def _field_name(data: bytes, _hit: re.Match[bytes], _start: int, end: int) -> Pa
     return _checked(data, Kind.NAME, at, value.end() if value else at, strict=True)
 
 
-def _mark(_data: bytes, _hit: re.Match[bytes], _start: int, end: int) -> Part:
-    return _none(end)
-
-
 _EXACT = {
     "jwt": Kind.JWT,
     "aws": Kind.AWS,
@@ -306,7 +307,6 @@ _EXACT = {
     "mrn": Kind.MRN,
 }
 _READERS = {
-    "mark": _mark,
     "private_key": _private_key,
     "url_password": _url_password,
     "bearer": _bearer,

@@ -94,7 +94,6 @@ _SEP = rb"(?:[-. ]|\r?\n|%20|%2[Dd]|\\n)"
 
 # In the order in which they are tried where two begin at the same byte.
 _RULES: tuple[tuple[str, bytes], ...] = (
-    ("mark", rb"(?P<mark>" + MARK.pattern + rb")"),
     ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
     ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,}(?:\.|%2[Ee])[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*){0,3})"),
     ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b"),
