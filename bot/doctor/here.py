@@ -184,7 +184,8 @@ def _holders(settings: Settings, name: str, permission: str) -> list[str]:
 
 
 def _mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+    """Who may do what; not the set-group-id bit, which a volume in Kubernetes gives to every directory on it."""
+    return path.stat().st_mode & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
 
 
 def _owner(path: Path) -> int:
