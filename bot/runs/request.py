@@ -8,14 +8,14 @@ Everything that is not the same twice (time, the fleet, the configuration) is lo
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot import crash_points
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
-from bot.runs import cards
+from bot.runs import cards, endings, place
+from bot.runs.endings import Ended
 from bot.runs.house import House
 from bot.runs.model import (
     Close,
@@ -35,12 +35,10 @@ from commands.kit.card import (
     Button,
     Card,
     Moment,
-    OpenForm,
     Paragraph,
     RunAct,
     State,
     Strong,
-    Typed,
     duration,
     person,
     words,
@@ -48,26 +46,12 @@ from commands.kit.card import (
 from commands.kit.context import Outcome
 from commands.kit.endings import ending_card, ending_state
 from commands.kit.policy import ApprovalPolicy
-from runbooks.fleet import RunPlace
-from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 
 _log = logging.getLogger(__name__)
-
-
-class Ended(Exception):
-    """The request is over before anything ran."""
-
-    def __init__(
-        self, outcome: Outcome, *, event: EventName, actor: str | None = None, buttons: tuple[Button, ...] = ()
-    ) -> None:
-        super().__init__(outcome.title)
-        self.outcome = outcome
-        self.event = event
-        self.actor = actor
-        self.buttons = buttons
 
 
 class Requests:
@@ -88,12 +72,7 @@ class Requests:
             if type(error).__module__.startswith("dbos"):
                 raise  # the engine's own: shutting down, taken by another process
             _log.exception("a request ended by a bug", extra={"run": flow.request.id})
-            outcome = cards.refusal_outcome(
-                ReasonCode.BUG,
-                f"{flow.request.title} ended by an error of the bot",
-                request=flow.request,
-                advice=(f"The bot's log has it under run {short_id(flow.request.id)}. Nothing further is changed.",),
-            )
+            outcome = endings.bug(flow.request)
             await flow.end(outcome, event=EventName.RUN_FAILED)
         return outcome.model_dump(mode="json")
 
@@ -148,17 +127,18 @@ class RequestFlow:
             await self._wait_for_place()
             plan, digest = await self._plan()
             approved = await self._ask(plan, digest, changed=changed)
-            place = await self._take(digest)
-            if place == "taken":
+            if await self._take(digest) == "taken":
                 return await self._run(plan, approved)
             changed = True
 
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""
         while True:
-            look = await self._step("look at the place", self._look)
+            look = await self._step("look at the place", lambda: place.look(self._house, self.request))
+            if "error" in look:
+                raise endings.failed(self.request, look["error"])
             if look["freeze"] is not None and not self._going_back:
-                raise self._locked(look["freeze"])
+                raise endings.locked(self.request, look["freeze"])
             if look["holder"] is None or self._going_back:
                 return
             await self._publish(phase="waiting", holder=look["holder"], word=look["word"])
@@ -170,32 +150,13 @@ class RequestFlow:
                 if message["kind"] == "free":
                     break
                 if message["kind"] == "decision" and message["act"] == "withdraw" and message["word"] == look["word"]:
-                    raise self._withdrawn(DecisionMessage.model_validate(message))
+                    raise endings.withdrawn(self.request, DecisionMessage.model_validate(message))
 
     def _withdraw_button(self, word: str) -> Button:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
 
     async def _message(self, seconds: float) -> Any:
         return await self._house.engine.receive(timeout=seconds)
-
-    async def _look(self) -> Any:
-        context = self._context()
-        deadline = asyncio.get_running_loop().time() + 600.0
-        while True:
-            try:
-                record = await context.fleet.read(context.where)
-                break
-            except TemporaryError as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(error.retry_after)
-        freeze = record.freeze if record.freeze and record.freeze.holds(self._house.clock()) else None
-        other = record.run if record.run and record.run.run != self.request.id else None
-        return {
-            "freeze": freeze.model_dump(mode="json") if freeze else None,
-            "holder": f"{other.by}: {other.title} (run {short_id(other.run)})" if other else None,
-            "word": new_word(),
-        }
 
     def _context(self, *, approved: tuple[Decision, ...] = ()) -> Any:
         return self._house.context(
@@ -211,56 +172,16 @@ class RequestFlow:
     async def _plan(self) -> tuple[Plan, str]:
         made = await self._step("make the plan", self._made)
         if "error" in made:
-            raise Ended(
-                Outcome(
-                    code=ReasonCode(made["error"]["code"]),
-                    title=made["error"]["message"],
-                    evidence=tuple(made["error"]["evidence"]),
-                    advice=tuple(made["error"]["advice"]),
-                    run=self.request.id,
-                    environment=self.request.environment,
-                ),
-                event=EventName.RUN_FAILED,
-                buttons=tuple(
-                    Button(label=version, does=Typed(text=text)) for version, text in made["error"]["choices"]
-                ),
-            )
+            raise endings.failed(self.request, made["error"])
         plan = Plan.model_validate(made["plan"])
-        digest = plan.digest(self._substance())
+        digest = plan.digest(place.substance(self.request))
         await self._publish(plan=plan, digest=digest)
         if plan.empty:
-            raise Ended(
-                cards.refusal_outcome(ReasonCode.NOTHING_TO_DO, plan.title, request=self.request, lines=plan.notes),
-                event=EventName.RUN_SKIPPED,
-            )
+            raise endings.nothing_to_do(self.request, plan)
         if plan.needs_reason and not self.request.reason:
-            raise Ended(
-                cards.refusal_outcome(
-                    ReasonCode.USAGE, f"{self.request.title} needs a reason", request=self.request, lines=plan.warnings
-                ),
-                event=EventName.RUN_SKIPPED,
-                buttons=(
-                    Button(
-                        label="Give the reason…", does=OpenForm(command=self.request.command, filled=self._filled())
-                    ),
-                ),
-            )
+            raise endings.needs_reason(self.request, plan)
         await self._show("plan", cards.plan_card(self.request, plan, digest))
         return plan, digest
-
-    def _substance(self) -> dict[str, object]:
-        return {
-            "command": self.request.command,
-            "arguments": self.request.arguments,
-            "environment": self.request.environment,
-        }
-
-    def _filled(self) -> dict[str, str]:
-        return {
-            name: " ".join(value) if isinstance(value, list) else str(value)
-            for name, value in self.request.arguments.items()
-            if isinstance(value, str | list)
-        }
 
     async def _made(self) -> Any:
         try:
@@ -274,27 +195,14 @@ class RequestFlow:
             await self._house.note(
                 self.request,
                 EventName.RUN_PLANNED,
-                about=plan.digest(self._substance())[:16],
+                about=plan.digest(place.substance(self.request))[:16],
                 details={
                     "changes": [change.substance() for change in plan.changes],
-                    "digest": plan.digest(self._substance()),
+                    "digest": plan.digest(place.substance(self.request)),
                 },
             )
             return {"plan": plan.model_dump(mode="json")}
-        redact = self._house.redact
-        versions = getattr(error, "newest", ())
-        return {
-            "error": {
-                "code": error.code,
-                "message": redact(error.message),
-                "evidence": [redact(line) for line in error.evidence],
-                "advice": [redact(line) for line in error.advice],
-                "choices": [
-                    (version, f"{self.request.command} {version} --env {self.request.environment}")
-                    for version in versions
-                ],
-            }
-        }
+        return {"error": endings.told(self._house, self.request, error)}
 
     # asking
 
@@ -303,9 +211,9 @@ class RequestFlow:
         policy = ApprovalPolicy.model_validate(asked["policy"]) if asked["policy"] else None
         names = tuple(asked["names"])
         if policy is not None and policy.count == 0:
-            return self._covered(plan)
+            return await self._covered(plan)
         if policy is None or not names:
-            raise Ended(self._nobody(policy), event=EventName.RUN_FAILED)
+            raise endings.nobody(self.request, policy)
         pending = Pending(
             policy=policy,
             requester=self.request.requester.key,
@@ -324,14 +232,16 @@ class RequestFlow:
                 await self._show(f"invitation-{self._asked}-{key}", card, direct=key, absent_only=True)
         return await self._decided(plan, pending, names)
 
-    def _covered(self, plan: Plan) -> tuple[Decision, ...]:
+    async def _covered(self, plan: Plan) -> tuple[Decision, ...]:
         """Its approval is part of what was approved before (a rollback of a failed run)."""
-        return tuple(
+        given = tuple(
             Decision(
                 act="approve", by=name, name=name, at=self.request.at, reason="covered by the failed run's approval"
             )
             for name in plan.covered_by
         )
+        await self._step("note the cover", lambda: self._granted(given, covered=True))
+        return given
 
     async def _asking(self, plan: Plan) -> Any:
         policies = self._house.settings.policies(self.request.environment)
@@ -351,19 +261,6 @@ class RequestFlow:
             "policy": policy.model_dump(mode="json") if policy else None,
         }
 
-    def _nobody(self, policy: ApprovalPolicy | None) -> Outcome:
-        why = (
-            f"it needs {policy.count} with the permission {policy.permission}"
-            if policy
-            else "the configuration has no policy for its risk"
-        )
-        return cards.refusal_outcome(
-            ReasonCode.NO_APPROVER,
-            f"Nobody but you could approve this: {why}",
-            request=self.request,
-            advice=("Those who keep `omnicare.toml` can add an approver; `doctor` lists such policies.",),
-        )
-
     async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, changed: bool) -> None:
         card = cards.approval_card(self.request, plan, pending, names)
         if changed:
@@ -382,14 +279,7 @@ class RequestFlow:
                 await self._close_card(
                     pending, words(Strong(text="Expired"), ": nobody decided in time"), State.ENDED, "expired"
                 )
-                raise Ended(
-                    cards.refusal_outcome(
-                        ReasonCode.EXPIRED,
-                        f"{self.request.title} expired: nobody decided in time",
-                        request=self.request,
-                    ),
-                    event=EventName.RUN_EXPIRED,
-                )
+                raise endings.expired(self.request)
             if not reminded and now >= pending.reminds:
                 reminded = True
                 await self._show("reminder", cards.reminder_card(self.request, pending))
@@ -417,92 +307,50 @@ class RequestFlow:
                 await self._close_card(
                     pending, cards.decision_text((decision,), "Denied"), State.ENDED, f"denied by {decision.name}"
                 )
-                raise self._denied(decision)
+                raise endings.denied(self.request, decision)
             if verdict == "withdrawn":
                 await self._close_card(pending, cards.decision_text((decision,), "Withdrawn"), State.ENDED, "withdrawn")
-                raise self._withdrawn(decided)
+                raise endings.withdrawn(self.request, decided)
             await self._publish(pending=pending)
             await self._show("approval", cards.approval_card(self.request, plan, pending, names))
 
     async def _now(self) -> Any:
         return {"now": self._house.clock().isoformat()}
 
-    async def _granted(self, given: tuple[Decision, ...]) -> Any:
-        details = {"by": [decision.by for decision in given], "digest": self._state.digest}
+    async def _granted(self, given: tuple[Decision, ...], *, covered: bool = False) -> Any:
+        by = [decision.by for decision in given]
+        details: dict[str, Any] = {"covered_by" if covered else "by": by, "digest": self._state.digest}
         return {
             "noted": await self._house.note(
-                self.request, EventName.APPROVAL_GRANTED, about=str(self._asked), actor=given[-1].by, details=details
+                self.request,
+                EventName.APPROVAL_GRANTED,
+                about=str(self._asked),
+                actor=self.request.requester.key if covered else given[-1].by,
+                details=details,
             )
         }
 
     async def _close_card(self, pending: Pending, text: Any, state: State, summary: str) -> None:
         await self._show("approval", cards.decided_card(self.request, pending, text, state, summary))
 
-    def _denied(self, decision: Decision) -> Ended:
-        why = f": {decision.reason}" if decision.reason else ""
-        outcome = cards.refusal_outcome(
-            ReasonCode.DENIED, f"{self.request.title} was denied by {decision.name}{why}", request=self.request
-        )
-        return Ended(outcome, event=EventName.APPROVAL_DENIED, actor=decision.by)
-
-    def _withdrawn(self, decided: DecisionMessage) -> Ended:
-        outcome = cards.refusal_outcome(
-            ReasonCode.WITHDRAWN, f"{decided.actor.name} withdrew: {self.request.title}", request=self.request
-        )
-        return Ended(outcome, event=EventName.RUN_WITHDRAWN, actor=decided.actor.key)
-
-    def _locked(self, freeze: dict[str, Any]) -> Ended:
-        why = f": {freeze['reason']}" if freeze.get("reason") else ""
-        name = freeze["name"]
-        outcome = cards.refusal_outcome(
-            ReasonCode.LOCKED,
-            f"{name} locked {self.request.environment}{why}",
-            request=self.request,
-            advice=(f"Ask {name}, or `unlock` if you may. A `rollback` passes a lock.",),
-        )
-        return Ended(outcome, event=EventName.RUN_FAILED)
-
     # running
 
     async def _take(self, digest: str) -> str:
         """taken, or why it has to plan again: held, changed, late."""
-        taken = await self._step("take the place", lambda: self._taking(digest))
-        if taken["freeze"] is not None:
-            raise self._locked(taken["freeze"])
+        approved = self._state.approved_by
+        taken = await self._step(
+            "take the place", lambda: place.take(self._house, self.request, self._command, digest, approved)
+        )
         if taken["overtaken"] is not None:
             message = OvertakeMessage(
                 stop=Stop(kind="overtaken", by=f"run {short_id(self.request.id)}", reason=self.request.title)
             )
             await self._house.engine.send(taken["overtaken"], message.model_dump(mode="json"))
+        if "error" in taken:
+            raise endings.failed(self.request, taken["error"])
+        if taken["freeze"] is not None:
+            raise endings.locked(self.request, taken["freeze"])
         return str(taken["result"])
-
-    async def _taking(self, digest: str) -> Any:
-        answer: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
-        context, now = self._context(), self._house.clock()
-        latest = max((decision.at for decision in self._state.approved_by), default=now)
-        if now - latest > timedelta(seconds=self._house.settings.times.start_within):
-            return answer | {"result": "late"}
-        place = RunPlace(
-            run=self.request.id,
-            title=self.request.title,
-            by=self.request.requester.name,
-            since=now.isoformat(timespec="seconds"),
-        )
-        if self._going_back:
-            before = await context.fleet.take_over(context.where, place)
-            overtaken = before.run if before and before.run != self.request.id else None
-            return answer | {"result": "taken", "overtaken": overtaken}
-        taken = await context.fleet.take(context.where, place)
-        if not taken.taken:
-            return answer | {
-                "freeze": taken.freeze.model_dump(mode="json") if taken.freeze and not taken.holder else None
-            }
-        plan: Plan = await self._command.plan(context)
-        if plan.digest(self._substance()) != digest:
-            await context.fleet.leave(context.where, self.request.id)
-            return answer | {"result": "changed"}
-        crash_points.reached("place-taken")
-        return answer | {"result": "taken"}
 
     async def _run(self, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
         drawn = await self._step("draw a word", self._draw)
@@ -551,7 +399,7 @@ class RequestFlow:
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
         await self._show("result", card)
-        what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else _what(outcome)
+        what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else endings.few_words(outcome)
         detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
         elapsed = outcome.seconds or None
         head = cards.head_card(
@@ -585,17 +433,5 @@ class RequestFlow:
                 reason=outcome.title,
                 details={"took": duration(outcome.seconds)},
             )
+            await place.give_back(self._house, self.request)
         return {"at": self._house.clock().isoformat()}
-
-
-def _what(outcome: Outcome) -> str:
-    """The head message's few words for an ending before a run."""
-    return {
-        ReasonCode.DENIED: "denied",
-        ReasonCode.WITHDRAWN: "withdrawn",
-        ReasonCode.EXPIRED: "expired",
-        ReasonCode.NOTHING_TO_DO: "nothing to do",
-        ReasonCode.LOCKED: "locked",
-        ReasonCode.NO_APPROVER: "nobody could approve it",
-        ReasonCode.USAGE: "needs a reason",
-    }.get(outcome.code, "not started")

@@ -39,6 +39,7 @@ async def test_a_failed_deploy_is_rolled_back_by_its_own_approval(here: Story):
     run = here.runs()[-1]
     await here.ended_with(run, "Back on v1.2.0 in production")
     assert "approval" not in here.said(run), "nobody was asked again"
+    assert "approval:granted" in here.event_names(run)
     assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
     assert here.environment().undecided is None
     assert "Tomas" in here.deployment("backend")["metadata"]["annotations"]["kubernetes.io/change-cause"]
@@ -89,3 +90,39 @@ async def test_one_service_alone_goes_back(here: Story):
     await here.ended_with(run, "Back on v1.2.0 in production")
     assert here.tag("backend") == "v1.2.0"
     assert here.tag("frontend") == "v2.0.0"
+
+
+async def test_a_rollback_that_was_planned_before_the_run_went_on_is_planned_again_and_still_goes_all_the_way(
+    here: Story,
+):
+    """Planned while only the backend rolls, confirmed when the frontend does too: both go back."""
+    await here.deployed("v2.0.0")
+    slow = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", slow)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    run = await here.ask("rollback", who=ON_CALL)
+    await here.shown("approve", run)
+    await here.until(lambda: here.tag("frontend") == "v2.1.0-slow", "the frontend is rolling")
+    await here.press(ON_CALL, "approve", run)
+    await here.says(run, "The plan changed meanwhile", "approval")
+    await here.ended_with(slow, "was overtaken by run")
+    assert here.environment().run is not None, "the place is kept while it asks once more"
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v2.0.0 in production")
+    assert {here.tag(service) for service in SERVICES} == {"v2.0.0"}
+    assert here.environment().run is None
+
+
+async def test_a_rollback_that_is_withdrawn_while_it_asks_again_gives_the_place_back(here: Story):
+    await here.deployed("v2.0.0")
+    slow = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", slow)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    run = await here.ask("rollback", who=ON_CALL)
+    await here.shown("approve", run)
+    await here.until(lambda: here.tag("frontend") == "v2.1.0-slow", "the frontend is rolling")
+    await here.press(ON_CALL, "approve", run)
+    await here.says(run, "The plan changed meanwhile", "approval")
+    await here.press(ON_CALL, "more", run)
+    await here.says(run, "Ines withdrew", "result")
+    await here.until(lambda: here.environment().run is None, "the place is free")

@@ -1,0 +1,131 @@
+"""The environment's place, as a request looks at it and takes it: steps of the workflow `request`, and so JSON.
+
+Who holds the place may change the environment; the record of it is the fleet's (`runbooks.fleet`). Each of these may be killed and
+done again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from bot import crash_points
+from bot.approvals import Decision, new_word
+from bot.runs import endings
+from bot.runs.house import House
+from bot.runs.model import Request, run_id, short_id
+from commands.kit.context import Context
+from runbooks import rollouts
+from runbooks.fleet import RunPlace
+from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import PlainPulse
+
+T = TypeVar("T")
+
+_PATIENCE = 600.0
+"""Seconds that a request waits for a cluster that can't be reached."""
+
+
+async def look(house: House, request: Request) -> Any:
+    """Freeze, holder in words, and the word for the card that says so; or an error."""
+    context = _context(house, request)
+    try:
+        record = await _patiently(lambda: context.fleet.read(context.where))
+        other = record.run if record.run and record.run.run != request.id else None
+        if other is not None and await _is_over(house, other.run):
+            ended = other.run
+            await _patiently(lambda: context.fleet.leave(context.where, ended))
+            other = None
+    except RunbookError as error:
+        return {"error": endings.told(house, request, error)}
+    freeze = record.freeze if record.freeze and record.freeze.holds(house.clock()) else None
+    return {
+        "freeze": freeze.model_dump(mode="json") if freeze else None,
+        "holder": f"{other.by}: {other.title} (run {short_id(other.run)})" if other else None,
+        "word": new_word(),
+    }
+
+
+async def take(house: House, request: Request, command: Any, digest: str, approved: tuple[Decision, ...]) -> Any:
+    """`result`: taken, or why it has to be planned again (held, changed, late); besides freeze, whom it was taken from, an error."""
+    answer: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
+    now = house.clock()
+    latest = max((decision.at for decision in approved), default=now)
+    if now - latest > timedelta(seconds=house.settings.times.start_within):
+        return answer | {"result": "late"}
+    context = _context(house, request)
+    since = now.isoformat(timespec="seconds")
+    place = RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
+    back = bool(getattr(command, "goes_back", False))
+    try:
+        if back:
+            answer |= await _patiently(lambda: _taken_over(context, place))
+            # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
+            await _patiently(
+                lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
+            )
+        else:
+            answer |= await _patiently(lambda: _taken(context, place))
+        if answer["result"] != "taken":
+            return answer
+        plan: Plan = await _patiently(lambda: command.plan(context))
+        if plan.digest(substance(request)) != digest:
+            # Who goes back keeps the place: what it was taken from must not go on while people are asked once more.
+            if not back:
+                await _patiently(lambda: context.fleet.leave(context.where, request.id))
+            return answer | {"result": "changed"}
+    except RunbookError as error:
+        return answer | {"error": endings.told(house, request, error)}
+    crash_points.reached("place-taken")
+    return answer
+
+
+async def give_back(house: House, request: Request) -> None:
+    """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could."""
+    if await house.engine.view(run_id(request.id)) is not None:
+        return  # its run gives the place back itself
+    context = _context(house, request)
+    try:
+        await _patiently(lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
+    except RunbookError:
+        return  # the next request sees that this one is over
+
+
+def substance(request: Request) -> dict[str, object]:
+    """What of the request an approval is bound to, beside the plan."""
+    return {"command": request.command, "arguments": request.arguments, "environment": request.environment}
+
+
+async def _taken(context: Context, place: RunPlace) -> dict[str, Any]:
+    taken = await context.fleet.take(context.where, place)
+    if taken.taken:
+        return {"result": "taken"}
+    stands = taken.freeze is not None and not taken.holder
+    return {"result": "held", "freeze": taken.freeze.model_dump(mode="json") if taken.freeze and stands else None}
+
+
+async def _taken_over(context: Context, place: RunPlace) -> dict[str, Any]:
+    before = await context.fleet.take_over(context.where, place)
+    return {"result": "taken", "overtaken": before.run if before and before.run != place.run else None}
+
+
+async def _is_over(house: House, other: str) -> bool:
+    """The holder has ended and could not give its place back (the cluster was away just then)."""
+    request, run = await asyncio.gather(house.engine.view(other), house.engine.view(run_id(other)))
+    return request is not None and not request.active and (run is None or not run.active)
+
+
+def _context(house: House, request: Request) -> Context:
+    return house.context(request.requester, request.environment, run_id=request.id, reason=request.reason)
+
+
+async def _patiently(act: Callable[[], Awaitable[T]], *, seconds: float = _PATIENCE) -> T:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            return await act()
+        except TemporaryError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(error.retry_after)
