@@ -57,6 +57,7 @@ class EventName(StrEnum):
     RUN_WITHDRAWN = "run:withdrawn"
     RUN_EXPIRED = "run:expired"
     RUN_SKIPPED = "run:skipped"
+    RUN_RESOLVED = "run:resolved"
     APPROVAL_ASKED = "approval:asked"
     APPROVAL_GIVEN = "approval:given"
     APPROVAL_GRANTED = "approval:granted"

@@ -40,8 +40,8 @@ SCHEMA: dict[str, str] = {
     # not UNIQUE: `INSERT OR REPLACE` would remove the row that has the id, without asking the trigger on DELETE;
     # the one writer looks ids up before it appends
     "event_id": f"CREATE INDEX event_id ON event ({_said('id')})",
+    # no further index: each is one more page in every commit, and a million events are looked through in a second
     "event_run": f"CREATE INDEX event_run ON event ({_said('run')})",
-    "event_actor": f"CREATE INDEX event_actor ON event ({_said('actor')})",
     "event_appended": "CREATE TRIGGER event_appended BEFORE INSERT ON event "
     "WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM event) "
     "BEGIN SELECT RAISE(ABORT, 'the book is only appended to'); END",
@@ -57,9 +57,11 @@ SCHEMA: dict[str, str] = {
     "BEGIN SELECT RAISE(ABORT, 'the book keeps its name'); END",
 }
 
-_FIND = f"SELECT {_said('id')}, seq, hash FROM event WHERE {_said('id')} = ?"  # noqa: S608 - our own words
-_FIND_ALL = f"SELECT {_said('id')}, seq, hash FROM event WHERE {_said('id')} IN (SELECT value FROM json_each(?))"  # noqa: S608
+_FIND = f"SELECT {_said('id')}, seq, hash FROM event WHERE {_said('id')} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
 _APPEND = "INSERT INTO event (seq, data, hash) VALUES (?, ?, ?)"
+_APPEND_NEW = (
+    f"INSERT INTO event (seq, data, hash) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM event WHERE {_said('id')} = ?)"  # noqa: S608
+)
 _LAST = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
 
 
@@ -101,11 +103,11 @@ class BookFile:
         return recorded
 
     def _insert(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> tuple[list[Recorded], int, str]:
+        if len(drafts) == 1 and (one := self._insert_one(connection, drafts[0])):
+            return [one], one.seq, one.hash
         seq, previous = self._seq, self._previous
-        if len(drafts) == 1:
-            found = connection.execute(_FIND, (drafts[0].id,)).fetchall()
-        else:
-            found = connection.execute(_FIND_ALL, (json.dumps([draft.id for draft in drafts]),)).fetchall()
+        connection.execute("BEGIN IMMEDIATE")
+        found = connection.execute(_FIND, (json.dumps([draft.id for draft in drafts]),)).fetchall()
         recorded = {identity: Recorded(number, digest.hex()) for identity, number, digest in found}
         rows = []
         for draft in drafts:
@@ -115,13 +117,17 @@ class BookFile:
                 previous = digest.hex()
                 recorded[draft.id] = Recorded(seq, previous)
                 rows.append((seq, text, digest))
-        if len(rows) == 1:
-            connection.execute(_APPEND, rows[0])  # a statement by itself is a transaction
-        elif rows:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_APPEND, rows)
-            connection.execute("COMMIT")
+        connection.executemany(_APPEND, rows)
+        connection.execute("COMMIT")
         return [recorded[draft.id] for draft in drafts], seq, previous
+
+    def _insert_one(self, connection: sqlite3.Connection, draft: Draft) -> Recorded | None:
+        """One statement is one transaction. None where the id is there already."""
+        seq = self._seq + 1
+        text, digest = chained(self.name, seq, self._previous, draft.body)
+        if connection.execute(_APPEND_NEW, (seq, text, digest, draft.id)).rowcount == 1:
+            return Recorded(seq, digest.hex())
+        return None
 
     def _connected(self) -> "Database":
         """Opened again after a failure; what was acknowledged before must still stand there."""
@@ -210,7 +216,7 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
     try:
         database = Database(connection)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         _make_schema(database, name)
         _check_name(database, path, name)

@@ -1,7 +1,5 @@
 """The book when the machine fails it: killed, disk full, locked, replaced. What was acknowledged is there; nothing is half there."""
 
-
-
 import asyncio
 import signal
 import sqlite3
