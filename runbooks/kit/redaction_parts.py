@@ -90,6 +90,7 @@ _BARE = re.compile(rb"(?:(?!" + _STOP + rb")[^\s])+")
 _BARE_IN_URL = re.compile(rb"(?:(?!" + _STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[Cc]|3[Bb]))[^\s\"'<>])+")
 _LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
 _LONGEST = 64 << 10
+_BACKSLASH = 0x5C
 
 
 def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
@@ -125,17 +126,23 @@ def _secret_kind(cue: bytes) -> Kind:
 
 
 def _quoted(data: bytes, quote: re.Match[bytes]) -> tuple[int, int]:
-    """From behind the opening quotation mark up to the one that closes it at the same depth of escaping."""
-    closing, first = quote.group(), quote.end()
+    """From behind the opening quotation mark up to the one that closes it at the same depth of escaping.
+
+    A mark that opens behind 0, 1, 3 backslashes (JSON, JSON in JSON, once more) is closed behind as many, or as many
+    and a whole number of escaped backslashes; behind any other number it is a part of the value.
+    """
+    sign, first = quote.group(2) or quote.group(), quote.end()
     slashes = len(quote.group(1) or b"")
     at = first
-    while (at := data.find(closing, at, first + _LONGEST)) >= 0:
-        before = data[first:at]
-        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0 or slashes:
-            return first, at
+    while (at := data.find(sign, at, first + _LONGEST)) >= 0:
+        run = at
+        while run > first and data[run - 1] == _BACKSLASH:
+            run -= 1
+        if (at - run) % (2 * slashes + 2) == slashes:
+            return first, at - slashes
         at += 1
-    newline = data.find(b"\n", first, first + _LONGEST)
-    return first, newline if newline >= 0 else min(len(data), first + _LONGEST)
+    newline = data.find(b"\n", first)
+    return first, newline if newline >= 0 else len(data)
 
 
 def _checked(data: bytes, kind: Kind, first: int, last: int, *, strict: bool) -> Part:

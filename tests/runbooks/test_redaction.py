@@ -54,6 +54,8 @@ def redact(text: str) -> str:
         ("DB_PASSWORD=hunter2 DB_USER=emr", "DB_PASSWORD=[password 1] DB_USER=emr"),
         ('{"password": "a b\\"c", "user": "x"}', '{"password": "[password 1]", "user": "x"}'),
         ('"{\\"api_key\\": \\"q1w2\\"}"', '"{\\"api_key\\": \\"[secret 1]\\"}"'),
+        (json.dumps(json.dumps({"password": 'a"b\\', "x": 1})), '"{\\"password\\": \\"[password 1]\\", \\"x\\": 1}"'),
+        (json.dumps({"password": "ends in \\", "x": "y"}), '{"password": "[password 1]", "x": "y"}'),
         ('{"client_secret":12345678}', '{"client_secret":[secret 1]}'),
         ("password: hunter2\nuser: x", "password: [password 1]\nuser: x"),
         ("password:\n  hunter2\nuser: x", "password:\n  [password 1]\nuser: x"),
