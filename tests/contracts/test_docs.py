@@ -1,0 +1,224 @@
+"""What the documentation says is true: links, commands, the example configuration, and the roles and settings of `deploy/`."""
+
+import re
+import shlex
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.cli import take_options
+from bot.config import FROM_ENVIRONMENT, load, validate
+from bot.doctor.access import Where, rules
+from bot.manual import HERE
+from commands.kit import registry
+from commands.kit.parsing import parse, split
+from commands.kit.types import Known
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs/examples/omnicare.toml"
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("benchmarks/*.md")]
+)
+WRITTEN = [page for page in PAGES if "docs/reference" not in page.as_posix()]
+HOW_TO = {
+    "connect-slack",
+    "connect-a-cluster",
+    "deploy-the-bot",
+    "configure-people-and-approvals",
+    "read-the-audit-trail",
+    "use-the-terminal",
+}
+NAMED = Known(
+    environments=("production", "staging"),
+    services=("backend", "frontend"),
+    commands=registry.load().names(),
+    people=("maya", "tomas", "ines", "dana", "noor"),
+)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a page's headings make."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [body for language, body in found if language in languages]
+
+
+def commands_in(page: Path) -> list[str]:
+    """What a reader is told to type: each `omnicare …` and `/omnicare …` of a block, or alone in back-ticks."""
+    lines = [line.strip() for body in blocks(page, "sh", "text") for line in body.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
+    said = [re.sub(r"^(\$ |sudo -u \w+ |sudo )", "", line) for line in lines]
+    return [line for line in said if re.match(r"(/|@)?omnicare [a-z-]", line)]
+
+
+@cache
+def manifests() -> list[dict[str, Any]]:
+    return [
+        document
+        for path in sorted((ROOT / "deploy").glob("*.yml"))
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+
+
+def manifest(kind: str, name: str = "") -> dict[str, Any]:
+    found = [each for each in manifests() if each["kind"] == kind and name in ("", each["metadata"]["name"])]
+    assert len(found) == 1, f"{kind} {name}: {len(found)}"
+    return found[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+    for link in links:
+        target, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), f"{link}: there is no {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in headings(there), f"{link}: {there.name} has no such heading"
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_command_that_a_page_shows_can_be_typed(page: Path) -> None:
+    for line in commands_in(page):
+        # `…` and `[--x]` show a shape, not something to type; what follows a pipe is the shell's
+        if "…" in line or "[" in line or line.split()[1].isupper():
+            continue
+        words = split(line.partition(" | ")[0].partition(" > ")[0])[1:]
+        _options, tokens = take_options(words)
+        if not tokens or tokens[0] in HERE or " ".join(tokens[:2]) in HERE:
+            continue
+        parse(tokens, registry.load(), NAMED, default_environment="production")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8")))
+    named |= {match for body in blocks(page, "sh") for match in re.findall(r"^\s*make ([a-z]+)", body, re.MULTILINE)}
+    assert named <= targets
+
+
+def test_every_page_of_the_manual_is_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        waiting += [(page.parent / link).resolve() for link in links if not re.match(r"[a-z]+:", link)]
+    assert {name_of(page) for page in PAGES} == {name_of(page) for page in reached}
+
+
+def test_the_ways_to_do_things_are_all_there() -> None:
+    assert {page.stem for page in ROOT.glob("docs/how-to/*.md")} >= HOW_TO
+
+
+def test_the_example_configuration_is_valid() -> None:
+    settings = load(EXAMPLE)
+    assert not settings.bot.sandbox
+    assert settings.environments.keys() == {"production", "staging"}
+
+
+def test_in_the_example_nobody_is_needed_to_approve_for_themselves() -> None:
+    settings = load(EXAMPLE)
+    for name, environment in settings.environments.items():
+        for policy in environment.approval.values():
+            roles = set(environment.permissions[policy.permission])
+            able = [key for key, person in settings.people.items() if roles & set(person.roles) and not person.shared]
+            assert len(able) > policy.count, name
+
+
+def test_the_deployed_configuration_is_the_example() -> None:
+    deployed = manifest("ConfigMap")["data"]["omnicare.toml"]
+    assert validate(tomllib.loads(deployed)) == load(EXAMPLE)
+
+
+def test_a_variable_of_the_example_is_one_that_the_bot_reads() -> None:
+    named = set(re.findall(r"OMNICARE_[A-Z_]+", EXAMPLE.read_text(encoding="utf-8")))
+    assert named <= set(FROM_ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("role", "where"), [("omnicare-bot-services", Where.SERVICES), ("omnicare-bot-record", Where.RECORD)]
+)
+def test_a_role_gives_exactly_what_doctor_asks_for(role: str, where: Where) -> None:
+    given = sorted(manifest("ClusterRole", role)["rules"], key=str)
+    assert [{**rule, "verbs": sorted(rule["verbs"])} for rule in given] == sorted(rules(where), key=str)
+
+
+def test_the_bot_is_bound_in_its_namespaces_and_in_no_other() -> None:
+    settings = load(EXAMPLE)
+    wanted = {("omnicare-bot-services", each.namespace) for each in settings.environments.values()}
+    wanted |= {("omnicare-bot-record", each.record_namespace) for each in settings.environments.values()}
+    bound = {
+        (each["roleRef"]["name"], each["metadata"]["namespace"])
+        for each in manifests()
+        if each["kind"] == "RoleBinding"
+    }
+    assert bound == wanted
+    assert not [each for each in manifests() if each["kind"] == "ClusterRoleBinding"]
+
+
+def test_the_bot_can_not_write_where_its_own_configuration_is() -> None:
+    home = manifest("ConfigMap")["metadata"]["namespace"]
+    assert home == manifest("StatefulSet")["metadata"]["namespace"]
+    assert home not in {each["metadata"]["namespace"] for each in manifests() if each["kind"] == "RoleBinding"}
+
+
+def test_the_pod_fits_the_settings() -> None:
+    settings, pod = load(EXAMPLE), manifest("StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {each["name"]: each["valueFrom"] for each in container["env"]}
+    assert manifest("StatefulSet")["spec"]["replicas"] == 1
+    assert variables["OMNICARE_EXECUTOR"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert set(variables) <= set(FROM_ENVIRONMENT)
+    assert pod["terminationGracePeriodSeconds"] > settings.times.drain
+    assert container["ports"][0]["containerPort"] == settings.bot.web_port
+    assert settings.bot.web_host == "0.0.0.0"
+    mounted = [Path(each["mountPath"]) for each in container["volumeMounts"] if each["name"] == "state"]
+    assert mounted[0] in settings.bot.state.parents
+    assert {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/healthz"}
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_pod_may_do_no_more_than_it_needs() -> None:
+    pod = manifest("StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not [each for each in manifests() if each["kind"] == "Secret"]
+
+
+def test_everything_to_apply_is_in_the_kustomization() -> None:
+    listed = yaml.safe_load((ROOT / "deploy/kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert set(listed) == {path.name for path in (ROOT / "deploy").glob("*.yml")}
+
+
+def test_the_image_is_built_from_the_lock_with_hashes() -> None:
+    steps = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    for line in steps.replace("\\\n", "").splitlines():
+        for command in line.removeprefix("RUN ").split("&&"):
+            if "pip install" in command:
+                assert {"--require-hashes", "--no-index"} & set(shlex.split(command)), command
+    assert "sandbox/ sandbox/" not in steps
