@@ -7,7 +7,7 @@ starts; finished steps are not repeated. What DBOS does of itself and we do not 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,12 +105,17 @@ class Engine:
 
     async def event(self, id: str, key: str, *, timeout: float = 0.0) -> Json:  # noqa: A002, ASYNC109 - DBOS waits, durably
         """What a workflow last said under `key`, or None within `timeout` seconds."""
-        return await DBOS.get_event_async(id, key, timeout)
+        try:
+            return await DBOS.get_event_async(id, key, timeout)
+        except PickleRefused:
+            _log.error("what %s says of itself is no JSON: somebody wrote into the engine's database", id)
+            await asyncio.sleep(1.0)  # who asks again and again does not spin
+            return None
 
     async def view(self, id: str) -> WorkflowView | None:  # noqa: A002
         """The workflow of that id."""
         found = await DBOS.list_workflows_async(workflow_ids=[id], load_output=False)
-        return _view(found[0]) if found else None
+        return next(_views(found), None)
 
     async def list(
         self, *, name: str, prefix: str | list[str] | None = None, limit: int | None = None, active: bool = False
@@ -120,7 +125,7 @@ class Engine:
         found = await DBOS.list_workflows_async(
             name=name, workflow_id_prefix=prefix, limit=limit, sort_desc=True, load_output=False, status=status
         )
-        return [_view(each) for each in found]
+        return list(_views(found))
 
     # inside a workflow
 
@@ -165,8 +170,17 @@ def _of_json(function: Workflow) -> Workflow:
     return workflow
 
 
+def _views(found: Iterable[Any]) -> Iterator[WorkflowView]:
+    """What can be read of it: one row that somebody else wrote keeps nobody from seeing the others."""
+    for status in found:
+        if isinstance(status.input, dict):
+            yield _view(status)
+        else:
+            _log.error("the input of %s is no JSON: somebody wrote into the engine's database", status.workflow_id)
+
+
 def _view(status: Any) -> WorkflowView:
-    positional = (status.input or {}).get("args") or (None,)
+    positional = status.input.get("args") or (None,)
     created = datetime.fromtimestamp((status.created_at or 0) / 1000, UTC)
     return WorkflowView(
         id=status.workflow_id,

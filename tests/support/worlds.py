@@ -97,8 +97,14 @@ class Story:
 
         raw: dict[str, Any] = tomllib.loads(self.config.read_text(encoding="utf-8"))
         raw["slack"] |= {"bot_token": self.world.slack.bot_token, "app_token": self.world.slack.app_token}
-        await self._stack.enter_async_context(running(validate(raw)))
+        self._inside = await self._stack.enter_async_context(AsyncExitStack())
+        await self._inside.enter_async_context(running(validate(raw)))
         await self.until(lambda: self.slack.app_connected, "the bot is connected")
+
+    async def leave(self) -> None:
+        """Ends the bot that is inside; what it did not finish is in its files."""
+        assert self._inside is not None
+        await self._inside.aclose()
 
     @property
     def config(self) -> Path:
@@ -315,6 +321,11 @@ class Story:
         ]
 
     # what is written
+
+    @property
+    def engine(self) -> Path:
+        """The engine's database."""
+        return self.world.folder / "state" / "engine.sqlite"
 
     @property
     def book(self) -> Path:
