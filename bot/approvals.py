@@ -64,17 +64,26 @@ def new_word() -> str:
     return secrets.token_urlsafe(12)
 
 
-def check(pending: Pending, act: Act, actor: Actor, *, word: str | None, permitted: bool, approvers: str) -> None:
+def same_word(given: str | None, word: str) -> bool:
+    """Whether a button's word is the card's. None: typed, so it means the card as it stands."""
+    return given is None or secrets.compare_digest(given.encode(errors="surrogatepass"), word.encode())
+
+
+def check(
+    pending: Pending, act: Act, actor: Actor, *, now: datetime, word: str | None, permitted: bool, approvers: str
+) -> None:
     """Raises `Denied` where `actor` may not `act`; the sentence names the way forward.
 
     `permitted`: whether the actor has the policy's permission. `approvers`: the names of those who can, for the sentence.
     `word` None: typed, so it means the request as it stands.
     """
-    if word is not None and not secrets.compare_digest(word.encode(), pending.word.encode()):
+    if not same_word(word, pending.word):
         raise Denied(
             "This card has changed since the button was drawn. Use the newest card in the thread.",
             code=ReasonCode.STALE_BUTTON,
         )
+    if now >= pending.expires:
+        raise Denied("It has expired: nobody decided in time. Ask again.", code=ReasonCode.EXPIRED)
     if act == "withdraw":
         if actor.key != pending.requester:
             raise Denied(

@@ -19,6 +19,9 @@ from runbooks.kit.targets import Environment, Service
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
 
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration; TOML knows `inf` and `nan`, which no clock does."""
+
 SLACK_API = "https://slack.com/api/"
 
 
@@ -47,11 +50,11 @@ class SlackSettings(Section):
     """Plan, task card and table blocks; false for clients that do not know them."""
     connections: Annotated[int, Field(ge=1, le=10)] = 2
     """Socket Mode connections at once: while one is refreshed the other is live (10 is Slack's limit)."""
-    stale_seconds: float = 30.0
+    stale_seconds: Seconds = 30.0
     """A connection that heard no ping for so long is rebuilt, and `/readyz` says not ready meanwhile."""
-    progress_seconds: float = 3.0
+    progress_seconds: Seconds = 3.0
     """Between two edits of one progress message."""
-    edits_per_minute: float = 50.0
+    edits_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
     """The workspace's budget for `chat.update` (Slack's tier 3)."""
     bot_token: SecretStr = Field(default=SecretStr(""), exclude=True)
     """From `OMNICARE_SLACK_BOT_TOKEN`."""
@@ -133,19 +136,19 @@ class EnvironmentSettings(Section):
 class TimeSettings(Section):
     """Durations, in seconds."""
 
-    start_within: float = 600.0
+    start_within: Seconds = 600.0
     """An approved run that could not start for so long asks again."""
-    rollout_deadline: float = 900.0
+    rollout_deadline: Seconds = 900.0
     """Our own deadline for one service's rollout, where the Deployment's own does not come first."""
-    drain: float = 20.0
+    drain: Seconds = 20.0
     """After SIGTERM, for short things to end."""
-    query_deadline: float = 20.0
+    query_deadline: Seconds = 20.0
     """For a query's answer."""
-    plan_deadline: float = 20.0
+    plan_deadline: Seconds = 20.0
     """For making a plan."""
-    place_recheck: float = 30.0
+    place_recheck: Seconds = 30.0
     """A waiting request looks again so often, in case nobody told it that the place is free."""
-    abandoned_after: float = 60.0
+    abandoned_after: Seconds = 60.0
     """A request that is in the book and never reached the engine is closed so long after a start."""
 
 
@@ -156,7 +159,7 @@ class BotSettings(Section):
     """Directory (0700) of the engine's database and the book."""
     socket: Path | None = None
     """Unix socket of the terminal; default: `bot.sock` in `run/` under `state`."""
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)  # it may carry a password
     """The engine's database; default: SQLite under `state`. `postgresql://…` for several replicas."""
     executor: str = "omnicare-0"
     """This replica's name; in a StatefulSet the pod's name (`OMNICARE_EXECUTOR`)."""
@@ -197,22 +200,32 @@ class Settings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, person in self.people.items():
-            for role in person.roles:
-                if role not in self.roles:
-                    raise ValueError(f"people.{key}: there is no role `{role}`")
+            self._check_person(key, person)
         self._accounts_are_unique()
         for name, environment in self.environments.items():
             self._check_environment(name, environment)
+        self._targets_are_unique()
         for channel, where in self.channels.items():
             if where not in self.environments:
                 raise ValueError(f"channels.{channel}: there is no environment `{where}`")
         if self.bot.default_environment not in (None, *self.environments):
             raise ValueError(f"bot.default_environment: there is no environment `{self.bot.default_environment}`")
-        if self.slack.enabled and not self.bot.sandbox and self.slack.api_url != SLACK_API:
-            raise ValueError("slack.api_url: another address than Slack's needs `bot.sandbox = true`")
-        if self.bot.sandbox and urlsplit(self.slack.api_url).hostname != "127.0.0.1" and self.slack.enabled:
-            raise ValueError("slack.api_url: a sandbox speaks to 127.0.0.1 only")
+        if self.slack.enabled:
+            self._check_address()
         return self
+
+    def _check_address(self) -> None:
+        if not self.bot.sandbox and self.slack.api_url != SLACK_API:
+            raise ValueError("slack.api_url: another address than Slack's needs `bot.sandbox = true`")
+        if self.bot.sandbox and urlsplit(self.slack.api_url).hostname != "127.0.0.1":
+            raise ValueError("slack.api_url: a sandbox speaks to 127.0.0.1 only")
+
+    def _check_person(self, key: str, person: PersonSettings) -> None:
+        for role in person.roles:
+            if role not in self.roles:
+                raise ValueError(f"people.{key}: there is no role `{role}`")
+        if person.user == "root":
+            raise ValueError(f"people.{key}.user: root is nobody's own account")
 
     def _accounts_are_unique(self) -> None:
         seen: dict[str, str] = {}
@@ -232,9 +245,29 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.approval.{risk}: count is at least 1")
             if policy.own:
                 raise ValueError(f"environments.{name}.approval.{risk}: nobody approves their own request")
+        if environment.going_back is not None and environment.going_back.count < 1:
+            raise ValueError(f"environments.{name}.going_back: count is at least 1")
         names = [service.name for service in environment.services]
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two have the same name")
+
+    def _targets_are_unique(self) -> None:
+        """One Deployment in two environments could be changed by whoever may change one of them."""
+        seen: dict[tuple[object, ...], str] = {}
+        for name, environment in self.environments.items():
+            for service in environment.services:
+                cluster = environment.cluster
+                target = (
+                    cluster.kubeconfig,
+                    cluster.context,
+                    environment.namespace,
+                    service.deployment or service.name,
+                )
+                if target in seen:
+                    raise ValueError(
+                        f"environments.{name}.services.{service.name}: {seen[target]} has the same Deployment"
+                    )
+                seen[target] = f"environments.{name}"
 
     def environment(self, name: str) -> Environment:
         """The environment as runbooks know it."""
@@ -295,6 +328,11 @@ def load(path: Path) -> Settings:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} can't be read: {error}") from error
+    if any(secret in (raw.get("slack") or ()) for secret in ("bot_token", "app_token")):
+        raise ConfigurationError(
+            f"{path}: slack: tokens do not stand in the file. Take it out, revoke it, and set OMNICARE_SLACK_BOT_TOKEN and "
+            "OMNICARE_SLACK_APP_TOKEN."
+        )
     for variable, (section, key) in FROM_ENVIRONMENT.items():
         if value := os.environ.get(variable):
             raw.setdefault(section, {})[key] = value
@@ -307,7 +345,7 @@ def validate(raw: dict[str, object], *, source: str = "configuration") -> Settin
         return Settings.model_validate(raw)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {each['msg']}"
+            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".removeprefix(": Value error, ")
             for each in error.errors(include_input=False)
         ]
         raise ConfigurationError(f"{source} is not valid:\n  " + "\n  ".join(lines)) from None

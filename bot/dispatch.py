@@ -7,6 +7,7 @@ acknowledges nothing that could be lost.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,13 +19,13 @@ from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.forms import form_for
 from bot.people import People
-from bot.refusals import Refusals
+from bot.refusals import Refusals, act_id
 from bot.runs.house import House
 from bot.runs.model import Request, request_id, short_id
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.context import Actor, Denied
 from commands.kit.menu import menu_card
-from commands.kit.parsing import LONGEST, Parsed, UsageError, made_plain, parse, split
+from commands.kit.parsing import LONGEST, Parsed, UsageError, made_plain, parse, split, typed_again
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
 from commands.kit.types import Known
@@ -32,6 +33,9 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
 _log = logging.getLogger(__name__)
+
+_DOTS = 2
+"""In a request's full id: `production.deploy.<id>`."""
 
 _SUGGESTING = 2.0
 """Seconds: Slack waits three for what a select offers."""
@@ -74,11 +78,19 @@ class Door:
         if delivery.tokens is not None:
             tokens = list(delivery.tokens)
         else:
-            text = made_plain(delivery.text or "")
-            if len(text) > LONGEST:
+            typed = delivery.text or ""
+            # before anything is done with it; signs that a client wrote as entities are longer than they were
+            if len(typed) > 5 * LONGEST or len(text := made_plain(typed)) > LONGEST:
                 raise UsageError(f"The text is too long: {LONGEST} characters at most.")
-            tokens = split(text)
+            tokens = [self._person_meant(token) for token in split(text)]
         return parse(tokens, self._registry, self._known, default_environment=default)
+
+    def _person_meant(self, token: str) -> str:
+        """A mention that stands alone, or as an option's value, is the listed person's key; else what was typed."""
+        before, sign, account = token.rpartition("@")
+        alone = before == "" or (before.startswith("--") and before.endswith("="))
+        key = self._people.by_slack(account) if sign and alone else None
+        return f"{before}{key}" if key else token
 
     def _terminal_default(self, delivery: Delivery) -> str | None:
         if delivery.surface is Surface.TERMINAL or delivery.place.direct:
@@ -94,9 +106,9 @@ class Door:
             raise UsageError(f"There is no `{filled.command[:40]}` any more.")
         tokens = spec.name.split()
         positional: list[str] = []
-        for name, value in filled.values.items():
-            parameter = spec.parameter(name)
-            if parameter is None or parameter.hidden or not value.strip():
+        for parameter in spec.parameters:
+            value = filled.values.get(parameter.name, "")
+            if parameter.hidden or not value.strip():
                 continue
             if parameter.positional:
                 positional += value.split() if parameter.repeated else [value.strip()]
@@ -132,6 +144,15 @@ class Door:
             return None
 
     async def _answered(self, delivery: Delivery) -> Answer:
+        try:
+            return await self._tried(delivery)
+        except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
+            bug = secrets.token_hex(4)
+            _log.exception("a delivery ended by a bug", extra={"bug": bug, "act": act_id(delivery)})
+            text = f"An error of the bot's own. Its log has it under {bug}. Nothing was started."
+            return Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
+
+    async def _tried(self, delivery: Delivery) -> Answer:
         actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
         try:
             if self._is_empty(delivery):
@@ -150,10 +171,6 @@ class Door:
         except BookUnavailable:
             text = "The audit trail can't be written, so nothing was started. `doctor` says why."
             return Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
-        except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
-            _log.exception("a delivery ended by a bug", extra={"key": delivery.key})
-            text = f"An error of the bot's own. Its log has it under {delivery.key[:16]}. Nothing was started."
-            return Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
 
     @staticmethod
     def _is_empty(delivery: Delivery) -> bool:
@@ -162,14 +179,16 @@ class Door:
     async def _taken(self, delivery: Delivery, actor: Actor, parsed: Parsed) -> Answer:
         spec, request = parsed.spec, parsed.request
         changes = spec.kind is Kind.DECISION or (spec.kind is Kind.OPERATION and not request.dry_run)
-        await self._standing(delivery, fresh=changes)
+        _check_button(delivery, spec)
+        await self._standing(delivery, actor, fresh=changes)
         if changes and (delivery.place.direct or not delivery.place.member):
             raise _misplaced(delivery)
         where = environment_parameter(spec)
         environment: str | None = getattr(request, where.name) if where else None
         if environment == CHANNEL_DEFAULT:
             environment = None
-        permission = spec.permission if changes or spec.kind is Kind.QUERY else "fleet:read"
+        asked = getattr(request, "permission", spec.permission)
+        permission = asked if changes or spec.kind is Kind.QUERY else "fleet:read"
         await self._house.permissions.require(actor, permission, environment, changes=changes)
         if spec.kind is Kind.OPERATION and changes:
             assert environment is not None, "every operation has an environment"
@@ -178,9 +197,12 @@ class Door:
             return await self._decide(delivery, actor, spec, request, environment)
         return await self._look(delivery, actor, spec, request, environment)
 
-    async def _standing(self, delivery: Delivery, *, fresh: bool) -> None:
-        """What Slack says of the account: nothing goes through Slack for a guest, a bot or somebody who left."""
-        if delivery.surface is not Surface.SLACK or self._identity is None:
+    async def _standing(self, delivery: Delivery, actor: Actor, *, fresh: bool) -> None:
+        """What Slack says of the account: nothing goes through Slack for a guest, a bot or somebody who left.
+
+        Slack is not asked about strangers, who may do nothing anyway: a flood of theirs would use up what Slack answers.
+        """
+        if delivery.surface is not Surface.SLACK or self._identity is None or not actor.listed:
             return
         standing = await self._identity.standing(delivery.account, fresh=fresh)
         if standing.ok:
@@ -218,7 +240,7 @@ class Door:
             command=spec.name,
             arguments=spec.arguments(request),
             environment=where,
-            text=_typed(spec, request),
+            text=typed_again(spec, request),
             title=plan.title,
             requester=context.actor,
             channel=None,
@@ -240,30 +262,38 @@ class Door:
     ) -> Answer:
         if delivery.filled is not None and spec.parameter("word"):
             request = replace(request, word=delivery.filled.word)
+        if spec.parameter("run"):
+            request = replace(request, run=await self._full_id(actor, request.run))
+            environment = self._environment_of(request.run)
         context = self._context(delivery, actor, environment)
         await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ACCEPTED)
-        card: Card | None = await request.decide(context)
-        if delivery.filled is not None and delivery.filled.word is not None:
-            card = None  # a click: the card that was clicked says it a moment later, to everybody
-        return Answer(card=card, private=bool(getattr(request, "private", True)))
+        told: Card = await request.decide(context)
+        if (tells := getattr(request, "tells", None)) is not None:
+            await self._note(delivery, actor, spec, request, environment, EventName(tells), said=told.summary)
+        # after a click the card that was clicked says it a moment later, to everybody
+        clicked = delivery.filled is not None and delivery.filled.word is not None
+        return Answer(card=None if clicked else told, private=bool(getattr(request, "private", True)))
+
+    async def _full_id(self, actor: Actor, run: str) -> str:
+        """What a short id stands for, so that the book names the run itself. Raises `Denied` where it is none or several."""
+        return run.lower() if run.count(".") == _DOTS else (await self._house.context(actor, None).runs.find(run)).id
+
+    def _environment_of(self, run: str) -> str | None:
+        """Where a run is, by its id: its fleet's record may be in another cluster than the first one's."""
+        name = run.partition(".")[0]
+        return name if name in self._settings.environments else None
 
     async def _start(self, delivery: Delivery, actor: Actor, spec: CommandSpec, asked: Any, environment: str) -> Answer:
         arguments = spec.arguments(asked)
         settings = self._settings.environments[environment]
         channel = delivery.place.channel or settings.channel
         id = request_id(environment, spec.name, delivery.key)  # noqa: A001 - it is the request's id
-        if (twin := self._pending.twin(id, actor.key, spec.name, arguments)) is not None:
-            card = refusal_card(
-                f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
-                ReasonCode.ALREADY_DECIDED,
-            )
-            return Answer(card=card, run=twin)
         request = Request(
             id=id,
             command=spec.name,
             arguments=arguments,
             environment=environment,
-            text=_typed(spec, asked),
+            text=typed_again(spec, asked),
             title=asked.title(environment),
             requester=actor,
             channel=channel,
@@ -272,23 +302,45 @@ class Door:
             reason=asked.reason,
             ticket=asked.ticket,
         )
-        details = {"arguments": arguments, "text": request.text}
+        again = self._pending.holds(request)
+        if (twin := await self._twin(request)) is not None:
+            card = refusal_card(
+                f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
+                ReasonCode.ALREADY_DECIDED,
+            )
+            return Answer(card=card, run=twin)
+        try:
+            await self._hand_over(request)
+        except BaseException:
+            if not again:
+                self._pending.end(request)
+            raise
+        threadless = delivery.surface is Surface.TERMINAL or not request.threaded
+        return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
+
+    async def _twin(self, request: Request) -> str | None:
+        """The same request of the same person that is still open. One that the engine has ended is none."""
+        while (found := self._pending.claim(request)) is not None:
+            view = await self._house.engine.view(found)
+            if view is None or view.active:  # None: just being handed over
+                return found
+            self._pending.forget(found)
+        return None
+
+    async def _hand_over(self, request: Request) -> None:
+        """First the book, then the engine."""
         noted = await self._house.note(
             request,
             EventName.RUN_REQUESTED,
-            actor=actor.key,
-            surface=actor.surface,
-            reason=asked.reason,
-            details=details,
+            actor=request.requester.key,
+            surface=request.requester.surface,
+            reason=request.reason,
+            details={"arguments": request.arguments, "text": request.text},
         )
         if not noted:
             raise BookUnavailable("the request could not be written")
         crash_points.reached("request-noted")
-        self._pending.add(request)
         await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
-        return Answer(
-            card=started_card(request) if delivery.surface is Surface.TERMINAL else None, private=False, run=request.id
-        )
 
     def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Any:  # noqa: ARG002 - the zone comes from it later
         return self._house.context(actor, environment)
@@ -301,10 +353,15 @@ class Door:
         request: Any,
         environment: str | None,
         name: EventName,
+        *,
+        said: str | None = None,
     ) -> None:
-        """Who looked at what, or decided what. Decisions need the book; looking does not."""
+        """Who looked at what, or decided what. Decisions need the book; looking, and telling what was done, does not."""
+        details: dict[str, Any] = {
+            "arguments": {key: value for key, value in spec.arguments(request).items() if key != "word"}
+        }
         event = Event(
-            id=f"{delivery.key}/{name}",
+            id=f"{act_id(delivery)}/{name}",
             name=name,
             at=self._house.clock(),
             actor=actor.key,
@@ -313,14 +370,14 @@ class Door:
             command=spec.name,
             run=getattr(request, "run", None) if spec.parameter("run") else None,
             reason=getattr(request, "reason", None),
-            details={"arguments": {key: value for key, value in spec.arguments(request).items() if key != "word"}},
+            details=details | ({"said": said} if said else {}),
         )
         try:
             await self._house.book.append(event)
         except BookUnavailable:
             if name is EventName.COMMAND_ACCEPTED:
                 raise
-            _log.warning("a query could not be written to the book", extra={"command": spec.name})
+            _log.warning("%s could not be written to the book", name, extra={"command": spec.name})
 
     # forms and the menu
 
@@ -331,6 +388,7 @@ class Door:
         if spec is None:
             return Answer(card=usage_card(UsageError(f"There is no `{form.command[:40]}`.")), exit=Exit.USAGE)
         try:
+            await self._standing(delivery, actor, fresh=False)
             await self._house.permissions.require(actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
         except Denied as denied:
             await self._refusals.note(actor, delivery, denied)
@@ -341,6 +399,11 @@ class Door:
     async def menu(self, delivery: Delivery) -> Card:
         """What this person may run."""
         actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        try:
+            await self._standing(delivery, actor, fresh=False)
+        except Denied as denied:
+            await self._refusals.note(actor, delivery, denied)
+            return refusal_card(denied.message, denied.code)
         allowed = [spec for spec in self._registry if await self._house.permissions.may(actor, spec.permission, None)]
         return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
 
@@ -351,6 +414,10 @@ class Door:
         actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
         default = self._settings.channels.get(delivery.place.channel or "") or next(iter(self._settings.environments))
         where = values.get("env") or default
+        try:
+            await self._standing(delivery, actor, fresh=False)
+        except Denied:
+            return ()
         if where not in self._settings.environments or not await self._house.permissions.may(
             actor, "fleet:read", where
         ):
@@ -376,23 +443,13 @@ def _misplaced(delivery: Delivery) -> Denied:
     return Denied(text, code=ReasonCode.PLACE_REFUSED)
 
 
+def _check_button(delivery: Delivery, spec: CommandSpec) -> None:
+    """A run's button decides on the run; whatever else a button of that shape names was drawn by nobody."""
+    if delivery.filled is not None and delivery.filled.word is not None and spec.parameter("word") is None:
+        raise Denied(
+            "That button does not belong to a card of a run. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
+        )
+
+
 def _without_dry(spec: CommandSpec, request: Any) -> dict[str, Any]:
     return {name: value for name, value in spec.arguments(request).items() if name != "dry_run"}
-
-
-def _typed(spec: CommandSpec, request: Any) -> str:
-    """The request as it would be typed again."""
-    options: list[str] = []
-    positional: list[str] = []
-    for name, value in spec.arguments(request).items():
-        parameter = spec.parameter(name)
-        if parameter is None or parameter.hidden:
-            continue
-        if parameter.positional:
-            positional += value if isinstance(value, list) else [str(value)]
-        elif parameter.type is None:
-            options.append(parameter.flag)
-        else:
-            text = str(value)
-            options += [parameter.flag, f'"{text}"' if " " in text else text]
-    return " ".join([spec.name, *positional, *options])

@@ -57,18 +57,18 @@ class People:
     def actor(self, surface: Surface, account: str, named: str | None = None) -> Actor:
         """Who acts. `named` is the sandbox's `--as`, which its caller has checked."""
         if named is not None:
-            return self._listed(named, surface, account, shared=False)
+            return self._listed(named, surface, account)
         if surface is Surface.SLACK:
             key = self._by_slack.get(account)
-            return self._listed(key, surface, account, shared=None) if key else self._stranger(surface, account)
+            return self._listed(key, surface, account) if key else self._stranger(surface, account)
         uid = int(account.removeprefix("uid:"))
         key = self.by_user(uid)
         if key is None:
             name = "root" if uid == 0 else account
             return Actor(key=account, name=name, listed=False, surface=surface, account=account, shared=uid == 0)
-        return self._listed(key, surface, account, shared=None)
+        return self._listed(key, surface, account)
 
-    def _listed(self, key: str, surface: Surface, account: str, *, shared: bool | None) -> Actor:
+    def _listed(self, key: str, surface: Surface, account: str) -> Actor:
         person = self._people.get(key)
         if person is None:
             return self._stranger(surface, key)
@@ -77,7 +77,7 @@ class People:
             name=person.name,
             surface=surface,
             account=account,
-            shared=person.shared if shared is None else shared,
+            shared=person.shared,
         )
 
     @staticmethod

@@ -7,7 +7,7 @@ to listed people only. An empty policy lets nobody in.
 from collections.abc import Sequence
 
 from bot.config import Settings
-from bot.delivery import Identity
+from bot.delivery import Identity, Surface
 from bot.people import People
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode
@@ -23,6 +23,9 @@ PERMISSIONS: dict[str, str] = {
     "audit:read": "search the audit trail",
 }
 """Every permission that the configuration may give, and what it allows."""
+
+_LOOKING = frozenset({"fleet:read", "logs:read", "audit:read"})
+"""What root has by itself: who is root on the bot's machine can read its files anyway."""
 
 
 class Permissions:
@@ -65,6 +68,8 @@ class Permissions:
 
     async def may(self, actor: Actor, permission: str | None, environment: str | None) -> bool:
         """Whether the person has the permission there (`environment` None: anywhere)."""
+        if _is_root(actor):
+            return permission in _LOOKING
         if not actor.listed:
             return False
         if permission is None:
@@ -87,8 +92,13 @@ class Permissions:
         return [
             key
             for key in self._people.keys()  # noqa: SIM118 - a method of ours, not a dictionary's
-            if not self._people.get(key).shared and await self._may_there(key, permission, environment)  # type: ignore[union-attr]
+            if self._could_act(key) and await self._may_there(key, permission, environment)
         ]
+
+    def _could_act(self, key: str) -> bool:
+        """An account that is shared decides nothing, and nobody acts without an account."""
+        person = self._people.get(key)
+        return person is not None and not person.shared and bool(person.slack or person.user or person.others)
 
     def roles_with(self, permission: str, environment: str) -> Sequence[str]:
         """The roles that give a permission there."""
@@ -97,8 +107,8 @@ class Permissions:
 
     async def require(self, actor: Actor, permission: str | None, environment: str | None, *, changes: bool) -> None:
         """Raises `Denied` with a sentence that names the way forward."""
-        if actor.account == "uid:0" and not changes:
-            return  # who is root on the bot's machine can read its files anyway
+        if _is_root(actor) and not changes:
+            return
         if changes and actor.shared:
             raise Denied(
                 "This account is shared, so it may look but not change or approve. Use an account of your own.",
@@ -117,6 +127,11 @@ class Permissions:
         holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
         ask = f" {_listed(holders)} can." if holders else " Nobody can: no role there has it."
         return f"You may not {what}{where} (permission {permission}).{ask}"
+
+
+def _is_root(actor: Actor) -> bool:
+    """By what the kernel says of a terminal; in Slack no account is called so, and if one were it would be nobody."""
+    return actor.surface == Surface.TERMINAL and actor.account == "uid:0" and not actor.listed
 
 
 def _stranger(actor: Actor) -> Denied:

@@ -1,5 +1,6 @@
 """Refusals go to the book, but nobody can fill it with them: past a bound per account and minute they are only counted."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,6 +12,11 @@ PER_MINUTE = 10
 """Refusals of one account that are written one by one within a minute; a person's own mistakes stay far below."""
 _ACCOUNTS = 10_000
 """Accounts that are remembered at once; the oldest go first."""
+
+
+def act_id(delivery: Delivery) -> str:
+    """The act's key as it may stand in the book and in the log: a click's key has the card's random word in it."""
+    return f"{delivery.surface}:{hashlib.sha256(delivery.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 class Refusals:
@@ -35,15 +41,16 @@ class Refusals:
             return
         flooded = count == PER_MINUTE + 1
         typed = delivery.filled.command if delivery.filled else " ".join(delivery.tokens or ()) or delivery.text or ""
+        run = delivery.filled.values.get("run", "") if delivery.filled else ""
         event = Event(
-            id=f"{account}/{minute}/refusals-suppressed" if flooded else f"{delivery.key}/permission:denied",
+            id=f"{account}/{minute}/refusals-suppressed" if flooded else f"{act_id(delivery)}/permission:denied",
             name=EventName.REFUSALS_SUPPRESSED if flooded else EventName.PERMISSION_DENIED,
             at=now,
             actor=actor.key,
             surface=actor.surface,
             reason_code=denied.code,
             reason=denied.message,
-            details={"account": account, "typed": typed[:200]},
+            details={"account": account, "typed": typed[:200]} | ({"run": run[:100]} if run else {}),
         )
         try:
             await self._book.append(event)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
 from commands.kit.context import BookEvent, Context
+from commands.kit.places import must, readable
 from commands.kit.spec import option, query
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
 
@@ -25,16 +26,19 @@ class Audit:
     env: EnvironmentName | None = option("only there", default=None)
 
     async def run(self, context: Context) -> Card:
-        run = (await context.runs.find(self.run_id)).id if self.run_id else None
-        found = await context.book.search(
-            actor=self.person,
-            command=self.command,
-            environment=self.env,
-            run=run,
-            since=moment(self.since, now=context.now, ahead=False) if self.since else None,
-            until=moment(self.until, now=context.now, ahead=False) if self.until else None,
-            limit=self.limit,
-        )
+        run = await self._run_id(context)
+        places = await readable(context, "audit:read", self.env)
+        asked = {
+            "actor": self.person,
+            "command": self.command,
+            "run": run,
+            "since": moment(self.since, now=context.now, ahead=False) if self.since else None,
+            "until": moment(self.until, now=context.now, ahead=False) if self.until else None,
+            "limit": self.limit,
+        }
+        searched = [await context.book.search(environment=place, **asked) for place in places]  # type: ignore[arg-type]
+        newest = sorted((event for each in searched for event in each), key=lambda event: event.at, reverse=True)
+        found = newest[: self.limit]
         text = f"{len(found)} audit events, newest first" if found else "No audit event matches"
         table = Table(
             columns=("No.", "When", "Event", "Who", "Run"),
@@ -55,12 +59,21 @@ class Audit:
             body.append(Attachment(filename="audit.txt", content=lines + "\n", summary=f"All {len(found)} events"))
         if len(found) == self.limit:
             body.append(Note(text=words(f"There may be more than {self.limit}; --limit shows more.")))
+        if self.env is None and None not in places:
+            body.append(Note(text=words(f"Only of {', '.join(map(str, places))}, where you may read the audit trail.")))
         return Card(
             title=words(Strong(text=text)),
             summary=text,
             body=tuple(body),
             data={"events": [_plain(event) for event in found]},
         )
+
+    async def _run_id(self, context: Context) -> str | None:
+        if self.run_id is None:
+            return None
+        record = await context.runs.find(self.run_id)
+        await must(context, "audit:read", record.environment)
+        return record.id
 
 
 def _plain(event: BookEvent) -> dict[str, object]:

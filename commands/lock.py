@@ -4,6 +4,7 @@ from datetime import UTC
 
 from commands.kit.card import Button, Card, Moment, State, Strong, Typed, words
 from commands.kit.context import Context
+from commands.kit.parsing import UsageError
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option
 from commands.kit.types import EnvironmentName, Until, Words, moment
 from runbooks.fleet import Freeze
@@ -14,6 +15,7 @@ class Lock:
     """Lock an environment: nothing but a rollback starts there until it is unlocked."""
 
     private = False
+    tells = "lock:taken"
 
     until: Until | None = option("when it ends by itself; else until somebody unlocks it")
     reason: Words | None = option("why, for everybody who is refused")
@@ -21,6 +23,12 @@ class Lock:
 
     async def decide(self, context: Context) -> Card:
         end = moment(self.until, now=context.now, ahead=True).astimezone(UTC) if self.until else None
+        if end is not None and end <= context.now:
+            raise UsageError(
+                f"`{self.until}` is over already, so it would lock nothing. Say a time that is to come.",
+                usage="lock --until TIME",
+                example="lock --until 18:00",
+            )
         freeze = Freeze(
             person=context.actor.key,
             name=context.actor.name,

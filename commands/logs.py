@@ -1,5 +1,6 @@
 """`logs SERVICE`: the last lines of a service's pods, merged in time order and redacted."""
 
+import re
 from typing import Annotated
 
 from commands.kit.card import Attachment, Button, Card, Element, Note, Preformatted, Strong, Typed, words
@@ -55,7 +56,9 @@ class Logs:
         if self.since:
             options.append(f"--since {self.since}s")
         if self.grep:
-            options.append(f'--grep "{self.grep}"')
+            # a quotation mark can't be typed inside of others; as a pattern it has another name
+            pattern = re.sub(r'\\(.)|"', lambda found: found[0] if found[1] not in (None, '"') else r"\x22", self.grep)
+            options.append(f'--grep="{pattern}"')
         return " ".join(["logs", self.service, *options, f"--env {where}"])
 
 

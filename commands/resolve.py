@@ -12,6 +12,8 @@ from runbooks.kit.reasons import ReasonCode
 class Resolve:
     """Leave a failed run as it is, with a reason: the environment is no longer undecided."""
 
+    tells = "run:resolved"
+
     run: RunId = argument("the failed run")
     reason: Words | None = option("why it may stay as it is", asked=True)
 

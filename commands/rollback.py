@@ -31,6 +31,11 @@ class Rollback:
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
+    def permission(self) -> str:
+        """Going to a version that is named is asked for like a deploy."""
+        return "rollout:back" if self.to is None else "rollout:write"
+
+    @property
     def goes_back(self) -> bool:
         """Whether it comes first and passes a lock: only to what ran well before, never by way of a version that is named."""
         return self.to is None

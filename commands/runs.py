@@ -24,6 +24,7 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context, RunRecord
+from commands.kit.places import must, readable
 from commands.kit.spec import argument, option, query
 from commands.kit.types import EnvironmentName, NumberType, RunId
 
@@ -47,7 +48,10 @@ class Runs:
     async def run(self, context: Context) -> Card:
         if self.run_id is not None:
             return await _one(context, self.run_id)
-        found = await context.runs.recent(environment=self.env, limit=self.limit)
+        places = await readable(context, "fleet:read", self.env)
+        listed = [await context.runs.recent(environment=place, limit=self.limit) for place in places]
+        newest = sorted((record for each in listed for record in each), key=lambda record: record.at, reverse=True)
+        found = newest[: self.limit]
         where = f" in {self.env}" if self.env else ""
         text = f"{len(found)} newest runs{where}" if found else f"No run yet{where}"
         table = Table(
@@ -82,6 +86,7 @@ def _plain(record: RunRecord) -> dict[str, object]:
 
 async def _one(context: Context, run: str) -> Card:
     record = await context.runs.find(run)
+    await must(context, "fleet:read", record.environment)
     events = (
         await context.book.search(run=record.id, limit=100)
         if await context.authority.may(context.actor, "audit:read", record.environment)

@@ -11,6 +11,7 @@ class Unlock:
     """Unlock an environment; the one who locked it is named."""
 
     private = False
+    tells = "lock:released"
 
     reason: Words | None = option("why, where the lock is somebody else's")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

@@ -24,6 +24,7 @@ EVENTS: dict[EventName, str] = {
     EventName.RUN_WITHDRAWN: "The requester took it back.",
     EventName.RUN_EXPIRED: "Nobody decided in time.",
     EventName.RUN_SKIPPED: "There was nothing to do, or it could not be planned.",
+    EventName.RUN_RESOLVED: "Somebody decided that a failed run stays as it is.",
     EventName.APPROVAL_ASKED: "The plan waits for people, who are named.",
     EventName.APPROVAL_GIVEN: "One person said yes.",
     EventName.APPROVAL_GRANTED: "Enough people said yes.",

@@ -4,11 +4,12 @@ There is no table of runs: requests are workflows, found by the beginning of the
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from bot import crash_points
-from bot.approvals import Act, check
+from bot.approvals import Act, check, same_word
 from bot.audit import EventName
 from bot.runs.engine import WorkflowView
 from bot.runs.house import House
@@ -36,6 +37,9 @@ _ENDINGS = {
     ReasonCode.CANCELLED: "cancelled",
     ReasonCode.OVERTAKEN: "cancelled",
 }
+
+
+_NOTED = {"approve": EventName.APPROVAL_GIVEN, "cancel": EventName.RUN_CANCEL_ASKED}
 
 
 class EngineRuns:
@@ -138,17 +142,18 @@ class EngineRuns:
             word=state.word,
             at=self._house.clock(),
         )
-        key = f"{act}/{actor.key}/{state.word}"
-        noted = await self._house.note(
+        # an auditor reads the ids of events, and the word is for the card's own buttons only
+        key = f"{act}/{actor.key}/{hashlib.sha256(state.word.encode()).hexdigest()[:16]}"
+        # a denial and a withdrawal were written by the door (`command:accepted`), and end the request with an event of their own
+        if act in _NOTED and not await self._house.note(
             request,
-            EventName.RUN_CANCEL_ASKED if act == "cancel" else EventName.APPROVAL_GIVEN,
+            _NOTED[act],
             about=key,
             actor=actor.key,
             surface=actor.surface,
             reason=reason,
             details={"act": act, "digest": state.digest},
-        )
-        if not noted:
+        ):
             raise Denied(
                 "The audit trail can't be written, so nothing is decided now. `doctor` says why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,
@@ -163,6 +168,7 @@ class EngineRuns:
         pending = state.pending
         if pending is None:
             if act == "withdraw" and state.phase == "waiting" and actor.key == request.requester.key:
+                _check_word(state, word)
                 return
             raise _not_waiting(request, state, act)
         permitted = (
@@ -170,18 +176,22 @@ class EngineRuns:
             and not actor.shared
         )
         able = [self._house.permissions.name(key) for key in pending.approvers if key != actor.key]
-        check(pending, act, actor, word=word, permitted=permitted, approvers=" and ".join(able))
+        check(
+            pending,
+            act,
+            actor,
+            now=self._house.clock(),
+            word=word,
+            permitted=permitted,
+            approvers=" and ".join(able),
+        )
 
     async def _check_cancel(self, request: Request, state: RequestState, actor: Actor, word: str | None) -> None:
         if state.phase != "running":
             raise Denied(
                 f"Run {short_id(request.id)} is not going on, so there is nothing to stop.", code=ReasonCode.NOT_RUNNING
             )
-        if word is not None and word != state.word:
-            raise Denied(
-                "This card has changed since the button was drawn. Use the newest card in the thread.",
-                code=ReasonCode.STALE_BUTTON,
-            )
+        _check_word(state, word)
         if actor.key != request.requester.key:
             await self._house.permissions.require(actor, "run:cancel", request.environment, changes=True)
 
@@ -203,6 +213,14 @@ class EngineRuns:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             await watching.aclose()  # type: ignore[attr-defined] # it is an async generator
+
+
+def _check_word(state: RequestState, word: str | None) -> None:
+    if not same_word(word, state.word):
+        raise Denied(
+            "This card has changed since the button was drawn. Use the newest card in the thread.",
+            code=ReasonCode.STALE_BUTTON,
+        )
 
 
 def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:

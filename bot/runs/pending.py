@@ -4,7 +4,6 @@ An index in memory over the engine's own memory: filled when the bot starts, kep
 """
 
 import json
-from typing import Any
 
 from bot.runs.model import Request
 
@@ -16,21 +15,32 @@ class PendingRequests:
         self._open: dict[str, str] = {}
 
     @staticmethod
-    def _key(actor: str, environment: str, command: str, arguments: dict[str, Any]) -> str:
-        return json.dumps([actor, environment, command, arguments], sort_keys=True)
+    def _of(request: Request) -> str:
+        asked = [request.requester.key, request.environment, request.command, request.arguments]
+        return json.dumps(asked, sort_keys=True)
 
     def add(self, request: Request) -> None:
         """It is open now."""
-        key = self._key(request.requester.key, request.environment, request.command, request.arguments)
-        self._open[key] = request.id
+        self._open[self._of(request)] = request.id
+
+    def claim(self, request: Request) -> str | None:
+        """The open request of this person that asks for the same; where there is none, this one is open now.
+
+        Looking and adding are one act, so that two presses at the same moment are one request. The same act delivered again is
+        no twin of itself.
+        """
+        found = self._open.setdefault(self._of(request), request.id)
+        return found if found != request.id else None
+
+    def holds(self, request: Request) -> bool:
+        """Whether this very request is open."""
+        return self._open.get(self._of(request)) == request.id
 
     def end(self, request: Request) -> None:
         """It is no longer open."""
-        key = self._key(request.requester.key, request.environment, request.command, request.arguments)
-        if self._open.get(key) == request.id:
-            del self._open[key]
+        if self.holds(request):
+            del self._open[self._of(request)]
 
-    def twin(self, id: str, actor: str, command: str, arguments: dict[str, Any]) -> str | None:  # noqa: A002
-        """The open request of this person that asks for the same; not the same act delivered twice."""
-        found = self._open.get(self._key(actor, id.split(".", maxsplit=1)[0], command, arguments))
-        return found if found != id else None
+    def forget(self, id: str) -> None:  # noqa: A002 - it is the id
+        """It has ended, and nobody said so here (it was delivered again after its end)."""
+        self._open = {key: found for key, found in self._open.items() if found != id}

@@ -75,6 +75,15 @@ def _unlinked(target: str, label: str | None) -> str:
     return label if label is not None else target
 
 
+_BARE = re.compile(r"(?!-)[\w.,:/+@-]+", re.ASCII)
+
+
+def quoted(value: str) -> str:
+    """The value as it would be typed: `split` reads it back as one word. There is no sign that escapes a `"`, so it becomes `'`."""
+    plain = value.replace('"', "'")
+    return plain if _BARE.fullmatch(plain) else f'"{plain}"'
+
+
 def split(text: str) -> list[str]:
     """Words, with quotes respected; an apostrophe inside a word is a letter. Raises `UsageError` for an open quote."""
     found: list[str] = []
@@ -85,16 +94,18 @@ def split(text: str) -> list[str]:
             if sign == quote:
                 quote = ""
             else:
-                current = [*(current or ()), sign]
+                assert current is not None, "a quote opens a word"
+                current.append(sign)
         elif sign == '"' or (sign == "'" and (current is None or current[-1:] == ["="])):
             quote = sign
-            current = current or []
+            current = [] if current is None else current
         elif sign.isspace():
             if current is not None:
                 found.append("".join(current))
                 current = None
         else:
-            current = [*(current or ()), sign]
+            current = [] if current is None else current
+            current.append(sign)
     if quote:
         raise UsageError(f"A quotation mark ({quote}) was opened and not closed.")
     if current is not None:
@@ -106,6 +117,7 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
     """The request in `tokens` (its first one or two are the command's name). Raises `UsageError`."""
     if not tokens:
         raise UsageError("Which command?", usage="help")
+    _check_text(tokens)
     spec, rest = _command(tokens, registry)
     values = _Values(spec, known)
     for_options = True
@@ -119,6 +131,14 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
         else:
             values.take_positional(token)
     return Parsed(spec, values.request(default_environment))
+
+
+def _check_text(tokens: list[str]) -> None:
+    """What nobody types: more than a person would, and halves of characters, which can't be written down."""
+    if sum(map(len, tokens)) > LONGEST:
+        raise UsageError(f"The text is too long: {LONGEST} characters at most.")
+    if any("\ud800" <= sign <= "\udfff" for token in tokens if not token.isascii() for sign in token):
+        raise UsageError("There is half a character in the text, which can't be written down. Type it again.")
 
 
 def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:
@@ -145,6 +165,25 @@ def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:
     if positional and words:
         filled[positional[0].name] = words[0]
     return spec.name, filled
+
+
+def typed_again(spec: CommandSpec, request: Any) -> str:
+    """The request as it would be typed again: it parses into the same, but for a `"` in words, which becomes `'`."""
+    options: list[str] = []
+    positional: list[str] = []
+    for name, value in spec.arguments(request).items():
+        parameter = spec.parameter(name)
+        if parameter is None or parameter.hidden:
+            continue
+        if parameter.positional:
+            positional += value if isinstance(value, list) else [str(value)]
+        elif parameter.type is None:
+            options.append(parameter.flag)
+        else:
+            text = quoted(str(value))
+            # a value that begins like an option is read as one, unless it is tied to its own
+            options += [f"{parameter.flag}={text}"] if str(value).startswith("--") else [parameter.flag, text]
+    return " ".join([spec.name, *positional, *options])
 
 
 class _Values:
@@ -176,10 +215,10 @@ class _Values:
             hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(self._options) or 'none'}."
             raise self._fail(f"`{self._spec.name}` has no option `{flag[:40]}`.{hint}")
         if parameter.name in self._found:
-            raise self._fail(f"`{flag}` is there twice.")
+            raise self._fail(f"`{flag[:40]}` is there twice.")
         if parameter.type is None:
             if equals:
-                raise self._fail(f"`{flag}` takes no value.")
+                raise self._fail(f"`{flag[:40]}` takes no value.")
             self._found[parameter.name] = True
             self._typed[parameter.name] = "yes"
             return
@@ -192,7 +231,10 @@ class _Values:
     def take_positional(self, token: str) -> None:
         for parameter in self._positional:
             if parameter.repeated:
-                self._found[parameter.name] = (*self._found.get(parameter.name, ()), self._value(parameter, token))
+                before, value = self._found.get(parameter.name, ()), self._value(parameter, token)
+                if value in before:
+                    raise self._fail(f"`{token[:40]}` is there twice.")
+                self._found[parameter.name] = (*before, value)
                 return
             if parameter.name not in self._found:
                 self._put(parameter, token)

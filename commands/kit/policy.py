@@ -1,6 +1,9 @@
 """What a command needs before it may act: a permission, and for an operation an approval by risk and environment."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from runbooks.kit.targets import Frozen
 
@@ -26,9 +29,9 @@ class ApprovalPolicy(Frozen):
     """Whoever has it there may approve."""
     own: bool = False
     """The requester may give it (a confirmation, not an approval)."""
-    expires_seconds: float = 1800.0
+    expires_seconds: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] = 1800.0
     """Nobody decided in time: it ends."""
-    reminder_seconds: float = 600.0
+    reminder_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     """Before it expires."""
 
 

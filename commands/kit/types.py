@@ -6,6 +6,7 @@ type instead. The value is what is stored in a request, so it is JSON.
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,7 +54,7 @@ def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
         return text
     meant = nearest(text, choices)
     hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(choices)}." if choices else ""
-    raise Invalid(f"There is no {what} `{text}`.{hint}")
+    raise Invalid(f"There is no {what} `{text[:40]}`.{hint}")
 
 
 _VERSION = re.compile(r"v?\d+(\.\d+){0,3}([-+][0-9A-Za-z][0-9A-Za-z.+_-]*)?", re.ASCII)
@@ -153,7 +154,7 @@ class DurationType:
 
     def parse(self, text: str, known: Known) -> int:  # noqa: ARG002
         plain = text.lower().replace(" ", "")
-        parts = re.findall(r"(\d{1,6})([smhd])", plain)
+        parts = re.findall(r"(\d{1,6})([smhd])", plain, re.ASCII)
         if not parts or "".join(number + unit for number, unit in parts) != plain:
             raise Invalid(f"`{text[:40]}` is not a length of time. Type it like `15m`, `90s`, `2h` or `1d`.")
         seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
@@ -176,9 +177,10 @@ class UntilType:
 
     def parse(self, text: str, known: Known) -> str:
         plain = text.strip().replace("T", " ")
-        if re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", plain):
+        if re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", plain, re.ASCII):
             return plain
-        if re.fullmatch(r"\d{4}-\d\d-\d\d( ([01]?\d|2[0-3]):[0-5]\d)?", plain):
+        # a year at either end of the calendar would fall off it in another zone
+        if re.fullmatch(r"2\d{3}-\d\d-\d\d( ([01]?\d|2[0-3]):[0-5]\d)?", plain, re.ASCII):
             try:
                 datetime.fromisoformat(plain if " " not in plain else f"{plain[:10]} {plain[11:].zfill(5)}")
             except ValueError:
@@ -271,7 +273,7 @@ class TextType:
             raise Invalid("It is empty.")
         if len(plain) > self.longest:
             raise Invalid(f"It is too long: {self.longest} characters at most.")
-        if any(ord(sign) < 32 for sign in plain):  # noqa: PLR2004 - control characters
+        if any(unicodedata.category(sign) == "Cc" for sign in plain):
             raise Invalid("It has control characters in it.")
         return plain
 
