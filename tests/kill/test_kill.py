@@ -31,13 +31,10 @@ POINTS = [
     "approve-noted",
     "place-taken",
     "progress-posted",
-    "take-the-deployments-done",
     "backend-rollout-done",
     "backend-rollout-recorded",
-    "frontend-rollout-done",
     "record-the-release-done",
     "run-ended",
-    "result-posting",
     "result-posted",
 ]
 """Inside the process. `-posted`: Slack has the message, the engine has not yet recorded that; `-done`: so with a step."""
@@ -46,7 +43,6 @@ SOFT = [
     "request-noted",
     "plan-posted",
     "approve-noted",
-    "backend-rollout-done",
     "backend-rollout-recorded",
     "result-posted",
 ]
