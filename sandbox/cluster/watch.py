@@ -49,6 +49,12 @@ class Watch:
                     async with asyncio.timeout(min(left, _BOOKMARK_SECONDS)):
                         event = await self._queue.get()
                 except TimeoutError:
+                    # What came just as the time was up goes first: a bookmark says that all before it was told.
+                    while not self._queue.empty():
+                        late = self._queue.get_nowait()
+                        if late is None:
+                            return
+                        yield late
                     if bookmarks:
                         yield "BOOKMARK", self._bookmark({})
                     continue
