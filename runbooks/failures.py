@@ -211,10 +211,9 @@ def _crash(pod: PodView, container: ContainerView, crash_restarts: int) -> Cause
         )
     looping = container.phase == "waiting" and container.reason == "CrashLoopBackOff"
     if looping or container.restarts >= crash_restarts:
-        what = f"the container starts and exits again and again ({_times(container.restarts)})"
-        return Cause(
-            ReasonCode.CRASH_LOOP, what, _ended(container), pod, container.name, crashed=container.restarts > 0
-        )
+        times = f" ({_times(container.restarts)})" if container.restarts > 0 else ""
+        what = f"the container starts and exits again and again{times}"
+        return Cause(ReasonCode.CRASH_LOOP, what, _ended(container), pod, container.name, crashed=True)
     return None
 
 

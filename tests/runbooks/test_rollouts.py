@@ -1,14 +1,20 @@
 """Rolling out on a cluster: what is changed, what is watched, and how it ends."""
 
 import asyncio
+import shlex
+import sys
+from pathlib import Path
 
 import pytest
 
 from runbooks import rollouts
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_connection import Timing
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
 from runbooks.rollouts import RolloutSettings
+from tests.support.broken_wire import wired
 from tests.support.real import Place, image
 
 CAUSE = "omnicare run 7KQ2: deploy v2.0.0, approved by approver"
@@ -249,3 +255,32 @@ async def test_a_deployment_that_is_deleted_during_the_rollout_ends_it(here: Pla
     path = f"/apis/apps/v1/namespaces/{here.namespace}/deployments/backend"
     await here.connection.call("DELETE", path, doing="remove it")
     assert (await watching).code is ReasonCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("how", ["cut", "fall_silent"])
+async def test_a_rollout_is_followed_to_its_end_though_the_connection_is_lost(here: Place, tmp_path: Path, how: str):
+    await only_backend(here)
+    pulse = await stamped(here)
+    timing = Timing(connect=2, call=3, watch=2, watch_grace=0.5, outage=20)
+    async with (
+        wired(here.kubeconfig, tmp_path) as (wire, through),
+        ClusterClient(kubeconfig=through, timing=timing) as cluster,
+    ):
+        rolling = asyncio.create_task(rollouts.roll_out(pulse, cluster, here.change(), cause=CAUSE))
+        await here.until("backend", lambda d: "v2.0.0" in d.containers[0].image and d.observed_generation >= d.generation)
+        getattr(wire, how)()
+        assert (await rolling).ready == 2
+
+
+async def test_the_kubectl_lines_do_by_hand_what_the_plan_would_do(here: Place):
+    await only_backend(here)
+    kubectl = str(Path(sys.executable).parent / "kubectl")
+    for line in rollouts.kubectl_lines([here.change()]):
+        words = shlex.split(line)
+        assert words[0] == "kubectl"
+        process = await asyncio.create_subprocess_exec(
+            kubectl, "--kubeconfig", here.kubeconfig, *words[1:], stdout=asyncio.subprocess.DEVNULL
+        )
+        assert await process.wait() == 0
+    now = await here.cluster.deployment(here.namespace, "backend")
+    assert (now.containers[0].image, now.rolled_out) == (image("backend", "v2.0.0").reference, True)
