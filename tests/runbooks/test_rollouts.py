@@ -267,7 +267,9 @@ async def test_a_rollout_is_followed_to_its_end_though_the_connection_is_lost(he
         ClusterClient(kubeconfig=through, timing=timing) as cluster,
     ):
         rolling = asyncio.create_task(rollouts.roll_out(pulse, cluster, here.change(), cause=CAUSE))
-        await here.until("backend", lambda d: "v2.0.0" in d.containers[0].image and d.observed_generation >= d.generation)
+        await here.until(
+            "backend", lambda d: "v2.0.0" in d.containers[0].image and d.observed_generation >= d.generation
+        )
         getattr(wire, how)()
         assert (await rolling).ready == 2
 
