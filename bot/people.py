@@ -80,6 +80,7 @@ class People:
             shared=person.shared,
         )
 
-    @staticmethod
-    def _stranger(surface: Surface, account: str) -> Actor:
-        return Actor(key=account, name=account, listed=False, surface=surface, account=account)
+    def _stranger(self, surface: Surface, account: str) -> Actor:
+        # a raw account never reads like a listed person's key, in the book or anywhere
+        key = f"unlisted:{account}" if account in self._people else account
+        return Actor(key=key, name=account, listed=False, surface=surface, account=account)

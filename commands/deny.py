@@ -20,6 +20,6 @@ class Deny:
             raise UsageError(
                 "A denial needs a reason.",
                 usage="deny RUN --reason TEXT",
-                form=("deny", {"run": self.run, "word": self.word or ""}),
+                form=("deny", {"run": self.run} | ({"word": self.word} if self.word else {})),
             )
         return await context.runs.decide(self.run, "deny", context.actor, reason=self.reason, word=self.word)

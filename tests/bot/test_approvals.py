@@ -1,0 +1,198 @@
+"""The rules of an approval: every small history of decisions ends as the rules say, and nothing else ends it."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.approvals import Act, Decision, Pending, Verdict, apply, check, new_word, same_word
+from commands.kit.context import Actor, Denied
+from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.reasons import ReasonCode
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+PEOPLE = ("requester", "approver", "second", "outsider")
+PERMITTED = {"requester", "approver", "second"}
+ACTS: tuple[Act, ...] = ("approve", "deny", "withdraw")
+
+
+def pending(count: int = 1, *, own: bool = False, **more: object) -> Pending:
+    policy = ApprovalPolicy(count=count, permission="rollout:approve", own=own, expires_seconds=1800)
+    return Pending.model_validate(
+        {
+            "policy": policy,
+            "requester": "requester",
+            "requester_name": "Requester",
+            "digest": "d" * 64,
+            "word": "word",
+            "asked": NOON,
+            "approvers": ("approver", "second"),
+        }
+        | more
+    )
+
+
+def actor(key: str, account: str = "U1") -> Actor:
+    return Actor(key=key, name=key.title(), account=account)
+
+
+def refusal(state: Pending, act: Act, key: str, *, word: str | None = "word", at: datetime = NOON) -> Denied | None:
+    try:
+        check(
+            state,
+            act,
+            actor(key),
+            now=at,
+            word=word,
+            permitted=key in PERMITTED,
+            approvers="Approver and Second",
+        )
+    except Denied as denied:
+        return denied
+    return None
+
+
+def decided(state: Pending, act: Act, key: str) -> tuple[Pending, Verdict]:
+    return apply(state, Decision(act=act, by=key, name=key.title(), at=NOON))
+
+
+def histories(length: int) -> Iterator[tuple[tuple[Act, str], ...]]:
+    for size in range(1, length + 1):
+        yield from itertools.product(itertools.product(ACTS, PEOPLE), repeat=size)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_history_of_three_decisions_ends_as_the_rules_say(count: int, own: bool) -> None:
+    """Said once more, in another way: who may, and what the first ending is."""
+    seen: set[Verdict] = set()
+    for history in histories(3):
+        state, verdict = pending(count, own=own), "pending"
+        yes: set[str] = set()
+        for act, key in history:
+            let = refusal(state, act, key) is None
+            permitted = key in PERMITTED and (own or key != "requester")
+            expected = key == "requester" if act == "withdraw" else permitted and not (act == "approve" and key in yes)
+            assert let == expected, (history, act, key)
+            if not let:
+                continue
+            state, verdict = decided(state, act, key)
+            yes |= {key} if act == "approve" else set()
+            wanted = {"deny": "denied", "withdraw": "withdrawn"}.get(act, "granted" if len(yes) == count else "pending")
+            assert verdict == wanted, history
+            if verdict != "pending":
+                break
+        assert {each.by for each in state.given} == yes
+        assert state.missing == count - len(yes)
+        seen.add(verdict)  # type: ignore[arg-type]
+    reachable = {"pending", "denied", "withdrawn", "granted"}
+    assert seen == (reachable if own or count < 3 else reachable - {"granted"})
+
+
+def test_nothing_is_granted_that_nobody_but_the_requester_said_yes_to() -> None:
+    for history in histories(3):
+        state = pending(1)
+        for act, key in history:
+            if refusal(state, act, key) is None:
+                state, verdict = decided(state, act, key)
+                assert verdict != "granted" or state.given[-1].by not in ("requester", "outsider")
+                break
+
+
+def test_two_accounts_of_one_human_count_once() -> None:
+    state, verdict = decided(pending(2), "approve", "approver")
+    assert verdict == "pending"
+    with pytest.raises(Denied, match=r"approved it already; it needs 1 more") as denied:
+        check(
+            state,
+            "approve",
+            actor("approver", "U2PHONE"),
+            now=NOON,
+            word="word",
+            permitted=True,
+            approvers="Second",
+        )
+    assert denied.value.code is ReasonCode.ALREADY_DECIDED
+    assert decided(state, "approve", "approver") == (state, "pending")
+
+
+def test_who_approved_may_still_deny_and_that_ends_it() -> None:
+    state, _ = decided(pending(2), "approve", "approver")
+    assert refusal(state, "deny", "approver") is None
+    assert decided(state, "deny", "approver")[1] == "denied"
+
+
+@pytest.mark.parametrize(
+    ("act", "key", "code", "words"),
+    [
+        (
+            "approve",
+            "requester",
+            ReasonCode.OWN_REQUEST,
+            "You can't approve your own request. Approver and Second can.",
+        ),
+        ("deny", "requester", ReasonCode.OWN_REQUEST, "To take it back, withdraw it."),
+        ("approve", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve). Approver and Second can."),
+        ("deny", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve)"),
+        (
+            "withdraw",
+            "approver",
+            ReasonCode.NOT_PERMITTED,
+            "Only Requester, who asked, can withdraw it. You can deny it.",
+        ),
+    ],
+)
+def test_a_refusal_says_why_and_names_the_way_forward(act: Act, key: str, code: ReasonCode, words: str) -> None:
+    denied = refusal(pending(), act, key)
+    assert denied is not None
+    assert denied.code is code
+    assert words in denied.message
+
+
+def test_where_nobody_else_can_it_says_that_the_roles_have_to_change() -> None:
+    with pytest.raises(Denied, match="Nobody else can: the roles in the configuration have to change"):
+        check(pending(), "approve", actor("requester"), now=NOON, word=None, permitted=True, approvers="")
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("word", ["", "Word", "word ", "wor", "\ud800", "слово", "word\0"])
+def test_another_word_decides_nothing_whoever_has_it(act: Act, word: str) -> None:
+    for key in PEOPLE:
+        denied = refusal(pending(), act, key, word=word)
+        assert denied is not None
+        assert denied.code is ReasonCode.STALE_BUTTON
+
+
+def test_what_was_typed_has_no_word_and_means_the_request_as_it_stands() -> None:
+    assert refusal(pending(), "approve", "approver", word=None) is None
+
+
+@given(st.text())
+def test_only_the_word_itself_is_the_word(given_word: str) -> None:
+    assert same_word(given_word, "word") == (given_word == "word")
+
+
+def test_words_are_long_random_and_fit_into_a_button() -> None:
+    drawn = {new_word() for _ in range(2000)}
+    assert len(drawn) == 2000
+    assert {len(each) for each in drawn} == {16}  # 96 bits, six in each sign
+    assert all(each.isascii() and "|" not in each for each in drawn)
+
+
+@pytest.mark.parametrize(
+    ("after", "counts"), [(0.0, True), (1799.999, True), (1800.0, False), (1800.001, False), (86400.0, False)]
+)
+def test_at_the_moment_of_expiry_a_yes_no_longer_counts(after: float, counts: bool) -> None:
+    for act in ("approve", "deny"):
+        denied = refusal(pending(), act, "approver", at=NOON + timedelta(seconds=after))  # type: ignore[arg-type]
+        assert (denied is None) == counts
+        assert counts or (denied is not None and denied.code is ReasonCode.EXPIRED)
+
+
+def test_it_reminds_before_it_expires() -> None:
+    state = pending()
+    assert state.asked < state.reminds < state.expires
+    assert state.expires - state.reminds == timedelta(seconds=600)

@@ -1,0 +1,253 @@
+"""The configuration: what does not fit together is refused with a sentence that names the place, and secrets never show."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.config import SLACK_API, ConfigurationError, Settings, default_path, load, validate
+from tests.support.thresholds import configuration
+
+Change = Callable[[dict[str, Any]], object]
+BOT_TOKEN, APP_TOKEN = "xoxb-hunter2-bot", "xapp-hunter2-app"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables() -> Iterator[None]:
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("OMNICARE_")]:
+        del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def refused(change: Change) -> str:
+    raw = configuration()
+    change(raw)
+    with pytest.raises(ConfigurationError) as error:
+        validate(raw)
+    return str(error.value)
+
+
+def production(raw: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = raw["environments"]["production"]
+    return found
+
+
+def test_the_configuration_of_these_tests_is_good() -> None:
+    settings = validate(configuration())
+    assert list(settings.environments) == ["production", "staging"]
+    assert settings.environment("production").services[0].deployment == "backend"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: r["people"]["requester"].update(roles=["chief"]), "people.requester: there is no role `chief`"),
+        (
+            lambda r: r["people"]["second"].update(slack="U1REQUESTER"),
+            "people.second: U1REQUESTER is requester's account",
+        ),
+        (lambda r: r["people"]["second"].update(others=["U2APPROVER"]), "U2APPROVER is approver's account already"),
+        (lambda r: r["people"]["second"].update(others=["U4SECOND"]), "U4SECOND is second's account already"),
+        (lambda r: r["people"]["second"].update(user="daemon"), "people.second: user daemon is requester's account"),
+        (lambda r: r["people"]["second"].update(user="root"), "people.second.user: root is nobody's own account"),
+        (lambda r: r["people"].update({"Maya": {"name": "Maya"}}), "people.Maya"),
+        (lambda r: r["people"].update({"../x": {"name": "x"}}), "people.../x"),
+        (lambda r: r["people"]["second"].update(admin=True), "people.second.admin: Extra inputs are not permitted"),
+        (lambda r: r["people"]["second"].pop("name"), "people.second.name: Field required"),
+        (
+            lambda r: production(r)["permissions"].update({"lock:write": ["chief"]}),
+            "environments.production.permissions.lock:write: there is no role `chief`",
+        ),
+        (
+            lambda r: production(r)["approval"]["disruptive"].update(count=0),
+            "environments.production.approval.disruptive: count is at least 1",
+        ),
+        (
+            lambda r: production(r)["approval"]["disruptive"].update(own=True),
+            "environments.production.approval.disruptive: nobody approves their own request",
+        ),
+        (
+            lambda r: production(r)["going_back"].update(count=0),
+            "environments.production.going_back: count is at least 1",
+        ),
+        (lambda r: production(r)["approval"].update({"careless": {}}), "environments.production.approval.careless"),
+        (
+            lambda r: production(r)["approval"]["disruptive"].update(expires_seconds=0),
+            "environments.production.approval.disruptive.expires_seconds",
+        ),
+        (
+            lambda r: production(r)["approval"]["disruptive"].update(expires_seconds=float("inf")),
+            "environments.production.approval.disruptive.expires_seconds",
+        ),
+        (
+            lambda r: production(r)["services"].append(dict(production(r)["services"][0])),
+            "environments.production.services: two have the same name",
+        ),
+        (lambda r: production(r).update(services=[]), "environments.production.services"),
+        (
+            lambda r: r["environments"]["staging"].update(namespace="omnicare-production"),
+            "environments.staging.services.backend: environments.production has the same Deployment",
+        ),
+        (lambda r: r["environments"].update({"prod uction": production(r)}), "environments.prod uction"),
+        (lambda r: r["environments"].update({"production\n": production(r)}), "environments.production\n"),
+        (lambda r: r["environments"].update({"prod.deploy": production(r)}), "environments.prod.deploy"),
+        (lambda r: r["environments"].update({"--env": production(r)}), "environments.--env"),
+        (lambda r: r["environments"].update({"prоd": production(r)}), "environments.prоd"),  # noqa: RUF001 - Cyrillic
+        (lambda r: r["environments"].update({"a" * 64: production(r)}), "environments.aaa"),
+        (lambda r: r.update(environments={}), "environments"),
+        (lambda r: r["channels"].update(C9="nowhere"), "channels.C9: there is no environment `nowhere`"),
+        (lambda r: r["bot"].update(default_environment="nowhere"), "bot.default_environment: there is no environment"),
+        (lambda r: r.update(slack={"connections": 11}), "slack.connections"),
+        (lambda r: r.update(slack={"connections": 0}), "slack.connections"),
+        (lambda r: r.update(slack={"edits_per_minute": 0}), "slack.edits_per_minute"),
+        (lambda r: r.update(times={"drain": -1}), "times.drain"),
+        (lambda r: r.update(times={"drain": float("nan")}), "times.drain"),
+        (lambda r: r.update(surprise={}), "surprise: Extra inputs are not permitted"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_and_the_place_is_named(change: Change, words: str) -> None:
+    assert words in refused(change)
+
+
+def test_every_place_that_is_wrong_is_named_at_once() -> None:
+    said = refused(lambda raw: (raw.update(slack={"connections": 0}), raw.update(times={"drain": -1})))
+    assert "slack.connections" in said
+    assert "times.drain" in said
+
+
+# Slack's address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://slack.com.evil.example/api/",
+        "http://slack.com/api/",
+        "https://slack.com/api",
+        "https://SLACK.com/api/",
+        "https://slack.com@evil.example/api/",
+        "http://127.0.0.1:8080/api/",
+        "",
+    ],
+)
+def test_another_address_than_slacks_is_refused_outside_the_sandbox(address: str) -> None:
+    assert "slack.api_url: another address than Slack's" in refused(lambda raw: raw.update(slack={"api_url": address}))
+
+
+@pytest.mark.parametrize(
+    "address", [SLACK_API, "http://evil.example/api/", "http://127.0.0.1.evil.example/", "http://0.0.0.0/"]
+)
+def test_a_sandbox_speaks_to_this_machine_only(address: str) -> None:
+    def sandbox(raw: dict[str, Any]) -> None:
+        raw["bot"]["sandbox"] = True
+        raw["slack"] = {"api_url": address}
+
+    assert "a sandbox speaks to 127.0.0.1 only" in refused(sandbox)
+
+
+# secrets
+
+
+def written(tmp_path: Path, text: str = "") -> Path:
+    path = tmp_path / "omnicare.toml"
+    path.write_text(
+        '[environments.production]\nnamespace = "emr"\n'
+        '[[environments.production.services]]\nname = "backend"\nrepository = "ghcr.io/omnicare/backend"\n' + text,
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_tokens_come_from_the_environment_and_show_nowhere(tmp_path: Path) -> None:
+    os.environ |= {"OMNICARE_SLACK_BOT_TOKEN": BOT_TOKEN, "OMNICARE_SLACK_APP_TOKEN": APP_TOKEN}
+    os.environ["OMNICARE_DATABASE_URL"] = "postgresql://bot:hunter2@db/omnicare"
+    settings = load(written(tmp_path))
+    assert settings.slack.bot_token.get_secret_value() == BOT_TOKEN
+    assert settings.slack.app_token.get_secret_value() == APP_TOKEN
+    assert settings.database_url().endswith("@db/omnicare")
+    for shown in (repr(settings), str(settings), repr(settings.slack), f"{settings.bot!r}", f"{settings}"):
+        assert "hunter2" not in shown
+    for dumped in (settings.model_dump_json(), str(settings.model_dump()), str(settings.model_dump(mode="json"))):
+        assert BOT_TOKEN not in dumped
+        assert APP_TOKEN not in dumped
+
+
+@pytest.mark.parametrize("key", ["bot_token", "app_token"])
+def test_a_token_in_the_file_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigurationError, match="tokens do not stand in the file") as error:
+        load(written(tmp_path, f'[slack]\n{key} = "{BOT_TOKEN}"\n'))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[slack]\ncommand = ["hunter2"]\n',
+        '[slack]\nconnections = "hunter2"\n',
+        '[bot]\ndatabase_url = ["hunter2"]\n',
+        '[people.maya]\nname = "Maya"\nroles = "hunter2"\n',
+        '[times]\ndrain = "hunter2"\n',
+        '[slack]\ncommand = "hunter2\n',
+        'slack = "hunter2"\n',
+    ],
+)
+def test_an_error_never_shows_a_value_of_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load(written(tmp_path, text))
+    assert "hunter2" not in str(error.value)
+    assert (
+        error.value.__suppress_context__
+        or not isinstance(error.value.__cause__, ValueError)
+        or "hunter2" not in str(error.value.__cause__)
+    )
+
+
+def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"Name one with --config or \$OMNICARE_CONFIG"):
+        load(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = [", b"a = 1\na = 2\n"])
+def test_a_file_that_is_no_toml_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "omnicare.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"omnicare\.toml can't be read"):
+        load(path)
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    os.environ |= {"OMNICARE_EXECUTOR": "omnicare-7", "OMNICARE_STATE": str(tmp_path / "elsewhere")}
+    settings = load(written(tmp_path, '[bot]\nexecutor = "omnicare-1"\n'))
+    assert settings.bot.executor == "omnicare-7"
+    assert settings.bot.book_path == tmp_path / "elsewhere" / "audit.sqlite"
+    assert settings.bot.socket_path == tmp_path / "elsewhere" / "run" / "bot.sock"
+
+
+def test_which_file_is_read() -> None:
+    os.environ["OMNICARE_CONFIG"] = "/srv/omnicare.toml"
+    assert default_path() == Path("/srv/omnicare.toml")
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(sorted(Settings.model_fields)), _plain)
+def test_whatever_stands_in_a_table_is_settings_or_a_sentence(table: str, value: object) -> None:
+    raw = configuration() | {table: value}
+    try:
+        assert isinstance(validate(raw), Settings)
+    except ConfigurationError as error:
+        first, *places = str(error).split("\n  ")
+        assert first == "configuration is not valid:"
+        assert all(": " in place for place in places) and places  # noqa: PT018
