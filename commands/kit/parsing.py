@@ -10,7 +10,7 @@ from typing import Any
 
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Parameter, environment_parameter
-from commands.kit.types import Invalid, Known, nearest
+from commands.kit.types import DurationType, Invalid, Known, nearest
 
 LONGEST = 4000
 """Characters; Slack's own composer stops earlier for commands, a socket does not."""
@@ -180,7 +180,7 @@ def typed_again(spec: CommandSpec, request: Any) -> str:
         elif parameter.type is None:
             options.append(parameter.flag)
         else:
-            text = quoted(str(value))
+            text = f"{value}s" if isinstance(parameter.type, DurationType) else quoted(str(value))
             # a value that begins like an option is read as one, unless it is tied to its own
             options += [f"{parameter.flag}={text}"] if str(value).startswith("--") else [parameter.flag, text]
     return " ".join([spec.name, *positional, *options])

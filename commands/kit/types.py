@@ -154,7 +154,7 @@ class DurationType:
 
     def parse(self, text: str, known: Known) -> int:  # noqa: ARG002
         plain = text.lower().replace(" ", "")
-        parts = re.findall(r"(\d{1,6})([smhd])", plain, re.ASCII)
+        parts = re.findall(r"(\d{1,7})([smhd])", plain, re.ASCII)
         if not parts or "".join(number + unit for number, unit in parts) != plain:
             raise Invalid(f"`{text[:40]}` is not a length of time. Type it like `15m`, `90s`, `2h` or `1d`.")
         seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)

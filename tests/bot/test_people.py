@@ -62,7 +62,7 @@ def test_only_the_exact_id_is_somebody(account: str) -> None:
         "U1REQUESTER ",
         " U1REQUESTER",
         "U1REQUESTER\n",
-        "U1REQUΕSTER",  # a Greek capital epsilon
+        "U1REQUΕSTER",  # a Greek capital epsilon  # noqa: RUF001
         "Ｕ１ＲＥＱＵＥＳＴＥＲ",  # full width  # noqa: RUF001
         "U1REQUESTER\u200b",
         "<@U1REQUESTER>",

@@ -1,0 +1,123 @@
+"""Text as clients send it becomes text as it was meant, then words; what is too long is refused at once."""
+
+# ruff: noqa: RUF001 - signs that look like others are the subject
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.kit.parsing import LONGEST, UsageError, made_plain, parse, quoted, split
+from commands.kit.registry import load
+from commands.kit.types import Known
+
+REGISTRY = load()
+KNOWN = Known(environments=("production",), services=("backend",), commands=REGISTRY.names(), people=("requester",))
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("deploy v2.0.0 —env production", "deploy v2.0.0 --env production"),
+        ("deploy v2.0.0 –dry-run", "deploy v2.0.0 --dry-run"),
+        ("deploy v2.0.0 —reason “fixes sync”", 'deploy v2.0.0 --reason "fixes sync"'),
+        ("deploy v2.0.0 --reason „fixes sync“", 'deploy v2.0.0 --reason "fixes sync"'),
+        ("deploy v2.0.0 --reason «fixes sync»", 'deploy v2.0.0 --reason "fixes sync"'),
+        ("lock --reason ‘go live’", "lock --reason 'go live'"),
+        ("logs backend --grep a&lt;b&gt;c&amp;d", "logs backend --grep a<b>c&d"),
+        ("logs backend --grep &amp;lt;", "logs backend --grep &lt;"),
+        ("deploy <http://v2.0.0|v2.0.0>", "deploy v2.0.0"),
+        ("logs <http://backend.prod|backend.prod>", "logs backend.prod"),
+        ("deploy v2.0.0 --ticket <https://jira/OPS-1>", "deploy v2.0.0 --ticket https://jira/OPS-1"),
+        ("audit --person <@U012AB3CD|maya>", "audit --person @U012AB3CD"),
+        ("audit --person <@U012AB3CD>", "audit --person @U012AB3CD"),
+        ("lock --reason <#C012|deploys>", "lock --reason #C012"),
+        ("lock --reason <!subteam^S1|@oncall>", "lock --reason @oncall"),
+        ("lock --reason <mailto:a@b.org|a@b.org>", "lock --reason a@b.org"),
+        ("lock --reason <tel:+41|+41>", "lock --reason +41"),
+        ("deploy\u00a0v2.0.0\u00a0--dry-run", "deploy v2.0.0 --dry-run"),
+        ("deploy\u200b v2.0.0\ufeff", "deploy v2.0.0"),
+        ("lock --reason well—known", "lock --reason well—known"),
+        ("lock --reason doesn’t", "lock --reason doesn't"),
+    ],
+)
+def test_what_a_client_did_to_the_text_is_undone(sent: str, meant: str) -> None:
+    assert made_plain(sent) == meant
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="<>&")))
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert made_plain(text) == text
+
+
+@given(st.text(max_size=300))
+def test_what_slack_escapes_comes_back(text: str) -> None:
+    """Whatever signs a text has (but those that are undone on purpose), Slack's escaping of it means the text."""
+    sent = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    undone = made_plain(text.replace("&", "").replace("<", "").replace(">", ""))
+    assert made_plain(sent).replace("&", "").replace("<", "").replace(">", "") == undone or "—" in text or "–" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('a "b c" d', ["a", "b c", "d"]),
+        ('--reason="b c"', ["--reason=b c"]),
+        ("--reason='b \"c\" d'", ['--reason=b "c" d']),
+        ("it's done", ["it's", "done"]),
+        ("'it is' done", ["it is", "done"]),
+        ('a""b', ["ab"]),
+        ('""', [""]),
+        ("  a\t\nb  ", ["a", "b"]),
+        ("", []),
+    ],
+)
+def test_quotes_keep_words_together(text: str, words: list[str]) -> None:
+    assert split(text) == words
+
+
+@pytest.mark.parametrize("text", ['deploy v2.0.0 --reason "fixes', "lock --reason 'x", '"'])
+def test_a_quote_that_is_left_open_runs_nothing(text: str) -> None:
+    with pytest.raises(UsageError, match="was opened and not closed"):
+        split(text)
+
+
+@given(st.text(max_size=50))
+def test_a_quoted_value_is_read_back_as_one_word(value: str) -> None:
+    assert split(quoted(value)) == [value.replace('"', "'")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 1_000_000,
+        "deploy " + "v" * 1_000_000,
+        '"' + "x" * 1_000_000 + '"',
+        "--" * 500_000,
+        "a " * 500_000,
+        "=" * 1_000_000,
+    ],
+)
+def test_huge_input_is_refused_at_once(text: str) -> None:
+    before = time.perf_counter()
+    with pytest.raises(UsageError):
+        parse(split(text), REGISTRY, KNOWN, default_environment="production")
+    assert time.perf_counter() - before < 3.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * LONGEST,
+        "<a|" * (LONGEST // 3),
+        "&" * LONGEST,
+        "&lt;" * (LONGEST // 4),
+        "—" * LONGEST,
+        "<mailto:" * (LONGEST // 8),
+    ],
+)
+def test_the_longest_text_is_made_plain_at_once(text: str) -> None:
+    before = time.perf_counter()
+    made_plain(text)
+    assert time.perf_counter() - before < 1.0

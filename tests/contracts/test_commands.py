@@ -1,0 +1,364 @@
+"""Every command keeps its definition's promises: what is typed is understood as typed, or answered with the fix."""
+
+import difflib
+import json
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from commands.kit.parsing import Parsed, UsageError, made_plain, parse, split, typed_again
+from commands.kit.registry import load
+from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.types import (
+    CommandNameType,
+    DurationType,
+    EnvironmentType,
+    Known,
+    NumberType,
+    PersonType,
+    RegexType,
+    RunType,
+    ServiceType,
+    TextType,
+    UntilType,
+    VersionType,
+)
+
+REGISTRY = load()
+KNOWN = Known(
+    environments=("production", "staging"),
+    services=("backend", "frontend"),
+    commands=REGISTRY.names(),
+    people=("maya", "requester", "approver"),
+)
+EVERY = pytest.mark.parametrize("spec", list(REGISTRY), ids=lambda spec: spec.name)
+OPERATIONS = [spec for spec in REGISTRY if spec.kind is Kind.OPERATION]
+PLACED = [spec for spec in REGISTRY if environment_parameter(spec) is not None]
+ODD = [
+    "\x00",
+    "\x1b[2J",
+    "\u202e",
+    "\u200f",
+    "\u2066",
+    "👩🏽‍⚕️",
+    "'",
+    '"',
+    "“",
+    "—",
+    "\u00a0",
+    "\ud800",
+    "\u0085",
+    "`",
+    "<!channel>",
+    "&lt;",
+]
+
+
+def understood(text: str, *, where: str | None = "production") -> Parsed:
+    return parse(split(made_plain(text)), REGISTRY, KNOWN, default_environment=where)
+
+
+def refused(text: str, *, where: str | None = "production") -> UsageError:
+    with pytest.raises(UsageError) as error:
+        understood(text, where=where)
+    return error.value
+
+
+# definitions
+
+
+@EVERY
+def test_a_command_understands_its_own_examples(spec: CommandSpec) -> None:
+    assert spec.examples
+    for text in spec.examples:
+        parsed = understood(f"{spec.name} {text}")
+        assert parsed.spec is spec
+        assert isinstance(parsed.request, spec.cls)
+
+
+@EVERY
+def test_a_command_and_each_of_its_parameters_says_what_it_is_for(spec: CommandSpec) -> None:
+    assert spec.summary
+    assert spec.usage.startswith(spec.name)
+    for parameter in spec.parameters:
+        assert len(parameter.help) > 2
+        assert parameter.help[0].islower() or parameter.help[0].isdigit()
+        assert not parameter.help.endswith(".")
+        assert parameter.hidden or parameter.positional or parameter.flag in spec.usage
+
+
+@pytest.mark.parametrize("spec", OPERATIONS, ids=lambda spec: spec.name)
+def test_every_operation_can_be_tried_explained_and_tied_to_a_ticket(spec: CommandSpec) -> None:
+    options = {p.flag for p in spec.parameters if not p.positional and not p.hidden}
+    assert {"--dry-run", "--reason", "--ticket", "--env"} <= options
+    assert spec.risk is not None
+    assert spec.permission is not None
+    typed = f"{spec.name} {spec.examples[0]} --dry-run --ticket OPS-1 --reason 'because of it'".replace("'", '"')
+    request = understood(typed).request
+    assert (request.dry_run, request.ticket, request.reason) == (True, "OPS-1", "because of it")
+
+
+def test_only_operations_have_an_approval_and_only_decisions_carry_a_cards_word() -> None:
+    for spec in REGISTRY:
+        assert hasattr(spec.cls, "approval") == (spec.kind is Kind.OPERATION)
+        hidden = {p.name for p in spec.parameters if p.hidden}
+        assert hidden <= {"word"}
+        assert not hidden or (spec.kind is Kind.DECISION and spec.parameter("run") is not None)
+
+
+@pytest.mark.parametrize("spec", PLACED, ids=lambda spec: spec.name)
+def test_where_a_channel_means_no_environment_none_is_guessed(spec: CommandSpec) -> None:
+    where = environment_parameter(spec)
+    assert where is not None
+    text = f"{spec.name} {spec.examples[0].partition(' --env')[0]}"
+    if where.default is None and spec.kind is Kind.QUERY:
+        assert getattr(understood(text, where="production").request, where.name) in (None, "production")
+        return
+    error = refused(text, where=None)
+    assert "this channel has no environment of its own" in error.message
+    assert f"`{where.flag} NAME`" in error.message
+    assert getattr(understood(f"{text} --env staging", where=None).request, where.name) == "staging"
+    assert getattr(understood(text, where="staging").request, where.name) == "staging"
+
+
+@EVERY
+def test_a_missing_argument_is_asked_for_with_usage_example_and_a_form(spec: CommandSpec) -> None:
+    required = [p for p in spec.parameters if p.required]
+    if not required:
+        assert understood(spec.name).request == spec.make(
+            {p.name: "production" for p in spec.parameters if p is environment_parameter(spec)}
+        )
+        return
+    error = refused(spec.name)
+    assert error.message.startswith(f"`{spec.name}` needs the {required[0].type.name if required[0].type else ''}")
+    assert error.usage == spec.usage
+    assert error.example is not None
+    assert understood(error.example)
+    assert error.form == (spec.name, {})
+
+
+# requests and their arguments
+
+
+def _numbers(kind: NumberType) -> st.SearchStrategy[str]:
+    return st.integers(kind.low, kind.high).map(str)
+
+
+_WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=60).filter(
+    lambda text: bool(text.split())
+)
+_CLOCK = st.times().map(lambda time: f"{time:%H:%M}")
+_DAYS = st.dates(min_value=date(2000, 1, 1), max_value=date(2999, 12, 31))
+_LENGTHS = st.tuples(st.integers(1, 700), st.sampled_from("smh")).map(lambda pair: f"{pair[0]}{pair[1]}")
+_VALUES: dict[type, st.SearchStrategy[str]] = {
+    VersionType: st.from_regex(r"\Av?[0-9]{1,4}(\.[0-9]{1,3}){0,3}(-[a-z0-9][a-z0-9.]{0,8})?\Z").filter(
+        lambda v: v.isascii()
+    ),
+    EnvironmentType: st.sampled_from(KNOWN.environments),
+    ServiceType: st.sampled_from(KNOWN.services),
+    CommandNameType: st.sampled_from(KNOWN.commands),
+    PersonType: st.sampled_from([*KNOWN.people, "@maya", "MAYA"]),
+    RunType: st.from_regex(r"\A[0-9a-z][0-9a-z.-]{2,40}\Z"),
+    DurationType: _LENGTHS,
+    UntilType: _CLOCK | _LENGTHS | st.tuples(_DAYS, _CLOCK).map(lambda pair: f"{pair[0]} {pair[1]}") | _DAYS.map(str),
+    RegexType: st.sampled_from(["timeout", "time out", "a|b", r"\d+", '"quoted"', "it's", "--x", "[<>]", "(?i)x"]),
+    TextType: _WORDS,
+}
+
+
+def _value(parameter: Parameter) -> st.SearchStrategy[str]:
+    kind = parameter.type
+    if isinstance(kind, NumberType):
+        return _numbers(kind)
+    if isinstance(kind, TextType):
+        return _WORDS.filter(lambda words: len(words) <= kind.longest)
+    return _VALUES[type(kind)]
+
+
+@st.composite
+def _typed(draw: st.DrawFn) -> tuple[CommandSpec, list[str]]:
+    """A command with some of its arguments, as a terminal's shell would hand it over."""
+    spec = draw(st.sampled_from(list(REGISTRY)))
+    options: list[str] = []
+    positional: list[str] = []
+    for parameter in spec.parameters:
+        if parameter.hidden or not (parameter.required or draw(st.booleans())):
+            continue
+        if parameter.type is None:
+            options.append(parameter.flag)
+        elif parameter.repeated:
+            positional += draw(st.lists(_value(parameter), unique=True, max_size=2))
+        elif parameter.positional:
+            positional.append(draw(_value(parameter)))
+        else:
+            options.append(f"{parameter.flag}={draw(_value(parameter))}")
+    return spec, [spec.name, *draw(st.permutations(options)), "--", *positional]
+
+
+@settings(max_examples=300, deadline=None)
+@given(_typed())
+def test_a_request_survives_being_stored_as_json(typed: tuple[CommandSpec, list[str]]) -> None:
+    spec, tokens = typed
+    request = parse(tokens, REGISTRY, KNOWN, default_environment="production").request
+    stored = json.loads(json.dumps(spec.arguments(request)))
+    assert spec.make(stored) == request
+    assert spec.arguments(spec.make(stored)) == stored
+    assert None not in stored.values()
+
+
+@settings(max_examples=300, deadline=None)
+@given(_typed())
+def test_a_request_typed_again_is_the_same_request(typed: tuple[CommandSpec, list[str]]) -> None:
+    spec, tokens = typed
+    tokens = [token.replace('"', "'") for token in tokens]  # it has no sign to escape
+    request = parse(tokens, REGISTRY, KNOWN, default_environment="production").request
+    again = parse(split(typed_again(spec, request)), REGISTRY, KNOWN, default_environment=None)
+    assert (again.spec, again.request) == (spec, request)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_WORDS)
+@example('x" --env production "')
+@example("--env production")
+@example('it\'s "quoted"')
+def test_no_reason_can_pose_as_another_option_when_it_is_typed_again(reason: str) -> None:
+    spec = REGISTRY.get("deploy")
+    request = parse(
+        ["deploy", "v2.0.0", "--env=staging", f"--reason={reason}"], REGISTRY, KNOWN, default_environment=None
+    )
+    again = parse(split(typed_again(spec, request.request)), REGISTRY, KNOWN, default_environment=None).request
+    assert (again.version, again.env, again.dry_run, again.ticket) == ("v2.0.0", "staging", False, None)
+    assert again.reason == " ".join(reason.split()).replace('"', "'")
+
+
+# typos
+
+
+def _one_letter_wrong(word: str) -> set[str]:
+    letters = "aeiostrz"
+    left_out = {word[:at] + word[at + 1 :] for at in range(len(word))}
+    swapped = {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
+    other = {word[:at] + letter + word[at + 1 :] for at in range(len(word)) for letter in letters}
+    doubled = {word[: at + 1] + word[at:] for at in range(len(word))}
+    return (left_out | swapped | other | doubled) - {word}
+
+
+@EVERY
+def test_a_command_with_one_letter_wrong_is_named_and_never_run(spec: CommandSpec) -> None:
+    for wrong in _one_letter_wrong(spec.name) - set(REGISTRY.names()):
+        error = refused(f"{wrong} {spec.examples[0]}")
+        assert error.message.startswith(f"There is no `{wrong}`."), wrong
+        if len(wrong) > 3:
+            assert "Did you mean `" in error.message, wrong
+            assert error.suggestion is not None
+            assert error.form is not None
+            meant = error.message.split("`")[3]
+            assert _nearness(wrong, meant) >= _nearness(wrong, spec.name), (wrong, meant)
+
+
+def _nearness(typed: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, name, typed).ratio()
+
+
+@EVERY
+def test_an_option_with_one_letter_wrong_is_named_and_never_taken(spec: CommandSpec) -> None:
+    options = {p.flag: p for p in spec.parameters if not p.positional and not p.hidden}
+    for flag in options:
+        for wrong in sorted(_one_letter_wrong(flag.removeprefix("--"))):
+            if not wrong or f"--{wrong}" in options:
+                continue
+            error = refused(f"{spec.name} --{wrong} 5m")
+            assert f"has no option `--{wrong}`" in error.message
+            assert "Did you mean `--" in error.message or "There are: --" in error.message
+            assert error.usage == spec.usage
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in REGISTRY if any(p.hidden for p in spec.parameters)], ids=lambda s: s.name
+)
+def test_what_only_a_button_carries_can_not_be_typed(spec: CommandSpec) -> None:
+    for typed in ("--word x", "--word=x", "--WORD x", "—word x", "&#45;-word x"):
+        error = refused(f"{spec.name} 7KQ2 {typed}")
+        assert "no option `--" in error.message
+        assert "Did you mean `--word`" not in error.message
+        assert "--word" not in error.message.partition("There are:")[2]
+
+
+_TYPED = st.sampled_from(
+    [
+        "deploy v2.0.0 --env production",
+        "rollback --env staging",
+        "rollback backend --to v1.1.0",
+        'deploy v2.0.0 --reason "fixes sync" --dry-run',
+        "lock --until 18:00 --reason x",
+        "cancel 7KQ2",
+        "approve 7KQ2",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(_TYPED, st.data())
+def test_a_near_miss_is_never_understood_as_something_that_was_not_typed(text: str, data: st.DataObject) -> None:
+    """Whatever a slip makes of it: each value that would act stands in the text as it was typed, and the command too."""
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        sign = data.draw(st.characters(exclude_categories=["Cs"]) | st.sampled_from("-– —\"'=v.0"))  # noqa: RUF001
+        text = data.draw(
+            st.sampled_from(
+                [text[:at] + text[at + 1 :], text[:at] + sign + text[at:], text[:at] + sign + text[at + 1 :]]
+            )
+        )
+        assume(text)
+    try:
+        parsed = understood(text)
+    except UsageError:
+        return
+    plain = made_plain(text)
+    words = split(plain)
+    assert words[0].lower() == parsed.spec.name
+    for name, value in parsed.spec.arguments(parsed.request).items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is True:
+                assert f"--{name.replace('_', '-')}" in [word.lower() for word in words]
+            elif name == "env":
+                assert each == "production" or "staging" in plain.lower()
+            else:
+                typed = {word.partition("=")[2] or word for word in words} | set(words)
+                assert {str(each), str(each).removeprefix("v")} & {
+                    " ".join(word.strip("#").split()).replace("T", " ") for word in typed
+                }
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.text(max_size=8)
+        | st.sampled_from([*ODD, *REGISTRY.names(), "--env", "--reason", "--", "=", "v2.0.0", "7KQ2", "production"]),
+        max_size=12,
+    ),
+    st.sampled_from(["", " "]),
+    st.sampled_from([None, "production"]),
+)
+def test_whatever_is_typed_is_a_request_or_a_sentence(parts: list[str], between: str, where: str | None) -> None:
+    text = between.join(parts)
+    try:
+        parsed = understood(text, where=where)
+    except UsageError as error:
+        message = error.message
+        assert 0 < len(message) < 1500
+        return
+    json.dumps(parsed.spec.arguments(parsed.request)).encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text(max_size=20) | st.sampled_from(ODD), max_size=8), st.sampled_from(list(REGISTRY)))
+def test_whatever_a_shell_hands_over_is_a_request_or_a_sentence(tokens: list[str], spec: CommandSpec) -> None:
+    try:
+        parsed = parse([spec.name, *tokens], REGISTRY, KNOWN, default_environment="staging")
+    except UsageError:
+        return
+    assert parsed.spec.name == spec.name
+    json.dumps(parsed.spec.arguments(parsed.request), ensure_ascii=False).encode()
