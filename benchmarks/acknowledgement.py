@@ -27,7 +27,10 @@ OPERATION = "/omnicare deploy v2.0.0 --env production"
 CONNECTIONS = 2
 """The bot's default; the peer has as many."""
 _READY = 30.0
-_PAUSE = 0.25
+_PAUSE = 0.1
+_MESSAGES = {"response_url", "chat.postEphemeral", "chat.postMessage"}
+_UNTIL_IT_ASKS = 3
+"""Messages of a request until it asks: head, plan, approval."""
 _SETTLED = 120.0
 """Seconds for all first messages to be there."""
 QUIET = SlackSettings(rate_limits=False, acknowledge_within=30.0, trigger_lives=60.0)
@@ -52,9 +55,9 @@ async def measure(*, smoke: bool) -> list[Figure]:
             places = _people(world, at_once)
             for _ in range(rounds):
                 async with _bare(world):
-                    await _timed(world, places, "/omnicare", bare, alone=alone // rounds or 1)
+                    await _timed(world, places, "/omnicare", bare, alone=alone // rounds or 1, answered=False)
                 async with _bot(world):
-                    await _timed(world, places, QUERY, query, alone=alone // rounds or 1)
+                    await _timed(world, places, QUERY, query, alone=alone // rounds or 1, answered=True)
                 async with _bot(world):
                     await _asked(world, places, operation, alone=5)
     return _figures(at_once, bare, query, operation)
@@ -140,15 +143,29 @@ async def _gone(world: SandboxWorld) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _timed(world: SandboxWorld, places: list[tuple[str, str]], text: str, into: Times, *, alone: int) -> None:
-    for number in range(min(3, len(places))):
-        await _acknowledged(world, places[number], text)  # what is imported and remembered at the first call
+async def _timed(
+    world: SandboxWorld, places: list[tuple[str, str]], text: str, into: Times, *, alone: int, answered: bool
+) -> None:
+    """`answered`: each command has an answer, too, and counts as in flight until it has come."""
+
+    async def asked(who: list[tuple[str, str]]) -> list[float]:
+        world.slack.record.clear()
+        times = await asyncio.gather(*(_acknowledged(world, place, text) for place in who))
+        await _said(world, len(who) if answered else 0)
+        return times
+
+    await asked(places[:3])  # what is imported and remembered at the first call
     for number in range(alone):
-        await _quiet(world)
-        into.alone.append(await _acknowledged(world, places[number % len(places)], text))
-    await _quiet(world)
-    into.together += await asyncio.gather(*(_acknowledged(world, place, text) for place in places))
-    await _quiet(world)
+        into.alone += await asked([places[number % len(places)]])
+    into.together += await asked(places)
+
+
+async def _said(world: SandboxWorld, count: int) -> None:
+    """Until the app has sent so many messages, and a moment more."""
+    async with asyncio.timeout(_SETTLED):
+        while sum(sent.method in _MESSAGES for sent in world.slack.record) < count:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(_PAUSE)
 
 
 async def _acknowledged(world: SandboxWorld, place: tuple[str, str], text: str) -> float:
@@ -161,21 +178,14 @@ async def _acknowledged(world: SandboxWorld, place: tuple[str, str], text: str) 
     return took
 
 
-async def _quiet(world: SandboxWorld) -> None:
-    """Until nothing more is said for a moment: one in flight is one whose answer has come, too."""
-    before: object = None
-    async with asyncio.timeout(_SETTLED):
-        while before != (before := world.slack.record[-1] if world.slack.record else ()):  # noqa: ASYNC110 - for silence
-            await asyncio.sleep(_PAUSE)
-
-
 async def _asked(world: SandboxWorld, places: list[tuple[str, str]], into: Times, *, alone: int) -> None:
     """Operations: alone by people who are not among the others, since a request that is open is pointed to, not doubled."""
     for number in range(alone):
+        world.slack.record.clear()
         begun = await _acknowledged(world, ("maya", "C0DEPLOYS"), f"{OPERATION} --reason {number}")
         if number:
             into.alone.append(begun)
-        await _quiet(world)
+        await _said(world, _UNTIL_IT_ASKS)
     known = {channel: len(world.workspace.history(channel)) for _, channel in places}
     began = time.time()
     into.together += await asyncio.gather(*(_acknowledged(world, place, OPERATION) for place in places))
