@@ -30,7 +30,7 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
 def _field(parameter: Parameter, filled: str, known: Known, default_environment: str | None) -> FormField:
     kind = parameter.type
     options = kind.suggestions(known) if kind else ()
-    if isinstance(kind, EnvironmentType) and not filled:
+    if isinstance(kind, EnvironmentType) and parameter.default is not None and not filled:
         filled = default_environment or (options[0] if len(options) == 1 else "")
     return FormField(
         name=parameter.name,

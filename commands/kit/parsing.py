@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.registry import Registry
-from commands.kit.spec import CommandSpec, Parameter, environment_parameter
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Parameter, environment_parameter
 from commands.kit.types import DurationType, Invalid, Known, nearest
 
 LONGEST = 4000
@@ -260,7 +260,7 @@ class _Values:
             names = " and ".join(f"the {p.type.name}" for p in missing if p.type)
             raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
         where = environment_parameter(self._spec)
-        if where is not None and where.name not in self._found:
+        if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:
             if default_environment is None:
                 raise self._fail(f"Say where: this channel has no environment of its own. Add `{where.flag} NAME`.")
             self._found[where.name] = default_environment

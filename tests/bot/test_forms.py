@@ -67,3 +67,10 @@ def test_the_button_says_what_it_does() -> None:
     for spec in load():
         form = form_for(spec, {}, KNOWN, default_environment=None)
         assert form.submit == words.get(spec.kind, spec.name.capitalize())
+
+
+def test_a_list_over_every_environment_is_not_narrowed_to_the_channels() -> None:
+    for name in ("audit", "runs"):
+        form = form_for(load().get(name), {}, KNOWN, default_environment="staging")
+        (env,) = [field for field in form.fields if field.name == "env"]
+        assert (env.filled, env.required) == ("", False)
