@@ -40,6 +40,8 @@ async def started(*words: str, socket: Path | None = None, cwd: Path | None = No
         sys.executable, "-m", "bot", *words,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment(socket) | {"PYTHONPATH": str(Path(__file__).parents[2])}, cwd=cwd,
+        # a suite in the background of a shell has Ctrl-C ignored, and its children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -1,18 +1,12 @@
 """The door: the book before the engine, one act once, and a sentence for everybody who is turned away."""
 
 import asyncio
-import io
-import json
-import logging
-import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from bot import logs
 from bot.audit import EventName, search_books
 from bot.delivery import Answer, Exit, Filled, Form, Place, Surface
 from commands.kit.card import OpenForm
@@ -25,7 +19,6 @@ from tests.support.thresholds import (
     DEPLOYS,
     GENERAL,
     GUEST,
-    KIOSK,
     OUTSIDER,
     REQUESTER,
     STAGER,
@@ -451,65 +444,3 @@ async def test_no_list_shows_the_word_of_a_card(here: Threshold) -> None:
         answer = await here.type(who, text)
         assert answer.card is not None
         assert "VeryRandomWord01" not in answer.card.model_dump_json()
-
-
-# floods and bugs
-
-
-async def test_a_flood_of_refusals_is_bounded_in_the_book_and_counted(here: Threshold) -> None:
-    for _ in range(200):
-        await here.type(OUTSIDER, "deploy v2.0.0")
-    names = await here.names()
-    assert names.count("permission:denied") == 10
-    assert names.count("refusals:suppressed") == 1
-    assert here.accounts.asked == []
-    assert (await here.type(REQUESTER, "deploy v2.0.0")).exit is Exit.OK
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    kept = (root.handlers, root.level)
-    stream = io.StringIO()
-    logs.set_up(lambda text: text.replace("hunter2", "[hidden]"), stream=stream)
-    yield stream
-    root.handlers, _ = kept
-    root.setLevel(kept[1])
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
-async def test_a_bug_is_an_id_for_the_person_and_a_redacted_line_in_the_log(here: Threshold, log: io.StringIO) -> None:
-    here.engine.broken = True
-    answer = await here.type(REQUESTER, "deploy v2.0.0")
-    assert (answer.exit, code(answer)) == (Exit.FAILED, ReasonCode.BUG)
-    assert "disk" not in answer.card.model_dump_json()  # type: ignore[union-attr]
-    found = re.search(r"under ([0-9a-f]{8})\. Nothing was started", said(answer))
-    assert found is not None
-    (line,) = [json.loads(line) for line in log.getvalue().splitlines() if found[1] in line]
-    assert line["bug"] == found[1]
-    assert "the engine's disk is full of [hidden]" in line["exception"]
-    assert "hunter2" not in log.getvalue()
-
-
-async def test_two_bugs_have_two_ids(here: Threshold, log: io.StringIO) -> None:
-    here.engine.broken = True
-    assert len({said(await here.type(REQUESTER, f"deploy v2.0.{n}")) for n in range(5)}) == 5
-
-
-async def test_nothing_that_comes_in_makes_the_door_raise(here: Threshold) -> None:
-    odd = [
-        "\ud800",
-        "\x00",
-        "deploy \ud800",
-        "approve " + "a" * 99,
-        "'",
-        "--",
-        "deploy v2.0.0 --reason \ud800",
-        "&" * 4000,
-    ]
-    for text in odd:
-        for who in (REQUESTER, OUTSIDER, KIOSK, "", "\ud800"):
-            answer = await here.type(who, text)
-            assert answer.exit in (Exit.USAGE, Exit.DENIED)
-    assert here.engine.started == []
