@@ -15,6 +15,8 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos import _serialization as dbos_serialization
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
@@ -77,6 +79,10 @@ class Engine:
             "notification_listener_polling_interval_sec": settings.polling_seconds,
             "log_level": "WARNING",
         }
+        if settings.database_url.startswith("sqlite"):
+            # SQLite has one writer: more connections only wait for its lock, each the longer the more there are.
+            config["db_engine_kwargs"] = {"pool_size": 2, "max_overflow": 0}
+            event.listen(Pool, "connect", _write_ahead)
         DBOS(config=config)
         self._workflows = {name: DBOS.workflow(name=name)(_of_json(function)) for name, function in workflows.items()}
 
@@ -160,6 +166,11 @@ class Engine:
         """
         view = await self.view(id)
         return view is None or view.at.timestamp() * 1000 < self._launched_ms
+
+
+def _write_ahead(connection: Any, _record: object) -> None:
+    """A commit is one append and one sync, and readers do not wait for it; as durable as before (`synchronous` is FULL)."""
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _of_json(function: Workflow) -> Workflow:

@@ -83,6 +83,10 @@ class House:
     """Request → its run's steps as they stand now; what ended is in the engine's memory."""
     posted: dict[tuple[str, str], Posted] = field(default_factory=dict)
     """(request, slot) → where that message stands; filled again by the replay after a restart."""
+    beginning: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
+    """Requests that begin at once: the engine's SQLite has one writer, and who was not acknowledged yet goes first."""
+    planning: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    """Plans that are made at once, for the same reason: everybody's first message comes before anybody's plan."""
     engine: Engine = field(init=False)
 
     def make(self, request: Request) -> Any:

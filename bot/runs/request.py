@@ -8,6 +8,7 @@ Everything that is not the same twice (time, the fleet, the configuration) is lo
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -121,11 +122,14 @@ class RequestFlow:
     async def go(self) -> Outcome:
         """Until it has ended; `Ended` where nothing ran."""
         self._house.pending.add(self.request)
-        await self._begin()
+        async with self._house.beginning:
+            await self._begin()
         changed = False
         while True:
             await self._wait_for_place()
-            plan, digest = await self._plan()
+            # going back waits for nobody's plan
+            async with nullcontext() if self._going_back else self._house.planning:
+                plan, digest = await self._plan()
             approved = await self._ask(plan, digest, changed=changed)
             if await self._take(digest) == "taken":
                 return await self._run(plan, approved)

@@ -19,7 +19,7 @@ Work = Coroutine[Any, Any, None]
 
 _GAP = 0.003
 """Seconds without a new delivery: the burst is over."""
-_LONGEST = 0.06
+_LONGEST = 0.5
 """Nobody waits longer, however many deliveries come."""
 
 
