@@ -7,7 +7,6 @@ and all that production's side knows of this package.
 import argparse
 import asyncio
 import contextlib
-import json
 import secrets
 import shutil
 import signal
@@ -304,10 +303,3 @@ async def _check_throw_away(kubeconfig: Path) -> None:
                     f"The namespace {namespace} of that cluster is not marked as throw-away, and in a sandbox anybody can approve. "
                     f"If it is: kubectl label namespace {namespace} omnicare.dev/throw-away=true"
                 )
-
-
-def describe(world: SandboxWorld) -> str:
-    """Where everything is, for scripts."""
-    return json.dumps(
-        {"api": world.slack.api_url, "kubeconfig": str(world.kubeconfig_path), "folder": str(world.folder)}
-    )

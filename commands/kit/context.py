@@ -3,7 +3,7 @@
 The memories and what a decision may change are Protocols: the bot implements them, and a command never imports the bot.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -238,11 +238,3 @@ class Outcome(Frozen):
     def ok(self) -> bool:
         """It did what it was asked to."""
         return self.code in (ReasonCode.SUCCEEDED, ReasonCode.NOTHING_TO_DO, ReasonCode.DRY_RUN)
-
-
-class Follower(Protocol):
-    """Watches a run from a terminal."""
-
-    def follow(self, run: str) -> AsyncIterator[Card]:
-        """Each new state of the run, until it has ended."""
-        ...
