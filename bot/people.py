@@ -5,7 +5,8 @@ People are listed in `omnicare.toml`. An account that nobody is listed for is a 
 
 import pwd
 
-from bot.config import PersonSettings, Settings
+from bot.config import Settings
+from bot.config.sections import PersonSettings
 from bot.delivery import Surface
 from commands.kit.context import Actor
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from bot.config import EnvironmentSettings, Settings
+from bot.config import Settings
+from bot.config.sections import EnvironmentSettings
 from bot.doctor.access import NEEDED, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.cluster import ClusterClient

@@ -15,7 +15,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.config import SlackSettings
+from bot.config.sections import SlackSettings
 from bot.delivery import Directory, DoorLike
 from bot.slack.answers import Answers
 from bot.slack.api import SlackApi

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import SLACK_API, ConfigurationError, Settings, default_path, load, validate
+from bot.config import ConfigurationError, Settings, default_path, load, validate
+from bot.config.sections import SLACK_API
 from tests.support.thresholds import configuration
 
 Change = Callable[[dict[str, Any]], object]

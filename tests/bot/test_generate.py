@@ -53,7 +53,7 @@ def test_a_cell_can_not_break_its_table() -> None:
 
 
 def test_what_stands_below_a_setting_is_found_through_its_classes() -> None:
-    from bot.config import BotSettings
+    from bot.config.sections import BotSettings
 
     assert told_below(BotSettings)["state"].startswith("Directory")
 

@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 from pydantic import SecretStr
 
-from bot.config import SlackSettings
+from bot.config.sections import SlackSettings
 from bot.delivery import Answer, Delivery, Form, FormField
 from bot.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words

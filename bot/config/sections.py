@@ -1,0 +1,173 @@
+"""The tables of `omnicare.toml`, each a frozen model; unknown keys are refused.
+
+`bot.config` puts them together, reads the file and checks what only the whole can tell.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from commands.kit.policy import ApprovalPolicy, Risk
+
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+"""A name in the file: lower case letters, digits, hyphens."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration; TOML knows `inf` and `nan`, which no clock does."""
+
+SLACK_API = "https://slack.com/api/"
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SlackSettings(Section):
+    """How the bot reaches Slack."""
+
+    enabled: bool = True
+    """False: no Slack at all, terminal only."""
+    api_url: str = SLACK_API
+    """Another address than Slack's is accepted only with `sandbox = true`."""
+    command: str = "/omnicare"
+    """The slash command's name, as the app's manifest has it."""
+    workspace: str | None = None
+    """The team's id; another team's accounts are external."""
+    newest_blocks: bool = True
+    """Plan, task card and table blocks; false for clients that do not know them."""
+    connections: Annotated[int, Field(ge=1, le=10)] = 2
+    """Socket Mode connections at once: while one is refreshed the other is live (10 is Slack's limit)."""
+    stale_seconds: Seconds = 30.0
+    """A connection that heard no ping for so long is rebuilt, and `/readyz` says not ready meanwhile."""
+    progress_seconds: Seconds = 3.0
+    """Between two edits of one progress message."""
+    edits_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
+    """The workspace's budget for `chat.update` (Slack's tier 3)."""
+    bot_token: SecretStr = Field(default=SecretStr(""), exclude=True)
+    """From `OMNICARE_SLACK_BOT_TOKEN`."""
+    app_token: SecretStr = Field(default=SecretStr(""), exclude=True)
+    """From `OMNICARE_SLACK_APP_TOKEN`."""
+
+
+class PersonSettings(Section):
+    """One human."""
+
+    name: str
+    """As people are told."""
+    slack: str | None = None
+    """Slack id, such as `U012AB3CD`."""
+    user: str | None = None
+    """Operating-system user on the bot's machine."""
+    others: tuple[str, ...] = ()
+    """Further accounts of the same human (Slack ids): they count as one when approvals are counted."""
+    roles: tuple[Key, ...] = ()
+    """What they may do follows from these, per environment."""
+    shared: bool = False
+    """An account that several people share: may look, not change or approve."""
+
+
+class RoleSettings(Section):
+    """A role: people have it by their entry, or in some environments by a Slack user group."""
+
+    about: str
+    """What the role is for, for people."""
+    group: str | None = None
+    """A Slack user group whose *listed* members have the role too, where the environment allows it."""
+
+
+class ServiceSettings(Section):
+    """One Deployment that is released."""
+
+    name: Key
+    """As people type it."""
+    deployment: str | None = None
+    """Default: the service's name."""
+    container: str | None = None
+    """Default: the service's name."""
+    repository: str
+    """Image without tag: `ghcr.io/omnicare/backend`."""
+
+
+class ClusterSettings(Section):
+    """How an environment's Kubernetes API is reached: a kubeconfig file, or from inside a pod."""
+
+    kubeconfig: Path | None = None
+    """None: the pod's own service account."""
+    context: str | None = None
+    """The kubeconfig's context; otherwise its current one."""
+
+
+class EnvironmentSettings(Section):
+    """A place where the services run, and who may do what there."""
+
+    namespace: str
+    """Where the services run."""
+    record_namespace: str = "omnicare-bot"
+    """The bot's own namespace: releases, lock and run are ConfigMaps there."""
+    cluster: ClusterSettings = ClusterSettings()
+    services: tuple[ServiceSettings, ...] = Field(min_length=1)
+    channel: str | None = None
+    """Slack channel id where runs are announced that were not asked for in a channel."""
+    groups: bool = False
+    """Whether Slack user groups add roles here (who is on call today)."""
+    compare_url: str | None = None
+    """`https://…/compare/{before}...{after}`."""
+    permissions: dict[str, tuple[Key, ...]] = {}
+    """Permission → the roles that have it. Nothing listed, nobody may."""
+    approval: dict[Risk, ApprovalPolicy] = {}
+    """Risk → the approval it needs. A risk that is not listed can't be approved, so it does not run."""
+    going_back: ApprovalPolicy | None = None
+    """The confirmation that a rollback to a last known good release needs."""
+
+
+class TimeSettings(Section):
+    """Durations, in seconds."""
+
+    start_within: Seconds = 600.0
+    """An approved run that could not start for so long asks again."""
+    rollout_deadline: Seconds = 900.0
+    """Our own deadline for one service's rollout, where the Deployment's own does not come first."""
+    drain: Seconds = 20.0
+    """After SIGTERM, for short things to end."""
+    query_deadline: Seconds = 20.0
+    """For a query's answer."""
+    plan_deadline: Seconds = 20.0
+    """For making a plan."""
+    place_recheck: Seconds = 30.0
+    """A waiting request looks again so often, in case nobody told it that the place is free."""
+    abandoned_after: Seconds = 60.0
+    """A request that is in the book and never reached the engine is closed so long after a start."""
+
+
+class BotSettings(Section):
+    """The process itself."""
+
+    state: Path = Path("/var/lib/omnicare")
+    """Directory (0700) of the engine's database and the book."""
+    socket: Path | None = None
+    """Unix socket of the terminal; default: `bot.sock` in `run/` under `state`."""
+    database_url: str | None = Field(default=None, repr=False)  # it may carry a password
+    """The engine's database; default: SQLite under `state`. `postgresql://…` for several replicas."""
+    executor: str = "omnicare-0"
+    """This replica's name; in a StatefulSet the pod's name (`OMNICARE_EXECUTOR`)."""
+    web_host: str = "127.0.0.1"
+    """Where /healthz, /readyz and /metrics are served; `0.0.0.0` in a pod."""
+    web_port: int = 8080
+    """/healthz, /readyz, /metrics; 0 for any free port."""
+    default_environment: Key | None = None
+    """For terminals."""
+    sandbox: bool = False
+    """Everything here is a throw-away world: Slack's address may be another one, `--as` works."""
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the terminal's socket is."""
+        return self.socket or self.state / "run" / "bot.sock"
+
+    @property
+    def book_path(self) -> Path:
+        """Where the book is."""
+        return self.state / "audit.sqlite"
