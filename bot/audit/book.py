@@ -1,25 +1,26 @@
 """The book while it is open: one writer thread that commits together all that waits, and reading beside it.
 
 Each append waits for its own sync to disk; whoever comes while one is under way goes into the next transaction, so
-fifty writers at once cost hardly more syncs than one.
+fifty writers at once cost hardly more syncs than one. Events are redacted and put into bytes in that thread too, all
+that waits with one search, so that the loop only hands over.
 """
 
 import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorded, draft
+from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorded, drafts
 from bot.audit.file import BookFile, search_books
-from runbooks.kit.redaction import RedactionFailed, Redactor
+from runbooks.kit.redaction import Redactor
 
 
 class _Waiting(NamedTuple):
-    draft: Draft
+    event: Event
     done: "asyncio.Future[Recorded]"
 
 
@@ -63,14 +64,6 @@ class Book:
 
         Raises `BookUnavailable`. Cancelling the caller does not take back what was handed over.
         """
-        try:
-            ready = draft(event, self._redactor)
-        except RedactionFailed as error:
-            raise BookUnavailable(
-                "An event could not be checked for what must never leave; it was not written."
-            ) from error
-        except ValueError as error:
-            raise BookUnavailable("An event could not be put into bytes; it was not written.") from error
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Recorded] = loop.create_future()
         batch = self._gathering.get(loop)
@@ -78,7 +71,7 @@ class Book:
             # Whoever appends in this same turn of the loop joins; the writer is woken once, when the turn is over.
             batch = self._gathering[loop] = _Batch(loop, [])
             loop.call_soon(self._hand_over, loop)
-        batch.waiting.append(_Waiting(ready, done))
+        batch.waiting.append(_Waiting(event, done))
         return await done
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -147,21 +140,27 @@ class Book:
         self._file.close()
 
     def _commit(self, batches: list[_Batch]) -> None:
-        drafts = [each.draft for batch in batches for each in batch.waiting]
-        outcome: list[Recorded] | BookUnavailable
+        events = [each.event for batch in batches for each in batch.waiting]
         try:
-            outcome = self._file.append(drafts)
+            outcome = self._appended(events)
         except BookUnavailable as error:
-            outcome = error
+            outcome = [_again(error) for _ in events]
         except Exception as error:  # noqa: BLE001 - the thread must live on: whoever waits is told, and it is a bug
-            outcome = BookUnavailable("The book failed in a way that nobody foresaw.")
-            outcome.__cause__ = error
-        results: Iterator[Recorded | BookUnavailable]
-        results = (_again(outcome) for _ in drafts) if isinstance(outcome, BookUnavailable) else iter(outcome)
+            unforeseen = BookUnavailable("The book failed in a way that nobody foresaw.")
+            unforeseen.__cause__ = error
+            outcome = [_again(unforeseen) for _ in events]
+        results = iter(outcome)
         for batch in batches:
             settled = [(each.done, next(results)) for each in batch.waiting]
             with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits there any more
                 batch.loop.call_soon_threadsafe(_settle, settled)
+
+    def _appended(self, events: Sequence[Event]) -> list[Recorded | BookUnavailable]:
+        """One transaction for all that can be written; what can't be is told why, and keeps nobody else out."""
+        ready = drafts(events, self._redactor)
+        fit = [each for each in ready if isinstance(each, Draft)]
+        recorded = iter(self._file.append(fit) if fit else ())
+        return [next(recorded) if isinstance(each, Draft) else each for each in ready]
 
 
 def _again(error: BookUnavailable) -> BookUnavailable:

@@ -5,6 +5,7 @@ spaces, UTF-8, times in UTC with microseconds. They begin with the book's name, 
 event before, so the chain can be checked on the bytes themselves, without parsing them.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -15,7 +16,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring
 from typing import Any
 
-from runbooks.kit.redaction import Redactor
+from runbooks.kit.redaction import RedactionFailed, Redactor
 
 GENESIS = "0" * 64
 """Stands for the hash before the first event."""
@@ -138,21 +139,58 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=F
 
 def draft(event: Event, redactor: Redactor) -> Draft:
     """Redacts every text and writes the body. Raises `RedactionFailed`, `ValueError`."""
-    texts = (event.actor, event.surface, event.environment, event.command, event.run)
-    said = (event.reason_code, event.reason, event.ticket)
-    body = _body(event.id, event, (*texts, *said), event.details)
-    data = body.encode()  # refuses a lone surrogate
-    identity = event.id
-    # One search over the whole body, which nearly always finds nothing; only else is each text looked at by itself.
-    # (An escaped character could hide something from that search, so it does not count then.)
-    if b"\\" in data or not redactor.finds_nothing(data):
-        scope = redactor.scope()
-        identity = _safe_id(event.id, scope.text(event.id))
-        cleaned = tuple(scope.text(text) if text else text for text in (*texts, *said))
-        body = _body(identity, event, cleaned, scope.json(event.details))
-    if len(body) * 4 > LARGEST and len(body.encode()) > LARGEST:
+    body = _as_given(event)
+    if _needs_no_redaction(body.encode(), redactor):  # refuses a lone surrogate
+        return _sized(Draft(event.id, body))
+    scope = redactor.scope()
+    identity = _safe_id(event.id, scope.text(event.id))
+    cleaned = tuple(scope.text(text) if text else text for text in _texts(event))
+    return _sized(Draft(identity, _body(identity, event, cleaned, scope.json(event.details))))
+
+
+def drafts(events: Sequence[Event], redactor: Redactor) -> list[Draft | BookUnavailable]:
+    """Each event ready to be written, or why it can't be; many at once cost one search for what must never leave."""
+    with contextlib.suppress(RedactionFailed, ValueError):
+        bodies = [_as_given(event) for event in events]
+        whole = "\n".join(bodies).encode()
+        if len(whole) <= LARGEST and _needs_no_redaction(whole, redactor):
+            return [Draft(event.id, body) for event, body in zip(events, bodies, strict=True)]
+    return [_draft_or_why(event, redactor) for event in events]
+
+
+def _draft_or_why(event: Event, redactor: Redactor) -> Draft | BookUnavailable:
+    try:
+        return draft(event, redactor)
+    except RedactionFailed as error:
+        why = BookUnavailable("An event could not be checked for what must never leave; it was not written.")
+        why.__cause__ = error
+    except ValueError as error:
+        why = BookUnavailable("An event could not be put into bytes; it was not written.")
+        why.__cause__ = error
+    return why
+
+
+def _needs_no_redaction(data: bytes, redactor: Redactor) -> bool:
+    """One search over all of it, which nearly always finds nothing; only else is each text looked at by itself.
+
+    An escaped character could hide something from that search, so where there is one it does not count.
+    """
+    return b"\\" not in data and redactor.finds_nothing(data)
+
+
+def _sized(ready: Draft) -> Draft:
+    if len(ready.body) * 4 > LARGEST and len(ready.body.encode()) > LARGEST:
         raise ValueError(f"an event has at most {LARGEST} bytes")
-    return Draft(identity, body)
+    return ready
+
+
+def _texts(event: Event) -> tuple[str | None, ...]:
+    told = (event.actor, event.surface, event.environment, event.command, event.run)
+    return (*told, event.reason_code, event.reason, event.ticket)
+
+
+def _as_given(event: Event) -> str:
+    return _body(event.id, event, _texts(event), event.details)
 
 
 def _body(identity: str, event: Event, texts: Sequence[str | None], details: Mapping[str, Any]) -> str:

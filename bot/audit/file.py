@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,8 +41,7 @@ SCHEMA: dict[str, str] = {
     # not UNIQUE: `INSERT OR REPLACE` would remove the row that has the id, without asking the trigger on DELETE;
     # the one writer looks ids up before it appends
     "event_id": f"CREATE INDEX event_id ON event ({_said('id')})",
-    # no further index: each is one more page in every commit, and a million events are looked through in a second
-    "event_run": f"CREATE INDEX event_run ON event ({_said('run')})",
+    # no further index: each is one more page in every commit, and a million events are looked through in a second or two
     "event_appended": "CREATE TRIGGER event_appended BEFORE INSERT ON event "
     "WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM event) "
     "BEGIN SELECT RAISE(ABORT, 'the book is only appended to'); END",
@@ -310,11 +310,11 @@ def search_books(
 ) -> list[Entry]:
     """What matches in these books, newest first, at most `limit` events. Raises `BookUnavailable`."""
     equal = {"actor": actor, "command": command, "environment": environment, "run": run, "name": name}
-    conditions = [(f"{_said(column)} = ?", str(value)) for column, value in equal.items() if value is not None]
-    conditions += [(f"{_said('at')} >= ?", _stamp(since))] if since else []
-    conditions += [(f"{_said('at')} < ?", _stamp(until))] if until else []
+    conditions = [_equals(column, str(value)) for column, value in equal.items() if value is not None]
+    conditions += [(f"{_said('at')} >= ?", (_stamp(since),))] if since else []
+    conditions += [(f"{_said('at')} < ?", (_stamp(until),))] if until else []
     where = " AND ".join(condition for condition, _ in conditions) or "1"
-    values: list[Any] = [value for _, value in conditions]
+    values: list[Any] = [value for _, pair in conditions for value in pair]
     sql = f"SELECT data, hash FROM event WHERE {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - columns are our own words
     found = []
     for path in paths:
@@ -329,6 +329,11 @@ def search_books(
     if len(found) == 1:
         return found[0]
     return sorted((entry for book in found for entry in book), key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+def _equals(column: str, value: str) -> tuple[str, tuple[str, ...]]:
+    """The stored bytes are looked through for the field as it would stand there; only a row that has it is parsed."""
+    return f"instr(data, ?) AND {_said(column)} = ?", (f'"{column}":{encode_basestring(value)}', value)
 
 
 def _stamp(at: datetime) -> str:

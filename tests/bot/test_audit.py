@@ -279,6 +279,24 @@ def test_what_has_no_one_form_is_refused_where_it_is_made(wrong: dict[str, objec
         event(1, **wrong)
 
 
+async def test_of_many_at_once_the_one_that_cannot_be_written_keeps_nobody_else_out(book: Book, path: Path) -> None:
+    secret = event(2, reason="password=hunter2hunter2")
+    told = [event(1), secret, event(3, reason="half a sign \ud83d"), event(4)]
+    first, second, third, fourth = await asyncio.gather(*map(book.append, told), return_exceptions=True)
+    assert isinstance(third, BookUnavailable)
+    assert not any(isinstance(each, BaseException) for each in (first, second, fourth))
+    assert [entry.details["number"] for entry in await book.search()] == [4, 2, 1]
+    assert "hunter2" not in path.with_name(path.name + "-wal").read_bytes().decode(errors="replace")
+    assert verify(path) == []
+
+
+@pytest.mark.parametrize("said", ['a "quoted" one', "back\\slash", "ünïcödé 🟡", "x' OR 1 --", '","run":"'])
+async def test_a_search_finds_what_is_stored_with_escapes(book: Book, said: str) -> None:
+    await book.append(event(1, command=said))
+    await book.append(event(2))
+    assert [entry.command for entry in await book.search(command=said)] == [said]
+
+
 async def test_what_cannot_be_put_into_bytes_is_refused_and_the_book_goes_on(book: Book) -> None:
     with pytest.raises(BookUnavailable):
         await book.append(event(1, reason="\ud800"))

@@ -91,16 +91,15 @@ def test_an_edited_hash_is_named(path: Path, head: Head) -> None:
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe no text", "", "{}", "no json"])
-def test_bytes_that_are_no_event_are_named_and_so_are_the_indexes_that_had_to_go(
+def test_bytes_that_are_no_event_are_named_and_so_is_the_index_that_had_to_go(
     path: Path, head: Head, value: object
 ) -> None:
     def change(raw: sqlite3.Connection) -> None:
-        for name in ("event_id", "event_run"):
-            raw.execute(f"DROP INDEX {name}")
+        raw.execute("DROP INDEX event_id")
         raw.execute("UPDATE event SET data = CAST(? AS TEXT) WHERE seq = 7", (value,))
 
     tampered(path, change)
-    assert found(path) == [(FindingKind.SCHEMA, None, None)] * 2 + [(FindingKind.EDITED, 7, 7)]
+    assert found(path) == [(FindingKind.SCHEMA, None, None), (FindingKind.EDITED, 7, 7)]
 
 
 def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path: Path, head: Head) -> None:
