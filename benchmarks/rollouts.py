@@ -1,8 +1,8 @@
 """A deploy and a rollback by the runbook beside the guide's own `kubectl` commands, on a real control plane.
 
 Ours: stamp, backend, frontend, check (a rollback: both services at once, then check), each in one process as in the bot, without
-the approval wait. The guide's: `kubectl set image` and `kubectl rollout status` for each service in turn; `rollout undo` twice,
-then `rollout status` twice. Both do the same work in namespaces of their own, and take turns, so that a busy machine slows both;
+the approval wait. The guide's: `kubectl set image` and `kubectl rollout status` for each service in turn, and `kubectl get pods`
+of the backend; `rollout undo` twice, then `rollout status` twice. Both do the same work in namespaces of their own, and take turns, so that a busy machine slows both;
 what counts is the ratio of the medians.
 
     REAL_CLUSTER_KUBECONFIG=… python -m benchmarks rollouts [--smoke]
@@ -88,6 +88,8 @@ async def _guides_deploy(here: Place, version: str) -> None:
     for name in SERVICES:
         await _kubectl(here, "set", "image", f"deployment/{name}", f"{name}={image(name, version).reference}")
         await _kubectl(here, "rollout", "status", f"deployment/{name}")
+        if name == "backend":  # "Verify pods": the guide looks at the backend's only
+            await _kubectl(here, "get", "pods", "-l", f"app={name}")
 
 
 async def _guides_rollback(here: Place) -> None:
