@@ -35,6 +35,7 @@ from commands.kit import registry
 from commands.kit.context import Actor, Context
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.registry import RegistryClient
+from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -213,7 +214,10 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
                 ClusterClient(kubeconfig=kubeconfig, context=environment.cluster.context)
             )
         clients[name] = shared[key]
-    images = await stack.enter_async_context(RegistryClient(settings.registries, plain_http=settings.bot.sandbox))
+    logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
+    images = await stack.enter_async_context(
+        RegistryClient(settings.registries, plain_http=settings.bot.sandbox, logins=logins)
+    )
     return clients, images
 
 

@@ -160,10 +160,9 @@ class Door:
             parsed = self._parse(delivery)
             return await self._taken(delivery, actor, parsed)
         except UsageError as error:
-            return Answer(card=usage_card(error), exit=Exit.USAGE)
+            return await self._corrected(delivery, actor, error)
         except Denied as denied:
-            await self._refusals.note(actor, delivery, denied)
-            return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
+            return await self._denied(delivery, actor, denied)
         except RunbookError as error:
             return Answer(
                 card=refusal_card(self._house.redact(error.message), error.code, advice=error.advice), exit=Exit.FAILED
@@ -171,6 +170,18 @@ class Door:
         except BookUnavailable:
             text = "The audit trail can't be written, so nothing was started. `doctor` says why."
             return Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
+
+    async def _corrected(self, delivery: Delivery, actor: Actor, error: UsageError) -> Answer:
+        """What to type instead; a stranger is told nothing of what there is to be typed."""
+        try:
+            await self._house.permissions.require(actor, None, None, changes=False)
+        except Denied as denied:
+            return await self._denied(delivery, actor, denied)
+        return Answer(card=usage_card(error), exit=Exit.USAGE)
+
+    async def _denied(self, delivery: Delivery, actor: Actor, denied: Denied) -> Answer:
+        await self._refusals.note(actor, delivery, denied)
+        return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
 
     @staticmethod
     def _is_empty(delivery: Delivery) -> bool:
@@ -391,8 +402,7 @@ class Door:
             await self._standing(delivery, actor, fresh=False)
             await self._house.permissions.require(actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
         except Denied as denied:
-            await self._refusals.note(actor, delivery, denied)
-            return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
+            return await self._denied(delivery, actor, denied)
         default = self._settings.channels.get(delivery.place.channel or "")
         return form_for(spec, form.filled, self._known, default_environment=default)
 

@@ -157,6 +157,8 @@ class BotSettings(Section):
     """Where /healthz, /readyz and /metrics are served; `0.0.0.0` in a pod."""
     web_port: int = 8080
     """/healthz, /readyz, /metrics; 0 for any free port."""
+    registry_auth: Path | None = None
+    """Logins for private registries: a `config.json` as `docker login` writes it. Read anew whenever a registry asks."""
     default_environment: Key | None = None
     """For terminals."""
     sandbox: bool = False

@@ -53,6 +53,11 @@ async def files(settings: Settings) -> AsyncGenerator[Finding]:
         if (state / name).exists():
             yield _private_file(state / name, about, 0o600)
     yield _socket(settings.bot.socket_path)
+    if (logins := settings.bot.registry_auth) is not None:
+        if logins.is_file():
+            yield _private_file(logins, "the registries' logins", 0o640)
+        else:
+            yield failed(f"{logins}, the registries' logins, is not there.", "Mount it, or mend bot.registry_auth.")
 
 
 def _private_file(path: Path, about: str, wanted: int) -> Finding:

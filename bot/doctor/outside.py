@@ -11,7 +11,9 @@ from bot.doctor.access import NEEDED, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.registry import RegistryClient
+from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.redaction import default_redactor
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 """Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
@@ -68,7 +70,8 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
 
 async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:
     """Whether the registry tells the repository's versions."""
-    async with RegistryClient(settings.registries, plain_http=settings.bot.sandbox) as client:
+    logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
+    async with RegistryClient(settings.registries, plain_http=settings.bot.sandbox, logins=logins) as client:
         count = len(await client.tags(repository))
     if count:
         yield fine(f"{repository}: {count} versions.")

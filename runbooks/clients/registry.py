@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
+from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
@@ -77,18 +78,18 @@ class RegistryClient:
         addresses: Mapping[str, str] | None = None,
         *,
         plain_http: bool = False,
-        credentials: Mapping[str, tuple[str, str]] | None = None,
+        logins: RegistryLogins | None = None,
         deadline: float = 10.0,
     ) -> None:
         """`addresses`: registry host → base URL, where it is not `https://HOST`. `plain_http`: such a URL may be http.
 
-        `credentials`: registry host → user and password (or token), given to the registry's own token service only.
+        `logins`: who the bot is to a registry; given to the registry's own token service only.
         """
         for host, url in (addresses or {}).items():
             if urlsplit(url).scheme != "https" and not plain_http:
                 raise ValueError(f"registries.{host}: only https is accepted outside a sandbox")
         self._addresses = dict(addresses or {})
-        self._credentials = dict(credentials or {})
+        self._logins = logins
         self._deadline = deadline
         self._tokens: dict[str, str] = {}
         self._made: dict[tuple[str, str], datetime] = {}
@@ -203,6 +204,8 @@ class RegistryClient:
                 code=ReasonCode.REGISTRY_UNREACHABLE,
                 retry_after=float(pause) if pause.isdigit() else 2.0,
             )
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise self._refused(what)
         if status != HTTPStatus.OK:
             raise PermanentError(f"The registry answers {status} for {what}.", code=ReasonCode.REGISTRY_UNREACHABLE)
         return body, headers
@@ -227,7 +230,7 @@ class RegistryClient:
 
     async def _shake_hands(self, url: str, challenge: str, what: str) -> None:
         """The distribution specification's token handshake."""
-        from aiohttp import BasicAuth, ClientError
+        from aiohttp import ClientError, encode_basic_auth
 
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         realm = fields.get("realm", "")
@@ -237,9 +240,10 @@ class RegistryClient:
             return
         assert self._session is not None, "inside `async with`"
         query = {name: fields[name] for name in ("service", "scope") if name in fields}
-        known = self._credentials.get(what.partition("/")[0])
+        known = self._logins.of(what.partition("/")[0]) if self._logins else None
+        headers = {"Authorization": encode_basic_auth(known.user, known.password)} if known else {}
         try:
-            async with self._session.get(realm, params=query, auth=BasicAuth(*known) if known else None) as response:
+            async with self._session.get(realm, params=query, headers=headers) as response:
                 answer = _object(await _bounded(response, what)) if response.status == HTTPStatus.OK else {}
         except (ClientError, TimeoutError, OSError) as error:
             raise TemporaryError(
@@ -248,6 +252,18 @@ class RegistryClient:
         token = answer.get("token") or answer.get("access_token")
         if token:
             self._tokens[_token_key(url)] = token
+
+    def _refused(self, what: str) -> PermanentError:
+        host = what.partition("/")[0]
+        known = self._logins is not None and self._logins.of(host) is not None
+        advice = (
+            f"The login for {host} in the file that `bot.registry_auth` names was refused: it expired, or may not read this."
+            if known
+            else f"It is private, or not there. `bot.registry_auth` can name a file with a login for {host}."
+        )
+        return PermanentError(
+            f"The registry lets the bot not read {what}.", code=ReasonCode.REGISTRY_UNREACHABLE, advice=(advice,)
+        )
 
 
 async def _bounded(response: "aiohttp.ClientResponse", what: str) -> bytes:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 
 REGISTRY = "ghcr.io"
 SERVICES = ("backend", "frontend")
@@ -98,11 +98,16 @@ def _image(service: str, version: str, created: datetime) -> _Image:
 
 
 class Registry:
-    """Serves the seeded images; with `handshake` it wants a token first, which it gives to anybody, as ghcr.io does."""
+    """Serves the seeded images; with `handshake` it wants a token first, which it gives to anybody, as ghcr.io does for what is
+    public; with `login` (user, password) only to that account.
+    """
 
-    def __init__(self, *, handshake: bool = False, started: datetime | None = None) -> None:
+    def __init__(
+        self, *, handshake: bool = False, login: tuple[str, str] | None = None, started: datetime | None = None
+    ) -> None:
         started = started or datetime.now(UTC)
-        self._handshake = handshake
+        self._handshake = handshake or login is not None
+        self.login = login
         self._token = secrets.token_urlsafe(16)
         self._images: dict[str, list[_Image]] = {
             f"omnicare/{service}": [_image(service, version, started - age) for version, age in VERSIONS.items()]
@@ -150,7 +155,9 @@ class Registry:
         answer: web.StreamResponse = await handler(request)
         return answer
 
-    async def _give_token(self, _: web.Request) -> web.Response:
+    async def _give_token(self, request: web.Request) -> web.Response:
+        if self.login is not None and request.headers.get("Authorization") != encode_basic_auth(*self.login):
+            return _error(401, "UNAUTHORIZED", "authentication required")
         return web.json_response({"token": self._token, "access_token": self._token, "expires_in": 300})
 
     async def _tags(self, request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """The door: the book before the engine, one act once, and a sentence for everybody who is turned away."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -365,6 +366,14 @@ async def test_a_stranger_is_told_whom_to_ask_and_slack_is_not_asked_about_them(
         assert "Ask the people who keep `omnicare.toml` to add you" in said(answer)
     assert here.accounts.asked == []
     assert here.engine.started == []
+
+
+@pytest.mark.parametrize("text", ["deplyo v2", "deploy", "status --env nowhere", "logs nothing", '"open quote'])
+async def test_what_a_stranger_typed_wrong_tells_them_nothing_of_what_there_is(here: Threshold, text: str) -> None:
+    answer = await here.type(OUTSIDER, text)
+    assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.UNKNOWN_PERSON)
+    assert answer.card is not None
+    assert not {"deploy", "production", "staging", "backend"} & set(re.findall(r"\w+", answer.card.model_dump_json()))
 
 
 async def test_the_menu_of_a_stranger_says_what_is_missing(here: Threshold) -> None:

@@ -1,14 +1,20 @@
 """The registry client against real servers: the sandbox's registry, and one that misbehaves."""
 
+import base64
+import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from runbooks.clients.registry import RegistryClient, version_order
+from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.redaction import Redactor
 from sandbox.outside.registry import Registry, digest_of
 
 BACKEND = "ghcr.io/omnicare/backend"
@@ -131,3 +137,72 @@ def test_versions_sort_by_number():
         "latest", "v1.9.0", "v1.10.0", "v2.0.0-rc2", "v2.0.0-rc10", "v2.0.0", "v2.0.0-3-gabc1234", "v2.0.1", "10.0.0",
     ]  # fmt: skip
     assert sorted(set(sorted_tags), key=version_order) == sorted_tags
+
+
+def login_file(path: Path, **auths: object) -> Path:
+    path.write_text(json.dumps({"auths": auths}), encoding="utf-8")
+    return path
+
+
+def encoded(user: str, password: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+@asynccontextmanager
+async def private(
+    path: Path | None, redactor: Redactor | None = None
+) -> AsyncIterator[tuple[RegistryClient, Registry]]:
+    served = Registry(login=("reader", "s3cr3t-of-the-registry"))
+    logins = RegistryLogins(path, redactor or Redactor())
+    async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True, logins=logins) as client:
+        yield client, served
+
+
+@pytest.mark.parametrize("key", ["ghcr.io", "https://ghcr.io", "https://ghcr.io/v2/"])
+async def test_a_private_registry_is_read_with_the_login_of_docker_s_file(tmp_path: Path, key: str):
+    path = login_file(tmp_path / "config.json", **{key: encoded("reader", "s3cr3t-of-the-registry"), "other": {}})
+    async with private(path) as (client, _):
+        assert await client.resolve(BACKEND, "v2.0.0") == digest_of("backend", "v2.0.0")
+
+
+@pytest.mark.parametrize("auths", [{}, {"elsewhere.example": encoded("reader", "s3cr3t-of-the-registry")}])
+async def test_without_a_login_for_it_a_private_registry_is_told_as_such(tmp_path: Path, auths: dict[str, object]):
+    async with private(login_file(tmp_path / "config.json", **auths)) as (client, _):
+        with pytest.raises(PermanentError, match="lets the bot not read") as caught:
+            await client.resolve(BACKEND, "v2.0.0")
+    assert "registry_auth" in caught.value.advice[0]
+
+
+async def test_a_rotated_password_needs_no_restart(tmp_path: Path):
+    path = login_file(tmp_path / "config.json", **{"ghcr.io": encoded("reader", "an-older-one")})
+    async with private(path) as (client, _):
+        with pytest.raises(PermanentError) as caught:
+            await client.resolve(BACKEND, "v2.0.0")
+        assert "was refused" in caught.value.advice[0]
+        login_file(path, **{"ghcr.io": encoded("reader", "s3cr3t-of-the-registry")})
+        assert await client.resolve(BACKEND, "v2.0.0")
+
+
+async def test_what_is_read_never_leaves(tmp_path: Path):
+    redactor = Redactor()
+    path = login_file(tmp_path / "config.json", **{"ghcr.io": encoded("reader", "s3cr3t-of-the-registry")})
+    login = RegistryLogins(path, redactor).of("ghcr.io")
+    assert "s3cr3t" not in repr(login)
+    assert "s3cr3t" not in redactor.text("the registry said: s3cr3t-of-the-registry")
+
+
+@pytest.mark.parametrize("said", ["", "no json hunter2", "[]", '{"auths": "hunter2"}', '{"auths": []}'])
+def test_a_file_that_is_no_login_file_is_named_without_its_words(tmp_path: Path, said: str):
+    path = tmp_path / "config.json"
+    path.write_text(said, encoding="utf-8")
+    with pytest.raises(PermanentError, match="can't be used") as caught:
+        RegistryLogins(path, Redactor()).of("ghcr.io")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in told
+
+
+def test_a_missing_file_and_a_half_login_are_no_login(tmp_path: Path):
+    with pytest.raises(PermanentError, match="FileNotFoundError"):
+        RegistryLogins(tmp_path / "nothing.json", Redactor()).of("ghcr.io")
+    odd = {"a": {"auth": "%%%"}, "b": {"auth": base64.b64encode(b"only").decode()}, "c": 3, "d": {"username": "x"}}
+    assert RegistryLogins(login_file(tmp_path / "config.json", **odd), Redactor()).read() == {}

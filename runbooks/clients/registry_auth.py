@@ -1,0 +1,91 @@
+"""Credentials for registries, from Docker's own `config.json`: what `docker login` writes, and what a Secret of the type
+`kubernetes.io/dockerconfigjson` holds.
+
+The file is read at each handshake, so a rotated password needs no restart. `RegistryClient` uses it, and `doctor` looks at it.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.redaction import Redactor
+
+_LARGEST = 1 << 20
+
+
+class Login(NamedTuple):
+    """Who the bot is to a registry."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login(user={self.user!r})"
+
+
+class RegistryLogins:
+    """The logins that one file holds; without a file there are none."""
+
+    def __init__(self, path: Path | None, redactor: Redactor) -> None:
+        self.path = path
+        self._redactor = redactor
+
+    def of(self, host: str) -> Login | None:
+        """The login for a registry's host; None where the file has none. Raises `PermanentError` where it can't be read."""
+        return self.read().get(host)
+
+    def read(self) -> Mapping[str, Login]:
+        """Every login, by host. What is read never leaves the process: the redactor learns it first."""
+        if self.path is None:
+            return {}
+        found = {_host(key): _login(entry) for key, entry in self._entries(self.path).items()}
+        logins = {host: login for host, login in found.items() if login is not None}
+        self._redactor.learn(login.password.encode() for login in logins.values())
+        return logins
+
+    @staticmethod
+    def _entries(path: Path) -> dict[str, Any]:
+        try:
+            with path.open("rb") as file:
+                found = json.loads(file.read(_LARGEST))
+            entries = found["auths"]
+        except OSError as error:
+            raise _unusable(path, f"it can't be read ({type(error).__name__})") from None
+        except (ValueError, KeyError, TypeError):
+            raise _unusable(path, "it is not JSON with `auths`") from None
+        if not isinstance(entries, dict):
+            raise _unusable(path, "its `auths` is no object")
+        return entries
+
+
+def _unusable(path: Path, why: str) -> PermanentError:
+    """Nothing is chained: a parser's error quotes what it read."""
+    return PermanentError(
+        f"The registries' credentials {path} can't be used: {why}.",
+        code=ReasonCode.REGISTRY_UNREACHABLE,
+        advice=("`bot.registry_auth` names a file as `docker login` writes it, without a credential helper.",),
+    )
+
+
+def _host(key: str) -> str:
+    """`https://ghcr.io/v2/` and `ghcr.io` are the same."""
+    return urlsplit(key if "://" in key else f"https://{key}").netloc
+
+
+def _login(entry: Any) -> Login | None:
+    """None where it is empty, as beside a credential helper."""
+    if not isinstance(entry, dict):
+        return None
+    user, password = entry.get("username"), entry.get("password")
+    if not user and isinstance(entry.get("auth"), str):
+        try:
+            user, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return Login(str(user), str(password)) if user and password else None
