@@ -68,6 +68,7 @@ class EventName(StrEnum):
     STEP_FAILED = "step:failed"
     LOCK_TAKEN = "lock:taken"
     LOCK_RELEASED = "lock:released"
+    RELEASE_ADOPTED = "release:adopted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

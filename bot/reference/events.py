@@ -34,6 +34,7 @@ EVENTS: dict[EventName, str] = {
     EventName.STEP_FAILED: "The step did not; the reason code says why.",
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
+    EventName.RELEASE_ADOPTED: "Somebody recorded what ran as a good release.",
 }
 """What each event tells; a test holds it equal to the closed set."""
 

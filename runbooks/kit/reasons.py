@@ -56,6 +56,7 @@ class ReasonCode(StrEnum):
     CHANGED_MEANWHILE = "changed-meanwhile"
     NO_SUCH_VERSION = "no-such-version"
     NO_RELEASE = "no-release"
+    NOT_A_RELEASE = "not-a-release"
     CLUSTER_UNREACHABLE = "cluster-unreachable"
     CLUSTER_REFUSED = "cluster-refused"
     NOT_FOUND = "not-found"
@@ -113,6 +114,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment since the plan was made. Plan again.",
     ReasonCode.NO_SUCH_VERSION: "The registry has no image of that version. The answer lists the newest that exist.",
     ReasonCode.NO_RELEASE: "There is no earlier good release to go back to. Name one with `--to`.",
+    ReasonCode.NOT_A_RELEASE: "What runs can't be recorded as a good release: it is not complete, has no known digest, or was marked bad.",
     ReasonCode.CLUSTER_UNREACHABLE: "The Kubernetes API does not answer.",
     ReasonCode.CLUSTER_REFUSED: "The Kubernetes API refuses the bot's account. `doctor` lists the missing permissions.",
     ReasonCode.NOT_FOUND: "A Deployment, pod or container that the configuration names is not there.",

@@ -30,8 +30,8 @@ from sandbox.world import SandboxWorld, opened
 
 T = TypeVar("T")
 
-REQUESTER, APPROVER, ON_CALL, OUTSIDER = "maya", "tomas", "ines", "eli"
-"""The sandbox's people: release manager, approver, on-call (who may approve too), somebody who is not listed."""
+REQUESTER, APPROVER, ON_CALL, AUDITOR, OUTSIDER = "maya", "tomas", "ines", "noor", "eli"
+"""The sandbox's people: release manager, approver, on-call (who may approve too), auditor, somebody who is not listed."""
 SERVICES = ("backend", "frontend")
 PRODUCTION, STAGING = "omnicare-prod", "omnicare-staging"
 REVISION = "deployment.kubernetes.io/revision"
@@ -204,6 +204,14 @@ class Story:
             return found[-1] if found else None
 
         return await self.until(look, f"{who} alone reads “{words}”")
+
+    async def answered(self, words: str) -> str:
+        """The newest message that anybody can read with these words in it, in full."""
+
+        def look() -> str:
+            return next((text for each in reversed(self.messages()) if words in (text := shown_text(each))), "")
+
+        return await self.until(look, f"an answer says “{words}”")
 
     # what is said
 

@@ -1,0 +1,53 @@
+"""`events`: what the cluster tells of the services, grouped: `kubectl get events`, with the part that matters first."""
+
+from datetime import timedelta
+
+from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, words
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.types import Duration, EnvironmentName, ServiceName
+from runbooks import events
+
+_MOST = 40
+_HOUR = 3600
+
+
+@query(permission="fleet:read", examples=["", "backend --since 15m"])
+class Events:
+    """Show what Kubernetes tells of the services: warnings first, the same message once, with its count."""
+
+    service: ServiceName | None = argument("only this service", default=None)
+    since: Duration = option("how far back", default=_HOUR)
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        found = await events.told(
+            context.cluster, context.where, self.service, since=context.now - timedelta(seconds=self.since)
+        )
+        warnings = sum(each.warning for each in found)
+        of = self.service or context.where.name
+        text = f"{len(found)} kinds of events of {of}, {warnings} of them warnings" if found else f"No events of {of}"
+        body: list[Element] = []
+        if found:
+            rows = tuple(_row(each) for each in found[:_MOST])
+            body.append(Table(columns=("", "Reason", "About", "Message", "Times", "Last"), rows=rows))
+        if len(found) > _MOST:
+            body.append(Note(text=words(f"{len(found) - _MOST} more; name a service, or a shorter --since.")))
+        return Card(
+            title=words(Strong(text=text)),
+            summary=text,
+            body=tuple(body),
+            data={"events": [each.model_dump(mode="json") for each in found]},
+        )
+
+
+def _row(each: events.EventGroup) -> tuple[Text, ...]:
+    about = each.about[0] if len(each.about) == 1 else f"{each.about[0]} and {len(each.about) - 1} more"
+    return (
+        words("warning" if each.warning else ""),
+        words(each.reason),
+        words(Code(text=about)),
+        words(each.message),
+        words(str(each.count)),
+        words(Moment(at=each.last, form="date-time", age=True)),
+    )

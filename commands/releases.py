@@ -1,0 +1,163 @@
+"""`releases`: what was rolled out here, good or bad. `releases adopt`: what runs today becomes a recorded release.
+
+A new installation has no releases recorded, and so nothing that a rollback could call known good; adopting says so once.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Moment,
+    Note,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    duration,
+    sentence,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
+from commands.kit.types import EnvironmentName, NumberType, Words
+from runbooks import releases, states
+from runbooks.fleet import Release, ReleasedService, utc_now
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image
+from runbooks.kit.reasons import ReasonCode
+
+
+@query(permission="fleet:read", examples=["", "--env staging --limit 30"])
+class Releases:
+    """List the releases: what ran when, good or bad, by whom, with which digests."""
+
+    limit: Annotated[int, NumberType(low=1, high=50)] = option("how many", default=10)
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        known = await context.fleet.releases(context.where)
+        shown = known[: self.limit]
+        good = sum(release.verdict == "good" for release in known)
+        where = context.where.name
+        text = f"{len(known)} releases of {where}, {good} of them good" if known else f"No release of {where} yet"
+        body: list[Element] = []
+        if shown:
+            body.append(
+                Table(
+                    columns=("Version", "Verdict", "When", "By", "Approved by", "Took", "Digests"),
+                    rows=tuple(_row(release) for release in shown),
+                )
+            )
+        if len(known) > len(shown):
+            body.append(Note(text=sentence(f"{len(known) - len(shown)} older: `releases --limit {len(known)}`.")))
+        if not good:
+            body.append(
+                Note(text=sentence(f"`releases adopt --env {where}` records what runs now as the first good one."))
+            )
+        back = Button(label="Roll back…", does=Typed(text=f"rollback --dry-run --env {where}"))
+        return Card(
+            title=words(Strong(text=text)),
+            summary=text,
+            body=tuple(body),
+            buttons=(back,) if good else (),
+            data={"environment": where, "releases": [release.model_dump(mode="json") for release in known]},
+        )
+
+
+def _row(release: Release) -> tuple[Text, ...]:
+    digests = " ".join(dict.fromkeys(f"{each.service} {_short(each.image)}" for each in release.services))
+    verdict = f"bad: {release.why}" if release.verdict == "bad" and release.why else release.verdict
+    return (
+        words(release.version),
+        words(verdict),
+        words(Moment(at=datetime.fromisoformat(release.at), form="date-time", age=True)),
+        words(release.by),
+        words(", ".join(release.approved_by)),
+        words(duration(release.seconds)) if release.seconds is not None else words(""),
+        words(Code(text=digests)) if digests else words("never ran completely"),
+    )
+
+
+def _short(image: Image) -> str:
+    return (image.digest or "").removeprefix("sha256:")[:12] or "by tag alone"
+
+
+@decision(
+    permission="rollout:write",
+    group="act",
+    examples=["", '--env staging --reason "before the first deploy"'],
+    name="releases adopt",
+)
+class ReleasesAdopt:
+    """Record what runs now as a good release: what a later rollback goes back to."""
+
+    private = False
+    tells = "release:adopted"
+
+    reason: Words | None = option("why, for the audit trail")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def decide(self, context: Context) -> Card:
+        where = context.where
+        record = await context.fleet.read(where)
+        if record.run is not None:
+            raise PermanentError(
+                f"{record.run.by}'s run is changing {where.name} now: {record.run.title}. Adopt when it has ended.",
+                code=ReasonCode.NOT_A_RELEASE,
+            )
+        current = await states.current(context.cluster, where)
+        known = await context.fleet.releases(where)
+        release = _adopted(context, current, known)
+        await context.fleet.record_release(where, release)
+        text = f"{context.actor.name} recorded {release.version} as a good release of {where.name}"
+        return Card(
+            state=State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(Note(text=words("What runs is as it was; `rollback` can go back to it from now on.")),),
+            data={"environment": where.name, "release": release.model_dump(mode="json")},
+        )
+
+
+def _adopted(context: Context, current: list[states.ServiceState], known: tuple[Release, ...]) -> Release:
+    """What runs, as a release; `PermanentError` where it could not be gone back to."""
+    where = context.where.name
+    for service in current:
+        if not service.runs_completely or service.ready < service.desired or service.desired == 0:
+            why = service.detail or f"{service.ready} of {service.desired} pods are ready"
+            raise PermanentError(
+                f"{service.service} does not run completely in {where} ({why}), so this is no good release yet.",
+                code=ReasonCode.NOT_A_RELEASE,
+            )
+    images = {service.service: states.pinned(service) for service in current}
+    pinned = {name: image for name, image in images.items() if image is not None and image.digest is not None}
+    if missing := [name for name in images if name not in pinned]:
+        raise PermanentError(
+            f"The digest that {' and '.join(missing)} runs in {where} is not known, so nothing could go back to just that.",
+            code=ReasonCode.NOT_A_RELEASE,
+        )
+    version = ", ".join(dict.fromkeys(image.tag or image.short for image in pinned.values()))
+    if version in releases.bad_versions(known):
+        raise PermanentError(
+            f"{version} was marked bad in {where}, so a rollback would never choose it.", code=ReasonCode.NOT_A_RELEASE
+        )
+    if known and known[0].version == version and releases.runs_completely(known[0], current):
+        raise PermanentError(
+            f"{version} is the newest recorded release of {where} already.", code=ReasonCode.NOTHING_TO_DO
+        )
+    return Release(
+        version=version,
+        services=tuple(
+            ReleasedService(service=each.service, image=pinned[each.service], revision=each.revision)
+            for each in current
+        ),
+        run="",
+        by=context.actor.name,
+        at=utc_now(),
+        why="adopted as it ran",
+    )

@@ -1,0 +1,69 @@
+"""`releases`, `releases adopt` and `events`: what the fleet and the cluster remember, read and recorded by people."""
+
+import pytest
+
+from sandbox.outside.registry import digest_of
+from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
+
+
+async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(here: Story):
+    await here.type(REQUESTER, "/omnicare releases")
+    await here.answered("No release of production yet")
+    await here.type(REQUESTER, '/omnicare releases adopt --reason "before the first deploy"')
+    await here.answered("Maya recorded v1.2.0 as a good release of production")
+    (adopted,) = here.releases()
+    assert (adopted.version, adopted.verdict, adopted.by, adopted.run) == ("v1.2.0", "good", "Maya", "")
+    assert {each.service: each.image.digest for each in adopted.services} == {
+        service: digest_of(service, "v1.2.0") for service in SERVICES
+    }
+    assert "release:adopted" in [event.name for event in here.events()]
+    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.whispered(REQUESTER, "v1.2.0 is the newest recorded release of production already")
+
+    await here.deployed("v2.0.0")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.says(back, "v1.2.0 is the last known good release", "plan")
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v1.2.0")
+    await here.type(REQUESTER, "/omnicare releases")
+    listed = await here.answered("3 releases of production, 2 of them good")
+    assert "bad: left by run" in listed
+
+
+async def test_what_does_not_run_completely_is_no_release(here: Story):
+    await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.whispered(REQUESTER, "does not run completely in production")
+    assert here.releases() == []
+
+
+async def test_a_version_that_was_marked_bad_is_not_adopted(here: Story):
+    await here.deployed("v2.0.0")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v1.2.0")
+    again = await here.ask('deploy v2.0.0 --reason "again"')
+    await here.press("tomas", "approve", again)
+    await here.ended_with(again, "v2.0.0 runs in production")
+    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.whispered(REQUESTER, "v2.0.0 was marked bad in production")
+
+
+async def test_only_who_may_deploy_adopts(here: Story):
+    await here.type(AUDITOR, "/omnicare releases adopt")
+    await here.whispered(AUDITOR, "You may not")
+    assert here.releases() == []
+
+
+@pytest.mark.parametrize("typed", ["events", "events backend --since 15m"])
+async def test_the_same_event_of_many_pods_is_one_line_and_warnings_come_first(here: Story, typed: str):
+    await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.type(REQUESTER, f"/omnicare {typed}")
+    said = await here.answered("of them warnings")
+    assert said.index("Failed") < said.index("ScalingReplicaSet")
+    assert "warning" in said
+
+
+async def test_no_events_are_said_as_such(here: Story):
+    await here.type(REQUESTER, "/omnicare events frontend --since 1s")
+    await here.answered("No events of frontend")
