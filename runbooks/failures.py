@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import ContainerView, DeploymentView, EventView, PodView, ReplicaSetView
+from runbooks.kit.diagnosis import Diagnosis, UsualCause
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -27,42 +28,43 @@ _NAMES = re.compile(r'"[^"]*"|sha256:[0-9a-f]+|\S+@\S+')
 _BAD_CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _LONGEST_LINE = 300
 
-_ADVICE: dict[ReasonCode, tuple[str, ...]] = {
+_CAUSES: dict[ReasonCode, tuple[tuple[str, str], ...]] = {
     ReasonCode.IMAGE_PULL: (
-        "the image was deleted or moved after it was planned",
-        "the nodes' pull credentials expired",
-        "the registry does not answer the nodes",
+        ("the image was deleted or moved after it was planned", "push it again, or deploy a version that exists"),
+        ("the nodes' pull credentials expired", "renew the pull secret, then retry"),
+        ("the registry does not answer the nodes", "look at the registry, then retry"),
     ),
     ReasonCode.CRASH_LOOP: (
-        "a setting or secret that this version needs is missing",
-        "a database or another service does not answer the pod",
-        "a migration that this version expects has not run",
+        ("a setting or secret that this version needs is missing", "compare its release notes with the Deployment"),
+        ("a database or another service does not answer the pod", "look at that service first"),
+        ("a migration that this version expects has not run", "run it, then retry"),
     ),
     ReasonCode.OUT_OF_MEMORY: (
-        "this version needs more memory than the limit",
-        "the limit was lowered",
-        "a memory leak at start",
+        ("this version needs more memory than the limit", "raise the limit, then retry"),
+        ("a memory leak at start", "roll back, and let its makers look at it"),
     ),
     ReasonCode.CONTAINER_CONFIG: (
-        "a ConfigMap or Secret, or a key in it, is not there",
-        "the container's command does not exist in this image",
+        ("a ConfigMap or Secret, or a key in it, is not there", "create it, then retry"),
+        ("the container's command does not exist in this image", "mend the Deployment's command"),
     ),
     ReasonCode.NEVER_READY: (
-        "the readiness probe asks a path or port that this version does not serve",
-        "something that the probe checks (database, cache) does not answer",
-        "it needs longer to start than the deadline allows",
+        ("the readiness probe asks a path or port that this version does not serve", "mend the probe, or roll back"),
+        ("something that the probe checks (database, cache) does not answer", "look at that service first"),
+        ("it needs longer to start than the deadline allows", "raise `progressDeadlineSeconds`, then retry"),
     ),
     ReasonCode.UNSCHEDULABLE: (
-        "the nodes are full: scale the cluster, or lower the requests",
-        "no node matches the pod's selector, affinity or tolerations",
-        "a volume is not available in any zone with room",
+        ("the nodes are full", "scale the cluster, or lower the requests"),
+        ("no node matches the pod's selector, affinity or tolerations", "mend them, or label a node"),
     ),
     ReasonCode.ADMISSION_REFUSED: (
-        "the namespace's quota is used up: a rollout needs room for one more pod",
-        "an admission policy or webhook refuses the pod",
+        ("the namespace's quota is used up", "raise it: a rollout needs room for one more pod"),
+        ("an admission policy or webhook refuses the pod", "ask who keeps that policy"),
     ),
-    ReasonCode.WRONG_DIGEST: ("the tag was moved in the registry", "a node has another image under the same name"),
-    ReasonCode.PROGRESS_DEADLINE: ("look at the pods' events: `kubectl describe pod`",),
+    ReasonCode.WRONG_DIGEST: (
+        ("the tag was moved in the registry", "plan again"),
+        ("a node has another image under the same name", "remove it from the node"),
+    ),
+    ReasonCode.PROGRESS_DEADLINE: (("something that no event names", "look with `kubectl describe pod`"),),
 }
 
 
@@ -138,25 +140,29 @@ def at_deadline(scene: Scene, seconds: float) -> Cause:
 
 
 async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_lines: int) -> RunbookError:
-    """The error for people: one sentence, then what still serves, the pod, Kubernetes' words, the last log lines."""
+    """The error for people: one sentence, and the diagnosis that was made."""
     service = scene.change.service
-    lines = [still_serving([*scene.pods, *scene.others], scene.change)]
+    seen: list[str] = []
+    log: list[str] = []
+    previous = False
     if cause.pod is not None:
-        lines.append(f"Pod {cause.pod.name}, {_ready(scene.pods)} of {scene.deployment.desired} new pods ready.")
-        told = [
-            e for e in scene.events if e.about == cause.pod.uid and e.type == "Warning" and e.message not in cause.said
-        ]
-        lines += [f"Kubernetes: {word}" for word in cause.said]
-        lines += [f"Event {event.reason}: {event.message}" for event in told[-3:]]
-        lines += await _last_log(cluster, cause, log_lines)
-    else:
-        lines += [f"Kubernetes: {word}" for word in cause.said]
-    return PermanentError(
-        f"{service}: {_clean(cause.what)}",
-        code=cause.code,
-        evidence=tuple(_clean(line) for line in lines if line),
-        advice=_ADVICE.get(cause.code, ()),
+        seen.append(f"Pod {cause.pod.name}, {_ready(scene.pods)} of {scene.deployment.desired} new pods ready.")
+        about = [e for e in scene.events if e.about == cause.pod.uid and e.type == "Warning"]
+        # an event often repeats the pod's own message
+        told = [e for e in about if not any(e.message in said or said in e.message for said in cause.said)]
+        seen += [f"Event {event.reason}: {event.message}" for event in told[-3:]]
+        log, previous = await _last_log(cluster, cause, log_lines)
+    diagnosis = Diagnosis(
+        service=service,
+        cause=_clean(cause.what),
+        serves=(_clean(still_serving([*scene.pods, *scene.others], scene.change)),),
+        said=tuple(_clean(word) for word in cause.said),
+        seen=tuple(_clean(line) for line in seen),
+        log=tuple(_clean(line) for line in log),
+        before_exit=previous,
+        causes=tuple(UsualCause(cause=why, to_do=to_do) for why, to_do in _CAUSES.get(cause.code, ())),
     )
+    return PermanentError(f"{service}: {diagnosis.cause}", code=cause.code, diagnosis=diagnosis)
 
 
 def still_serving(pods: Sequence[PodView], change: ImageChange) -> str:
@@ -247,14 +253,14 @@ def _ready(pods: Sequence[PodView]) -> int:
     return sum(pod.ready for pod in pods)
 
 
-async def _last_log(cluster: ClusterClient, cause: Cause, count: int) -> list[str]:
-    """The last lines of the container that failed; a missing log is no reason to hide the failure itself."""
+async def _last_log(cluster: ClusterClient, cause: Cause, count: int) -> tuple[list[str], bool]:
+    """The last lines of the container that failed, and whether they are of the life before; a missing log hides no failure."""
     if (
         cause.pod is None
         or cause.container is None
         or cause.code in (ReasonCode.IMAGE_PULL, ReasonCode.CONTAINER_CONFIG)
     ):
-        return []
+        return [], False
     for previous in (True, False) if cause.crashed else (False,):
         try:
             kept = b""
@@ -266,8 +272,8 @@ async def _last_log(cluster: ClusterClient, cause: Cause, count: int) -> list[st
             continue
         lines = [line for line in kept.decode(errors="replace").splitlines() if line.strip()][-count:]
         if lines:
-            return [f"Last log lines{' before it exited' if previous else ''}:", *lines]
-    return []
+            return lines, previous
+    return [], False
 
 
 def _clean(line: str) -> str:

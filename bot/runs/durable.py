@@ -16,6 +16,7 @@ from bot.runs.cards import progress_card
 from bot.runs.house import House
 from bot.runs.model import RunInput
 from commands.kit.card import StepLine, StepStatus
+from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
@@ -174,6 +175,7 @@ def _described(error: RunbookError, redact: Callable[[str], str]) -> dict[str, A
         "message": redact(error.message),
         "evidence": [redact(line) for line in error.evidence],
         "advice": list(error.advice),
+        "diagnosis": error.diagnosis.redacted(redact).model_dump(mode="json"),
     }
 
 
@@ -183,6 +185,7 @@ def _error(described: dict[str, Any]) -> PermanentError:
         code=ReasonCode(described["code"]),
         evidence=tuple(described["evidence"]),
         advice=tuple(described["advice"]),
+        diagnosis=Diagnosis.model_validate(described.get("diagnosis", {})),
     )
 
 

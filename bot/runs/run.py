@@ -115,15 +115,18 @@ class Runs:
         step = steps.current
         at = f" at {step}" if step else ""
         redact = self._house.redact
-        serves, said, seen = _sorted_evidence(tuple(redact(line) for line in error.evidence))
-        service = step.split()[0].lower() if step else ""
+        found = error.diagnosis.redacted(redact)
+        known = found.cause and step and found.service.lower() in step.lower()  # the step names the service already
         return Outcome(
             code=error.code,
-            title=f"{run.request.title} stopped{at}: {redact(error.message).removeprefix(f'{service}: ')}",
-            lines=(*serves, *_untouched(run, steps.lines)),
-            message=said,
-            evidence=seen,
+            title=f"{run.request.title} stopped{at}: {found.cause if known else redact(error.message)}",
+            lines=(*found.serves, *_untouched(run, steps.lines)),
+            message=found.said[0] if found.said else "",
+            evidence=(*found.seen, *found.said[1:], *(redact(line) for line in error.evidence)),
+            log=found.log,
+            before_exit=found.before_exit,
             advice=error.advice,
+            causes=found.causes,
             step=step,
             kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
         )
@@ -204,17 +207,3 @@ def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> tuple[str, ...]:
         change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
     ]
     return (f"{' and '.join(left).capitalize()} {'was' if len(left) == 1 else 'were'} not touched.",) if left else ()
-
-
-_SERVES, _SAYS = "Still serves", "Kubernetes: "
-"""How `runbooks.failures` begins its lines."""
-
-
-def _sorted_evidence(evidence: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-    """(what still serves, Kubernetes' own first message, the rest)."""
-    serves = tuple(line for line in evidence if line.startswith(_SERVES))
-    says = [line.removeprefix(_SAYS) for line in evidence if line.startswith(_SAYS)]
-    said = says[0] if says else ""
-    rest = [line for line in evidence if not line.startswith((_SERVES, _SAYS))]
-    further = [line for line in says[1:] if said not in line]  # an event often repeats the pod's own message
-    return serves, said, (*rest, *further)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from commands.kit.card import Card
 from commands.kit.policy import Policies
 from commands.kit.spec import CommandSpec
+from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Environment, Frozen
@@ -223,8 +224,14 @@ class Outcome(Frozen):
     message: str = ""
     """What Kubernetes (or whatever failed) itself said."""
     evidence: tuple[str, ...] = ()
-    """Last log lines, conditions: redacted before they are stored."""
+    """Which pod, conditions, events: redacted before they are stored."""
+    log: tuple[str, ...] = ()
+    """The last lines that the container said; `before_exit`: in the life that ended."""
+    before_exit: bool = False
+    causes: tuple[UsualCause, ...] = ()
+    """What often is behind such a failure, and what to do about each."""
     advice: tuple[str, ...] = ()
+    """What to do, in sentences."""
     step: str | None = None
     """The step where it stopped."""
     stop: Stop | None = None

@@ -1,7 +1,7 @@
 """How the end of an operation is told: the same order of words for all, so that it can be read at 3 a.m.
 
-First what is, then why, then what to do: title, what serves now, Kubernetes' own message, the last log lines, usual causes, and
-the lines with which a person goes on by hand.
+First what is, then why, then what to do: the cause in words, who is served meanwhile, Kubernetes' own message, the last log
+lines, usual causes with what to do about each, and the lines with which a person goes on by hand.
 """
 
 from commands.kit.card import (
@@ -19,6 +19,7 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Outcome
+from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
 _QUIET = frozenset(
@@ -43,6 +44,12 @@ def ending_state(outcome: Outcome) -> State:
     return State.ENDED if outcome.code in _QUIET else State.FAILED
 
 
+def _causes(causes: tuple[UsualCause, ...]) -> Text:
+    """One line each: what it may be, and what to do about it."""
+    lines = [words("\n• ", Strong(text=each.cause), ": ", sentence(each.to_do)) for each in causes]
+    return words(Strong(text="Usual causes"), *lines)
+
+
 def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple[Button, ...] = ()) -> Card:
     """The result of a run."""
     body: list[Element] = []
@@ -53,10 +60,13 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
         body.append(Paragraph(text=words(Strong(text="Kubernetes: "), outcome.message)))
     if outcome.evidence:
         body.append(Preformatted(label="Seen", text="\n".join(outcome.evidence)))
+    if outcome.log:
+        label = "Last log lines before it exited" if outcome.before_exit else "Last log lines"
+        body.append(Preformatted(label=label, text="\n".join(outcome.log)))
+    if outcome.causes:
+        body.append(Paragraph(text=_causes(outcome.causes)))
     if outcome.advice:
-        causes = outcome.message or outcome.evidence
-        text = "; ".join(outcome.advice) + "." if causes else " ".join(outcome.advice)
-        body.append(Paragraph(text=words(Strong(text="Usual causes: ") if causes else "", sentence(text))))
+        body.append(Paragraph(text=sentence(" ".join(outcome.advice))))
     if outcome.kubectl:
         body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl)))
     if not outcome.ok and outcome.code not in _QUIET:

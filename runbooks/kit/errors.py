@@ -7,24 +7,32 @@
 Clients wrap their vendor's errors in these, chained. Anything else that is raised is a bug.
 """
 
+from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.reasons import ReasonCode
 
 
 class RunbookError(Exception):
     """What went wrong, as a sentence that may be shown (after redaction), and its code.
 
-    `evidence` are further lines worth reading: Kubernetes' own message, a pod's last log lines. Never a secret: what
-    goes in here is kept with the run.
+    `evidence` are further lines worth reading; `diagnosis` is what was found out about a rollout that fails, by who said
+    it. Never a secret: what goes in here is kept with the run.
     """
 
     def __init__(
-        self, message: str, *, code: ReasonCode, evidence: tuple[str, ...] = (), advice: tuple[str, ...] = ()
+        self,
+        message: str,
+        *,
+        code: ReasonCode,
+        evidence: tuple[str, ...] = (),
+        advice: tuple[str, ...] = (),
+        diagnosis: Diagnosis | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.evidence = evidence
         self.advice = advice
+        self.diagnosis = diagnosis or Diagnosis()
 
 
 class PermanentError(RunbookError):

@@ -21,6 +21,7 @@ from commands.kit.context import Actor, Outcome
 from commands.kit.endings import ending_card
 from commands.kit.parsing import UsageError
 from commands.kit.registry import load
+from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 from sandbox.slack.limits import check_message
 from tests.support.thresholds import DEPLOYS, NOON, REQUESTER
@@ -65,6 +66,8 @@ def _cards(nasty: str, request: Request) -> list[Card]:
         lines=(nasty,),
         message=nasty,
         evidence=(nasty, nasty),
+        log=(nasty,),
+        causes=(UsualCause(cause=nasty, to_do=nasty),),
         advice=(nasty,),
         kubectl=(f"kubectl get pods # {nasty}",),
         run=request.id,

@@ -142,29 +142,29 @@ async def test_what_no_waiting_will_mend_fails_at_once(here: Place, tag: str, co
     pulse = await stamped(here)
     async with asyncio.timeout(25):
         error = await refused(here, pulse, tag)
-    told = "\n".join(error.evidence)
+    found = error.diagnosis
     assert error.code is code
-    assert said in told
-    assert "Pod backend-" in told
-    assert "Still serves backend: v1.2.0 with" in told
-    assert error.advice
+    assert said in "\n".join(found.said)
+    assert "Pod backend-" in found.seen[0]
+    assert "Still serves backend: v1.2.0 with" in found.serves[0]
+    assert found.causes
 
 
 async def test_a_crash_shows_the_last_lines_of_the_run_that_crashed(here: Place):
     await only_backend(here)
     error = await refused(here, await stamped(here), "v2.0.0-crash")
-    told = "\n".join(error.evidence)
-    assert "Last log lines before it exited:" in told
-    assert "ECONNREFUSED" in told
-    assert len(error.evidence) < 20
-    assert all(len(line) <= 300 for line in error.evidence)
+    found = error.diagnosis
+    assert found.before_exit
+    assert "ECONNREFUSED" in "\n".join(found.log)
+    assert len(found.log) <= 10
+    assert all(len(line) <= 300 for line in (*found.said, *found.seen, *found.log))
 
 
 async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: Place):
     await only_backend(here, progressDeadlineSeconds=4)
     error = await refused(here, await stamped(here), "v2.0.0-unready")
     assert error.code is ReasonCode.NEVER_READY
-    assert "Readiness probe failed" in "\n".join(error.evidence)
+    assert "Readiness probe failed" in "\n".join(error.diagnosis.said)
 
 
 async def test_a_deadline_of_our_own_ends_it_too(here: Place):
@@ -179,7 +179,7 @@ async def test_a_pod_that_no_node_has_room_for_says_so(here: Place):
     await here.patch("backend", {"op": "add", "path": "/spec/template/spec/containers/0/resources", "value": resources})
     error = await refused(here, await stamped(here), "v2.0.0")
     assert error.code is ReasonCode.UNSCHEDULABLE
-    assert "Insufficient cpu" in "\n".join(error.evidence)
+    assert "Insufficient cpu" in "\n".join(error.diagnosis.said)
 
 
 async def test_a_quota_that_refuses_new_pods_fails_at_once(here: Place, is_real: bool):
@@ -190,7 +190,7 @@ async def test_a_quota_that_refuses_new_pods_fails_at_once(here: Place, is_real:
     await here.create(f"/api/v1/namespaces/{here.namespace}/resourcequotas", quota)
     error = await refused(here, await stamped(here), "v2.0.0")
     assert error.code is ReasonCode.ADMISSION_REFUSED
-    assert "exceeded quota" in "\n".join(error.evidence)
+    assert "exceeded quota" in "\n".join(error.diagnosis.said)
 
 
 async def test_going_back_from_a_rollout_past_its_deadline_is_not_taken_for_a_failure(here: Place):
