@@ -10,7 +10,7 @@ from typing import Any
 
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Parameter, environment_parameter
-from commands.kit.types import DurationType, Invalid, Known, nearest
+from commands.kit.types import DurationType, Invalid, Known, closeness, nearest
 
 LONGEST = 4000
 """Characters; Slack's own composer stops earlier for commands, a socket does not."""
@@ -142,19 +142,46 @@ def _check_text(tokens: list[str]) -> None:
 
 
 def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:
-    for length in (2, 1):
-        spec = registry.find(" ".join(tokens[:length]).lower())
-        if spec is not None and len(tokens) >= length:
-            return spec, tokens[length:]
-    typed = tokens[0]
-    meant = nearest(typed, registry.names())
+    """The command and what is left to read. A name has one word or two, and `releases adpt` is a mistyped `releases adopt`."""
+    whole = registry.find(" ".join(tokens[:2]).lower()) if len(tokens) > 1 else None
+    if whole is not None:
+        return whole, tokens[2:]
+    spec = registry.find(tokens[0].lower())
+    meant = _mistyped(tokens, registry, other_than=spec)
+    if spec is not None and meant is None:
+        return spec, tokens[1:]
     if meant is None:
-        raise UsageError(f"There is no `{typed[:40]}`.", usage="help", example="help")
+        raise UsageError(f"There is no `{tokens[0][:40]}`.", usage="help", example="help")
+    typed, name = meant
+    rest = tokens[len(typed.split(" ")) :]
     raise UsageError(
-        f"There is no `{typed[:40]}`. Did you mean `{meant}`?",
-        suggestion=" ".join([meant, *tokens[1:]]),
-        form=_form(registry.get(meant), tokens[1:]),
+        f"There is no `{typed[:40]}`. Did you mean `{name}`?",
+        suggestion=" ".join([name, *rest]),
+        form=_form(registry.get(name), rest),
     )
+
+
+_SURE = 0.85
+"""So close to a name of two words is that name, however close its first word alone is to another."""
+
+
+def _mistyped(tokens: list[str], registry: Registry, *, other_than: CommandSpec | None) -> tuple[str, str] | None:
+    """(what was typed, the name that was probably meant); two words go before one.
+
+    Where the first word is a command, only a second word that it could not take may belong to a name of two.
+    """
+    long = [name for name in registry.names() if " " in name]
+    one, two = tokens[0], " ".join(tokens[:2])
+    if other_than is not None:
+        takes_words = any(p.positional for p in other_than.parameters)
+        if takes_words or len(tokens) == 1 or tokens[1].startswith("-"):
+            return None
+        meant = nearest(two, [name for name in long if name.startswith(f"{one.lower()} ")])
+        return (two, meant) if meant else None
+    tried = [(two, long), (one, long), (one, [name for name in registry.names() if " " not in name])]
+    found = [(typed, meant) for typed, names in tried if (meant := nearest(typed, names))]
+    sure = next((pair for pair in found if " " in pair[1] and closeness(*pair) >= _SURE), None)
+    return sure or max(found, key=lambda pair: closeness(*pair), default=None)
 
 
 def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:

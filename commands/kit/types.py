@@ -49,6 +49,11 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def closeness(typed: str, name: str) -> float:
+    """0 to 1: how much of a name stands in what was typed."""
+    return difflib.SequenceMatcher(None, name, typed.lower()).ratio()
+
+
 def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
     if text in choices:
         return text
