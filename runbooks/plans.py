@@ -127,6 +127,20 @@ async def plan_rollback(
     )
 
 
+async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Environment, service: str) -> Plan:
+    """New pods of the image that the service asks for now."""
+    states, record = await asyncio.gather(current(cluster, environment), fleet.read(environment))
+    chosen = next(state for state in states if state.service == service)
+    if chosen.image is None:
+        raise PermanentError(chosen.detail or f"{service} is not there.", code=ReasonCode.NOT_FOUND)
+    return Plan(
+        title=f"Restart {service} in {environment.name}",
+        changes=(change_of(chosen, chosen.image),),
+        warnings=(*_undecided(record), *_by_hand([chosen]), *_unsettled([chosen])),
+        notes=("The image stays as it is. Old pods serve until new ones are ready.",),
+    )
+
+
 def _all(count: int) -> str:
     return {1: "its digest", 2: "both digests"}.get(count, f"all {count} digests")
 

@@ -45,6 +45,8 @@ def _versions(plan: Plan | None) -> str:
     names = [change.service for change in plan.changes]
     moves = {(change.before.tag or "?", change.after.tag or "?") for change in plan.changes}
     listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if all(change.restarts for change in plan.changes):
+        return f"{listed} {', '.join(sorted(after for _, after in moves))}, new pods"
     return f"{listed} {' , '.join(f'{before} → {after}' for before, after in sorted(moves))}"
 
 
@@ -115,7 +117,7 @@ def _table(plan: Plan) -> Table:
             (
                 words(change.service),
                 words(change.before.short),
-                words(Strong(text=change.after.short)),
+                words("the same, new pods" if change.restarts else Strong(text=change.after.short)),
                 words(str(change.replicas)),
                 _since(change),
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Parameter, environment_parameter
-from commands.kit.types import DurationType, Invalid, Known, closeness, nearest
+from commands.kit.types import CommandNameType, DurationType, Invalid, Known, closeness, nearest
 
 LONGEST = 4000
 """Characters; Slack's own composer stops earlier for commands, a socket does not."""
@@ -129,7 +129,7 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
         elif for_options and token.startswith("--"):
             values.take_option(token, queue)
         else:
-            values.take_positional(token)
+            values.take_positional(token, queue)
     return Parsed(spec, values.request(default_environment))
 
 
@@ -203,7 +203,7 @@ def typed_again(spec: CommandSpec, request: Any) -> str:
         if parameter is None or parameter.hidden:
             continue
         if parameter.positional:
-            positional += value if isinstance(value, list) else [str(value)]
+            positional += [quoted(each) for each in value] if isinstance(value, list) else [quoted(str(value))]
         elif parameter.type is None:
             options.append(parameter.flag)
         else:
@@ -255,8 +255,10 @@ class _Values:
             value = queue.pop(0)
         self._put(parameter, value)
 
-    def take_positional(self, token: str) -> None:
+    def take_positional(self, token: str, queue: list[str]) -> None:
         for parameter in self._positional:
+            if isinstance(parameter.type, CommandNameType) and queue and f"{token} {queue[0]}" in self._known.commands:
+                token = f"{token} {queue.pop(0)}"  # a command's name may have two words
             if parameter.repeated:
                 before, value = self._found.get(parameter.name, ()), self._value(parameter, token)
                 if value in before:

@@ -63,6 +63,11 @@ class ImageChange(Frozen):
     run: str | None = None
     """The run that deployed it."""
 
+    @property
+    def restarts(self) -> bool:
+        """The image stays: new pods of the same."""
+        return self.before.reference == self.after.reference
+
     def substance(self) -> dict[str, str]:
         """What the approval is bound to."""
         return {

@@ -1,0 +1,76 @@
+"""`restart SERVICE`: new pods of the same image, one after the other, watched like a deploy."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.context import Context, Outcome
+from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.rolling import CHECK, cause, result_card
+from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
+from commands.kit.types import EnvironmentName, ServiceName
+from runbooks import rollouts
+from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Steps
+from runbooks.plans import plan_restart
+
+
+@operation(
+    permission="rollout:write",
+    risk=Risk.DISRUPTIVE,
+    examples=["backend", 'frontend --reason "picks up the new certificate"'],
+)
+class Restart:
+    """Restart a service: new pods of the image that runs, watched until they are ready.
+
+    As `kubectl rollout restart` does it: old pods serve until new ones are ready. The version stays, and so does its record.
+    """
+
+    service: ServiceName = argument("service to restart")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        """One line, as an order."""
+        return f"Restart {self.service} in {environment}"
+
+    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
+        return policies.of(Risk.DISRUPTIVE)
+
+    async def plan(self, context: Context) -> Plan:
+        return await plan_restart(context.cluster, context.fleet, context.where, self.service)
+
+    def outline(self, plan: Plan) -> tuple[str, ...]:
+        """The steps that people see ahead."""
+        return (*(_title(change) for change in plan.changes), CHECK)
+
+    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
+        await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        why = cause(context, f"restart {self.service}")
+        results = [
+            await steps.run(
+                _title(change), rollouts.roll_out, context.cluster, change, cause=why, by=context.actor.name
+            )
+            for change in plan.changes
+        ]
+        await steps.run(CHECK, rollouts.check, context.cluster, plan.changes)
+        pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
+        version = plan.changes[0].after.short
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"{self.service} was restarted in {context.where.name}",
+            lines=(f"{pods} new pods ready, {version} as before.",),
+            data={"service": self.service, "requester": context.actor.key},
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        where = outcome.environment
+        return result_card(
+            outcome,
+            again=f"restart {self.service} --env {where}",
+            succeeded=(
+                Button(label="Logs", does=Typed(text=f"logs {self.service} --env {where}")),
+                Button(label="Pods", does=Typed(text=f"pods {self.service} --env {where}")),
+            ),
+        )
+
+
+def _title(change: ImageChange) -> str:
+    return f"{change.service.capitalize()} restart"
