@@ -34,6 +34,7 @@ from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.fleet import Fleet
@@ -52,12 +53,15 @@ class Contexts:
         settings: Settings,
         clients: Mapping[str, ClusterClient],
         images: RegistryClient,
+        health: HealthClient,
         permissions: Permissions,
         book: Book,
     ) -> None:
         self._settings = settings
         self._clients = clients
         self._images = images
+        self._health = health
+        self._patience = settings.patience()
         self._permissions = permissions
         self._book = book
         self._fleets = {name: Fleet(client) for name, client in clients.items()}
@@ -82,6 +86,8 @@ class Contexts:
             cluster=self._clients[home],
             registry=self._images,
             fleet=self._fleets[home],
+            health=self._health,
+            patience=self._patience,
             runs=self.runs,
             book=self._book,
             authority=self._permissions,
@@ -122,7 +128,8 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
         messenger: Messenger | None = slack.messenger if slack else None
         permissions = Permissions(settings, people, identity)
         clients, images = await _clients(settings, stack)
-        contexts = Contexts(settings, clients, images, permissions, book)
+        health = await stack.enter_async_context(HealthClient(deadline=settings.times.health_deadline))
+        contexts = Contexts(settings, clients, images, health, permissions, book)
         house = House(
             settings=settings,
             registry=registry.load(),

@@ -44,7 +44,13 @@ class Deploy:
         why = cause(context, f"deploy {self.version}")
         results = [
             await steps.run(
-                rollout_title(change), rollouts.roll_out, context.cluster, change, cause=why, by=context.actor.name
+                rollout_title(change),
+                rollouts.roll_out,
+                context.cluster,
+                change,
+                cause=why,
+                by=context.actor.name,
+                settings=context.patience,
             )
             for change in plan.changes
         ]

@@ -46,11 +46,17 @@ class Restart:
         why = cause(context, f"restart {self.service}")
         results = [
             await steps.run(
-                _title(change), rollouts.roll_out, context.cluster, change, cause=why, by=context.actor.name
+                _title(change),
+                rollouts.roll_out,
+                context.cluster,
+                change,
+                cause=why,
+                by=context.actor.name,
+                settings=context.patience,
             )
             for change in plan.changes
         ]
-        await steps.run(CHECK, rollouts.check, context.cluster, plan.changes)
+        await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
         pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
         version = plan.changes[0].after.short
         return Outcome(

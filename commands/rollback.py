@@ -93,7 +93,13 @@ class Rollback:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"roll back to {version_of(plan)}")
         results = await steps.run(
-            _ALL, rollouts.roll_out_together, context.cluster, plan.changes, cause=why, by=context.actor.name
+            _ALL,
+            rollouts.roll_out_together,
+            context.cluster,
+            plan.changes,
+            cause=why,
+            by=context.actor.name,
+            settings=context.patience,
         )
         outcome = await finish(context, plan, steps, results, left=plan.leaves)
         record = await context.fleet.read(context.where)

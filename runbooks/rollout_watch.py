@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
-from runbooks.failures import Scene
+from runbooks.failures import Crash, Scene
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.waiting import merged
+from runbooks.kit.waiting import merged, ticking
 
 _KEPT_EVENTS = 200
 
@@ -66,6 +66,7 @@ def scene_of(
     sets: Iterable[ReplicaSetView],
     pods: Iterable[PodView],
     events: Iterable[EventView] = (),
+    crashes: Iterable[Crash] = (),
     *,
     fresh: bool = True,
 ) -> Scene:
@@ -76,23 +77,31 @@ def scene_of(
         asked = (r for r in own if r.revision == deployment.revision)
         new = next((r for r in asked if r.image(change.container) == change.after.reference), None)
     uids = {r.uid for r in own}
-    present = [pod for pod in pods if pod.owner in uids and not pod.deleting]
+    ours = [pod for pod in pods if pod.owner in uids]
+    # One that was evicted stays in the list, and its ReplicaSet makes another in its place.
+    fresh_uids = {pod.uid for pod in ours if new is not None and pod.owner == new.uid}
+    present = [pod for pod in ours if not pod.deleting and not pod.over]
     return Scene(
         change=change,
         deployment=deployment,
         new=new,
         pods=[pod for pod in present if new is not None and pod.owner == new.uid],
         others=[pod for pod in present if new is None or pod.owner != new.uid],
+        leaving=[pod for pod in ours if pod.deleting or pod.over],
         events=list(events),
+        crashes=[crash for crash in crashes if crash.pod in fresh_uids],
         fresh=fresh,
     )
 
 
 @asynccontextmanager
 async def watched(
-    cluster: ClusterClient, change: ImageChange, since: DeploymentView | None
+    cluster: ClusterClient, change: ImageChange, since: DeploymentView | None, *, tick: float = 10.0
 ) -> AsyncIterator[AsyncGenerator[Scene, None]]:
-    """The rollout's scenes from now on. `since` is the Deployment as the change left it: what is older is not told."""
+    """The rollout's scenes from now on. `since` is the Deployment as the change left it: what is older is not told.
+
+    Where nothing changes, the same scene comes again every `tick` seconds: that something takes long is news, too.
+    """
     first = since or await cluster.deployment(change.namespace, change.deployment)
     streams: tuple[AsyncGenerator[Seen[_View], None], ...] = (
         cluster.watch_deployments(change.namespace, change.deployment),
@@ -101,7 +110,7 @@ async def watched(
         cluster.watch_events(change.namespace),
     )
     async with merged(*streams) as seen:
-        yield _scenes(seen, change, first, since)
+        yield _scenes(seen, change, first, since, tick)
 
 
 async def _scenes(
@@ -109,11 +118,12 @@ async def _scenes(
     change: ImageChange,
     first: DeploymentView,
     since: DeploymentView | None,
+    tick: float,
 ) -> AsyncGenerator[Scene, None]:
     picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
-    async with aclosing(stream) as changes:
+    async with aclosing(ticking(stream, tick)) as changes:
         async for seen in changes:
-            if picture.take(seen):
+            if picture.complete if seen is None else picture.take(seen):
                 yield picture.scene()
 
 
@@ -131,6 +141,7 @@ class _Picture:
         self._sets: dict[str, ReplicaSetView] = {}
         self._pods: dict[str, PodView] = {}
         self._events: dict[str, EventView] = {}
+        self._crashes: dict[tuple[str, str, str], Crash] = {}
 
     def take(self, seen: Seen[_View]) -> bool:
         """Whether there is a scene to look at: a part of the picture could be taken for a failure, or for success."""
@@ -144,20 +155,41 @@ class _Picture:
                 _keep(self._sets, view.uid, view, gone=gone)
             case PodView() as view:
                 _keep(self._pods, view.uid, view, gone=gone)
+                self._note_crashes(view)
             case EventView() as view:
-                if view.about_kind != "Pod" or not view.about_name.startswith(f"{self._first.name}-"):
+                if not self._concerns(view):
                     return False
                 _keep(self._events, view.uid, view, gone=gone)
                 if len(self._events) > _KEPT_EVENTS:
                     self._events.pop(next(iter(self._events)))
         if self._unlisted == 0 and not self._present:  # it was deleted before the watch began
             raise _deleted(self._change)
+        return self.complete
+
+    @property
+    def complete(self) -> bool:
+        """Everything was listed once."""
         return self._unlisted == 0
 
     def scene(self) -> Scene:
         stale = self._before is not None and self._deployment.condition("Progressing") == self._before
-        pods, events = self._pods.values(), self._events.values()
-        return scene_of(self._change, self._deployment, self._sets.values(), pods, events, fresh=not stale)
+        pods, events, crashes = self._pods.values(), self._events.values(), self._crashes.values()
+        return scene_of(self._change, self._deployment, self._sets.values(), pods, events, crashes, fresh=not stale)
+
+    def _concerns(self, event: EventView) -> bool:
+        """About the Deployment's pods and ReplicaSets, or about a volume claim."""
+        if event.about_kind == "PersistentVolumeClaim":
+            return True  # it may come before the pod that mounts it
+        return event.about_kind in ("Pod", "ReplicaSet") and event.about_name.startswith(f"{self._first.name}-")
+
+    def _note_crashes(self, pod: PodView) -> None:
+        """Each end of a container is told for as long as its next life lasts, so it is kept here."""
+        for container in pod.containers:
+            reason = container.reason if container.phase == "terminated" else container.ended_reason
+            code = container.exit_code if container.phase == "terminated" else container.ended_code
+            if container.ended_at and not (container.init and code == 0):
+                crash = Crash(pod.uid, container.name, container.ended_at, reason, code)
+                self._crashes.setdefault((pod.uid, container.name, container.ended_at), crash)
 
     def _take_deployment(self, view: DeploymentView, *, gone: bool) -> None:
         if gone or view.uid != self._first.uid:

@@ -17,6 +17,7 @@ from runbooks.failures import Scene
 from runbooks.fence import is_ours, set_image, stamp_one, still_ours
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop
@@ -38,18 +39,6 @@ __all__ = [
     "roll_out_together",
     "stamp",
 ]
-
-
-class RolloutSettings(Frozen):
-    """How patient a rollout is."""
-
-    deadline_seconds: float = 1800.0
-    """Of our own, over the whole rollout; the Deployment's progress deadline ends it too, and usually first."""
-    settle_seconds: float = 30.0
-    """How long `check` gives pods to be ready again."""
-    crash_restarts: int = 3
-    """So many restarts of a container are a crash loop, whatever it is called."""
-    log_lines: int = 10
 
 
 class RolloutResult(Frozen):
@@ -196,12 +185,14 @@ async def _until_complete(
     """Watches until the rollout is complete; raises what stops it. `since` is the Deployment as the patch returned it."""
     began, said, scene = time.monotonic(), "", None
     try:
-        async with asyncio.timeout(deadline), watched(cluster, change, since) as scenes:
+        async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
             async for scene in scenes:
                 still_ours(scene, change, pulse.run)
                 progress = completion(scene)
-                if progress.detail != said and not silent:
-                    said = progress.detail
+                late = failures.pending(scene, after=settings.explain_seconds)
+                detail = f"{progress.detail}; {late}" if late else progress.detail
+                if detail != said and not silent:
+                    said = detail
                     pulse.say(said)
                 if progress.complete:
                     return scene

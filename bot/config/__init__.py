@@ -25,6 +25,7 @@ from bot.config.sections import (
     TimeSettings,
 )
 from commands.kit.policy import Policies
+from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.targets import Environment, Service
 
 
@@ -132,10 +133,16 @@ class Settings(Section):
                     deployment=service.deployment or service.name,
                     container=service.container or service.name,
                     repository=service.repository,
+                    kubernetes_service=service.kubernetes_service,
+                    health_url=service.health_url,
                 )
                 for service in found.services
             ),
         )
+
+    def patience(self) -> RolloutSettings:
+        """How patient rollouts are."""
+        return RolloutSettings(deadline_seconds=self.times.rollout_deadline, explain_seconds=self.times.explain_after)
 
     def policies(self, name: str) -> Policies:
         """The environment's approval policies."""

@@ -6,9 +6,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from commands.kit.policy import ApprovalPolicy, Risk
+from runbooks.clients.health import valid
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
@@ -89,6 +90,17 @@ class ServiceSettings(Section):
     """Default: the service's name."""
     repository: str
     """Image without tag: `ghcr.io/omnicare/backend`."""
+    kubernetes_service: str | None = None
+    """The Kubernetes Service whose ready endpoints say who is served. Default: the service's name."""
+    health_url: str | None = Field(default=None, repr=False)
+    """Asked when a run fails or stops: its status and the time it took stand on the card, nothing else of it. http or https."""
+
+    @field_validator("health_url")
+    @classmethod
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is not None and not valid(url):
+            raise ValueError("an http or https address without a password in it")
+        return url
 
 
 class ClusterSettings(Section):
@@ -130,6 +142,10 @@ class TimeSettings(Section):
     """An approved run that could not start for so long asks again."""
     rollout_deadline: Seconds = 900.0
     """Our own deadline for one service's rollout, where the Deployment's own does not come first."""
+    explain_after: Seconds = 30.0
+    """What a rollout waits for is explained on its progress line after so long."""
+    health_deadline: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 2.0
+    """For a health URL's answer."""
     drain: Seconds = 20.0
     """After SIGTERM, for short things to end."""
     query_deadline: Seconds = 20.0

@@ -15,6 +15,8 @@ class Where(StrEnum):
     """Where an environment's services run."""
     RECORD = "record"
     """The bot's own, where releases, lock and run are kept."""
+    CLUSTER = "cluster"
+    """None: the cluster as a whole. Never needed, only of use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,19 @@ NEEDED: tuple[Access, ...] = (
     _service("get", "pods", "The last log lines of a pod that fails, and `logs`.", subresource="log"),
     _service("list", "events", "Kubernetes' own message where a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
+    _service("get", "endpoints", "Who is served by what, where a run fails or stops."),
     _record("get", "The environment's lock, run and recorded releases."),
     _record("list", "The beginning of a watch."),
     _record("watch", "A lock or a run that ends is seen at once."),
     _record("create", "The first record of an environment."),
     _record("update", "Each change of the record, on condition of what was seen."),
+    Access(
+        verb="list",
+        group="",
+        resource="nodes",
+        where=Where.CLUSTER,
+        reason="Where no node takes a pod: how much is missing. Where a node is lost: how it stands.",
+    ),
 )
 
 

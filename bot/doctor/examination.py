@@ -45,6 +45,10 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         for name in settings.environments
     ]
     found += [
+        Check(subject=f"Health of {name}", look=partial(outside.health, settings, name), seconds=30.0)
+        for name in settings.environments
+    ]
+    found += [
         Check(subject=repository, look=partial(outside.registry, settings, repository))
         for repository in outside.repositories(settings)
     ]

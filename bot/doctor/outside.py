@@ -1,15 +1,16 @@
 """Checks of what the bot depends on: the cluster of each environment, registries, Slack, the audit trail, the clock."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from bot.config import Settings
-from bot.config.sections import EnvironmentSettings
+from bot.config.sections import EnvironmentSettings, ServiceSettings
 from bot.doctor.access import NEEDED, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import RunbookError
@@ -17,6 +18,13 @@ from runbooks.kit.redaction import default_redactor
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 """Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
+
+
+_NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
+    Where.SERVICES: lambda environment: environment.namespace,
+    Where.RECORD: lambda environment: environment.record_namespace,
+    Where.CLUSTER: lambda _: "",
+}
 
 
 async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
@@ -28,10 +36,16 @@ async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     ) as client:
         yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
         for access in NEEDED:
-            namespace = environment.namespace if access.where is Where.SERVICES else environment.record_namespace
+            namespace = _NAMESPACE[access.where](environment)
             verdict = await client.may(access.verb, access.group, access.resource, namespace, access.subresource)
             if verdict.allowed:
-                yield fine(f"{name}: the bot may {access.shown} in {namespace}.")
+                yield fine(f"{name}: the bot may {access.shown} in {namespace or 'the cluster'}.")
+            elif access.where is Where.CLUSTER:
+                yield warning(
+                    f"{name}: the bot may not {access.shown}. {access.reason}",
+                    "Nothing, if that is meant. Else: kubectl create clusterrolebinding omnicare-bot-nodes "
+                    "--clusterrole=omnicare-bot-nodes --serviceaccount=omnicare-bot:omnicare-bot",
+                )
             else:
                 yield failed(
                     f"{name}: the bot may not {access.shown} in {namespace}. {access.reason}",
@@ -66,6 +80,46 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
             )
         else:
             yield fine(f"{name}: {service.name} is {deployment}/{container}.")
+        yield await _serving(client, name, environment, service)
+
+
+async def _serving(
+    client: ClusterClient, name: str, environment: EnvironmentSettings, service: ServiceSettings
+) -> Finding:
+    """Whether it could be said who is served."""
+    through = service.kubernetes_service or service.name
+    try:
+        ready = len((await client.endpoints(environment.namespace, through)).ready)
+    except RunbookError as error:
+        return warning(
+            f"{name}: who is served by {service.name} can't be said. {error.message}",
+            f"Set `kubernetes_service` of service {service.name} in environments.{name}.services.",
+        )
+    if not ready:
+        return warning(f"{name}: the Service {through} has no ready endpoint.", f"`status --env {name}` says more.")
+    return fine(f"{name}: {service.name} is served by {ready} ready endpoints of the Service {through}.")
+
+
+async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """What each service's health URL answers, asked once."""
+    async with HealthClient(deadline=settings.times.health_deadline) as client:
+        for service in settings.environments[name].services:
+            if service.health_url is None:
+                yield warning(
+                    f"{name}: {service.name} has no health URL, so a failure can't say whether it answers.",
+                    f"Nothing, if that is meant. Else set `health_url` of {service.name} in environments.{name}.services.",
+                )
+                continue
+            found = await client.ask(service.health_url)
+            took = f"{found.seconds * 1000:.0f} ms"
+            if found.well:
+                yield fine(f"{name}: the health URL of {service.name} answers {found.status} ({took}).")
+            else:
+                what = f"answers {found.status} ({took})" if found.status is not None else f"gives none: {found.why}"
+                yield warning(
+                    f"{name}: the health URL of {service.name} {what}.",
+                    f"Mend `health_url` in environments.{name}.services, or look at the service.",
+                )
 
 
 async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:

@@ -15,6 +15,7 @@ from bot.runs.house import House
 from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.context import Context, Outcome
+from runbooks import serving
 from runbooks.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -42,6 +43,9 @@ class Runs:
         steps = DurableSteps(self._house, run, command.outline(run.plan))
         outcome = await self._done(run, command, steps)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
+        if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it
+            left = await self._house.engine.step("see what is left", lambda: self._left(run, steps))
+            outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left)})
         outcome = Outcome.model_validate(
             await self._house.engine.step("end the run", lambda: self._end(run, steps, outcome))
         )
@@ -120,7 +124,6 @@ class Runs:
         return Outcome(
             code=error.code,
             title=f"{run.request.title} stopped{at}: {found.cause if known else redact(error.message)}",
-            lines=(*found.serves, *_untouched(run, steps.lines)),
             message=found.said[0] if found.said else "",
             evidence=(*found.seen, *found.said[1:], *(redact(line) for line in error.evidence)),
             log=found.log,
@@ -131,6 +134,15 @@ class Runs:
             kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
         )
 
+    async def _left(self, run: RunInput, steps: DurableSteps) -> Any:
+        """Who is served by what now, as it is measured, and what the run did not get to."""
+        left = _untouched(run, steps.lines)
+        touched = {change.service: change.before.tag for change in run.plan.changes if change.service not in left}
+        context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
+        found = await serving.measure(context.cluster, context.health, context.where, list(touched))
+        told = [self._house.redact(each.sentence(before=touched[each.service])) for each in found]
+        return [*told, *_not_touched(left)]
+
     def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:
         stop = stopped.stop
         overtaken = stop.kind == "overtaken"
@@ -139,7 +151,6 @@ class Runs:
         return Outcome(
             code=ReasonCode.OVERTAKEN if overtaken else ReasonCode.CANCELLED,
             title=f"{run.request.title} {what}{at}",
-            lines=_untouched(run, steps.lines),
             step=steps.current,
             stop=stop,
         )
@@ -200,10 +211,15 @@ class Runs:
             await self._house.engine.send(other, FreeMessage().model_dump(mode="json"))
 
 
-def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> tuple[str, ...]:
+def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
     """The services that the run did not get to."""
     begun = {line.title for line in lines if line.status is not StepStatus.PENDING}
-    left = [
+    return [
         change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
     ]
-    return (f"{' and '.join(left).capitalize()} {'was' if len(left) == 1 else 'were'} not touched.",) if left else ()
+
+
+def _not_touched(services: list[str]) -> list[str]:
+    if not services:
+        return []
+    return [f"{' and '.join(services).capitalize()} {'was' if len(services) == 1 else 'were'} not touched."]

@@ -12,12 +12,14 @@ from commands.kit.card import Card
 from commands.kit.policy import Policies
 from commands.kit.spec import CommandSpec
 from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Environment, Frozen
 
 if TYPE_CHECKING:
     from runbooks.clients.cluster import ClusterClient
+    from runbooks.clients.health import HealthClient
     from runbooks.clients.registry import RegistryClient
     from runbooks.fleet import Fleet
 
@@ -192,6 +194,9 @@ class Context:
     cluster: "ClusterClient"
     registry: "RegistryClient"
     fleet: "Fleet"
+    health: "HealthClient"
+    patience: RolloutSettings = field(default_factory=RolloutSettings)
+    """How long rollouts wait, and when they explain for what."""
     runs: RunsMemory
     book: BookMemory
     authority: Authority

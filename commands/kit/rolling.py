@@ -62,7 +62,7 @@ async def finish(
     context: Context, plan: Plan, steps: Steps, results: Sequence[rollouts.RolloutResult], *, left: str | None
 ) -> Outcome:
     """Check, record, and say what runs now."""
-    await steps.run(CHECK, rollouts.check, context.cluster, plan.changes)
+    await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
     release = release_of(context, plan, results)
     await steps.run(RECORD, record, context, release, left)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)

@@ -18,6 +18,7 @@ from runbooks.clients.cluster_views import (
     DeploymentView,
     EndpointsView,
     EventView,
+    NodeView,
     PodView,
     ReplicaSetView,
     Seen,
@@ -88,6 +89,9 @@ class ClusterClient:
         fields = f"involvedObject.uid={about}" if about else ""
         items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
         return sorted((reading.event(item) for item in items), key=lambda event: event.at)
+
+    async def nodes(self) -> list[NodeView]:
+        return [reading.node(item) for item in await self._items("/api/v1/nodes", "list nodes")]
 
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"

@@ -16,8 +16,10 @@ from runbooks.clients.cluster_views import (
     EndpointsView,
     EventView,
     FieldOwner,
+    NodeView,
     PodView,
     ReplicaSetView,
+    Taint,
 )
 
 Json = Mapping[str, Any]
@@ -46,8 +48,31 @@ def _annotations(item: Json) -> Mapping[str, str]:
     return item.get("metadata", {}).get("annotations") or {}
 
 
-def _specs(pod_spec: Json) -> tuple[ContainerSpec, ...]:
-    return tuple(ContainerSpec(c.get("name", ""), c.get("image", "")) for c in pod_spec.get("containers") or [])
+def _specs(pod_spec: Json, which: str = "containers") -> tuple[ContainerSpec, ...]:
+    return tuple(_spec(c) for c in pod_spec.get(which) or [])
+
+
+def _spec(container: Json) -> ContainerSpec:
+    resources = container.get("resources") or {}
+    probes = {kind: container.get(f"{kind}Probe") for kind in ("readiness", "liveness", "startup")}
+    return ContainerSpec(
+        name=container.get("name", ""),
+        image=container.get("image", ""),
+        requests=resources.get("requests") or resources.get("limits") or {},
+        limits=resources.get("limits") or {},
+        probes={kind: _probe(probe) for kind, probe in probes.items() if probe},
+    )
+
+
+def _probe(probe: Json) -> str:
+    """What is asked; a command's words are left out, since they may carry anything."""
+    if http := probe.get("httpGet"):
+        return f"GET {http.get('path', '/').partition('?')[0]} on port {http.get('port')}"
+    if tcp := probe.get("tcpSocket"):
+        return f"a connection to port {tcp.get('port')}"
+    if grpc := probe.get("grpc"):
+        return f"gRPC on port {grpc.get('port')}"
+    return "a command" if "exec" in probe else ""
 
 
 def _conditions(item: Json) -> tuple[Condition, ...]:
@@ -116,9 +141,26 @@ def deployment(item: Json) -> DeploymentView:
         available=status.get("availableReplicas", 0),
         paused=bool(spec.get("paused")),
         progress_deadline=spec.get("progressDeadlineSeconds", 600),
+        max_unavailable=_max_unavailable(spec),
         conditions=_conditions(item),
         owners=_image_owners(item["metadata"].get("managedFields") or []),
     )
+
+
+def _max_unavailable(spec: Json) -> int:
+    """A share is rounded down, as the Deployment controller does it; where nothing may surge either, it is one."""
+    replicas = spec.get("replicas", 1)
+    strategy = spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return int(replicas)
+    rolling = strategy.get("rollingUpdate") or {}
+    missing = _share(rolling.get("maxUnavailable", "25%"), replicas)
+    return missing or (0 if _share(rolling.get("maxSurge", "25%"), 100) else 1)
+
+
+def _share(value: Any, whole: int) -> int:
+    """Of a share, rounded down."""
+    return int(value[:-1]) * whole // 100 if isinstance(value, str) and value.endswith("%") else int(value)
 
 
 def replica_set(item: Json) -> ReplicaSetView:
@@ -136,7 +178,7 @@ def replica_set(item: Json) -> ReplicaSetView:
     )
 
 
-def _container(status: Json) -> ContainerView:
+def _container(status: Json, *, init: bool = False) -> ContainerView:
     phase: ContainerPhase = "unknown"
     detail: Json = {}
     for word in ("waiting", "running", "terminated"):
@@ -155,6 +197,9 @@ def _container(status: Json) -> ContainerView:
         exit_code=detail.get("exitCode"),
         ended_reason=ended.get("reason") or "",
         ended_code=ended.get("exitCode"),
+        ended_message=ended.get("message") or "",
+        ended_at=(detail.get("finishedAt") if phase == "terminated" else ended.get("finishedAt")) or "",
+        init=init,
     )
 
 
@@ -163,7 +208,8 @@ def pod(item: Json) -> PodView:
     conditions = {c.type: c for c in _conditions(item)}
     scheduled = conditions.get("PodScheduled")
     waits = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
-    states = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    disrupted = conditions.get("DisruptionTarget")
+    spec = item.get("spec", {})
     return PodView(
         **_meta(item),
         created=_created(item),
@@ -172,8 +218,41 @@ def pod(item: Json) -> PodView:
         ready="Ready" in conditions and conditions["Ready"].status == "True",
         deleting=bool(item["metadata"].get("deletionTimestamp")),
         unschedulable=scheduled.message if waits and scheduled is not None else "",
-        asked=_specs(item.get("spec", {})),
-        containers=tuple(_container(state) for state in states),
+        asked=_specs(spec),
+        init=_specs(spec, "initContainers"),
+        containers=(
+            *(_container(state, init=True) for state in status.get("initContainerStatuses") or []),
+            *(_container(state) for state in status.get("containerStatuses") or []),
+        ),
+        node=spec.get("nodeName") or "",
+        reason=status.get("reason") or "",
+        disrupted=disrupted.message or disrupted.reason if disrupted is not None and disrupted.status == "True" else "",
+        claims=_claims(spec),
+        tolerations=tuple(spec.get("tolerations") or ()),
+        wanted_labels=spec.get("nodeSelector") or {},
+    )
+
+
+def _claims(pod_spec: Json) -> tuple[str, ...]:
+    found = ((volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in pod_spec.get("volumes") or [])
+    return tuple(name for name in found if name)
+
+
+def node(item: Json) -> NodeView:
+    spec, status, meta = item.get("spec", {}), item.get("status", {}), _meta(item)
+    ready = next((c for c in _conditions(item) if c.type == "Ready"), None)
+    return NodeView(
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resource_version"],
+        ready=ready is not None and ready.status == "True",
+        ready_message=ready.message if ready is not None else "",
+        cordoned=bool(spec.get("unschedulable")),
+        taints=tuple(
+            Taint(t.get("key", ""), t.get("value") or "", t.get("effect", "")) for t in spec.get("taints") or []
+        ),
+        labels=item.get("metadata", {}).get("labels") or {},
+        allocatable=status.get("allocatable") or {},
     )
 
 
@@ -189,7 +268,13 @@ def event(item: Json) -> EventView:
         about=about.get("uid", ""),
         about_kind=about.get("kind", ""),
         about_name=about.get("name", ""),
+        container=_named_container(about.get("fieldPath") or ""),
     )
+
+
+def _named_container(path: str) -> str:
+    """`spec.containers{backend}` → `backend`."""
+    return path.partition("{")[2].removesuffix("}") if path.endswith("}") else ""
 
 
 def endpoints(item: Json) -> EndpointsView:

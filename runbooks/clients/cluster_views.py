@@ -4,8 +4,8 @@ Runbooks, plans and diagnoses work on these and never see the SDK's models, whos
 refuse what an older server leaves out. Each class names only what some runbook needs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -41,6 +41,10 @@ class ContainerSpec:
 
     name: str
     image: str
+    requests: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    probes: Mapping[str, str] = field(default_factory=dict)
+    """What each probe (readiness, liveness, startup) asks: `GET /health on port 3001`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class DeploymentView:
     available: int
     paused: bool
     progress_deadline: int
+    max_unavailable: int
+    """So many pods may be missing during a rollout."""
     conditions: tuple[Condition, ...]
     owners: tuple[FieldOwner, ...]
 
@@ -159,6 +165,11 @@ class ContainerView:
     ended_reason: str
     """Why its previous run ended (`OOMKilled`, `Error`); empty where there was none."""
     ended_code: int | None
+    ended_message: str = ""
+    ended_at: str = ""
+    """When its last run ended, the present one where that is over."""
+    init: bool = False
+    """It runs before the others."""
 
     @property
     def digest(self) -> str | None:
@@ -180,13 +191,34 @@ class PodView:
     ready: bool
     deleting: bool
     unschedulable: str
-    """The scheduler's message where no node has room for it, else empty."""
+    """The scheduler's message where no node takes it, else empty."""
     asked: tuple[ContainerSpec, ...]
     containers: tuple[ContainerView, ...]
     """Init containers first, as they run."""
+    node: str = ""
+    """Where it was placed."""
+    reason: str = ""
+    """Of the pod as a whole: `Evicted`, `NodeLost`."""
+    disrupted: str = ""
+    """Why something else than its owner ends it (the condition `DisruptionTarget`)."""
+    claims: tuple[str, ...] = ()
+    """The volume claims that it mounts."""
+    tolerations: tuple[Mapping[str, str], ...] = ()
+    wanted_labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels that its node has to have."""
+    init: tuple[ContainerSpec, ...] = ()
 
     def container(self, name: str) -> ContainerView | None:
         return next((c for c in self.containers if c.name == name), None)
+
+    def spec(self, container: str) -> ContainerSpec | None:
+        """The container of that name as it was asked for."""
+        return next((c for c in (*self.init, *self.asked) if c.name == container), None)
+
+    @property
+    def over(self) -> bool:
+        """It runs no more and never will: evicted, or ended."""
+        return self.phase in ("Failed", "Succeeded")
 
     @property
     def restarts(self) -> int:
@@ -208,6 +240,8 @@ class EventView:
     """The uid of the object that it tells of."""
     about_kind: str
     about_name: str
+    container: str = ""
+    """The container of the pod that it tells of, where it names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +252,40 @@ class EndpointsView:
     ready: tuple[str, ...]
     """Pod names (or addresses where there is no pod)."""
     not_ready: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """What keeps pods off a node that do not tolerate it."""
+
+    key: str
+    value: str
+    effect: str
+
+    def tolerated(self, tolerations: Iterable[Mapping[str, str]]) -> bool:
+        """As the scheduler decides it."""
+        return any(self._fits(toleration) for toleration in tolerations)
+
+    def _fits(self, toleration: Mapping[str, str]) -> bool:
+        if toleration.get("effect") not in (None, "", self.effect):
+            return False
+        if toleration.get("operator") == "Exists":
+            return toleration.get("key") in (None, "", self.key)
+        return toleration.get("key") == self.key and toleration.get("value", "") == self.value
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    uid: str
+    resource_version: str
+    ready: bool
+    ready_message: str
+    """Why it is not ready, in Kubernetes' own words."""
+    cordoned: bool
+    taints: tuple[Taint, ...]
+    labels: Mapping[str, str]
+    allocatable: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,6 @@ class Diagnosis(Frozen):
     service: str = ""
     cause: str = ""
     """In words: "the image can't be pulled"; the first thing that is read."""
-    serves: tuple[str, ...] = ()
-    """Who is served by what meanwhile: only as it was measured."""
     said: tuple[str, ...] = ()
     """The cluster's own words, the most telling first."""
     seen: tuple[str, ...] = ()
@@ -37,5 +35,5 @@ class Diagnosis(Frozen):
 
     def redacted(self, redact: Callable[[str], str]) -> Self:
         """With nothing in it that must not leave."""
-        own = {name: tuple(redact(line) for line in getattr(self, name)) for name in ("serves", "said", "seen", "log")}
+        own = {name: tuple(redact(line) for line in getattr(self, name)) for name in ("said", "seen", "log")}
         return self.model_copy(update={"cause": redact(self.cause), **own})

@@ -44,12 +44,23 @@ class ReasonCode(StrEnum):
     CANCELLED = "cancelled"
     OVERTAKEN = "overtaken"
     IMAGE_PULL = "image-pull"
+    IMAGE_UNKNOWN = "image-unknown"
+    IMAGE_UNAUTHORIZED = "image-unauthorized"
+    IMAGE_RATE_LIMITED = "image-rate-limited"
+    IMAGE_PLATFORM = "image-platform"
+    IMAGE_NAME = "image-name"
     CRASH_LOOP = "crash-loop"
     OUT_OF_MEMORY = "out-of-memory"
+    INIT_FAILED = "init-failed"
     CONTAINER_CONFIG = "container-config"
+    CONFIG_MISSING = "config-missing"
     NEVER_READY = "never-ready"
+    PROBE_KILLS = "probe-kills"
     UNSCHEDULABLE = "unschedulable"
+    VOLUME_UNAVAILABLE = "volume-unavailable"
+    NODE_LOST = "node-lost"
     PROGRESS_DEADLINE = "progress-deadline"
+    QUOTA_EXCEEDED = "quota-exceeded"
     ADMISSION_REFUSED = "admission-refused"
     PAUSED = "paused"
     WRONG_DIGEST = "wrong-digest"
@@ -101,14 +112,25 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.SUCCEEDED: "Done and verified.",
     ReasonCode.CANCELLED: "Somebody stopped the run. The card says what was left.",
     ReasonCode.OVERTAKEN: "A rollback took the run's place. It changes nothing any more.",
-    ReasonCode.IMAGE_PULL: "A pod's image can't be pulled. Check the registry, the tag and the nodes' pull credentials.",
+    ReasonCode.IMAGE_PULL: "A pod's image can't be pulled, for a reason that may pass. Check the registry and the way to it from the nodes.",
+    ReasonCode.IMAGE_UNKNOWN: "The registry does not know the image. Push it again, or deploy a version that exists.",
+    ReasonCode.IMAGE_UNAUTHORIZED: "The registry refuses the nodes' credentials. Renew the pull secret.",
+    ReasonCode.IMAGE_RATE_LIMITED: "The registry limits how often the nodes may pull. Wait, or pull through a mirror.",
+    ReasonCode.IMAGE_PLATFORM: "The image is not built for the nodes' processor. Build it for theirs.",
+    ReasonCode.IMAGE_NAME: "The image's name is not valid. Mend the repository in the configuration.",
     ReasonCode.CRASH_LOOP: "The container starts and exits, again and again. Its last log lines are on the card.",
     ReasonCode.OUT_OF_MEMORY: "The container was killed for using more memory than its limit.",
-    ReasonCode.CONTAINER_CONFIG: "The container can't be made: a ConfigMap or Secret that it names is not there, or its command is wrong.",
+    ReasonCode.INIT_FAILED: "A container that prepares the pod fails, again and again. Its last log lines are on the card.",
+    ReasonCode.CONTAINER_CONFIG: "The container can't be made or started as it is configured, mostly because of its command.",
+    ReasonCode.CONFIG_MISSING: "A ConfigMap or Secret that the pod names, or a key in it, is not there. Apply it first.",
     ReasonCode.NEVER_READY: "The container runs, but its readiness probe does not pass.",
+    ReasonCode.PROBE_KILLS: "A liveness or startup probe fails, so the container is ended and started again.",
     ReasonCode.UNSCHEDULABLE: "No node has room for the pod, or none that it may run on.",
+    ReasonCode.VOLUME_UNAVAILABLE: "A volume keeps the pod waiting: its claim is not there or not bound, or it can't be mounted.",
+    ReasonCode.NODE_LOST: "The node was lost while the new pod was on it. Its pods are made anew elsewhere after some minutes.",
     ReasonCode.PROGRESS_DEADLINE: "The rollout made no progress within the Deployment's own deadline.",
-    ReasonCode.ADMISSION_REFUSED: "The cluster refuses to create the pods (quota, admission).",
+    ReasonCode.QUOTA_EXCEEDED: "The namespace's quota refuses the new pods. A rollout needs room for one more.",
+    ReasonCode.ADMISSION_REFUSED: "The cluster refuses to create the pods (limits, pod security, a webhook, a service account).",
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. `kubectl rollout resume` goes on with it.",
     ReasonCode.WRONG_DIGEST: "The pods run another image than the one that was approved.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment since the plan was made. Plan again.",

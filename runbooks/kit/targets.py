@@ -22,6 +22,15 @@ class Service(Frozen):
     """The image's name without a tag, such as `ghcr.io/omnicare/backend`."""
     labels: dict[str, str] = {}
     """Not needed to find its pods (the Deployment's own selector does that); shown only."""
+    kubernetes_service: str | None = None
+    """The Kubernetes Service through which it is reached, where that has another name."""
+    health_url: str | None = None
+    """Asked when somebody has to know whether it serves."""
+
+    @property
+    def through(self) -> str:
+        """The Kubernetes Service whose endpoints serve it."""
+        return self.kubernetes_service or self.name
 
 
 class Environment(Frozen):

@@ -56,6 +56,32 @@ async def merged(*streams: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenera
         await _end(*feeders)
 
 
+async def ticking(stream: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T | None, None]:
+    """The stream's items, and None whenever none came for so many seconds."""
+    async with aclosing(stream) as items:
+        coming: asyncio.Task[T] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(_next(items))
+                await asyncio.wait((coming,), timeout=seconds)
+                if not coming.done():
+                    yield None
+                    continue
+                arrived, coming = coming, None
+                try:
+                    item = arrived.result()
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            if coming is not None:
+                await _end(coming)
+
+
+async def _next(items: AsyncGenerator[T, None]) -> T:
+    return await anext(items)
+
+
 async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
     """All results in order. Each is let end, so that nothing is left half watched; then the first failure is raised."""
     ended = await asyncio.gather(*work, return_exceptions=True)

@@ -48,6 +48,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("patch", "update"), ("deployments", "deployments/scale"), namespaces=namespaces),
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
+            Rule(("list",), ("nodes",)),
             Rule(("get", "list", "watch", "create", "update", "patch", "delete"), ("configmaps",), namespaces=(home,)),
         ),
         ("omnicare:bots",),

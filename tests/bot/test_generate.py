@@ -75,8 +75,9 @@ def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
     assert [(each["kind"], each["metadata"]["name"]) for each in documents] == [
         ("ClusterRole", "omnicare-bot-services"),
         ("ClusterRole", "omnicare-bot-record"),
+        ("ClusterRole", "omnicare-bot-nodes"),
     ]
-    assert [each["rules"] for each in documents] == [rules(Where.SERVICES), rules(Where.RECORD)]
+    assert [each["rules"] for each in documents] == [rules(where) for where in Where]
 
 
 def test_secrets_are_no_settings_of_the_file() -> None:

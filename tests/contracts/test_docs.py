@@ -155,7 +155,12 @@ def test_a_variable_of_the_example_is_one_that_the_bot_reads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "where"), [("omnicare-bot-services", Where.SERVICES), ("omnicare-bot-record", Where.RECORD)]
+    ("role", "where"),
+    [
+        ("omnicare-bot-services", Where.SERVICES),
+        ("omnicare-bot-record", Where.RECORD),
+        ("omnicare-bot-nodes", Where.CLUSTER),
+    ],
 )
 def test_a_role_gives_exactly_what_doctor_asks_for(role: str, where: Where) -> None:
     given = sorted(manifest("ClusterRole", role)["rules"], key=str)

@@ -131,7 +131,7 @@ async def test_a_request_to_stop_ends_it_early_and_leaves_what_was_changed(here:
 @pytest.mark.parametrize(
     ("tag", "code", "said"),
     [
-        ("v2.0.0-bad", ReasonCode.IMAGE_PULL, "manifest unknown"),
+        ("v2.0.0-bad", ReasonCode.IMAGE_UNKNOWN, "manifest unknown"),
         ("v2.0.0-crash", ReasonCode.CRASH_LOOP, "exit code 1"),
         ("v2.0.0-oom", ReasonCode.OUT_OF_MEMORY, "OOMKilled"),
         ("v2.0.0-moved", ReasonCode.WRONG_DIGEST, "asked for sha256:"),
@@ -145,8 +145,7 @@ async def test_what_no_waiting_will_mend_fails_at_once(here: Place, tag: str, co
     found = error.diagnosis
     assert error.code is code
     assert said in "\n".join(found.said)
-    assert "Pod backend-" in found.seen[0]
-    assert "Still serves backend: v1.2.0 with" in found.serves[0]
+    assert any("Pod backend-" in line for line in found.seen)
     assert found.causes
 
 

@@ -32,7 +32,7 @@ async def test_a_deploy_that_somebody_else_approved_runs_everywhere(here: Story)
 
 
 @pytest.mark.parametrize(
-    ("version", "code"), [("v2.1.0-bad", ReasonCode.IMAGE_PULL), ("v2.1.0-crash", ReasonCode.CRASH_LOOP)]
+    ("version", "code"), [("v2.1.0-bad", ReasonCode.IMAGE_UNKNOWN), ("v2.1.0-crash", ReasonCode.CRASH_LOOP)]
 )
 async def test_a_version_that_does_not_start_ends_the_run_with_its_reason_and_three_ways_on(
     here: Story, version: str, code: ReasonCode

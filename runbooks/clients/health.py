@@ -1,0 +1,98 @@
+"""A service's health URL, asked once: which status it answers, and how long that took. Nothing of the answer is read or kept.
+
+The address comes from the configuration and may be internal: it is never shown. No redirect is followed, since it would lead where
+nobody configured.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import aiohttp
+
+SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What came of asking."""
+
+    status: int | None
+    """The HTTP status; None where there was no answer."""
+    seconds: float
+    why: str = ""
+    """Why there was none."""
+
+    @property
+    def well(self) -> bool:
+        """2xx; anything else is not."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+def valid(url: str) -> bool:
+    """Whether it is an address that may be asked: http or https, a host, and no password in it."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in SCHEMES and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
+class HealthClient:
+    """One for the life of the process. A short deadline: somebody waits for the card."""
+
+    def __init__(self, *, deadline: float = 2.0) -> None:
+        self._deadline = deadline
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        import aiohttp  # a fifth of a second: only for who asks
+
+        limits = aiohttp.ClientTimeout(total=self._deadline)
+        # each question is asked of a fresh connection, as a person's first request would be
+        self._session = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(force_close=True))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(self, url: str) -> Health:
+        """Never raises: that nobody answers is an answer, too."""
+        from aiohttp import ClientError
+
+        if not valid(url):
+            return Health(None, 0.0, "its address is not http or https")
+        assert self._session is not None, "inside `async with`"
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._deadline):
+                answer = await self._session.get(url, allow_redirects=False)
+                status = answer.status
+                answer.close()
+            return Health(status, time.monotonic() - began)
+        except TimeoutError:
+            return Health(None, time.monotonic() - began, f"no answer within {self._deadline:g} s")
+        except (ClientError, OSError, ValueError) as error:
+            return Health(None, time.monotonic() - began, _why(error))
+
+
+def _why(error: BaseException) -> str:
+    """In words of ours: the error's own would show the address."""
+    from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
+
+    if isinstance(error, ClientConnectorCertificateError | ClientSSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, ClientConnectorDNSError):
+        return "its host is not known"
+    if isinstance(error, ConnectionRefusedError) or isinstance(
+        getattr(error, "os_error", None), ConnectionRefusedError
+    ):
+        return "connection refused"
+    return "the connection broke"

@@ -1,0 +1,12 @@
+"""Why a rollout fails: what Kubernetes shows, turned into one cause, with evidence that a person can read.
+
+One module a family of causes (`images`, `crashes`, `probes`, `config`, `volumes`, `scheduling`, `admission`, `nodes`), each with its
+usual causes and what to do about them. `certain` is asked at every change of a rollout: it names what no waiting will mend.
+`pending` says on the progress line what only takes long, `at_deadline` what took too long, and `explained` makes the error.
+"""
+
+from runbooks.failures.diagnosing import at_deadline, certain, pending
+from runbooks.failures.explaining import explained
+from runbooks.failures.scene import Cause, Crash, Scene
+
+__all__ = ["Cause", "Crash", "Scene", "at_deadline", "certain", "explained", "pending"]

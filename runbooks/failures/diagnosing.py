@@ -1,0 +1,107 @@
+"""From a scene to its cause: which families are asked in which order, what is certain, what only takes long."""
+
+from collections.abc import Iterator
+
+from runbooks.clients.cluster_views import ContainerView, PodView
+from runbooks.failures import admission, config, crashes, images, nodes, probes, scheduling, volumes
+from runbooks.failures.scene import Cause, Scene, usual
+from runbooks.kit.reasons import ReasonCode
+
+_ALIKE = 3
+_DIGEST = usual(
+    ("the tag was moved in the registry after it was planned", "plan it again"),
+    ("a node has another image under the same name", "remove it from that node, and delete the pod"),
+)
+_UNKNOWN = usual(("something that no event names", "look with `kubectl describe pod`, then at the node"))
+
+
+def certain(scene: Scene, *, crash_restarts: int = _ALIKE) -> Cause | None:
+    """What no waiting will mend, or None."""
+    return next((cause for cause in _causes(scene, crash_restarts) if cause.certain), None)
+
+
+def at_deadline(scene: Scene, seconds: float, *, crash_restarts: int = _ALIKE) -> Cause:
+    """What took too long, once time is up."""
+    found = list(_causes(scene, crash_restarts))
+    if found:
+        return next((cause for cause in found if cause.certain), found[0])
+    condition = scene.deployment.condition("Progressing")
+    said = (condition.message,) if condition is not None and condition.message else ()
+    return Cause(
+        code=ReasonCode.PROGRESS_DEADLINE,
+        what=f"the rollout made no progress within {seconds:.0f} s",
+        brief="no progress",
+        said=said,
+        pod=scene.pods[0] if scene.pods else None,
+        usual=_UNKNOWN,
+    )
+
+
+def pending(scene: Scene, *, after: float, crash_restarts: int = _ALIKE) -> str:
+    """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
+    refused = admission.refused(scene)
+    waited = scene.seconds_since(admission.since(scene))
+    if refused is not None and waited >= after:
+        return f"no new pod: {refused.brief}, {waited:.0f} s"
+    late = [pod for pod in scene.pods if not pod.ready and scene.seconds_since(pod.created) >= after]
+    groups: dict[tuple[str, str], list[PodView]] = {}
+    for pod in late:
+        cause = next(_of_pod(scene, pod, crash_restarts), None)
+        word = "pending" if pod.phase == "Pending" else "not ready"
+        groups.setdefault((word, cause.brief if cause is not None else ""), []).append(pod)
+    return "; ".join(_waiting(scene, word, brief, pods) for (word, brief), pods in groups.items())
+
+
+def _waiting(scene: Scene, word: str, brief: str, pods: list[PodView]) -> str:
+    longest = max(scene.seconds_since(pod.created) for pod in pods)
+    count = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
+    return f"{count} {word}{f': {brief}' if brief else ''}, {longest:.0f} s"
+
+
+def _causes(scene: Scene, alike: int) -> Iterator[Cause]:
+    refused = admission.refused(scene)
+    if refused is not None:
+        yield refused
+    for pod in (*scene.pods, *scene.leaving):
+        if pod in scene.pods or (scene.new is not None and pod.owner == scene.new.uid):
+            yield from _of_pod(scene, pod, alike)
+
+
+def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
+    """A lost node explains everything else that is wrong with a pod, so it is asked first."""
+    lost = nodes.lost(scene, pod)
+    if lost is not None:
+        yield lost
+    if pod.deleting or pod.over:
+        return
+    unplaced = volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
+    if unplaced is not None:
+        yield unplaced
+    for container in pod.containers:
+        cause = (
+            images.pull(scene, pod, container)
+            or config.environment(pod, container)
+            or _digest(scene, pod, container)
+            or crashes.crash(scene, pod, container, alike=alike)
+            or probes.not_ready(scene, pod, container)
+        )
+        if cause is not None:
+            yield cause
+    waiting = config.mounted(scene, pod) or volumes.unmounted(scene, pod)
+    if waiting is not None:
+        yield waiting
+
+
+def _digest(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+    asked = scene.change.after.digest
+    if container.name != scene.change.container or asked is None or container.digest in (None, asked):
+        return None
+    return Cause(
+        code=ReasonCode.WRONG_DIGEST,
+        what="the new pod runs another image than the approved one",
+        brief="another image than the approved one runs",
+        said=(f"asked for {asked}", f"running {container.digest}"),
+        pod=pod,
+        certain=True,
+        usual=_DIGEST,
+    )

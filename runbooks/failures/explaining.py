@@ -1,0 +1,122 @@
+"""From a cause to the error that people read: the words, the cluster's own, the pod, its last log lines, usual causes.
+
+Everything is redacted here already, and what else has to be looked up (logs, nodes) may fail or take long without hiding the
+failure itself.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import NodeView, PodView
+from runbooks.failures import nodes, scheduling
+from runbooks.failures.crashes import in_its_log, last_error
+from runbooks.failures.scene import Cause, Scene
+from runbooks.kit.diagnosis import Diagnosis
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.redaction import default_redactor
+
+_LONGEST_LINE = 300
+_LONGEST_CAUSE = 200
+_LOOK_UP = 3.0
+"""Seconds for everything that is looked up: the card stands within five of Kubernetes' word."""
+_EVENTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was looked up beyond the scene."""
+
+    log: list[str]
+    previous: bool = False
+    nodes: tuple[NodeView, ...] = ()
+    neighbours: tuple[PodView, ...] = ()
+
+
+async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_lines: int) -> RunbookError:
+    """The error for people: one sentence, and the diagnosis that was made."""
+    looked = await _look(cluster, scene, cause, log_lines)
+    cause = in_its_log(cause, looked.log)
+    seen: list[str] = []
+    if cause.pod is not None:
+        ready = sum(pod.ready for pod in scene.pods)
+        if cause.crashed and looked.log:
+            seen.append(f"Last error: {last_error(looked.log)}")
+        cause, more = _counted(cause, looked)
+        seen.append(f"Pod {cause.pod.name}, {ready} of {scene.deployment.desired} new pods ready." if cause.pod else "")
+        seen += [*more, *_events(scene, cause)]
+    diagnosis = Diagnosis(
+        service=scene.change.service,
+        cause=clean(cause.what, _LONGEST_CAUSE),
+        said=tuple(clean(word) for word in cause.said),
+        seen=tuple(clean(line) for line in seen if line),
+        log=tuple(clean(line) for line in looked.log),
+        before_exit=looked.previous,
+        causes=cause.usual,
+    )
+    return PermanentError(f"{scene.change.service}: {diagnosis.cause}", code=cause.code, diagnosis=diagnosis)
+
+
+def clean(line: str, most: int = _LONGEST_LINE) -> str:
+    """Redacted first, then cut: a cut could leave half of a secret that no pattern knows any more."""
+    plain = " ".join(default_redactor().text(line).split())
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
+
+
+async def _look(cluster: ClusterClient, scene: Scene, cause: Cause, log_lines: int) -> _Looked:
+    looked = _Looked([])
+    if cause.pod is None:
+        return looked
+    try:
+        async with asyncio.timeout(_LOOK_UP):
+            if cause.code in (ReasonCode.UNSCHEDULABLE, ReasonCode.NODE_LOST):
+                return await _look_at_nodes(cluster, scene)
+            if cause.container is not None and not cause.silent:
+                log, previous = await _last_log(cluster, cause.pod, cause.container, log_lines, crashed=cause.crashed)
+                return _Looked(log, previous)
+    except (RunbookError, TimeoutError):
+        return looked
+    return looked
+
+
+async def _look_at_nodes(cluster: ClusterClient, scene: Scene) -> _Looked:
+    found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(scene.change.namespace))
+    return _Looked([], nodes=tuple(found), neighbours=tuple(pods))
+
+
+async def _last_log(
+    cluster: ClusterClient, pod: PodView, container: str, count: int, *, crashed: bool
+) -> tuple[list[str], bool]:
+    """The last lines of the container that failed, and whether they are of the life before."""
+    for previous in (True, False) if crashed else (False,):
+        try:
+            kept = b""
+            async for chunk in cluster.logs(pod.namespace, pod.name, container, tail=count, previous=previous):
+                kept = (kept + chunk)[-count * 4096 :]
+        except RunbookError:
+            continue
+        lines = [line for line in kept.decode(errors="replace").splitlines() if line.strip()][-count:]
+        if lines:
+            return lines, previous
+    return [], False
+
+
+def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
+    """How much is missing, how the node stands: what only the nodes tell."""
+    if cause.pod is None or not looked.nodes:
+        return cause, []
+    if cause.code is ReasonCode.NODE_LOST:
+        return cause, [nodes.now(cause.pod, looked.nodes)]
+    lack, how = scheduling.missing(cause.pod, looked.nodes, looked.neighbours)
+    return (replace(cause, what=f"{cause.what}, {lack}") if lack else cause), [how]
+
+
+def _events(scene: Scene, cause: Cause) -> list[str]:
+    """What else the cluster warned of, about this pod; an event often repeats what the pod itself says."""
+    pod = cause.pod
+    if pod is None:
+        return []
+    told = sorted((e for e in scene.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.at)
+    fresh = [e for e in told if not any(e.message in said or said in e.message for said in cause.said)]
+    return [f"Event {event.reason}: {event.message}" for event in fresh[-_EVENTS:]]

@@ -1,0 +1,19 @@
+"""How patient a rollout is; the bot makes it from its configuration."""
+
+from runbooks.kit.targets import Frozen
+
+
+class RolloutSettings(Frozen):
+    """Durations in seconds."""
+
+    deadline_seconds: float = 1800.0
+    """Of our own, over the whole rollout; the Deployment's progress deadline ends it too, and usually first."""
+    settle_seconds: float = 30.0
+    """How long `check` gives pods to be ready again."""
+    crash_restarts: int = 3
+    """So many ends of a container that are alike are certain."""
+    explain_seconds: float = 30.0
+    """What takes longer is explained on the progress line."""
+    tick_seconds: float = 10.0
+    """So often the explanation tells its age anew."""
+    log_lines: int = 10
