@@ -57,6 +57,12 @@ NEEDED: tuple[Access, ...] = (
     _service("list", "pods", "Which pods run which digest, and why one is not ready."),
     _service("watch", "pods", "A pod that can't start is seen at once."),
     _service("get", "pods", "The last log lines of a pod that fails, and `logs`.", subresource="log"),
+    _service(
+        "create", "pods", "The sync scripts in a backend's pod; nothing else is ever run there.", subresource="exec"
+    ),
+    _service(
+        "get", "pods", "The same: a WebSocket is opened by GET, and before 1.35 asks only for this.", subresource="exec"
+    ),
     _service("list", "events", "Kubernetes' own message where a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "Who is served by what, where a run fails or stops."),

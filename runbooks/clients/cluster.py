@@ -7,12 +7,13 @@ One object, one pool of connections, for the life of the process. Watch, never p
 The SDK is imported when the client is entered, so importing this module is cheap.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from runbooks.clients import cluster_reading as reading
 from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing
+from runbooks.clients.cluster_exec import Exec, Program
 from runbooks.clients.cluster_views import (
     ConfigMapView,
     DeploymentView,
@@ -137,6 +138,10 @@ class ClusterClient:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         answer = await self._connection.call("POST", path, doing="tell what the bot may do", body=body)
         return Verdict(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
+
+    def programs(self, closed: Iterable[Program]) -> Exec:
+        """What may be run in this cluster's pods: these, and nothing else."""
+        return Exec(self._connection, closed)
 
     # changing
 

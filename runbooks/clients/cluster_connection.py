@@ -6,7 +6,7 @@ sent and read is plain JSON. `ClusterClient` and its watches are the only users.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER = "omnicare-bot"
 
+_LARGEST_FRAME = 1 << 20
 _POOL = 256  # watches and log streams hold a connection each; a pool that is full would look like a server that hangs
 
 
@@ -49,6 +50,7 @@ class Connection:
         self._context = context
         self.timing = timing
         self._api: Any = None
+        self._sockets: Any = None
         self.server = "the cluster"
 
     async def open(self) -> None:
@@ -77,6 +79,9 @@ class Connection:
         self._api = client.ApiClient(settings)
 
     async def close(self) -> None:
+        if self._sockets is not None:
+            await self._sockets.close()
+            self._sockets = None
         if self._api is not None:
             await self._api.close()
             self._api = None
@@ -113,6 +118,30 @@ class Connection:
             if answer.status >= 300:  # noqa: PLR2004
                 raise refusal(answer.status, await answer.read(), doing, answer.headers.get("Retry-After"))
             yield answer.content
+
+    async def websocket(
+        self, path: str, query: Sequence[tuple[str, str]], *, protocols: Sequence[str]
+    ) -> "aiohttp.ClientWebSocketResponse":
+        """An open WebSocket, which the caller closes; raises aiohttp's own errors."""
+        if self._api is None:
+            raise RuntimeError("the cluster client is used outside its `async with`")
+        async with asyncio.timeout(self.timing.call):
+            _, url, headers, _, _ = await self._api.param_serialize(
+                "GET", path, query_params=list(query), header_params={}, auth_settings=["BearerToken"]
+            )
+            rest = self._api.rest_client
+            if self._sockets is None:
+                self._sockets = rest._create_pool_manager()  # noqa: SLF001 - the SDK has no other way to its TLS settings
+                # else aiohttp opens a lost one again, and a program would run twice
+                self._sockets._retry_connection = False  # noqa: SLF001 - as aiohttp's own test client does
+            socket: aiohttp.ClientWebSocketResponse = await self._sockets.ws_connect(
+                url.replace("http", "ws", 1),
+                headers=headers,
+                protocols=tuple(protocols),
+                max_msg_size=_LARGEST_FRAME,
+                proxy=rest.proxy,
+            )
+            return socket
 
     @asynccontextmanager
     async def _response(

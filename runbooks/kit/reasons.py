@@ -73,6 +73,12 @@ class ReasonCode(StrEnum):
     NOT_FOUND = "not-found"
     REGISTRY_UNREACHABLE = "registry-unreachable"
     RECORD_UNREADABLE = "record-unreadable"
+    SCRIPT_MISSING = "script-missing"
+    SCRIPT_FAILED = "script-failed"
+    SCRIPT_UNANSWERED = "script-unanswered"
+    OUTPUT_TOO_LARGE = "output-too-large"
+    NOT_CONFIGURED = "not-configured"
+    EXPORT_FAILED = "export-failed"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -142,6 +148,12 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.NOT_FOUND: "A Deployment, pod or container that the configuration names is not there.",
     ReasonCode.REGISTRY_UNREACHABLE: "The image registry does not answer.",
     ReasonCode.RECORD_UNREADABLE: "The fleet's record was changed by hand or by a newer bot. `kubectl get configmap -o yaml` shows it.",
+    ReasonCode.SCRIPT_MISSING: "The pod has no such script. Check the release's `package.json`, or the script's name in `omnicare.toml`.",
+    ReasonCode.SCRIPT_FAILED: "The script in the pod ended with an error, or with an answer that can't be used. The card has the end of its output.",
+    ReasonCode.SCRIPT_UNANSWERED: "The script in the pod did not end within its time. It may still run there.",
+    ReasonCode.OUTPUT_TOO_LARGE: "The script in the pod said more than the bot takes in.",
+    ReasonCode.NOT_CONFIGURED: "The environment's configuration does not say how; the answer names the table of `omnicare.toml` that is missing.",
+    ReasonCode.EXPORT_FAILED: "The export could not be written to its bucket, or did not read back as it was written. Nothing was thrown away.",
     ReasonCode.TIMED_OUT: "It did not end within its deadline.",
     ReasonCode.BUG: "An error nobody foresaw. The run's id finds it in the bot's log.",
 }

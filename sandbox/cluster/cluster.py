@@ -34,6 +34,7 @@ from sandbox.cluster.controllers.scheduler import Scheduler
 from sandbox.cluster.events import Events
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.kubelet import Kubelet
+from sandbox.cluster.programs import Scripts
 from sandbox.cluster.resources import DEPLOYMENT, NAMESPACE, POD, Json, by_kind
 from sandbox.cluster.routes import Routes
 from sandbox.cluster.settings import Settings, User
@@ -116,6 +117,10 @@ class Cluster:
             draft["spec"]["template"]["spec"]["containers"][0]["image"] = image
 
         self.api.modify(DEPLOYMENT, namespace, deployment, change, Writer(manager))
+
+    def add_scripts(self, scripts: Scripts) -> None:
+        """What `npm run` knows in this cluster's pods, besides what every image has."""
+        self._routes.scripts.update(scripts)
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self.api.delete(POD, namespace, name)

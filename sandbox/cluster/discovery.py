@@ -19,7 +19,12 @@ _VERSION = {
     "compiler": "none",
     "platform": "linux/amd64",
 }
-_SUBRESOURCE_VERBS = {"status": ["get", "patch", "update"], "scale": ["get", "patch", "update"], "log": ["get"]}
+_SUBRESOURCE_VERBS = {
+    "status": ["get", "patch", "update"],
+    "scale": ["get", "patch", "update"],
+    "log": ["get"],
+    "exec": ["create", "get"],
+}
 
 
 def document(path: str, address: str) -> Json | None:

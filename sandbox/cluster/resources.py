@@ -47,7 +47,7 @@ _REVIEW = ("create",)
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False, short=("ns",), subresources=("status",))
 NODE = Kind("", "v1", "Node", "nodes", namespaced=False, short=("no",), subresources=("status",))
-POD = Kind("", "v1", "Pod", "pods", short=("po",), categories=("all",), subresources=("status", "log"))
+POD = Kind("", "v1", "Pod", "pods", short=("po",), categories=("all",), subresources=("status", "log", "exec"))
 SERVICE = Kind("", "v1", "Service", "services", short=("svc",), categories=("all",), subresources=("status",))
 ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints", short=("ep",))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", short=("cm",))

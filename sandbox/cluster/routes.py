@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.cluster import discovery, errors, rbac
 from sandbox.cluster.api import Api
+from sandbox.cluster.exec_route import serve_exec
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.log_route import serve_log
 from sandbox.cluster.patches import json_patch, merge_patch
+from sandbox.cluster.programs import ALWAYS, Program
 from sandbox.cluster.requests import (
     Target,
     body_of,
@@ -45,6 +48,7 @@ class Routes:
     def __init__(self, api: Api, users: tuple[User, ...]) -> None:
         self._api, self._users = api, users
         self.watches: set[Watch] = set()
+        self.scripts: dict[str, Program] = dict(ALWAYS)
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=_LARGEST_BODY)
@@ -91,8 +95,11 @@ class Routes:
             namespace=target.namespace or (target.name if target.kind.plural == "namespaces" else ""),
             name=target.name,
         )
-        if not rbac.is_allowed(user, attempt):
-            raise rbac.refuse(user, attempt, target.kind)
+        # a WebSocket is opened by GET; since 1.35 it needs `create` besides, as a POST always did
+        also = [replace(attempt, verb="create")] if target.subresource == "exec" else []
+        for each in (attempt, *also):
+            if not rbac.is_allowed(user, each):
+                raise rbac.refuse(user, each, target.kind)
 
     async def _verb(self, target: Target, request: web.Request) -> web.StreamResponse:
         method, one = request.method, bool(target.name)
@@ -100,6 +107,9 @@ class Routes:
             if method != "GET":
                 raise errors.method_not_allowed()
             return await serve_log(self._api, self._api.get(target.kind, target.namespace, target.name), request)
+        if target.subresource == "exec":
+            pod = self._api.get(target.kind, target.namespace, target.name)
+            return await serve_exec(pod, request, self.scripts)
         if method == "GET":
             if _is_watch(request):
                 return await self._watch(target, request)

@@ -45,6 +45,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
         (
             Rule(_READ, _WATCHED, namespaces=namespaces),
             Rule(("get",), ("pods/log", "deployments/scale"), namespaces=namespaces),
+            Rule(("create", "get"), ("pods/exec",), namespaces=namespaces),
             Rule(("patch", "update"), ("deployments", "deployments/scale"), namespaces=namespaces),
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
