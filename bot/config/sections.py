@@ -152,6 +152,10 @@ class TimeSettings(Section):
     """For a query's answer."""
     plan_deadline: Seconds = 20.0
     """For making a plan."""
+    silence_told: Seconds = 30.0
+    """A cluster that does not answer is named on the progress line after so long."""
+    cluster_patience: Seconds = 600.0
+    """What has begun is tried again for so long on a cluster that does not answer."""
     place_recheck: Seconds = 30.0
     """A waiting request looks again so often, in case nobody told it that the place is free."""
     abandoned_after: Seconds = 60.0

@@ -230,9 +230,9 @@ def reminder_card(request: Request, pending: Pending) -> Card:
 
 
 def progress_card(
-    request: Request, lines: tuple[StepLine, ...], *, elapsed: float, word: str, stopping: str = ""
+    request: Request, lines: tuple[StepLine, ...], *, elapsed: float, word: str, stopping: str = "", notice: str = ""
 ) -> Card:
-    """One message that moves: the steps and where they stand."""
+    """One message that moves: the steps and where they stand. `notice`: what all of it waits for."""
     running = next((line for line in lines if line.status is StepStatus.RUNNING), None)
     ended = all(line.status in (StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED) for line in lines) and bool(
         lines
@@ -252,7 +252,10 @@ def progress_card(
         title=words(Strong(text=stopping or f"Running: {request.title}")),
         summary=f"{request.title}{at} ({duration(elapsed)})",
         elapsed=elapsed,
-        body=(StepList(title=request.title, steps=lines),),
+        body=(
+            StepList(title=request.title, steps=lines),
+            *((Paragraph(text=sentence(f"{notice[0].upper()}{notice[1:]}")),) if notice else ()),
+        ),
         buttons=() if ended or stopping else (cancel,),
         data={
             "run": request.id,

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bot import crash_points
 from bot.audit import EventName
+from bot.runs import silence
 from bot.runs.cards import progress_card
 from bot.runs.house import House
 from bot.runs.model import RunInput
@@ -20,13 +21,16 @@ from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
+from runbooks.kit.waiting import unless_stopped
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 TRIES = 6
-"""A step that fails with a TemporaryError is done again so often, within `_PATIENCE`."""
-_PATIENCE = 120.0
+"""A step that fails with a TemporaryError is done again so often, and one whose cluster does not answer for `times.cluster_patience`."""
+_LONGEST_PAUSE = 15.0
+_LONG = 300.0
+"""Seconds: a try that went well for so long begins to count anew."""
 PROGRESS = "progress"
 
 
@@ -53,9 +57,15 @@ class _StepPulse:
 class DurableSteps:
     """The steps of one run."""
 
-    def __init__(self, house: House, run: RunInput, outline: tuple[str, ...]) -> None:
+    def __init__(
+        self, house: House, run: RunInput, outline: tuple[str, ...], *, unanswered: Callable[[], float]
+    ) -> None:
+        """`unanswered`: seconds since the environment's cluster has last answered."""
         self._house = house
         self._run = run
+        self._unanswered = unanswered
+        self._notice = ""
+        self._heard = False
         self._lines: dict[str, StepLine] = {
             title: StepLine(title=title, status=StepStatus.PENDING) for title in outline
         }
@@ -85,9 +95,21 @@ class DurableSteps:
         if title not in self._lines:
             return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
-        self._house.steps[self.run_id] = self.lines
+        self._tell()
+
+    def notice(self, sentence: str) -> None:
+        """What keeps the step waiting, on its line; nothing where it goes on."""
+        self._notice = sentence
+        self._tell()
+
+    def _tell(self) -> None:
+        lines = silence.noticed(self.lines, self._notice)
+        self._house.steps[self.run_id] = lines
         elapsed = (self._house.clock() - self.started).total_seconds()
-        card = progress_card(self._run.request, self.lines, elapsed=elapsed, word=self._run.word)
+        shown = any(line.status is StepStatus.RUNNING for line in lines)
+        card = progress_card(
+            self._run.request, lines, elapsed=elapsed, word=self._run.word, notice="" if shown else self._notice
+        )
         self._house.live.tell(self.run_id, PROGRESS, card)
         posted = self._house.posted.get((self.run_id, PROGRESS))
         if posted is not None and self._house.messenger is not None:
@@ -98,32 +120,36 @@ class DurableSteps:
     ) -> T:
         adapter = result_adapter(function)
 
+        pulse = _StepPulse(self, title)
+
         async def once() -> Any:
-            pulse = _StepPulse(self, title)
             value = await function(pulse, *args, **kwargs)
             return {"value": adapter.dump_python(value, mode="json"), "said": pulse.said}
 
         self.current = title
-        result = await self._house.engine.step(title, lambda: self._recorded(title, once))
+        result = await self._house.engine.step(title, lambda: self._recorded(title, pulse, once))
         crash_points.reached(f"{slug_of(title)}-recorded")
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
         self.show(title, status, result.get("said", ""), result.get("seconds"))
         await self._house.engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
         if "stopped" in result:
+            self._heard = True
             raise Stopped(Stop.model_validate(result["stopped"]))
         if "error" in result:
             raise _error(result["error"])
         self.current = None
         return adapter.validate_python(result["value"])
 
-    async def _recorded(self, title: str, once: Callable[[], Awaitable[Any]]) -> Any:
+    async def _recorded(self, title: str, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
         request, slug = self._run.request, slug_of(title)
         if not await self._house.note(request, EventName.STEP_STARTED, about=slug, details={"step": title}):
             return {"error": _book_is_gone()}
         self.show(title, StepStatus.RUNNING, "")
         began = time.monotonic()
-        result = await self._tried(once)
+        async with silence.told(self._unanswered, self._house.settings.times.silence_told, self.notice):
+            result = await self._tried(pulse, once)
+        self._notice = ""
         result["seconds"] = round(time.monotonic() - began, 3)
         code, message = _why(result)
         await self._house.note(
@@ -136,21 +162,39 @@ class DurableSteps:
         crash_points.reached(f"{slug}-done")
         return result
 
-    async def _tried(self, once: Callable[[], Awaitable[Any]]) -> Any:
-        began = time.monotonic()
-        tries = 0
+    async def _tried(self, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
+        """Again and again while that may help; a request to stop is heard between two tries too."""
+        failing_since, tries = 0.0, 0
         while True:
-            tries += 1
+            began = time.monotonic()
             try:
                 return await once()
             except Stopped as stopped:
                 return {"stopped": stopped.stop.model_dump(mode="json")}
             except TemporaryError as error:
-                if tries >= TRIES or time.monotonic() - began > _PATIENCE:
+                now = time.monotonic()
+                if tries == 0 or now - began > _LONG:
+                    failing_since, tries = began, 0
+                tries += 1
+                if self._enough(error, tries, now - failing_since):
                     return {"error": _described(error, self.redact)}
-                await asyncio.sleep(min(error.retry_after, 20.0))
+                pause = min(
+                    max(error.retry_after, 0.1) * 1.5 ** min(tries - 1, 8), max(_LONGEST_PAUSE, error.retry_after)
+                )
             except RunbookError as error:
                 return {"error": _described(error, self.redact)}
+            if self._heard:  # what tidies up after a stop is not stopped by it
+                await asyncio.sleep(pause)
+                continue
+            try:
+                await unless_stopped(pulse, asyncio.sleep(pause))
+            except Stopped as stopped:
+                return {"stopped": stopped.stop.model_dump(mode="json")}
+
+    def _enough(self, error: TemporaryError, tries: int, seconds: float) -> bool:
+        if error.code is ReasonCode.CLUSTER_UNREACHABLE:
+            return seconds > self._house.settings.times.cluster_patience
+        return tries >= TRIES
 
 
 def slug_of(title: str) -> str:

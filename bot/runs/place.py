@@ -5,15 +5,17 @@ done again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from bot import crash_points
 from bot.approvals import Decision, new_word
-from bot.runs import endings
+from bot.runs import cards, endings, silence
 from bot.runs.house import House
 from bot.runs.model import Request, run_id, short_id
+from commands.kit.card import State
 from commands.kit.context import Context
 from runbooks import rollouts
 from runbooks.fleet import RunPlace
@@ -23,19 +25,25 @@ from runbooks.kit.steps import PlainPulse
 
 T = TypeVar("T")
 
-_PATIENCE = 600.0
-"""Seconds that a request waits for a cluster that can't be reached."""
+HEAD = "head"
+
+_NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
 
 
 async def look(house: House, request: Request) -> Any:
     """Freeze, holder in words, and the word for the card that says so; or an error."""
     context = _context(house, request)
+    async with _saying_so(house, request, context, "making the plan"):
+        return await _looked(house, request, context)
+
+
+async def _looked(house: House, request: Request, context: Context) -> Any:
     try:
-        record = await _patiently(lambda: context.fleet.read(context.where))
+        record = await _patiently(house, lambda: context.fleet.read(context.where))
         other = record.run if record.run and record.run.run != request.id else None
         if other is not None and await _is_over(house, other.run):
             ended = other.run
-            await _patiently(lambda: context.fleet.leave(context.where, ended))
+            await _patiently(house, lambda: context.fleet.leave(context.where, ended))
             other = None
     except RunbookError as error:
         return {"error": endings.told(house, request, error)}
@@ -49,31 +57,36 @@ async def look(house: House, request: Request) -> Any:
 
 async def take(house: House, request: Request, command: Any, digest: str, approved: tuple[Decision, ...]) -> Any:
     """`result`: taken, or why it has to be planned again (held, changed, late); besides freeze, whom it was taken from, an error."""
-    answer: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
     now = house.clock()
     latest = max((decision.at for decision in approved), default=now)
     if now - latest > timedelta(seconds=house.settings.times.start_within):
-        return answer | {"result": "late"}
+        return _NOT_TAKEN | {"result": "late"}
     context = _context(house, request)
-    since = now.isoformat(timespec="seconds")
+    async with _saying_so(house, request, context, "starting"):
+        return await _tried_to_take(house, request, command, digest, context)
+
+
+async def _tried_to_take(house: House, request: Request, command: Any, digest: str, context: Context) -> Any:
+    answer = dict(_NOT_TAKEN)
+    since = house.clock().isoformat(timespec="seconds")
     place = RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
     back = bool(getattr(command, "goes_back", False))
     try:
         if back:
-            answer |= await _patiently(lambda: _taken_over(context, place))
+            answer |= await _patiently(house, lambda: _taken_over(context, place))
             # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
             await _patiently(
-                lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
+                house, lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
             )
         else:
-            answer |= await _patiently(lambda: _taken(context, place))
+            answer |= await _patiently(house, lambda: _taken(context, place))
         if answer["result"] != "taken":
             return answer
-        plan: Plan = await _patiently(lambda: command.plan(context))
+        plan: Plan = await _patiently(house, lambda: command.plan(context))
         if plan.digest(substance(request)) != digest:
             # Who goes back keeps the place: what it was taken from must not go on while people are asked once more.
             if not back:
-                await _patiently(lambda: context.fleet.leave(context.where, request.id))
+                await _patiently(house, lambda: context.fleet.leave(context.where, request.id))
             return answer | {"result": "changed"}
     except RunbookError as error:
         return answer | {"error": endings.told(house, request, error)}
@@ -87,7 +100,7 @@ async def give_back(house: House, request: Request) -> None:
         return  # its run gives the place back itself
     context = _context(house, request)
     try:
-        await _patiently(lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
+        await _patiently(house, lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
     except RunbookError:
         return  # the next request sees that this one is over
 
@@ -120,8 +133,25 @@ def _context(house: House, request: Request) -> Context:
     return house.context(request.requester, request.environment, run_id=request.id, reason=request.reason)
 
 
-async def _patiently(act: Callable[[], Awaitable[T]], *, seconds: float = _PATIENCE) -> T:
-    deadline = asyncio.get_running_loop().time() + seconds
+@asynccontextmanager
+async def _saying_so(house: House, request: Request, context: Context, otherwise: str) -> AsyncIterator[None]:
+    """While the cluster does not answer, the head message says that this is what the request waits for."""
+
+    def say(sentence: str) -> None:
+        card = cards.head_card(request, State.WAITING, sentence or otherwise)
+        house.live.tell(request.id, HEAD, card)
+        posted = house.posted.get((request.id, HEAD))
+        if posted is not None and house.messenger is not None:
+            house.messenger.progress(posted, request.id, HEAD, card)
+
+    async with silence.told(context.cluster.unanswered, house.settings.times.silence_told, say):
+        yield
+
+
+async def _patiently(house: House, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
+    """Again and again while the cluster does not answer, for `times.cluster_patience` where nothing else is said."""
+    patience = house.settings.times.cluster_patience if seconds is None else seconds
+    deadline = asyncio.get_running_loop().time() + patience
     while True:
         try:
             return await act()

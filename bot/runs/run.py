@@ -40,7 +40,8 @@ class Runs:
         """Input: the request, the plan and who approved it. Output: the outcome."""
         run = RunInput.model_validate(raw)
         command = self._house.make(run.request)
-        steps = DurableSteps(self._house, run, command.outline(run.plan))
+        cluster = self._house.context(run.request.requester, run.request.environment).cluster
+        steps = DurableSteps(self._house, run, command.outline(run.plan), unanswered=cluster.unanswered)
         outcome = await self._done(run, command, steps)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it

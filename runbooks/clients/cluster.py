@@ -53,6 +53,10 @@ class ClusterClient:
         """The API's address."""
         return self._connection.server
 
+    def unanswered(self) -> float:
+        """Seconds since the cluster, asked again and again, has last answered; 0 while it answers."""
+        return self._connection.unanswered()
+
     # reading
 
     async def version(self) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbooks.clients.cluster_errors import refusal, unreachable
-from runbooks.kit.errors import PermanentError
+from runbooks.clients.cluster_errors import refusal, unreachable, unreadable
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Connection:
         self._api: Any = None
         self._sockets: Any = None
         self.server = "the cluster"
+        self._answered = 0.0
+        self._in_vain_since: float | None = None
 
     async def open(self) -> None:
         from kubernetes.aio import client, config  # a second and 60 MB: only for who talks to a cluster
@@ -86,6 +88,22 @@ class Connection:
             await self._api.close()
             self._api = None
 
+    def unanswered(self) -> float:
+        """Seconds since the cluster, asked again and again, has last answered; 0 while it answers."""
+        if self._in_vain_since is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._in_vain_since
+
+    def answered(self) -> None:
+        """Something came that only a cluster that works says."""
+        self._answered = asyncio.get_running_loop().time()
+        self._in_vain_since = None
+
+    def asked_in_vain(self, since: float) -> None:
+        """What was asked at `since` (the loop's time) was not answered."""
+        if self._in_vain_since is None:
+            self._in_vain_since = max(since, self._answered)
+
     async def call(
         self,
         method: str,
@@ -104,7 +122,14 @@ class Connection:
             data = await answer.read()
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 raise refusal(answer.status, data, doing, answer.headers.get("Retry-After"))
-            return json.loads(data) if data else {}
+            try:
+                found = json.loads(data) if data else {}
+            except ValueError as error:
+                raise unreadable(self.server, doing) from error
+            if not isinstance(found, dict):
+                raise unreadable(self.server, doing)
+            self.answered()
+            return found
 
     @asynccontextmanager
     async def stream(
@@ -117,6 +142,7 @@ class Connection:
         async with self._response("GET", path, query, None, None, limits) as answer:
             if answer.status >= 300:  # noqa: PLR2004
                 raise refusal(answer.status, await answer.read(), doing, answer.headers.get("Retry-After"))
+            self.answered()
             yield answer.content
 
     async def websocket(
@@ -157,6 +183,7 @@ class Connection:
             raise RuntimeError("the cluster client is used outside its `async with`")
         headers = {"Content-Type": content_type} if content_type else {}
         answer: aiohttp.ClientResponse | None = None
+        began = asyncio.get_running_loop().time()
         from aiohttp import ClientError
 
         try:
@@ -170,7 +197,14 @@ class Connection:
             answer = response.response
             yield response.response
         except (ClientError, OSError, TimeoutError) as error:
+            self.asked_in_vain(began)
             raise unreachable(self.server, error) from error
+        except RunbookError as error:
+            if isinstance(error, TemporaryError) and error.code is ReasonCode.CLUSTER_UNREACHABLE:
+                self.asked_in_vain(began)
+            else:
+                self.answered()  # a clear no is an answer
+            raise
         finally:
             if answer is not None:
                 answer.release() if answer.content.at_eof() else answer.close()

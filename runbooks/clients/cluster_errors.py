@@ -16,6 +16,10 @@ _SURE = {
 }
 
 
+_LONGEST_WAIT = 60.0
+"""Seconds that a server may make the bot wait before it is asked again."""
+
+
 class Conflict(TemporaryError):
     """The object is no longer what the writer saw: read it again, then decide."""
 
@@ -26,6 +30,10 @@ class AlreadyThere(Conflict):
 
 class Gone(TemporaryError):
     """The watch's place in history is no longer kept: list again."""
+
+
+class Busy(TemporaryError):
+    """The server said when to come again (`Retry-After`): earlier would only make it worse."""
 
 
 class Unprocessable(PermanentError):
@@ -50,6 +58,15 @@ def unreachable(server: str, error: BaseException) -> RunbookError:
         code=ReasonCode.CLUSTER_UNREACHABLE,
         retry_after=2.0,
         evidence=() if slow else (str(error) or type(error).__name__,),
+    )
+
+
+def unreadable(server: str, doing: str) -> TemporaryError:
+    """An answer that was cut short, or is another thing's (a proxy's page): never taken for one of Kubernetes'."""
+    return TemporaryError(
+        f"The answer of the Kubernetes API at {server} can't be read (to {doing}).",
+        code=ReasonCode.CLUSTER_UNREACHABLE,
+        retry_after=2.0,
     )
 
 
@@ -82,11 +99,12 @@ def refusal(status: int, body: bytes, doing: str, retry_after: str | None = None
             f"The cluster can't {doing}: the request does not fit.", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
         )
     if status == 429 or status >= 500:  # noqa: PLR2004
-        wait = float(retry_after) if retry_after and retry_after.isdecimal() else 2.0
-        return TemporaryError(
+        said = float(retry_after) if retry_after and retry_after.isdecimal() else None
+        error = TemporaryError if said is None else Busy
+        return error(
             f"The Kubernetes API can't {doing} just now (HTTP {status}).",
             code=ReasonCode.CLUSTER_UNREACHABLE,
-            retry_after=wait,
+            retry_after=2.0 if said is None else min(said, _LONGEST_WAIT),
             evidence=evidence,
         )
     return PermanentError(

@@ -10,17 +10,23 @@ import json
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runbooks.clients.cluster_connection import Connection
-from runbooks.clients.cluster_errors import Gone, refusal
+from runbooks.clients.cluster_errors import Busy, Gone, refusal, unreadable
 from runbooks.clients.cluster_views import Seen, View
 from runbooks.kit.errors import TemporaryError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 V = TypeVar("V", bound=View)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TOO_SHORT = 0.2
+_CHUNK = 64 * 1024
+_LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes; the API's own limit for one object is some 3 MB."""
 
 
 class Watch(Generic[V]):
@@ -41,6 +47,8 @@ class Watch(Generic[V]):
         self._doing = doing
         self._known: dict[str, V] = {}
         self._version: str | None = None
+        self._listed: str | None = None
+        """The version of the last list: a watch from there that is refused as too old was refused at once."""
         self._synced = False
         self._failing_since: float | None = None
         self._pause = _FIRST_PAUSE
@@ -58,13 +66,20 @@ class Watch(Generic[V]):
                         yield item
                 if asyncio.get_running_loop().time() - began < _TOO_SHORT:  # a server that ends each watch at once
                     await asyncio.sleep(_TOO_SHORT)
-            except Gone:
+                else:
+                    self._pause = _FIRST_PAUSE
+            except Gone as error:
+                if self._version is not None and self._version == self._listed:  # nothing came since the last list
+                    await self._wait(error)
                 self._version = None
             except TemporaryError as error:
                 await self._wait(error)
 
     async def _list(self) -> list[Seen[V]]:
         answer = await self._connection.call("GET", self._path, doing=self._doing, query=self._query)
+        version = (answer.get("metadata") or {}).get("resourceVersion")
+        if version is None:  # no list at all: everything that is known would be taken for deleted
+            raise unreadable(self._connection.server, self._doing)
         present = {view.uid: view for view in map(self._read, answer.get("items") or [])}
         told: list[Seen[V]] = [Seen("deleted", view) for uid, view in self._known.items() if uid not in present]
         for uid, view in present.items():
@@ -72,8 +87,8 @@ class Watch(Generic[V]):
             if before is None or before.resource_version != view.resource_version:
                 told.append(Seen("changed", view))
         self._known = present
-        self._version = answer["metadata"]["resourceVersion"]
-        self._recovered()
+        self._version = self._listed = version
+        self._failing_since = None
         if not self._synced:
             self._synced = True
             told.append(Seen("synced"))
@@ -90,18 +105,20 @@ class Watch(Generic[V]):
         }
         silence = max(1, round(timing.watch)) + timing.watch_grace
         async with self._connection.stream(self._path, doing=self._doing, query=query, silence=silence) as stream:
-            while line := await stream.readline():
-                self._recovered()
+            self._failing_since = None
+            async for line in _lines(stream):
                 item = self._take(line)
+                self._recovered()
                 if item is not None:
                     yield item
 
     def _take(self, line: bytes) -> Seen[V] | None:
         try:
             told = json.loads(line)
-        except ValueError:  # the connection was cut in the middle of a line: the next watch tells it again
-            return None
-        kind, thing = told["type"], told["object"]
+            kind, thing = told["type"], told["object"]
+        except (ValueError, KeyError, TypeError) as error:
+            # Cut in the middle of a line, or no event at all. What comes after it is not looked at: the next watch tells all of it again.
+            raise unreadable(self._connection.server, self._doing) from error
         if kind == "ERROR":
             raise refusal(int(thing.get("code") or 500), json.dumps(thing).encode(), self._doing)
         self._version = thing["metadata"]["resourceVersion"]
@@ -115,8 +132,9 @@ class Watch(Generic[V]):
         return Seen("changed", view)
 
     def _recovered(self) -> None:
-        self._failing_since = None
+        """It told something, which is more than that it could be taken up: one that is refused right after waits longer each time."""
         self._pause = _FIRST_PAUSE
+        self._connection.answered()
 
     async def _wait(self, error: TemporaryError) -> None:
         """A short pause, longer each time; raises when it has failed for too long."""
@@ -124,5 +142,22 @@ class Watch(Generic[V]):
         self._failing_since = self._failing_since or now
         if now - self._failing_since > self._connection.timing.outage:
             raise error
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnections, no secret
+        said = error.retry_after if isinstance(error, Busy) else 0.0
+        await asyncio.sleep(max(said, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads reconnections, no secret
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+async def _lines(stream: "aiohttp.StreamReader") -> AsyncGenerator[bytes]:
+    """Whole lines, and at the end what was left of one. (The reader's own `readline` fails at 128 KB, and objects are longer.)"""
+    held = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        first, *more = chunk.split(b"\n")
+        held += first
+        for part in more:
+            if held:
+                yield bytes(held)
+            held = bytearray(part)
+        if len(held) > _LONGEST_LINE:
+            break
+    if held:
+        yield bytes(held)

@@ -17,6 +17,7 @@ from runbooks.clients.cluster_views import ConfigMapView, Seen
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from tests.support.broken_wire import wired
+from tests.support.interference import How, cluster_through
 from tests.support.real import QUICK, Place, first
 
 SHORT = Timing(connect=2, call=3, watch=2, watch_grace=0.5, outage=20)
@@ -220,3 +221,90 @@ def test_a_selector_with_expressions_becomes_a_query():
         ],
     }
     assert selector_text(selector) == "app=backend,tier in (a,b),!old,zone,tier notin (c)"
+
+
+def watching(request: web.Request) -> bool:
+    return request.query.get("watch") == "true"
+
+
+def reading(request: web.Request) -> bool:
+    return request.method == "GET" and not watching(request)
+
+
+BROKEN_STREAMS = [How.LOST, How.UNHEARD, How.SILENT, How.BUSY, How.BROKEN, How.BROKEN_AFTER, How.CUT, How.NONSENSE, How.GONE,
+                  How.GONE_LATER]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKEN_STREAMS)
+async def test_a_watch_tells_everything_once_whatever_becomes_of_its_connection(here: Place, tmp_path: Path, how: How):
+    space = here.environment.record_namespace
+    async with (
+        cluster_through(Path(here.kubeconfig), tmp_path) as (proxy, through),
+        ClusterClient(kubeconfig=str(through), timing=SHORT) as cluster,
+        aclosing(cluster.watch_config_maps(space)) as watch,
+    ):
+        fault = proxy.fail(how, watching, times=3)
+        told: list[str] = []
+        while (await anext(watch)).kind != "synced":
+            pass
+        asking = asyncio.ensure_future(first_named(watch, "last"))
+        for name in ("one", "two", "last"):
+            await here.cluster.create_config_map(space, name, {}, {})
+        assert (await asking).kind == "changed"
+        assert fault.struck
+        told = [view.name for view in await cluster.config_maps(space)]
+        assert {"one", "two", "last"} <= set(told)
+
+
+@pytest.mark.parametrize("how", [How.LOST, How.UNHEARD, How.SILENT, How.BUSY, How.BROKEN, How.CUT, How.NONSENSE])
+async def test_an_answer_that_failed_is_temporary_and_never_taken_for_an_answer(here: Place, tmp_path: Path, how: How):
+    await here.deploy("backend", replicas=1)
+    timing = SHORT.__class__(connect=1, call=1, watch=2, watch_grace=0.5, outage=20)
+    async with (
+        cluster_through(Path(here.kubeconfig), tmp_path) as (proxy, through),
+        ClusterClient(kubeconfig=str(through), timing=timing) as cluster,
+    ):
+        assert cluster.unanswered() == 0
+        # aiohttp asks once more by itself where a connection was reset before it said anything
+        proxy.fail(how, reading, times=2 if how in (How.LOST, How.UNHEARD) else 1)
+        with pytest.raises(TemporaryError) as caught:
+            await cluster.deployment(here.namespace, "backend")
+        assert caught.value.code is ReasonCode.CLUSTER_UNREACHABLE
+        assert cluster.unanswered() > 0
+        if how is How.BUSY:
+            assert caught.value.retry_after == 1.0
+        assert (await cluster.deployment(here.namespace, "backend")).name == "backend"
+        assert cluster.unanswered() == 0
+
+
+async def test_a_server_that_says_when_to_come_again_is_not_asked_before(here: Place, tmp_path: Path):
+    async with (
+        cluster_through(Path(here.kubeconfig), tmp_path) as (proxy, through),
+        ClusterClient(kubeconfig=str(through), timing=SHORT) as cluster,
+        aclosing(cluster.watch_config_maps(here.environment.record_namespace)) as watch,
+    ):
+        proxy.fail(How.BUSY, reading, times=2)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(15):
+            while (await anext(watch)).kind != "synced":
+                pass
+        assert loop.time() - began >= 2.0, "Retry-After is one second, twice"
+
+
+async def test_a_clear_no_is_an_answer(here: Place, tmp_path: Path):
+    async with wired(here.kubeconfig, tmp_path) as (_, through), ClusterClient(kubeconfig=through) as cluster:
+        with pytest.raises(PermanentError):
+            await cluster.deployment(here.namespace, "nothing")
+        assert cluster.unanswered() == 0
+
+
+async def test_an_object_longer_than_a_reader_s_line_is_watched_like_any_other(here: Place):
+    space = here.environment.record_namespace
+    async with aclosing(here.cluster.watch_config_maps(space)) as watch:
+        while (await anext(watch)).kind != "synced":
+            pass
+        await here.cluster.create_config_map(space, "long", {"text": "x" * 700_000}, {})
+        seen = await first_named(watch, "long")
+        assert seen.view is not None
+        assert len(seen.view.data["text"]) == 700_000

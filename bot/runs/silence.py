@@ -1,0 +1,55 @@
+"""What people are told while a cluster does not answer: after a while, in words, wherever its waiting shows.
+
+`durable` puts it on the progress line of the step that waits, `place` on the head message before anything runs. It is in memory
+only, and never waits: what the run does is not changed by it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from commands.kit.card import StepLine, StepStatus, duration
+
+_LOOK = 0.5
+"""Seconds between two looks; an age can't wake anybody."""
+_MINUTE = 60.0
+
+
+@asynccontextmanager
+async def told(unanswered: Callable[[], float], after: float, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Inside, `say` gets a sentence once the cluster has not answered for `after` seconds, and "" when it answers again."""
+    telling = asyncio.ensure_future(_tell(unanswered, after, say))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _tell(unanswered: Callable[[], float], after: float, say: Callable[[str], None]) -> None:
+    said = ""
+    while True:
+        seconds = unanswered()
+        now = sentence(seconds) if seconds >= after else ""
+        if now != said:
+            said = now
+            say(now)
+        await asyncio.sleep(_LOOK)
+
+
+def sentence(seconds: float) -> str:
+    """In steps that people can read: each second would be a flood."""
+    step = 1 if seconds < 10 else 10 if seconds < _MINUTE else 30  # noqa: PLR2004 - seconds
+    return f"the cluster has not answered for {duration(seconds - seconds % step)}; trying again"
+
+
+def noticed(lines: tuple[StepLine, ...], notice: str) -> tuple[StepLine, ...]:
+    """The steps, with the notice on the line of the one that runs."""
+    if not notice:
+        return lines
+    return tuple(
+        line.model_copy(update={"detail": " · ".join(filter(None, (line.detail, notice)))})
+        if line.status is StepStatus.RUNNING
+        else line
+        for line in lines
+    )

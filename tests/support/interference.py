@@ -1,0 +1,238 @@
+"""A proxy on loopback between the bot and a server (the cluster's API, Slack's), that fails as networks and servers do.
+
+It speaks HTTP, so that it can fail a certain request of a certain step: refuse it, lose the question, lose the answer to what was
+done, answer late, in part, or never. What is only bytes is `broken_wire`'s.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length", "te", "upgrade"})
+_DELAY = 0.7
+"""Seconds; long against everything else in a test, short against every deadline."""
+
+
+class How(StrEnum):
+    """What becomes of a request."""
+
+    DELAY = "answered late"
+    LOST = "the question is lost (reset)"
+    UNHEARD = "done, and the answer is lost (reset)"
+    SILENT = "done, and never answered (half-open)"
+    BUSY = "429 with Retry-After"
+    BROKEN = "500"
+    BROKEN_AFTER = "done, and answered with 500"
+    CUT = "done, and the answer is cut in the middle"
+    NONSENSE = "done, and the answer is a web page"
+    GONE = "410 as the answer"
+    GONE_LATER = "410 inside the stream"
+
+
+DONE_ALL_THE_SAME = frozenset({How.DELAY, How.UNHEARD, How.SILENT, How.BROKEN_AFTER, How.CUT, How.NONSENSE})
+
+
+@dataclass(slots=True)
+class Fault:
+    """From the `skip`-th matching request on, `times` of them fail so."""
+
+    how: How
+    matches: Callable[[web.Request], bool]
+    times: int = 1
+    skip: int = 0
+    struck: int = 0
+
+    def strikes(self, request: web.Request) -> bool:
+        if self.struck >= self.times or not self.matches(request):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.struck += 1
+        return True
+
+
+@dataclass(slots=True)
+class Interference:
+    """The proxy; `rules` may be changed while it serves."""
+
+    upstream: str
+    url: str = ""
+    rules: list[Fault] = field(default_factory=list)
+    down: bool = False
+    """Every connection is reset, those that are open too."""
+    seen: Counter[str] = field(default_factory=Counter)
+    _session: aiohttp.ClientSession | None = None
+    _open: set[asyncio.Transport] = field(default_factory=set)
+
+    def go_down(self) -> None:
+        self.down = True
+        for transport in tuple(self._open):
+            transport.abort()
+
+    def come_back(self) -> None:
+        self.down = False
+
+    def fail(self, how: How, matches: Callable[[web.Request], bool], *, times: int = 1, skip: int = 0) -> Fault:
+        fault = Fault(how, matches, times, skip)
+        self.rules.append(fault)
+        return fault
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        self._open.add(transport)
+        try:
+            if self.down:
+                return _reset(request)
+            self.seen[f"{request.method} {request.path}"] += 1
+            fault = next((rule for rule in self.rules if rule.strikes(request)), None)
+            return await self._answer(request, fault.how if fault else None)
+        finally:
+            self._open.discard(transport)
+
+    async def _answer(self, request: web.Request, how: How | None) -> web.StreamResponse:
+        match how:
+            case How.LOST:
+                return _reset(request)
+            case How.BUSY:
+                return web.json_response(_status(429), status=429, headers={"Retry-After": "1"})
+            case How.BROKEN:
+                return web.json_response(_status(500), status=500)
+            case How.GONE:
+                return web.json_response(_status(410), status=410)
+            case How.DELAY:
+                await asyncio.sleep(_DELAY)
+            case How.GONE_LATER:
+                return await _gone(request)
+            case _:
+                pass
+        assert self._session is not None
+        body = await request.read()
+        kept = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        async with self._session.request(
+            request.method, f"{self.upstream}{request.rel_url}", headers=kept, data=body or None
+        ) as answer:
+            return await _pass(request, answer, how)
+
+
+async def _pass(request: web.Request, answer: aiohttp.ClientResponse, how: How | None) -> web.StreamResponse:
+    headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+    if request.query.get("watch") == "true":
+        return await _pass_stream(request, answer, how, headers)
+    data = await answer.read()
+    if how is How.UNHEARD:
+        return _reset(request)
+    if how is How.SILENT:
+        await asyncio.Event().wait()
+    if how is How.BROKEN_AFTER:
+        return web.json_response(_status(500), status=500)
+    if how is How.NONSENSE:
+        return web.Response(text="<html>a proxy's page</html>", content_type="text/html")
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = len(data)
+    await response.prepare(request)
+    if how is How.CUT:
+        await response.write(data[: len(data) // 2])
+        return _reset(request, response)
+    await response.write(data)
+    await response.write_eof()
+    return response
+
+
+async def _pass_stream(
+    request: web.Request, answer: aiohttp.ClientResponse, how: How | None, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        match how:
+            case How.SILENT:
+                continue  # half-open: it is connected, and nothing comes
+            case How.CUT | How.UNHEARD:
+                await response.write(chunk[: len(chunk) // 2] if how is How.CUT else b"")
+                return _reset(request, response)
+            case How.NONSENSE:
+                await response.write(b"<html>\n")
+            case How.BROKEN_AFTER:
+                await response.write(_event(500))
+                return response
+            case _:
+                await response.write(chunk)
+    return response
+
+
+async def _gone(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(_event(410))
+    await response.write_eof()
+    return response
+
+
+def _event(code: int) -> bytes:
+    return json.dumps({"type": "ERROR", "object": _status(code)}).encode() + b"\n"
+
+
+def _status(code: int) -> dict[str, object]:
+    """In Kubernetes' form; Slack's clients look at the status line alone."""
+    reason = {410: "Expired", 429: "TooManyRequests", 500: "InternalError"}[code]
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "code": code,
+        "message": "on purpose",
+    }
+
+
+def _reset(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
+    if request.transport is not None:
+        assert isinstance(request.transport, asyncio.Transport)
+        request.transport.abort()
+    return response or web.Response(status=500)
+
+
+@asynccontextmanager
+async def interfering(upstream: str) -> AsyncIterator[Interference]:
+    """The proxy in front of a server; the server's certificate is not looked at."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    proxy = Interference(upstream.rstrip("/"))
+    application = web.Application(client_max_size=64 * 1024 * 1024)
+    application.router.add_route("*", "/{path:.*}", proxy.handle)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    connector = aiohttp.TCPConnector(ssl=trusting, limit=0)
+    timeout = aiohttp.ClientTimeout(total=None)
+    try:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+            proxy._session = session
+            yield proxy
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def cluster_through(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Interference, Path]]:
+    """The proxy in front of a kubeconfig's cluster, and a kubeconfig that goes through it."""
+    text = kubeconfig.read_text()  # noqa: ASYNC240 - a few bytes
+    found = re.search(r"https://[^\"\s]+", text)
+    assert found is not None
+    async with interfering(found[0]) as proxy:
+        through = folder / "through.kubeconfig"
+        through.write_text(text.replace(found[0], proxy.url))
+        yield proxy, through
