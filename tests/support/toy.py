@@ -33,6 +33,7 @@ from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
@@ -126,7 +127,14 @@ async def house(settings: Settings) -> AsyncIterator[House]:
     settings.bot.state.mkdir(parents=True, exist_ok=True)
     book = Book.open(settings.bot.book_path, name="toy", redactor=default_redactor())
     async with book, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
-        contexts = Contexts(settings, {"production": client}, cast("RegistryClient", None), permissions, book)
+        contexts = Contexts(
+            settings,
+            {"production": client},
+            cast("RegistryClient", None),
+            cast("HealthClient", None),
+            permissions,
+            book,
+        )
         made = House(
             settings=settings,
             registry=Registry([cast("Any", Toy).spec, cast("Any", Back).spec]),
