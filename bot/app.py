@@ -41,6 +41,7 @@ from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import Redactor, default_redactor
+from runbooks.sync import SyncQueue
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ class Contexts:
         self._book = book
         self._fleets = {name: Fleet(client) for name, client in clients.items()}
         self._environments = {name: settings.environment(name) for name in settings.environments}
+        self._queues = {
+            name: SyncQueue(clients[name], self._environments[name], scripts)
+            for name in settings.environments
+            if (scripts := settings.environments[name].sync) is not None
+        }
         self.runs: EngineRuns | None = None
 
     def __call__(
@@ -97,6 +103,7 @@ class Contexts:
             run_id=run_id,
             approved_by=approved_by,
             reason=reason,
+            sync=self._queues.get(home),
         )
 
 

@@ -15,6 +15,7 @@ from runbooks.kit.reasons import ReasonCode
 PERMISSIONS: dict[str, str] = {
     "fleet:read": "look: status, pods, runs, plans (dry runs)",
     "logs:read": "read the services' logs (redacted)",
+    "sync:read": "look at the offline sync queue: counts, ages and reasons, never a patient's data",
     "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
     "rollout:approve": "approve or deny what somebody else asked for",
     "rollout:back": "go back to the last known good release, and confirm it",
@@ -24,7 +25,7 @@ PERMISSIONS: dict[str, str] = {
 }
 """Every permission that the configuration may give, and what it allows."""
 
-_LOOKING = frozenset({"fleet:read", "logs:read", "audit:read"})
+_LOOKING = frozenset({"fleet:read", "logs:read", "sync:read", "audit:read"})
 """What root has by itself: who is root on the bot's machine can read its files anyway."""
 
 

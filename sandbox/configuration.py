@@ -16,6 +16,7 @@ ROLE_TEXTS = {
 _PERMISSIONS = {
     "fleet:read": ("release-manager", "release-approver", "on-call", "dba", "auditor"),
     "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
+    "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
     "rollout:approve": ("release-approver",),
     "rollout:back": ("on-call", "release-manager", "release-approver"),
@@ -72,6 +73,7 @@ def write(
                     {"name": "frontend", "repository": "ghcr.io/omnicare/frontend"},
                 ],
                 "permissions": _PERMISSIONS,
+                "sync": _sync(name),
                 "approval": _APPROVAL,
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
             }
@@ -86,6 +88,14 @@ def write(
     path.write_text("\n".join(_lines(document)) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def _sync(environment: str) -> dict[str, object]:
+    """Production's script takes the ids on standard input; staging's is an older one that clears whatever is there."""
+    if environment == "staging":
+        return {"service": "backend"}
+    clear = ["npm", "run", "--silent", "sync:clear-failed", "--", "--ids"]
+    return {"service": "backend", "takes_ids": True, "clear_failed": clear}
 
 
 def _lines(document: dict[str, object], prefix: str = "") -> list[str]:

@@ -32,9 +32,17 @@ from sandbox.slack.page.world import Breakage, Pod
 from sandbox.slack.server import SlackServer
 from sandbox.slack.settings import SlackApp, SlackSettings
 from sandbox.slack.workspace import Workspace
+from sandbox.sync_queue import SyncQueue, scripts_of
 
 FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
+
+
+_SYNC_BROKEN = {
+    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min: `/omnicare sync status` shows it.",
+    "sync-missing": "The backend's image has no sync scripts, for 2 min.",
+    "sync-silent": "The sync scripts never answer, for 2 min.",
+}
 
 
 class SandboxError(Exception):
@@ -48,6 +56,9 @@ class SandboxWorld:
         Breakage("bot", "Kill the bot"),
         Breakage("slack", "Slack down for 20 s"),
         Breakage("connections", "Refresh Slack's connections"),
+        Breakage("sync-stuck", "Sync stuck for 2 min"),
+        Breakage("sync-missing", "Sync scripts missing for 2 min"),
+        Breakage("sync-silent", "Sync never answers for 2 min"),
     )
 
     def __init__(
@@ -55,6 +66,8 @@ class SandboxWorld:
     ) -> None:
         self.folder = folder
         self.cluster = Cluster(cluster)
+        self.sync = {namespace: SyncQueue(takes_ids=name != "staging") for name, namespace in NAMESPACES.items()}
+        self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
         app = SlackApp.from_manifest(yaml.safe_load(manifest(commands.load())))
         self.workspace = Workspace(app=app, settings=settings)
@@ -91,8 +104,18 @@ class SandboxWorld:
             self.slack.go_down()
             self._tend(self._back_up(20.0))
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
+        if kind.startswith("sync-"):
+            self._tend(self._break_sync(kind))
+            return _SYNC_BROKEN[kind]
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
+
+    async def _break_sync(self, kind: str) -> None:
+        for queue in self.sync.values():
+            queue.break_it(kind.removeprefix("sync-"))
+        await asyncio.sleep(120.0)
+        for queue in self.sync.values():
+            queue.mend()
 
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -105,6 +128,8 @@ class SandboxWorld:
 
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit trail stay."""
+        for queue in self.sync.values():
+            queue.reset()
         self.cluster.reset()
         seed_omnicare(self.cluster)
 

@@ -98,6 +98,8 @@ class Settings(Section):
         if environment.going_back is not None and environment.going_back.count < 1:
             raise ValueError(f"environments.{name}.going_back: count is at least 1")
         names = [service.name for service in environment.services]
+        if environment.sync is not None and environment.sync.service not in names:
+            raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two have the same name")
 

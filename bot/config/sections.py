@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.clients.health import valid
+from runbooks.sync import SyncScripts
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
@@ -131,6 +132,8 @@ class EnvironmentSettings(Section):
     """Permission → the roles that have it. Nothing listed, nobody may."""
     approval: dict[Risk, ApprovalPolicy] = {}
     """Risk → the approval it needs. A risk that is not listed can't be approved, so it does not run."""
+    sync: SyncScripts | None = None
+    """The scripts of the offline queue; without them the `sync` commands say so."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

@@ -12,6 +12,7 @@ from commands.kit.card import Card
 from commands.kit.policy import Policies
 from commands.kit.spec import CommandSpec
 from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runbooks.clients.health import HealthClient
     from runbooks.clients.registry import RegistryClient
     from runbooks.fleet import Fleet
+    from runbooks.sync import SyncQueue
 
 
 class Denied(Exception):
@@ -209,6 +211,18 @@ class Context:
     approved_by: tuple[str, ...] = ()
     """Names of those who approved it."""
     reason: str | None = None
+    sync: "SyncQueue | None" = None
+    """The environment's offline queue, where the configuration has one."""
+
+    def sync_queue(self) -> "SyncQueue":
+        """Raises PermanentError(NOT_CONFIGURED) where the configuration names no scripts."""
+        if self.sync is None:
+            raise PermanentError(
+                f"The configuration does not say which sync scripts {self.where.name} has.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `[environments.{self.where.name}.sync]` to `omnicare.toml`.",),
+            )
+        return self.sync
 
     @property
     def where(self) -> Environment:

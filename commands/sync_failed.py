@@ -1,0 +1,99 @@
+"""`sync failed`: what could not be synchronised, grouped by reason; nothing of a patient, and no ids."""
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Element,
+    Note,
+    OpenForm,
+    Preformatted,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    duration,
+    sentence,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.types import EnvironmentName
+from runbooks.sync_reading import FailedItems, ReasonGroup
+
+_MOST = 25
+
+
+@query(permission="sync:read", examples=["", "--env staging"], name="sync failed")
+class SyncFailed:
+    """Show the items that failed to synchronise, grouped by reason: how many, from how many devices, how old."""
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        found = await context.sync_queue().failed()
+        where = context.where.name
+        if found.total is None:
+            return _as_it_is(found, where)
+        text = _summary(found, where)
+        body: list[Element] = []
+        if found.groups:
+            rows = tuple(_row(group) for group in found.groups[:_MOST])
+            body.append(Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows))
+        if left := sum(group.items for group in found.groups[_MOST:]):
+            body.append(Note(text=words(f"{left} items of {len(found.groups) - _MOST} other reasons are not listed.")))
+        if found.total:
+            body.append(
+                Note(
+                    text=sentence(
+                        "Names, numbers and ids are hidden as …; `sync retry-failed` tries all of them again."
+                    )
+                )
+            )
+        return Card(
+            state=State.FAILED if found.total else State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(*body, Note(text=words(f"pod {found.pod}"))),
+            buttons=_buttons(where) if found.total else (),
+            data={"environment": where, **found.model_dump(mode="json")},
+        )
+
+
+def _summary(found: FailedItems, where: str) -> str:
+    if not found.total:
+        return f"Nothing failed to synchronise in {where}"
+    devices = f" from {found.devices} device{'s' if found.devices != 1 else ''}" if found.devices else ""
+    oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.oldest_seconds is not None else ""
+    return f"{found.total} item{'s' if found.total != 1 else ''}{devices} failed to synchronise in {where}{oldest}"
+
+
+def _row(group: ReasonGroup) -> tuple[Text, ...]:
+    oldest = duration(group.oldest_seconds) if group.oldest_seconds is not None else ""
+    return (words(group.reason), words(str(group.items)), words(str(group.devices)), words(oldest))
+
+
+def _buttons(where: str) -> tuple[Button, ...]:
+    return (
+        Button(label="Retry…", style="primary", does=OpenForm(command="sync retry-failed", filled={"env": where})),
+        Button(label="Clear…", style="danger", does=OpenForm(command="sync clear-failed", filled={"env": where})),
+        Button(label="Sync status", does=Typed(text=f"sync status --env {where}")),
+    )
+
+
+def _as_it_is(found: FailedItems, where: str) -> Card:
+    text = f"Failed items in {where}, as their script prints them"
+    lines = "\n".join(found.lines) or "It printed nothing."
+    return Card(
+        title=words(Strong(text=text)),
+        summary=text,
+        body=(
+            Preformatted(text=lines),
+            Note(
+                text=words(
+                    f"No JSON list, so each shape of line is shown once, names and numbers hidden · pod {found.pod}"
+                )
+            ),
+        ),
+        data={"environment": where, **found.model_dump(mode="json")},
+    )

@@ -1,0 +1,110 @@
+"""`sync status`: how the offline queue stands: backlog, age, devices, and how long until it is empty."""
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Fact,
+    Facts,
+    Note,
+    Paragraph,
+    Preformatted,
+    State,
+    Strong,
+    Typed,
+    duration,
+    sentence,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.types import EnvironmentName
+from runbooks.sync_reading import SyncStatus
+
+
+@query(permission="sync:read", examples=["", "--env staging"], name="sync status")
+class SyncStatusCommand:
+    """Show the offline sync queue: backlog, oldest item, devices, failed items, rate and how long it takes to drain."""
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        queue = context.sync_queue()
+        found = await queue.status()
+        where = context.where.name
+        if found.text or (found.pending is None and found.failed is None):
+            return _as_it_is(found, where)
+        stuck = queue.is_stuck(found)
+        text = _summary(found, where, stuck=stuck)
+        advice = (Paragraph(text=sentence(_advice(where))),) if stuck else ()
+        buttons = [
+            Button(label="Logs", does=Typed(text=f"logs {queue.scripts.service} --grep websocket --env {where}"))
+        ]
+        if found.failed:
+            buttons.insert(0, Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
+        return Card(
+            state=State.FAILED if stuck else State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(Facts(facts=_facts(found)), *advice, Note(text=words(f"pod {found.pod}"))),
+            buttons=tuple(buttons),
+            data={"environment": where, "stuck": stuck, "drains_in": found.drains_in, **found.model_dump(mode="json")},
+        )
+
+
+def _summary(found: SyncStatus, where: str, *, stuck: bool) -> str:
+    waits = "nothing waits" if not found.pending else f"{found.pending} waiting"
+    failed = f", {found.failed} failed" if found.failed else ""
+    return f"Sync in {where} {'is stuck' if stuck else 'goes on'}: {waits}{failed}"
+
+
+def _facts(found: SyncStatus) -> tuple[Fact, ...]:
+    facts: list[tuple[str, str | None]] = [
+        ("Waiting", _count(found.pending, found.devices)),
+        ("Oldest", duration(found.oldest_seconds) if found.oldest_seconds is not None and found.pending else None),
+        ("Failed", str(found.failed) if found.failed is not None else None),
+        ("Connected", f"{found.connected} clients" if found.connected is not None else None),
+        ("Rate", _rate(found)),
+        ("Empty in", _drains(found)),
+    ]
+    return tuple(Fact(label=label, value=words(value)) for label, value in facts if value is not None)
+
+
+def _count(pending: int | None, devices: int | None) -> str | None:
+    if pending is None:
+        return None
+    return f"{pending} from {devices} devices" if devices and pending else str(pending)
+
+
+def _rate(found: SyncStatus) -> str:
+    if found.per_minute is None:
+        return "not known yet: ask again in half a minute"
+    if found.told:
+        return f"{found.per_minute:g} a minute"
+    way = "shorter" if found.per_minute >= 0 else "longer"
+    return f"{abs(found.per_minute):g} a minute {way}, between two looks"
+
+
+def _drains(found: SyncStatus) -> str | None:
+    if not found.pending:
+        return None
+    if found.drains_in is not None:
+        return f"about {duration(found.drains_in)}"
+    return None if found.per_minute is None else "never, at this rate"
+
+
+def _advice(where: str) -> str:
+    return (
+        f"What clinicians write is kept on their devices until it goes on. `logs backend --grep websocket --env {where}` shows "
+        f"whether devices connect; `restart backend --env {where}` lets them connect anew."
+    )
+
+
+def _as_it_is(found: SyncStatus, where: str) -> Card:
+    text = f"Sync in {where}, as its script prints it"
+    said = Preformatted(text=found.text) if found.text else Paragraph(text=words("It printed nothing."))
+    return Card(
+        title=words(Strong(text=text)),
+        summary=f"{text}: {found.text.splitlines()[0][:120]}" if found.text else f"{text}: nothing",
+        body=(said, Note(text=words(f"No JSON, so nothing was read from it · pod {found.pod}"))),
+        data={"environment": where, "pod": found.pod, "text": found.text},
+    )

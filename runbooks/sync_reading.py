@@ -1,0 +1,242 @@
+"""What the sync scripts print, as values: JSON where it is JSON, whatever npm says before it; nothing about a patient comes out.
+
+The scripts belong to the application, so names of fields are taken as they are found in several spellings, and what is missing
+stays missing. An item's content and its id are never shown: only counts, ages, devices counted, and reasons with what is not
+an everyday word hidden.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runbooks.kit.redaction import default_redactor
+from runbooks.kit.targets import Frozen
+
+_LONGEST_REASON = 90
+_STARTS = 20
+"""Lines at which JSON is sought: npm says three or four before it."""
+_CODE = re.compile(
+    r"[a-z]+(?:[._:/-]?[a-z]+)*|[A-Z]+(?:_[A-Z]+)+|(?:[A-Z][a-z]+)+(?:Error|Exception|Conflict|Failed|Timeout)"
+)
+_WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*", re.ASCII)
+_TECHNICAL = re.compile(
+    r"Conflict|Version|Validation|Schema|Time[d]?out|Timed|Network|Connection|Database|Server|Client|Error|Fail(?:ed|ure)"
+    r"|Invalid|Missing|Duplicate|Unknown|Unexpected|Not|No|Cannot|Could|Request|Response|Resource|Device|Token|Session"
+    r"|Expired|Unauthorized|Forbidden|Rejected|Patient|Observation|Encounter|Note|Record|Queue|Sync|Item|Field|Value"
+    r"|HTTPS?|FHIR|SQL|JSON|API|URL|ID|MRN|SSN|DOB|UUID|TLS|DNS|ECONNREFUSED|ECONNRESET|ETIMEDOUT"
+)
+"""Capitalised words that are no names. Every other capitalised word may be one, and is hidden."""
+_HIDDEN = "…"
+_METADATA = re.compile(
+    r"id|itemid|uuid|reason|code|error|message|device|deviceid|ageseconds|age|failedat|createdat|at|attempts|retries|type"
+)
+"""Fields of an item that are about it; any other is what was written."""
+
+
+class SyncStatus(Frozen):
+    """How the queue stands; None: the script does not say."""
+
+    pod: str
+    pending: int | None = None
+    failed: int | None = None
+    oldest_seconds: float | None = None
+    devices: int | None = None
+    """With something waiting."""
+    connected: int | None = None
+    """Clients on a WebSocket just now."""
+    per_minute: float | None = None
+    """Items that leave the queue, net of those that come."""
+    told: bool = False
+    """The script told the rate; otherwise it is what was seen between two looks."""
+    text: str = ""
+    """What the script printed, redacted, where it is no JSON."""
+
+    @property
+    def drains_in(self) -> float | None:
+        """Seconds until the queue is empty at this rate; None where it does not get shorter, or nobody knows."""
+        if not self.pending or self.per_minute is None or self.per_minute <= 0:
+            return None
+        return self.pending / self.per_minute * 60
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FailedItem:
+    """One item that could not be synchronised. Its `repr` shows nothing: the reason may name a patient."""
+
+    id: str
+    reason: str
+    device: str
+    age_seconds: float | None
+    has_content: bool
+
+
+class ReasonGroup(Frozen):
+    """Failed items of one reason."""
+
+    reason: str
+    """With names, numbers and everything else that is no everyday word hidden."""
+    items: int
+    devices: int
+    oldest_seconds: float | None
+
+
+class FailedItems(Frozen):
+    """The failed items, grouped; the most frequent reason first."""
+
+    pod: str
+    total: int | None
+    """None: the script's output is no list, and `lines` has it."""
+    devices: int = 0
+    oldest_seconds: float | None = None
+    groups: tuple[ReasonGroup, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+def parsed(out: bytes) -> Any | None:
+    """The JSON in an output, also below npm's own lines; None where there is none."""
+    text = out.decode(errors="replace").strip()
+    starts = (found.start() for found in re.finditer(r"(?m)^[\[{]", text))
+    for start in dict.fromkeys((0, *itertools.islice(starts, _STARTS))):
+        try:
+            value = json.loads(text[start:])
+        except (ValueError, RecursionError):
+            continue
+        return value if isinstance(value, dict | list) else None
+    return None
+
+
+def status_of(value: Any, pod: str) -> SyncStatus | None:
+    """None where the JSON says nothing of a queue."""
+    if not isinstance(value, Mapping):
+        return None
+    found = _folded(value)
+    status = SyncStatus(
+        pod=pod,
+        pending=_whole(found, "pending", "backlog", "queued"),
+        failed=_whole(found, "failed"),
+        oldest_seconds=_number(found, "oldestpendingseconds", "oldestseconds"),
+        devices=_whole(found, "devices", "devicecount", "devicespending"),
+        connected=_whole(found, "websocketclients", "connected", "clients"),
+        per_minute=(rate := _number(found, "perminute", "rateperminute", "processedperminute")),
+        told=rate is not None,
+    )
+    return status if status.pending is not None or status.failed is not None else None
+
+
+def items_of(value: Any) -> tuple[FailedItem, ...] | None:
+    """The list of failed items, bare or under `items` or `failed`; None where it is no such list, or an item has no id."""
+    if isinstance(value, Mapping):
+        found = _folded(value)
+        value = found.get("items", found.get("failed"))
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return None
+    items = [_item(each) for each in value]
+    known = [item for item in items if item is not None]
+    if len(known) != len(items) or len({item.id for item in known}) != len(known):
+        return None
+    return tuple(known)
+
+
+def _item(value: Any) -> FailedItem | None:
+    if not isinstance(value, Mapping):
+        return None
+    found = _folded(value)
+    identity = next((found[name] for name in ("id", "itemid", "uuid") if name in found), None)
+    if not isinstance(identity, str | int) or not 0 < len(str(identity)) <= 200:  # noqa: PLR2004
+        return None
+    reason = next(
+        (found[name] for name in ("reason", "code", "error", "message") if isinstance(found.get(name), str)), ""
+    )
+    return FailedItem(
+        id=str(identity),
+        reason=reason,
+        device=str(found.get("device", found.get("deviceid", ""))),
+        age_seconds=_age(found),
+        has_content=any(not _METADATA.fullmatch(name) for name in found),
+    )
+
+
+def _age(found: Mapping[str, Any]) -> float | None:
+    told = _number(found, "ageseconds", "age")
+    if told is not None:
+        return told
+    when = next((found[name] for name in ("failedat", "createdat", "at") if isinstance(found.get(name), str)), None)
+    try:
+        at = datetime.fromisoformat(when) if when else None
+    except ValueError:
+        return None
+    return max(0.0, (datetime.now(UTC) - at.astimezone(UTC)).total_seconds()) if at else None
+
+
+def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """Names without case and underlines."""
+    return {str(name).replace("_", "").lower(): each for name, each in value.items()}
+
+
+def _number(found: Mapping[str, Any], *names: str) -> float | None:
+    value = next((found[name] for name in names if name in found), None)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:  # noqa: PLR2004
+        return float(value)
+    return None
+
+
+def _whole(found: Mapping[str, Any], *names: str) -> int | None:
+    number = _number(found, *names)
+    return None if number is None else int(number)
+
+
+def digest_of(ids: Iterable[str]) -> str:
+    """SHA-256 of a set of ids, whatever their order: what an approval to clear is bound to."""
+    return hashlib.sha256(json.dumps(sorted(ids), separators=(",", ":")).encode()).hexdigest()
+
+
+def grouped(items: Sequence[FailedItem]) -> tuple[ReasonGroup, ...]:
+    """By reason, the most frequent first."""
+    found: dict[str, list[FailedItem]] = {}
+    for item in items:
+        found.setdefault(shown_reason(item.reason), []).append(item)
+    groups = [
+        ReasonGroup(reason=reason, items=len(each), devices=devices_of(each), oldest_seconds=oldest_of(each))
+        for reason, each in found.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: (-group.items, group.reason)))
+
+
+def devices_of(items: Iterable[FailedItem]) -> int:
+    return len({item.device for item in items if item.device})
+
+
+def oldest_of(items: Iterable[FailedItem]) -> float | None:
+    return max((item.age_seconds for item in items if item.age_seconds is not None), default=None)
+
+
+def shown_reason(reason: str) -> str:
+    """A reason without anything that could be about a person.
+
+    A code (`version_conflict`) stays. In a sentence only everyday words in small letters and a few technical ones stay; numbers,
+    quotations and capitalised words are hidden.
+    """
+    reason = default_redactor().text(reason).strip()
+    if not reason:
+        return "no reason given"
+    if len(reason) <= _LONGEST_REASON and _CODE.fullmatch(reason):
+        return reason
+    words: list[str] = []
+    for token in re.sub(r"\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\([^)]*\)", f" {_HIDDEN} ", reason[:500]).split():
+        bare = token.strip(".,;:!?")
+        plain = _WORD.fullmatch(bare) or _TECHNICAL.fullmatch(bare)
+        shown = token if plain else _HIDDEN
+        if shown != _HIDDEN or words[-1:] != [_HIDDEN]:
+            words.append(shown)
+    return " ".join(words)[:_LONGEST_REASON] or _HIDDEN
+
+
+def shapes(out: bytes, most: int) -> tuple[str, ...]:
+    """Lines of an output that is no JSON, with the same hidden; each shape once."""
+    lines = [shown_reason(line) for line in out[:200_000].decode(errors="replace").splitlines() if line.strip()]
+    return tuple(dict.fromkeys(lines))[:most]
