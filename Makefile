@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .venv-tools
 UV := VIRTUAL_ENV=$(VENV) $(TOOLS)/bin/uv
+# Compiled modules are kept, whatever this shell says: without them every process compiles the libraries anew, for seconds.
+export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo sandbox test check generate bench pictures lock clean

@@ -26,9 +26,7 @@ from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
 from bot.runs.model import InterruptedMessage, Request, short_id
-from bot.runs.request import Requests
-from bot.runs.run import Runs
-from bot.runs.thread import Threads
+from bot.runs.workflows import workflows
 from bot.socket.server import SocketServer
 from bot.web import Metrics, Web
 from commands.kit import registry
@@ -238,7 +236,7 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
 def _engine(settings: Settings, house: House) -> Engine:
     engine = Engine(
         EngineSettings(database_url=settings.database_url(), executor_id=settings.bot.executor),
-        {"request": Requests(house).workflow, "run": Runs(house).workflow, "thread": Threads(house).workflow},
+        workflows(house),
     )
     house.engine = engine
     if settings.bot.database_url is None:

@@ -162,8 +162,18 @@ class Messenger(Protocol):
     the place no longer exists.
     """
 
-    async def post(self, run: str, slot: str, card: Card, *, channel: str, thread: str | None, search: bool) -> Posted:
-        """Posts a card once: run and slot go with the message as metadata.
+    async def post(
+        self,
+        run: str,
+        slot: str,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        search: bool,
+        broadcast: bool = False,
+    ) -> Posted:
+        """Posts a card once: run and slot go with the message as metadata. `broadcast`: a reply that the channel shows too.
 
         With `search` it is looked for first (the bot was killed and does not know whether it had posted).
         """

@@ -20,6 +20,7 @@ from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.forms import form_for
 from bot.people import People
 from bot.refusals import Refusals, act_id
+from bot.runs import again
 from bot.runs.house import House
 from bot.runs.model import Request, request_id, short_id
 from commands.kit.card import Card, OpenForm, words
@@ -36,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 _DOTS = 2
 """In a request's full id: `production.deploy.<id>`."""
+
+_ABOUT = 1.5
+"""Seconds for what stands on a form: Slack takes one within three of the click."""
 
 _SUGGESTING = 2.0
 """Seconds: Slack waits three for what a select offers."""
@@ -340,14 +344,7 @@ class Door:
 
     async def _hand_over(self, request: Request) -> None:
         """First the book, then the engine."""
-        noted = await self._house.note(
-            request,
-            EventName.RUN_REQUESTED,
-            actor=request.requester.key,
-            surface=request.requester.surface,
-            reason=request.reason,
-            details={"arguments": request.arguments, "text": request.text},
-        )
+        noted = await again.noted(self._house, request)
         if not noted:
             raise BookUnavailable("the request could not be written")
         crash_points.reached("request-noted")
@@ -404,7 +401,21 @@ class Door:
         except Denied as denied:
             return await self._denied(delivery, actor, denied)
         default = self._settings.channels.get(delivery.place.channel or "")
-        return form_for(spec, form.filled, self._known, default_environment=default)
+        made = form_for(spec, form.filled, self._known, default_environment=default)
+        about = await self._about(actor, spec, form.filled)
+        return replace(made, intro=about) if about else made
+
+    async def _about(self, actor: Actor, spec: CommandSpec, filled: Mapping[str, str]) -> str:
+        """What a command wants said on its form of how things stand now; nothing where that takes too long for Slack."""
+        about = getattr(spec.cls, "about", None)
+        where = self._environment_of(filled.get("run", ""))
+        if about is None or where is None or not await self._house.permissions.may(actor, "fleet:read", where):
+            return ""
+        try:
+            async with asyncio.timeout(_ABOUT):
+                return str(await about(self._house.context(actor, where), dict(filled)))
+        except TimeoutError:
+            return ""
 
     async def menu(self, delivery: Delivery) -> Card:
         """What this person may run."""

@@ -39,28 +39,35 @@ class Deploy:
         """The steps that people see ahead."""
         return outline(plan)
 
+    def hold_points(self, plan: Plan) -> tuple[str, ...]:
+        """The steps before which people may hold it: between the services."""
+        return tuple(rollout_title(change) for change in plan.changes[1:])
+
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"deploy {self.version}")
-        results = [
-            await steps.run(
-                rollout_title(change),
-                rollouts.roll_out,
-                context.cluster,
-                change,
-                cause=why,
-                by=context.actor.name,
-                settings=context.patience,
+        results: list[rollouts.RolloutResult] = []
+        for change in plan.changes:
+            title = rollout_title(change)
+            if results:
+                await steps.hold_point(title)
+            results.append(
+                await steps.run(
+                    title,
+                    rollouts.roll_out,
+                    context.cluster,
+                    change,
+                    cause=why,
+                    by=context.actor.name,
+                    settings=context.patience,
+                )
             )
-            for change in plan.changes
-        ]
         return await finish(context, plan, steps, results, left=None)
 
     def card(self, outcome: Outcome) -> Card:
         where, before = outcome.environment, outcome.data.get("before")
         return result_card(
             outcome,
-            again=f"deploy {self.version} --env {where}",
             succeeded=(
                 Button(label=f"Roll back to {before}", does=Typed(text=f"rollback --env {where}")),
                 Button(label="Logs", does=Typed(text=f"logs backend --env {where}")),

@@ -70,7 +70,6 @@ class Restart:
         where = outcome.environment
         return result_card(
             outcome,
-            again=f"restart {self.service} --env {where}",
             succeeded=(
                 Button(label="Logs", does=Typed(text=f"logs {self.service} --env {where}")),
                 Button(label="Pods", does=Typed(text=f"pods {self.service} --env {where}")),

@@ -121,9 +121,7 @@ class Rollback:
         if outcome.ok:
             spent = f"{outcome.seconds:.0f} s of the guide's {_BUDGET_MINUTES} min budget"
             outcome = outcome.model_copy(update={"lines": (spent, *outcome.lines)})
-        services = " ".join(self.services)
         return result_card(
             outcome,
-            again=" ".join(filter(None, ("rollback", services, self.to and f"--to {self.to}", f"--env {where}"))),
             succeeded=(Button(label="Status", does=Typed(text=f"status --env {where}")),),
         )

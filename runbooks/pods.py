@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from runbooks.clients.cluster import ClusterClient
+from runbooks.kit.plan import Image
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.waiting import side_by_side
 
@@ -46,6 +47,23 @@ async def list_pods(cluster: ClusterClient, environment: Environment, service: s
                 )
             )
     return lines
+
+
+async def by_version(cluster: ClusterClient, environment: Environment) -> str:
+    """In a few words: `backend v1.2.0 2 ready, v2.0.0 1 of 2 ready; frontend v1.2.0 3 ready`."""
+    counted: dict[str, dict[str, list[bool]]] = {}
+    for pod in await list_pods(cluster, environment):
+        version = Image.parse(pod.image).tag or "untagged" if pod.image else "unknown"
+        counted.setdefault(pod.service, {}).setdefault(version, []).append(pod.ready)
+    services = (
+        f"{service} {', '.join(_ready(*each) for each in sorted(pods.items()))}" for service, pods in counted.items()
+    )
+    return "; ".join(services) or "no pods"
+
+
+def _ready(version: str, pods: list[bool]) -> str:
+    ready = sum(pods)
+    return f"{version} {ready} ready" if ready == len(pods) else f"{version} {ready} of {len(pods)} ready"
 
 
 def _age(created: str | None, now: datetime) -> str:

@@ -159,6 +159,12 @@ class TimeSettings(Section):
     """A cluster that does not answer is named on the progress line after so long."""
     cluster_patience: Seconds = 600.0
     """What has begun is tried again for so long on a cluster that does not answer."""
+    hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
+    """A run that has been held for so long reminds who asked for it and who holds it; again after as long."""
+    escalate_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
+    """A failure that nobody answered for so long mentions those who may go back; the next times after twice as long each."""
+    escalate_times: Annotated[int, Field(ge=0, le=20)] = 5
+    """So often, then it is left: `status` and the next plan still say it."""
     place_recheck: Seconds = 30.0
     """A waiting request looks again so often, in case nobody told it that the place is free."""
     abandoned_after: Seconds = 60.0

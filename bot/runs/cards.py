@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bot.approvals import Decision, Pending
-from bot.runs.model import Request, short_id
+from bot.runs.model import Hold, Request, short_id
 from commands.kit.card import (
     Button,
     Card,
@@ -15,6 +15,7 @@ from commands.kit.card import (
     Link,
     Moment,
     Note,
+    OpenForm,
     Paragraph,
     RunAct,
     State,
@@ -24,6 +25,7 @@ from commands.kit.card import (
     Strong,
     Table,
     Text,
+    Typed,
     duration,
     person,
     sentence,
@@ -230,38 +232,99 @@ def reminder_card(request: Request, pending: Pending) -> Card:
 
 
 def progress_card(
-    request: Request, lines: tuple[StepLine, ...], *, elapsed: float, word: str, stopping: str = "", notice: str = ""
+    request: Request,
+    lines: tuple[StepLine, ...],
+    *,
+    elapsed: float,
+    word: str,
+    hold: Hold | None = None,
+    hold_before: str | None = None,
+    held: bool = False,
+    notice: str = "",
 ) -> Card:
-    """One message that moves: the steps and where they stand. `notice`: what all of it waits for."""
+    """One message that moves: the steps and where they stand.
+
+    `hold_before`: the next step before which the run may be held, where there is one. `held`: it waits there now.
+    `notice`: what all of it waits for.
+    """
     running = next((line for line in lines if line.status is StepStatus.RUNNING), None)
     ended = all(line.status in (StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED) for line in lines) and bool(
         lines
     )
     at = f": {running.title}{f', {running.detail}' if running.detail else ''}" if running else ""
-    cancel = Button(
-        label="Cancel…",
-        does=RunAct(command="cancel", run=request.id, word=word),
-        confirm=Confirm(
-            title=f"Stop run {short_id(request.id)}?",
-            text="It stops where it is: what has been rolled out stays until somebody rolls back.",
-            yes="Stop it",
-        ),
-    )
+    body: list[Element] = [StepList(title=request.title, steps=lines)]
+    if notice:
+        body.append(Paragraph(text=sentence(f"{notice[0].upper()}{notice[1:]}")))
+    if hold is not None and hold_before is not None:
+        body.append(Paragraph(text=_hold_text(hold, hold_before, held=held)))
     return Card(
-        state=State.RUNNING,
-        title=words(Strong(text=stopping or f"Running: {request.title}")),
-        summary=f"{request.title}{at} ({duration(elapsed)})",
+        state=State.WAITING if held else State.RUNNING,
+        title=words(Strong(text=f"{'Held' if held else 'Running'}: {request.title}")),
+        summary=f"{request.title}{f': held by {hold.by}' if held and hold else at} ({duration(elapsed)})",
         elapsed=elapsed,
-        body=(
-            StepList(title=request.title, steps=lines),
-            *((Paragraph(text=sentence(f"{notice[0].upper()}{notice[1:]}")),) if notice else ()),
-        ),
-        buttons=() if ended or stopping else (cancel,),
+        body=tuple(body),
+        buttons=() if ended else _while_running(request, word, hold, hold_before),
         data={
             "run": request.id,
             "steps": [line.model_dump(mode="json") for line in lines],
             "seconds": round(elapsed, 1),
+            "held": held,
         },
+    )
+
+
+def _while_running(request: Request, word: str, hold: Hold | None, hold_before: str | None) -> tuple[Button, ...]:
+    target = {"run": request.id, "word": word}
+    cancel = Button(label="Cancel…", does=RunAct(command="cancel", form=True, **target))
+    if hold_before is None:
+        return (cancel,)
+    if hold is None:
+        return (Button(label="Hold", does=RunAct(command="hold", **target)), cancel)
+    return (Button(label="Continue", style="primary", does=RunAct(command="continue", **target)), cancel)
+
+
+def _hold_text(hold: Hold, before: str, *, held: bool) -> Text:
+    why = f": {hold.reason}" if hold.reason else ""
+    what = "Held" if held else "Will be held"
+    return words(Strong(text=f"{what} before {before}"), f" by {hold.by}, ", Moment(at=hold.at, age=held), why)
+
+
+def held_card(request: Request, hold: Hold) -> Card:
+    """A run that has been held for long: who asked for it, and who holds it, are told once more."""
+    text = f"{request.title} is still held by {hold.by}"
+    people = dict.fromkeys((hold.key, request.requester.key))
+    mentions = [part for key in people for part in (person(key, mention=True), " ")]
+    short = short_id(request.id)
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text=text), ", since ", Moment(at=hold.at, form="date-time", age=True)),
+        summary=text,
+        body=(
+            Paragraph(text=words(*mentions)),
+            Note(text=sentence(f"`continue {short}` lets it go on, `cancel {short}` ends it.")),
+        ),
+        data={"run": request.id, "hold": hold.model_dump(mode="json")},
+    )
+
+
+def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...]) -> Card:
+    """Nobody did anything about a failure yet: those who may go back are mentioned."""
+    text = f"{request.environment} is still undecided: {outcome.title}"
+    mentions = [part for key in people for part in (person(key, mention=True), " ")]
+    back = Button(
+        label="Roll back", style="danger", does=Typed(text=f"rollback --env {request.environment} --after {request.id}")
+    )
+    leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": request.id}))
+    return Card(
+        state=State.FAILED,
+        title=words(Strong(text=text)),
+        summary=f"{text}. Nobody has answered yet.",
+        body=(
+            Paragraph(text=words(*mentions)),
+            *(Paragraph(text=sentence(line)) for line in outcome.lines[:1]),
+        ),
+        buttons=(back, leave),
+        data={"run": request.id},
     )
 
 

@@ -16,7 +16,7 @@ from bot.runs import silence
 from bot.runs.cards import progress_card
 from bot.runs.house import House
 from bot.runs.model import RunInput
-from commands.kit.card import StepLine, StepStatus
+from commands.kit.card import Card, StepLine, StepStatus
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -32,6 +32,10 @@ _LONGEST_PAUSE = 15.0
 _LONG = 300.0
 """Seconds: a try that went well for so long begins to count anew."""
 PROGRESS = "progress"
+HOLD = "hold"
+"""The event in which a request says who holds its run; empty where nobody does."""
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks whether a held run may go on: the engine's events can't be waited for twice."""
 
 
 class _StepPulse:
@@ -58,11 +62,19 @@ class DurableSteps:
     """The steps of one run."""
 
     def __init__(
-        self, house: House, run: RunInput, outline: tuple[str, ...], *, unanswered: Callable[[], float]
+        self,
+        house: House,
+        run: RunInput,
+        outline: tuple[str, ...],
+        *,
+        hold_points: tuple[str, ...] = (),
+        unanswered: Callable[[], float],
     ) -> None:
-        """`unanswered`: seconds since the environment's cluster has last answered."""
+        """`hold_points`: the steps before which people may hold the run. `unanswered`: seconds since the cluster last answered."""
         self._house = house
         self._run = run
+        self._hold_points = hold_points
+        self._waits_before: str | None = None
         self._unanswered = unanswered
         self._notice = ""
         self._heard = False
@@ -95,21 +107,33 @@ class DurableSteps:
         if title not in self._lines:
             return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
-        self._tell()
+        self.redraw()
 
     def notice(self, sentence: str) -> None:
         """What keeps the step waiting, on its line; nothing where it goes on."""
         self._notice = sentence
-        self._tell()
+        self.redraw()
 
-    def _tell(self) -> None:
+    def card(self) -> Card:
+        """The progress message as it stands."""
         lines = silence.noticed(self.lines, self._notice)
-        self._house.steps[self.run_id] = lines
-        elapsed = (self._house.clock() - self.started).total_seconds()
+        ahead = tuple(point for point in self._hold_points if self._lines[point].status is StepStatus.PENDING)
         shown = any(line.status is StepStatus.RUNNING for line in lines)
-        card = progress_card(
-            self._run.request, lines, elapsed=elapsed, word=self._run.word, notice="" if shown else self._notice
+        return progress_card(
+            self._run.request,
+            lines,
+            elapsed=(self._house.clock() - self.started).total_seconds(),
+            word=self._run.word,
+            hold=self._house.holds.get(self.run_id),
+            hold_before=ahead[0] if ahead else None,
+            held=self._waits_before is not None,
+            notice="" if shown else self._notice,
         )
+
+    def redraw(self) -> None:
+        """Live progress, to Slack and to terminals."""
+        self._house.steps[self.run_id] = silence.noticed(self.lines, self._notice)
+        card = self.card()
         self._house.live.tell(self.run_id, PROGRESS, card)
         posted = self._house.posted.get((self.run_id, PROGRESS))
         if posted is not None and self._house.messenger is not None:
@@ -139,6 +163,31 @@ class DurableSteps:
             raise _error(result["error"])
         self.current = None
         return adapter.validate_python(result["value"])
+
+    async def hold_point(self, before: str) -> None:
+        """Waits as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
+        self.current = before
+        result = await self._house.engine.step(f"hold before {before}", lambda: self._held(before))
+        self._waits_before = None
+        if "stopped" in result:
+            raise Stopped(Stop.model_validate(result["stopped"]))
+
+    async def _held(self, before: str) -> Any:
+        began = time.monotonic()
+        stopping = asyncio.ensure_future(self.stop())
+        try:
+            while await self._house.engine.event(self.run_id, HOLD):
+                if self._waits_before is None:
+                    self._waits_before = before
+                    self.redraw()
+                    crash_points.reached("held")
+                done, _ = await asyncio.wait((stopping,), timeout=_LOOK_AGAIN)
+                if done:
+                    return {"stopped": stopping.result().model_dump(mode="json")}
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+        return {"seconds": round(time.monotonic() - began, 3)}
 
     async def _recorded(self, title: str, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""

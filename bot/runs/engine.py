@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
 
-APPLICATION_VERSION = "2"
+APPLICATION_VERSION = "3"
 """Raised by hand when a workflow's shape changes: what was asked before ends with a sentence instead of a mismatch."""
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from bot.config import Settings
 from bot.delivery import Messenger, Posted
 from bot.permissions import Permissions
 from bot.runs.engine import Engine
-from bot.runs.model import Request
+from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
 from bot.web import Metrics
 from commands.kit.card import Card, StepLine
@@ -81,6 +81,10 @@ class House:
     metrics: Metrics | None = None
     steps: dict[str, tuple[StepLine, ...]] = field(default_factory=dict)
     """Request → its run's steps as they stand now; what ended is in the engine's memory."""
+    holds: dict[str, Hold] = field(default_factory=dict)
+    """Request → who holds its run now, for the progress message; the request's own state has it too."""
+    redraw: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """Request → draws its progress message anew, while its run is in this process."""
     posted: dict[tuple[str, str], Posted] = field(default_factory=dict)
     """(request, slot) → where that message stands; filled again by the replay after a restart."""
     beginning: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))

@@ -11,10 +11,11 @@ from typing import Any
 from bot import crash_points
 from bot.approvals import Act, check, same_word
 from bot.audit import EventName
+from bot.runs import again
 from bot.runs.engine import WorkflowView
 from bot.runs.house import House
 from bot.runs.model import DecisionMessage, Request, RequestState, run_id, short_id
-from commands.kit.card import Card, StepLine, words
+from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from runbooks.kit.reasons import ReasonCode
 
@@ -39,7 +40,16 @@ _ENDINGS = {
 }
 
 
-_NOTED = {"approve": EventName.APPROVAL_GIVEN, "cancel": EventName.RUN_CANCEL_ASKED}
+_DECIDED = frozenset({ReasonCode.DENIED, ReasonCode.WITHDRAWN, ReasonCode.OVERTAKEN})
+"""Endings that somebody wanted: trying again is asking again."""
+
+_NOTED = {
+    "approve": EventName.APPROVAL_GIVEN,
+    "cancel": EventName.RUN_CANCEL_ASKED,
+    "hold": EventName.RUN_HELD,
+    "continue": EventName.RUN_CONTINUED,
+}
+_WHILE_RUNNING = frozenset({"cancel", "hold", "continue"})
 
 
 class EngineRuns:
@@ -121,7 +131,9 @@ class EngineRuns:
             StepRecord(title=line.title, status=line.status, detail=line.detail, seconds=line.seconds) for line in lines
         )
 
-    async def decide(self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None) -> Card:
+    async def decide(
+        self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
+    ) -> Card:
         """Checked, written to the book, handed to the request: in this order, and only then acknowledged."""
         view = await self._view(run)
         request = Request.model_validate(view.input)
@@ -131,19 +143,27 @@ class EngineRuns:
                 f"Run {short_id(request.id)} is only just beginning. Try again in a second.",
                 code=ReasonCode.NOT_WAITING,
             )
-        if act == "cancel":
-            await self._check_cancel(request, state, actor, word)
+        if act in _WHILE_RUNNING:
+            await self._check_running(request, state, act, actor, word)
+            if then == "rollback":
+                await self._house.permissions.require(actor, "rollout:back", request.environment, changes=True)
         else:
             await self._check_approval(request, state, act, actor, word)  # type: ignore[arg-type] # an Act, by the registry
         message = DecisionMessage(
             act=act,
             actor=actor,
             reason=reason,
+            then=then,
             word=state.word,
             at=self._house.clock(),
         )
         # an auditor reads the ids of events, and the word is for the card's own buttons only
         key = f"{act}/{actor.key}/{hashlib.sha256(state.word.encode()).hexdigest()[:16]}"
+        if act in (
+            "hold",
+            "continue",
+        ):  # may be said again and again while a run goes on: which time it is belongs to it
+            key = f"{key}/{state.holds}"
         # a denial and a withdrawal were written by the door (`command:accepted`), and end the request with an event of their own
         if act in _NOTED and not await self._house.note(
             request,
@@ -152,7 +172,7 @@ class EngineRuns:
             actor=actor.key,
             surface=actor.surface,
             reason=reason,
-            details={"act": act, "digest": state.digest},
+            details={"act": act, "digest": state.digest, **({"then": then} if then == "rollback" else {})},
         ):
             raise Denied(
                 "The audit trail can't be written, so nothing is decided now. `doctor` says why.",
@@ -186,14 +206,69 @@ class EngineRuns:
             approvers=" and ".join(able),
         )
 
-    async def _check_cancel(self, request: Request, state: RequestState, actor: Actor, word: str | None) -> None:
+    async def _check_running(
+        self, request: Request, state: RequestState, act: str, actor: Actor, word: str | None
+    ) -> None:
+        """Who asked for it, and whoever may stop others' runs, may stop it, hold it and let it go on."""
+        short = short_id(request.id)
         if state.phase != "running":
             raise Denied(
-                f"Run {short_id(request.id)} is not going on, so there is nothing to stop.", code=ReasonCode.NOT_RUNNING
+                f"Run {short} is not going on, so there is nothing to {'stop' if act == 'cancel' else act}.",
+                code=ReasonCode.NOT_RUNNING,
             )
         _check_word(state, word)
-        if actor.key != request.requester.key:
+        if actor.shared or actor.key != request.requester.key:
             await self._house.permissions.require(actor, "run:cancel", request.environment, changes=True)
+        if act == "continue" and state.hold is None:
+            raise Denied(f"Nobody holds run {short}.", code=ReasonCode.NOT_WAITING)
+        if act == "hold" and state.hold is not None:
+            raise Denied(
+                f"{state.hold.by} holds run {short} already; `continue {short}` lets it go on.",
+                code=ReasonCode.ALREADY_DECIDED,
+            )
+        if act == "hold" and not await self._may_wait(request, state):
+            raise Denied(
+                f"Run {short} has no further service before which it could wait. `cancel {short}` stops it.",
+                code=ReasonCode.NOT_WAITING,
+            )
+
+    async def _may_wait(self, request: Request, state: RequestState) -> bool:
+        """Whether a service lies ahead that has not begun."""
+        points = getattr(self._house.make(request), "hold_points", None)
+        if points is None or state.plan is None:
+            return False
+        begun = {step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
+        return any(point not in begun for point in points(state.plan))
+
+    async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
+        """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""
+        view = await self._view(run)
+        before = Request.model_validate(view.input)
+        state, short = await self.state(before.id), short_id(before.id)
+        command = self._house.make(before)
+        permission = getattr(command, "permission", self._house.registry.get(before.command).permission)
+        await self._house.permissions.require(actor, permission, before.environment, changes=True)
+        if state is None or state.outcome is None:
+            raise Denied(f"Run {short} has not ended, so there is nothing to try again.", code=ReasonCode.NOT_WAITING)
+        if state.outcome.ok or state.outcome.code in _DECIDED:
+            raise Denied(
+                f"Run {short} did not fail: {state.outcome.title}. Ask again: `{before.text}`.",
+                code=ReasonCode.ALREADY_DECIDED,
+            )
+        request = again.following(self._house, before, before.command, before.arguments, actor, reason or before.reason)
+        if await self._house.engine.view(request.id) is not None:
+            raise Denied(
+                f"Run {short} was tried again already: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
+            )
+        if not await again.noted(self._house, request):
+            raise Denied(
+                "The audit trail can't be written, so nothing was started. `doctor` says why.",
+                code=ReasonCode.BOOK_UNAVAILABLE,
+            )
+        crash_points.reached("retry-noted")
+        await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
+        text = f"Tried again: {request.title} (run {short_id(request.id)})"
+        return Card(title=words(text), summary=text, data={"run": request.id, "follows": before.id})
 
     async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
         """(slot, card) of a run from now on, beginning with its head as it stands, until it has ended."""
@@ -245,6 +320,8 @@ def _told(request: Request, act: str) -> Card:
         "deny": "Denied",
         "withdraw": "Withdrawn",
         "cancel": "Asked to stop",
+        "hold": "Asked to wait before the next service",
+        "continue": "Goes on",
     }
     text = f"{verbs[act]}: {request.title} (run {short_id(request.id)})"
     data: dict[str, Any] = {"run": request.id, "act": act}

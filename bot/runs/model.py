@@ -61,6 +61,19 @@ class Request(Frozen):
     at: datetime
     reason: str | None = None
     ticket: str | None = None
+    follows: str | None = None
+    """The request that this one tries again, or goes back from: what was approved there may count here."""
+
+
+class Hold(Frozen):
+    """Somebody asked the run to wait before its next service."""
+
+    by: str
+    """A person's name."""
+    key: str
+    """That person's key."""
+    at: datetime
+    reason: str = ""
 
 
 Phase = Literal["planning", "waiting", "asking", "starting", "running", "ended"]
@@ -84,15 +97,21 @@ class RequestState(Frozen):
     started: datetime | None = None
     ended: datetime | None = None
     head: Card | None = None
+    hold: Hold | None = None
+    """While it runs: who wants it to wait before its next service."""
+    holds: int = 0
+    """How often it was held or let go on."""
 
 
 class DecisionMessage(Frozen):
     """A person decided: from the door to the request's workflow."""
 
     kind: Literal["decision"] = "decision"
-    act: Literal["approve", "deny", "withdraw", "cancel"]
+    act: Literal["approve", "deny", "withdraw", "cancel", "hold", "continue"]
     actor: Actor
     reason: str | None = None
+    then: Literal["stay", "rollback"] | None = None
+    """What follows a cancel by itself."""
     word: str
     """The word of the state that was decided on: a later state ignores it."""
     at: datetime
@@ -145,6 +164,8 @@ class Show(Frozen):
     card: Card
     direct: str | None = None
     """A person's key: a direct message instead."""
+    broadcast: bool = False
+    """Said in the thread, and shown in the channel too."""
     absent_only: bool = False
     """A direct message only to somebody who is not in the channel."""
 

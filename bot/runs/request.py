@@ -7,7 +7,6 @@ Everything that is not the same twice (time, the fleet, the configuration) is lo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -15,27 +14,22 @@ from typing import Any
 
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
-from bot.runs import cards, endings, place
+from bot.runs import again, cards, endings, place
 from bot.runs.endings import Ended
 from bot.runs.house import House
 from bot.runs.model import (
     Close,
     DecisionMessage,
-    EndedMessage,
-    InterruptedMessage,
     OvertakeMessage,
     Request,
     RequestState,
-    RunInput,
-    Show,
-    run_id,
     short_id,
     thread_id,
 )
+from bot.runs.running import Running
 from commands.kit.card import (
     Button,
     Card,
-    Moment,
     Paragraph,
     RunAct,
     State,
@@ -78,44 +72,8 @@ class Requests:
         return outcome.model_dump(mode="json")
 
 
-class RequestFlow:
+class RequestFlow(Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
-
-    def __init__(self, house: House, request: Request) -> None:
-        self.request = request
-        self._house = house
-        self._command = house.make(request)
-        self._state = RequestState(phase="planning", word="")
-        self._asked = 0
-        self._going_back = bool(getattr(self._command, "goes_back", False))
-
-    # telling
-
-    async def _publish(self, **changes: Any) -> None:
-        self._state = self._state.model_copy(update=changes)
-        await self._house.engine.publish("state", self._state.model_dump(mode="json"))
-
-    async def _show(self, slot: str, card: Card, *, direct: str | None = None, absent_only: bool = False) -> None:
-        if direct is None:
-            self._house.live.tell(self.request.id, slot, card)
-        if self.request.threaded:
-            show = Show(slot=slot, card=card, direct=direct, absent_only=absent_only)
-            await self._house.engine.send(thread_id(self.request.id), show.model_dump(mode="json"))
-
-    async def _head(self, state: State, what: str, **more: Any) -> Card:
-        card = cards.head_card(self.request, state, what, **more)
-        await self._show("head", card)
-        return card
-
-    async def _begin(self) -> None:
-        card = cards.head_card(self.request, State.WAITING, "making the plan")
-        await self._publish(head=card)
-        if self.request.threaded:
-            first = {"request": self.request.model_dump(mode="json"), "head": card.model_dump(mode="json")}
-            await self._house.engine.start("thread", thread_id(self.request.id), first)
-
-    async def _step(self, name: str, function: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._house.engine.step(name, function)
 
     # the loop
 
@@ -132,7 +90,10 @@ class RequestFlow:
                 plan, digest = await self._plan()
             approved = await self._ask(plan, digest, changed=changed)
             if await self._take(digest) == "taken":
-                return await self._run(plan, approved)
+                outcome = await self._run(plan, approved)
+                await self.end(outcome, event=None)
+                await self._follow_up(outcome)
+                return outcome
             changed = True
 
     async def _wait_for_place(self) -> None:
@@ -158,9 +119,6 @@ class RequestFlow:
 
     def _withdraw_button(self, word: str) -> Button:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
-
-    async def _message(self, seconds: float) -> Any:
-        return await self._house.engine.receive(timeout=seconds)
 
     def _context(self, *, approved: tuple[Decision, ...] = ()) -> Any:
         return self._house.context(
@@ -216,6 +174,9 @@ class RequestFlow:
         names = tuple(asked["names"])
         if policy is not None and policy.count == 0:
             return await self._covered(plan)
+        if given := tuple(Decision.model_validate(each) for each in asked["carried"]):
+            await self._step("note what was carried over", lambda: self._granted(given, covered=True))
+            return given
         if policy is None or not names:
             raise endings.nobody(self.request, policy)
         pending = Pending(
@@ -254,10 +215,16 @@ class RequestFlow:
         approvers = [key for key in found if policy and (policy.own or key != self.request.requester.key)]
         enough = policy is not None and len(approvers) >= policy.count
         names = [self._house.permissions.name(key) for key in approvers] if enough else []
-        await self._house.note(
-            self.request, EventName.APPROVAL_ASKED, about=str(self._asked), details={"approvers": approvers}
+        before = await self._house.engine.event(self.request.follows, "state") if self.request.follows else None
+        carried = again.carried(
+            self._house, self.request, plan, RequestState.model_validate(before) if before else None, policy
         )
+        if not carried:
+            await self._house.note(
+                self.request, EventName.APPROVAL_ASKED, about=str(self._asked), details={"approvers": approvers}
+            )
         return {
+            "carried": [decision.model_dump(mode="json") for decision in carried],
             "at": self._house.clock().isoformat(),
             "word": new_word(),
             "approvers": approvers,
@@ -315,7 +282,10 @@ class RequestFlow:
             if verdict == "withdrawn":
                 await self._close_card(pending, cards.decision_text((decision,), "Withdrawn"), State.ENDED, "withdrawn")
                 raise endings.withdrawn(self.request, decided)
-            await self._publish(pending=pending)
+            # a new word for each state of the card: what an older one's buttons say is no longer meant
+            drawn = await self._step("draw a word", self._draw)
+            pending = pending.model_copy(update={"word": drawn["word"]})
+            await self._publish(pending=pending, word=pending.word)
             await self._show("approval", cards.approval_card(self.request, plan, pending, names))
 
     async def _now(self) -> Any:
@@ -356,41 +326,6 @@ class RequestFlow:
             raise endings.locked(self.request, taken["freeze"])
         return str(taken["result"])
 
-    async def _run(self, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
-        drawn = await self._step("draw a word", self._draw)
-        word = drawn["word"]
-        await self._publish(
-            phase="running", word=word, pending=None, approved_by=approved, started=datetime.fromisoformat(drawn["now"])
-        )
-        await self._publish(head=await self._head(State.RUNNING, "running", plan=plan))
-        run = RunInput(request=self.request, plan=plan, approved_by=approved, word=word)
-        await self._house.engine.start("run", run_id(self.request.id), run.model_dump(mode="json"))
-        while True:
-            message = await self._message(86400.0)
-            if message is None:
-                continue
-            if message["kind"] == "ended":
-                outcome = EndedMessage.model_validate(message).outcome
-                await self.end(outcome, event=None)
-                return outcome
-            if message["kind"] == "interrupted":
-                told = InterruptedMessage.model_validate(message)
-                detail = words("Interrupted at ", Moment(at=told.at), ", went on at ", Moment(at=told.on))
-                await self._publish(head=await self._head(State.RUNNING, "running", plan=plan, detail=detail))
-            elif message["kind"] == "overtake":
-                await self._stop(OvertakeMessage.model_validate(message).stop)
-            elif message["kind"] == "decision" and message["act"] == "cancel" and message["word"] == word:
-                decided = DecisionMessage.model_validate(message)
-                await self._stop(Stop(kind="cancelled", by=decided.actor.name, reason=decided.reason or ""))
-
-    async def _draw(self) -> Any:
-        return {"word": new_word(), "now": self._house.clock().isoformat()}
-
-    async def _stop(self, stop: Stop) -> None:
-        await self._house.engine.publish("stop", stop.model_dump(mode="json"))
-        what = f"stopping, asked by {stop.by}"
-        await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
-
     # ending
 
     async def end(
@@ -402,7 +337,8 @@ class RequestFlow:
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
-        await self._show("result", card)
+        unsettled = event is None and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
+        await self._show("result", card, broadcast=unsettled and outcome.stop is None)
         what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else endings.few_words(outcome)
         detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
         elapsed = outcome.seconds or None
@@ -414,17 +350,26 @@ class RequestFlow:
             phase="ended",
             outcome=outcome,
             pending=None,
+            hold=None,
             holder=None,
             head=head,
             ended=datetime.fromisoformat(ended["at"]),
         )
         if self.request.threaded:
-            await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
+            await self._close(outcome, watched=unsettled)
         self._house.live.end(self.request.id)
         self._house.pending.end(self.request)
         self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
+
+    async def _close(self, outcome: Outcome, *, watched: bool) -> None:
+        """The thread is done, or kept open by the vigil for as long as nobody has decided."""
+        if watched:
+            first = {"request": self.request.model_dump(mode="json"), "outcome": outcome.model_dump(mode="json")}
+            await self._house.engine.start("vigil", f"{self.request.id}.vigil", first)
+        else:
+            await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
 
     async def _noted(self, outcome: Outcome, event: EventName | None, actor: str | None) -> Any:
         if event is not None:

@@ -4,6 +4,7 @@ It holds the environment's place from before its first step to its end; its requ
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -15,7 +16,7 @@ from bot.runs.house import House
 from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.context import Context, Outcome
-from runbooks import serving
+from runbooks import pods, serving
 from runbooks.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -40,12 +41,23 @@ class Runs:
         """Input: the request, the plan and who approved it. Output: the outcome."""
         run = RunInput.model_validate(raw)
         command = self._house.make(run.request)
+        points = getattr(command, "hold_points", None)
         cluster = self._house.context(run.request.requester, run.request.environment).cluster
-        steps = DurableSteps(self._house, run, command.outline(run.plan), unanswered=cluster.unanswered)
-        outcome = await self._done(run, command, steps)
+        steps = DurableSteps(
+            self._house,
+            run,
+            command.outline(run.plan),
+            hold_points=points(run.plan) if points else (),
+            unanswered=cluster.unanswered,
+        )
+        self._house.redraw[run.request.id] = steps.redraw
+        try:
+            outcome = await self._done(run, command, steps)
+        finally:
+            self._house.redraw.pop(run.request.id, None)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it
-            left = await self._house.engine.step("see what is left", lambda: self._left(run, steps))
+            left = await self._house.engine.step("see what is left", lambda: self._left(run, steps, outcome))
             outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left)})
         outcome = Outcome.model_validate(
             await self._house.engine.step("end the run", lambda: self._end(run, steps, outcome))
@@ -97,7 +109,7 @@ class Runs:
         return {"at": self._house.clock().isoformat(), "noted": noted}
 
     async def _post_progress(self, run: RunInput, steps: DurableSteps) -> None:
-        card = cards.progress_card(run.request, steps.lines, elapsed=0.0, word=run.word)
+        card = steps.card()
         self._house.live.tell(run.request.id, PROGRESS, card)
         await self._show(run.request, PROGRESS, card)
 
@@ -135,13 +147,16 @@ class Runs:
             kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
         )
 
-    async def _left(self, run: RunInput, steps: DurableSteps) -> Any:
-        """Who is served by what now, as it is measured, and what the run did not get to."""
+    async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
+        """Who is served by what now, as it is measured, the pods of each version after a stop, and what the run did not get to."""
         left = _untouched(run, steps.lines)
         touched = {change.service: change.before.tag for change in run.plan.changes if change.service not in left}
         context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
         found = await serving.measure(context.cluster, context.health, context.where, list(touched))
         told = [self._house.redact(each.sentence(before=touched[each.service])) for each in found]
+        if outcome.stop is not None:
+            with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
+                told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
         return [*told, *_not_touched(left)]
 
     def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:

@@ -126,7 +126,15 @@ class Threads:
             return None
         in_thread = show.slot != HEAD and head is not None and channels[0] == head.channel
         thread = head.ts if in_thread and head is not None else None
-        return await messenger.post(request.id, show.slot, show.card, channel=channels[0], thread=thread, search=search)
+        return await messenger.post(
+            request.id,
+            show.slot,
+            show.card,
+            channel=channels[0],
+            thread=thread,
+            broadcast=show.broadcast and thread is not None,
+            search=search,
+        )
 
     def _channels(self, request: Request, head: Posted | None) -> list[str]:
         """Where it may be said, the best first: the thread's own channel, then the environment's."""

@@ -54,7 +54,17 @@ class SlackMessenger:
 
     # What a run says (bot.delivery.Messenger)
 
-    async def post(self, run: str, slot: str, card: Card, *, channel: str, thread: str | None, search: bool) -> Posted:
+    async def post(
+        self,
+        run: str,
+        slot: str,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        search: bool,
+        broadcast: bool = False,
+    ) -> Posted:
         """Posts a card once; see `Messenger.post`."""
         key = (run, slot, f"{channel}/{thread or ''}")
         drawing = await self._outgoing.drawn(card)
@@ -62,7 +72,7 @@ class SlackMessenger:
         if posted is None and (search or key in self._unsure):
             posted = await self._finder.message(run, slot, channel=channel, thread=thread)
         if posted is None:
-            posted = await self._send_once(key, drawing, card, channel=channel, thread=thread)
+            posted = await self._send_once(key, drawing, card, channel=channel, thread=thread, broadcast=broadcast)
         self._remember(key, posted)
         for file in drawing.files:
             await self._attach(run, slot, file, Posted(channel=channel, ts=thread or posted.ts), search=search)
@@ -160,11 +170,20 @@ class SlackMessenger:
     # How it leaves
 
     async def _send_once(
-        self, key: tuple[str, str, str], drawing: Drawn, card: Card, *, channel: str, thread: str | None
+        self,
+        key: tuple[str, str, str],
+        drawing: Drawn,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        broadcast: bool,
     ) -> Posted:
         metadata = {"event_type": METADATA, "event_payload": {"run": key[0], "slot": key[1]}}
         try:
-            posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=metadata)
+            posted = await self._send(
+                drawing, card, channel=channel, thread=thread, metadata=metadata, broadcast=broadcast
+            )
         except Lost:
             self._unsure.add(key)  # it may be there: look before posting again
             raise
@@ -172,7 +191,14 @@ class SlackMessenger:
         return posted
 
     async def _send(
-        self, drawing: Drawn, card: Card, *, channel: str, thread: str | None, metadata: dict[str, Any] | None
+        self,
+        drawing: Drawn,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        metadata: dict[str, Any] | None,
+        broadcast: bool = False,
     ) -> Posted:
         answer = await self._outgoing.send(
             drawing,
@@ -184,6 +210,7 @@ class SlackMessenger:
                 text=text,
                 blocks=blocks,
                 metadata=metadata,
+                reply_broadcast=True if broadcast else None,
                 unfurl_links=False,
                 unfurl_media=False,
             ),

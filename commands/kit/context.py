@@ -98,11 +98,18 @@ class RunsMemory(Protocol):
         """The newest first; `active`: only those that wait or run."""
         ...
 
-    async def decide(self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None) -> Card:
-        """approve, deny, withdraw, cancel, start: checked, written to the book, handed to the run.
+    async def decide(
+        self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
+    ) -> Card:
+        """approve, deny, withdraw, cancel, hold, continue: checked, written to the book, handed to the run.
 
-        Raises `Denied`. Returns what the person who decided is told.
+        `then`: what follows a cancel by itself ("stay", "rollback"). Raises `Denied`. Returns what the person who decided is
+        told.
         """
+        ...
+
+    async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
+        """Starts the same request once more. Raises `Denied`. Returns what the person who asked is told."""
         ...
 
 

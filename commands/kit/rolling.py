@@ -77,14 +77,14 @@ async def finish(
     )
 
 
-def result_card(outcome: Outcome, *, again: str, succeeded: tuple[Button, ...]) -> Card:
-    """The end of a deploy or a rollback: what to do next stands on it. `again` is the command that retries."""
+def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...]) -> Card:
+    """The end of a deploy or a rollback: what to do next stands on it."""
     if outcome.ok:
         return ending_card(outcome, buttons=succeeded)
     if outcome.code is ReasonCode.OVERTAKEN:
         return ending_card(outcome)
     where, run = outcome.environment, outcome.run
     back = Button(label="Roll back", style="danger", does=Typed(text=f"rollback --env {where} --after {run}"))
-    retry = Button(label="Retry", does=Typed(text=again))
+    retry = Button(label="Retry", does=Typed(text=f"retry {run}"))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
     return ending_card(outcome, buttons=(back, retry, leave))

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from commands.kit.policy import Risk
-from commands.kit.types import ArgumentType, EnvironmentType, TextType
+from commands.kit.types import ArgumentType, ChoiceType, EnvironmentType, TextType
 
 C = TypeVar("C")
 
@@ -290,7 +290,7 @@ def _type_of(hint: Any) -> tuple[ArgumentType | None, tuple[str, ...]]:
     """The argument type in an annotation: in `Annotated[…]`, or in the one member of `X | None` that has it."""
     if get_origin(hint) is Annotated:
         found = next((extra for extra in get_args(hint)[1:] if isinstance(extra, ArgumentType)), None)
-        return found, ()
+        return found, found.choices if isinstance(found, ChoiceType) else ()
     for member in get_args(hint):
         found, choices = _type_of(member)
         if found is not None:

@@ -106,6 +106,25 @@ class ServiceType:
         return known.services
 
 
+@dataclass(frozen=True, slots=True)
+class ChoiceType:
+    """One of a few words."""
+
+    name: str
+    choices: tuple[str, ...]
+
+    @property
+    def example(self) -> str:
+        """The first of them."""
+        return self.choices[0]
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        return _choose(self.name, text.lower(), self.choices)
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return self.choices
+
+
 class CommandNameType:
     """The name of a command."""
 

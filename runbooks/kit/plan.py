@@ -109,6 +109,18 @@ class Plan(Frozen):
         """Nothing to do."""
         return not self.changes
 
+    def completes(self, approved: "Plan") -> bool:
+        """Whether this plan only does what is left of one that was approved.
+
+        Each change leads where that plan led, from where it began or from where it already was; nothing else is changed.
+        """
+        known = {change.substance()["target"]: change for change in approved.changes}
+        for change in self.changes:
+            before = known.get(change.substance()["target"])
+            if before is None or change.after != before.after or change.before not in (before.before, before.after):
+                return False
+        return bool(self.changes) and self.together == approved.together and not self.needs_reason
+
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""
         substance = {

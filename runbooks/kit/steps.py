@@ -61,6 +61,10 @@ class Steps(Protocol):
         """Runs one step; raises `RunbookError` as the step did."""
         ...
 
+    async def hold_point(self, before: str) -> None:
+        """A place between two steps where people may hold the run; returns at once where nobody does, else when it may go on."""
+        ...
+
 
 class Stopped(Exception):
     """A step saw the request to stop and ended early, leaving what it changed as it is."""
@@ -119,6 +123,9 @@ class PlainSteps:
         self.finished.append(title)
         adapter = result_adapter(function)
         return adapter.validate_json(adapter.dump_json(result))
+
+    async def hold_point(self, before: str) -> None:
+        """Nobody holds it."""
 
 
 def result_adapter(function: Callable[..., Awaitable[T]]) -> TypeAdapter[T]:

@@ -297,7 +297,7 @@ async def test_killed_while_it_is_being_cancelled(tmp_path: Path):
         run = await here.ask("deploy v2.1.0-unready")
         await approved(here)
         await here.until(lambda: here.tag("backend") == "v2.1.0-unready", "the backend is rolling")
-        await here.press("maya", "cancel", run)
+        await here.stop_run("maya", run)
         await here.kill()
         await here.start()
         await here.ended_with(run, "was stopped by Maya")

@@ -23,9 +23,7 @@ from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
 from bot.runs.model import Request, request_id
-from bot.runs.request import Requests
-from bot.runs.run import Runs
-from bot.runs.thread import Threads
+from bot.runs.workflows import workflows
 from commands.kit.card import Card, words
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
@@ -148,7 +146,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
         contexts.runs = EngineRuns(made)
         made.engine = Engine(
             EngineSettings(database_url=settings.database_url()),
-            {"request": Requests(made).workflow, "run": Runs(made).workflow, "thread": Threads(made).workflow},
+            workflows(made),
         )
         await made.engine.launch()
         yield made

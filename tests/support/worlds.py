@@ -196,6 +196,11 @@ class Story:
         assert len(state) == len(values), [block["block_id"] for block in view.view["blocks"]]
         return await self.slack.submit_view(who, view.id, state)
 
+    async def stop_run(self, who: str, run: str, *, then: str = "stay") -> None:
+        """*Cancel…*, and what is to follow, in its form."""
+        await self.press(who, "cancel", run)
+        await self.fill(who, then=then)
+
     async def whispered(self, who: str, words: str, where: str = "") -> Message:
         """What only `who` sees, with these words in it."""
 
@@ -262,10 +267,10 @@ class Story:
         await self.says(run, words)
         await self.until(lambda: "🔵" not in self.text(run, "progress"), "the progress has settled")
 
-    async def deployed(self, version: str, *, ends: str = "") -> str:
+    async def deployed(self, version: str, *, ends: str = "", approver: str = APPROVER) -> str:
         """Asked for, approved, and ended so; the run."""
         run = await self.ask(f"deploy {version}")
-        await self.press(APPROVER, "approve", run)
+        await self.press(approver, "approve", run)
         await self.ended_with(run, ends or f"{version} runs in production")
         return run
 

@@ -62,7 +62,7 @@ async def test_leaving_a_failed_run_as_it_is_needs_a_reason_and_decides_it(here:
 
 async def test_retrying_a_failed_run_is_a_new_run_that_says_that_the_last_one_is_undecided(here: Story):
     failed = await here.deployed("v2.1.0-bad", ends="stopped")
-    await here.press(REQUESTER, "type-deploy", failed)
+    await here.press(REQUESTER, "type-retry", failed)
     await here.until(lambda: len(here.runs()) == 2, "a second run")
     retry = here.runs()[-1]
     assert "Mind" in await here.says(retry, "Plan", "plan")
@@ -147,7 +147,7 @@ async def test_cancelling_in_the_middle_leaves_what_was_done_and_says_so(here: S
     run = await here.ask("deploy v2.1.0-slow")
     await here.press(APPROVER, "approve", run)
     await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
-    await here.press(REQUESTER, "cancel", run)
+    await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     assert here.tag("frontend") == "v1.2.0"
     assert here.environment().run is None

@@ -1,0 +1,79 @@
+"""One request that follows another: the same once more (`retry`), or going back from it.
+
+Its id is made from the request that it follows, so asking twice is asking once. What was approved there may count here: see
+`carried`. Used by the door's decisions (`memory`) and by the requests themselves.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from bot.approvals import Decision
+from bot.audit import EventName
+from bot.runs.house import House
+from bot.runs.model import Request, RequestState, request_id
+from commands.kit.context import Actor
+from commands.kit.parsing import typed_again
+from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.plan import Plan
+
+
+def following(
+    house: House, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
+) -> Request:
+    """The request that follows `of`, in its channel; not yet written down or started."""
+    spec = house.registry.get(command)
+    asked = spec.make(arguments)
+    return Request(
+        id=request_id(of.environment, command, f"follows:{of.id}"),
+        command=command,
+        arguments=spec.arguments(asked),
+        environment=of.environment,
+        text=typed_again(spec, asked),
+        title=asked.title(of.environment),
+        requester=actor,
+        channel=of.channel,
+        threaded=of.threaded,
+        at=house.clock(),
+        reason=reason or asked.reason,
+        ticket=asked.ticket,
+        follows=of.id,
+    )
+
+
+async def noted(house: House, request: Request) -> bool:
+    """Written to the book, as every request is before the engine has it."""
+    details: dict[str, Any] = {"arguments": request.arguments, "text": request.text}
+    if request.follows:
+        details["follows"] = request.follows
+    return await house.note(
+        request,
+        EventName.RUN_REQUESTED,
+        actor=request.requester.key,
+        surface=request.requester.surface,
+        reason=request.reason,
+        details=details,
+    )
+
+
+async def going_back(house: House, of: Request, actor: Actor) -> Any:
+    """A step: the rollback from `of`, written down; None where the book does not take it (people are told by its absence there)."""
+    arguments = {"after": of.id, "env": of.environment}
+    request = following(house, of, "rollback", arguments, actor, None)
+    return request.model_dump(mode="json") if await noted(house, request) else None
+
+
+def carried(
+    house: House, request: Request, plan: Plan, of: RequestState | None, policy: ApprovalPolicy | None
+) -> tuple[Decision, ...]:
+    """The approvals of the request that this one tries again, where they count for `plan` too; else nothing.
+
+    They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, and never where
+    the one who asks now is one of those who said yes.
+    """
+    if of is None or of.plan is None or policy is None or policy.own or not of.approved_by:
+        return ()
+    given = of.approved_by
+    until = min(decision.at for decision in given) + timedelta(seconds=policy.expires_seconds)
+    if house.clock() >= until or len(given) < policy.count or request.requester.key in {each.by for each in given}:
+        return ()
+    return given if plan.completes(of.plan) else ()

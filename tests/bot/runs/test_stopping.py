@@ -1,0 +1,278 @@
+"""Stopping and going on: cancel and what follows, hold and continue, retry, and a failure that nobody answers."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from sandbox.outside.registry import digest_of
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text
+
+
+async def rolling(here: Story, version: str = "v2.1.0-slow") -> str:
+    """A deploy that is in the middle of its backend."""
+    run = await here.ask(f"deploy {version}")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == version, "the backend is rolling")
+    return run
+
+
+# cancel
+
+
+async def test_the_form_of_a_cancel_says_how_many_pods_of_each_version_there_are(here: Story):
+    run = await rolling(here)
+    await here.press(REQUESTER, "cancel", run)
+    view = (await here.until(lambda: here.slack.modals_of(REQUESTER), "the form"))[-1]
+    assert "v1.2.0" in str(view.view)
+    assert "rollback: back to the last known good release" in str(view.view)
+    await here.fill(REQUESTER, then="stay", reason="wrong version")
+    await here.ended_with(run, "was stopped by Maya")
+    assert "Now: backend v1.2.0" in here.text(run, "result")
+
+
+async def test_stopping_to_go_back_is_one_act(here: Story):
+    await here.deployed("v2.0.0")
+    run = await rolling(here)
+    await here.stop_run(ON_CALL, run, then="rollback")
+    await here.ended_with(run, "was stopped by Ines")
+    back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
+    await here.ended_with(back, "Back on v2.0.0")
+    assert here.button("approve", back) is None, "the deploy's own approval covers it"
+    assert {here.tag(service) for service in SERVICES} == {"v2.0.0"}
+    (requested,) = [event for event in here.events(back) if event.name == "run:requested"]
+    assert (requested.actor, requested.details["follows"]) == ("ines", run)
+    assert here.environment().undecided is None
+
+
+async def test_stopping_to_go_back_can_be_typed(here: Story):
+    await here.deployed("v2.0.0")
+    run = await rolling(here)
+    await here.type(ON_CALL, f"/omnicare cancel {run} --then rollback")
+    back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
+    await here.ended_with(back, "Back on v2.0.0")
+
+
+async def test_what_is_to_follow_has_to_be_one_of_two(here: Story):
+    run = await rolling(here)
+    await here.type(REQUESTER, f"/omnicare cancel {run} --then rolback")
+    await here.whispered(REQUESTER, "Did you mean `rollback`?")
+    await here.type(REQUESTER, f"/omnicare cancel {run}")
+    await here.ended_with(run, "was stopped by Maya")
+
+
+# hold and continue
+
+
+async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story):
+    run = await rolling(here)
+    await here.press(REQUESTER, "hold", run)
+    await here.says(run, "Held before Frontend rollout", "progress")
+    await here.says(run, "held by Maya")
+    assert here.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out is watched to its end"
+    assert here.tag("frontend") == "v1.2.0"
+    assert here.environment().run is not None, "it keeps the place"
+    await here.press(ON_CALL, "continue", run)
+    await here.ended_with(run, "v2.1.0-slow runs in production")
+    names = here.event_names(run)
+    assert names.index("run:held") < names.index("run:continued") < names.index("run:succeeded")
+    here.nothing_was_said_twice(run)
+    here.nothing_is_written_twice(run)
+
+
+async def test_a_hold_that_is_taken_back_in_time_holds_nothing(here: Story):
+    run = await rolling(here)
+    await here.press(REQUESTER, "hold", run)
+    await here.says(run, "Will be held before Frontend rollout", "progress")
+    await here.type(REQUESTER, f"/omnicare continue {run}")
+    await here.ended_with(run, "v2.1.0-slow runs in production")
+    assert "frontend-rollout" in str([event.id for event in here.events(run)])
+
+
+async def test_hold_and_continue_can_be_said_again_and_again(here: Story):
+    run = await rolling(here)
+    for _ in range(2):
+        await here.type(REQUESTER, f"/omnicare hold {run}")
+        await here.says(run, "held by Maya")
+        await here.type(REQUESTER, f"/omnicare hold {run}")
+        await here.whispered(REQUESTER, "Maya holds run")
+        await here.type(REQUESTER, f"/omnicare continue {run}")
+        await here.says(run, "running")
+    await here.type(REQUESTER, f"/omnicare continue {run}")
+    await here.whispered(REQUESTER, "Nobody holds run")
+    await here.ended_with(run, "v2.1.0-slow runs in production")
+    assert here.event_names(run).count("run:held") == 2
+
+
+async def test_a_held_run_is_stopped_and_is_passed_by_a_rollback(here: Story):
+    await here.deployed("v2.0.0")
+    run = await rolling(here)
+    await here.press(REQUESTER, "hold", run)
+    await here.says(run, "Held before Frontend rollout", "progress")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v2.0.0")
+    await here.says(run, "was overtaken", "result")
+    assert here.tag("frontend") == "v2.0.0"
+
+
+async def test_whoever_may_not_stop_it_may_not_hold_it(here: Story):
+    run = await rolling(here)
+    await here.type(AUDITOR, f"/omnicare hold {run}")
+    await here.whispered(AUDITOR, "You may not")
+    await here.ended_with(run, "runs in production")
+    await here.type(REQUESTER, f"/omnicare hold {run}")
+    await here.whispered(REQUESTER, "is not going on")
+
+
+async def test_a_run_without_a_further_service_can_not_be_held(here: Story):
+    run = await here.ask("restart backend")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "running")
+    assert here.button("hold", run) is None
+
+
+async def test_a_run_that_is_held_for_long_reminds_those_who_can_end_it(world: Story):
+    world.configure(lambda document: document["times"].update({"hold_reminder": 0.3}))
+    await world.inside()
+    run = await rolling(world)
+    await world.press(ON_CALL, "hold", run)
+    await world.says(run, "is still held by Ines", "held-2")
+    assert "U0MAYA" in world.text(run, "held-1")
+    assert "U0INES" in world.text(run, "held-1")
+    await world.type(REQUESTER, f"/omnicare continue {run}")
+    await world.ended_with(run, "runs in production")
+
+
+# retry
+
+
+async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
+    run = await rolling(here)
+    await here.stop_run(REQUESTER, run)
+    await here.ended_with(run, "was stopped by Maya")
+    await here.press(REQUESTER, "type-retry", run)
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.says(again, "is undecided since", "plan")
+    await here.ended_with(again, "v2.1.0-slow runs in production")
+    assert "approval" not in here.said(again), "it leads where the approved one led"
+    (granted,) = [event for event in here.events(again) if event.name == "approval:granted"]
+    assert granted.details["covered_by"] == ["tomas"]
+    (requested,) = [event for event in here.events(again) if event.name == "run:requested"]
+    assert requested.details["follows"] == run
+    assert here.environment().undecided is None
+    assert [release.approved_by for release in here.releases()] == [("Tomas",)]
+
+
+async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
+    run = await rolling(here)
+    await here.press(REQUESTER, "hold", run)
+    await here.says(run, "Held before Frontend rollout", "progress")
+    await here.stop_run(REQUESTER, run)
+    await here.ended_with(run, "was stopped by Maya")
+    revision = here.revision("backend")
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.ended_with(again, "v2.1.0-slow runs in production")
+    assert here.revision("backend") == revision
+    assert "backend" in here.text(again, "plan")
+    assert "Already as asked" in here.text(again, "plan")
+
+
+async def test_a_retry_by_the_one_who_approved_asks_somebody_else(here: Story):
+    run = await here.deployed("v2.1.0-crash", ends="stopped", approver=ON_CALL)
+    await here.press(ON_CALL, "type-retry", run)
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.says(again, "waiting for approval")
+
+
+async def test_a_retry_after_the_approval_ran_out_asks_again(world: Story):
+    world.configure(
+        lambda document: document["environments"]["production"]["approval"]["disruptive"].update(
+            {"expires_seconds": 3.0, "reminder_seconds": 0.0}
+        )
+    )
+    await world.inside()
+    run = await world.deployed("v2.1.0-crash", ends="stopped")
+    (approved,) = [event for event in world.events(run) if event.name == "approval:given"]
+    await world.until(lambda: (datetime.now(UTC) - approved.at).total_seconds() > 3.0, "the approval has run out")
+    await world.type(REQUESTER, f"/omnicare retry {run}")
+    again = await world.until(lambda: next((each for each in world.runs() if each != run), ""), "the retry")
+    await world.says(again, "needs your approval", "approval")
+
+
+async def test_a_retry_whose_plan_leads_elsewhere_asks_again(here: Story):
+    run = await here.deployed("v2.1.0-crash", ends="stopped")
+    here.world.cluster.set_image("omnicare-prod", "backend", "ghcr.io/omnicare/backend:v1.1.0")
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.says(again, "waiting for approval")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("deploy v2.0.0", "has not ended"), ("", "There is no run")],
+)
+async def test_only_what_ended_badly_is_tried_again(here: Story, command: str, words: str):
+    run = await here.ask(command) if command else "production.deploy.nothing"
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    await here.whispered(REQUESTER, words)
+
+
+async def test_a_run_is_tried_again_once(here: Story):
+    run = await here.deployed("v2.1.0-crash", ends="stopped")
+    await asyncio.gather(*(here.type(REQUESTER, f"/omnicare retry {run}") for _ in range(3)))
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.ended_with(again, "stopped at")
+    assert len(here.runs()) == 2
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    await here.whispered(REQUESTER, "was tried again already")
+
+
+# a failure that nobody answers
+
+
+async def test_a_failure_is_told_in_the_channel_and_again_until_somebody_answers(world: Story):
+    world.configure(lambda document: document["times"].update({"escalate_after": 0.6, "escalate_times": 3}))
+    await world.inside()
+    run = await world.deployed("v2.1.0-bad", ends="stopped")
+    result = world.said(run)["result"][0]
+    assert result.broadcast
+    assert result in world.slack.history(result.channel)
+    for number in (1, 2):
+        told = await world.says(run, "is still undecided", f"unanswered-{number}")
+        assert "U0INES" in told
+    await world.press(ON_CALL, "open-resolve", run)
+    await world.fill(ON_CALL, reason="looked at it")
+    await world.until(lambda: world.environment().undecided is None, "it is decided")
+    await asyncio.sleep(3.0)  # longer than the next gap would be
+    assert "unanswered-3" not in world.said(run)
+    assert world.event_names(run).count("run:unanswered") == 2
+    world.nothing_is_written_twice(run)
+
+
+async def test_a_stop_that_somebody_asked_for_is_not_told_in_the_channel(here: Story):
+    run = await rolling(here)
+    await here.stop_run(REQUESTER, run)
+    await here.ended_with(run, "was stopped by Maya")
+    assert not here.said(run)["result"][0].broadcast
+
+
+# one approval of several
+
+
+async def test_after_one_of_two_approvals_the_card_has_a_new_word(world: Story):
+    world.configure(
+        lambda document: document["environments"]["production"]["approval"]["disruptive"].update({"count": 2})
+    )
+    await world.inside()
+    run = await world.ask("deploy v2.0.0")
+    older = await world.shown("approve", run)
+    await world.click(APPROVER, older)
+    await world.says(run, "Tomas approved", "approval")
+    newer = await world.shown("approve", run)
+    assert world.word_of(newer[2]) != world.word_of(older[2])
+    await world.press(ON_CALL, "approve", run)
+    await world.ended_with(run, "v2.0.0 runs in production")
+    assert {world.pod_digests(service) == {digest_of(service, "v2.0.0")} for service in SERVICES} == {True}
+    assert "Tomas" in shown_text(world.said(run)["result"][0])
