@@ -27,6 +27,7 @@ from bot.runs.memory import EngineRuns
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.kit.redaction import default_redactor
 
@@ -187,7 +188,9 @@ class Threshold:
         self.people = People(settings)
         self.permissions = Permissions(settings, self.people, self.accounts)
         behind = clients or dict.fromkeys(settings.environments, cast("ClusterClient", None))
-        contexts = Contexts(settings, behind, cast("RegistryClient", None), self.permissions, book)
+        contexts = Contexts(
+            settings, behind, cast("RegistryClient", None), cast("HealthClient", None), self.permissions, book
+        )
         self.house = House(
             settings=settings,
             registry=registry.load(),
