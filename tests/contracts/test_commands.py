@@ -12,6 +12,7 @@ from commands.kit.parsing import Parsed, UsageError, made_plain, parse, split, t
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.types import (
+    ChoiceType,
     CommandNameType,
     DurationType,
     EnvironmentType,
@@ -176,6 +177,8 @@ def _value(parameter: Parameter) -> st.SearchStrategy[str]:
         return _numbers(kind)
     if isinstance(kind, TextType):
         return _WORDS.filter(lambda words: len(words) <= kind.longest)
+    if isinstance(kind, ChoiceType):
+        return st.sampled_from(kind.choices)
     return _VALUES[type(kind)]
 
 
