@@ -20,6 +20,7 @@ from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Delivery, Identity, Messenger
 from bot.dispatch import Door
+from bot.holding import account_name, held, somebody_waits
 from bot.people import People
 from bot.permissions import Permissions
 from bot.runs.engine import Engine, EngineSettings
@@ -121,14 +122,15 @@ class Bot:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Bot]:
-    """Builds everything and takes it apart again. Raises what can't be opened."""
+async def running(settings: Settings, *, foreground: bool = False) -> AsyncIterator[Bot]:
+    """Builds everything and takes it apart again. Raises what can't be opened. `foreground`: in a terminal, without Slack."""
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(held(settings.bot.state, foreground=foreground))
         redactor = default_redactor()
         redactor.learn(_secrets(settings))
         book = await _book(settings, stack)
         people = People(settings)
-        slack = _slack(settings, people, redactor)
+        slack = None if foreground else _slack(settings, people, redactor)
         identity: Identity | None = slack.identity if slack else None
         messenger: Messenger | None = slack.messenger if slack else None
         permissions = Permissions(settings, people, identity)
@@ -154,7 +156,7 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
         door = Door(settings=settings, registry=house.registry, people=people, house=house, identity=identity)
         metrics = Metrics()
         house.metrics = metrics
-        await _note(book, EventName.BOT_STARTED, settings)
+        await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
             door,
@@ -166,7 +168,7 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
         )
         web = Web(metrics, _checks(book, clients, slack))
         edges = await stack.enter_async_context(AsyncExitStack())
-        await web.start(settings.bot.web_host, settings.bot.web_port)
+        await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
         await socket.start()
         edges.push_async_callback(socket.stop)
@@ -186,6 +188,17 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
             ready=lambda: slack is None or slack.ready(),
             drain=edges.aclose,
         )
+
+
+async def _listen(web: Web, settings: Settings, *, foreground: bool) -> None:
+    """In a terminal at night another thing on that port stops nobody: any free one does."""
+    try:
+        await web.start(settings.bot.web_host, settings.bot.web_port)
+    except OSError:
+        if not foreground:
+            raise
+        await web.stop()
+        await web.start("127.0.0.1", 0)
 
 
 def _short(run: str) -> str:
@@ -264,7 +277,7 @@ async def _remember_open(house: House, last: datetime | None) -> None:
             await house.engine.send(view.id, message, key=f"{view.id}/interrupted/{now.isoformat()}")
 
 
-async def _note(book: Book, name: EventName, settings: Settings) -> None:
+async def _note(book: Book, name: EventName, settings: Settings, **details: object) -> None:
     now = datetime.now(UTC)
     with contextlib.suppress(BookUnavailable):
         await book.append(
@@ -274,6 +287,7 @@ async def _note(book: Book, name: EventName, settings: Settings) -> None:
                 at=now,
                 actor=settings.bot.executor,
                 surface="bot",
+                details={"user": account_name(os.geteuid()), **details},
             )
         )
 
@@ -345,21 +359,35 @@ def _suggest(door: Door) -> Any:
     return suggest
 
 
-def serve(settings: Settings) -> int:
+def _somebody_waits() -> None:
+    _log.warning("the real bot is back and waits for this one to end: Ctrl-C hands over to it, with what runs")
+
+
+def serve(settings: Settings, *, foreground: bool = False) -> int:
     """Until SIGTERM or SIGINT; the exit status."""
     logs.set_up(default_redactor().text)
     crash_points.arm(sandbox=settings.bot.sandbox)
-    return asyncio.run(_serve(settings))
+    try:
+        return asyncio.run(_serve(settings, foreground=foreground))
+    except asyncio.CancelledError:  # stopped before it served: it may have waited for another one to end
+        return 0
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, *, foreground: bool) -> int:
     stopping = asyncio.Event()
+    starting = asyncio.current_task()
+    assert starting is not None
+    serving = False
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stopping.set)
-    async with running(settings) as bot:
+        loop.add_signal_handler(each, lambda: stopping.set() if serving else starting.cancel())
+    async with running(settings, foreground=foreground) as bot:
+        serving = True
+        waits = asyncio.create_task(somebody_waits(settings.bot.state, _somebody_waits)) if foreground else None
         _log.info("serving", extra={"environments": ",".join(settings.environments), "web": bot.web.port})
         await stopping.wait()
+        if waits is not None:
+            waits.cancel()
         _log.info("draining")
         await bot.drain()
         await _note(bot.book, EventName.BOT_STOPPED, settings)

@@ -112,15 +112,29 @@ def _run(options: Options, words: list[str]) -> int:
         return _help(options, asked)
     from bot.conversation import Wish, converse
 
-    return converse(
-        Wish(
-            tokens=tuple(words),
-            socket=_socket(options),
-            named=options.named,
-            follow=options.follow,
-            json=options.json,
-        )
+    wish = Wish(
+        tokens=tuple(words),
+        socket=_socket(options),
+        named=options.named,
+        follow=options.follow,
+        json=options.json,
     )
+
+    def absent(said: str) -> int:
+        """No bot runs. Where its files are on this machine, whoever may become its account can be it."""
+        from bot.config import default_path
+        from bot.foreground import offer
+
+        try:
+            settings = _settings(options)
+        except Failed:
+            raise Failed(said) from None
+        if settings.bot.socket_path != wish.socket:  # another bot than this configuration's was asked for
+            raise Failed(said)
+        config = options.config or default_path()
+        return offer(said, settings.bot.state, wish.socket, config, ask=True, converse=lambda: converse(wish))
+
+    return converse(wish, absent=absent)
 
 
 _HELP = ("--help", "-h")
@@ -216,22 +230,41 @@ def _parsed(parser: _Parser, words: list[str]) -> argparse.Namespace | None:
 
 
 def _serve(options: Options, words: list[str]) -> int:
-    if _parsed(_parser("serve"), words) is None:
+    parser = _parser("serve")
+    parser.add_argument(
+        "--without-slack",
+        action="store_true",
+        help="be the bot in this terminal while the real one is down: terminals only; what Slack missed comes when that one is back",
+    )
+    chosen = _parsed(parser, words)
+    if chosen is None:
         return Exit.OK
     settings = _settings(options)
+    from bot import holding
     from bot.app import serve
     from bot.audit import BookUnavailable
     from bot.socket.server import SocketError
     from runbooks.kit.errors import RunbookError
 
     try:
-        return serve(settings)
-    except (BookUnavailable, SocketError) as error:
+        account = holding.become_owner(settings.bot.state)
+        if chosen.without_slack:
+            print(_foreground(settings, account), file=sys.stderr)
+        return serve(settings, foreground=chosen.without_slack)
+    except (BookUnavailable, SocketError, holding.StateHeld) as error:
         raise Failed(f"{error} `omnicare doctor` checks everything.") from error
     except RunbookError as error:
         raise Failed(" ".join([error.message, *error.advice, "`omnicare doctor` checks everything."])) from error
     except OSError as error:
         raise Failed(f"The bot can't start: {error}. `omnicare doctor` checks everything.") from error
+
+
+def _foreground(settings: "Settings", account: str | None) -> str:
+    became = f" It became {account}, whose files these are." if account else ""
+    return (
+        f"This terminal is the bot, without Slack (process {os.getpid()}), once {settings.bot.socket_path} is there.{became}\n"
+        "`omnicare …` in other terminals reaches it as before. Ctrl-C ends it; what runs then goes on when a bot starts again."
+    )
 
 
 def _sandbox(_options: Options, words: list[str]) -> int:

@@ -5,12 +5,13 @@ Used by `bot.cli`. It knows no command: what was typed goes to the bot as the sh
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bot.delivery import Exit
-from bot.socket.client import Unreachable, new_key, say
+from bot.socket.client import Absent, Unreachable, new_key, say
 from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, RefusedLine
 from bot.terminal.screen import Manner, Screen
 from bot.terminal.words import Reader, typed
@@ -35,9 +36,9 @@ class Wish:
     json: bool = False
 
 
-def converse(wish: Wish) -> int:
-    """The exit status."""
-    return _Conversation(wish).run()
+def converse(wish: Wish, *, absent: Callable[[str], int] | None = None) -> int:
+    """The exit status. `absent`: what is done where no bot runs, with the sentence that says so."""
+    return _Conversation(wish, absent).run()
 
 
 def reader() -> Reader:
@@ -46,8 +47,9 @@ def reader() -> Reader:
 
 
 class _Conversation:
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: Wish, absent: Callable[[str], int] | None) -> None:
         self._wish = wish
+        self._absent = absent
         self._run: str | None = None
         self._answered = False
         self._following = False
@@ -63,6 +65,11 @@ class _Conversation:
         except KeyboardInterrupt:
             self._err.say(self._left_going())
             return INTERRUPTED
+        except Absent as error:
+            if self._absent is not None and not self._wish.json:
+                return self._absent(str(error))
+            self._fail(str(error), Exit.FAILED)
+            return Exit.FAILED
         except Unreachable as error:
             self._fail(str(error), Exit.FAILED)
             return Exit.FAILED

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
+from bot.holding import holder
 from bot.permissions import PERMISSIONS
 from commands.kit.policy import ApprovalPolicy
 from commands.kit.registry import Registry
@@ -52,6 +53,12 @@ async def files(settings: Settings) -> AsyncGenerator[Finding]:
     for name, about in ((settings.bot.book_path.name, "the audit trail"), ("engine.sqlite", "the engine's database")):
         if (state / name).exists():
             yield _private_file(state / name, about, 0o600)
+    if (other := holder(state)) is not None:
+        told = warning if other.foreground else fine
+        yield told(
+            f"A bot has {state}: {other}.",
+            *(["Ctrl-C there, once the real bot can start."] if other.foreground else []),
+        )
     yield _socket(settings.bot.socket_path)
     if (logins := settings.bot.registry_auth) is not None:
         if logins.is_file():

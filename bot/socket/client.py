@@ -32,6 +32,10 @@ class Unreachable(Exception):
     """No bot answers; the message is a sentence with what to do."""
 
 
+class Absent(Unreachable):
+    """Nothing listens: no bot runs."""
+
+
 def new_key() -> str:
     """128 random bits: one act, one key."""
     return secrets.token_hex(16)
@@ -53,7 +57,7 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
                     return
         except _NeverThere as error:
             if lost_at is None:
-                raise Unreachable(str(error)) from error
+                raise (Unreachable if error.refused else Absent)(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
         now = time.monotonic()
@@ -64,7 +68,11 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
 
 
 class _NeverThere(Exception):
-    """Nothing listens."""
+    """Nobody can be spoken to; `refused`: somebody may be there, who may not be spoken to."""
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 async def _once(path: Path, call: Call) -> AsyncIterator[Line]:
@@ -73,7 +81,8 @@ async def _once(path: Path, call: Call) -> AsyncIterator[Line]:
         try:
             response = await session.post("http://bot/deliver", data=call.model_dump_json())
         except aiohttp.ClientConnectorError as error:
-            raise _NeverThere(_absent(path, error.os_error)) from error
+            refused = isinstance(error.os_error, PermissionError)
+            raise _NeverThere(_absent(path, refused=refused), refused=refused) from error
         async with response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's own
                 raise Unreachable(
@@ -101,8 +110,8 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             raise Unreachable("The bot's answer is too long to be shown.")
 
 
-def _absent(path: Path, error: OSError) -> str:
-    if isinstance(error, PermissionError):
+def _absent(path: Path, *, refused: bool) -> str:
+    if refused:
         return (
             f"You may not use the bot's socket {path}. Ask for your account to be added to the group that owns it, "
             "or type the command in Slack."

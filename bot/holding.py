@@ -1,0 +1,182 @@
+"""The state directory belongs to one process at a time: an exclusive lock, with words in it for whoever finds it taken.
+
+`bot.app` takes it before it opens anything. A bot in the foreground (`serve --without-slack`) is there until the real one is back, so the
+real one waits for it, and the foreground one is told that somebody waits. Two ordinary bots on the same files are a mistake: the second
+is refused.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import pwd
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+LOCK, WAITING = "bot.lock", "bot.waiting"
+_LOOK = 0.2
+"""Seconds between two looks at a lock that another process holds; it wakes nobody when it goes."""
+_REMIND = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who has the directory."""
+
+    pid: int
+    account: str
+    since: str
+    foreground: bool
+
+    def __str__(self) -> str:
+        how = "`omnicare serve --without-slack` in somebody's terminal" if self.foreground else "`omnicare serve`"
+        return f"process {self.pid}, {how}, as {self.account}, since {self.since}"
+
+
+class StateHeld(Exception):
+    """Another process has the directory; the message is a sentence."""
+
+
+@asynccontextmanager
+async def held(state: Path, *, foreground: bool = False) -> AsyncIterator[None]:
+    """Inside, the directory is ours alone. Raises `StateHeld` at once, but waits for a foreground bot to end."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once, before anything runs
+    descriptor = await _taken(state, foreground=foreground)
+    mine = Holder(pid=os.getpid(), account=account_name(os.geteuid()), since=_now(), foreground=foreground)
+    with contextlib.suppress(OSError):  # the words are for people; a full disk does not stop the lock
+        words = json.dumps({name: getattr(mine, name) for name in Holder.__slots__}).encode()
+        os.pwrite(descriptor, words, 0)
+        os.ftruncate(descriptor, len(words))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def holder(state: Path) -> Holder | None:
+    """Who has the directory now; None where nobody has, or it can't be told."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return None if _lock(descriptor) else _said(descriptor)
+        finally:
+            os.close(descriptor)
+    return None
+
+
+async def somebody_waits(state: Path, tell: Callable[[], None]) -> None:
+    """Tells once that another bot waits for this one to end; never returns by itself."""
+    while not (state / WAITING).exists() or not _is_held(state / WAITING):  # noqa: ASYNC110 - a lock wakes nobody
+        await asyncio.sleep(1.0)
+    tell()
+
+
+async def _taken(state: Path, *, foreground: bool) -> int:
+    descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _lock(descriptor):
+            _refuse(state, _said(descriptor), foreground=foreground)
+            await _waited(state, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse(state: Path, other: Holder | None, *, foreground: bool) -> None:
+    """Only the real bot waits, and only for one that is there until it is back."""
+    if foreground or other is None or not other.foreground:
+        raise StateHeld(_sentence(state, other))
+
+
+async def _waited(state: Path, descriptor: int) -> None:
+    """Until the foreground bot has ended; it sees meanwhile that somebody waits."""
+    sign = os.open(state / WAITING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(sign)
+        reminded = -_REMIND
+        loop = asyncio.get_running_loop()
+        while not _lock(descriptor):
+            if loop.time() - reminded >= _REMIND:
+                reminded = loop.time()
+                _log.warning("waiting until the bot's files are free: %s has them", _said(descriptor))
+            await asyncio.sleep(_LOOK)
+    finally:
+        os.close(sign)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_held(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _said(descriptor: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+    except (ValueError, TypeError):
+        return None
+
+
+def _sentence(state: Path, other: Holder | None) -> str:
+    who = str(other) if other is not None else "another process"
+    return (
+        f"The bot's files in {state} are held: {who}. One process has them at a time, so that nothing is done twice. "
+        "Use its socket, or end it first."
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def account_name(uid: int) -> str:
+    """The operating-system user's name, or its number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def owner(state: Path) -> int | None:
+    """The account that the bot's files belong to; None where there are none yet."""
+    try:
+        return state.stat().st_uid
+    except OSError:
+        return None
+
+
+def become_owner(state: Path) -> str | None:
+    """Root becomes the account that the files belong to: as root it would leave files that the real bot can't open.
+
+    Returns the account's name where it was changed.
+    """
+    uid = owner(state)
+    if os.geteuid() != 0 or not uid:
+        return None
+    found = pwd.getpwuid(uid)
+    os.initgroups(found.pw_name, found.pw_gid)
+    os.setgid(found.pw_gid)
+    os.setuid(uid)
+    return found.pw_name
