@@ -279,6 +279,12 @@ def _sandbox(_options: Options, words: list[str]) -> int:
         metavar="FILE",
         help="use this cluster instead of the sandbox's own; its namespace must be marked as throw-away",
     )
+    nights = _scenarios()
+    parser.add_argument(
+        "--scenario", choices=tuple(nights), metavar="NAME", help="begin with something broken, as listed below"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["scenarios:", *(f"  {name:<25} {what}" for name, what in nights.items())])
     parser.add_argument("--no-page", dest="page", action="store_false", help="no chat page: terminal and cluster only")
     chosen = _parsed(parser, words)
     if chosen is None:
@@ -293,6 +299,15 @@ def _sandbox(_options: Options, words: list[str]) -> int:
             "In a clone `make sandbox` installs and starts it; elsewhere install `omnicare-bot[sandbox]`."
         ) from error
     return run(chosen)
+
+
+def _scenarios() -> dict[str, str]:
+    """Name → what is broken; none where the sandbox is not installed, which is said when it is to be started."""
+    try:
+        from sandbox.scenarios import SCENARIOS
+    except ModuleNotFoundError:
+        return {}
+    return {each.name: each.sentence for each in SCENARIOS}
 
 
 def _doctor(options: Options, words: list[str]) -> int:

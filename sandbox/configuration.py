@@ -1,6 +1,7 @@
 """The sandbox's `omnicare.toml`: the same settings as in production, with addresses of this machine."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.people import DEPLOYS, INCIDENTS, PEOPLE, ROLES, STAGING
@@ -43,8 +44,11 @@ def write(
     web_port: int = 0,
     times: dict[str, float] | None = None,
     slack: dict[str, object] | None = None,
+    health: Callable[[str, str], str] | None = None,
 ) -> Path:
-    """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace."""
+    """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace; `health`: (environment,
+    service) → its health URL.
+    """
     document: dict[str, object] = {
         "bot": {
             "state": str(folder / "state"),
@@ -69,8 +73,12 @@ def write(
                 "compare_url": "https://github.com/omnicare/emr/compare/{before}...{after}",
                 "cluster": {"kubeconfig": str(kubeconfig)},
                 "services": [
-                    {"name": "backend", "repository": "ghcr.io/omnicare/backend"},
-                    {"name": "frontend", "repository": "ghcr.io/omnicare/frontend"},
+                    {
+                        "name": service,
+                        "repository": f"ghcr.io/omnicare/{service}",
+                        **({"health_url": health(name, service)} if health is not None else {}),
+                    }
+                    for service in ("backend", "frontend")
                 ],
                 "permissions": _PERMISSIONS,
                 "sync": _sync(name),

@@ -20,12 +20,14 @@ from aiohttp import web
 
 from bot.slack.manifest import manifest
 from commands.kit import registry as commands
-from sandbox import configuration
+from sandbox import configuration, staging
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.outside.health import HealthServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
+from sandbox.scenarios import BY_NAME, SCENARIOS, Scenario
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint, Try
 from sandbox.slack.page.world import Breakage, Pod
@@ -65,10 +67,14 @@ class SandboxWorld:
         self, folder: Path, *, settings: SlackSettings | None = None, cluster: ClusterSettings | None = None
     ) -> None:
         self.folder = folder
-        self.cluster = Cluster(cluster)
+        self.cluster = Cluster(cluster or ClusterSettings(nodes=3))
         self.sync = {namespace: SyncQueue(takes_ids=name != "staging") for name, namespace in NAMESPACES.items()}
         self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
+        self.health = HealthServer(self.cluster, NAMESPACES)
+        self.offers_scenarios = True
+        """False where the cluster is not the sandbox's own."""
+        self.played: list[Scenario] = []
         app = SlackApp.from_manifest(yaml.safe_load(manifest(commands.load())))
         self.workspace = Workspace(app=app, settings=settings)
         furnish(self.workspace)
@@ -95,7 +101,7 @@ class SandboxWorld:
             yield
 
     async def break_something(self, kind: str) -> str:
-        """Breaks it; it mends itself."""
+        """Breaks it. What is not a scenario mends itself; a scenario stays until a reset, and begins with one."""
         assert self.bot is not None, "the world is open"
         if kind == "bot":
             await self.bot.kill()
@@ -107,6 +113,9 @@ class SandboxWorld:
         if kind.startswith("sync-"):
             self._tend(self._break_sync(kind))
             return _SYNC_BROKEN[kind]
+        if kind in BY_NAME:
+            await self.reset()  # one night at a time, and each from the same evening
+            return await self.play(BY_NAME[kind])
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
 
@@ -126,10 +135,22 @@ class SandboxWorld:
         self._tending.add(task)
         task.add_done_callback(self._tending.discard)
 
+    async def play(self, scenario: Scenario) -> str:
+        """Breaks what the scenario breaks, and says what to type."""
+        staging.play(self.cluster, scenario)
+        self.played.append(scenario)
+        return f"{scenario.sentence} Type: /omnicare {scenario.command}"
+
+    @property
+    def scenarios(self) -> Sequence[Scenario]:
+        """What the page offers."""
+        return SCENARIOS if self.offers_scenarios else ()
+
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit trail stay."""
         for queue in self.sync.values():
             queue.reset()
+        self.played.clear()
         self.cluster.reset()
         seed_omnicare(self.cluster)
 
@@ -190,8 +211,10 @@ async def opened(
             account = folder / "bot.kubeconfig"
             account.write_text(world.cluster.kubeconfig("omnicare-bot"), encoding="utf-8")
             account.chmod(0o600)
+            await stack.enter_async_context(world.health.serve())
         else:
             account = world.kubeconfig_path = kubeconfig.resolve()
+            world.offers_scenarios = False
         await stack.enter_async_context(world.slack)
         config = configuration.write(
             folder,
@@ -201,6 +224,7 @@ async def opened(
             namespaces=namespaces or NAMESPACES,
             times=times,
             slack=slack,
+            health=world.health.url_of if kubeconfig is None else None,
         )
         world.bot = BotProcess(
             config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
@@ -219,7 +243,7 @@ def forget(folder: Path) -> None:
 
 
 def tries(world: SandboxWorld) -> list[Try]:
-    """Three things to try, in order, each ticking itself when done."""
+    """Three things to try, in order, each ticking itself when done; in a bad night, just that."""
 
     def said(words: str) -> bool:
         return any(
@@ -232,7 +256,16 @@ def tries(world: SandboxWorld) -> list[Try]:
         pods = [pod for pod in world.pods() if pod.environment == "production"]
         return bool(pods) and all(pod.version == version and pod.ready for pod in pods)
 
-    return [
+    nights = [
+        Try(
+            night.sentence,
+            f"/omnicare {night.command}",
+            lambda: said("stopped at") or said("runs in production"),
+            "maya",
+        )
+        for night in world.played
+    ]
+    return nights or [
         Try(
             "Deploy v2.0.0 as Maya, then approve it as Tomas",
             "/omnicare deploy v2.0.0",
@@ -271,10 +304,15 @@ def run(options: argparse.Namespace) -> int:
 async def _live(folder: Path, options: argparse.Namespace) -> int:
     if options.kubeconfig is not None:
         await _check_throw_away(options.kubeconfig)
+    scenario = BY_NAME[options.scenario] if options.scenario else None
+    if scenario is not None and options.kubeconfig is not None:
+        raise SandboxError("A scenario breaks the sandbox's own cluster; it can't be played on another one.")
     async with opened(folder, kubeconfig=options.kubeconfig) as world, AsyncExitStack() as stack:
+        if scenario is not None:
+            await world.play(scenario)
         await world.start_bot()
         address = await _page(world, stack, options.port or 0) if options.page else None
-        sys.stdout.write(_welcome(world, address))
+        sys.stdout.write(_welcome(world, address, scenario))
         sys.stdout.flush()
         stopping = asyncio.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -300,11 +338,14 @@ async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
     return f"http://127.0.0.1:{runner.addresses[0][1]}/?token={token}"
 
 
-def _welcome(world: SandboxWorld, address: str | None) -> str:
-    page = f"\n  {address}\n\nThree things to try in #deploys there:\n" if address else "\nThree things to try:\n"
+def _welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None = None) -> str:
+    page = f"\n  {address}\n" if address else ""
+    night = ""
+    if scenario is not None:
+        night = f"\nScenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
     return (
         "\nOmniCare sandbox: nothing here is real."
-        f"\n{page}"
+        f"\n{page}{night}\nThree things to try{' in #deploys there' if address else ''}:\n"
         "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
         "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
         "  3. As Maya:  /omnicare deploy v2.1.0-bad  and see what a failure looks like\n"

@@ -73,8 +73,12 @@ async def _look(cluster: ClusterClient, scene: Scene, cause: Cause, log_lines: i
             if cause.code in (ReasonCode.UNSCHEDULABLE, ReasonCode.NODE_LOST):
                 return await _look_at_nodes(cluster, scene)
             if cause.container is not None and not cause.silent:
-                log, previous = await _last_log(cluster, cause.pod, cause.container, log_lines, crashed=cause.crashed)
-                return _Looked(log, previous)
+                view = cause.pod.container(cause.container)
+                over = view is not None and view.phase == "terminated"  # its log is still the present one
+                log, before = await _last_log(
+                    cluster, cause.pod, cause.container, log_lines, crashed=cause.crashed and not over
+                )
+                return _Looked(log, before or (over and bool(log)))
     except (RunbookError, TimeoutError):
         return looked
     return looked

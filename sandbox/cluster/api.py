@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from sandbox.cluster import errors, names
+from sandbox.cluster.admission import admit
 from sandbox.cluster.apply import apply_configuration
 from sandbox.cluster.clock import Clock, stamp
 from sandbox.cluster.defaults import defaulted
@@ -83,6 +84,8 @@ class Api:
             obj.pop("status", None)
         obj = defaulted(kind, obj, self.rng)
         validate(kind, obj)
+        if kind == POD:
+            admit(self.store, obj)
         if self.store.get(kind, metadata.get("namespace", ""), metadata["name"]) is not None:
             raise errors.already_exists(kind, metadata["name"])
         obj = self._attributed(kind, None, obj, writer, applied)

@@ -24,14 +24,17 @@ from sandbox.cluster import view
 from sandbox.cluster.api import Api
 from sandbox.cluster.certificates import Certificate, self_signed
 from sandbox.cluster.clock import Clock, stamp
+from sandbox.cluster.controllers.claims import VolumeClaims
 from sandbox.cluster.controllers.deployments import Deployments
 from sandbox.cluster.controllers.endpoints import ServiceEndpoints
 from sandbox.cluster.controllers.garbage import Garbage
 from sandbox.cluster.controllers.jobs import Jobs
 from sandbox.cluster.controllers.queue import Queue
+from sandbox.cluster.controllers.quotas import Quotas
 from sandbox.cluster.controllers.replicasets import ReplicaSets
 from sandbox.cluster.controllers.scheduler import Scheduler
 from sandbox.cluster.events import Events
+from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.programs import Scripts
@@ -55,7 +58,7 @@ class _Controller(Protocol):
 
 
 class Cluster:
-    """A Kubernetes of one node, in memory."""
+    """A Kubernetes in memory."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -64,7 +67,7 @@ class Cluster:
         self.url = ""
         self._rng = random.Random(self.settings.random_seed)  # noqa: S311
         self.api = Api(self.store, self.clock, self._rng)
-        self._events = Events(self.api, self.settings.events_kept, self.settings.node)
+        self._events = Events(self.api, self.settings.events_kept)
         self._kubelet = Kubelet(self.api, self._events, self.settings)
         self._controllers: tuple[_Controller, ...] = (
             Deployments(self.api, self._events),
@@ -72,6 +75,8 @@ class Cluster:
             Jobs(self.api, self._events),
             Scheduler(self.api, self._events),
             ServiceEndpoints(self.api),
+            VolumeClaims(self.api, self._events),
+            Quotas(self.api),
             Garbage(self.api),
         )
         self.store.listen(self._see)
@@ -121,6 +126,15 @@ class Cluster:
     def add_scripts(self, scripts: Scripts) -> None:
         """What `npm run` knows in this cluster's pods, besides what every image has."""
         self._routes.scripts.update(scripts)
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong beyond the objects."""
+        return self._kubelet.faults
+
+    def lose_node(self, name: str) -> None:
+        """The node falls silent."""
+        self._kubelet.lose(name)
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self.api.delete(POD, namespace, name)

@@ -12,6 +12,7 @@ from sandbox.cluster.resources import (
     DEPLOYMENT,
     JOB,
     NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     REPLICA_SET,
     SECRET,
@@ -85,6 +86,17 @@ def _container(container: Json) -> Json:
         "imagePullPolicy": "Always" if latest else "IfNotPresent",
         **container,
     }
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        if isinstance(container.get(probe), dict):
+            filled[probe] = {
+                "timeoutSeconds": 1,
+                "periodSeconds": 10,
+                "successThreshold": 1,
+                "failureThreshold": 3,
+                **container[probe],
+            }
+            if "httpGet" in filled[probe]:
+                filled[probe]["httpGet"] = {"scheme": "HTTP", "path": "/", **filled[probe]["httpGet"]}
     if isinstance(container.get("ports"), list):
         filled["ports"] = [{"protocol": "TCP", **port} for port in container["ports"]]
     return filled
@@ -140,7 +152,16 @@ def _config_map(obj: Json, _: random.Random) -> Json:
     return {key: value for key, value in obj.items() if value is not None}
 
 
+def _claim(obj: Json, _: random.Random) -> Json:
+    return {
+        **obj,
+        "spec": {"volumeMode": "Filesystem", **(obj.get("spec") or {})},
+        "status": obj.get("status") or {"phase": "Pending"},
+    }
+
+
 _FILL = {
+    PERSISTENT_VOLUME_CLAIM: _claim,
     DEPLOYMENT: _deployment,
     REPLICA_SET: _replica_set,
     JOB: _job,

@@ -15,8 +15,8 @@ _KUBELET = "kubelet"
 class Events:
     """Writes events; the oldest are forgotten, so a pod that crashes for a week fills nothing."""
 
-    def __init__(self, api: Api, keep: int, node: str) -> None:
-        self._api, self._keep, self._node = api, keep, node
+    def __init__(self, api: Api, keep: int) -> None:
+        self._api, self._keep = api, keep
         self._last = 0
         self._written: deque[tuple[str, str]] = deque()
         self._known: dict[tuple[str, ...], str] = {}
@@ -33,13 +33,13 @@ class Events:
                 self._written.remove((namespace, name))
                 self._forget(namespace, name)
 
-    def normal(self, component: str, about: Json, reason: str, message: str) -> None:
-        self._write(component, about, reason, message, "Normal")
+    def normal(self, component: str, about: Json, reason: str, message: str, *, container: str = "") -> None:
+        self._write(component, about, reason, message, "Normal", container)
 
-    def warning(self, component: str, about: Json, reason: str, message: str) -> None:
-        self._write(component, about, reason, message, "Warning")
+    def warning(self, component: str, about: Json, reason: str, message: str, *, container: str = "") -> None:
+        self._write(component, about, reason, message, "Warning", container)
 
-    def _write(self, component: str, about: Json, reason: str, message: str, kind: str) -> None:
+    def _write(self, component: str, about: Json, reason: str, message: str, kind: str, container: str) -> None:
         metadata = about["metadata"]
         namespace = metadata.get("namespace", "default")
         key = (component, metadata["uid"], reason, message)
@@ -51,6 +51,10 @@ class Events:
         reference = {
             name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata
         }
+        if container:
+            inits = [each["name"] for each in about["spec"].get("initContainers") or []]
+            reference["fieldPath"] = f"spec.{'initContainers' if container in inits else 'containers'}{{{container}}}"
+        node = about["spec"].get("nodeName", "") if component == _KUBELET else ""
         # Named by its time, as real ones are, so that events of one second are listed in the order they happened.
         self._last = max(self._last + 1, int(self._api.clock.now().timestamp() * 1e9))
         name = f"{metadata['name']}.{self._last:016x}"
@@ -60,13 +64,13 @@ class Events:
             "reason": reason,
             "message": message,
             "type": kind,
-            "source": {"component": component, **({"host": self._node} if component == _KUBELET else {})},
+            "source": {"component": component, **({"host": node} if node else {})},
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
             "eventTime": None,
             "reportingComponent": component,
-            "reportingInstance": self._node if component == _KUBELET else "",
+            "reportingInstance": node,
         }
         try:
             self._api.create(EVENT, namespace, body, Writer(component))

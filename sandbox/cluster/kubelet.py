@@ -1,53 +1,59 @@
-"""The node: what becomes of a pod once it is placed, from pulling its image to its end.
+"""The nodes: what becomes of a pod once it is placed, from its volumes and init containers to its end.
 
 Each pod has one step that is due next, kept as a timer; between steps nothing runs. What the steps are follows from
-the image's tag (`images.py`).
+the image's tag (`images.py`) and from what the pod needs (`needs.py`); a node that is silent (`lose`) takes none any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from sandbox.cluster import needs
 from sandbox.cluster.api import Api
-from sandbox.cluster.clock import Timer
-from sandbox.cluster.controllers.owners import condition, is_leaving, owner_of
+from sandbox.cluster.controllers.nodes import NodeLifecycle
+from sandbox.cluster.controllers.owners import active_pods, is_leaving, is_ready, owner_of
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.events import Events
+from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
-from sandbox.cluster.images import Behaviour, behaviour, image_id, tag_of
-from sandbox.cluster.resources import NODE, POD, Json
+from sandbox.cluster.images import Behaviour, behaviour, tag_of
+from sandbox.cluster.lives import Container, Life, status_of
+from sandbox.cluster.resources import NODE, POD, REPLICA_SET, Json
 from sandbox.cluster.settings import Settings
 from sandbox.cluster.store import Change
 
 _COMPONENT = "kubelet"
 _STATUS = Writer(_COMPONENT, subresource="status")
 _UNHEALTHY_SECONDS, _UNHEALTHY_TOLD = 5.0, 6
-
-
-@dataclass
-class _Life:
-    """What the node knows of one pod beyond its status."""
-
-    timer: Timer | None = None
-    ended: Json | None = None
-    started: str = ""
-    ip: str = ""
-    restarts: int = 0
-    told: dict[str, int] = field(default_factory=dict)
+_CREATING: Json = {"waiting": {"reason": "ContainerCreating"}}
 
 
 class Kubelet:
     def __init__(self, api: Api, events: Events, settings: Settings) -> None:
         self._api, self._events, self._settings = api, events, settings
-        self._lives: dict[str, _Life] = {}
+        self.faults = Faults()
+        self._lifecycle = NodeLifecycle(api, events, settings)
+        self._lives: dict[str, Life] = {}
+        self._silent: set[str] = set()
         self._addresses = 1
 
     def clear(self) -> None:
         self._lives.clear()
+        self._silent.clear()
+        self.faults.clear()
+
+    def lose(self, node: str) -> None:
+        """The node falls silent: nothing changes on it any more, and the cluster notices after a while."""
+        if node not in self._silent:
+            self._silent.add(node)
+            self._lifecycle.silent(node)
 
     def register(self) -> None:
-        """Make the node known to the cluster."""
+        """Make the nodes known to the cluster."""
+        for number in range(self._settings.nodes):
+            self._register(f"node-{number + 1}")
+
+    def _register(self, node: str) -> None:
         settings, now = self._settings, self._api.clock.stamp()
         room = {"cpu": settings.cpu, "memory": settings.memory, "pods": str(settings.pods)}
         ready = {
@@ -56,11 +62,11 @@ class Kubelet:
             "reason": "KubeletReady",
             "message": "kubelet is posting ready status",
         }
-        labels = {"kubernetes.io/hostname": settings.node, "kubernetes.io/os": "linux"}
+        labels = {"kubernetes.io/hostname": node, "kubernetes.io/os": "linux"}
         body = {
             "apiVersion": NODE.api_version,
             "kind": NODE.name,
-            "metadata": {"name": settings.node, "labels": labels},
+            "metadata": {"name": node, "labels": labels},
             "spec": {},
         }
         self._api.create(NODE, "", body, Writer(_COMPONENT))
@@ -70,7 +76,7 @@ class Kubelet:
             "conditions": [{**ready, "lastHeartbeatTime": now, "lastTransitionTime": now}],
             "addresses": [
                 {"type": "InternalIP", "address": "127.0.0.1"},
-                {"type": "Hostname", "address": settings.node},
+                {"type": "Hostname", "address": node},
             ],
             "nodeInfo": {
                 "kubeletVersion": "v1.37.1",
@@ -85,7 +91,7 @@ class Kubelet:
                 "operatingSystem": "linux",
             },
         }
-        self._api.modify(NODE, "", settings.node, lambda draft: {**draft, "status": status}, _STATUS)
+        self._api.modify(NODE, "", node, lambda draft: {**draft, "status": status}, _STATUS)
 
     def see(self, change: Change) -> None:
         if change.kind != POD:
@@ -97,11 +103,11 @@ class Kubelet:
         if not change.obj["spec"].get("nodeName"):
             return
         if is_leaving(change.obj):
-            if "leaving" not in (life := self._lives.setdefault(uid, _Life())).told:
+            if "leaving" not in (life := self._lives.setdefault(uid, Life())).told:
                 life.told["leaving"] = 1
                 self._stop(change.obj)
         elif uid not in self._lives:
-            self._lives[uid] = _Life()
+            self._lives[uid] = Life()
             self._next(change.obj, 0, self._create)
 
     def _forget(self, uid: str) -> None:
@@ -118,7 +124,9 @@ class Kubelet:
 
         def act() -> None:
             current = self._api.store.get(POD, metadata["namespace"], metadata["name"])
-            if current is not None and current["metadata"]["uid"] == metadata["uid"]:
+            if current is None or current["metadata"]["uid"] != metadata["uid"]:
+                return
+            if current["spec"].get("nodeName") not in self._silent:
                 step(current)
 
         life.timer = self._api.clock.call_later(seconds, act)
@@ -127,97 +135,188 @@ class Kubelet:
         life = self._lives[pod["metadata"]["uid"]]
         self._addresses += 1
         life.ip = f"10.0.{self._addresses // 250 % 250}.{self._addresses % 250 + 1}"
+        life.inits = {each["name"]: Container() for each in pod["spec"].get("initContainers") or []}
+        if not life.inits:
+            life.main.state = _CREATING
+        self._mount(pod)
+
+    def _mount(self, pod: Json) -> None:
+        """Nothing of a pod starts before its volumes are there."""
+        message = needs.mounts(self._api.store, pod)
+        self._write(pod, "Pending")
+        if message:
+            self._events.warning(_COMPONENT, pod, "FailedMount", message)
+            self._next(pod, self._settings.pull_retry_seconds, self._mount)
+        else:
+            self._initialize(pod)
+
+    def _initialize(self, pod: Json) -> None:
+        """The next init container that has not ended well; after the last, the others."""
+        life = self._lives[pod["metadata"]["uid"]]
+        open_still = (n for n, each in life.inits.items() if (each.state.get("terminated") or {}).get("exitCode") != 0)
+        name = next(open_still, None)
+        if name is None:
+            self._pull(pod)
+            return
+        each = life.inits[name]
+        each.started = self._api.clock.stamp()
+        each.state = {"running": {"startedAt": each.started}}
+        self._write(pod, "Pending")
+        self._told_of(pod, name)
+        self._next(pod, self._settings.init_seconds, lambda current: self._end_init(current, name))
+
+    def _end_init(self, pod: Json, name: str) -> None:
+        each = self._lives[pod["metadata"]["uid"]].inits[name]
+        code = 1 if self.faults.init_fails else 0
+        end = {"exitCode": code, "reason": "Error" if code else "Completed"}
+        each.state = {"terminated": {**end, "startedAt": each.started, "finishedAt": self._api.clock.stamp()}}
+        self._write(pod, "Pending")
+        if code:
+            self._again(pod, each, name, "Pending", self._initialize)
+        else:
+            self._initialize(pod)
+
+    def _pull(self, pod: Json) -> None:
         image = _image(pod)
-        self._write(pod, "Pending", {"waiting": {"reason": "ContainerCreating"}})
+        self._lives[pod["metadata"]["uid"]].main.state = _CREATING
+        self._write(pod, "Pending")
         self._events.normal(_COMPONENT, pod, "Pulling", f'Pulling image "{image}"')
         low, high = self._settings.start_seconds
         seconds = self._api.rng.uniform(low, high)
         if behaviour(image).pulls:
-            self._next(pod, seconds * 0.4, lambda current: self._start(current, seconds * 0.6))
+            self._next(pod, seconds * 0.4, lambda current: self._configure(current, seconds * 0.6))
         else:
             self._next(pod, min(0.4, low), self._fail_pull)
 
     def _fail_pull(self, pod: Json) -> None:
         image = _image(pod)
-        message = f'failed to pull image "{image}": manifest unknown'
+        message = behaviour(image).unpulled.replace("{image}", image)
         self._write(pod, "Pending", {"waiting": {"reason": "ErrImagePull", "message": message}})
-        self._events.warning(_COMPONENT, pod, "Failed", f'Failed to pull image "{image}": {message}')
-        self._events.warning(_COMPONENT, pod, "Failed", "Error: ErrImagePull")
+        self._warn(pod, "Failed", f'Failed to pull image "{image}": {message}')
+        self._warn(pod, "Failed", "Error: ErrImagePull")
         self._next(pod, self._settings.pull_retry_seconds, self._wait_for_pull)
 
     def _wait_for_pull(self, pod: Json) -> None:
         image = _image(pod)
-        message = f'failed to pull image "{image}": manifest unknown'
+        message = f'Back-off pulling image "{image}"'
         self._write(pod, "Pending", {"waiting": {"reason": "ImagePullBackOff", "message": message}})
-        self._events.normal(_COMPONENT, pod, "BackOff", f'Back-off pulling image "{image}"')
-        self._events.warning(_COMPONENT, pod, "Failed", "Error: ImagePullBackOff")
+        self._events.normal(_COMPONENT, pod, "BackOff", message)
+        self._warn(pod, "Failed", "Error: ImagePullBackOff")
+
+    def _configure(self, pod: Json, until_ready: float) -> None:
+        """The environment is made when the container is: what it names has to be there by then."""
+        for container in pod["spec"]["containers"]:
+            message = needs.environment(self._api.store, pod, container)
+            if message:
+                self._write(pod, "Pending", {"waiting": {"reason": "CreateContainerConfigError", "message": message}})
+                self._warn(pod, "Failed", f"Error: {message}", container["name"])
+                retry = self._settings.pull_retry_seconds
+                self._next(pod, retry, lambda current: self._configure(current, until_ready))
+                return
+        self._start(pod, until_ready)
 
     def _start(self, pod: Json, until_ready: float) -> None:
         life = self._lives[pod["metadata"]["uid"]]
         image, what = _image(pod), behaviour(_image(pod))
-        if not life.restarts:
+        if not life.main.restarts:
             self._events.normal(_COMPONENT, pod, "Pulled", f'Successfully pulled image "{image}"')
         for container in pod["spec"]["containers"]:
-            self._events.normal(_COMPONENT, pod, "Created", f"Created container {container['name']}")
-            self._events.normal(_COMPONENT, pod, "Started", f"Started container {container['name']}")
-        life.started = self._api.clock.stamp()
-        self._write(pod, "Running", {"running": {"startedAt": life.started}})
+            self._told_of(pod, container["name"])
+        life.main.started = self._api.clock.stamp()
+        self._write(pod, "Running", {"running": {"startedAt": life.main.started}})
+        self._maybe_lose(pod)
         if _runs_once(pod):
             self._next(pod, self._settings.job_seconds, self._finish)
         elif what.crashes:
             self._next(pod, self._settings.crash_seconds, lambda current: self._crash(current, what))
-        elif not what.ready:
+        elif what.ready == "never":
             self._next(pod, 1.0, self._unhealthy)
         else:
-            self._next(pod, self._settings.slow_seconds if what.slow else until_ready, self._become_ready)
+            slow = self._settings.slow_seconds if self.faults.slow_seconds is None else self.faults.slow_seconds
+            self._next(pod, slow if what.slow else until_ready, self._become_ready)
+
+    def _maybe_lose(self, pod: Json) -> None:
+        """A scenario's node falls silent with the new pod on it."""
+        wanted = self.faults.lose_node_of
+        if wanted and wanted in tag_of(_image(pod)):
+            self.faults.lose_node_of = ""
+            self.lose(pod["spec"]["nodeName"])
 
     def _become_ready(self, pod: Json) -> None:
-        life = self._lives[pod["metadata"]["uid"]]
-        self._write(pod, "Running", {"running": {"startedAt": life.started}}, ready=True)
+        if behaviour(_image(pod)).ready == "first" and self._another_is_ready(pod):
+            self._unhealthy(pod)
+        else:
+            self._write(pod, "Running", ready=True)
+
+    def _another_is_ready(self, pod: Json) -> bool:
+        owner = owner_of(pod)
+        holder = self._api.store.get(REPLICA_SET, pod["metadata"]["namespace"], owner["name"]) if owner else None
+        return holder is not None and any(is_ready(other) for other in active_pods(self._api.store, holder))
 
     def _unhealthy(self, pod: Json) -> None:
         life = self._lives[pod["metadata"]["uid"]]
-        message = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-        self._events.warning(_COMPONENT, pod, "Unhealthy", message)
+        probe = behaviour(_image(pod)).probe
+        self._warn(pod, "Unhealthy", f"Readiness probe failed: {probe}")
         life.told["unhealthy"] = life.told.get("unhealthy", 0) + 1
         if life.told["unhealthy"] < _UNHEALTHY_TOLD:
             self._next(pod, _UNHEALTHY_SECONDS, self._unhealthy)
 
     def _crash(self, pod: Json, what: Behaviour) -> None:
-        life = self._lives[pod["metadata"]["uid"]]
-        end = {"exitCode": what.exit_code, "reason": what.exit_reason}
-        ended = {**end, "startedAt": life.started, "finishedAt": self._api.clock.stamp()}
-        self._write(pod, "Running", {"terminated": ended})
-        life.ended = ended
-        self._next(pod, self._settings.crash_seconds, self._back_off)
-
-    def _back_off(self, pod: Json) -> None:
-        """The first restart is at once, as a real kubelet does it; after that the waits get longer."""
-        life = self._lives[pod["metadata"]["uid"]]
-        life.restarts += 1
+        main = self._lives[pod["metadata"]["uid"]].main
         name = pod["spec"]["containers"][0]["name"]
-        message = f"back-off restarting failed container={name} pod={pod['metadata']['name']}"
-        self._write(pod, "Running", {"waiting": {"reason": "CrashLoopBackOff", "message": message}})
-        self._events.warning(_COMPONENT, pod, "BackOff", "Back-off restarting failed container")
-        settings = self._settings
-        wait = min(settings.restart_seconds * 2 ** (life.restarts - 1), settings.longest_restart_seconds)
-        self._next(pod, wait, lambda current: self._start(current, 0))
+        if what.killed_by:
+            self._warn(pod, "Unhealthy", f"{what.killed_by} probe failed: {what.probe}")
+            word = f"Container {name} failed {what.killed_by.lower()} probe, will be restarted"
+            self._events.normal(_COMPONENT, pod, "Killing", word, container=name)
+        end = {"exitCode": what.exit_code, "reason": what.exit_reason}
+        ended = {**end, "startedAt": main.started, "finishedAt": self._api.clock.stamp()}
+        self._write(pod, "Running", {"terminated": ended})
+        self._again(pod, main, name, "Running", lambda current: self._start(current, 0))
+
+    def _again(self, pod: Json, container: Container, name: str, phase: str, start: Callable[[Json], None]) -> None:
+        """The first restart is at once, as a real kubelet does it; after that the waits get longer."""
+        settings, before, ended = self._settings, container.restarts, container.state["terminated"]
+
+        def restart(current: Json) -> None:
+            container.restarts += 1
+            container.ended = ended
+            start(current)
+
+        def back_off(current: Json) -> None:
+            wait = min(settings.restart_seconds * 2 ** (before - 1), settings.longest_restart_seconds)
+            container.ended = ended
+            message = f"back-off {wait:.0f}s restarting failed container={name} pod={current['metadata']['name']}"
+            container.state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+            self._write(current, phase)
+            self._warn(current, "BackOff", "Back-off restarting failed container", name)
+            self._next(current, wait, restart)
+
+        self._next(pod, settings.crash_seconds, back_off if before else restart)
 
     def _finish(self, pod: Json) -> None:
-        life = self._lives[pod["metadata"]["uid"]]
+        main = self._lives[pod["metadata"]["uid"]].main
         words = " ".join(word for container in pod["spec"]["containers"] for word in _command(container))
         failed = "fail" in words or "fail" in tag_of(_image(pod)) or behaviour(_image(pod)).crashes
         ended = {
             "exitCode": 1 if failed else 0,
             "reason": "Error" if failed else "Completed",
-            "startedAt": life.started,
+            "startedAt": main.started,
             "finishedAt": self._api.clock.stamp(),
         }
         if failed and pod["spec"]["restartPolicy"] == "OnFailure":
-            life.ended = ended
-            self._back_off(pod)
+            main.state = {"terminated": ended}
+            name = pod["spec"]["containers"][0]["name"]
+            self._again(pod, main, name, "Running", lambda current: self._start(current, 0))
             return
         self._write(pod, "Failed" if failed else "Succeeded", {"terminated": ended})
+
+    def _warn(self, pod: Json, reason: str, message: str, container: str = "") -> None:
+        name = container or pod["spec"]["containers"][0]["name"]
+        self._events.warning(_COMPONENT, pod, reason, message, container=name)
+
+    def _told_of(self, pod: Json, container: str) -> None:
+        self._events.normal(_COMPONENT, pod, "Created", f"Created container {container}", container=container)
+        self._events.normal(_COMPONENT, pod, "Started", f"Started container {container}", container=container)
 
     def _stop(self, pod: Json) -> None:
         statuses = pod["status"].get("containerStatuses") or []
@@ -235,57 +334,17 @@ class Kubelet:
             return
         self._api.store.remove(POD, pod)
 
-    def _write(self, pod: Json, phase: str, state: Json, *, ready: bool = False) -> None:
+    def _write(self, pod: Json, phase: str, state: Json | None = None, *, ready: bool = False) -> None:
         life = self._lives[pod["metadata"]["uid"]]
-        now = self._api.clock.stamp()
-        before = pod["status"]
-        pulled = "running" in state or "terminated" in state or life.restarts > 0
-        status = {
-            **before,
-            "phase": phase,
-            "startTime": before.get("startTime") or now,
-            "hostIP": "127.0.0.1",
-            "conditions": self._conditions(pod, phase, now, ready=ready),
-            "containerStatuses": [
-                {
-                    "name": container["name"],
-                    "image": container["image"],
-                    "imageID": image_id(container["image"]) if pulled else "",
-                    "ready": ready,
-                    "started": "running" in state,
-                    "restartCount": life.restarts,
-                    "state": state,
-                    "lastState": {"terminated": life.ended} if life.ended else {},
-                }
-                for container in pod["spec"]["containers"]
-            ],
-        }
-        if pulled:
-            status["podIP"], status["podIPs"] = life.ip, [{"ip": life.ip}]
-        metadata = pod["metadata"]
+        if state is not None:
+            life.main.state = state
+        metadata, now = pod["metadata"], self._api.clock.stamp()
+        status = status_of(pod, life, phase, now, "127.0.0.1", ready=ready)
         try:
             self._api.update(POD, metadata["namespace"], metadata["name"], {**pod, "status": status}, _STATUS)
         except ApiError:
             current = self._api.get(POD, metadata["namespace"], metadata["name"])
             self._api.update(POD, metadata["namespace"], metadata["name"], {**current, "status": status}, _STATUS)
-
-    @staticmethod
-    def _conditions(pod: Json, phase: str, now: str, *, ready: bool) -> list[Json]:
-        over = phase == "Succeeded"
-        words = {"Initialized": True, "Ready": ready, "ContainersReady": ready, "PodScheduled": True}
-        conditions = []
-        for name, true in words.items():
-            entry: Json = {"type": name, "status": "True" if true else "False", "lastProbeTime": None}
-            if not true:
-                unready = ", ".join(container["name"] for container in pod["spec"]["containers"])
-                entry["reason"] = "PodCompleted" if over else "ContainersNotReady"
-                if not over:
-                    entry["message"] = f"containers with unready status: [{unready}]"
-            have = condition(pod, name)
-            same = have is not None and have["status"] == entry["status"]
-            entry["lastTransitionTime"] = have["lastTransitionTime"] if have and same else now
-            conditions.append(entry)
-        return conditions
 
 
 def _image(pod: Json) -> str:

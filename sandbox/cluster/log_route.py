@@ -11,7 +11,7 @@ from aiohttp import web
 from sandbox.cluster.api import Api
 from sandbox.cluster.clock import parse
 from sandbox.cluster.errors import bad_request
-from sandbox.cluster.logs import Line, Log, log_of
+from sandbox.cluster.logs import Line, Log, log_of, statuses_of
 from sandbox.cluster.resources import POD, Json
 
 _CHUNK_LINES = 500
@@ -24,9 +24,10 @@ def _true(query: Mapping[str, str], name: str) -> bool:
 
 def _container(pod: Json, asked: str) -> str:
     names = [str(entry["name"]) for entry in pod["spec"]["containers"]]
+    inits = [str(entry["name"]) for entry in pod["spec"].get("initContainers") or []]
     name = pod["metadata"]["name"]
     if asked:
-        if asked not in names:
+        if asked not in [*names, *inits]:
             raise bad_request(f"container {asked} is not valid for pod {name}")
         return asked
     if len(names) > 1:
@@ -37,7 +38,7 @@ def _container(pod: Json, asked: str) -> str:
 def _chosen(pod: Json, container: str, *, previous: bool) -> Log | None:
     """The log that is asked for; None for a pod that no node has yet."""
     name = pod["metadata"]["name"]
-    statuses = pod["status"].get("containerStatuses") or []
+    statuses = statuses_of(pod)
     status = next((entry for entry in statuses if entry["name"] == container), None)
     if status is None:
         return None
@@ -107,5 +108,5 @@ async def _follow(
 
 
 def _runs(pod: Json, container: str) -> bool:
-    statuses = pod["status"].get("containerStatuses") or []
+    statuses = statuses_of(pod)
     return any(entry["name"] == container and "running" in entry["state"] for entry in statuses)

@@ -88,20 +88,33 @@ def _endings(image: str) -> list[str]:
     ]
 
 
+_PREPARING = [
+    "INFO  wait-for-database starting",
+    "INFO  connecting to postgres://omnicare_prod_user:hunter2@postgres-primary:5432/omnicare_emr_prod",
+]
+_UNPREPARED = [
+    "INFO  schema version 41 found, 42 is wanted",
+    "ERROR schema 42 did not come within 30 s: has the migration been run?",
+]
+
+
 class Log:
     """The log of one container of a pod, in one of its lives."""
 
     def __init__(self, pod: Json, container: str, started: datetime, ended: datetime | None) -> None:
         self._seed = f"{pod['metadata']['name']}/{container}"
-        spec = next(entry for entry in pod["spec"]["containers"] if entry["name"] == container)
+        inits = pod["spec"].get("initContainers") or []
+        spec = next(entry for entry in [*pod["spec"]["containers"], *inits] if entry["name"] == container)
         self._image = str(spec["image"])
-        self._opening = _opening(container, self._image)
+        self._prepares = spec in inits
+        self._opening = _PREPARING if self._prepares else _opening(container, self._image)
         self._write = _frontend if "frontend" in f"{container} {self._image}" else _backend
         self._started, self._ended = started, ended
 
     def until(self, now: datetime, *, last: int | None = None, since: datetime | None = None) -> Iterator[Line]:
         """What is there now: the last lines that the node keeps, or fewer."""
-        if self._ended is not None and behaviour(self._image).crashes:
+        dies = behaviour(self._image).crashes and not behaviour(self._image).killed_by
+        if self._ended is not None and (dies or self._prepares):
             yield from self._crashed(last, since)
             return
         end = self._count(min(now, self._ended) if self._ended else now)
@@ -115,7 +128,7 @@ class Log:
 
     def _crashed(self, last: int | None, since: datetime | None) -> Iterator[Line]:
         assert self._ended is not None
-        texts = [*self._opening, *_endings(self._image)]
+        texts = [*self._opening, *(_UNPREPARED if self._prepares else _endings(self._image))]
         step = (self._ended - self._started) / len(texts)
         lines = [Line(self._started + step * (at + 1), text) for at, text in enumerate(texts)]
         for line in lines[len(lines) - min(last, len(lines)) :] if last is not None else lines:
@@ -139,9 +152,15 @@ class Log:
         return Line(self.due(number), self._write(random.Random(f"{self._seed}/{number}")))  # noqa: S311
 
 
+def statuses_of(pod: Json) -> list[Json]:
+    """Of all its containers, those that prepare it too."""
+    status = pod["status"]
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
 def log_of(pod: Json, container: str, *, previous: bool) -> Log | None:
     """The log of a container's present life, or of the one before; None where there was no such life."""
-    status = next(entry for entry in pod["status"].get("containerStatuses") or [] if entry["name"] == container)
+    status = next(entry for entry in statuses_of(pod) if entry["name"] == container)
     state, last = status["state"], (status.get("lastState") or {}).get("terminated")
     if previous:
         return _ended(pod, container, last) if last else None

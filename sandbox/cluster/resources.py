@@ -53,6 +53,11 @@ ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints", short=("ep",))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", short=("cm",))
 SECRET = Kind("", "v1", "Secret", "secrets")
 EVENT = Kind("", "v1", "Event", "events", short=("ev",))
+PERSISTENT_VOLUME_CLAIM = Kind(
+    "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", short=("pvc",), subresources=("status",)
+)
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", short=("quota",), subresources=("status",))
+LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short=("limits",))
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", short=("sa",))
 DEPLOYMENT = Kind(
     "apps", "v1", "Deployment", "deployments", short=("deploy",), categories=("all",), subresources=("status", "scale")
@@ -88,6 +93,9 @@ STORED = (
     SECRET,
     EVENT,
     SERVICE_ACCOUNT,
+    PERSISTENT_VOLUME_CLAIM,
+    RESOURCE_QUOTA,
+    LIMIT_RANGE,
     DEPLOYMENT,
     REPLICA_SET,
     JOB,

@@ -11,6 +11,7 @@ from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import DEPLOYMENT, Json
 from sandbox.outside.registry import REGISTRY, digest_of
 
+_LIMITS = {"backend": "512Mi", "frontend": "256Mi"}
 NAMESPACES = ("omnicare-prod", "omnicare-staging")
 BOT_NAMESPACE = "omnicare-bot"
 THROW_AWAY = "omnicare.dev/throw-away"
@@ -38,9 +39,10 @@ def _install(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         metadata = {"name": namespace, "labels": {THROW_AWAY: "true"}}
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     for namespace in namespaces:
-        cluster.create(_secret(namespace))
+        for manifest in (_secret(namespace), _config(namespace), _claim(namespace)):
+            cluster.create(manifest)
         for service, (port, target, requests) in _SERVICES.items():
-            cluster.create(_deployment(namespace, service, requests), "kubectl-client-side-apply")
+            cluster.create(_deployment(namespace, service, target, requests), "kubectl-client-side-apply")
             cluster.create(_service(namespace, service, port, target), "kubectl-client-side-apply")
 
 
@@ -58,9 +60,18 @@ def _to(service: str, version: str) -> Callable[[Json], None]:
     return change
 
 
-def _deployment(namespace: str, service: str, requests: dict[str, str]) -> Json:
+def _deployment(namespace: str, service: str, port: int, requests: dict[str, str]) -> Json:
     labels = {"app": service}
-    container = {"name": service, "image": image(service, "v1.1.0"), "resources": {"requests": requests}}
+    health = {"httpGet": {"path": "/health", "port": port}}
+    container: Json = {
+        "name": service,
+        "image": image(service, "v1.1.0"),
+        "resources": {"requests": requests, "limits": {"memory": _LIMITS[service]}},
+        **{f"{probe}Probe": health for probe in ("readiness", "liveness", "startup")},
+    }
+    pod: Json = {"containers": [container]}
+    if service == "backend":
+        _furnish_backend(pod, container)
     annotations = {CHANGE_CAUSE: "release v1.1.0, by hand"}
     return {
         "apiVersion": "apps/v1",
@@ -69,9 +80,34 @@ def _deployment(namespace: str, service: str, requests: dict[str, str]) -> Json:
         "spec": {
             "replicas": 3,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def _furnish_backend(pod: Json, container: Json) -> None:
+    """What a backend of a medical record has: settings, a database's address, a place for uploads, a wait before it starts."""
+    url = {"secretKeyRef": {"name": "omnicare-database", "key": "DATABASE_URL"}}
+    container["envFrom"] = [{"configMapRef": {"name": "backend-config"}}]
+    container["env"] = [{"name": "DATABASE_URL", "valueFrom": url}]
+    container["volumeMounts"] = [{"name": "uploads", "mountPath": "/var/lib/omnicare/uploads"}]
+    pod["initContainers"] = [{"name": "wait-for-database", "image": "ghcr.io/omnicare/wait-for-database:v3"}]
+    pod["volumes"] = [{"name": "uploads", "persistentVolumeClaim": {"claimName": "backend-uploads"}}]
+
+
+def _config(namespace: str) -> Json:
+    metadata = {"name": "backend-config", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"LOG_LEVEL": "info", "FHIR": "R4"}}
+
+
+def _claim(namespace: str) -> Json:
+    metadata = {"name": "backend-uploads", "namespace": namespace}
+    spec = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "standard",
+        "resources": {"requests": {"storage": "20Gi"}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
 def _service(namespace: str, service: str, port: int, target: int) -> Json:

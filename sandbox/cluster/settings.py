@@ -63,12 +63,16 @@ class Settings:
     start_seconds: tuple[float, float] = (0.8, 1.5)
     slow_seconds: float = 8.0
     pull_retry_seconds: float = 3.0
+    init_seconds: float = 0.1
     crash_seconds: float = 0.6
     restart_seconds: float = 2.0
     longest_restart_seconds: float = 20.0
     stop_seconds: float = 0.5
     job_seconds: float = 1.5
-    node: str = "node-1"
+    node_grace_seconds: float = 2.0
+    """A node that is silent for so long is not ready; a real cluster waits 40 s."""
+    eviction_seconds: float = 300.0
+    nodes: int = 1
     cpu: str = "16"
     memory: str = "64Gi"
     pods: int = 110

@@ -14,10 +14,13 @@ from sandbox.cluster.resources import (
     ENDPOINTS,
     EVENT,
     JOB,
+    LIMIT_RANGE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     REPLICA_SET,
+    RESOURCE_QUOTA,
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -88,9 +91,27 @@ def _containers(spec: Json) -> tuple[str, str]:
     return ",".join(str(entry["name"]) for entry in entries), ",".join(str(entry["image"]) for entry in entries)
 
 
+def _initializing(pod: Json) -> str:
+    """`Init:0/1`, `Init:CrashLoopBackOff`; empty once all init containers have ended well."""
+    entries = pod["status"].get("initContainerStatuses") or []
+    for number, entry in enumerate(entries):
+        state = entry.get("state") or {}
+        end = state.get("terminated")
+        if end is not None and end["exitCode"] == 0:
+            continue
+        if end is not None:
+            return f"Init:{end.get('reason') or 'ExitCode'}"
+        reason = (state.get("waiting") or {}).get("reason", "PodInitializing")
+        return f"Init:{reason}" if reason != "PodInitializing" else f"Init:{number}/{len(entries)}"
+    return ""
+
+
 def pod_status(pod: Json) -> str:
     """The one word for a pod: its phase, or why a container does not run."""
     reason = str(pod["status"].get("reason") or pod["status"].get("phase", "Unknown"))
+    waiting = _initializing(pod)
+    if waiting:
+        return "Terminating" if is_leaving(pod) else waiting
     ready_running = False
     for entry in reversed(pod["status"].get("containerStatuses") or []):
         state = entry.get("state") or {}
@@ -206,6 +227,34 @@ def _node(obj: Json, now: datetime) -> list[Any]:
     return [_name(obj), word, "<none>", _age(obj, now), info["kubeletVersion"], address, "<none>", *details]
 
 
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+def _claim(obj: Json, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    capacity = (status.get("capacity") or {}).get("storage", "")
+    modes = ",".join(_MODES.get(mode, mode) for mode in status.get("accessModes") or [])
+    volume = spec.get("volumeName", "")
+    return [
+        _name(obj),
+        status.get("phase", ""),
+        volume,
+        capacity,
+        modes,
+        spec.get("storageClassName", ""),
+        _age(obj, now),
+    ]
+
+
+def _quota(obj: Json, now: datetime) -> list[Any]:
+    status = obj.get("status") or {}
+    have, hard = status.get("used") or {}, status.get("hard") or obj["spec"].get("hard") or {}
+    parts = {name: f"{name}: {have.get(name, 0)}/{bound}" for name, bound in sorted(hard.items())}
+    limits = [text for name, text in parts.items() if name.startswith("limits.")]
+    requests = [text for name, text in parts.items() if not name.startswith("limits.")]
+    return [_name(obj), _age(obj, now), ", ".join(requests), ", ".join(limits)]
+
+
 _TABLES: dict[Kind, tuple[str, Cells]] = {
     POD: ("Name Ready Status Restarts Age IP Node Nominated-Node Readiness-Gates", _pod),
     DEPLOYMENT: ("Name Ready Up-to-date Available Age Containers Images Selector", _deployment),
@@ -224,6 +273,9 @@ _TABLES: dict[Kind, tuple[str, Cells]] = {
         "Name Type Data Age",
         lambda obj, now: [_name(obj), obj["type"], len(obj.get("data") or {}), _age(obj, now)],
     ),
+    PERSISTENT_VOLUME_CLAIM: ("Name Status Volume Capacity Access-Modes StorageClass Age", _claim),
+    RESOURCE_QUOTA: ("Name Age Request Limit", _quota),
+    LIMIT_RANGE: ("Name Created-At", lambda obj, _: [_name(obj), obj["metadata"].get("creationTimestamp", "")]),
     SERVICE_ACCOUNT: (
         "Name Secrets Age",
         lambda obj, now: [_name(obj), len(obj.get("secrets") or []), _age(obj, now)],

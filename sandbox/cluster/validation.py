@@ -12,6 +12,7 @@ from sandbox.cluster.resources import (
     DEPLOYMENT,
     JOB,
     NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     REPLICA_SET,
     SECRET,
@@ -98,10 +99,19 @@ def _body(kind: Kind, obj: Json) -> Iterator[Cause]:
         yield from _pod_spec(obj["spec"], "spec", ("Always", "Never", "OnFailure"))
     elif kind == SERVICE and obj["spec"]["type"] != "ExternalName" and not obj["spec"].get("ports"):
         yield Cause("spec.ports", "Required value", _REQUIRED)
+    elif kind == PERSISTENT_VOLUME_CLAIM:
+        yield from _claim(obj["spec"])
     elif kind in (CONFIG_MAP, SECRET):
         for key, value in (obj.get("data") or {}).items():
             if not isinstance(value, str):
                 yield _wrong(f"data[{key}]", value, "must be a string")
+
+
+def _claim(spec: Json) -> Iterator[Cause]:
+    if not spec.get("accessModes"):
+        yield Cause("spec.accessModes", "Required value: at least 1 access mode is required", _REQUIRED)
+    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
+        yield Cause("spec.resources[storage]", "Required value", _REQUIRED)
 
 
 def _workload(spec: Json) -> Iterator[Cause]:

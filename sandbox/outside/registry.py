@@ -31,6 +31,12 @@ VERSIONS = {
     "v2.1.0-oom": timedelta(hours=7),
     "v2.1.0-unready": timedelta(hours=6),
     "v2.1.0-slow": timedelta(hours=5),
+    "v2.1.0-private": timedelta(hours=5, minutes=1),
+    "v2.1.0-limited": timedelta(hours=5, minutes=2),
+    "v2.1.0-arm": timedelta(hours=5, minutes=3),
+    "v2.1.0-unlive": timedelta(hours=5, minutes=4),
+    "v2.1.0-stalls": timedelta(hours=5, minutes=5),
+    "v2.1.0-hang": timedelta(hours=5, minutes=6),
     "v2.1.0-moved": timedelta(hours=4),
     "v2.0.0": timedelta(hours=2),
 }

@@ -17,6 +17,7 @@ from sandbox.cluster.controllers.owners import (
     reference_to,
 )
 from sandbox.cluster.controllers.queue import Queue
+from sandbox.cluster.errors import ApiError
 from sandbox.cluster.events import Events
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import POD, REPLICA_SET, Json
@@ -24,11 +25,13 @@ from sandbox.cluster.store import Change
 
 _WRITER, _STATUS = Writer(CONTROLLER), Writer(CONTROLLER, subresource="status")
 _COMPONENT = "replicaset-controller"
+_FIRST_RETRY, _LONGEST_RETRY = 0.5, 60.0
 
 
 class ReplicaSets:
     def __init__(self, api: Api, events: Events) -> None:
         self._api, self._events = api, events
+        self._failures: dict[str, tuple[str, int]] = {}
         self.queue = Queue(api.clock, self._work)
 
     def see(self, change: Change) -> None:
@@ -50,8 +53,13 @@ class ReplicaSets:
     def _scale(self, replica_set: Json) -> None:
         pods = active_pods(self._api.store, replica_set)
         missing = replica_set["spec"]["replicas"] - len(pods)
-        for _ in range(missing):
-            self._create(replica_set)
+        try:
+            for _ in range(missing):
+                self._create(replica_set)
+        except ApiError as error:
+            self._refused(replica_set, error)
+        else:
+            self._failures.pop(replica_set["metadata"]["uid"], None)
         for pod in sorted(pods, key=_worth)[: max(0, -missing)]:
             metadata = pod["metadata"]
             self._api.delete(POD, metadata["namespace"], metadata["name"], Deletion())
@@ -68,6 +76,24 @@ class ReplicaSets:
         pod = self._api.create(POD, replica_set["metadata"]["namespace"], body, _WRITER)
         self._events.normal(_COMPONENT, replica_set, "SuccessfulCreate", f"Created pod: {pod['metadata']['name']}")
 
+    def _refused(self, replica_set: Json, error: ApiError) -> None:
+        """Told in a condition and an event, and tried again, each time after a longer pause."""
+        metadata = replica_set["metadata"]
+        message, tries = self._failures.get(metadata["uid"], (error.message, 0))
+        self._failures[metadata["uid"]] = (message, tries + 1)
+        self._events.warning(_COMPONENT, replica_set, "FailedCreate", f"Error creating: {error.message}")
+        self.queue.add_later(metadata["namespace"], metadata["name"], min(_FIRST_RETRY * 2**tries, _LONGEST_RETRY))
+
+    def _failure(self, replica_set: Json) -> list[Json]:
+        """The condition keeps its first words and its first time, as in a real cluster."""
+        failed = self._failures.get(replica_set["metadata"]["uid"])
+        if failed is None:
+            return []
+        have = condition(replica_set, "ReplicaFailure")
+        since = have["lastTransitionTime"] if have else self._api.clock.stamp()
+        entry = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": failed[0]}
+        return [{**entry, "lastTransitionTime": since}]
+
     def _count(self, replica_set: Json) -> None:
         pods = active_pods(self._api.store, replica_set)
         ready = [pod for pod in pods if is_ready(pod)]
@@ -78,6 +104,8 @@ class ReplicaSets:
             "availableReplicas": available,
         }
         status: Json = {"replicas": len(pods), **{name: count for name, count in counts.items() if count}}
+        if failure := self._failure(replica_set):
+            status["conditions"] = failure
         status["observedGeneration"] = replica_set["metadata"]["generation"]
         if status != replica_set.get("status"):
             metadata = replica_set["metadata"]

@@ -1,42 +1,21 @@
-"""The scheduler: places pods on the node while it has room, and says why where it has not."""
+"""The scheduler: places pods on the nodes while they have room, the emptiest first, and says why where none takes one."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 
 from sandbox.cluster.api import Api
 from sandbox.cluster.controllers.owners import condition, is_leaving
 from sandbox.cluster.controllers.queue import Queue
 from sandbox.cluster.events import Events
 from sandbox.cluster.fields import Writer
+from sandbox.cluster.needs import affects, claims
+from sandbox.cluster.quantities import quantity, requested
 from sandbox.cluster.resources import NODE, POD, Json
 from sandbox.cluster.store import Change
 
 _COMPONENT = "default-scheduler"
 _WRITER, _STATUS = Writer("kube-scheduler"), Writer("kube-scheduler", subresource="status")
-_UNITS = {
-    "": 1.0,
-    "m": 1e-3,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "Ki": 2.0**10,
-    "Mi": 2.0**20,
-    "Gi": 2.0**30,
-    "Ti": 2.0**40,
-}
-
-
-def quantity(text: str | float) -> float:
-    """`100m` is 0.1, `64Gi` is 68719476736."""
-    found = re.match(r"^([0-9.]+)([A-Za-z]*)$", str(text))
-    return float(found[1]) * _UNITS.get(found[2], 1.0) if found else 0.0
-
-
-def _requests(pod: Json, name: str) -> float:
-    entries = (container.get("resources") or {} for container in pod["spec"]["containers"])
-    return sum(quantity(((entry.get("requests") or entry.get("limits")) or {}).get(name, 0)) for entry in entries)
 
 
 class Scheduler:
@@ -51,7 +30,7 @@ class Scheduler:
                 self._retry()
             elif not change.obj["spec"].get("nodeName") and change.type == "ADDED":
                 self.queue.add(change.obj["metadata"]["namespace"], change.obj["metadata"]["name"])
-        elif change.kind == NODE:
+        elif change.kind == NODE or affects(change.kind):
             self._retry()
 
     def _retry(self) -> None:
@@ -63,20 +42,30 @@ class Scheduler:
         pod = self._api.store.get(POD, namespace, name)
         if pod is None or pod["spec"].get("nodeName") or is_leaving(pod):
             return
-        why = ""
-        for node in self._api.store.all(NODE):
+        nodes = sorted(self._api.store.all(NODE), key=self._load)
+        waits = claims(self._api.store, pod)
+        reasons: Counter[str] = Counter()
+        for node in [] if waits else nodes:
             short = self._shortage(node, pod)
             if not short:
                 self._bind(pod, node["metadata"]["name"])
                 return
-            why = short
-        total = sum(1 for _ in self._api.store.all(NODE))
-        message = f"0/{total} nodes are available: {total} {why}." if total else "no nodes available to schedule pods"
-        self._refuse(pod, message)
+            reasons[short] += 1
+        self._refuse(pod, _message(len(nodes), reasons, waits))
+
+    def _load(self, node: Json) -> tuple[int, str]:
+        name = node["metadata"]["name"]
+        return sum(1 for pod in self._api.store.all(POD) if pod["spec"].get("nodeName") == name), name
 
     def _shortage(self, node: Json, pod: Json) -> str:
         if node["spec"].get("unschedulable"):
             return "node(s) were unschedulable"
+        taint = _untolerated(node, pod)
+        if taint is not None:
+            return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
+        labels = node["metadata"].get("labels") or {}
+        if any(labels.get(key) != value for key, value in (pod["spec"].get("nodeSelector") or {}).items()):
+            return "node(s) didn't match Pod's node affinity/selector"
         room = node["status"]["allocatable"]
         here = [
             other
@@ -87,8 +76,8 @@ class Scheduler:
         if len(here) + 1 > quantity(room["pods"]):
             return "Too many pods"
         for name in ("cpu", "memory"):
-            wanted = _requests(pod, name)
-            if wanted and sum(_requests(other, name) for other in here) + wanted > quantity(room[name]):
+            wanted = requested(pod, name)
+            if wanted and sum(requested(other, name) for other in here) + wanted > quantity(room[name]):
                 return f"Insufficient {name}"
         return ""
 
@@ -117,3 +106,29 @@ class Scheduler:
             draft["status"] = {**draft["status"], "conditions": [*others, stamped]}
 
         self._api.modify(POD, pod["metadata"]["namespace"], pod["metadata"]["name"], change, _STATUS)
+
+
+def _untolerated(node: Json, pod: Json) -> Json | None:
+    tolerations = pod["spec"].get("tolerations") or []
+    taints = node["spec"].get("taints") or []
+    blocking = (taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute"))
+    return next((taint for taint in blocking if not any(_tolerates(each, taint) for each in tolerations)), None)
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(toleration.get("key") == taint["key"]) and toleration.get("value", "") == taint.get("value", "")
+
+
+def _message(total: int, reasons: Counter[str], waits: str) -> str:
+    if not total:
+        return "no nodes available to schedule pods"
+    said = waits or ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    room = sum(count for reason, count in reasons.items() if reason.startswith(("Insufficient", "Too many")))
+    helps = [f"{room} No preemption victims found for incoming pod"] if room else []
+    if total - room:
+        helps.append(f"{total - room} Preemption is not helpful for scheduling")
+    return f"0/{total} nodes are available: {said}. preemption: 0/{total} nodes are available: {', '.join(helps)}."

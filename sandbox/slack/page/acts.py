@@ -111,7 +111,7 @@ class Acts:
         if verb == "reset":
             await self._world.reset()
             return web.json_response({"ok": True, "said": "Everything is back to what it was at first."})
-        kinds = {one.kind for one in self._world.breakages}
+        kinds = {one.kind for one in self._world.breakages} | {one.name for one in self._world.scenarios}
         if verb != "break" or asked.get("kind") not in kinds:
             raise web.HTTPNotFound
         return web.json_response({"ok": True, "said": await self._world.break_something(str(asked["kind"]))})

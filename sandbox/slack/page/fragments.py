@@ -183,6 +183,7 @@ def page(desk: Desk, look: Look, setting: Setting, **more: Any) -> Markup:
         thread=thread(desk, place, look.thread, setting) if look.thread else "",
         modal=modal(desk),
         world=world(setting),
+        nights=render("nights.html", scenarios=setting.world.scenarios),
         status=status(desk),
         setting=setting,
         workspace=desk.workspace,

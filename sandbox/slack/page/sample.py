@@ -6,6 +6,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ COMMANDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SampleNight:
+    """A bad night of the sample's own."""
+
+    name: str
+    sentence: str
+    command: str
+
+
 class SampleWorld:
     """Six pods that roll to another version when something is broken or reset."""
 
@@ -50,12 +60,17 @@ class SampleWorld:
         Breakage("node", "Crash a pod"),
         Breakage("slack", "Slack down"),
     )
+    scenarios = (
+        SampleNight("quota", "The quota allows the pods that run, and not one more.", "deploy v2.0.0"),
+        SampleNight("taint", "All nodes have a taint that the backend does not tolerate.", "deploy v2.0.0"),
+    )
     kubeconfig_path = Path(".sandbox") / "kubeconfig"
 
     def __init__(self) -> None:
         self._pods = [self._pod("production", name, at) for name in ("backend", "frontend") for at in range(3)]
         self._pods += [self._pod("staging", name, 0) for name in ("backend", "frontend")]
         self._changed = asyncio.Event()
+        self.played: list[SampleNight] = []
 
     @staticmethod
     def _pod(environment: str, name: str, at: int, version: str = "v1.2.0", phase: str = "Running") -> Pod:
@@ -71,6 +86,7 @@ class SampleWorld:
             yield
 
     async def break_something(self, kind: str) -> str:
+        self.played += [night for night in self.scenarios if night.name == kind]
         self._pods[1] = self._pod("production", "backend", 1, "v2.0.0", "Pending")
         self._pods[2] = self._pod("production", "backend", 2, "v2.0.0", "ImagePullBackOff")
         self._changed.set()

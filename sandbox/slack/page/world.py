@@ -34,11 +34,31 @@ class Breakage:
     label: str
 
 
+class Night(Protocol):
+    """A bad night to choose: what is broken in it, and what to type then."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sentence(self) -> str: ...
+
+    @property
+    def command(self) -> str: ...
+
+
 class World(Protocol):
     """What surrounds the workspace: the cluster, and what may be broken in it."""
 
     @property
     def breakages(self) -> Sequence[Breakage]: ...
+
+    @property
+    def scenarios(self) -> Sequence[Night]: ...
+
+    @property
+    def played(self) -> Sequence[Night]:
+        """What of them is broken now."""
 
     @property
     def kubeconfig_path(self) -> Path: ...

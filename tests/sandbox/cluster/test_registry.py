@@ -27,7 +27,7 @@ async def test_tags_come_in_pages_that_lead_to_each_other(registry):
             path = str(answer.links["next"]["url"].relative()) if "next" in answer.links else ""
         seen += page["tags"]
         pages += 1
-    assert pages == 3
+    assert pages == -(-len(seen) // 4) > 2
     assert seen == sorted(VERSIONS)
 
 

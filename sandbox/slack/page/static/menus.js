@@ -43,12 +43,21 @@ async function pressed(button, verb, asked) {
   button.disabled = false;
   button.removeAttribute("aria-busy");
   say(answer.said, { wrong: !answer.ok });
+  return answer.ok;
+}
+
+/** Break it; what is to be typed then is put into the message box. */
+async function broken(button) {
+  const done = await pressed(button, "break", { kind: button.dataset.break });
+  if (!done || !button.dataset.then) return;
+  byId("world").hidePopover();
+  offer(button.dataset.then);
 }
 
 document.addEventListener("click", async (event) => {
   const target = event.target.closest("[data-break], [data-reset], [data-copy], [data-try], [data-jump], [data-theme-choice]");
   if (!target) return;
-  if (target.dataset.break) pressed(target, "break", { kind: target.dataset.break });
+  if (target.dataset.break) broken(target);
   else if ("reset" in target.dataset) pressed(target, "reset", {});
   else if (target.dataset.copy) copy(target);
   else if (target.dataset.try) offer(target.dataset.try);

@@ -1,0 +1,96 @@
+"""What a namespace's ResourceQuotas and LimitRanges refuse when a pod is made, in the API server's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.cluster.errors import ApiError
+from sandbox.cluster.quantities import quantity, requested
+from sandbox.cluster.resources import LIMIT_RANGE, POD, RESOURCE_QUOTA, Json
+from sandbox.cluster.store import Store
+
+_COMPUTE = ("cpu", "memory")
+
+
+def admit(store: Store, pod: Json) -> None:
+    """Raises Forbidden where the pod may not be made."""
+    namespace = pod["metadata"]["namespace"]
+    rules = [rule for each in store.all(LIMIT_RANGE, namespace) for rule in _limited(each, pod)]
+    if rules:
+        raise _forbidden(pod, rules[0] if len(rules) == 1 else f"[{', '.join(rules)}]")
+    for quota in store.all(RESOURCE_QUOTA, namespace):
+        why = _exceeded(store, quota, pod)
+        if why:
+            raise _forbidden(pod, why)
+
+
+def used(store: Store, quota: Json) -> Json:
+    """What of a quota is used now, by resource."""
+    namespace = quota["metadata"]["namespace"]
+    pods = [pod for pod in store.all(POD, namespace) if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+    return {name: _shown(name, sum(_counts(pod, name) for pod in pods)) for name in quota["spec"].get("hard") or {}}
+
+
+def _exceeded(store: Store, quota: Json, pod: Json) -> str:
+    name, hard, have = quota["metadata"]["name"], quota["spec"].get("hard") or {}, used(store, quota)
+    unnamed = [
+        f"{resource} for: {container['name']}"
+        for resource in sorted(hard)
+        for container in pod["spec"]["containers"]
+        if resource != "pods" and not _names(container, resource)
+    ]
+    if unnamed:
+        return f"failed quota: {name}: must specify {'; '.join(unnamed)}"
+    over = [
+        resource
+        for resource in sorted(hard)
+        if quantity(have[resource]) + _counts(pod, resource) > quantity(hard[resource]) + 1e-9
+    ]
+    if not over:
+        return ""
+    asked = ",".join(f"{resource}={_shown(resource, _counts(pod, resource))}" for resource in over)
+    present = ",".join(f"{resource}={have[resource]}" for resource in over)
+    most = ",".join(f"{resource}={hard[resource]}" for resource in over)
+    return f"exceeded quota: {name}, requested: {asked}, used: {present}, limited: {most}"
+
+
+def _names(container: Json, resource: str) -> bool:
+    which, _, name = resource.rpartition(".")
+    return name in ((container.get("resources") or {}).get(which or "requests") or {})
+
+
+def _counts(pod: Json, resource: str) -> float:
+    if resource == "pods":
+        return 1.0
+    which, _, name = resource.rpartition(".")
+    return requested(pod, name, limits=which == "limits") if name in _COMPUTE else 0.0
+
+
+def _shown(resource: str, value: float) -> str:
+    if resource.endswith("memory"):
+        return f"{value / 2**20:.0f}Mi" if value else "0"
+    return f"{value:.0f}" if value == int(value) else f"{value * 1000:.0f}m"
+
+
+def _limited(limits: Json, pod: Json) -> Iterator[str]:
+    for rule in limits["spec"].get("limits") or []:
+        if rule.get("type") != "Container":
+            continue
+        for container in pod["spec"]["containers"]:
+            resources = container.get("resources") or {}
+            requests, most = resources.get("requests") or {}, resources.get("limits") or {}
+            for name, least in (rule.get("min") or {}).items():
+                if name not in requests:
+                    yield f"minimum {name} usage per Container is {least}.  No request is specified"
+                elif quantity(requests[name]) < quantity(least):
+                    yield f"minimum {name} usage per Container is {least}, but request is {requests[name]}"
+            for name, bound in (rule.get("max") or {}).items():
+                if name not in most:
+                    yield f"maximum {name} usage per Container is {bound}.  No limit is specified"
+                elif quantity(most[name]) > quantity(bound):
+                    yield f"maximum {name} usage per Container is {bound}, but limit is {most[name]}"
+
+
+def _forbidden(pod: Json, why: str) -> ApiError:
+    name = pod["metadata"]["name"]
+    return ApiError(403, "Forbidden", f'pods "{name}" is forbidden: {why}', {"name": name, "kind": "pods"})

@@ -1,0 +1,92 @@
+"""The node controller: a node that is silent for too long is not ready, and so are its pods; after a while they are deleted."""
+
+from __future__ import annotations
+
+from sandbox.cluster.api import Api
+from sandbox.cluster.controllers.owners import CONTROLLER, condition, is_leaving
+from sandbox.cluster.errors import ApiError
+from sandbox.cluster.events import Events
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import NODE, POD, Json
+from sandbox.cluster.settings import Settings
+
+_COMPONENT = "node-controller"
+_WRITER, _STATUS = Writer(CONTROLLER), Writer(CONTROLLER, subresource="status")
+_SILENT = {
+    "type": "Ready",
+    "status": "Unknown",
+    "reason": "NodeStatusUnknown",
+    "message": "Kubelet stopped posting node status.",
+}
+_EFFECTS = ("NoSchedule", "NoExecute")
+
+
+class NodeLifecycle:
+    """Told that a node went silent; tells the rest of the cluster, in a real one's order."""
+
+    def __init__(self, api: Api, events: Events, settings: Settings) -> None:
+        self._api, self._events, self._settings = api, events, settings
+
+    def silent(self, node: str) -> None:
+        self._api.clock.call_later(self._settings.node_grace_seconds, lambda: self._not_ready(node))
+
+    def _not_ready(self, node: str) -> None:
+        now = self._api.clock.stamp()
+        if self._api.store.get(NODE, "", node) is None:
+            return
+        taints = [{"key": "node.kubernetes.io/unreachable", "effect": effect, "timeAdded": now} for effect in _EFFECTS]
+        ready = {**_SILENT, "lastHeartbeatTime": now, "lastTransitionTime": now}
+
+        def mark(draft: Json) -> None:
+            draft["status"] = {**draft["status"], "conditions": [ready]}
+
+        self._api.modify(NODE, "", node, mark, _STATUS)
+        self._api.modify(NODE, "", node, lambda draft: draft["spec"].update(taints=taints), _WRITER)
+        for pod in self._on(node):
+            self._unready(pod, now)
+            self._events.warning(_COMPONENT, pod, "NodeNotReady", "Node is not ready")
+        self._api.clock.call_later(self._settings.eviction_seconds, lambda: self._evict(node))
+
+    def _unready(self, pod: Json, now: str) -> None:
+        if condition(pod, "Ready") is None:
+            return
+
+        def mark(draft: Json) -> None:
+            for entry in draft["status"]["conditions"]:
+                if entry["type"] == "Ready" and entry["status"] == "True":
+                    entry["status"], entry["lastTransitionTime"] = "False", now
+
+        metadata = pod["metadata"]
+        self._api.modify(POD, metadata["namespace"], metadata["name"], mark, _STATUS)
+
+    def _evict(self, node: str) -> None:
+        """They stay until the node says that they are gone, which it does not."""
+        entry = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint",
+            "lastTransitionTime": self._api.clock.stamp(),
+        }
+        for pod in self._on(node):
+            metadata = pod["metadata"]
+            self._events.normal(
+                "taint-eviction-controller",
+                pod,
+                "TaintManagerEviction",
+                f"Marking for deletion Pod {metadata['namespace']}/{metadata['name']}",
+            )
+            try:
+                self._api.modify(
+                    POD,
+                    metadata["namespace"],
+                    metadata["name"],
+                    lambda draft: draft["status"]["conditions"].append(entry),
+                    _STATUS,
+                )
+                self._api.delete(POD, metadata["namespace"], metadata["name"])
+            except ApiError:
+                continue  # somebody else was faster
+
+    def _on(self, node: str) -> list[Json]:
+        return [pod for pod in self._api.store.all(POD) if pod["spec"].get("nodeName") == node and not is_leaving(pod)]

@@ -1,0 +1,254 @@
+"""Bad nights to choose from: what each breaks, in a sentence, and the command to type. Data only; `sandbox.staging` plays them.
+
+`omnicare sandbox --scenario NAME` starts with one, the page's *World* offers them all, and a reset takes everything back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+PRODUCTION = "omnicare-prod"
+
+
+@dataclass(frozen=True)
+class Make:
+    """An object is created, in production's namespace unless it says another."""
+
+    manifest: Json
+
+
+@dataclass(frozen=True)
+class Remove:
+    """An object is gone."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Forget:
+    """A key of a ConfigMap or Secret is gone."""
+
+    kind: str
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class TaintNodes:
+    """Every node gets a taint."""
+
+    key: str
+    value: str
+    effect: str = "NoSchedule"
+
+
+@dataclass(frozen=True)
+class FillNodes:
+    """Something else runs on every node and leaves so much CPU."""
+
+    name: str
+    leave: float
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong beyond the objects (`sandbox.cluster.faults`)."""
+
+    name: str
+    value: Any
+
+
+Act = Make | Remove | Forget | TaintNodes | FillNodes | Fault
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One bad night."""
+
+    name: str
+    sentence: str
+    """What is broken, or will be."""
+    command: str
+    """What to type, as Maya."""
+    cause: str
+    """The first words of the card that names it."""
+    acts: tuple[Act, ...] = field(default=())
+    deadline: int | None = None
+    """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
+
+    @property
+    def tag(self) -> str:
+        """The version that is deployed."""
+        return self.command.split()[-1]
+
+
+def _namespaced(api_version: str, kind: str, name: str, spec: Json) -> Make:
+    metadata = {"name": name, "namespace": PRODUCTION}
+    return Make({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec})
+
+
+_CLAIM = "backend-uploads"
+_DEADLINE = 45
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "image-unknown",
+        "The image of v2.1.0-bad is in the registry's list, but the nodes are told that it is not there.",
+        "deploy v2.1.0-bad",
+        "the image can't be pulled: the registry does not know it",
+    ),
+    Scenario(
+        "image-unauthorised",
+        "The nodes' pull secret has expired: the registry answers them 401 for v2.1.0-private.",
+        "deploy v2.1.0-private",
+        "the image can't be pulled: the registry refuses the nodes' credentials",
+    ),
+    Scenario(
+        "image-rate-limited",
+        "The registry answers the nodes 429 for v2.1.0-limited. That may pass, so the run waits, and says so after 30 s.",
+        "deploy v2.1.0-limited",
+        "the image can't be pulled: the registry limits how often the nodes may pull",
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "image-wrong-architecture",
+        "v2.1.0-arm was built for another processor than the nodes have.",
+        "deploy v2.1.0-arm",
+        "the image can't be pulled: it is not built for the nodes' processor",
+    ),
+    Scenario(
+        "crash",
+        "v2.1.0-crash starts, finds no database, and exits 1.",
+        "deploy v2.1.0-crash",
+        "the container starts and exits again and again (exit code 1)",
+    ),
+    Scenario(
+        "out-of-memory",
+        "v2.1.0-oom needs more memory than its limit of 512Mi.",
+        "deploy v2.1.0-oom",
+        "the container is killed for using more memory than its limit of 512Mi",
+    ),
+    Scenario(
+        "unready-probe",
+        "v2.1.0-unready runs, but answers its readiness probe 503.",
+        "deploy v2.1.0-unready",
+        "the readiness probe fails: HTTP 503",
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "liveness-probe",
+        "v2.1.0-unlive answers its liveness probe 500, so the kubelet ends it again and again.",
+        "deploy v2.1.0-unlive",
+        "the liveness probe fails: HTTP 500",
+    ),
+    Scenario(
+        "startup-probe",
+        "v2.1.0-stalls opens its port too late for its startup probe.",
+        "deploy v2.1.0-stalls",
+        "the startup probe fails: connection refused",
+    ),
+    Scenario(
+        "quota",
+        "The quota of omnicare-prod allows the six pods that run, and not one more.",
+        "deploy v2.0.0",
+        "the quota pods of omnicare-prod has no room for the new pod",
+        (_namespaced("v1", "ResourceQuota", "pods", {"hard": {"pods": "6"}}),),
+    ),
+    Scenario(
+        "admission",
+        "A new rule of omnicare-prod wants every container to ask for half a CPU at least; the backend asks for less.",
+        "deploy v2.0.0",
+        "the limits of omnicare-prod refuse the new pods",
+        (_namespaced("v1", "LimitRange", "least", {"limits": [{"type": "Container", "min": {"cpu": "500m"}}]}),),
+    ),
+    Scenario(
+        "unschedulable",
+        "A nightly export in the same namespace has filled the nodes: no room is left for one more pod.",
+        "deploy v2.0.0",
+        "no node has room for the new pod: insufficient cpu",
+        (FillNodes("nightly-export", 0.05),),
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "taint",
+        "Somebody keeps all nodes for batch jobs: they have a taint that the backend does not tolerate.",
+        "deploy v2.0.0",
+        "no node takes the new pod: a taint that it does not tolerate (dedicated=batch)",
+        (TaintNodes("dedicated", "batch"),),
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "volume-claim",
+        "The volume claim backend-uploads was deleted; the pods that run still have it.",
+        "deploy v2.0.0",
+        "the volume claim backend-uploads is not there",
+        (Remove("PersistentVolumeClaim", _CLAIM),),
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "volume-unbound",
+        "The volume claim backend-uploads was made anew with a storage class that does not exist.",
+        "deploy v2.0.0",
+        "the volume claim backend-uploads is not bound to a volume",
+        (
+            Remove("PersistentVolumeClaim", _CLAIM),
+            _namespaced(
+                "v1",
+                "PersistentVolumeClaim",
+                _CLAIM,
+                {
+                    "accessModes": ["ReadWriteMany"],
+                    "storageClassName": "fast",
+                    "resources": {"requests": {"storage": "20Gi"}},
+                },
+            ),
+        ),
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "config-missing",
+        "The ConfigMap backend-config was deleted; the pods that run have read it already.",
+        "deploy v2.0.0",
+        "the ConfigMap backend-config is not there",
+        (Remove("ConfigMap", "backend-config"),),
+    ),
+    Scenario(
+        "secret-missing",
+        "The key DATABASE_URL is gone from the Secret omnicare-database.",
+        "deploy v2.0.0",
+        "the Secret omnicare-database has no key DATABASE_URL",
+        (Forget("Secret", "omnicare-database", "DATABASE_URL"),),
+    ),
+    Scenario(
+        "init-crash",
+        "The database has not got the schema that the backend waits for before it starts.",
+        "deploy v2.0.0",
+        "the init container wait-for-database fails (exit code 1)",
+        (Fault("init_fails", value=True),),
+    ),
+    Scenario(
+        "node-lost",
+        "A node falls silent as soon as the first new pod runs on it.",
+        "deploy v2.1.0-slow",
+        "the node node-",
+        (Fault("lose_node_of", value="slow"), Fault("slow_seconds", value=6.0)),
+        deadline=_DEADLINE,
+    ),
+    Scenario(
+        "slow",
+        "v2.1.0-slow needs 40 s until a pod is ready: nothing is wrong, it only takes long.",
+        "deploy v2.1.0-slow",
+        "",
+        (Fault("slow_seconds", value=40.0),),
+    ),
+    Scenario(
+        "hang-1-of-3",
+        "The first new pod of v2.1.0-hang gets ready, and no other: the rollout hangs at 1 of 3.",
+        "deploy v2.1.0-hang",
+        "the readiness probe fails: HTTP 503",
+        deadline=600,
+    ),
+)
+
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
