@@ -6,6 +6,7 @@ rollout that somebody else changed it. Only `rollouts` uses this.
 
 from typing import Any
 
+from runbooks import owners
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import Conflict, Unprocessable
 from runbooks.clients.cluster_views import DeploymentView
@@ -129,17 +130,17 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> int:
         )
     index, container = found
     if container.image != change.before.reference:
-        raise _changed(change, container.image)
+        raise _changed(change, container.image, by=owners.last_writer(seen))
     if seen.paused:
-        raise PermanentError(
-            f"{change.service}: deployment {change.deployment} is paused",
-            code=ReasonCode.PAUSED,
-            advice=(f"kubectl rollout resume deployment/{change.deployment} -n {change.namespace}",),
-        )
+        raise _paused(change)
     return index
 
 
-def still_ours(scene: Scene, change: ImageChange, run: str) -> None:
+def still_ours(scene: Scene, change: ImageChange, run: str, *, since: DeploymentView | None = None) -> None:
+    """Raises where somebody else took the place, or changed what rolls out. `since`: the Deployment as the run left it.
+
+    How many replicas there are is nobody's secret plan: people and autoscalers may change that meanwhile.
+    """
     holder = scene.deployment.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
@@ -148,7 +149,18 @@ def still_ours(scene: Scene, change: ImageChange, run: str) -> None:
         )
     found = scene.deployment.container(change.container)
     if found is None or found[1].image != change.after.reference:
-        raise _changed(change, found[1].image if found is not None else "no such container")
+        now = found[1].image if found is not None else "no such container"
+        raise _changed(change, now, by=owners.last_writer(scene.deployment))
+    if scene.deployment.paused:
+        raise _paused(change)
+    if since is not None and (fields := owners.changed_fields(since, scene.deployment)):
+        by = owners.last_writer(scene.deployment)
+        raise PermanentError(
+            f"{change.service}: somebody else changed the pod template during the rollout{f' ({by})' if by else ''}",
+            code=ReasonCode.CHANGED_MEANWHILE,
+            evidence=(f"changed: {', '.join(fields)}",),
+            advice=("The run does not fight over it. Find out who it was, then plan again.",),
+        )
 
 
 def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
@@ -163,9 +175,17 @@ def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
     )
 
 
-def _changed(change: ImageChange, now: str) -> PermanentError:
+def _paused(change: ImageChange) -> PermanentError:
     return PermanentError(
-        f"{change.service}: somebody else changed the image since the plan was made",
+        f"{change.service}: deployment {change.deployment} is paused",
+        code=ReasonCode.PAUSED,
+        advice=(f"kubectl rollout resume deployment/{change.deployment} -n {change.namespace}",),
+    )
+
+
+def _changed(change: ImageChange, now: str, *, by: str = "") -> PermanentError:
+    return PermanentError(
+        f"{change.service}: somebody else changed the image since the plan was made{f' ({by})' if by else ''}",
         code=ReasonCode.CHANGED_MEANWHILE,
         evidence=(f"planned from {change.before.reference} to {change.after.reference}", f"now {now}"),
         advice=("Plan it again.",),

@@ -52,6 +52,7 @@ async def plan_deploy(
         *_bad(releases, version),
         *_older(older, version),
         *_by_hand(states),
+        *_owned(states),
         *_unsettled(states),
     ]
     title = f"Deploy {version} to {environment.name}"
@@ -118,7 +119,7 @@ async def plan_rollback(
         )
         if changes
         else (),
-        warnings=(*_by_hand(chosen), *(_bad(releases, to) if to is not None else ())),
+        warnings=(*_by_hand(chosen), *_owned(chosen), *(_bad(releases, to) if to is not None else ())),
         notes=(*notes, *((f"{left} is marked bad.",) if left else ())),
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
@@ -136,7 +137,7 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
     return Plan(
         title=f"Restart {service} in {environment.name}",
         changes=(change_of(chosen, chosen.image),),
-        warnings=(*_undecided(record), *_by_hand([chosen]), *_unsettled([chosen])),
+        warnings=(*_undecided(record), *_by_hand([chosen]), *_owned([chosen]), *_unsettled([chosen])),
         notes=("The image stays as it is. Old pods serve until new ones are ready.",),
     )
 
@@ -221,6 +222,10 @@ def _by_hand(states: Sequence[ServiceState]) -> list[str]:
         for state in states
         if state.drifted
     ]
+
+
+def _owned(states: Sequence[ServiceState]) -> list[str]:
+    return [f"{state.service}: {state.owned}." for state in states if state.owned is not None]
 
 
 def _unsettled(states: Sequence[ServiceState]) -> list[str]:

@@ -184,10 +184,12 @@ async def _until_complete(
 ) -> Scene:
     """Watches until the rollout is complete; raises what stops it. `since` is the Deployment as the patch returned it."""
     began, said, scene = time.monotonic(), "", None
+    first = since
     try:
         async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
             async for scene in scenes:
-                still_ours(scene, change, pulse.run)
+                first = first or scene.deployment
+                still_ours(scene, change, pulse.run, since=first)
                 progress = completion(scene)
                 late = failures.pending(scene, after=settings.explain_seconds)
                 detail = f"{progress.detail}; {late}" if late else progress.detail

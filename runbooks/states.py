@@ -12,6 +12,7 @@ from runbooks.clients.cluster_connection import FIELD_MANAGER
 from runbooks.clients.cluster_views import DeploymentView, PodView, ReplicaSetView
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.owners import owner as owner_of
 
 RUN = "omnicare.dev/run"
 """The run that may change the environment now: the fence."""
@@ -59,6 +60,8 @@ class ServiceState(Frozen):
     """The bot set another image last: somebody changed it past the bot."""
     stamp: str | None = None
     """The run that may change it now."""
+    owned: str | None = None
+    """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
 
     @property
     def runs_completely(self) -> bool:
@@ -160,6 +163,7 @@ def _state(
         by_hand=hand and not by_bot,
         drifted=DEPLOYED_IMAGE in deployment.annotations and not by_bot,
         stamp=deployment.annotations.get(RUN),
+        owned=found.sentence if (found := owner_of(deployment)) is not None else None,
     )
 
 

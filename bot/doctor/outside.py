@@ -15,6 +15,7 @@ from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.redaction import default_redactor
+from runbooks.owners import owner
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 """Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
@@ -66,6 +67,11 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
                 f"Mend environments.{name}.services, or create the Deployment.",
             )
             continue
+        if (owned := owner(found)) is not None:
+            yield warning(
+                f"{name}: {service.name}: {owned.sentence}.",
+                "Let it ignore the containers' images and the annotations omnicare.dev/*, or release through it and not through the bot.",
+            )
         held = found.container(container)
         if held is None:
             there = ", ".join(each.name for each in found.containers)

@@ -3,7 +3,8 @@
 Fields that an older server leaves out are read as empty.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runbooks.clients.cluster_views import (
@@ -144,7 +145,33 @@ def deployment(item: Json) -> DeploymentView:
         max_unavailable=_max_unavailable(spec),
         conditions=_conditions(item),
         owners=_image_owners(item["metadata"].get("managedFields") or []),
+        labels=item["metadata"].get("labels") or {},
+        writers=_template_writers(item["metadata"].get("managedFields") or []),
+        template=dict(_hashed("", spec.get("template") or {})),
     )
+
+
+def _template_writers(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
+    found = []
+    for entry in entries:
+        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if spec.get("f:template"):
+            found.append(FieldOwner(entry.get("manager", ""), entry.get("time") or "", frozenset()))
+    return tuple(found)
+
+
+def _hashed(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Each leaf's path and a hash of it; members of a list by their name, where they have one."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not (key == "image" and path.startswith("spec.containers.")):
+                yield from _hashed(f"{path}.{key}" if path else key, each)
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            name = each.get("name", place) if isinstance(each, dict) else place
+            yield from _hashed(f"{path}.{name}", each)
+    else:
+        yield path, hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def _max_unavailable(spec: Json) -> int:

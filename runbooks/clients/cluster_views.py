@@ -95,6 +95,11 @@ class DeploymentView:
     """So many pods may be missing during a rollout."""
     conditions: tuple[Condition, ...]
     owners: tuple[FieldOwner, ...]
+    labels: Mapping[str, str]
+    writers: tuple[FieldOwner, ...]
+    """Who wrote anything of the pod template."""
+    template: Mapping[str, str]
+    """The pod template's paths, and a hash of what stands there: to see what changed, never what it says. Images are left out."""
 
     @property
     def revision(self) -> int:
