@@ -53,15 +53,23 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def visit(
-    browser: Browser, url: str, *, size: tuple[int, int] = WIDE, dark: bool = False, patience: float = 10.0
+    browser: Browser,
+    url: str,
+    *,
+    size: tuple[int, int] = WIDE,
+    dark: bool = False,
+    patience: float = 10.0,
+    touch: bool = False,
 ) -> AsyncIterator[Visit]:
-    """Open `url` as a new person's browser. Nothing moves, so that a screenshot is the same each time."""
+    """Open `url` as a new person's browser. Nothing moves, so that a screenshot is the same each time. `touch`: a phone, by thumb."""
     width, height = size
     context = await browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
         timezone_id="Europe/London",
+        has_touch=touch,
+        is_mobile=touch,
     )
     context.set_default_timeout(patience * 1000)
     page = await context.new_page()
