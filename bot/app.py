@@ -32,6 +32,7 @@ from bot.socket.server import SocketServer
 from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
+from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
@@ -67,7 +68,7 @@ class Contexts:
         self._fleets = {name: Fleet(client) for name, client in clients.items()}
         self._environments = {name: settings.environment(name) for name in settings.environments}
         self._queues = {
-            name: SyncQueue(clients[name], self._environments[name], scripts)
+            name: SyncQueue(clients[name], self._environments[name], scripts, _exports(settings, name))
             for name in settings.environments
             if (scripts := settings.environments[name].sync) is not None
         }
@@ -104,6 +105,12 @@ class Contexts:
             reason=reason,
             sync=self._queues.get(home),
         )
+
+
+def _exports(settings: Settings, name: str) -> Bucket | None:
+    """No credentials are looked for in a sandbox: its S3 is a process of this machine, and takes everybody."""
+    found = settings.environments[name].exports
+    return Bucket(found, throw_away=settings.bot.sandbox) if found is not None else None
 
 
 @dataclass(slots=True, kw_only=True)

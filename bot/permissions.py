@@ -16,6 +16,8 @@ PERMISSIONS: dict[str, str] = {
     "fleet:read": "look: status, pods, runs, plans (dry runs)",
     "logs:read": "read the services' logs (redacted)",
     "sync:read": "look at the offline sync queue: counts, ages and reasons, never a patient's data",
+    "sync:write": "ask for failed sync items to be retried or cleared",
+    "data:approve": "approve or deny what throws data away",
     "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
     "rollout:approve": "approve or deny what somebody else asked for",
     "rollout:back": "go back to the last known good release, and confirm it",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import Field, field_validator
 
+from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_exec import Limits, Output, Program
 from runbooks.clients.cluster_views import PodView
@@ -59,6 +60,10 @@ class SyncScripts(Frozen):
     """How long one script may take."""
     largest: int = Field(default=16 << 20, ge=1 << 10, le=256 << 20)
     """Bytes of one script's output; what says more is not heard out."""
+    watch_seconds: float = Field(default=60.0, gt=0, le=600)
+    """After a retry the queue is looked at for at most so long."""
+    look_seconds: float = Field(default=2.0, gt=0, le=60)
+    """Between two of those looks."""
     stuck_after: float = Field(default=900.0, gt=0)
     """An item that waits for longer means that the queue is stuck."""
 
@@ -90,12 +95,31 @@ class _Look:
 class SyncQueue:
     """The queue of one environment."""
 
-    def __init__(self, cluster: ClusterClient, environment: Environment, scripts: SyncScripts) -> None:
+    def __init__(
+        self,
+        cluster: ClusterClient,
+        environment: Environment,
+        scripts: SyncScripts,
+        exports: Bucket | None = None,
+    ) -> None:
+        self._exports = exports
         self._cluster = cluster
         self._environment = environment
         self.scripts = scripts
         self._exec = cluster.programs(scripts.programs())
         self._before: _Look | None = None
+
+    @property
+    def exports(self) -> Bucket:
+        """Where items go before they are cleared; PermanentError(NOT_CONFIGURED) where no bucket is named."""
+        if self._exports is None:
+            where = self._environment.name
+            raise PermanentError(
+                f"The configuration names no bucket for exports of {where}, and nothing is cleared without an export.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `[environments.{where}.exports]` to `omnicare.toml`.",),
+            )
+        return self._exports
 
     @property
     def environment(self) -> Environment:

@@ -19,6 +19,8 @@ _PERMISSIONS = {
     "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
+    "sync:write": ("release-manager", "on-call", "dba"),
+    "data:approve": ("release-approver", "dba"),
     "rollout:approve": ("release-approver",),
     "rollout:back": ("on-call", "release-manager", "release-approver"),
     "run:cancel": ("on-call", "release-approver"),
@@ -29,7 +31,7 @@ _PERMISSIONS = {
 _APPROVAL = {
     "reversible": {"count": 1, "permission": "rollout:approve"},
     "disruptive": {"count": 1, "permission": "rollout:approve"},
-    "destructive": {"count": 2, "permission": "rollout:approve"},
+    "destructive": {"count": 2, "permission": "data:approve"},
 }
 
 
@@ -39,6 +41,7 @@ def write(
     kubeconfig: Path,
     slack_api: str | None,
     registry: str,
+    exports: str | None = None,
     namespaces: dict[str, str],
     record_namespace: str = "omnicare-bot",
     web_port: int = 0,
@@ -82,6 +85,7 @@ def write(
                 ],
                 "permissions": _PERMISSIONS,
                 "sync": _sync(name),
+                **({"exports": _exports(exports)} if exports else {}),
                 "approval": _APPROVAL,
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
             }
@@ -104,6 +108,10 @@ def _sync(environment: str) -> dict[str, object]:
         return {"service": "backend"}
     clear = ["npm", "run", "--silent", "sync:clear-failed", "--", "--ids"]
     return {"service": "backend", "takes_ids": True, "clear_failed": clear}
+
+
+def _exports(endpoint: str) -> dict[str, object]:
+    return {"bucket": "omnicare-exports", "prefix": "sync/", "region": "us-east-1", "endpoint": endpoint}
 
 
 def _lines(document: dict[str, object], prefix: str = "") -> list[str]:

@@ -51,7 +51,12 @@ class SyncQueue:
     items: list[Json] = field(default_factory=list)
     cleared: list[list[str]] = field(default_factory=list)
     """The ids that each clearing threw away: for tests."""
-    on_clear: Callable[[], None] | None = None
+    on_clear: Callable[[], object] | None = None
+    on_listed: Callable[[int], object] | None = None
+    """Called before the failed items are told, with how often they were since it was set."""
+    lies: bool = False
+    """Says that it cleared, and does not."""
+    _listed: int = 0
     _left: float = 0.0
     _began: float = 0.0
 
@@ -147,6 +152,9 @@ class SyncQueue:
         return 0
 
     async def _failed(self, execution: Execution) -> int:
+        if self.on_listed is not None:
+            self._listed += 1
+            self.on_listed(self._listed)
         now = self.clock()
         shown = [
             {**{key: value for key, value in item.items() if key != "since"}, "ageSeconds": round(now - item["since"])}
@@ -170,6 +178,8 @@ class SyncQueue:
             except ValueError:
                 await execution.err(b"Error: no JSON list of ids on standard input\n")
                 return 2
+        if self.lies:
+            chosen = set()
         if self.on_clear is not None:
             self.on_clear()
         gone = [item["id"] for item in self.items if item["id"] in chosen]

@@ -21,6 +21,7 @@ from aiohttp import web
 from bot.slack.manifest import manifest
 from commands.kit import registry as commands
 from sandbox import configuration, staging
+from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
@@ -75,6 +76,7 @@ class SandboxWorld:
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
         self.played: list[Scenario] = []
+        self.aws = Aws()
         app = SlackApp.from_manifest(yaml.safe_load(manifest(commands.load())))
         self.workspace = Workspace(app=app, settings=settings)
         furnish(self.workspace)
@@ -203,6 +205,7 @@ async def opened(
     async with AsyncExitStack() as stack:
         world = SandboxWorld(folder, settings=settings, cluster=cluster)
         registry = await stack.enter_async_context(world.registry.serve())
+        exports = await stack.enter_async_context(world.aws.serve())
         if kubeconfig is None:
             seed_omnicare(world.cluster)
             await stack.enter_async_context(world.cluster.serve())
@@ -221,6 +224,7 @@ async def opened(
             kubeconfig=account,
             slack_api=world.slack.api_url,
             registry=registry,
+            exports=exports,
             namespaces=namespaces or NAMESPACES,
             times=times,
             slack=slack,

@@ -97,11 +97,22 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.approval.{risk}: nobody approves their own request")
         if environment.going_back is not None and environment.going_back.count < 1:
             raise ValueError(f"environments.{name}.going_back: count is at least 1")
+        self._check_exports(name, environment)
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
             raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two have the same name")
+
+    def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:
+        """What is about patients goes over TLS, and from a sandbox nowhere."""
+        if environment.exports is None:
+            return
+        address = urlsplit(environment.exports.endpoint or "")
+        if self.bot.sandbox and address.hostname != "127.0.0.1":
+            raise ValueError(f"environments.{name}.exports.endpoint: a sandbox writes to 127.0.0.1 only")
+        if not self.bot.sandbox and environment.exports.endpoint and address.scheme != "https":
+            raise ValueError(f"environments.{name}.exports.endpoint: an address that begins with https://")
 
     def _targets_are_unique(self) -> None:
         """One Deployment in two environments could be changed by whoever may change one of them."""

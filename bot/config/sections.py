@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from commands.kit.policy import ApprovalPolicy, Risk
+from runbooks.clients.aws import BucketSettings
 from runbooks.clients.health import valid
 from runbooks.sync import SyncScripts
 
@@ -134,6 +135,8 @@ class EnvironmentSettings(Section):
     """Risk → the approval it needs. A risk that is not listed can't be approved, so it does not run."""
     sync: SyncScripts | None = None
     """The scripts of the offline queue; without them the `sync` commands say so."""
+    exports: BucketSettings | None = None
+    """Where to keep what is about to be thrown away; without a bucket nothing is."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

@@ -33,15 +33,18 @@ from commands.kit.card import (
 )
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
-from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.plan import ImageChange, ItemsChange, Plan
 from runbooks.kit.reasons import ReasonCode
 
+_GROUPS_SHOWN = 25
 DIGEST_SHOWN = 8
 """Hexadecimal digits of a plan's digest that people are shown."""
 
 
 def _versions(plan: Plan | None) -> str:
     """`backend and frontend v1.2.0 → v2.0.0`."""
+    if plan is not None and plan.items:
+        return ", ".join(change.said for change in plan.items)
     if plan is None or not plan.changes:
         return ""
     names = [change.service for change in plan.changes]
@@ -88,6 +91,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     body: list[Element] = [Paragraph(text=words(Strong(text="Mind: "), sentence(warning))) for warning in plan.warnings]
     if plan.changes:
         body.append(_table(plan))
+    body += [_items_table(change) for change in plan.items]
     order = "all at once" if plan.together else ", then ".join(change.service for change in plan.changes)
     facts = [Fact(label="Order", value=words(f"{order}, then a check"))] if plan.changes else []
     if plan.usual_seconds:
@@ -126,6 +130,19 @@ def _table(plan: Plan) -> Table:
             for change in plan.changes
         ),
     )
+
+
+def _items_table(change: ItemsChange) -> Table:
+    rows = tuple(
+        (
+            words(group.reason),
+            words(str(group.items)),
+            words(str(group.devices)),
+            words(duration(group.oldest_seconds) if group.oldest_seconds is not None else ""),
+        )
+        for group in change.groups[:_GROUPS_SHOWN]
+    )
+    return Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows, caption=change.said)
 
 
 def _since(change: ImageChange) -> Text:

@@ -24,7 +24,7 @@ def request_id(environment: str, command: str, key: str) -> str:
         number, place = divmod(number, 32)
         signs = _ALPHABET[place] + signs
     # the first sign stands for 4 bits only; what people read begins with the signs that vary most
-    return f"{environment}.{command}.{signs[::-1]}"
+    return f"{environment}.{command.replace(' ', '-')}.{signs[::-1]}"
 
 
 def short_id(id: str) -> str:  # noqa: A002 - it is the id

@@ -159,7 +159,7 @@ class RequestFlow(Running):
                 EventName.RUN_PLANNED,
                 about=plan.digest(place.substance(self.request))[:16],
                 details={
-                    "changes": [change.substance() for change in plan.changes],
+                    "changes": plan.substances(),
                     "digest": plan.digest(place.substance(self.request)),
                 },
             )

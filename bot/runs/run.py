@@ -177,10 +177,11 @@ class Runs:
         seconds = (self._house.clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
         undecided: Undecided | None = None
-        if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
+        rolls = bool(run.plan.changes)  # what runs is decided, or not, only by who changes it
+        if rolls and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
             since = self._house.clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
-        await self._give_back(context, run, undecided, decided=outcome.ok)
+        await self._give_back(context, run, undecided, decided=outcome.ok and rolls)
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )

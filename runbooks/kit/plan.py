@@ -78,12 +78,50 @@ class ImageChange(Frozen):
         }
 
 
+class ItemsGroup(Frozen):
+    """Items of one kind, for the eye."""
+
+    reason: str
+    items: int
+    devices: int = 0
+    oldest_seconds: float | None = None
+
+
+class ItemsChange(Frozen):
+    """Items of a queue are tried again, or thrown away."""
+
+    kind: Literal["items"] = "items"
+    act: Literal["retry", "clear"]
+    service: str
+    namespace: str
+    ids: str = ""
+    """The digest of the ids of exactly these items; empty where the act is about whatever is there."""
+    # what follows is shown, and not part of the digest
+    count: int | None = None
+    devices: int = 0
+    oldest_seconds: float | None = None
+    groups: tuple[ItemsGroup, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """`7 failed items from 5 devices`."""
+        many = "all" if self.count is None else str(self.count)
+        devices = f" from {self.devices} device{'s' if self.devices != 1 else ''}" if self.devices else ""
+        return f"{many} failed item{'s' if self.count != 1 else ''}{devices}"
+
+    def substance(self) -> dict[str, str]:
+        """What the approval is bound to."""
+        return {"kind": self.kind, "act": self.act, "target": f"{self.namespace}/{self.service}", "ids": self.ids}
+
+
 class Plan(Frozen):
     """What will be changed, in which order, and what people should know before they say yes."""
 
     title: str
     """As an order: "Deploy v2.0.0 to production"."""
     changes: tuple[ImageChange, ...] = ()
+    items: tuple[ItemsChange, ...] = ()
+    """Of a queue, where the plan is about one; then there are no `changes`."""
     together: bool = False
     """All changes at the same time (a rollback), instead of one after the other."""
     unchanged: tuple[str, ...] = ()
@@ -107,7 +145,11 @@ class Plan(Frozen):
     @property
     def empty(self) -> bool:
         """Nothing to do."""
-        return not self.changes
+        return not self.changes and not self.items
+
+    def substances(self) -> list[dict[str, str]]:
+        """What an approval is bound to, change by change; for the audit trail."""
+        return [*(change.substance() for change in self.changes), *(change.substance() for change in self.items)]
 
     def completes(self, approved: "Plan") -> bool:
         """Whether this plan only does what is left of one that was approved.
@@ -123,9 +165,11 @@ class Plan(Frozen):
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""
-        substance = {
+        substance: dict[str, object] = {
             "request": request,
             "changes": [change.substance() for change in self.changes],
             "together": self.together,
         }
+        if self.items:
+            substance["items"] = [change.substance() for change in self.items]
         return hashlib.sha256(json.dumps(substance, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

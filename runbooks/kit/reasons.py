@@ -139,7 +139,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.ADMISSION_REFUSED: "The cluster refuses to create the pods (limits, pod security, a webhook, a service account).",
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. `kubectl rollout resume` goes on with it.",
     ReasonCode.WRONG_DIGEST: "The pods run another image than the one that was approved.",
-    ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment since the plan was made. Plan again.",
+    ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment, or the items, since the plan was made. Plan again.",
     ReasonCode.NO_SUCH_VERSION: "The registry has no image of that version. The answer lists the newest that exist.",
     ReasonCode.NO_RELEASE: "There is no earlier good release to go back to. Name one with `--to`.",
     ReasonCode.NOT_A_RELEASE: "What runs can't be recorded as a good release: it is not complete, has no known digest, or was marked bad.",

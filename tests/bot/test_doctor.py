@@ -13,13 +13,14 @@ import pytest
 
 from bot.audit import Book, Event, EventName
 from bot.config import Settings, load, validate
-from bot.doctor import book, here, outside
+from bot.doctor import book, here, outside, storage
 from bot.doctor.access import NEEDED, Where, rules
 from bot.doctor.examination import checks, examine
 from bot.doctor.findings import Check, Finding, Level, failed, findings, fine
 from commands.kit import registry
 from runbooks.kit.redaction import default_redactor
 from sandbox import configuration
+from sandbox.aws import Aws
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.registry import Registry
@@ -47,9 +48,14 @@ def settings(**changes: Any) -> Settings:
         "permissions": {
             "fleet:read": ["manager", "approver"], "logs:read": ["manager"], "rollout:write": ["manager"],
             "rollout:approve": ["approver"], "rollout:back": ["manager", "approver"], "run:cancel": ["approver"],
-            "lock:write": ["manager"], "audit:read": ["approver"],
+            "lock:write": ["manager"], "audit:read": ["approver"], "sync:read": ["manager"], "sync:write": ["manager"],
+            "data:approve": ["manager", "approver"],
         },
-        "approval": {"disruptive": {"count": 1, "permission": "rollout:approve"}},
+        "approval": {
+            "disruptive": {"count": 1, "permission": "rollout:approve"},
+            "reversible": {"count": 1, "permission": "data:approve"},
+            "destructive": {"count": 1, "permission": "data:approve"},
+        },
         "going_back": {"count": 1, "permission": "rollout:back", "own": True},
     }  # fmt: skip
     raw: dict[str, Any] = {
@@ -190,7 +196,7 @@ async def test_a_policy_that_nobody_but_one_person_could_approve_fails() -> None
 
 async def test_a_policy_that_nobody_could_approve_fails() -> None:
     (finding,) = await policies(
-        settings(environments__production__approval={"disruptive": {"count": 3, "permission": "rollout:approve"}})
+        settings(environments__production__approval__disruptive={"count": 3, "permission": "rollout:approve"})
     )
     assert finding.level is Level.FAILED
     assert "3 must say yes, and Ada, Sol could" in finding.sentence
@@ -353,3 +359,32 @@ def test_a_configuration_that_can_not_be_read_is_the_one_finding(
     out = capsys.readouterr().out
     assert "✗ There is no configuration at" in out
     assert "1 checked: 1 failed" in out
+
+
+# the bucket for exports
+
+
+def keeping(url: str, bucket: str = "omnicare-exports", **more: object) -> Settings:
+    exports = {"bucket": bucket, "region": "us-east-1", "endpoint": url, **more}
+    return settings(
+        bot__sandbox=True,
+        slack__enabled=False,
+        environments__production__sync={},
+        environments__production__exports=exports,
+    )
+
+
+async def test_the_bucket_for_exports_is_there_encrypted_and_versioned() -> None:
+    async with Aws().serve() as url:
+        found = await all_of(storage.exports(keeping(url), "production"))
+        assert [finding.level for finding in found] == [Level.FINE] * 3
+        (absent,) = worst(await all_of(storage.exports(keeping(url, "nothing-here"), "production")))
+        assert "nothing-here" in absent.sentence
+        (unlocked,) = worst(await all_of(storage.exports(keeping(url, lock_days=30), "production")))
+        assert "Object Lock" in unlocked.sentence
+
+
+async def test_without_a_bucket_it_says_that_nothing_can_be_cleared() -> None:
+    (found,) = await all_of(storage.exports(settings(environments__production__sync={}), "production"))
+    assert (found.level, "sync clear-failed" in found.sentence) == (Level.WARNING, True)
+    assert await all_of(storage.exports(settings(), "production")) == []

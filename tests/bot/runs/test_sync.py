@@ -1,11 +1,13 @@
 """`sync status` and `sync failed`: what people see of the offline queue, healthy and broken; never anything of a patient."""
 
+import asyncio
 import json
 
 import pytest
 
+from sandbox.aws import BUCKET
 from sandbox.sync_queue import PATIENT_DATA
-from tests.support.worlds import AUDITOR, PRODUCTION, REQUESTER, Story, shown_text
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, PRODUCTION, REQUESTER, STAGING, Story, shown_text
 
 
 def queue(here: Story):
@@ -70,3 +72,114 @@ async def test_an_environment_without_scripts_says_which_table_is_missing(here: 
     await here.inside()
     await here.type(REQUESTER, "/omnicare sync status")
     await here.whispered(REQUESTER, "does not say which sync scripts production has")
+
+
+# changing
+
+
+def exports(here: Story) -> list[dict]:
+    """What stands in the bucket, by the S3 that everybody can read who may."""
+    import boto3
+
+    s3 = boto3.session.Session(
+        aws_access_key_id="sandbox", aws_secret_access_key="sandbox", region_name="us-east-1"
+    ).client("s3", endpoint_url=here.world.aws.url)
+    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return [
+        {"key": each["Key"], **json.loads(s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read())}
+        for each in found
+    ]
+
+
+async def test_retrying_is_approved_and_watched_until_the_count_stands_still(here: Story):
+    run = await here.ask("sync retry-failed")
+    plan = await here.says(run, "Plan", "plan")
+    assert "request timeout after … ms" in plan
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "were tried again: 5 of 7 are left")
+    assert len(queue(here).items) == 5
+    assert here.environment().run is None
+    nothing_of_a_patient_is_seen(here)
+
+
+async def test_clearing_needs_two_others_exports_reads_back_and_clears_just_what_was_approved(here: Story):
+    before = list(queue(here).items)
+    run = await here.ask('sync clear-failed --reason "entered again by hand"', who=ON_CALL)
+    plan = await here.says(run, "Plan", "plan")
+    for words in ("throws away what clinicians wrote offline", "version_conflict", "2 h 30 min"):
+        assert words in plan
+    asked = await here.says(run, "Approval by 2 of", "approval")
+    assert "Tomas" in asked
+    assert "Dana" in asked
+    await here.press("dana", "approve", run)
+    await here.says(run, "Dana approved", "approval")
+    assert queue(here).cleared == [], "one approval is not two"
+    await here.press(APPROVER, "approve", run)
+    late = {}
+    queue(here).on_clear = lambda: late.setdefault("id", queue(here).add_failed())
+    await here.ended_with(run, "7 failed sync items cleared in production")
+    assert [sorted(each) for each in queue(here).cleared] == [sorted(item["id"] for item in before)]
+    assert [item["id"] for item in queue(here).items] == [late["id"]], "what failed meanwhile was not approved"
+    (export,) = await asyncio.to_thread(exports, here)
+    assert run in export["key"]
+    assert {item["id"] for item in export["items"]} == {item["id"] for item in before}
+    assert export["items"][0]["resource"] == before[0]["resource"]
+    nothing_of_a_patient_is_seen(here)
+    assert [item["id"] for item in before if item["id"] in here.describe()] == []
+    assert here.environment().undecided is None
+
+
+async def test_what_fails_between_plan_and_start_is_asked_about_again(here: Story):
+    run = await here.ask("sync clear-failed", who=ON_CALL)
+    await here.press("dana", "approve", run)
+    await here.says(run, "Dana approved", "approval")
+    queue(here).add_failed()
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "The plan changed meanwhile", "approval")
+    assert queue(here).cleared == []
+    assert "8 failed items" in here.text(run, "plan")
+
+
+async def test_with_a_script_that_takes_no_ids_any_difference_is_refused(here: Story):
+    staging = here.world.sync[STAGING]
+    run = await here.ask("sync clear-failed --env staging", who=ON_CALL)
+    await here.says(run, "an item that fails in that second goes too", "plan")
+    staging.on_listed = lambda count: staging.add_failed() if count == 3 else None
+    await here.press("dana", "approve", run)
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "7 were approved, 8 are there. Nothing was cleared")
+    assert staging.cleared == []
+    assert here.environment("staging").run is None
+
+
+async def test_nothing_is_cleared_when_the_export_does_not_read_back(here: Story):
+    here.world.aws.spoil = True
+    run = await here.ask("sync clear-failed", who=ON_CALL)
+    await here.press("dana", "approve", run)
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "does not read back as it was written. Nothing was cleared")
+    assert queue(here).cleared == []
+    nothing_of_a_patient_is_seen(here)
+
+
+async def test_nothing_failed_is_nothing_to_do(here: Story):
+    queue(here).items.clear()
+    run = await here.ask("sync clear-failed", who=ON_CALL)
+    await here.says(run, "there is nothing to clear", "result")
+    run = await here.ask("sync retry-failed", who=ON_CALL)
+    await here.says(run, "there is nothing to retry", "result")
+
+
+async def test_a_script_that_claims_to_have_cleared_is_not_believed(here: Story):
+    queue(here).lies = True
+    run = await here.ask("sync clear-failed", who=ON_CALL)
+    await here.press("dana", "approve", run)
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "7 of the 7 approved items are still there")
+
+
+async def test_without_a_bucket_nothing_is_cleared(world: Story):
+    world.configure(lambda config: config["environments"]["production"].pop("exports"))
+    await world.inside()
+    run = await world.ask("sync clear-failed", who=ON_CALL)
+    await world.says(run, "names no bucket for exports of production", "result")

@@ -1,0 +1,80 @@
+"""`sync clear-failed`: throws failed items of the offline queue away, after an export that was read back."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.spec import CHANNEL_DEFAULT, operation, option
+from commands.kit.types import EnvironmentName
+from runbooks import sync_changes
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Steps
+
+EXPORT, READ_BACK, CLEAR = "Export to S3", "Read the export back", "Clear the approved items"
+
+
+@operation(
+    permission="sync:write",
+    risk=Risk.DESTRUCTIVE,
+    examples=["", "--env staging"],
+    name="sync clear-failed",
+)
+class SyncClearFailed:
+    """Throw away the sync items that failed: what clinicians wrote offline, exported first.
+
+    Exactly the items of the plan are cleared, no other: their ids' digest is what is approved. They are written to S3, read
+    back and compared before anything is thrown away.
+    """
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        """One line, as an order."""
+        return f"Clear the failed sync items in {environment}"
+
+    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
+        return policies.of(Risk.DESTRUCTIVE)
+
+    async def plan(self, context: Context) -> Plan:
+        queue = context.sync_queue()
+        return await sync_changes.plan_clear(queue, queue.exports)
+
+    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+        """The steps that people see ahead."""
+        return (EXPORT, READ_BACK, CLEAR)
+
+    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
+        queue = context.sync_queue()
+        bucket, change = queue.exports, plan.items[0]
+        written = await steps.run(EXPORT, sync_changes.export, queue, bucket, change)
+        await steps.run(READ_BACK, sync_changes.read_back, queue, bucket, change, written)
+        cleared = await steps.run(CLEAR, sync_changes.clear, queue, bucket, context.fleet, change, written)
+        gone = cleared.items + cleared.gone_before
+        where = context.where.name
+        lines = [f"What was written in them is in `{bucket.address(written.key)}`."]
+        if cleared.gone_before:
+            lines.append(f"{cleared.gone_before} of them were gone when the clearing began.")
+        lines.append(f"Approved by {' and '.join(context.approved_by)}.")
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"{gone} failed sync item{'s' if gone != 1 else ''} cleared in {where}",
+            lines=tuple(lines),
+            data={
+                "cleared": cleared.items,
+                "gone_before": cleared.gone_before,
+                "export": {
+                    "key": written.key,
+                    "version": written.version,
+                    "sha256": written.sha256,
+                    "size": written.size,
+                },
+            },
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        where = outcome.environment
+        buttons = [Button(label="Sync status", does=Typed(text=f"sync status --env {where}"))]
+        if not outcome.ok:
+            buttons.append(Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
+        return ending_card(outcome, buttons=tuple(buttons))

@@ -1,0 +1,86 @@
+"""`sync retry-failed`: every failed item of the offline queue is tried again, and watched."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.spec import CHANNEL_DEFAULT, operation, option
+from commands.kit.types import EnvironmentName
+from runbooks import sync_changes
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Steps
+from runbooks.sync_changes import Retried
+
+RETRY, WATCH = "Retry the failed items", "Watch the queue"
+
+
+@operation(
+    permission="sync:write",
+    risk=Risk.REVERSIBLE,
+    examples=["", "--env staging"],
+    name="sync retry-failed",
+)
+class SyncRetryFailed:
+    """Try every failed sync item again, and watch until the count stands still. Nothing is lost by it."""
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        """One line, as an order."""
+        return f"Retry the failed sync items in {environment}"
+
+    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
+        return policies.of(Risk.REVERSIBLE)
+
+    async def plan(self, context: Context) -> Plan:
+        return await sync_changes.plan_retry(context.sync_queue())
+
+    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+        """The steps that people see ahead."""
+        return (RETRY, WATCH)
+
+    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002 - whatever is there is retried
+        queue = context.sync_queue()
+        before = await steps.run(RETRY, sync_changes.retry, queue)
+        result = await steps.run(WATCH, sync_changes.watch_retry, queue, before)
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"The failed sync items of {context.where.name} were tried again: {_left(result)}",
+            lines=_lines(result, queue.scripts.watch_seconds),
+            data={"before": result.before, "after": result.after, "pending": result.pending},
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        where = outcome.environment
+        buttons = [Button(label="Sync status", does=Typed(text=f"sync status --env {where}"))]
+        if outcome.ok:
+            buttons.append(Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
+        else:
+            buttons.append(Button(label="Retry", does=Typed(text=f"sync retry-failed --env {where}")))
+        return ending_card(outcome, buttons=tuple(buttons))
+
+
+def _left(result: Retried) -> str:
+    if result.after is None:
+        return "how many are left is not known"
+    if result.after == 0:
+        return "none is left"
+    if result.before is None:
+        return f"{result.after} are left"
+    return f"{result.after} of {result.before} are left"
+
+
+def _lines(result: Retried, seconds: float) -> tuple[str, ...]:
+    lines = []
+    if result.pending is not None:
+        lines.append(f"{result.pending} items wait in the queue.")
+    if result.after is None:
+        lines.append("The status script prints no JSON, so the queue could not be watched.")
+    elif not result.settled:
+        lines.append(f"The count did not come to rest within {seconds:g} s; `sync failed` tells how it goes on.")
+    elif result.after:
+        lines.append(
+            "What is left failed for a reason that trying again does not mend; `sync failed` lists the reasons."
+        )
+    return tuple(lines)

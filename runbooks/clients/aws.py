@@ -1,0 +1,217 @@
+"""A bucket in S3, for what must be kept before it is thrown away: written once, encrypted, read back whole.
+
+boto3 is blocking, so each call is made in a thread, with boto3's own deadlines. What is written is about patients: it goes to the
+bucket and nowhere else, so no error here carries a byte of it, and botocore's loggers (which print bodies) stay quiet.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Frozen
+
+T = TypeVar("T")
+
+_CONNECT, _READ = 5, 20
+_THERE = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_LATER = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"})
+
+
+class BucketSettings(Frozen):
+    """A bucket for exports. Who may read it may read what clinicians wrote: keep its readers few."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    """Its name."""
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9!_.*'()/-]{0,200}$")
+    """Before each key, such as `sync/`."""
+    region: str | None = None
+    """As AWS names it; otherwise as the bot's own AWS configuration says."""
+    endpoint: str | None = None
+    """Another address than AWS's own, `https://…`."""
+    kms_key: str | None = None
+    """The KMS key that objects are encrypted with; without one, S3's own key (AES-256)."""
+    lock_days: int | None = Field(default=None, ge=1, le=36500)
+    """Object Lock: an export can't be deleted for so long. The bucket has to be made with it."""
+    lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
+    """COMPLIANCE: not even by the account's owner."""
+
+
+class ObjectThere(PermanentError):
+    """There is an object of that key already; it was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """What `doctor` wants to know. None: the account may not see it."""
+
+    encrypted: bool | None
+    versioned: bool | None
+    locks: bool | None
+
+
+class Bucket:
+    """One bucket. Made without any I/O; the SDK is imported with the first call."""
+
+    def __init__(self, settings: BucketSettings, *, throw_away: bool = False) -> None:
+        """`throw_away`: a sandbox's, where no real credentials are ever looked for."""
+        self.settings = settings
+        self._throw_away = throw_away
+        self._making = threading.Lock()
+        self._made: Any = None
+
+    def address(self, key: str) -> str:
+        """For people."""
+        return f"s3://{self.settings.bucket}/{key}"
+
+    async def put_new(self, key: str, body: bytes) -> str | None:
+        """Writes an object that is not there yet; its version, where the bucket has versions. `ObjectThere` where it is."""
+        settings = self.settings
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        wanted: dict[str, Any] = {
+            "Bucket": settings.bucket,
+            "Key": key,
+            "Body": body,
+            "IfNoneMatch": "*",
+            "ContentType": "application/json",
+            "ChecksumSHA256": digest,
+            "ServerSideEncryption": "aws:kms" if settings.kms_key else "AES256",
+        }
+        if settings.kms_key:
+            wanted["SSEKMSKeyId"] = settings.kms_key
+        if settings.lock_days:
+            wanted["ObjectLockMode"] = settings.lock_mode
+            wanted["ObjectLockRetainUntilDate"] = datetime.now(UTC) + timedelta(days=settings.lock_days)
+        answer = await self._call(f"write {self.address(key)}", lambda s3: s3.put_object(**wanted))
+        if not answer.get("ServerSideEncryption"):
+            raise PermanentError(
+                f"{self.address(key)} was written, but S3 does not say that it is encrypted.",
+                code=ReasonCode.EXPORT_FAILED,
+            )
+        version: str | None = answer.get("VersionId")
+        return version
+
+    async def get(self, key: str, *, version: str | None = None, largest: int) -> bytes | None:
+        """The whole object; None where there is none."""
+
+        def read(s3: Any) -> bytes:
+            which = {"VersionId": version} if version else {}
+            body = s3.get_object(Bucket=self.settings.bucket, Key=key, **which)["Body"]
+            try:
+                return bytes(body.read(largest + 1))
+            finally:
+                body.close()
+
+        try:
+            found = await self._call(f"read {self.address(key)}", read)
+        except _Absent:
+            return None
+        if len(found) > largest:
+            raise PermanentError(f"{self.address(key)} is larger than {largest} bytes.", code=ReasonCode.EXPORT_FAILED)
+        return found
+
+    async def state(self) -> BucketState:
+        """Raises where the bucket can't be reached at all."""
+        name = self.settings.bucket
+        await self._call(f"see the bucket {name}", lambda s3: s3.head_bucket(Bucket=name))
+        encryption = await self._seen("encryption", lambda s3: s3.get_bucket_encryption(Bucket=name))
+        versions = await self._seen("versioning", lambda s3: s3.get_bucket_versioning(Bucket=name))
+        locks = await self._seen("object lock", lambda s3: s3.get_object_lock_configuration(Bucket=name))
+        return BucketState(
+            encrypted=None if encryption is None else bool(encryption),
+            versioned=None if versions is None else versions.get("Status") == "Enabled",
+            locks=None if locks is None else bool(locks),
+        )
+
+    async def _seen(self, what: str, act: Callable[[Any], Any]) -> Any:
+        """What is set; an empty answer where nothing is, None where the account may not see it."""
+        try:
+            return await self._call(f"see the {what} of {self.settings.bucket}", act)
+        except _Absent:
+            return {}
+        except PermanentError:
+            return None
+
+    async def _call(self, doing: str, act: Callable[[Any], T]) -> T:
+        def done() -> T:
+            return act(self._client())
+
+        try:
+            return await asyncio.to_thread(done)
+        except RunbookError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may quote what was sent
+            raise _wrapped(error, doing) from None
+
+    def _client(self) -> Any:
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        for name in ("boto3", "botocore", "urllib3"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        settings = Config(
+            connect_timeout=_CONNECT,
+            read_timeout=_READ,
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path" if self.settings.endpoint else "auto"},
+        )
+        # a session of its own: boto3's default one is not made to be shared between threads
+        made_up = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"} if self._throw_away else {}
+        session = boto3.session.Session(region_name=self.settings.region, **made_up)
+        return session.client("s3", endpoint_url=self.settings.endpoint, config=settings)
+
+
+class _Absent(PermanentError):
+    """No such object, or no such setting."""
+
+
+def _wrapped(error: Exception, doing: str) -> RunbookError:
+    """Botocore's errors as ours: the code that S3 gave, never its message."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _THERE:
+            return ObjectThere(f"S3 can't {doing}: it is there already.", code=ReasonCode.EXPORT_FAILED)
+        if code in _ABSENT or code.startswith(
+            ("ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
+        ):
+            return _Absent(f"S3 can't {doing}: it is not there.", code=ReasonCode.EXPORT_FAILED)
+        if code in _LATER:
+            return TemporaryError(
+                f"S3 can't {doing} just now ({code}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
+            )
+        return PermanentError(
+            f"S3 refuses to {doing} ({code or 'no code'}).",
+            code=ReasonCode.EXPORT_FAILED,
+            advice=(
+                "`omnicare doctor` looks at the bucket; the bot's account needs `s3:PutObject` and `s3:GetObject` there.",
+            ),
+        )
+    if isinstance(error, NoCredentialsError):
+        return PermanentError(
+            f"The bot has no AWS credentials (to {doing}).",
+            code=ReasonCode.EXPORT_FAILED,
+            advice=("Give its service account a role (IRSA), or set AWS's own variables.",),
+        )
+    if isinstance(error, BotoCoreError):
+        return TemporaryError(
+            f"S3 can't be reached (to {doing}; {type(error).__name__}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
+        )
+    return PermanentError(f"S3 can't {doing} ({type(error).__name__}).", code=ReasonCode.EXPORT_FAILED)
