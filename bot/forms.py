@@ -2,7 +2,7 @@
 
 from bot.delivery import Form, FormField
 from commands.kit.spec import CommandSpec, Kind, Parameter
-from commands.kit.types import EnvironmentType, Known, RunType, TextType, VersionType
+from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
 
 _SELECT_FROM = 2
 """Choices below which a select is no help."""
@@ -16,7 +16,8 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
         for parameter in spec.parameters
         if not parameter.hidden
     )
-    submit = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it", Kind.DECISION: spec.name.capitalize()}[spec.kind]
+    usual = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it", Kind.DECISION: spec.name.capitalize()}[spec.kind]
+    submit = getattr(spec.cls, "submit", usual)
     return Form(
         command=spec.name,
         title=spec.name.capitalize(),
@@ -30,6 +31,8 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
 def _field(parameter: Parameter, filled: str, known: Known, default_environment: str | None) -> FormField:
     kind = parameter.type
     options = kind.suggestions(known) if kind else ()
+    if isinstance(kind, ChoiceType) and not filled:
+        filled = parameter.default or ""
     if isinstance(kind, EnvironmentType) and parameter.default is not None and not filled:
         filled = default_environment or (options[0] if len(options) == 1 else "")
     return FormField(
@@ -38,7 +41,7 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
         hint=parameter.help[0].upper() + parameter.help[1:],
         required=parameter.required
         or parameter.asked
-        or (isinstance(kind, EnvironmentType) and parameter.default is not None),
+        or (isinstance(kind, EnvironmentType | ChoiceType) and parameter.default is not None),
         flag=kind is None,
         options=options if len(options) >= _SELECT_FROM else (),
         suggested=isinstance(kind, VersionType | RunType),

@@ -14,6 +14,8 @@ from runbooks.kit.errors import RunbookError
 class Cancel:
     """Stop a run where it is; what was rolled out stays, or goes back at once with `--then rollback`."""
 
+    submit = "Stop the run"
+
     run: RunId = argument("the run's id, as its card shows it")
     then: Annotated[str, ChoiceType("choice", ("stay", "rollback"))] = option(
         "stay: what has been rolled out stays; rollback: back to the last known good release", default="stay"

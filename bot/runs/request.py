@@ -337,8 +337,8 @@ class RequestFlow(Running):
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
-        unsettled = event is None and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
-        await self._show("result", card, broadcast=unsettled and outcome.stop is None)
+        failed = event is None and not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
+        await self._show("result", card, broadcast=failed)
         what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else endings.few_words(outcome)
         detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
         elapsed = outcome.seconds or None
@@ -356,7 +356,7 @@ class RequestFlow(Running):
             ended=datetime.fromisoformat(ended["at"]),
         )
         if self.request.threaded:
-            await self._close(outcome, watched=unsettled)
+            await self._close(outcome, watched=failed)
         self._house.live.end(self.request.id)
         self._house.pending.end(self.request)
         self._house.steps.pop(self.request.id, None)

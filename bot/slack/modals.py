@@ -57,7 +57,7 @@ def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = N
         "callback_id": FORM,
         "title": _plain(form.title, 24),
         "submit": _plain(form.submit, 24),
-        "close": _plain("Back" if origin.in_modal else "Cancel", 24),
+        "close": _plain("Back", 24),
         "private_metadata": carried,
         "blocks": blocks or [{"type": "section", "text": _plain("There is nothing to fill in.", 3000)}],
     }
