@@ -14,6 +14,9 @@ Redact = Callable[[str], str]
 
 _log = logging.getLogger(__name__)
 
+_PLAIN = frozenset({"at", "level"})
+"""Of a record: never words of others."""
+
 WITHHELD = "The answer could not be checked for what must never leave, so it is withheld. The bot's log says why."
 
 
@@ -46,7 +49,9 @@ def card_out(card: Card, redact: Redact) -> dict[str, Any]:
     """A card as JSON that may leave. Fails closed: one that can't be redacted is replaced by one that says so."""
     try:
         out: dict[str, Any] = redacted(card, redact).model_dump(mode="json")
-        out["data"] = leaf_by_leaf(card.model_dump(mode="json", include={"data"})["data"], redact)
+        bare = card.model_dump(mode="json", include={"data", "records"})
+        out["data"] = leaf_by_leaf(bare["data"], redact)
+        out["records"] = leaf_by_leaf(bare["records"], redact, fixed=_PLAIN)
     except Exception:  # noqa: BLE001 - whatever the reason: nothing that was not redacted goes out
         _log.exception("a card could not be redacted, so it was withheld")
         return withheld().model_dump(mode="json")

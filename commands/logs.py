@@ -1,72 +1,281 @@
-"""`logs SERVICE`: the last lines of a service's pods, merged in time order and redacted."""
+"""`logs SERVICE|POD`: all pods side by side in time order, a summary above the lines, redacted; long results as a file."""
 
 import re
+from datetime import datetime, timedelta
 from typing import Annotated
 
-from commands.kit.card import Attachment, Button, Card, Element, Note, Preformatted, Strong, Typed, words
-from commands.kit.context import Context
+from commands.kit.card import (
+    Attachment,
+    Button,
+    Card,
+    Code,
+    Element,
+    Moment,
+    Note,
+    Plain,
+    Preformatted,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    words,
+)
+from commands.kit.context import Context, RunRecord
+from commands.kit.parsing import typed_again
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
-from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, ServiceName
-from runbooks.logs import Tail, tail
+from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, Until, moment
+from runbooks import logs
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
+_AROUND = timedelta(seconds=15)
+"""A run's logs begin a little before it and end a little after it."""
+_PODS_NAMED = 3
 
 
-@query(permission="logs:read", examples=["backend", "backend --since 15m --grep timeout"])
+@query(
+    permission="logs:read",
+    examples=["backend", "backend --since 15m --grep timeout", "backend --run 7KQ2", "backend-7c9f-x2lqp --previous"],
+)
 class Logs:
-    """Read a service's logs: all pods merged in time order, secrets and patient data removed."""
+    """Read logs: all pods of a service merged in time order, grouped, secrets and patient data removed."""
 
-    service: ServiceName = argument("whose logs")
-    tail: Annotated[int, NumberType(low=1, high=5000)] = option("lines at most, over all pods", default=100)
+    target: Target = argument("whose logs: a service, or a pod by the end of its name")
     since: Duration | None = option("only what is younger")
+    until: Until | None = option("only what is older than this time or age")
+    run_id: RunId | None = option("of the time in which this run went on")
+    tail: Annotated[int, NumberType(low=0, high=logs.MOST)] = option(
+        "lines at most, over all pods; 0 for the summary alone", default=100
+    )
     grep: Regex | None = option("only lines that match this pattern (RE2)")
+    previous: bool = option("of the life before the last restart", default=False)
+    all_containers: bool = option("of every container of the pods", default=False)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def run(self, context: Context) -> Card:
-        found = await tail(
-            context.cluster, context.where, self.service, tail=self.tail, since_seconds=self.since, grep=self.grep
+        record = await context.runs.find(self.run_id) if self.run_id else None
+        found = await logs.read(context.cluster, context.where, self._asked(context, record))
+        return _Shown(self, context, found, record).card()
+
+    def _asked(self, context: Context, record: RunRecord | None) -> logs.Asked:
+        since = context.now - timedelta(seconds=self.since) if self.since else None
+        until = moment(self.until, now=context.now, ahead=False) if self.until else None
+        before = None
+        if record is not None:
+            _check_place(record, context.where.name)
+            since = since or record.at - _AROUND
+            before = record.ended + _AROUND if record.ended else None
+            until = until or before
+        if since and until and until <= since:
+            raise PermanentError("--until is before --since, so there is nothing between them.", code=ReasonCode.USAGE)
+        return logs.Asked(
+            target=self.target,
+            tail=self.tail,
+            since=since,
+            until=until,
+            grep=self.grep,
+            previous=self.previous,
+            every_container=self.all_containers,
+            before=before,
         )
-        lines = [f"{line.pod} {line.text}" for line in found.lines]
-        count = len(lines)
-        what = f"{count} {'line' if count == 1 else 'lines'} of {self.service} in {context.where.name}"
-        body: list[Element] = []
-        if count > _IN_MESSAGE:
-            body.append(Preformatted(label=f"The last {_IN_MESSAGE}", text="\n".join(lines[-_IN_MESSAGE:])))
+
+
+def _check_place(record: RunRecord, where: str) -> None:
+    if record.environment != where:
+        raise PermanentError(
+            f"Run {record.short} is one of {record.environment}: add `--env {record.environment}`.",
+            code=ReasonCode.USAGE,
+        )
+
+
+class _Shown:
+    """The card of one reading."""
+
+    def __init__(self, request: Logs, context: Context, found: logs.Reading, record: RunRecord | None) -> None:
+        self._request = request
+        self._context = context
+        self._found = found
+        self._record = record
+        self._lines = [self._line(line) for line in found.lines]
+
+    def card(self) -> Card:
+        found = self._found
+        return Card(
+            title=words(Strong(text=f"{found.title} in {self._context.where.name}"), " · ", *self._count()),
+            summary=f"{found.title} in {self._context.where.name}: {_words(self._count())}",
+            body=(*self._summary(), *self._text(), *(Note(text=note) for note in self._notes())),
+            buttons=(Button(label="Again", does=Typed(text=self._typed())),),
+            data={
+                "target": found.title,
+                "read": found.read,
+                "matched": found.groups.lines,
+                "left_out": found.left_out,
+                "levels": {str(level): count for level, count in found.groups.levels.items()},
+                "shapes": [
+                    {**shape.model_dump(mode="json", exclude={"sources"}), "pods": self._names(shape)}
+                    for shape in found.groups.shapes
+                ],
+                "removed": found.removed,
+                "silent": [each.model_dump(mode="json") for each in found.silent],
+                "notes": list(found.notes),
+            },
+            records=tuple(
+                {"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)} for line in found.lines
+            ),
+        )
+
+    def _count(self) -> tuple[Plain | Code, ...]:
+        """How many, of what: a part of a sentence."""
+        found, lines = self._found, self._found.groups.lines
+        pods = f"{found.streams:,} {'pod' if found.streams == 1 else 'pods'}"
+        if self._request.all_containers:
+            pods = f"{found.streams:,} {'container' if found.streams == 1 else 'containers'}"
+        if self._request.grep is None:
+            return (Plain(text=f"{_counted(lines, 'line')} of {pods}"),)
+        verb = "matches" if lines == 1 else "match"
+        return (
+            Plain(text=f"{_counted(lines, 'line')} of {pods} {verb} "),
+            Code(text=self._request.grep),
+            Plain(text=f", of {found.read:,} read"),
+        )
+
+    def _summary(self) -> list[Element]:
+        groups = self._found.groups
+        if not groups.lines:
+            return []
+        levels = [f"{level} {count:,}" for level, count in groups.levels.items() if level is not logs.Level.NONE]
+        if levels and (rest := groups.levels.get(logs.Level.NONE)):
+            levels.append(f"without a level {rest:,}")
+        body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
+        if len(groups.shapes) > 1 or groups.lines > 1:
+            rows = tuple(self._row(shape) for shape in groups.shapes)
             body.append(
-                Attachment(
-                    filename=f"{self.service}-{context.now:%H%M%S}.log",
-                    content="\n".join(lines) + "\n",
-                    summary=f"All {count} lines",
+                Table(
+                    columns=("Times", "Level", "Message", "First", "Last", "Pods"),
+                    rows=rows,
+                    caption="Most frequent messages",
                 )
             )
-        elif lines:
-            body.append(Preformatted(text="\n".join(lines)))
-        body += [Note(text=words(note)) for note in _notes(found, self.tail)]
-        return Card(
-            title=words(Strong(text=what)),
-            summary=what,
-            body=tuple(body),
-            buttons=(Button(label="Again", does=Typed(text=self._typed(context.where.name))),),
-            data={"service": self.service, "lines": lines, "left_out": found.left_out, "silent": list(found.silent)},
+        if groups.rarer:
+            body.append(Note(text=words(f"{_counted(groups.rarer, 'line')} of rarer messages.")))
+        return body
+
+    def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
+        level = "" if shape.level is logs.Level.NONE else str(shape.level)
+        return (
+            words(f"{shape.count:,}"), words(level), words(shape.text), _at(shape.first), _at(shape.last),
+            words(", ".join(self._names(shape)) if len(shape.sources) <= _PODS_NAMED else self._many(shape)),
+        )  # fmt: skip
+
+    def _names(self, shape: logs.Shape) -> list[str]:
+        return [self._found.labels[source] for source in shape.sources]
+
+    def _many(self, shape: logs.Shape) -> str:
+        count = len(shape.sources)
+        return f"all {count}" if count == self._found.streams else f"{count} of {self._found.streams}"
+
+    def _text(self) -> list[Element]:
+        count = len(self._lines)
+        zone = f"times in {self._context.now.tzname() or 'UTC'}"
+        if count > _IN_MESSAGE:
+            label = f"The newest {_IN_MESSAGE} ({zone})"
+            newest = Preformatted(label=label, text="\n".join(self._lines[-_IN_MESSAGE:]), log=True, excerpt=True)
+            file = Attachment(
+                filename=f"{self._found.title}-{self._context.now:%H%M%S}.log",
+                content="\n".join(self._lines) + "\n",
+                summary=f"{_counted(count, 'line')}, oldest first ({zone})",
+                log=True,
+            )
+            return [newest, file]
+        if not count:
+            return []
+        return [Preformatted(label=f"{_counted(count, 'line')} ({zone})", text="\n".join(self._lines), log=True)]
+
+    def _line(self, line: logs.LogLine) -> str:
+        at = f"{_moment(line.at).astimezone(self._context.now.tzinfo):%H:%M:%S}" if line.at else "--:--:--"
+        return f"{line.pod} {at} {line.text}"
+
+    def _notes(self) -> list[Text]:
+        found, asked = self._found, self._request
+        notes: list[Text] = []
+        if self._record is not None:
+            notes.append(self._window(self._record))
+        if not found.groups.lines and not found.silent:
+            notes.append(words("No line matches." if asked.grep else "No line was written in that time."))
+        if found.left_out and asked.tail < logs.MOST:
+            more = min(logs.MOST, max(100, asked.tail * 10))
+            notes.append(
+                words(
+                    f"{_counted(found.left_out, 'older line')} left out here; ",
+                    Code(text=f"--tail {more}"),
+                    " shows more.",
+                )
+            )
+        elif found.left_out:
+            oldest = f"{_moment(found.lines[0].at).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
+            notes.append(
+                words(
+                    f"{_counted(found.left_out, 'older line')} left out here; ",
+                    Code(text=f'--until "{oldest}"'),
+                    " shows those before.",
+                )
+            )
+        if found.more:
+            notes.append(
+                words(
+                    f"Read were the last {asked.tail:,} lines of each pod; ",
+                    Code(text="--since 1h"),
+                    " reads all of an hour.",
+                )
+            )
+        if found.cut:
+            notes.append(
+                words(
+                    f"{_counted(found.cut, 'line')} longer than what is shown of them; ",
+                    Code(text="kubectl logs"),
+                    " shows them whole.",
+                )
+            )
+        if found.removed:
+            removed = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(found.removed.items()))  # noqa: RUF001
+            notes.append(words(f"Removed from these lines: {removed}. Equal marks stand for equal values."))
+        notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
+        return [*notes, *(words(note) for note in found.notes)]
+
+    def _window(self, record: RunRecord) -> Text:
+        end = (" to ", Moment(at=record.ended)) if record.ended else (" until now",)
+        return words(
+            "While run ", Code(text=record.short), f" went on ({record.title}): ", Moment(at=record.at), *end, "."
         )
 
-    def _typed(self, where: str) -> str:
-        options = [f"--tail {self.tail}"]
-        if self.since:
-            options.append(f"--since {self.since}s")
-        if self.grep:
-            # a quotation mark can't be typed inside of others; as a pattern it has another name
-            pattern = re.sub(r'\\(.)|"', lambda found: found[0] if found[1] not in (None, '"') else r"\x22", self.grep)
-            options.append(f'--grep="{pattern}"')
-        return " ".join(["logs", self.service, *options, f"--env {where}"])
+    def _typed(self) -> str:
+        return again(self._request, self._context.where.name)
 
 
-def _notes(found: Tail, tail: int) -> list[str]:
-    notes: list[str] = []
-    if found.left_out:
-        notes.append(f"{found.left_out} older lines are left out; --tail {min(5000, tail * 5)} shows more.")
-    notes += [f"{pod} did not answer: {why}" for pod, why in found.silent]
-    if not found.lines and not found.silent:
-        notes.append("No line matches.")
-    return notes
+def again(request: Logs, where: str) -> str:
+    """The request as it would be typed again, with the place said."""
+    spec = request.spec  # type: ignore[attr-defined]
+    text = typed_again(spec, request)
+    if request.grep and '"' in request.grep:
+        # a quotation mark can't be typed inside of others; as a pattern it has another name
+        pattern = re.sub(r'\\(.)|"', lambda found: found[0] if found[1] not in (None, '"') else r"\x22", request.grep)
+        text = text.replace(f'"{request.grep.replace(chr(34), chr(39))}"', f'"{pattern}"')
+    return text if f"--env {where}" in text else f"{text} --env {where}"
+
+
+def _at(stamp: str) -> Text:
+    return words(Moment(at=_moment(stamp))) if stamp else words("")
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(f"{stamp[:26]}+00:00")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _words(spans: tuple[Plain | Code, ...]) -> str:
+    return "".join(span.text for span in spans)

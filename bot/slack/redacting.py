@@ -98,12 +98,16 @@ class _Redaction:
             case StepList():
                 return StepList(title=self._redact(element.title), steps=tuple(map(self._step, element.steps)))
             case Preformatted():
-                return Preformatted(text=self._redact(element.text), label=self._redact(element.label))
+                return element.model_copy(
+                    update={"text": self._redact(element.text), "label": self._redact(element.label)}
+                )
             case Attachment():
-                return Attachment(
-                    filename=self._redact(element.filename),
-                    content=self._redact(element.content),
-                    summary=self._redact(element.summary),
+                return element.model_copy(
+                    update={
+                        "filename": self._redact(element.filename),
+                        "content": self._redact(element.content),
+                        "summary": self._redact(element.summary),
+                    }
                 )
 
     def _fact(self, fact: Fact) -> Fact:

@@ -26,6 +26,7 @@ from commands.kit.card import (
     Table,
     Text,
 )
+from runbooks.logs.parsing import Level, level_of
 
 _STATES = {
     State.WAITING: "yellow",
@@ -110,14 +111,34 @@ def _element(element: Element, reader: Reader) -> RenderableType:
             return _table(element, reader)
         case StepList():
             return Group(Styled(safe(element.title), style="bold"), _steps(element))
+        case Preformatted(excerpt=True):
+            return Group()
         case Preformatted():
             label = [Styled(safe(element.label), style="bright_black")] if element.label else []
-            return Group(*label, Padding(Styled(safe(element.text.rstrip("\n"), lines=True)), (0, 0, 0, 2)))
+            return Group(*label, Padding(_lines(element.text, log=element.log), (0, 0, 0, 2)))
         case Attachment():
-            return Group(
-                Styled(safe(element.summary), style="bright_black"),
-                Styled(safe(element.content.rstrip("\n"), lines=True)),
-            )
+            return Group(Styled(safe(element.summary), style="bright_black"), _lines(element.content, log=element.log))
+
+
+_LEVELS = {
+    Level.FATAL: "bold red",
+    Level.ERROR: "red",
+    Level.WARN: "yellow",
+    Level.DEBUG: "bright_black",
+    Level.TRACE: "bright_black",
+}
+
+
+def _lines(text: str, *, log: bool) -> Styled:
+    whole = safe(text.rstrip("\n"), lines=True)
+    if not log:
+        return Styled(whole)
+    return Styled("\n").join(log_line(line) for line in whole.split("\n"))
+
+
+def log_line(line: str) -> Styled:
+    """A line of a log in its level's colour: the word stays, so colour alone says nothing."""
+    return Styled(line, style=_LEVELS.get(level_of(line), ""))
 
 
 def _table(table: Table, reader: Reader) -> RenderableType:

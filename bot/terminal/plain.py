@@ -54,13 +54,19 @@ def element_lines(element: Element, reader: Reader) -> Iterator[str]:
             yield safe(element.title)
             yield from step_lines(element)
         case Preformatted():
-            if element.label:
-                yield f"{safe(element.label)}:"
-            yield from (f"  {line}" for line in safe(element.text.rstrip("\n"), lines=True).split("\n"))
+            yield from _preformatted(element)
         case Attachment():
             # a terminal has room: the file itself, under what is said of it
             yield safe(element.summary)
             yield from safe(element.content.rstrip("\n"), lines=True).split("\n")
+
+
+def _preformatted(element: Preformatted) -> Iterator[str]:
+    if element.excerpt:
+        return
+    if element.label:
+        yield f"{safe(element.label)}:"
+    yield from (f"  {line}" for line in safe(element.text.rstrip("\n"), lines=True).split("\n"))
 
 
 def step_lines(steps: StepList) -> Iterator[str]:

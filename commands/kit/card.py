@@ -187,6 +187,10 @@ class Preformatted(Frozen):
     kind: Literal["preformatted"] = "preformatted"
     text: str
     label: str = ""
+    log: bool = False
+    """Lines of a log: where there is colour, each has its level's."""
+    excerpt: bool = False
+    """An attachment of the same card has these lines too: where that is shown whole, they are not shown twice."""
 
 
 class Attachment(Frozen):
@@ -196,6 +200,8 @@ class Attachment(Frozen):
     filename: str
     content: str
     summary: str
+    log: bool = False
+    """As for preformatted text."""
 
 
 Element = Annotated[
@@ -267,6 +273,8 @@ class Card(Frozen):
     buttons: tuple[Button, ...] = ()
     data: dict[str, object] = {}
     """For `--json`: the facts behind the words, under stable names."""
+    records: tuple[dict[str, object], ...] = ()
+    """For `--json`: what is naturally one object a line, such as a log's lines; the card's own line comes last."""
 
 
 def person(key: str, *, mention: bool = False) -> PersonName:

@@ -104,7 +104,7 @@ class CommandSpec:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in found.items()
-            if value not in (None, False, (), "")
+            if not (value is None or value is False or value in ((), ""))  # 0 is a value
         }
 
     def make(self, arguments: dict[str, Any]) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Protocol, runtime_checkable
 
+from runbooks.kit.patterns import PatternRefused, compiled
+
 
 class Invalid(ValueError):
     """The text is not a value of the type; the message says what is."""
@@ -78,6 +80,29 @@ class VersionType:
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
+
+
+_POD = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+class TargetType:
+    """A configured service, or a pod by its name or the end of it, as lists show it."""
+
+    name = "service|pod"
+    example = "backend"
+
+    def parse(self, text: str, known: Known) -> str:
+        plain = text.lower().removeprefix("pod/")
+        if plain in known.services:
+            return plain
+        # the end of a pod's name has a digit or comes behind a dash; a word without either is a service, mistyped
+        meant = nearest(plain, known.services)
+        if not _POD.fullmatch(plain) or (meant and "-" not in plain and not any(sign.isdigit() for sign in plain)):
+            return _choose("service", plain, known.services)
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:
+        return known.services
 
 
 class EnvironmentType:
@@ -245,20 +270,10 @@ class RegexType:
     example = "timeout|refused"
 
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
-        import re2
-
-        if len(text) > 1000:  # noqa: PLR2004 - more is not typed by a person
-            raise Invalid("The pattern is too long: 1000 characters at most.")
-        options = re2.Options()
-        options.log_errors = False
         try:
-            re2.compile(text.encode(), options)
-        except re2.error as error:
-            raw = error.args[0] if error.args else ""
-            why = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
-            raise Invalid(
-                f"The pattern `{text[:60]}` can't be used: {why[:120]}. Look-around and back-references are not supported (RE2)."
-            ) from None
+            compiled(text)
+        except PatternRefused as error:
+            raise Invalid(str(error)) from None
         return text
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -310,6 +325,7 @@ EnvironmentName = Annotated[str, EnvironmentType()]
 ServiceName = Annotated[str, ServiceType()]
 CommandName = Annotated[str, CommandNameType()]
 PersonKey = Annotated[str, PersonType()]
+Target = Annotated[str, TargetType()]
 RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]

@@ -8,6 +8,7 @@ The SDK is imported when the client is entered, so importing this module is chea
 """
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -109,22 +110,29 @@ class ClusterClient:
         container: str,
         *,
         tail: int | None = None,
-        since_seconds: int | None = None,
+        since: datetime | None = None,
         previous: bool = False,
         timestamps: bool = False,
+        follow: bool = False,
+        silence: float | None = None,
     ) -> AsyncGenerator[bytes]:
-        """A container's log in chunks of at most 64 KB, cut anywhere; `previous` is the run before the last restart."""
+        """A container's log in chunks of at most 64 KB, cut anywhere; `previous` is the run before the last restart.
+
+        A stream that says nothing for `silence` seconds ends with an error. `since` counts in whole seconds.
+        """
         query = {"container": container}
         if tail is not None:
             query["tailLines"] = str(tail)
-        if since_seconds is not None:
-            query["sinceSeconds"] = str(since_seconds)
+        if since is not None:
+            query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if follow:
+            query["follow"] = "true"
         if previous:
             query["previous"] = "true"
         if timestamps:
             query["timestamps"] = "true"
         path = _core(namespace, "pods", pod) + "/log"
-        silence = self._connection.timing.silence
+        silence = silence or self._connection.timing.silence
         async with self._connection.stream(path, doing=f"read the log of {pod}", query=query, silence=silence) as log:
             while chunk := await log.read(_CHUNK):
                 yield chunk

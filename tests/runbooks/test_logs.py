@@ -1,102 +1,108 @@
-"""The tail of a service's logs: bounded, in time order, redacted, and plain about what is missing."""
+"""The logs of a service: bounded, in time order, grouped, redacted, and plain about what is missing."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.logs import _Newest, _Pattern, _sortable
+from runbooks.logs import Asked, Level
 from tests.support.real import Place
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def test_the_pods_lines_are_merged_in_time_order_and_bounded(here: Place):
     await here.deploy("backend", replicas=2)
-    found = await logs.tail(here.cluster, here.environment, "backend", tail=4)
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=4))
     assert len(found.lines) == 4
     assert [line.at for line in found.lines] == sorted(line.at for line in found.lines)
     assert found.silent == ()
+    assert found.streams == 2
     assert found.left_out > 0 or found.more
 
 
 async def test_a_pattern_counts_what_it_leaves_out(here: Place):
     await here.deploy("backend", replicas=1)
-    every = await logs.tail(here.cluster, here.environment, "backend", tail=5000, grep="INFO")
-    few = await logs.tail(here.cluster, here.environment, "backend", tail=1, grep="INFO")
+    every = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=5000, grep="INFO"))
+    few = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=1, grep="INFO"))
     assert len(every.lines) > 1
-    assert (len(few.lines), few.left_out) == (1, len(every.lines) - 1)
+    assert len(few.lines) == 1
+    assert few.left_out + 1 >= len(every.lines)
     assert all("INFO" in line.text for line in every.lines)
+    assert sum(every.groups.levels.values()) == every.groups.lines == len(every.lines)
+    assert sum(shape.count for shape in every.groups.shapes) + every.groups.rarer == every.groups.lines
 
 
 async def test_an_anchor_means_the_lines_own_beginning(here: Place):
     await here.deploy("backend", replicas=1)
-    found = await logs.tail(here.cluster, here.environment, "backend", tail=100, grep="^INFO")
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", grep="^INFO"))
     assert found.lines
     assert all(line.text.startswith("INFO") for line in found.lines)
+
+
+async def test_the_summary_alone_has_no_lines(here: Place):
+    await here.deploy("backend", replicas=1)
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=0, since=LONG_AGO))
+    assert found.lines == ()
+    assert found.groups.lines == found.read > 0
+
+
+async def test_a_window_has_two_ends(here: Place):
+    await here.deploy("backend", replicas=2)
+    every = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=5000, since=LONG_AGO))
+    until = datetime.fromisoformat(f"{every.lines[len(every.lines) // 2].at[:26]}+00:00")
+    first = await logs.read(
+        here.cluster, here.environment, Asked(target="backend", tail=5000, since=LONG_AGO, until=until)
+    )
+    assert 0 < len(first.lines) < len(every.lines)
+    assert max(line.at for line in first.lines) <= f"{until:%Y-%m-%dT%H:%M:%S.%f}999Z"
+
+
+async def test_one_pod_by_the_end_of_its_name(here: Place):
+    await here.deploy("backend", replicas=2)
+    pods = await here.cluster.pods(here.namespace)
+    short = pods[0].name.rsplit("-", 1)[-1]
+    found = await logs.read(here.cluster, here.environment, Asked(target=short, tail=5))
+    assert found.title == pods[0].name
+    assert {line.pod for line in found.lines} == {short}
 
 
 async def test_a_pod_without_a_log_is_named_and_the_others_are_shown(here: Place):
     await here.deploy("backend", replicas=1)
     await here.set_image("backend", "ghcr.io/omnicare/backend:v2.0.0-bad")
     await here.until("backend", lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
-    found = await logs.tail(here.cluster, here.environment, "backend", tail=3)
-    assert found.lines or found.silent
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=3))
+    assert found.lines
+    assert found.streams == 2
 
 
-async def test_a_service_that_nobody_configured_is_not_found(here: Place):
+async def test_the_life_before_the_last_restart(here: Place):
+    await here.deploy("backend", replicas=1)
+    fine = await logs.read(here.cluster, here.environment, Asked(target="backend", previous=True))
+    assert fine.lines == ()
+    assert "has not restarted" in fine.notes[0]
+
+
+@pytest.mark.parametrize("name", ["billing", "nothing-like-it-x2lqp"])
+async def test_what_is_not_there_is_not_found_and_says_what_is(here: Place, name: str):
     with pytest.raises(PermanentError) as caught:
-        await logs.tail(here.cluster, here.environment, "billing", tail=3)
+        await logs.read(here.cluster, here.environment, Asked(target=name))
     assert caught.value.code is ReasonCode.NOT_FOUND
-
-
-@pytest.mark.parametrize("grep", ["(?=x)", "(", r"(a)\1"])
-def test_a_pattern_that_re2_refuses_is_a_sentence(grep: str):
-    with pytest.raises(PermanentError) as caught:
-        _Pattern(grep)
-    assert caught.value.code is ReasonCode.USAGE
-    assert "Look-around" in caught.value.message
-
-
-BLOCK = b"2026-01-01T00:00:01Z ERROR one\n2026-01-01T00:00:02Z fine 2026\n2026-01-01T00:00:03Z one\n2026-01-01T00:00:04Z ERROR\n"
-
-
-@pytest.mark.parametrize(
-    ("grep", "expected"),
-    [
-        ("ERROR", [0, 3]),
-        ("^one", [2]),
-        ("one$", [0, 2]),
-        ("2026", [1]),
-        (r"one\s+2026", []),
-        ("[^x]+two", []),
-        ("", [0, 1, 2, 3]),
-    ],
-)
-def test_a_pattern_sees_each_lines_text_and_nothing_else(grep: str, expected: list[int]):
-    lines = BLOCK.splitlines()
-    assert list(_Pattern(grep).lines(BLOCK)) == [lines[number] for number in expected]
-
-
-def test_only_the_newest_lines_are_kept_however_many_come():
-    newest = _Newest(3)
-    for second in (5, 1, 9, 3, 7):
-        newest.offer(b"2026-01-01T00:00:0%dZ line %d" % (second, second), 0)
-    assert sorted(entry[3] for entry in newest.kept) == [b"line 5", b"line 7", b"line 9"]
-    assert newest.offered == 5
-
-
-def test_stamps_sort_as_times():
-    stamps = [
-        b"2026-01-01T00:00:05.1Z",
-        b"2026-01-01T00:00:05Z",
-        b"2026-01-01T02:00:05.05+02:00",
-        b"2026-01-01T00:00:05.123456789Z",
-    ]
-    assert sorted(stamps, key=_sortable) == [stamps[1], stamps[2], stamps[0], stamps[3]]
+    assert "Services: backend, frontend" in caught.value.message
 
 
 async def test_secrets_and_names_do_not_leave(here: Place):
     await here.deploy("backend", replicas=2)
-    found = await logs.tail(here.cluster, here.environment, "backend", tail=5000, since_seconds=3600)
-    text = "\n".join(line.text for line in found.lines)
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=5000, since=LONG_AGO))
+    text = found.model_dump_json()
     assert "hunter2" not in text
     assert "eyJhbGci" not in text
+    assert found.groups.levels.keys() <= set(Level)
+
+
+async def test_the_newest_come_from_now(here: Place):
+    await here.deploy("backend", replicas=1)
+    found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=1))
+    assert datetime.fromisoformat(f"{found.lines[0].at[:26]}+00:00") > datetime.now(UTC) - timedelta(minutes=5)

@@ -35,7 +35,7 @@ COMMANDS = (
     CommandHint("rollback", "rollback [SERVICE…] [--to VERSION]", "Go back to the last known good release"),
     CommandHint("status", "status [--env ENV]", "What runs, and whether it is well"),
     CommandHint("pods", "pods [SERVICE]", "Every pod with its image and age"),
-    CommandHint("logs", "logs SERVICE [--tail N] [--since 15m] [--grep REGEX]", "Log lines of all pods, redacted"),
+    CommandHint("logs", "logs SERVICE|POD [--tail N] [--since 15m] [--grep REGEX]", "Log lines of all pods, redacted"),
     CommandHint("runs", "runs [RUN]", "What ran, and one run with its steps"),
     CommandHint("lock", "lock [--until 18:00] [--reason TEXT]", "Freeze an environment"),
     CommandHint("whoami", "whoami", "What you may do here, and why"),

@@ -1,0 +1,173 @@
+"""The summary of a log: levels counted, and the most frequent shapes of message; of any number of lines, in bounded memory.
+
+A line is known again by its text with all digits made equal, which is found for a whole block at once. Only what was not seen
+before is redacted, read and given a shape, so a million lines of a few hundred statements cost little more than being split.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from runbooks.kit.redaction import Scope, default_redactor
+from runbooks.kit.targets import Frozen
+from runbooks.logs.blocks import stamp_of
+from runbooks.logs.matching import Pattern, Verdict, text_of
+from runbooks.logs.parsing import Level, read, shape_of
+
+_MASK = bytes.maketrans(b"0123456789", b"0000000000")
+_KNOWN = 10_000
+"""Texts that are remembered; when there are more, remembering begins anew."""
+_LONGEST_KEY = 512
+_SHAPES = 1_000
+"""Shapes that are counted; when there are more, the rarest half is counted together."""
+_READ = 8_000
+"""Bytes of a line that are read for its shape."""
+
+
+class Shape(Frozen):
+    """Messages that differ only in what varies."""
+
+    text: str
+    level: Level
+    count: int
+    first: str
+    last: str
+    """When, as the kubelet's stamp; empty where lines have none."""
+    sources: tuple[int, ...]
+
+
+class Groups(Frozen):
+    """All lines that were given, grouped."""
+
+    lines: int
+    levels: dict[Level, int]
+    shapes: tuple[Shape, ...]
+    """The most frequent first."""
+    rarer: int
+    """Lines of shapes that are not listed."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    text: str
+    level: Level
+    count: int = 0
+    first: str = ""
+    last: str = ""
+    sources: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Key:
+    shape: _Counted
+    verdict: Verdict
+
+
+class Grouping:
+    """Takes the lines that a pattern found, block by block; gives back those that may be said to match."""
+
+    def __init__(self, pattern: Pattern | None) -> None:
+        self._pattern = pattern
+        self._known: dict[bytes, _Key] = {}
+        self._shapes: dict[tuple[Level, str], _Counted] = {}
+        self._levels: Counter[Level] = Counter()
+        self.lines = 0
+
+    def take(self, lines: list[bytes], source: int) -> list[bytes]:
+        """Stamped lines of one stream, in its order. Raises `RedactionFailed`."""
+        if not lines:
+            return lines
+        keys = _keys(lines)
+        scope = default_redactor().scope()  # a new one each time: what it remembers would grow with the log
+        counts = Counter(keys)
+        firsts = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        looked_at = {key for key in counts if self._key(key, lines[firsts[key]], scope).verdict is Verdict.EACH}
+        if looked_at:
+            lines, keys = self._looked_at(lines, keys, looked_at, scope)
+            counts = Counter(keys)
+            firsts = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        lasts = dict(zip(keys, range(len(keys)), strict=True))
+        for key, count in counts.items():
+            self._count(key, count, lines[firsts[key]], lines[lasts[key]], source)
+        self.lines += len(lines)
+        self._bound()
+        return lines
+
+    def groups(self, most: int) -> Groups:
+        """What was found, the most frequent `most` shapes first."""
+        counted = (each for each in self._shapes.values() if each.count)
+        ordered = sorted(counted, key=lambda each: (-each.count, each.first))
+        shown = tuple(
+            Shape(
+                text=each.text, level=each.level, count=each.count, first=each.first, last=each.last,
+                sources=tuple(sorted(each.sources)),
+            )
+            for each in ordered[:most]
+        )  # fmt: skip
+        levels = {level: self._levels[level] for level in Level if self._levels[level]}
+        return Groups(
+            lines=self.lines, levels=levels, shapes=shown, rarer=self.lines - sum(each.count for each in shown)
+        )
+
+    def _key(self, key: bytes, line: bytes, scope: Scope) -> _Key:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._learned(key, text_of(line), scope)
+        return known
+
+    def _learned(self, key: bytes, text: bytes, scope: Scope) -> _Key:
+        redacted = scope.redact_bytes(text[:_READ]).data
+        said = read(redacted.decode(errors="replace"))
+        shape = shape_of(said.message)
+        counted = self._shapes.get((said.level, shape))
+        if counted is None:
+            counted = self._shapes[said.level, shape] = _Counted(shape, said.level)
+        if self._pattern is None:
+            return _Key(counted, Verdict.ALL)
+        if len(key) >= _LONGEST_KEY:
+            return _Key(counted, Verdict.EACH)  # lines that begin alike may end otherwise
+        return _Key(counted, self._pattern.verdict(redacted))
+
+    def _looked_at(
+        self, lines: list[bytes], keys: list[bytes], which: set[bytes], scope: Scope
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Without the lines that match only by what redaction takes out."""
+        assert self._pattern is not None, "without a pattern all lines count"
+        visible, redact = self._pattern.visible, scope.redact_bytes
+        kept = [
+            (line, key)
+            for line, key in zip(lines, keys, strict=True)
+            if key not in which or visible(redact(text_of(line)).data)
+        ]
+        return [line for line, _ in kept], [key for _, key in kept]
+
+    def _count(self, key: bytes, count: int, first: bytes, last: bytes, source: int) -> None:
+        shape = self._known[key].shape
+        begin, end = stamp_of(first), stamp_of(last)
+        shape.count += count
+        shape.first = min(shape.first, begin) if shape.first else begin
+        shape.last = max(shape.last, end)
+        shape.sources.add(source)
+        self._levels[shape.level] += count
+
+    def _bound(self) -> None:
+        if len(self._shapes) > _SHAPES:
+            ordered = sorted(self._shapes.items(), key=lambda each: -each[1].count)
+            self._shapes = dict(ordered[: _SHAPES // 2])
+            self._known.clear()  # it points to shapes that are no more
+        elif len(self._known) > _KNOWN:
+            self._known.clear()
+
+
+_LEVEL_NUMBER = re.compile(rb'"level": ?[1-6]0\b')
+
+
+def _keys(lines: list[bytes]) -> list[bytes]:
+    """The lines' texts without what their digits say; a level that is a number stays apart from the others."""
+    joined = b"\n".join([text_of(line) for line in lines])
+    if _LEVEL_NUMBER.search(joined) is not None:
+        for number, letter in zip(b"123456", b"abcdef", strict=True):
+            for space in (b"", b" "):
+                joined = joined.replace(b'"level":%s%c0' % (space, number), b'"level":%s%c' % (space, letter))
+    keys = joined.translate(_MASK).split(b"\n")
+    return [key[:_LONGEST_KEY] for key in keys] if max(map(len, keys)) > _LONGEST_KEY else keys

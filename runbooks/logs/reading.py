@@ -1,0 +1,229 @@
+"""The logs of a service's pods: read side by side, filtered as bytes, grouped, merged in time order, within bounded memory.
+
+A pod that does not answer is named, the others are shown. All text that comes out is redacted; what a pattern matched only by
+what redaction takes out counts as not there (`matching`).
+"""
+
+import asyncio
+from contextlib import aclosing
+from datetime import datetime
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.redaction import Kind, default_redactor
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.logs.blocks import Blocks, Window, is_stamped, stamped
+from runbooks.logs.grouping import Grouping
+from runbooks.logs.matching import Pattern, text_of
+from runbooks.logs.model import LogLine, Reading, Silent
+from runbooks.logs.newest import Entry, Newest
+from runbooks.logs.parsing import read as read_line
+from runbooks.logs.sources import Source, sources
+
+MOST = 5000
+"""Lines that one answer may have."""
+SHAPES = 8
+"""Shapes that a summary lists."""
+LONGEST_LINE = 4000
+"""Characters of a line that are shown."""
+
+_AT_ONCE = 40
+"""Streams that are open at the same time: each has buffers of its own."""
+_NODES_WORDS = (b"unable to retrieve container logs", b"failed to try resolving symlinks", b"rpc error: code =")
+"""With these a kubelet begins its own sentence, in place of a log and as if all were well."""
+
+
+class Limits(Frozen):
+    """Seconds. Tests make them short."""
+
+    stream: float = 12.0
+    """For one stream, from asking to its end."""
+    silence: float = 5.0
+    """A stream that says nothing for so long has died."""
+    all: float = 15.0
+    """For all streams: below what a query may take."""
+
+
+class Asked(Frozen):
+    """What is to be read."""
+
+    target: str
+    """A service, a pod, or the end of a pod's name."""
+    tail: int = 100
+    since: datetime | None = None
+    until: datetime | None = None
+    grep: str | None = None
+    previous: bool = False
+    every_container: bool = False
+    before: datetime | None = None
+    """Only pods that were there by then."""
+
+
+async def read(
+    cluster: ClusterClient, environment: Environment, asked: Asked, *, limits: Limits | None = None
+) -> Reading:
+    """The newest lines that match, and the summary of all of them."""
+    pattern = Pattern(asked.grep) if asked.grep else None
+    found = await sources(
+        cluster,
+        environment,
+        asked.target,
+        every_container=asked.every_container,
+        previous=asked.previous,
+        before=asked.before,
+    )
+    work = _Work(cluster, asked, pattern, limits or Limits())
+    readers = [_Reader(work, source, number) for number, source in enumerate(found.found)]
+    await _all(readers, work.limits.all)
+    lines, removed, cut = _shown(work.newest.entries(), found.found)
+    groups = work.grouping.groups(SHAPES)
+    return Reading(
+        title=found.title,
+        streams=len(found.found),
+        lines=tuple(lines),
+        read=sum(reader.lines for reader in readers),
+        groups=groups,
+        labels=tuple(source.label for source in found.found),
+        more=any(reader.more for reader in readers),
+        left_out=groups.lines - len(lines),
+        cut=cut,
+        removed=removed,
+        silent=tuple(Silent(pod=reader.label, why=reader.why) for reader in readers if reader.why),
+        notes=(*found.notes, *(note for reader in readers for note in reader.notes())),
+    )
+
+
+async def _all(readers: list["_Reader"], seconds: float) -> None:
+    """Whoever has not begun or ended when the time is over says so."""
+    tasks = [asyncio.create_task(reader.read()) for reader in readers]
+    if not tasks:
+        return
+    try:
+        done, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for task in done:
+            task.result()  # a bug, or a text that could not be checked: nothing of the answer leaves
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+class _Work:
+    """What the streams of one answer share."""
+
+    def __init__(self, cluster: ClusterClient, asked: Asked, pattern: Pattern | None, limits: Limits) -> None:
+        self.cluster = cluster
+        self.asked = asked
+        self.pattern = pattern
+        self.limits = limits
+        self.newest = Newest(min(asked.tail, MOST))
+        self.grouping = Grouping(pattern)
+        self.places = asyncio.Semaphore(_AT_ONCE)
+        # without a pattern or a window the kubelet itself can cut; else every line has to be looked at
+        whole = pattern is None and asked.since is None and asked.until is None
+        self.tail = max(1, min(asked.tail, MOST)) if whole else None
+
+
+class _Reader:
+    """One stream."""
+
+    def __init__(self, work: _Work, source: Source, number: int) -> None:
+        self._work = work
+        self._source = source
+        self._number = number
+        self._blocks = Blocks()
+        asked = work.asked
+        self._window = Window(stamped(asked.since) if asked.since else "", stamped(asked.until) if asked.until else "")
+        self.label = source.label
+        self.lines = 0
+        self.why = "not read in time"
+
+    @property
+    def more(self) -> bool:
+        """The kubelet may have older lines."""
+        return self._work.tail is not None and self.lines >= self._work.tail
+
+    def notes(self) -> list[str]:
+        if not self._blocks.dropped:
+            return []
+        return [f"{self.label} has lines so long that {self._blocks.dropped:,} bytes of them were not looked at."]
+
+    async def read(self) -> None:
+        async with self._work.places:
+            limit = self._work.limits.stream
+            try:
+                async with asyncio.timeout(limit):
+                    await self._stream()
+                self.why = self.why if self.why != "not read in time" else ""
+            except TimeoutError:
+                self.why = f"no end within {limit:g} s, so its newest lines are missing; a shorter --since reads less"
+            except RunbookError as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    self.why = f"said nothing for {self._work.limits.silence:g} s"
+                    return
+                self.why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
+
+    async def _stream(self) -> None:
+        asked = self._work.asked
+        stream = self._work.cluster.logs(
+            self._source.namespace,
+            self._source.pod,
+            self._source.container,
+            tail=self._work.tail,
+            since=asked.since,
+            previous=asked.previous,
+            timestamps=True,
+            silence=self._work.limits.silence,
+        )
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if self._take(self._blocks.feed(chunk)):
+                    return
+        self._take(self._blocks.rest())
+
+    def _take(self, block: bytes) -> bool:
+        """True: what comes next is behind the window."""
+        if not block:
+            return False
+        if not self.lines and not is_stamped(block) and block.startswith(_NODES_WORDS):
+            self.why = "the node says: " + " ".join(default_redactor().text(block.decode()).split())[:200]
+            return True
+        block, over = self._window.within(block)
+        if not block:
+            return over
+        self.lines += block.count(b"\n")
+        pattern = self._work.pattern
+        lines = pattern.lines(block) if pattern is not None else block.split(b"\n")[:-1]
+        self._work.newest.offer(self._work.grouping.take(lines, self._number), self._number)
+        return over
+
+
+def _shown(entries: list[Entry], found: tuple[Source, ...]) -> tuple[list[LogLine], dict[str, int], int]:
+    """The lines as they may be read; equal values get equal marks in the whole answer."""
+    scope = default_redactor().scope()
+    removed: dict[Kind, int] = {}
+    lines: list[LogLine] = []
+    cut = 0
+    for at, source, raw in entries:
+        text = text_of(raw) if is_stamped(raw) else raw
+        redacted = scope.redact(text.decode(errors="replace"))
+        for kind, count in redacted.counts.items():
+            removed[kind] = removed.get(kind, 0) + count
+        said = read_line(redacted.text)
+        shown = redacted.text
+        if len(shown) > LONGEST_LINE:
+            cut += 1
+            shown = f"{shown[:LONGEST_LINE]} … ({len(shown) - LONGEST_LINE:,} characters more)"
+        lines.append(
+            LogLine(
+                at=at,
+                pod=found[source].label,
+                text=shown,
+                level=said.level,
+                message=said.message[:LONGEST_LINE] if said.is_json else "",
+                trace=said.trace,
+            )
+        )
+    return lines, {str(kind): count for kind, count in removed.items()}, cut

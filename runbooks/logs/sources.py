@@ -1,0 +1,136 @@
+"""Which streams an answer is read from: the containers of a service's pods, or of one pod, and what is to be said of each."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import ContainerView, PodView
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment
+
+_LISTED = 8
+
+
+class Source(NamedTuple):
+    """One container's log."""
+
+    namespace: str
+    pod: str
+    container: str
+    label: str
+    """The end of the pod's name, enough to tell the pods of a service apart; with the container where several are read."""
+
+
+class Sources(NamedTuple):
+    """What is read, and what people have to know of it."""
+
+    title: str
+    """The service or the pod."""
+    found: tuple[Source, ...]
+    notes: tuple[str, ...]
+    selector: str
+    """Of the pods, for a watch that sees new ones come; empty for one pod."""
+
+
+async def sources(
+    cluster: ClusterClient,
+    environment: Environment,
+    target: str,
+    *,
+    every_container: bool = False,
+    previous: bool = False,
+    before: datetime | None = None,
+) -> Sources:
+    """Of a service by its name, or of a pod by its name or the end of it. `before`: only pods that were there by then."""
+    service = environment.service(target)
+    if service is not None:
+        deployment = await cluster.deployment(environment.namespace, service.deployment)
+        pods, selector, container = await cluster.pods_of(deployment), deployment.selector, service.container
+    else:
+        pods = [_pod(await cluster.pods(environment.namespace), target, environment)]
+        selector, container = "", next((s.container for s in environment.services if _is_of(pods[0], s.deployment)), "")
+    young = [pod for pod in pods if before is not None and datetime.fromisoformat(pod.created) > before]
+    pods = sorted((pod for pod in pods if pod not in young), key=lambda pod: pod.name)
+    labels = _labels(pods)
+    found: list[Source] = []
+    notes: list[str] = []
+    for pod in pods:
+        names = [each.name for each in pod.containers] or [each.name for each in pod.asked]
+        if not every_container:
+            names = [container if container in names or not names else _main(pod)]
+        for name in names:
+            label = f"{labels[pod.name]}/{name}" if len(names) > 1 else labels[pod.name]
+            view = pod.container(name)
+            notes += _told(label, view, previous=previous)
+            if not (previous and view is not None and not view.restarts):
+                found.append(Source(pod.namespace, pod.name, name, label))
+    if young:
+        notes.append(
+            f"{len(young)} pods are younger than that run and are left out; those that it replaced took their logs with them."
+        )
+    return Sources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
+
+
+def _pod(pods: list[PodView], target: str, environment: Environment) -> PodView:
+    found = [pod for pod in pods if pod.name == target] or [pod for pod in pods if pod.name.endswith(f"-{target}")]
+    if len(found) == 1:
+        return found[0]
+    services = ", ".join(service.name for service in environment.services)
+    if found:
+        names = ", ".join(f"`{pod.name}`" for pod in found[:_LISTED])
+        raise PermanentError(f"Several pods end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
+    raise PermanentError(
+        f"There is no service and no pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
+        "A pod that is gone took its log with it.",
+        code=ReasonCode.NOT_FOUND,
+    )
+
+
+def _is_of(pod: PodView, deployment: str) -> bool:
+    return pod.name.startswith(f"{deployment}-") and pod.name.count("-") - deployment.count("-") == 2  # noqa: PLR2004
+
+
+def _main(pod: PodView) -> str:
+    """The first container that serves: those that prepare the pod come before it in its status, not in its specification."""
+    return (pod.asked or pod.containers)[0].name
+
+
+def _labels(pods: list[PodView]) -> dict[str, str]:
+    """The ends of the names, as long as they have to be."""
+    for parts in range(1, 9):
+        labels = {pod.name: "-".join(pod.name.rsplit("-", parts)[-parts:]) for pod in pods}
+        if len(set(labels.values())) == len(labels):
+            return labels
+    return {pod.name: pod.name for pod in pods}
+
+
+def _told(label: str, view: ContainerView | None, *, previous: bool) -> list[str]:
+    """What a reader has to know of a container that does not simply run."""
+    if view is None:
+        return []
+    if previous:
+        if not view.restarts:
+            return [f"{label} has not restarted, so there is no log of a life before."]
+        ended = (
+            f"{view.ended_reason or 'ended'}, exit code {view.ended_code}" if view.ended_code is not None else "ended"
+        )
+        return [f"{label} before its last restart: {ended}; {_times(view.restarts)} in all."]
+    if view.phase == "terminated":
+        return [f"{label} has ended: {view.reason or 'terminated'}, exit code {view.exit_code}."]
+    if view.restarts and view.phase == "waiting":
+        ended = f" after {view.ended_reason}, exit code {view.ended_code}" if view.ended_code is not None else ""
+        return [
+            f"{label} is not running: {view.reason}{ended}; {_times(view.restarts)}. --previous shows the life before."
+        ]
+    if view.restarts:
+        return (
+            [f"{label} has restarted {view.restarts} times; --previous shows the life before the last one."]
+            if view.restarts > 1
+            else [f"{label} has restarted once; --previous shows the life before."]
+        )
+    return []
+
+
+def _times(restarts: int) -> str:
+    return "1 restart" if restarts == 1 else f"{restarts} restarts"
