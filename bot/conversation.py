@@ -98,8 +98,12 @@ class _Conversation:
         self._run, self._following = line.short or line.run, line.followed
         if self._wish.json:
             found = self._out.document(line.card, line.names, exit_status=line.exit, run=line.run)
-            # one document where nothing follows, else a line each
-            self._out.json({"kind": "answer"} | found if line.followed else found, indent=None if line.followed else 2)
+            records = line.card.records if line.card is not None else ()
+            for record in records:
+                self._out.json(record)
+            # one document where nothing follows and nothing came before, else a line each
+            alone = not line.followed and not records
+            self._out.json(found if alone else {"kind": "answer"} | found, indent=2 if alone else None)
             return
         # what is no answer to the question goes where it can't be taken for one
         screen = self._out if line.exit in (Exit.OK, Exit.FAILED) else self._err

@@ -23,5 +23,5 @@ def document(
         "state": card.state.value if card.state else None,
         "data": card.data,
         "next": [{"label": label, "command": command} for label, command in (typed(b, reader) for b in card.buttons)],
-        "card": card.model_dump(mode="json"),
+        "card": card.model_dump(mode="json", exclude={"records"}),
     }
