@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -77,6 +78,8 @@ class SandboxWorld:
         """False where the cluster is not the sandbox's own."""
         self.played: list[Scenario] = []
         self.aws = Aws()
+        self.hurry: int | None = None
+        """Seconds that a scenario waits instead of its own; for tests."""
         app = SlackApp.from_manifest(yaml.safe_load(manifest(commands.load())))
         self.workspace = Workspace(app=app, settings=settings)
         furnish(self.workspace)
@@ -139,7 +142,10 @@ class SandboxWorld:
 
     async def play(self, scenario: Scenario) -> str:
         """Breaks what the scenario breaks, and says what to type."""
-        staging.play(self.cluster, scenario)
+        if self.hurry is not None and scenario.deadline is not None:
+            staging.play(self.cluster, replace(scenario, deadline=self.hurry))
+        else:
+            staging.play(self.cluster, scenario)
         self.played.append(scenario)
         return f"{scenario.sentence} Type: /omnicare {scenario.command}"
 

@@ -46,7 +46,7 @@ def ending_state(outcome: Outcome) -> State:
 
 def _causes(causes: tuple[UsualCause, ...]) -> Text:
     """One line each: what it may be, and what to do about it."""
-    lines = [words("\n• ", Strong(text=each.cause), ": ", sentence(each.to_do)) for each in causes]
+    lines = [words(f"\n• {each.cause} → ", sentence(each.to_do)) for each in causes]
     return words(Strong(text="Usual causes"), *lines)
 
 

@@ -105,8 +105,8 @@ _LOUD = re.compile(r"\b(?:fatal|panic|error|exception|critical|uncaught|unhandle
 
 
 def last_error(lines: list[str]) -> str:
-    """The last line that names an error; the last of all where none does."""
-    return next((line for line in reversed(lines) if _LOUD.search(line)), lines[-1] if lines else "")
+    """The last line that names an error; empty where none does."""
+    return next((line for line in reversed(lines) if _LOUD.search(line)), "")
 
 
 def _end(container: ContainerView) -> tuple[str, int | None, str]:

@@ -22,6 +22,7 @@ _LONGEST_CAUSE = 200
 _LOOK_UP = 3.0
 """Seconds for everything that is looked up: the card stands within five of Kubernetes' word."""
 _EVENTS = 3
+"""Besides what is in the cause already; that the kubelet backs off, or repeats a container's reason, tells nobody anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_l
     seen: list[str] = []
     if cause.pod is not None:
         ready = sum(pod.ready for pod in scene.pods)
-        if cause.crashed and looked.log:
-            seen.append(f"Last error: {last_error(looked.log)}")
+        if cause.crashed and (error := last_error(looked.log)):
+            seen.append(f"Last error: {error}")
         cause, more = _counted(cause, looked)
         seen.append(f"Pod {cause.pod.name}, {ready} of {scene.deployment.desired} new pods ready." if cause.pod else "")
         seen += [*more, *_events(scene, cause)]
@@ -122,5 +123,6 @@ def _events(scene: Scene, cause: Cause) -> list[str]:
     if pod is None:
         return []
     told = sorted((e for e in scene.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.at)
+    told = [event for event in told if event.reason != "BackOff" and not event.message.startswith("Error: ")]
     fresh = [e for e in told if not any(e.message in said or said in e.message for said in cause.said)]
     return [f"Event {event.reason}: {event.message}" for event in fresh[-_EVENTS:]]

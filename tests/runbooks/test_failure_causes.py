@@ -1,0 +1,112 @@
+"""Causes that need no kubelet, on the sandbox's cluster and on a real control plane: its own scheduler and controllers say them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from runbooks.kit.reasons import ReasonCode
+from tests.runbooks.test_rollouts import only_backend, refused, stamped
+from tests.support.real import Place
+
+LABEL = "omnicare.dev/test-node"
+REQUESTS = {"resources": {"requests": {"cpu": "10m"}}}
+
+
+def in_template(here: Place, path: str, value: object) -> Awaitable[object]:
+    return here.patch("backend", {"op": "add", "path": f"/spec/template/spec/{path}", "value": value})
+
+
+async def make(here: Place, plural: str, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    await here.create(f"/api/v1/namespaces/{here.namespace}/{plural}", body)
+
+
+async def quota(here: Place) -> None:
+    await make(here, "resourcequotas", "ResourceQuota", "pods", {"hard": {"pods": "2"}})
+
+
+async def quota_that_wants_limits(here: Place) -> None:
+    await make(here, "resourcequotas", "ResourceQuota", "compute", {"hard": {"limits.cpu": "4"}})
+
+
+async def limits(here: Place) -> None:
+    await make(here, "limitranges", "LimitRange", "least", {"limits": [{"type": "Container", "min": {"cpu": "500m"}}]})
+
+
+async def no_such_label(here: Place) -> None:
+    await in_template(here, "nodeSelector", {LABEL: here.namespace})
+
+
+def volume(claim: str) -> list[dict[str, Any]]:
+    return [{"name": "uploads", "persistentVolumeClaim": {"claimName": claim}}]
+
+
+async def no_claim(here: Place) -> None:
+    await in_template(here, "volumes", volume("uploads"))
+
+
+async def claim_without_a_volume(here: Place) -> None:
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    await make(here, "persistentvolumeclaims", "PersistentVolumeClaim", "uploads", wanted)
+    await in_template(here, "volumes", volume("uploads"))
+
+
+CASES: list[tuple[Callable[[Place], Awaitable[None]], ReasonCode, str, str]] = [
+    (quota, ReasonCode.QUOTA_EXCEEDED, "has no room for the new pod: pods 2 of 2 used, 1 more asked for", "exceeded quota"),
+    (quota_that_wants_limits, ReasonCode.QUOTA_EXCEEDED, "wants the pods to name limits.cpu", "failed quota"),
+    (limits, ReasonCode.ADMISSION_REFUSED, "refuse the new pods: minimum cpu usage per Container is 500m, but request is 10m", "minimum cpu usage"),
+    (no_such_label, ReasonCode.UNSCHEDULABLE, "no node takes the new pod: not the labels that it asks for", "nodes are available"),
+    (no_claim, ReasonCode.VOLUME_UNAVAILABLE, "the volume claim uploads is not there", "not found"),
+    (claim_without_a_volume, ReasonCode.VOLUME_UNAVAILABLE, "the volume claim uploads is not bound to a volume", "unbound"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("breaks", "code", "what", "said"), CASES, ids=lambda case: getattr(case, "__name__", None))
+async def test_the_cause_is_named_in_the_cluster_s_own_words(
+    here: Place, breaks: Callable[[Place], Awaitable[None]], code: ReasonCode, what: str, said: str
+):
+    await only_backend(here, progressDeadlineSeconds=4, container=REQUESTS)
+    pulse = await stamped(here)
+    await breaks(here)
+    error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=0.5)
+    found = error.diagnosis
+    assert (error.code, what in found.cause) == (code, True), found
+    assert any(said in word for word in found.said), found
+    assert found.causes
+    if code in (ReasonCode.UNSCHEDULABLE, ReasonCode.VOLUME_UNAVAILABLE):
+        assert any("; 1 pod pending: " in word for word in pulse.said), pulse.said
+
+
+async def test_what_a_claim_waits_for_is_said(here: Place):
+    await only_backend(here, progressDeadlineSeconds=4)
+    pulse = await stamped(here)
+    await claim_without_a_volume(here)
+    found = (await refused(here, pulse, "v2.0.0")).diagnosis
+    assert "no persistent volumes available for this claim and no storage class is set" in found.said
+
+
+async def test_a_taint_is_named(here: Place):
+    name = here.namespace
+    taint = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {LABEL: name}}, "spec": {"taints": [taint]}}  # fmt: skip
+    room = {"cpu": "4", "memory": "8Gi", "pods": "50"}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "it is"}
+    await here.create("/api/v1/nodes", node)
+    try:
+        status = {"status": {"capacity": room, "allocatable": room, "conditions": [ready]}}
+        await here.connection.call(
+            "PATCH",
+            f"/api/v1/nodes/{name}/status",
+            doing="say that a test's node is ready",
+            body=status,
+            content_type="application/merge-patch+json",
+        )
+        await only_backend(here, progressDeadlineSeconds=4)
+        pulse = await stamped(here)
+        await no_such_label(here)
+        found = (await refused(here, pulse, "v2.0.0")).diagnosis
+    finally:
+        await here.connection.call("DELETE", f"/api/v1/nodes/{name}", doing="remove a test's node")
+    assert "a taint that it does not tolerate (dedicated=batch) on 1" in found.cause
+    assert any("taint {dedicated: batch}" in word for word in found.said)
