@@ -52,10 +52,12 @@ class SyncClearFailed:
         cleared = await steps.run(CLEAR, sync_changes.clear, queue, bucket, context.fleet, change, written)
         gone = cleared.items + cleared.gone_before
         where = context.where.name
-        lines = [f"What was written in them is in `{bucket.address(written.key)}`."]
+        lines = [
+            f"Exported, read back and cleared; approved by {' and '.join(context.approved_by)}.",
+            f"What was written in them is in `{bucket.address(written.key)}`.",
+        ]
         if cleared.gone_before:
             lines.append(f"{cleared.gone_before} of them were gone when the clearing began.")
-        lines.append(f"Approved by {' and '.join(context.approved_by)}.")
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{gone} failed sync item{'s' if gone != 1 else ''} cleared in {where}",

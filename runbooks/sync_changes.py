@@ -179,24 +179,31 @@ async def _pause(pulse: Pulse, seconds: float) -> None:
 async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsChange) -> Export:
     """Writes the items into the bucket under the run's id, or takes the export that an earlier try wrote."""
     key = f"{bucket.settings.prefix}{queue.environment.name}/{pulse.run}.json"
-    items, out = await queue.items(contents=True)
-    _same(change, items, "since they were approved")
-    body = _enveloped(queue, pulse.run, out)
-    kept: bytes | None = body
-    version = None
-    try:
-        version = await bucket.put_new(key, body)
-        pulse.say(f"{len(items)} items, {max(1, len(body) >> 10)} KB")
-    except ObjectThere:  # an earlier try of this run wrote it
-        kept = await bucket.get(key, largest=_largest(queue))
-        pulse.say("written before, taken as it is")
+    kept, version = await _kept_before(bucket, key, _largest(queue)), None
+    if kept is None:
+        items, out = await queue.items(contents=True)
+        _same(change, items, "since they were approved")
+        body = kept = _enveloped(queue, pulse.run, out)
+        try:
+            version = await bucket.put_new(key, body)
+        except ObjectThere:  # an earlier try of this run wrote it after all
+            kept = await bucket.get(key, largest=_largest(queue))
     ids = _exported_ids(kept)
     if kept is None or digest_of(ids) != change.ids:
         raise PermanentError(
             f"{bucket.address(key)} holds something else than the approved items. Nothing was cleared.",
             code=ReasonCode.EXPORT_FAILED,
         )
+    pulse.say(f"{len(ids)} items, {max(1, len(kept) >> 10)} KB")
     return Export(key=key, version=version, sha256=hashlib.sha256(kept).hexdigest(), size=len(kept), items=len(ids))
+
+
+async def _kept_before(bucket: Bucket, key: str, largest: int) -> bytes | None:
+    """What an earlier try of this run wrote. An account that may not list is refused where there is none; writing tells."""
+    try:
+        return await bucket.get(key, largest=largest)
+    except PermanentError:
+        return None
 
 
 async def read_back(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsChange, written: Export) -> int:

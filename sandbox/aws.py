@@ -99,6 +99,9 @@ def _furnish(application: Callable[..., Any]) -> None:
     from werkzeug.test import Client
 
     client = Client(application)
+    client.post(
+        "/moto-api/reset", headers={"Host": "127.0.0.1"}
+    )  # its memory is the process's: an earlier world's is still there
     for what, tag, inside in _SETTINGS:
         body = f'<{tag} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inside}</{tag}>' if tag else ""
         answer = client.put(f"/{BUCKET}?{what}", data=body, headers={"Host": "s3.amazonaws.com"})

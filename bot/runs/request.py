@@ -243,6 +243,8 @@ class RequestFlow(Running):
     async def _decided(self, plan: Plan, pending: Pending, names: tuple[str, ...]) -> tuple[Decision, ...]:
         """Until enough people said yes; `Ended` for a no, a withdrawal, or no answer in time."""
         reminded = False
+        # the door compared each decision with the card as it stood; a yes that met the next card on its way is no less one
+        meant = {pending.word}
         while True:
             clock = await self._step("look at the clock", self._now)
             now = datetime.fromisoformat(clock["now"])
@@ -256,7 +258,7 @@ class RequestFlow(Running):
                 await self._show("reminder", cards.reminder_card(self.request, pending))
             until = pending.expires if reminded else pending.reminds
             message = await self._message(max(0.05, (until - now).total_seconds()))
-            if message is None or message["kind"] != "decision" or message["word"] != pending.word:
+            if message is None or message["kind"] != "decision" or message["word"] not in meant:
                 continue
             decided = DecisionMessage.model_validate(message)
             if decided.act == "cancel":
@@ -285,6 +287,7 @@ class RequestFlow(Running):
             # a new word for each state of the card: what an older one's buttons say is no longer meant
             drawn = await self._step("draw a word", self._draw)
             pending = pending.model_copy(update={"word": drawn["word"]})
+            meant.add(pending.word)
             await self._publish(pending=pending, word=pending.word)
             await self._show("approval", cards.approval_card(self.request, plan, pending, names))
 
