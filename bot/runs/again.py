@@ -4,6 +4,7 @@ Its id is made from the request that it follows, so asking twice is asking once.
 `carried`. Used by the door's decisions (`memory`) and by the requests themselves.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -63,17 +64,26 @@ async def going_back(house: House, of: Request, actor: Actor) -> Any:
 
 
 def carried(
-    house: House, request: Request, plan: Plan, of: RequestState | None, policy: ApprovalPolicy | None
+    house: House,
+    request: Request,
+    plan: Plan,
+    of: RequestState | None,
+    policy: ApprovalPolicy | None,
+    *,
+    holders: Collection[str],
 ) -> tuple[Decision, ...]:
     """The approvals of the request that this one tries again, where they count for `plan` too; else nothing.
 
-    They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, and never where
-    the one who asks now is one of those who said yes.
+    They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, from people who
+    could still give it (`holders`), and never where the one who asks now is one of them.
     """
     if of is None or of.plan is None or policy is None or policy.own or not of.approved_by:
         return ()
     given = of.approved_by
     until = min(decision.at for decision in given) + timedelta(seconds=policy.expires_seconds)
-    if house.clock() >= until or len(given) < policy.count or request.requester.key in {each.by for each in given}:
+    people = {each.by for each in given}
+    if house.clock() >= until or len(people) < policy.count or request.requester.key in people:
+        return ()
+    if not people <= set(holders):
         return ()
     return given if plan.completes(of.plan) else ()

@@ -217,7 +217,12 @@ class RequestFlow(Running):
         names = [self._house.permissions.name(key) for key in approvers] if enough else []
         before = await self._house.engine.event(self.request.follows, "state") if self.request.follows else None
         carried = again.carried(
-            self._house, self.request, plan, RequestState.model_validate(before) if before else None, policy
+            self._house,
+            self.request,
+            plan,
+            RequestState.model_validate(before) if before else None,
+            policy,
+            holders=found,
         )
         if not carried:
             await self._house.note(

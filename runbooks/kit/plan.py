@@ -156,12 +156,14 @@ class Plan(Frozen):
 
         Each change leads where that plan led, from where it began or from where it already was; nothing else is changed.
         """
+        if self.items or approved.items or not self.changes:
+            return False
         known = {change.substance()["target"]: change for change in approved.changes}
         for change in self.changes:
             before = known.get(change.substance()["target"])
             if before is None or change.after != before.after or change.before not in (before.before, before.after):
                 return False
-        return bool(self.changes) and self.together == approved.together and not self.needs_reason
+        return self.together == approved.together and not self.needs_reason
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""

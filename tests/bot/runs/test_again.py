@@ -1,0 +1,125 @@
+"""Whose yes counts once more for a retry: rules over values, attacked one by one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from bot.approvals import Decision
+from bot.runs.again import carried
+from bot.runs.model import Request, RequestState
+from commands.kit.context import Actor
+from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.plan import Image, ImageChange, ItemsChange, Plan
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+POLICY = ApprovalPolicy(count=1, permission="rollout:approve", expires_seconds=1800.0)
+
+
+@dataclass
+class House:
+    now: datetime = NOON + timedelta(minutes=5)
+
+    def clock(self) -> datetime:
+        return self.now
+
+
+def image(tag: str) -> Image:
+    return Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=f"sha256:{tag:0>64}")
+
+
+def change(before: str, after: str, service: str = "backend") -> ImageChange:
+    return ImageChange(
+        service=service, namespace="n", deployment=service, container=service, before=image(before), after=image(after)
+    )
+
+
+def plan(*changes: ImageChange, **other: Any) -> Plan:
+    return Plan(title="Deploy", changes=changes, **other)
+
+
+def request(key: str = "requester") -> Request:
+    return Request(
+        id="production.deploy.b", command="deploy", arguments={}, environment="production", text="deploy v2",
+        title="Deploy v2", requester=Actor(key=key, name=key), channel=None, at=NOON, follows="production.deploy.a",
+    )  # fmt: skip
+
+
+def before(approved: Plan, *people: str) -> RequestState:
+    given = tuple(Decision(act="approve", by=each, name=each, at=NOON) for each in people)
+    return RequestState(phase="ended", word="w", plan=approved, approved_by=given)
+
+
+APPROVED = plan(change("v1", "v2"), change("v1", "v2", "frontend"))
+
+
+def count(
+    now: Plan,
+    state: RequestState | None = None,
+    *,
+    who: str = "requester",
+    policy: ApprovalPolicy = POLICY,
+    holders: tuple[str, ...] = ("approver", "second"),
+    house: House | None = None,
+) -> tuple[str, ...]:
+    found = state if state is not None else before(APPROVED, "approver")
+    given = carried(cast("Any", house or House()), request(who), now, found, policy, holders=holders)
+    return tuple(each.by for each in given)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        APPROVED,
+        plan(change("v1", "v2", "frontend")),
+        plan(change("v2", "v2"), change("v1", "v2", "frontend")),
+    ],
+    ids=["all of it", "what is left", "again where it hangs"],
+)
+def test_what_was_approved_is_not_asked_again(now: Plan):
+    assert count(now) == ("approver",)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        plan(change("v1", "v3")),
+        plan(change("v0", "v2")),
+        plan(change("v1", "v2", "worker")),
+        plan(change("v1", "v2").model_copy(update={"namespace": "elsewhere"})),
+        plan(change("v1", "v2"), together=True),
+        plan(change("v1", "v2"), needs_reason=True),
+        plan(change("v1", "v2"), items=(ItemsChange(act="clear", service="backend", namespace="n"),)),
+        plan(items=(ItemsChange(act="clear", service="backend", namespace="n"),)),
+        plan(),
+    ],
+    ids=["elsewhere", "from elsewhere", "more", "another place", "at once", "older", "items too", "items", "nothing"],
+)
+def test_what_leads_anywhere_else_is_asked_again(now: Plan):
+    assert count(now) == ()
+
+
+def test_an_approval_that_ran_out_counts_no_more():
+    assert count(APPROVED, house=House(NOON + timedelta(seconds=1799))) == ("approver",)
+    assert count(APPROVED, house=House(NOON + timedelta(seconds=1800))) == ()
+
+
+def test_nobody_retries_by_a_yes_of_their_own():
+    assert count(APPROVED, who="approver") == ()
+
+
+def test_who_lost_the_permission_since_counts_no_more():
+    assert count(APPROVED, holders=("second",)) == ()
+
+
+def test_a_policy_that_wants_more_people_now_is_not_satisfied_by_fewer_then():
+    two = POLICY.model_copy(update={"count": 2})
+    assert count(APPROVED, policy=two) == ()
+    assert count(APPROVED, before(APPROVED, "approver", "approver"), policy=two) == ()
+    assert count(APPROVED, before(APPROVED, "approver", "second"), policy=two) == ("approver", "second")
+
+
+def test_a_request_that_was_never_approved_or_planned_gives_nothing():
+    assert count(APPROVED, before(APPROVED)) == ()
+    assert count(APPROVED, RequestState(phase="ended", word="w")) == ()
