@@ -32,6 +32,7 @@ from bot.socket.server import SocketServer
 from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
+from commands.kit.follows import Follows
 from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
@@ -73,6 +74,7 @@ class Contexts:
             if (scripts := settings.environments[name].sync) is not None
         }
         self.runs: EngineRuns | None = None
+        self.follows = Follows()
 
     def __call__(
         self,
@@ -95,6 +97,7 @@ class Contexts:
             health=self._health,
             patience=self._patience,
             runs=self.runs,
+            follows=self.follows,
             book=self._book,
             authority=self._permissions,
             policies=self._settings.policies(home),
@@ -183,6 +186,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             slack.open(door, suggest=_suggest(door))
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
+        edges.callback(contexts.follows.stop_all, "because the bot is being restarted")
         sweeper = asyncio.create_task(_close_abandoned(house))
         edges.callback(sweeper.cancel)
         yield Bot(

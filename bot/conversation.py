@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.delivery import Exit
 from bot.socket.client import Absent, Unreachable, new_key, say
-from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, RefusedLine
+from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, MoreLine, RefusedLine
 from bot.terminal.screen import Manner, Screen
 from bot.terminal.words import Reader, typed
 from commands.kit import registry
@@ -83,6 +83,8 @@ class _Conversation:
                     self._answer(line)
                 case CardLine():
                     self._card(line)
+                case MoreLine():
+                    self._more(line)
                 case RefusedLine():
                     self._fail(line.message, line.exit)
                     return line.exit
@@ -116,6 +118,15 @@ class _Conversation:
             screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
         elif line.exit is not Exit.OK and not line.followed:
             screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
+
+    def _more(self, line: MoreLine) -> None:
+        if self._wish.json:
+            for record in line.records:
+                self._out.json(record)
+            return
+        self._out.log(line.lines)
+        if line.said:
+            self._out.say(line.said)
 
     def _card(self, line: CardLine) -> None:
         if self._wish.json:

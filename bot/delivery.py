@@ -4,12 +4,14 @@ A surface makes a `Delivery` of whatever reached it (typed command, mention, but
 shows the `Answer`. It decides nothing itself.
 """
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
 
 from commands.kit.card import Card, OpenForm
 from commands.kit.context import Actor
+from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
 from runbooks.kit.targets import Frozen
 
@@ -86,6 +88,8 @@ class Answer:
     run: str | None = None
     """The request that was started or pointed to."""
     form: OpenForm | None = None
+    live: AsyncGenerator[LiveState] | None = None
+    """The card is the first state of an answer that goes on: what comes next. Whoever shows it closes it."""
 
 
 class DoorLike(Protocol):

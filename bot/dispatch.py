@@ -8,7 +8,7 @@ acknowledges nothing that could be lost.
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from bot.runs.house import House
 from bot.runs.model import Request, request_id, short_id
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.context import Actor, Denied
+from commands.kit.follows import LiveState
 from commands.kit.menu import menu_card
 from commands.kit.parsing import LONGEST, Parsed, UsageError, made_plain, parse, split, typed_again
 from commands.kit.registry import Registry
@@ -235,15 +236,23 @@ class Door:
         self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
     ) -> Answer:
         context = self._context(delivery, actor, environment)
+        live = request.live(context) if getattr(request, "goes_on", False) else None
         try:
             async with asyncio.timeout(self._settings.times.query_deadline):
-                card: Card = await (
-                    self._dry(context, spec, request) if spec.kind is Kind.OPERATION else request.run(context)
-                )
+                card: Card = await self._first(context, spec, request, live)
         except TimeoutError:
             raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
         await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ANSWERED)
-        return Answer(card=card, private=bool(getattr(request, "private", False)))
+        return Answer(card=card, private=bool(getattr(request, "private", False)), live=live)
+
+    async def _first(
+        self, context: Any, spec: CommandSpec, request: Any, live: AsyncGenerator[LiveState] | None
+    ) -> Card:
+        """The answer, or the first state of one that goes on."""
+        if live is not None:
+            return (await anext(live)).card
+        card: Card = await (self._dry(context, spec, request) if spec.kind is Kind.OPERATION else request.run(context))
+        return card
 
     async def _dry(self, context: Any, spec: CommandSpec, request: Any) -> Card:
         from bot.runs.cards import plan_card

@@ -1,7 +1,9 @@
 """`logs SERVICE|POD`: all pods side by side in time order, a summary above the lines, redacted; long results as a file."""
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated
 
 from commands.kit.card import (
@@ -21,6 +23,8 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context, RunRecord
+from commands.kit.follows import LiveState
+from commands.kit.log_lines import LONGEST_FOLLOW, followed, line_of, moment_of
 from commands.kit.parsing import typed_again
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, Until, moment
@@ -33,11 +37,19 @@ _IN_MESSAGE = 20
 _AROUND = timedelta(seconds=15)
 """A run's logs begin a little before it and end a little after it."""
 _PODS_NAMED = 3
+_DEFAULT_TAIL = 100
+_FOLLOWED = 120
 
 
 @query(
     permission="logs:read",
-    examples=["backend", "backend --since 15m --grep timeout", "backend --run 7KQ2", "backend-7c9f-x2lqp --previous"],
+    examples=[
+        "backend",
+        "backend --since 15m --grep timeout",
+        "backend --run 7KQ2",
+        "backend-7c9f-x2lqp --previous",
+        "backend --follow 2m",
+    ],
 )
 class Logs:
     """Read logs: all pods of a service merged in time order, grouped, secrets and patient data removed."""
@@ -47,12 +59,28 @@ class Logs:
     until: Until | None = option("only what is older than this time or age")
     run_id: RunId | None = option("of the time in which this run went on")
     tail: Annotated[int, NumberType(low=0, high=logs.MOST)] = option(
-        "lines at most, over all pods; 0 for the summary alone", default=100
+        "lines at most, over all pods; 0 for the summary alone", default=_DEFAULT_TAIL
     )
     grep: Regex | None = option("only lines that match this pattern (RE2)")
+    follow: Duration | None = option("go on for so long, with what is new; 10m at most")
     previous: bool = option("of the life before the last restart", default=False)
     all_containers: bool = option("of every container of the pods", default=False)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the answer is one that goes on."""
+        return self.follow is not None
+
+    def live(self, context: Context) -> AsyncGenerator[LiveState]:
+        """The states of one that goes on."""
+        if self.until or self.run_id or self.previous or self.since:
+            raise PermanentError(
+                "--follow shows what comes; --since, --until, --run and --previous show what was. Leave one of them out.",
+                code=ReasonCode.USAGE,
+            )
+        seconds = min(self.follow or 0, LONGEST_FOLLOW)
+        return followed(context, self._asked(context, None), seconds, again(self, context.where.name))
 
     async def run(self, context: Context) -> Card:
         record = await context.runs.find(self.run_id) if self.run_id else None
@@ -106,7 +134,7 @@ class _Shown:
             title=words(Strong(text=f"{found.title} in {self._context.where.name}"), " · ", *self._count()),
             summary=f"{found.title} in {self._context.where.name}: {_words(self._count())}",
             body=(*self._summary(), *self._text(), *(Note(text=note) for note in self._notes())),
-            buttons=(Button(label="Again", does=Typed(text=self._typed())),),
+            buttons=self._buttons(),
             data={
                 "target": found.title,
                 "read": found.read,
@@ -194,8 +222,7 @@ class _Shown:
         return [Preformatted(label=f"{_counted(count, 'line')} ({zone})", text="\n".join(self._lines), log=True)]
 
     def _line(self, line: logs.LogLine) -> str:
-        at = f"{_moment(line.at).astimezone(self._context.now.tzinfo):%H:%M:%S}" if line.at else "--:--:--"
-        return f"{line.pod} {at} {line.text}"
+        return line_of(line, self._context.now.tzinfo)
 
     def _notes(self) -> list[Text]:
         found, asked = self._found, self._request
@@ -214,7 +241,7 @@ class _Shown:
                 )
             )
         elif found.left_out:
-            oldest = f"{_moment(found.lines[0].at).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
+            oldest = f"{moment_of(found.lines[0].at).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
             notes.append(
                 words(
                     f"{_counted(found.left_out, 'older line')} left out here; ",
@@ -250,8 +277,13 @@ class _Shown:
             "While run ", Code(text=record.short), f" went on ({record.title}): ", Moment(at=record.at), *end, "."
         )
 
-    def _typed(self) -> str:
-        return again(self._request, self._context.where.name)
+    def _buttons(self) -> tuple[Button, ...]:
+        where = self._context.where.name
+        buttons = [Button(label="Again", does=Typed(text=again(self._request, where)))]
+        if not (self._request.previous or self._record or self._request.until):
+            follow = replace(self._request, since=None, tail=_DEFAULT_TAIL, follow=_FOLLOWED)
+            buttons.append(Button(label="Follow for 2 min", does=Typed(text=again(follow, where))))
+        return tuple(buttons)
 
 
 def again(request: Logs, where: str) -> str:
@@ -266,11 +298,7 @@ def again(request: Logs, where: str) -> str:
 
 
 def _at(stamp: str) -> Text:
-    return words(Moment(at=_moment(stamp))) if stamp else words("")
-
-
-def _moment(stamp: str) -> datetime:
-    return datetime.fromisoformat(f"{stamp[:26]}+00:00")
+    return words(Moment(at=moment_of(stamp))) if stamp else words("")
 
 
 def _counted(count: int, what: str) -> str:

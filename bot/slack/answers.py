@@ -6,18 +6,21 @@ channel, else as a direct message.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
-from bot.delivery import Answer, SurfaceGone
+from bot.delivery import Answer, Posted, SurfaceGone
 from bot.slack.messages import SlackMessenger
 from bot.slack.reading import Origin
 from bot.slack.redacting import Withheld
 from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words
+from commands.kit.follows import LiveState
 from runbooks.kit.errors import RunbookError, TemporaryError
 
 _log = logging.getLogger(__name__)
 
 _TRIES = 4
+_NO_RUN = ""
 _LONGEST_PAUSE = 5.0
 _NOT_SENT = "The answer could not be checked for what must never leave, so it was not sent. The bot's log says why."
 _FAILED = "The answer could not be made or sent. The bot's log says why, under {reference}."
@@ -37,10 +40,44 @@ class Answers:
             return
         card = _with_form(answer.card, answer.form)
         try:
+            if answer.live is not None:
+                await self._going_on(origin, card, answer.live)
+                return
             await self._on(self._private(origin, card) if answer.private else self._public(origin, card))
         except Withheld:
             _log.exception("an answer was withheld")
             await self.say(origin, _NOT_SENT)
+
+    async def _going_on(self, origin: Origin, card: Card, live: AsyncGenerator[LiveState]) -> None:
+        """One message that is edited until the answer has ended; what it gathered stands in a file below."""
+        async with aclosing(live):
+            posted = await self._posted(origin, card)
+            if posted is None:
+                _log.error("an answer that goes on could not be shown in any way")
+                return
+            slot = f"live-{posted.ts}"
+            try:
+                async for state in live:
+                    card = state.card
+                    self._messenger.progress(posted, _NO_RUN, slot, card)
+                await self._on([lambda: self._messenger.edit(posted, _NO_RUN, slot, card)])
+            except SurfaceGone:
+                _log.info("the message of an answer that goes on is gone")
+
+    async def _posted(self, origin: Origin, card: Card) -> Posted | None:
+        """Where the person looks; a message that only they see can't be edited, so else directly."""
+        if origin.channel is not None:
+            for again in range(_TRIES):
+                try:
+                    return await self._messenger.say(card, channel=origin.channel, thread=origin.thread)
+                except Withheld:
+                    raise
+                except TemporaryError as error:
+                    await asyncio.sleep(min(_LONGEST_PAUSE, error.retry_after) if again + 1 < _TRIES else 0)
+                except (SurfaceGone, RunbookError):
+                    break
+        channel = await self._messenger.direct_channel(origin.account)
+        return await self._messenger.say(card, channel=channel) if channel else None
 
     async def say(self, origin: Origin, sentence: str) -> None:
         """A sentence of the surface's own, to that person only."""

@@ -99,7 +99,7 @@ class Forms:
         """The run that a message of the bot's own belongs to: another app may write the same metadata."""
         metadata = message.get("metadata") or {}
         run = (metadata.get("event_payload") or {}).get("run")
-        if metadata.get("event_type") != METADATA or not isinstance(run, str) or not message.get("bot_id"):
+        if metadata.get("event_type") != METADATA or not isinstance(run, str) or not run or not message.get("bot_id"):
             return None
         return run if message["bot_id"] == (await self._finder.myself()).bot else None
 

@@ -12,7 +12,8 @@ import socket
 import stat
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,9 +21,10 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface
-from bot.leaving import Redact, card_out
+from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.socket.wire import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
 from commands.kit.card import Card
+from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
 
 T = TypeVar("T")
@@ -150,9 +152,24 @@ class SocketServer:
         follows = call.follow and answer.run is not None and self._door.kind(delivery) is Kind.OPERATION
         await _send(response, self._answer_line(answer, followed=follows))
         ended = answer.exit
+        if answer.live is not None:
+            await self._go_on(response, answer.live)
         if follows and answer.run is not None:
             ended = await self._follow(response, answer.run)
         await _send(response, {"kind": "end", "exit": int(ended)})
+
+    async def _go_on(self, response: web.StreamResponse, live: AsyncGenerator[LiveState]) -> None:
+        """What is new, as it comes. A client that goes away (Ctrl-C) ends it."""
+        async with aclosing(live):
+            while (state := await self._while_alive(response, anext(live, None))) is not None:
+                line = {
+                    "kind": "more",
+                    "lines": [self._redact(text) for text in state.fresh],
+                    "records": leaf_by_leaf(state.records, self._redact),
+                    "said": self._redact(state.said),
+                }
+                if line["lines"] or line["said"]:
+                    await _send(response, line)
 
     def _take(self, delivery: Delivery) -> asyncio.Task[Answer]:
         """The door's task for this act: the same one where the client asks again."""

@@ -55,6 +55,15 @@ class CardLine(Frozen):
     names: dict[str, str] = {}
 
 
+class MoreLine(Frozen):
+    """An answer that goes on: what is new of it."""
+
+    kind: Literal["more"] = "more"
+    lines: tuple[str, ...] = ()
+    records: tuple[dict[str, object], ...] = ()
+    said: str = ""
+
+
 class EndLine(Frozen):
     """Nothing more comes. `exit` is the run's where one was followed, else the answer's."""
 
@@ -76,7 +85,7 @@ class RefusedLine(Frozen):
     message: str
 
 
-Line = AnswerLine | CardLine | EndLine | AliveLine | RefusedLine
+Line = AnswerLine | CardLine | MoreLine | EndLine | AliveLine | RefusedLine
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -92,6 +93,16 @@ class Screen:
         for line in lines:
             self._stream.write(f"{line}\n")
         self._stream.flush()
+
+    def log(self, lines: Sequence[str]) -> None:
+        """Lines of a log, each in its level's colour where there is colour."""
+        if self._console is None:
+            self.lines([safe(line) for line in lines])
+            return
+        from bot.terminal.colour import log_line
+
+        for line in lines:
+            self._console.print(log_line(safe(line)))
 
     def say(self, sentence: str) -> None:
         """A sentence of ours."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from commands.kit.card import Card
+from commands.kit.follows import Follows
 from commands.kit.policy import Policies
 from commands.kit.spec import CommandSpec
 from runbooks.kit.diagnosis import UsualCause
@@ -215,6 +216,8 @@ class Context:
     """In the reader's zone where that is known, else UTC."""
     run_id: str | None = None
     """Of the run that asks, where one does."""
+    follows: Follows = field(default_factory=Follows)
+    """Answers that go on for a while."""
     approved_by: tuple[str, ...] = ()
     """Names of those who approved it."""
     reason: str | None = None

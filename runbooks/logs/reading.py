@@ -5,12 +5,13 @@ what redaction takes out counts as not there (`matching`).
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import Kind, default_redactor
+from runbooks.kit.redaction import Kind, Scope, default_redactor
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamped
 from runbooks.logs.grouping import Grouping
@@ -75,7 +76,8 @@ async def read(
     work = _Work(cluster, asked, pattern, limits or Limits())
     readers = [_Reader(work, source, number) for number, source in enumerate(found.found)]
     await _all(readers, work.limits.all)
-    lines, removed, cut = _shown(work.newest.entries(), found.found)
+    labels = [source.label for source in found.found]
+    lines, removed, cut = shown(work.newest.entries(), labels, default_redactor().scope())
     groups = work.grouping.groups(SHAPES)
     return Reading(
         title=found.title,
@@ -83,7 +85,7 @@ async def read(
         lines=tuple(lines),
         read=sum(reader.lines for reader in readers),
         groups=groups,
-        labels=tuple(source.label for source in found.found),
+        labels=tuple(labels),
         more=any(reader.more for reader in readers),
         left_out=groups.lines - len(lines),
         cut=cut,
@@ -200,9 +202,8 @@ class _Reader:
         return over
 
 
-def _shown(entries: list[Entry], found: tuple[Source, ...]) -> tuple[list[LogLine], dict[str, int], int]:
-    """The lines as they may be read; equal values get equal marks in the whole answer."""
-    scope = default_redactor().scope()
+def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[list[LogLine], dict[str, int], int]:
+    """The lines as they may be read, what was removed from them, and how many were cut."""
     removed: dict[Kind, int] = {}
     lines: list[LogLine] = []
     cut = 0
@@ -212,15 +213,15 @@ def _shown(entries: list[Entry], found: tuple[Source, ...]) -> tuple[list[LogLin
         for kind, count in redacted.counts.items():
             removed[kind] = removed.get(kind, 0) + count
         said = read_line(redacted.text)
-        shown = redacted.text
-        if len(shown) > LONGEST_LINE:
+        whole = redacted.text
+        if len(whole) > LONGEST_LINE:
             cut += 1
-            shown = f"{shown[:LONGEST_LINE]} … ({len(shown) - LONGEST_LINE:,} characters more)"
+            whole = f"{whole[:LONGEST_LINE]} … ({len(whole) - LONGEST_LINE:,} characters more)"
         lines.append(
             LogLine(
                 at=at,
-                pod=found[source].label,
-                text=shown,
+                pod=labels[source],
+                text=whole,
                 level=said.level,
                 message=said.message[:LONGEST_LINE] if said.is_json else "",
                 trace=said.trace,

@@ -1,0 +1,30 @@
+"""`logs stop NAME`: ends a log that is being followed; the typed twin of its button."""
+
+from typing import Annotated
+
+from commands.kit.card import Card, words
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.types import EnvironmentName, TextType
+
+
+@query(permission="logs:read", examples=["k3v9q"], name="logs stop")
+class LogsStop:
+    """Stop following a log: whoever may read it may stop it."""
+
+    follow: Annotated[str, TextType(longest=12, name="name", example="k3v9q")] = argument("as its message names it")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    @property
+    def private(self) -> bool:
+        """The message that is stopped says it to everybody."""
+        return True
+
+    async def run(self, context: Context) -> Card:
+        stopped = context.follows.stop(self.follow.lower(), context.where.name, context.actor.name)
+        text = (
+            f"Stopped following {self.follow}."
+            if stopped
+            else f"Nothing called {self.follow[:12]} is being followed in {context.where.name}: it has ended."
+        )
+        return Card(title=words(text), summary=text, data={"stopped": stopped})
