@@ -36,6 +36,8 @@ _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
 _AROUND = timedelta(seconds=15)
 """A run's logs begin a little before it and end a little after it."""
+_BESIDE_FILE = 10
+"""Lines that stand in the message beside such a file."""
 _PODS_NAMED = 3
 _DEFAULT_TAIL = 100
 _FOLLOWED = 120
@@ -208,8 +210,8 @@ class _Shown:
         count = len(self._lines)
         zone = f"times in {self._context.now.tzname() or 'UTC'}"
         if count > _IN_MESSAGE:
-            label = f"The newest {_IN_MESSAGE} ({zone})"
-            newest = Preformatted(label=label, text="\n".join(self._lines[-_IN_MESSAGE:]), log=True, excerpt=True)
+            label = f"The newest {_BESIDE_FILE} ({zone})"
+            newest = Preformatted(label=label, text="\n".join(self._lines[-_BESIDE_FILE:]), log=True, excerpt=True)
             file = Attachment(
                 filename=f"{self._found.title}-{self._context.now:%H%M%S}.log",
                 content="\n".join(self._lines) + "\n",

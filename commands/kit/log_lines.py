@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LONGEST_FOLLOW = 600
 """Seconds."""
-_IN_MESSAGE = 25
+_IN_MESSAGE = 15
 _KEPT = 5000
 _KEPT_BYTES = 4_000_000
 
@@ -155,7 +155,7 @@ class _Followed:
         )
         yield Preformatted(label=label, text="\n".join(newest), log=True)
         if file and self._count > len(newest):
-            all_of = "All" if self._count == len(self._kept) else "The newest"
+            all_of = "all" if self._count == len(self._kept) else "the newest"
             yield Attachment(
                 filename=f"{self._asked.target}-{self._began.astimezone(self._zone):%H%M%S}.log",
                 content="\n".join(self._kept) + "\n",
