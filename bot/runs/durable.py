@@ -5,6 +5,7 @@ declared type and failures are values in it, so that a replay after a crash sees
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -16,12 +17,14 @@ from bot.runs import silence
 from bot.runs.cards import progress_card
 from bot.runs.house import House
 from bot.runs.model import RunInput
-from commands.kit.card import Card, StepLine, StepStatus
+from commands.kit.card import Card, Preformatted, StepLine, StepStatus
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
 from runbooks.kit.waiting import unless_stopped
+from runbooks.states import kubectl_lines
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +35,9 @@ _LONGEST_PAUSE = 15.0
 _LONG = 300.0
 """Seconds: a try that went well for so long begins to count anew."""
 PROGRESS = "progress"
+BOOK_IS_GONE = "The audit trail can't be written, so no further step starts."
+
+_log = logging.getLogger(__name__)
 HOLD = "hold"
 """The event in which a request says who holds its run; empty where nobody does."""
 _LOOK_AGAIN = 0.5
@@ -78,6 +84,8 @@ class DurableSteps:
         self._unanswered = unanswered
         self._notice = ""
         self._heard = False
+        self._book_failed = False
+        self._by_hand: tuple[str, ...] = ()
         self._lines: dict[str, StepLine] = {
             title: StepLine(title=title, status=StepStatus.PENDING) for title in outline
         }
@@ -119,7 +127,7 @@ class DurableSteps:
         lines = silence.noticed(self.lines, self._notice)
         ahead = tuple(point for point in self._hold_points if self._lines[point].status is StepStatus.PENDING)
         shown = any(line.status is StepStatus.RUNNING for line in lines)
-        return progress_card(
+        card = progress_card(
             self._run.request,
             lines,
             elapsed=(self._house.clock() - self.started).total_seconds(),
@@ -129,6 +137,28 @@ class DurableSteps:
             held=self._waits_before is not None,
             notice="" if shown else self._notice,
         )
+        if not self._by_hand:
+            return card
+        by_hand = Preformatted(label="By hand", text="\n".join(self._by_hand))
+        return card.model_copy(update={"body": (*card.body, by_hand)})
+
+    def left(self) -> tuple[ImageChange, ...]:
+        """What the run has not done: the changes that no finished step stands for."""
+        done = [line.title.lower() for line in self.lines if line.status is StepStatus.DONE]
+        names = [change.service for change in self._run.plan.changes]
+        whole = any(not any(name in title for name in names) for title in done)  # a step that does all of them at once
+        return tuple(
+            change
+            for change in self._run.plan.changes
+            if not whole and not any(change.service in title for title in done)
+        )
+
+    def _go_on_by_hand(self) -> None:
+        """The book is gone: nothing further starts here, so people get the lines that do the rest."""
+        _log.error("the audit trail can't be written, so run %s goes no further", self.run_id)
+        self._by_hand = tuple(kubectl_lines(self.left()))
+        self._notice = BOOK_IS_GONE
+        self.redraw()
 
     def redraw(self) -> None:
         """Live progress, to Slack and to terminals."""
@@ -153,6 +183,8 @@ class DurableSteps:
         self.current = title
         result = await self._house.engine.step(title, lambda: self._recorded(title, pulse, once))
         crash_points.reached(f"{slug_of(title)}-recorded")
+        # what was told is kept to, even where there is room again: somebody may go on by hand already
+        self._book_failed = self._book_failed or bool(result.get("unwritten"))
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
         self.show(title, status, result.get("said", ""), result.get("seconds"))
         await self._house.engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
@@ -192,7 +224,11 @@ class DurableSteps:
     async def _recorded(self, title: str, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
         request, slug = self._run.request, slug_of(title)
-        if not await self._house.note(request, EventName.STEP_STARTED, about=slug, details={"step": title}):
+        noted = not self._book_failed and await self._house.note(
+            request, EventName.STEP_STARTED, about=slug, details={"step": title}
+        )
+        if not noted:
+            self._go_on_by_hand()
             return {"error": _book_is_gone()}
         self.show(title, StepStatus.RUNNING, "")
         began = time.monotonic()
@@ -201,13 +237,19 @@ class DurableSteps:
         self._notice = ""
         result["seconds"] = round(time.monotonic() - began, 3)
         code, message = _why(result)
-        await self._house.note(
+        noted = await self._house.note(
             request,
             EventName.STEP_FAILED if code else EventName.STEP_FINISHED,
             about=slug,
             reason_code=code,
             details={"step": title, "seconds": result["seconds"], **({"message": message} if message else {})},
+            later=True,
         )
+        if not noted:
+            # People are told at once, and not by way of the engine: its database may be on the same disk.
+            result["unwritten"] = True
+            self.show(title, StepStatus.FAILED if code else StepStatus.DONE, result.get("said", ""), result["seconds"])
+            self._go_on_by_hand()
         crash_points.reached(f"{slug}-done")
         return result
 
@@ -285,7 +327,7 @@ def _error(described: dict[str, Any]) -> PermanentError:
 def _book_is_gone() -> dict[str, Any]:
     return {
         "code": ReasonCode.BOOK_UNAVAILABLE,
-        "message": "The audit trail can't be written, so no further step starts.",
+        "message": BOOK_IS_GONE,
         "evidence": [],
         "advice": [
             "Free space on the bot's disk, then `omnicare doctor`.",

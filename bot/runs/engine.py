@@ -15,6 +15,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos import _serialization as dbos_serialization
+from dbos import _sys_db as dbos_database
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
@@ -37,6 +38,21 @@ def _refuse_pickle(_self: object, serialized_data: str) -> Any:  # noqa: ARG001 
 
 # Whatever serializer is configured, DBOS unpickles a row that is marked `py_pickle`: whoever can write one row could run code.
 dbos_serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign,assignment]
+
+
+_NO_ROOM = ("database or disk is full", "disk I/O error")
+
+
+def _worth_waiting(error: Exception) -> bool:
+    """A full disk is waited for, as DBOS waits for a lock or a database that is away: what is to be recorded is recorded once there is
+    room, and until then nothing further happens. (Else the workflow would end by it, in the middle.)
+    """
+    known: bool = _worth_waiting_before(error)
+    return known or any(words in str(getattr(error, "orig", error)) for words in _NO_ROOM)
+
+
+_worth_waiting_before = dbos_database.retriable_sqlite_exception  # type: ignore[attr-defined]
+dbos_database.retriable_sqlite_exception = _worth_waiting  # type: ignore[attr-defined,assignment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the workflows work with: everything that is built once for the process, by `bot.app`."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,6 +91,8 @@ class House:
     """Requests that begin at once: the engine's SQLite has one writer, and who was not acknowledged yet goes first."""
     planning: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     """Plans that are made at once, for the same reason: everybody's first message comes before anybody's plan."""
+    unwritten: deque[Event] = field(default_factory=lambda: deque(maxlen=1000))
+    """What happened while the book could not be written, oldest first."""
     engine: Engine = field(init=False)
 
     def make(self, request: Request) -> Any:
@@ -108,10 +110,12 @@ class House:
         reason_code: ReasonCode | None = None,
         reason: str | None = None,
         details: dict[str, Any] | None = None,
+        later: bool = False,
     ) -> bool:
         """Writes an audit event of a request; its id is made from what it tells of, so a repetition writes nothing.
 
-        False where the book can't be written: what has begun goes on, nothing new starts.
+        False where the book can't be written: what has begun goes on, nothing new starts. `later`: it tells of what has happened all
+        the same, so it is written as soon as the book can be.
         """
         event = Event(
             id="/".join(filter(None, (request.id, name, about))),
@@ -128,7 +132,12 @@ class House:
             details=details or {},
         )
         try:
+            while self.unwritten:
+                await self.book.append(self.unwritten[0])
+                self.unwritten.popleft()
             await self.book.append(event)
         except BookUnavailable:
+            if later:
+                self.unwritten.append(event)
             return False
         return True

@@ -144,7 +144,7 @@ class Runs:
             advice=error.advice,
             causes=found.causes,
             step=step,
-            kubectl=tuple(kubectl_lines(run.plan.changes)) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
+            kubectl=tuple(kubectl_lines(steps.left())) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
         )
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
@@ -191,6 +191,7 @@ class Runs:
             reason_code=outcome.code,
             reason=outcome.title,
             details={"seconds": outcome.seconds, **({"step": outcome.step} if outcome.step else {})},
+            later=True,
         )
         crash_points.reached("run-ended")
         return outcome.model_dump(mode="json")
