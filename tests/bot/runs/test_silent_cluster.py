@@ -55,7 +55,7 @@ async def test_a_run_that_waits_for_its_cluster_can_be_cancelled(wire: tuple[Sto
     await here.until(lambda: here.tag("backend") == "v2.1.0-unready", "the backend is rolling")
     proxy.go_down()
     await here.says(run, "the cluster has not answered for", "progress")
-    await here.press(REQUESTER, "cancel", run)
+    await here.type(REQUESTER, f"/omnicare cancel {run}")
     await here.until(lambda: "stopping" in here.text(run), "it was heard")
     proxy.come_back()
     await here.ended_with(run, "was stopped by Maya")
