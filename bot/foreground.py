@@ -4,6 +4,7 @@ The bot is a process of its own beside the conversation, `omnicare serve --witho
 goes to it over its socket like everybody's, so that the kernel says who typed it. Used by `bot.cli`.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -30,22 +31,21 @@ def offer(absent: str, state: Path, listening: Path, config: Path, *, ask: bool,
     `absent`: the sentence of who found nobody. `converse`: the command that was typed, once the bot listens.
     """
     command = start_command(state, config)
-    print(absent, file=sys.stderr)
+    _say(absent)
     other = holder(state)
     if other is not None:
-        print(f"Its files are held all the same: {other}. It may be starting.", file=sys.stderr)
+        _say(f"Its files are held all the same: {other}. It may be starting.")
         return Exit.FAILED
     if command is None:
-        print(f"Somebody who may become {account_name(owner(state) or 0)} can be the bot meanwhile.", file=sys.stderr)
+        _say(f"Somebody who may become {account_name(owner(state) or 0)} can be the bot meanwhile.")
         return Exit.FAILED
     shown = shlex.join(("omnicare" if part == _program()[0] else part) for part in _without_python(command))
     if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        print(f"To be the bot in the foreground, without Slack: {shown}", file=sys.stderr)
+        _say(f"To be the bot in the foreground, without Slack: {shown}")
         return Exit.FAILED
-    print(
+    _say(
         f"You can be the bot in this terminal, without Slack, until it is back ({shown}).\n"
-        "What waited or ran goes on here, and others use its socket as before.",
-        file=sys.stderr,
+        "What waited or ran goes on here, and others use its socket as before."
     )
     if not _yes("Be the bot? [y/N] "):
         return Exit.FAILED
@@ -80,6 +80,11 @@ def _without_python(command: list[str]) -> list[str]:
     ]
 
 
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
 def _yes(question: str) -> bool:
     sys.stderr.write(question)
     sys.stderr.flush()
@@ -94,16 +99,16 @@ def _be(command: list[str], listening: Path, converse: Callable[[], int]) -> int
         if not _listens(bot, listening):
             sys.stderr.write(f"The bot did not start. The end of its log ({log.name}):\n{_tail(Path(log.name))}\n")
             return Exit.FAILED
-        print(f"This terminal is the bot now, without Slack (its log: {log.name}).\n", file=sys.stderr)
+        _say(f"This terminal is the bot now, without Slack (its log: {log.name}).\n")
         status = converse()
         if bot.poll() is None:
-            print("\nThis terminal is still the bot: others may use it. Ctrl-C ends it.", file=sys.stderr)
+            _say("\nThis terminal is still the bot: others may use it. Ctrl-C ends it.")
             bot.wait()
     except KeyboardInterrupt:
         status = Exit.OK
     finally:
         _ended(bot)
-    print("The bot in this terminal has ended. What still ran goes on when a bot starts again.", file=sys.stderr)
+    _say("The bot in this terminal has ended. What still ran goes on when a bot starts again.")
     return status
 
 
@@ -125,7 +130,8 @@ def _listens(bot: "subprocess.Popen[bytes]", listening: Path) -> bool:
             try:
                 probe.connect(os.fspath(listening))
             except OSError:
-                time.sleep(_LOOK)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    bot.wait(timeout=_LOOK)
             else:
                 return True
     return False
