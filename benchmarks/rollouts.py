@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from runbooks import rollouts
 from runbooks.clients.cluster_connection import Timing
-from runbooks.kit.plan import ImageChange
+from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.steps import PlainPulse
 from tests.support.real import VARIABLE, Place, image, place, real_kubeconfig
 
@@ -69,8 +69,9 @@ class _Runs:
 
     async def rollback(self, before: str, after: str) -> None:
         pulse, changes = await self._stamped("rollback"), self._changes(before, after)
+        plan = Plan(title="Roll back", changes=tuple(changes))
         await rollouts.roll_out_together(
-            pulse, self._here.cluster, changes, cause="omnicare run: rollback", by="requester"
+            pulse, self._here.cluster, self._here.environment, plan, cause="omnicare run: rollback", by="requester"
         )
         await rollouts.check(pulse, self._here.cluster, changes)
 

@@ -23,6 +23,7 @@ from bot.dispatch import Door
 from bot.holding import account_name, held, somebody_waits
 from bot.people import People
 from bot.permissions import Permissions
+from bot.runs import leftovers
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
@@ -189,6 +190,8 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.callback(contexts.follows.stop_all, "because the bot is being restarted")
         sweeper = asyncio.create_task(_close_abandoned(house))
         edges.callback(sweeper.cancel)
+        tidying = asyncio.create_task(leftovers.put_back_everywhere(house))
+        edges.callback(tidying.cancel)
         yield Bot(
             house=house,
             door=door,

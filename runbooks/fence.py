@@ -6,7 +6,7 @@ rollout that somebody else changed it. Only `rollouts` uses this.
 
 from typing import Any
 
-from runbooks import owners
+from runbooks import owners, surge
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import Conflict, Unprocessable
 from runbooks.clients.cluster_views import DeploymentView
@@ -25,6 +25,8 @@ from runbooks.states import (
     DEPLOYED_RUN,
     RESTARTED,
     RUN,
+    annotation_path,
+    escaped,
 )
 
 _TRIES = 20
@@ -55,28 +57,59 @@ async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environm
 
 
 def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:
-    path = _annotation(RUN)
+    """What a run before this one raised for a while is put back with the same change."""
+    path = annotation_path(RUN)
     if RUN in seen.annotations:
         return [
             {"op": "test", "path": path, "value": seen.annotations[RUN]},
             {"op": "replace", "path": path, "value": run},
+            *surge.lowering(seen),
         ]
     missing = [] if seen.has_annotations else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
     return [
         {"op": "test", "path": "/metadata/resourceVersion", "value": seen.resource_version},
         *missing,
         {"op": "add", "path": path, "value": run},
+        *surge.lowering(seen),
     ]
 
 
 async def set_image(
-    pulse: Pulse, cluster: ClusterClient, seen: DeploymentView, change: ImageChange, cause: str, by: str
+    pulse: Pulse,
+    cluster: ClusterClient,
+    seen: DeploymentView,
+    change: ImageChange,
+    cause: str,
+    by: str,
+    *,
+    at_once: bool = False,
 ) -> DeploymentView:
-    """The one change, on the condition that everything still is as the plan saw it and the run still holds its place."""
+    """The one change, on the condition that everything still is as the plan saw it and the run still holds its place.
+
+    `at_once`: with it `maxSurge` is raised, so that all new pods start together.
+    """
+    for _ in range(_TRIES):
+        patch = _setting(pulse, seen, change, cause, by, at_once=at_once)
+        try:
+            return await cluster.patch_deployment(change.namespace, change.deployment, patch)
+        except Unprocessable as error:
+            now = await cluster.deployment(change.namespace, change.deployment)
+            if is_ours(now, change, pulse.run):
+                return now
+            _refuse_at_once(now, change, pulse.run)
+            if (now.max_surge, now.annotations) == (seen.max_surge, seen.annotations):
+                raise _does_not_fit(change, error) from error
+            seen = now
+    raise Conflict(f"Deployment {change.deployment} changes too fast.", code=ReasonCode.CHANGED_MEANWHILE)
+
+
+def _setting(
+    pulse: Pulse, seen: DeploymentView, change: ImageChange, cause: str, by: str, *, at_once: bool
+) -> list[dict[str, Any]]:
     index = _refuse_at_once(seen, change, pulse.run)
     image = f"/spec/template/spec/containers/{index}/image"
     patch: list[dict[str, Any]] = [
-        {"op": "test", "path": _annotation(RUN), "value": pulse.run},
+        {"op": "test", "path": annotation_path(RUN), "value": pulse.run},
         {"op": "test", "path": f"/spec/template/spec/containers/{index}/name", "value": change.container},
         {"op": "test", "path": image, "value": change.before.reference},
         {"op": "replace", "path": image, "value": change.after.reference},
@@ -88,12 +121,12 @@ async def set_image(
         DEPLOYED_AT: utc_now(),
         DEPLOYED_IMAGE: change.after.reference,
     }
-    patch += [{"op": "add", "path": _annotation(key), "value": value} for key, value in facts.items()]
+    patch += [{"op": "add", "path": annotation_path(key), "value": value} for key, value in facts.items()]
     if change.before.reference == change.after.reference:
         # A rollout of the same image that hangs: new pods, since the old ones may wait minutes before they pull again.
         restart = {
             "op": "add",
-            "path": f"/spec/template/metadata/annotations/{_escaped(RESTARTED)}",
+            "path": f"/spec/template/metadata/annotations/{escaped(RESTARTED)}",
             "value": pulse.run,
         }
         patch += (
@@ -102,14 +135,7 @@ async def set_image(
             else [{"op": "add", "path": "/spec/template/metadata/annotations", "value": {}}]
         )
         patch.append(restart)
-    try:
-        return await cluster.patch_deployment(change.namespace, change.deployment, patch)
-    except Unprocessable as error:
-        now = await cluster.deployment(change.namespace, change.deployment)
-        if is_ours(now, change, pulse.run):
-            return now
-        _refuse_at_once(now, change, pulse.run)
-        raise _does_not_fit(change, error) from error
+    return patch + (surge.raising(seen) if at_once else surge.lowering(seen))
 
 
 def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> int:
@@ -198,12 +224,3 @@ def _does_not_fit(change: ImageChange, error: RunbookError) -> PermanentError:
         code=ReasonCode.CLUSTER_REFUSED,
         evidence=error.evidence,
     )
-
-
-def _annotation(key: str) -> str:
-    return f"/metadata/annotations/{_escaped(key)}"
-
-
-def _escaped(key: str) -> str:
-    """A key inside a JSON Pointer."""
-    return key.replace("~", "~0").replace("/", "~1")

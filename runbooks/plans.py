@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from runbooks import room
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.registry import RegistryClient, is_version, version_order
 from runbooks.fleet import EnvironmentRecord, Fleet, Release
-from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Image, ImageChange, Plan, Wave
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.waiting import side_by_side
@@ -106,6 +107,7 @@ async def plan_rollback(
         for state in chosen
         if state.service in targets and not _runs(state, targets[state.service])
     ]
+    waves = await _waves(cluster, environment, changes)
     version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in changes))
     left = _left(changes) if to is None else None
     return Plan(
@@ -120,12 +122,21 @@ async def plan_rollback(
         if changes
         else (),
         warnings=(*_by_hand(chosen), *_owned(chosen), *(_bad(releases, to) if to is not None else ())),
-        notes=(*notes, *((f"{left} is marked bad.",) if left else ())),
+        notes=(*notes, *room.told(waves), *((f"{left} is marked bad.",) if left else ())),
+        waves=waves,
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
         leaves=left,
         usual_seconds=None,
     )
+
+
+async def _waves(cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange]) -> tuple[Wave, ...]:
+    """A forecast: a plan is made without it, too."""
+    try:
+        return tuple(await room.waves(cluster, environment, changes)) if changes else ()
+    except RunbookError:
+        return ()
 
 
 async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Environment, service: str) -> Plan:

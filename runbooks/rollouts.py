@@ -6,25 +6,26 @@ it looks at what is there first. What no waiting will mend ends it at once; the 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from runbooks import failures
+from runbooks import failures, room, surge
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import DeploymentView
 from runbooks.failures import Scene
 from runbooks.fence import is_ours, set_image, stamp_one, still_ours
 from runbooks.fleet import Fleet
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.patience import RolloutSettings
-from runbooks.kit.plan import ImageChange
+from runbooks.kit.plan import ImageChange, Plan, Wave
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Pulse, Stop
+from runbooks.kit.steps import Pulse, Stop, Stopped
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.waiting import side_by_side, unless_stopped
 from runbooks.rollout_watch import completion, glance, watched
-from runbooks.states import DEPLOYED_AT, ServiceState, current, kubectl_lines
+from runbooks.states import DEPLOYED_AT, SURGE, ServiceState, current, kubectl_lines
 
 __all__ = [
     "CheckResult",
@@ -53,6 +54,8 @@ class RolloutResult(Frozen):
     revision: int
     already: bool
     """It was set before this call (the step was killed and ran again)."""
+    wave: Wave | None = None
+    """How its pods were replaced, where all were to come at once if there was room."""
 
 
 class Stamped(Frozen):
@@ -69,6 +72,10 @@ class CheckResult(Frozen):
 
 
 _DEFAULTS = RolloutSettings()
+_ROOM_PATIENCE = 3.0
+"""Seconds that going back waits to know whether there is room for one wave."""
+_PUT_BACK_PATIENCE = 10.0
+_NOT_TOLD = "the cluster does not say in time whether there is room"
 
 
 async def stamp(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment) -> Stamped:
@@ -88,27 +95,62 @@ async def roll_out(
     settings: RolloutSettings = _DEFAULTS,
 ) -> RolloutResult:
     """Sets the image and waits until every pod runs it and is ready. `cause` becomes `kubernetes.io/change-cause`."""
-    return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings))
+    return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=None))
 
 
 async def roll_out_together(
     pulse: Pulse,
     cluster: ClusterClient,
-    changes: Sequence[ImageChange],
+    environment: Environment,
+    plan: Plan,
     *,
     cause: str,
     by: str = "",
     settings: RolloutSettings = _DEFAULTS,
 ) -> list[RolloutResult]:
-    """Several services at the same time, as one step; each is let end before the first failure is raised."""
+    """All services of the plan at the same time, each in one wave where there is room.
+
+    Each is let end before the first failure is raised.
+    """
     told: dict[str, str] = {}
-    parts = [_Part(pulse, change.service, told) for change in changes]
+    waves = await _waves(cluster, environment, plan)
     return await side_by_side(
         *(
-            roll_out(part, cluster, change, cause=cause, by=by, settings=settings)
-            for part, change in zip(parts, changes, strict=True)
+            _in_one_wave(_Part(pulse, change.service, told), cluster, change, cause, by, settings, wave)
+            for change, wave in zip(plan.changes, waves, strict=True)
         )
     )
+
+
+async def _waves(cluster: ClusterClient, environment: Environment, plan: Plan) -> list[Wave]:
+    """As there is room now; as the plan saw it where the cluster does not tell in time."""
+    try:
+        async with asyncio.timeout(_ROOM_PATIENCE):
+            return await room.waves(cluster, environment, plan.changes)
+    except (RunbookError, TimeoutError):
+        planned = {wave.service: wave for wave in plan.waves}
+        own = {change.service: Wave(service=change.service, how="own", why=_NOT_TOLD) for change in plan.changes}
+        return [(own | planned)[change.service] for change in plan.changes]
+
+
+async def _in_one_wave(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    cause: str,
+    by: str,
+    settings: RolloutSettings,
+    wave: Wave,
+) -> RolloutResult:
+    """However it ends, what was raised is put back."""
+    try:
+        return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=wave))
+    except (RunbookError, Stopped):
+        # What ended it is what people have to know; where this fails too, the end of the run tries again.
+        with contextlib.suppress(RunbookError, TimeoutError):
+            async with asyncio.timeout(_PUT_BACK_PATIENCE):
+                await surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run)
+        raise
 
 
 async def check(
@@ -156,7 +198,14 @@ class _Part:
 
 
 async def _roll_out(
-    pulse: Pulse, cluster: ClusterClient, change: ImageChange, cause: str, by: str, settings: RolloutSettings
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    cause: str,
+    by: str,
+    settings: RolloutSettings,
+    *,
+    wave: Wave | None,
 ) -> RolloutResult:
     began = time.monotonic()
     seen = await cluster.deployment(change.namespace, change.deployment)
@@ -164,12 +213,17 @@ async def _roll_out(
     if already:
         set_at = datetime.fromisoformat(seen.annotations[DEPLOYED_AT])
         began -= max(0.0, (datetime.now(UTC) - set_at).total_seconds())
+        # What room there is now says nothing of how it was begun.
+        wave = wave.model_copy(update={"how": "raised", "why": ""}) if wave and SURGE in seen.annotations else None
     else:
-        seen = await set_image(pulse, cluster, seen, change, cause, by)
+        at_once = wave is not None and wave.how == "raised"
+        seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
     scene = await _until_complete(
         pulse, cluster, change, settings, since=None if already else seen, deadline=settings.deadline_seconds
     )
-    return _result(change, scene, time.monotonic() - began, already=already)
+    if SURGE in scene.deployment.annotations:
+        await surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=scene.deployment)
+    return _result(change, scene, time.monotonic() - began, already=already, wave=wave)
 
 
 async def _until_complete(
@@ -211,7 +265,9 @@ async def _until_complete(
     raise _never_seen(change, deadline)
 
 
-def _result(change: ImageChange, scene: Scene, seconds: float, *, already: bool) -> RolloutResult:
+def _result(
+    change: ImageChange, scene: Scene, seconds: float, *, already: bool, wave: Wave | None = None
+) -> RolloutResult:
     digests = {c.digest for c in (pod.container(change.container) for pod in scene.pods) if c is not None}
     return RolloutResult(
         service=change.service,
@@ -221,6 +277,7 @@ def _result(change: ImageChange, scene: Scene, seconds: float, *, already: bool)
         seconds=round(seconds, 3),
         revision=scene.deployment.revision,
         already=already,
+        wave=wave,
     )
 
 

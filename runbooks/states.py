@@ -23,6 +23,8 @@ DEPLOYED_IMAGE = "omnicare.dev/deployed-image"
 """What the bot set; where the container says something else, somebody changed it by hand since."""
 RESTARTED = "omnicare.dev/restarted-by-run"
 """In the pod template: makes new pods where the image stays the same."""
+SURGE = "omnicare.dev/max-surge"
+"""The Deployment's own `maxSurge` while a run has raised it: whoever finds it puts it back (`surge`)."""
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 _BY_HAND = ("kubectl-set", "kubectl-edit", "kubectl-patch", "kubectl-rollout")
@@ -113,6 +115,16 @@ def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[
         f"kubectl rollout status deployment/{c.deployment} -n {c.namespace} --timeout={minutes}m" for c in changes
     ]
     return setting + waiting
+
+
+def annotation_path(key: str) -> str:
+    """Where an annotation of an object stands, as a JSON Pointer."""
+    return f"/metadata/annotations/{escaped(key)}"
+
+
+def escaped(key: str) -> str:
+    """A key inside a JSON Pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _state(

@@ -72,6 +72,7 @@ class EventName(StrEnum):
     LOCK_TAKEN = "lock:taken"
     LOCK_RELEASED = "lock:released"
     RELEASE_ADOPTED = "release:adopted"
+    STRATEGY_RESTORED = "strategy:restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

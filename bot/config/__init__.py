@@ -148,6 +148,7 @@ class Settings(Section):
                     repository=service.repository,
                     kubernetes_service=service.kubernetes_service,
                     health_url=service.health_url,
+                    surge_limit=service.surge_limit,
                 )
                 for service in found.services
             ),

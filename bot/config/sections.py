@@ -97,6 +97,10 @@ class ServiceSettings(Section):
     health_url: str | None = Field(default=None, repr=False)
     """Asked when a run fails or stops: its status and the time it took stand on the card, nothing else of it. http or https."""
 
+    surge_limit: Annotated[int, Field(ge=1)] | None = None
+    """So many of its pods at once and no more, old and new together (not those that are just ending), since each holds connections to
+    the database. A rollback starts all new pods at once where this, quotas and nodes leave room. With it nodes need not be readable."""
+
     @field_validator("health_url")
     @classmethod
     def _an_address(cls, url: str | None) -> str | None:

@@ -66,6 +66,7 @@ NEEDED: tuple[Access, ...] = (
     _service("list", "events", "Kubernetes' own message where a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "Who is served by what, where a run fails or stops."),
+    _service("list", "resourcequotas", "Whether going back has room for all new pods at once."),
     _record("get", "The environment's lock, run and recorded releases."),
     _record("list", "The beginning of a watch."),
     _record("watch", "A lock or a run that ends is seen at once."),
@@ -76,7 +77,14 @@ NEEDED: tuple[Access, ...] = (
         group="",
         resource="nodes",
         where=Where.CLUSTER,
-        reason="Where no node takes a pod: how much is missing. Where a node is lost: how it stands.",
+        reason="Where no node takes a pod: how much is missing. Where a node is lost: how it stands. Whether going back has room.",
+    ),
+    Access(
+        verb="list",
+        group="",
+        resource="pods",
+        where=Where.CLUSTER,
+        reason="What the nodes have room for: whether going back can start all new pods at once.",
     ),
 )
 

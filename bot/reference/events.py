@@ -38,6 +38,7 @@ EVENTS: dict[EventName, str] = {
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
     EventName.RELEASE_ADOPTED: "Somebody recorded what ran as a good release.",
+    EventName.STRATEGY_RESTORED: "The bot put a Deployment's `maxSurge` back that a killed bot had left raised.",
 }
 """What each event tells; a test holds it equal to the closed set."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from bot import crash_points
 from bot.approvals import Decision, new_word
-from bot.runs import cards, endings, silence
+from bot.runs import cards, endings, leftovers, silence
 from bot.runs.house import House
 from bot.runs.model import Request, run_id, short_id
 from commands.kit.card import State
@@ -45,6 +45,8 @@ async def _looked(house: House, request: Request, context: Context) -> Any:
             ended = other.run
             await _patiently(house, lambda: context.fleet.leave(context.where, ended))
             other = None
+        if other is None:
+            await _patiently(house, lambda: leftovers.put_back(house, request.environment))
     except RunbookError as error:
         return {"error": endings.told(house, request, error)}
     freeze = record.freeze if record.freeze and record.freeze.holds(house.clock()) else None

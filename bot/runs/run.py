@@ -16,7 +16,7 @@ from bot.runs.house import House
 from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.context import Context, Outcome
-from runbooks import pods, serving
+from runbooks import pods, serving, surge
 from runbooks.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -206,6 +206,7 @@ class Runs:
                     await fleet.leave_undecided(where, undecided)
                 elif decided:
                     await fleet.decide(where)
+                await self._put_back(context, run)
                 await fleet.leave(where, run.request.id)
                 head = await self._house.book.head()
                 await fleet.write_head(where, head.book, head.seq, head.hash)
@@ -217,6 +218,12 @@ class Runs:
             except RunbookError:
                 _log.exception("the place could not be given back", extra={"run": run.request.id})
             return
+
+    async def _put_back(self, context: Context, run: RunInput) -> None:
+        """What the run's own steps could not put back, because the cluster was away just then."""
+        for change in run.plan.changes if run.plan.together else ():
+            with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
+                await surge.put_back(context.cluster, change.namespace, change.deployment, run=run.request.id)
 
     async def _tell_waiting(self, request: Request) -> None:
         """Those who wait for the place look again."""

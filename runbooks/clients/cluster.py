@@ -22,6 +22,7 @@ from runbooks.clients.cluster_views import (
     EventView,
     NodeView,
     PodView,
+    QuotaView,
     ReplicaSetView,
     Seen,
     Verdict,
@@ -98,6 +99,15 @@ class ClusterClient:
 
     async def nodes(self) -> list[NodeView]:
         return [reading.node(item) for item in await self._items("/api/v1/nodes", "list nodes")]
+
+    async def quotas(self, namespace: str) -> list[QuotaView]:
+        items = await self._items(_core(namespace, "resourcequotas"), f"list resource quotas in {namespace}")
+        return [reading.quota(item) for item in items]
+
+    async def pods_everywhere(self) -> list[PodView]:
+        """Every pod of the cluster that is not over: what nodes have no room for any more."""
+        over = "status.phase!=Succeeded,status.phase!=Failed"
+        return [reading.pod(item) for item in await self._items("/api/v1/pods", "list all pods", fields=over)]
 
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"

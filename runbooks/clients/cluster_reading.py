@@ -19,6 +19,7 @@ from runbooks.clients.cluster_views import (
     FieldOwner,
     NodeView,
     PodView,
+    QuotaView,
     ReplicaSetView,
     Taint,
 )
@@ -143,6 +144,8 @@ def deployment(item: Json) -> DeploymentView:
         paused=bool(spec.get("paused")),
         progress_deadline=spec.get("progressDeadlineSeconds", 600),
         max_unavailable=_max_unavailable(spec),
+        strategy=(spec.get("strategy") or {}).get("type") or "RollingUpdate",
+        max_surge=_max_surge(spec),
         conditions=_conditions(item),
         owners=_image_owners(item["metadata"].get("managedFields") or []),
         labels=item["metadata"].get("labels") or {},
@@ -183,6 +186,14 @@ def _max_unavailable(spec: Json) -> int:
     rolling = strategy.get("rollingUpdate") or {}
     missing = _share(rolling.get("maxUnavailable", "25%"), replicas)
     return missing or (0 if _share(rolling.get("maxSurge", "25%"), 100) else 1)
+
+
+def _max_surge(spec: Json) -> int | str | None:
+    strategy = spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return None
+    found: int | str = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
+    return found
 
 
 def _share(value: Any, whole: int) -> int:
@@ -280,6 +291,17 @@ def node(item: Json) -> NodeView:
         ),
         labels=item.get("metadata", {}).get("labels") or {},
         allocatable=status.get("allocatable") or {},
+    )
+
+
+def quota(item: Json) -> QuotaView:
+    spec, status = item.get("spec", {}), item.get("status", {})
+    selected = (spec.get("scopeSelector") or {}).get("matchExpressions") or []
+    return QuotaView(
+        name=item["metadata"]["name"],
+        hard=status.get("hard") or spec.get("hard") or {},
+        used=status.get("used") or {},
+        scopes=(*(spec.get("scopes") or ()), *(rule.get("scopeName", "") for rule in selected)),
     )
 
 

@@ -93,6 +93,10 @@ class DeploymentView:
     progress_deadline: int
     max_unavailable: int
     """So many pods may be missing during a rollout."""
+    strategy: str
+    """`RollingUpdate` or `Recreate`."""
+    max_surge: int | str | None
+    """So many pods more than asked for may be there during a rollout, as a number or a share; None where it recreates."""
     conditions: tuple[Condition, ...]
     owners: tuple[FieldOwner, ...]
     labels: Mapping[str, str]
@@ -111,6 +115,12 @@ class DeploymentView:
 
     def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == kind), None)
+
+    def surge(self, allowed: int | str | None) -> int:
+        """So many pods more than asked for, by that `maxSurge`: a share is rounded up, as the Deployment controller does it."""
+        if isinstance(allowed, str) and allowed.endswith("%"):
+            return -(-int(allowed[:-1]) * self.desired // 100)
+        return int(allowed or 0)
 
     @property
     def past_deadline(self) -> bool:
@@ -291,6 +301,17 @@ class NodeView:
     taints: tuple[Taint, ...]
     labels: Mapping[str, str]
     allocatable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaView:
+    """A ResourceQuota, as far as it counts pods."""
+
+    name: str
+    hard: Mapping[str, str]
+    used: Mapping[str, str]
+    scopes: tuple[str, ...]
+    """`NotTerminating`, `BestEffort` …; those of a scope selector by their name alone."""
 
 
 @dataclass(frozen=True, slots=True)

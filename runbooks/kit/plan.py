@@ -114,6 +114,21 @@ class ItemsChange(Frozen):
         return {"kind": self.kind, "act": self.act, "target": f"{self.namespace}/{self.service}", "ids": self.ids}
 
 
+class Wave(Frozen):
+    """How one service's pods are replaced by new ones, and why not all at once where they are not."""
+
+    service: str
+    how: Literal["raised", "own", "enough", "recreated"]
+    """raised: all new pods at once, `maxSurge` is raised to 100 % meanwhile; own: as the Deployment's own strategy has it;
+    enough: so many new pods are needed at once as its own strategy allows; recreated: the old ones end first."""
+    extra: int = 0
+    """So many new pods it takes."""
+    own: str = ""
+    """The Deployment's own `maxSurge`."""
+    why: str = ""
+    """Why `maxSurge` is not raised, or on whose word it is."""
+
+
 class Plan(Frozen):
     """What will be changed, in which order, and what people should know before they say yes."""
 
@@ -139,6 +154,8 @@ class Plan(Frozen):
     """The release that this plan leaves as bad (a rollback)."""
     covered_by: tuple[str, ...] = ()
     """Names of those whose approval of a failed run covers going back from it; nobody is asked again."""
+    waves: tuple[Wave, ...] = ()
+    """How pods are replaced, as there is room now; looked at again when it is done."""
     usual_seconds: float | None = None
     """How long it took before, where that is known."""
 

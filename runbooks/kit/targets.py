@@ -26,6 +26,11 @@ class Service(Frozen):
     """The Kubernetes Service through which it is reached, where that has another name."""
     health_url: str | None = None
     """Asked when somebody has to know whether it serves."""
+    surge_limit: int | None = None
+    """So many of its pods at once and no more, old and new together: each holds connections to the database.
+
+    Who sets it vouches for the nodes' room, too, where the bot may not look at them.
+    """
 
     @property
     def through(self) -> str:

@@ -37,7 +37,7 @@ def _exceeded(store: Store, quota: Json, pod: Json) -> str:
         f"{resource} for: {container['name']}"
         for resource in sorted(hard)
         for container in pod["spec"]["containers"]
-        if resource != "pods" and not _names(container, resource)
+        if resource.rpartition(".")[2] in _COMPUTE and not _names(container, resource)
     ]
     if unnamed:
         return f"failed quota: {name}: must specify {'; '.join(unnamed)}"

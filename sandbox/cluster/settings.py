@@ -33,7 +33,7 @@ ADMIN = User("admin", "admin-token", (Rule(ANY),), ("system:masters",))
 VIEWER = User(
     "viewer",
     "viewer-token",
-    (Rule(_READ, (*_WATCHED, "pods/log", "configmaps", "namespaces", "nodes", "deployments/scale")),),
+    (Rule(_READ, (*_WATCHED, "pods/log", "configmaps", "namespaces", "nodes", "resourcequotas", "deployments/scale")),),
 )
 
 
@@ -49,7 +49,8 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("patch", "update"), ("deployments", "deployments/scale"), namespaces=namespaces),
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
-            Rule(("list",), ("nodes",)),
+            Rule(("list",), ("nodes", "pods")),
+            Rule(("list",), ("resourcequotas",), namespaces=namespaces),
             Rule(("get", "list", "watch", "create", "update", "patch", "delete"), ("configmaps",), namespaces=(home,)),
         ),
         ("omnicare:bots",),

@@ -11,6 +11,7 @@ from runbooks import rollouts
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_connection import Timing
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
 from runbooks.rollouts import RolloutSettings
@@ -226,7 +227,8 @@ async def test_both_services_roll_out_side_by_side_and_are_checked(here: Place):
     await asyncio.gather(here.deploy("backend"), here.deploy("frontend"))
     pulse = await stamped(here)
     changes = [here.change("backend"), here.change("frontend")]
-    results = await rollouts.roll_out_together(pulse, here.cluster, changes, cause=CAUSE, by="requester")
+    plan = Plan(title="Roll back", changes=tuple(changes))
+    results = await rollouts.roll_out_together(pulse, here.cluster, here.environment, plan, cause=CAUSE, by="requester")
     assert [result.service for result in results] == ["backend", "frontend"]
     assert any("backend" in said and "frontend" in said for said in pulse.said)
     checked = await rollouts.check(pulse, here.cluster, changes)

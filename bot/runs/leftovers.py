@@ -1,0 +1,71 @@
+"""What a run changed only for a while, and a killed bot left so: put back by whoever finds it, once no run holds the place.
+
+Asked for when the bot starts, and by every request before it plans. It is an act of the bot's own, so it is written to the book
+first; where the book can't be written it is left for later.
+"""
+
+import asyncio
+import logging
+
+from bot.audit import BookUnavailable, Event, EventName
+from bot.runs.house import House
+from commands.kit.context import Actor
+from runbooks import surge
+from runbooks.clients.cluster_views import DeploymentView
+from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.states import RUN, SURGE
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE = 600.0
+"""Seconds after a start for which a cluster that does not answer is asked again."""
+
+
+async def put_back(house: House, environment: str) -> None:
+    """Raises `RunbookError` where the cluster does not let it be."""
+    name = house.settings.bot.executor
+    context = house.context(Actor(key=name, name=name, surface="bot"), environment)
+    for found in await surge.left(context.cluster, context.fleet, context.where):
+        if await _noted(house, environment, found):
+            await surge.put_back(
+                context.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
+            )
+
+
+async def put_back_everywhere(house: House) -> None:
+    """When the bot starts; an environment whose cluster does not answer is asked again for a while."""
+    await asyncio.gather(*(_patiently(house, name) for name in house.settings.environments))
+
+
+async def _patiently(house: House, environment: str) -> None:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        try:
+            return await put_back(house, environment)
+        except TemporaryError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                return None  # the next request looks again
+            await asyncio.sleep(max(1.0, error.retry_after))
+        except RunbookError as error:
+            _log.warning("what a run left in %s could not be put back: %s", environment, error.code)
+            return None
+
+
+async def _noted(house: House, environment: str, found: DeploymentView) -> bool:
+    run = found.annotations.get(RUN)
+    what = {"deployment": found.name, "max_surge": found.annotations[SURGE], "left_by": run}
+    event = Event(
+        id=f"{environment}/{found.name}/{found.uid}/{found.generation}/{EventName.STRATEGY_RESTORED}",
+        name=EventName.STRATEGY_RESTORED,
+        at=house.clock(),
+        actor=house.settings.bot.executor,
+        surface="bot",
+        environment=environment,
+        run=run,
+        details=what,
+    )
+    try:
+        await house.book.append(event)
+    except BookUnavailable:
+        return False
+    return True
