@@ -7,6 +7,7 @@ that never answers: each is told as what it is.
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import Field, field_validator
@@ -101,7 +102,10 @@ class SyncQueue:
         environment: Environment,
         scripts: SyncScripts,
         exports: Bucket | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._exports = exports
         self._cluster = cluster
         self._environment = environment
@@ -162,7 +166,7 @@ class SyncQueue:
         """Where the script tells no rate, by what the bot itself saw before."""
         if found.pending is None:
             return found
-        now, before = _Look(time.monotonic(), found.pending), self._before
+        now, before = _Look(self._clock(), found.pending), self._before
         if before is None or now.at - before.at > _SOON:
             self._before = now
         if found.told or before is None or not _SOON <= now.at - before.at <= _LONG_AGO:

@@ -80,7 +80,7 @@ class Cluster:
             Garbage(self.api),
         )
         self.store.listen(self._see)
-        self._routes = Routes(self.api, self.settings.users)
+        self._routes = Routes(self.api, self.settings.users, self.settings.exec_protocols)
         self._certificate: Certificate | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._furnish()

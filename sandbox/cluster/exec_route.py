@@ -12,19 +12,20 @@ from sandbox.cluster.errors import bad_request
 from sandbox.cluster.programs import Execution, Scripts, Write, run
 from sandbox.cluster.resources import Json
 
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ENDED = range(4)
 _CLOSE = 255
 _FRAME = 32 * 1024
 
 
-async def serve_exec(pod: Json, request: web.Request, scripts: Scripts) -> web.StreamResponse:
+async def serve_exec(
+    pod: Json, request: web.Request, scripts: Scripts, protocols: tuple[str, ...]
+) -> web.StreamResponse:
     query = request.query
     words = tuple(query.getall("command", []))
     if not words:
         raise bad_request("you must specify at least one command for the container")
     container = _container(pod, query.get("container", ""))
-    socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=1 << 20)
+    socket = web.WebSocketResponse(protocols=protocols, max_msg_size=1 << 20)
     if not socket.can_prepare(request).ok:
         raise bad_request("Upgrade request required")
     await socket.prepare(request)

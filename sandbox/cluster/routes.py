@@ -45,8 +45,8 @@ _WATCH_SECONDS = 1800.0
 class Routes:
     """Answers requests over one cluster's objects; `watches` are the streams that are open."""
 
-    def __init__(self, api: Api, users: tuple[User, ...]) -> None:
-        self._api, self._users = api, users
+    def __init__(self, api: Api, users: tuple[User, ...], protocols: tuple[str, ...]) -> None:
+        self._api, self._users, self._protocols = api, users, protocols
         self.watches: set[Watch] = set()
         self.scripts: dict[str, Program] = dict(ALWAYS)
 
@@ -109,7 +109,7 @@ class Routes:
             return await serve_log(self._api, self._api.get(target.kind, target.namespace, target.name), request)
         if target.subresource == "exec":
             pod = self._api.get(target.kind, target.namespace, target.name)
-            return await serve_exec(pod, request, self.scripts)
+            return await serve_exec(pod, request, self.scripts, self._protocols)
         if method == "GET":
             if _is_watch(request):
                 return await self._watch(target, request)

@@ -80,4 +80,6 @@ class Settings:
     log_length: int = 20_000
     events_kept: int = 1_000
     random_seed: int = 7
+    exec_protocols: tuple[str, ...] = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+    """Kubernetes before 1.30 has v4 alone, which can't say that the input has ended."""
     users: tuple[User, ...] = (ADMIN, bot_user(("omnicare-prod", "omnicare-staging"), "omnicare-bot"), VIEWER)

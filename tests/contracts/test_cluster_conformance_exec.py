@@ -4,6 +4,8 @@ import pytest
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_exec import Limits, Program
+from runbooks.kit.targets import Environment, Service
+from runbooks.sync import SyncQueue, SyncScripts
 from tests.support.clusters import BOTH, opened
 from tests.support.conformance import install, names
 
@@ -52,3 +54,19 @@ async def test_our_client_hears_output_and_status_raw_though_it_looks_like_json(
         assert (failed.code, failed.out) == (1, b"")
         assert failed.err
         assert (await programs.run(cluster.namespace, pod, "web", ABSENT, limits=LIMITS)).code == 127
+
+
+@pytest.mark.real_cluster
+async def test_the_offline_queue_is_read_in_a_pod_of_a_real_control_plane(tmp_path):
+    async with opened("real", tmp_path) as cluster:
+        await install(cluster)
+        web = Service(name="web", deployment="web", container="web", repository="x/web")
+        place = Environment(name="production", namespace=cluster.namespace, record_namespace="none", services=(web,))
+        async with ClusterClient(kubeconfig=str(cluster.config_of("admin"))) as client:
+            queue = SyncQueue(client, place, SyncScripts(service="web"))
+            status, failed = await queue.status(), await queue.failed()
+    assert (status.pending, status.failed, status.oldest_seconds, status.connected) == (12, 3, 41, 87)
+    assert [(group.reason, group.items, group.devices) for group in failed.groups] == [
+        ("conflict", 2, 1),
+        ("schema", 1, 1),
+    ]

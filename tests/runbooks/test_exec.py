@@ -10,7 +10,7 @@ import pytest
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import Unprocessable
-from runbooks.clients.cluster_exec import Exec, Limits, Output, Program, Unanswered
+from runbooks.clients.cluster_exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster, seed_omnicare
@@ -73,9 +73,14 @@ class World:
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[World]:
+def protocols() -> tuple[str, ...]:
+    return Settings().exec_protocols
+
+
+@pytest.fixture
+async def here(tmp_path: Path, protocols: tuple[str, ...]) -> AsyncIterator[World]:
     reader = User("reader", "reader-token", (Rule(("get", "list"), ("pods", "pods/exec")),))
-    cluster = Cluster(Settings(users=(*Settings().users, reader)))
+    cluster = Cluster(Settings(users=(*Settings().users, reader), exec_protocols=protocols))
     seed_omnicare(cluster)
     cluster.add_scripts({"one-line": one_line, "flood": flood, "sleeps": sleeps, "split": split})
     async with cluster.serve():
@@ -85,6 +90,7 @@ async def here(tmp_path: Path) -> AsyncIterator[World]:
             yield World(cluster, str(path), client)
 
 
+@pytest.mark.parametrize("protocols", [PROTOCOLS, PROTOCOLS[1:]], ids=["v5", "v4"])
 async def test_standard_input_arrives_and_the_exit_status_comes_back(here: World):
     ids = [f"n-{number}" for number in range(20_000)]
     answer = await here.run(ECHO, json.dumps(ids).encode() + b"\n")
