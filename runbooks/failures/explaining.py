@@ -5,7 +5,9 @@ failure itself.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import NodeView, PodView
@@ -16,6 +18,8 @@ from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import default_redactor
+
+T = TypeVar("T")
 
 _LONGEST_LINE = 300
 _LONGEST_CAUSE = 200
@@ -39,6 +43,8 @@ async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_l
     """The error for people: one sentence, and the diagnosis that was made."""
     looked = await _look(cluster, scene, cause, log_lines)
     cause = in_its_log(cause, looked.log)
+    if cause.pod is not None and not cause.certain:
+        cause = nodes.gone(cause.pod, looked.nodes) or cause
     seen: list[str] = []
     if cause.pod is not None:
         ready = sum(pod.ready for pod in scene.pods)
@@ -66,28 +72,42 @@ def clean(line: str, most: int = _LONGEST_LINE) -> str:
 
 
 async def _look(cluster: ClusterClient, scene: Scene, cause: Cause, log_lines: int) -> _Looked:
-    looked = _Looked([])
+    """Log and nodes, side by side; each may be missing."""
     if cause.pod is None:
-        return looked
+        return _Looked([])
+    (log, before), (nodes_now, neighbours) = await asyncio.gather(
+        _within(_log_of(cluster, cause, log_lines), ([], False)), _within(_nodes_of(cluster, scene, cause), ((), ()))
+    )
+    return _Looked(log, before, nodes_now, neighbours)
+
+
+async def _within(looking: Coroutine[Any, Any, T], otherwise: T) -> T:
     try:
         async with asyncio.timeout(_LOOK_UP):
-            if cause.code in (ReasonCode.UNSCHEDULABLE, ReasonCode.NODE_LOST):
-                return await _look_at_nodes(cluster, scene)
-            if cause.container is not None and not cause.silent:
-                view = cause.pod.container(cause.container)
-                over = view is not None and view.phase == "terminated"  # its log is still the present one
-                log, before = await _last_log(
-                    cluster, cause.pod, cause.container, log_lines, crashed=cause.crashed and not over
-                )
-                return _Looked(log, before or (over and bool(log)))
+            return await looking
     except (RunbookError, TimeoutError):
-        return looked
-    return looked
+        return otherwise
 
 
-async def _look_at_nodes(cluster: ClusterClient, scene: Scene) -> _Looked:
-    found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(scene.change.namespace))
-    return _Looked([], nodes=tuple(found), neighbours=tuple(pods))
+async def _nodes_of(
+    cluster: ClusterClient, scene: Scene, cause: Cause
+) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
+    """Where room is missing, the nodes and who is on them; where a placed pod takes too long, its node may be lost."""
+    if cause.code is ReasonCode.UNSCHEDULABLE:
+        found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(scene.change.namespace))
+        return tuple(found), tuple(pods)
+    placed = cause.pod is not None and cause.pod.node != ""
+    return (tuple(await cluster.nodes()), ()) if placed and not cause.certain else ((), ())
+
+
+async def _log_of(cluster: ClusterClient, cause: Cause, count: int) -> tuple[list[str], bool]:
+    """The last lines, and whether they are of a life that ended."""
+    if cause.pod is None or cause.container is None or cause.silent:
+        return [], False
+    view = cause.pod.container(cause.container)
+    over = view is not None and view.phase == "terminated"  # its log is still the present one
+    log, before = await _last_log(cluster, cause.pod, cause.container, count, crashed=cause.crashed and not over)
+    return log, before or (over and bool(log))
 
 
 async def _last_log(

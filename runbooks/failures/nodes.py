@@ -34,7 +34,22 @@ def lost(scene: Scene, pod: PodView) -> Cause | None:
     disrupted = bool(_DISRUPTED.search(pod.disrupted))
     if not told and pod.reason not in _LOST and not disrupted:
         return None
-    said = words(pod.disrupted if disrupted else "", *(event.message for event in reversed(told)), pod.reason)
+    return _cause(
+        pod, words(pod.disrupted if disrupted else "", *(event.message for event in reversed(told)), pod.reason)
+    )
+
+
+def gone(pod: PodView, nodes: Sequence[NodeView]) -> Cause | None:
+    """The same, read from the nodes: of a pod that never was ready the node controller says nothing."""
+    if pod.ready or not pod.node or not nodes:
+        return None
+    found = next((node for node in nodes if node.name == pod.node), None)
+    if found is not None and found.ready:
+        return None
+    return _cause(pod, words(found.ready_message if found is not None else f"{pod.node} is no longer in the cluster"))
+
+
+def _cause(pod: PodView, said: tuple[str, ...]) -> Cause:
     return Cause(
         code=ReasonCode.NODE_LOST,
         what=f"the node {pod.node} was lost while the new pod was on it",

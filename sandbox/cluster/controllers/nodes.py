@@ -43,13 +43,15 @@ class NodeLifecycle:
         self._api.modify(NODE, "", node, mark, _STATUS)
         self._api.modify(NODE, "", node, lambda draft: draft["spec"].update(taints=taints), _WRITER)
         for pod in self._on(node):
-            self._unready(pod, now)
-            self._events.warning(_COMPONENT, pod, "NodeNotReady", "Node is not ready")
+            if self._unready(pod, now):
+                self._events.warning(_COMPONENT, pod, "NodeNotReady", "Node is not ready")
         self._api.clock.call_later(self._settings.eviction_seconds, lambda: self._evict(node))
 
-    def _unready(self, pod: Json, now: str) -> None:
-        if condition(pod, "Ready") is None:
-            return
+    def _unready(self, pod: Json, now: str) -> bool:
+        """Whether that was news: of a pod that was not ready the real controller says nothing."""
+        ready = condition(pod, "Ready")
+        if ready is None or ready["status"] != "True":
+            return False
 
         def mark(draft: Json) -> None:
             for entry in draft["status"]["conditions"]:
@@ -58,6 +60,7 @@ class NodeLifecycle:
 
         metadata = pod["metadata"]
         self._api.modify(POD, metadata["namespace"], metadata["name"], mark, _STATUS)
+        return True
 
     def _evict(self, node: str) -> None:
         """They stay until the node says that they are gone, which it does not."""

@@ -1,0 +1,95 @@
+"""Causes that a kubelet says, on a real control plane with a node of the test's own; the sandbox's are in tests/sandbox."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runbooks.kit.reasons import ReasonCode as Code
+from tests.runbooks.test_rollouts import only_backend, refused, stamped
+from tests.support.real import Place, place, real_kubeconfig
+from tests.support.stand_in_node import Json, Told, send_there, stamp, stand_in
+
+pytestmark = pytest.mark.real_cluster
+
+SECRET = "postgres://omnicare:hunter2@db:5432/emr"
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Place]:
+    path = real_kubeconfig()
+    if path is None:
+        pytest.skip("REAL_CLUSTER_KUBECONFIG names no kubeconfig")
+    async with place(path) as made:
+        yield made
+
+
+def container(state: Json, *, restarts: int = 0, last: Json | None = None, name: str = "backend") -> Json:
+    return {
+        "name": name, "image": "x", "imageID": "", "ready": False, "restartCount": restarts, "state": state,
+        **({"lastState": {"terminated": last}} if last else {}),
+    }  # fmt: skip
+
+
+def waits(reason: str, message: str, *events: tuple[str, str]) -> Told:
+    return Told([container({"waiting": {"reason": reason, "message": message}})], events=events)
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> Json:
+    return {"exitCode": code, "reason": reason, "message": message, "startedAt": stamp(), "finishedAt": stamp()}
+
+
+CONTAINERD = 'rpc error: code = Unknown desc = failed to pull and unpack image "ghcr.io/omnicare/backend:v2.0.0": '
+LOOP: Json = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}}
+PROBE = (
+    ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500"),
+    ("Killing", "Container backend failed liveness probe, will be restarted"),
+)
+
+STORIES: list[tuple[str, Told, Code, str]] = [
+    ("unauthorised", waits("ErrImagePull", f"{CONTAINERD}failed to authorize: unexpected status: 401 Unauthorized"), Code.IMAGE_UNAUTHORIZED, "the image can't be pulled: the registry refuses the nodes' credentials"),
+    ("rate-limited", waits("ErrImagePull", f"{CONTAINERD}unexpected status code: 429 Too Many Requests"), Code.IMAGE_RATE_LIMITED, "the image can't be pulled: the registry limits"),
+    ("architecture", waits("ErrImagePull", f"{CONTAINERD}no match for platform in manifest: not found"), Code.IMAGE_PLATFORM, "the image can't be pulled: it is not built for the nodes' processor"),
+    ("name", waits("InvalidImageName", "couldn't parse image reference: invalid reference format"), Code.IMAGE_NAME, "the image can't be pulled: its name is not valid"),
+    ("config", waits("CreateContainerConfigError", 'configmap "backend-config" not found'), Code.CONFIG_MISSING, "the ConfigMap backend-config is not there"),
+    ("secret-key", waits("CreateContainerConfigError", "couldn't find key DATABASE_URL in Secret x/omnicare-database"), Code.CONFIG_MISSING, "the Secret omnicare-database has no key DATABASE_URL"),
+    ("mount", waits("ContainerCreating", "", ("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "signing" not found')), Code.CONFIG_MISSING, "the Secret signing is not there"),
+    ("init", Told([container({"waiting": {"reason": "PodInitializing"}})], [container(LOOP, restarts=3, last=ended(1, message=f"ERROR {SECRET} refused"), name="wait")]), Code.INIT_FAILED, "the init container wait fails (exit code 1), 3 times"),
+    ("liveness", Told([container(LOOP, restarts=3, last=ended(137))], phase="Running", events=PROBE), Code.PROBE_KILLS, "the liveness probe fails: HTTP 500"),
+    ("segfault", Told([container(LOOP, restarts=3, last=ended(139))], phase="Running"), Code.CRASH_LOOP, "the container starts and exits again and again (exit code 139"),
+    ("readiness", Told([container({"running": {"startedAt": stamp()}})], phase="Running", events=(("Unhealthy", "Readiness probe failed: dial tcp 10.0.0.7:3001: connect: connection refused"),)), Code.NEVER_READY, "the readiness probe fails: connection refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "cause"), [story[1:] for story in STORIES], ids=[story[0] for story in STORIES]
+)
+async def test_what_a_kubelet_says_is_named_first(here: Place, told: Told, code: Code, cause: str):
+    await only_backend(here, progressDeadlineSeconds=6)
+    pulse = await stamped(here)
+    async with stand_in(here, lambda _pod, _looks: told) as node:
+        await send_there(here, node)
+        error = await refused(here, pulse, "v2.0.0", deadline_seconds=20)
+    found = error.diagnosis
+    assert (error.code, found.cause.startswith(cause)) == (code, True), found
+    assert found.said, found
+    assert found.causes
+    assert "hunter2" not in found.model_dump_json()
+
+
+async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(here: Place):
+    """The controller waits 40 s before it says so."""
+    await only_backend(here, progressDeadlineSeconds=300)
+    pulse = await stamped(here)
+    running = Told([container({"running": {"startedAt": stamp()}})], phase="Running", ready=False)
+    async with stand_in(here, lambda _pod, _looks: running) as node:
+        await send_there(here, node)
+
+        def fall_silent(said: str) -> None:
+            node.silent = node.silent or "not ready" in said
+
+        pulse.say = fall_silent  # type: ignore[method-assign] # a test's own ears
+        error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=1, deadline_seconds=75)
+    assert error.code is Code.NODE_LOST, error.diagnosis
+    assert error.diagnosis.cause == f"the node {here.namespace} was lost while the new pod was on it"
+    assert "Kubelet stopped posting node status" in error.diagnosis.said[0], error.diagnosis
