@@ -24,6 +24,7 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context, RunRecord
+from commands.kit.endings import held
 from commands.kit.places import must, readable
 from commands.kit.spec import argument, option, query
 from commands.kit.types import EnvironmentName, NumberType, RunId
@@ -99,6 +100,10 @@ async def _one(context: Context, run: str) -> Card:
         ),
         Fact(label="Typed", value=words(Code(text=record.text))),
     ]
+    if record.follows:
+        facts.append(Fact(label="Follows", value=words("run ", Code(text=record.follows))))
+    if record.held_by and record.held_since:
+        facts.append(Fact(label="Held", value=held(record.held_by, record.held_since)))
     if record.approved_by:
         facts.append(Fact(label="Approved by", value=words(", ".join(record.approved_by))))
     if record.ended:

@@ -6,6 +6,7 @@ from datetime import datetime
 from commands.kit.card import (
     Button,
     Card,
+    Code,
     Element,
     Fact,
     Facts,
@@ -19,11 +20,12 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.context import Context
+from commands.kit.context import Context, Denied, RunRecord
+from commands.kit.endings import held
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks import states
-from runbooks.fleet import EnvironmentRecord, Release
+from runbooks.fleet import EnvironmentRecord, Release, Undecided
 
 _WORDS = {"complete": "runs", "rolling": "rolling out", "stuck": "stuck", "paused": "paused", "missing": "missing"}
 
@@ -41,13 +43,14 @@ class Status:
             released = together.create_task(context.fleet.releases(context.where))
         current, record, releases = asked.result(), recorded.result(), released.result()
         well = all(service.state == "complete" for service in current)
+        going = await _going(context, record)
         body: list[Element] = [
             Table(
                 columns=("Service", "Version", "State", "Ready", "Restarts", "Since"),
                 rows=tuple(_row(service) for service in current),
             )
         ]
-        facts = _facts(record, releases, context)
+        facts = _facts(record, releases, context, going)
         if facts:
             body.append(Facts(facts=facts))
         body += [
@@ -59,6 +62,9 @@ class Status:
         versions = ", ".join(dict.fromkeys(service.image.tag or "untagged" for service in current if service.image))
         what = f"{context.where.name} runs {versions}" if well else f"{context.where.name} is not settled"
         state = State.DONE if well else State.RUNNING if any(s.state == "rolling" for s in current) else State.FAILED
+        if record.undecided is not None and record.run is None:
+            what = f"{what}, undecided"
+            state = State.WAITING if state is State.DONE else state
         return Card(
             state=state,
             title=words(Strong(text=what)),
@@ -93,10 +99,34 @@ def _row(service: states.ServiceState) -> tuple[Text, ...]:
     )
 
 
-def _facts(record: EnvironmentRecord, releases: tuple[Release, ...], context: Context) -> tuple[Fact, ...]:
+async def _going(context: Context, record: EnvironmentRecord) -> RunRecord | None:
+    """The run that has the place; None where there is none, or the bot does not know it."""
+    if record.run is None:
+        return None
+    try:
+        return await context.runs.find(record.run.run)
+    except Denied:
+        return None
+
+
+def _undecided(undecided: Undecided) -> Text:
+    """What happened, since when, and the three ways to decide it."""
+    since = Moment(at=datetime.fromisoformat(undecided.since), form="date-time", age=True)
+    ways = [f"{verb} {undecided.run}" for verb in ("rollback --after", "retry", "resolve")]
+    return words(
+        undecided.title, ", ", since, ". Decide: ",
+        Code(text=ways[0]), ", ", Code(text=ways[1]), " or ", Code(text=f"{ways[2]} --reason …"),
+    )  # fmt: skip
+
+
+def _facts(
+    record: EnvironmentRecord, releases: tuple[Release, ...], context: Context, going: RunRecord | None
+) -> tuple[Fact, ...]:
     facts: list[Fact] = []
     if record.run is not None:
         facts.append(Fact(label="Going on", value=words(f"{record.run.title}, by {record.run.by}")))
+    if going is not None and going.held_by and going.held_since:
+        facts.append(Fact(label="Held", value=held(going.held_by, going.held_since)))
     if record.freeze is not None and record.freeze.holds(context.now):
         until: list[str | Moment] = (
             [" until ", Moment(at=datetime.fromisoformat(record.freeze.until), form="date-time")]
@@ -105,7 +135,7 @@ def _facts(record: EnvironmentRecord, releases: tuple[Release, ...], context: Co
         )
         facts.append(Fact(label="Locked", value=words(f"🔒 by {record.freeze.name}: {record.freeze.reason}", *until)))
     if record.undecided is not None:
-        facts.append(Fact(label="Undecided", value=words(record.undecided.title)))
+        facts.append(Fact(label="Undecided", value=_undecided(record.undecided)))
     if releases:
         last = releases[0]
         at = Moment(at=datetime.fromisoformat(last.at), form="date-time", age=True)

@@ -96,6 +96,9 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     facts = [Fact(label="Order", value=words(f"{order}, then a check"))] if plan.changes else []
     if plan.usual_seconds:
         facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
+    if request.follows:
+        verb = "Tries again" if request.follows.split(".")[1] == request.command else "Goes back from"
+        facts.append(Fact(label=verb, value=words("run ", Code(text=short_id(request.follows)))))
     if request.reason:
         facts.append(Fact(label="Reason", value=words(request.reason)))
     if request.ticket:
@@ -331,6 +334,7 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
     back = Button(
         label="Roll back", style="danger", does=Typed(text=f"rollback --env {request.environment} --after {request.id}")
     )
+    retry = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": request.id}))
     return Card(
         state=State.FAILED,
@@ -340,7 +344,7 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
             Paragraph(text=words(*mentions)),
             *(Paragraph(text=sentence(line)) for line in outcome.lines[:1]),
         ),
-        buttons=(back, leave),
+        buttons=(back, retry, leave),
         data={"run": request.id},
     )
 

@@ -122,6 +122,9 @@ class EngineRuns:
             word=state.word if state else None,
             steps=steps,
             card=state.head if state else None,
+            follows=request.follows,
+            held_by=state.hold.by if state and state.hold else None,
+            held_since=state.hold.at if state and state.hold else None,
         )
 
     async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002

@@ -155,6 +155,18 @@ class RunInput(Frozen):
     word: str
 
 
+class Vigil(Frozen):
+    """What a vigil is started with: its gaps are those of that moment, whatever the configuration says after a restart."""
+
+    request: Request
+    outcome: Outcome
+    ended: datetime
+    """What was asked for since then may be an answer."""
+    after: float
+    """Seconds until it is told for the first time; each further gap is twice the one before."""
+    times: int
+
+
 class Show(Frozen):
     """To the thread's workflow: let this slot say that."""
 

@@ -23,6 +23,7 @@ from bot.runs.model import (
     OvertakeMessage,
     Request,
     RequestState,
+    Vigil,
     short_id,
     thread_id,
 )
@@ -364,18 +365,25 @@ class RequestFlow(Running):
             ended=datetime.fromisoformat(ended["at"]),
         )
         if self.request.threaded:
-            await self._close(outcome, watched=failed)
+            await self._close(outcome, ended["at"], watched=failed)
         self._house.live.end(self.request.id)
         self._house.pending.end(self.request)
         self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
 
-    async def _close(self, outcome: Outcome, *, watched: bool) -> None:
+    async def _close(self, outcome: Outcome, ended: str, *, watched: bool) -> None:
         """The thread is done, or kept open by the vigil for as long as nobody has decided."""
         if watched:
-            first = {"request": self.request.model_dump(mode="json"), "outcome": outcome.model_dump(mode="json")}
-            await self._house.engine.start("vigil", f"{self.request.id}.vigil", first)
+            times = self._house.settings.times
+            first = Vigil(
+                request=self.request,
+                outcome=outcome,
+                ended=datetime.fromisoformat(ended),
+                after=times.escalate_after,
+                times=times.escalate_times,
+            )
+            await self._house.engine.start("vigil", f"{self.request.id}.vigil", first.model_dump(mode="json"))
         else:
             await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from bot import crash_points
 from bot.approvals import Decision, new_word
 from bot.runs import again, cards
 from bot.runs.durable import HOLD
@@ -74,6 +75,7 @@ class Running(Telling):
 
     async def _stop(self, stop: Stop) -> None:
         await self._house.engine.publish("stop", stop.model_dump(mode="json"))
+        crash_points.reached("stop-told")
         what = f"stopping, asked by {stop.by}"
         await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
 
@@ -102,5 +104,6 @@ class Running(Telling):
         if by is None or outcome.ok:
             return
         made = await self._step("go back", lambda: again.going_back(self._house, self.request, by))
+        crash_points.reached("going-back-noted")
         if made is not None:
             await self._house.engine.start("request", made["id"], made)

@@ -84,6 +84,11 @@ class RunRecord(Frozen):
     steps: tuple[StepRecord, ...] = ()
     card: Card | None = None
     """The newest card of its head message."""
+    follows: str | None = None
+    """The run that it tries again, or goes back from."""
+    held_by: str | None = None
+    """While it waits before its next service: whose word it waits for."""
+    held_since: datetime | None = None
 
 
 class RunsMemory(Protocol):

@@ -4,10 +4,13 @@ First what is, then why, then what to do: the cause in words, who is served mean
 lines, usual causes with what to do about each, and the lines with which a person goes on by hand.
 """
 
+from datetime import datetime
+
 from commands.kit.card import (
     Button,
     Card,
     Element,
+    Moment,
     Note,
     Paragraph,
     Preformatted,
@@ -42,6 +45,11 @@ def ending_state(outcome: Outcome) -> State:
     if outcome.code is ReasonCode.LOCKED:
         return State.LOCKED
     return State.ENDED if outcome.code in _QUIET else State.FAILED
+
+
+def held(by: str, since: datetime) -> Text:
+    """A run that waits before its next service: for whose word, and since when."""
+    return words(f"by {by}, ", Moment(at=since, form="date-time", age=True))
 
 
 def _causes(causes: tuple[UsualCause, ...]) -> Text:

@@ -22,6 +22,8 @@ from runbooks.kit.redaction import default_redactor
 from sandbox import configuration
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.registry import Registry
 
@@ -296,6 +298,29 @@ async def test_a_deployment_or_container_that_is_not_there_fails(tmp_path: Path,
     assert [finding.level for finding in found] == [Level.FAILED, Level.FAILED]
     assert "omnicare-prod/nothing" in found[0].sentence
     assert "no container sidecar; it has frontend" in found[1].sentence
+
+
+async def test_who_would_put_a_deployment_back_is_named(tmp_path: Path, images: str) -> None:
+    cluster = Cluster()
+    seed_omnicare(cluster)
+    argo = {"argocd.argoproj.io/tracking-id": "emr:apps/Deployment:omnicare-prod/backend"}
+    for name, kind, mark in (
+        ("backend", "annotations", argo),
+        ("frontend", "labels", {"helm.toolkit.fluxcd.io/name": "emr"}),
+    ):
+        found = cluster.store.get(DEPLOYMENT, "omnicare-prod", name)
+        assert found is not None
+        draft = json.loads(json.dumps(found))
+        draft["metadata"][kind] = draft["metadata"].get(kind, {}) | mark
+        cluster.api.update(DEPLOYMENT, "omnicare-prod", name, draft, Writer("gitops"))
+    async with cluster.serve():
+        path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
+        found_out = await all_of(outside.cluster(load(path), "production"))
+    owned = [each for each in worst(found_out) if "owns the Deployment" in each.sentence]
+    assert [each.level for each in owned] == [Level.WARNING, Level.WARNING]
+    assert "backend: Argo CD owns" in owned[0].sentence
+    assert "frontend: Flux owns" in owned[1].sentence
+    assert all("would put back" in each.sentence and each.to_do for each in owned)
 
 
 async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, images: str) -> None:

@@ -13,10 +13,10 @@ HOW = pytest.mark.parametrize("how", ["KILL", "TERM"])
 SLOW = "v2.1.0-slow"
 
 
-async def rolling(here: Story) -> str:
-    run = await here.ask(f"deploy {SLOW}")
+async def rolling(here: Story, version: str = SLOW) -> str:
+    run = await here.ask(f"deploy {version}")
     await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == SLOW, "the backend is rolling")
+    await here.until(lambda: here.tag("backend") == version, "the backend is rolling")
     return run
 
 
@@ -27,11 +27,12 @@ async def back_again(here: Story) -> None:
 
 
 @HOW
-async def test_the_stop_was_written_down_and_not_yet_handed_over(tmp_path: Path, how: str):
+@pytest.mark.parametrize("point", ["cancel-noted", "stop-told"])
+async def test_the_stop_was_asked_for_and_the_run_has_not_seen_it(tmp_path: Path, point: str, how: str):
     async with story(tmp_path / "world") as here:
-        await here.start("cancel-noted", how)
+        await here.start(point, how)
         restarted = asyncio.create_task(back_again(here))
-        run = await rolling(here)
+        run = await rolling(here, "v2.1.0-hang")  # goes on until it is stopped, however long the restart takes
         await here.stop_run(REQUESTER, run)
         await here.until(restarted.done, "the bot was started again")
         await restarted
@@ -63,6 +64,39 @@ async def test_while_it_is_held(tmp_path: Path, how: str):
 
 
 @HOW
+async def test_who_lets_it_go_on_is_heard_once(tmp_path: Path, how: str):
+    async with story(tmp_path / "world") as here:
+        await here.start("continue-noted", how)
+        restarted = asyncio.create_task(back_again(here))
+        run = await rolling(here)
+        await here.press(REQUESTER, "hold", run)
+        await here.says(run, "Held before Frontend rollout", "progress")
+        await here.press(ON_CALL, "continue", run)
+        await here.until(restarted.done, "the bot was started again")
+        await restarted
+        await here.ended_with(run, f"{SLOW} runs in production")
+        assert [here.event_names(run).count(name) for name in ("run:held", "run:continued")] == [1, 1]
+        here.nothing_was_said_twice(run)
+        here.nothing_is_written_twice(run)
+
+
+@HOW
+@pytest.mark.parametrize("point", ["unanswered-noted", "unanswered-1-posted"])
+async def test_a_failure_that_nobody_answers_is_told_again_once(tmp_path: Path, point: str, how: str):
+    async with story(tmp_path / "world", times={"escalate_after": 1.0, "escalate_times": 2}) as here:
+        await here.start(point, how)
+        restarted = asyncio.create_task(back_again(here))
+        run = await here.deployed("v2.1.0-bad", ends="stopped")
+        await here.until(restarted.done, "the bot was started again")
+        await restarted
+        for number in (1, 2):
+            await here.says(run, "is still undecided", f"unanswered-{number}")
+        assert here.event_names(run).count("run:unanswered") == 2
+        here.nothing_is_written_twice(run)
+        assert {slot: len(said) for slot, said in here.said(run).items() if len(said) > 1} == {}
+
+
+@HOW
 async def test_the_retry_was_written_down_and_not_yet_handed_over(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("retry-noted", how)
@@ -83,9 +117,10 @@ async def test_the_retry_was_written_down_and_not_yet_handed_over(tmp_path: Path
 
 
 @HOW
-async def test_stopped_to_go_back_and_killed_before_anything_stopped(tmp_path: Path, how: str):
+@pytest.mark.parametrize("point", ["cancel-noted", "run-ended", "going-back-noted"])
+async def test_stopped_to_go_back_and_killed_on_the_way(tmp_path: Path, point: str, how: str):
     async with story(tmp_path / "world") as here:
-        await here.start("cancel-noted", how)
+        await here.start(point, how)
         restarted = asyncio.create_task(back_again(here))
         run = await rolling(here)
         await here.stop_run(ON_CALL, run, then="rollback")

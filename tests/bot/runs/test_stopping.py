@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.runs.model import short_id
 from sandbox.outside.registry import digest_of
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text
 
@@ -72,6 +73,8 @@ async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story)
     assert here.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out is watched to its end"
     assert here.tag("frontend") == "v1.2.0"
     assert here.environment().run is not None, "it keeps the place"
+    await here.type(ON_CALL, "/omnicare status")
+    assert "by Maya" in (await here.answered("*Held*")).partition("*Held*")[2]
     await here.press(ON_CALL, "continue", run)
     await here.ended_with(run, "v2.1.0-slow runs in production")
     names = here.event_names(run)
@@ -154,7 +157,10 @@ async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
     await here.press(REQUESTER, "type-retry", run)
     again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
     await here.says(again, "is undecided since", "plan")
+    assert short_id(run) in here.text(again, "plan").partition("Tries again")[2], "it is linked to the first"
     await here.ended_with(again, "v2.1.0-slow runs in production")
+    await here.type(REQUESTER, f"/omnicare runs {again}")
+    assert run in await here.answered("*Follows*")
     assert "approval" not in here.said(again), "it leads where the approved one led"
     (granted,) = [event for event in here.events(again) if event.name == "approval:granted"]
     assert granted.details["covered_by"] == ["tomas"]
@@ -229,6 +235,24 @@ async def test_a_run_is_tried_again_once(here: Story):
     await here.whispered(REQUESTER, "was tried again already")
 
 
+async def test_an_undecided_environment_says_so_until_somebody_decides(here: Story):
+    run = await here.deployed("v2.1.0-bad", ends="stopped")
+    await here.type(ON_CALL, "/omnicare status")
+    said = await here.answered("undecided")
+    for way in (f"rollback --after {run}", f"retry {run}", f"resolve {run} --reason"):
+        assert way in said
+    await here.type(AUDITOR, f"/omnicare resolve {run} --reason x")
+    await here.whispered(AUDITOR, "You may not decide this")
+    await here.type(ON_CALL, f"/omnicare resolve {run}")
+    await here.whispered(ON_CALL, "Say why it may stay as it is")
+    await here.type(ON_CALL, f'/omnicare resolve {run} --reason "mended by hand"')
+    await here.until(lambda: here.environment().undecided is None, "it is decided")
+    assert [event.reason for event in here.events() if event.name == "run:resolved"] == ["mended by hand"]
+    other = await here.ask('deploy v2.0.0 --reason "the one before"')
+    await here.shown("approve", other)
+    assert "undecided" not in here.text(other, "plan")
+
+
 # a failure that nobody answers
 
 
@@ -249,6 +273,19 @@ async def test_a_failure_is_told_in_the_channel_and_again_until_somebody_answers
     assert "unanswered-3" not in world.said(run)
     assert world.event_names(run).count("run:unanswered") == 2
     world.nothing_is_written_twice(run)
+
+
+async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
+    world.configure(lambda document: document["times"].update({"escalate_after": 0.6, "escalate_times": 1}))
+    await world.inside()
+    run = await rolling(world, "v2.1.0-hang")
+    other = await world.ask('deploy v2.0.0 --reason "as announced"', who=ON_CALL)
+    await world.says(other, "waits for")
+    world.world.cluster.set_image("omnicare-prod", "backend", "ghcr.io/omnicare/backend:v1.1.0")
+    await world.ended_with(run, "somebody else changed the image")
+    await world.says(other, "is undecided since", "plan")
+    assert "U0INES" in await world.says(run, "is still undecided", "unanswered-1")
+    assert world.button("type-retry", run), "what to do about it is on the message"
 
 
 async def test_a_stop_that_somebody_asked_for_is_not_told_in_the_channel(here: Story):
@@ -272,6 +309,12 @@ async def test_after_one_of_two_approvals_the_card_has_a_new_word(world: Story):
     await world.says(run, "Tomas approved", "approval")
     newer = await world.shown("approve", run)
     assert world.word_of(newer[2]) != world.word_of(older[2])
+    message, block, element = older
+    seen = world.slack.post(message.channel, world.slack.app.user_id, "as a slow client still shows it", blocks=[block])
+    await world.click(ON_CALL, (seen, seen.blocks[0], element))
+    await world.whispered(ON_CALL, "This card has changed since the button was drawn")
+    assert world.event_names(run).count("approval:given") == 1
+    assert world.tag("backend") == "v1.2.0"
     await world.press(ON_CALL, "approve", run)
     await world.ended_with(run, "v2.0.0 runs in production")
     assert {world.pod_digests(service) == {digest_of(service, "v2.0.0")} for service in SERVICES} == {True}
