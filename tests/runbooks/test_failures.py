@@ -3,6 +3,7 @@
 import pytest
 
 from runbooks import failures
+from runbooks.clients.cluster import ClusterClient
 from runbooks.failures.crashes import last_error
 from runbooks.kit.reasons import ReasonCode as Code
 from tests.support.scenes import OLD, Json, event, pod, scene, stamp, status_of, unplaced
@@ -401,3 +402,25 @@ def test_an_evicted_pod_is_not_counted():
 )
 def test_the_last_line_that_names_an_error(lines: list[str], last: str):
     assert last_error(lines) == last
+
+
+SECRETS = "postgres://omnicare:hunter2@db:5432/emr and Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U of SSN 219-09-9999"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pod(waiting("ErrImagePull", f"manifest unknown: {SECRETS}")),
+        pod(waiting("CreateContainerConfigError", f'configmap "x" not found {SECRETS}')),
+        pod(status_of({"waiting": {"reason": "RunContainerError", "message": f"executable file not found {SECRETS}"}})),
+    ],
+)
+async def test_what_the_cluster_says_is_redacted_before_it_is_an_error(shown: Json):
+    seen = scene(shown, events=[event("Unhealthy", f"Readiness probe failed: {SECRETS}")])
+    cause = failures.certain(seen)
+    assert cause is not None
+    error = await failures.explained(ClusterClient(), seen, cause, log_lines=5)
+    told = error.diagnosis.model_dump_json() + str(error)
+    assert error.diagnosis.said
+    for secret in ("hunter2", "eyJhbGci", "219-09-9999"):
+        assert secret not in told
