@@ -76,8 +76,9 @@ def is_stamped(line: bytes) -> bool:
 
 def stamp_of(line: bytes) -> str:
     """When the kubelet got the line, as text that sorts; empty where it has no stamp."""
-    if line[_FIXED - 2 : _FIXED] == b"Z " and line[19:20] == b".":
-        return line[: _FIXED - 1].decode("ascii", "replace")
+    end = line.find(b" ", 20, _FIXED)
+    if line[end - 1 : end] == b"Z" and line[19:20] == b".":
+        return line[: end - 1].decode("ascii", "replace").ljust(_FIXED - 2, "0") + "Z"
     found = _STAMPED.match(line)
     return sortable(found[0][:-1].decode()) if found else ""
 

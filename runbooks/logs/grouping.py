@@ -133,6 +133,9 @@ class Grouping:
     ) -> tuple[list[bytes], list[bytes]]:
         """Without the lines that match only by what redaction takes out."""
         assert self._pattern is not None, "without a pattern all lines count"
+        texts = [text_of(line) for line, key in zip(lines, keys, strict=True) if key in which]
+        if scope.redactor.finds_nothing(b"\n".join(texts)):
+            return lines, keys
         visible, redact = self._pattern.visible, scope.redact_bytes
         kept = [
             (line, key)

@@ -18,8 +18,8 @@ from runbooks.kit.patterns import PatternRefused, anchored, compiled, literal
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction_rules import MARK
 
-_LONGEST_STAMP = 36
-"""`2026-01-01T00:00:00.000000000+02:00` and the space behind it."""
+_SPARED = 200
+"""Further places in lines that are found already, in one block, before only one is looked for in each."""
 _STAMP = b"2026-01-01T00:00:00.123456789Z 2026-11-30T23:59:48.0+05:30 \n"
 _IN_STAMPS = re.compile(rb"[0-9TZ:.+ -]+")
 
@@ -92,21 +92,37 @@ class Pattern:
 
     def _with_stamps(self, block: bytes) -> Iterator[bytes]:
         at, size = 0, len(block)
-        while at < size and (hit := self._next(block, at)) >= 0:
+        for hit in self._places(block):
+            if hit < at:
+                continue  # a line that an earlier place in it has found
+            if hit >= size:
+                return
             begin = block.rfind(b"\n", at, hit) + 1 or at
             end = block.find(b"\n", hit)
-            if end < 0:  # an empty match behind the last line
-                return
             line = block[begin:end]
             at = end + 1
-            if hit - begin >= _LONGEST_STAMP or self.matches(text_of(line)):
+            if hit - begin > line.find(b" ") or self.matches(text_of(line)):
                 yield line
 
-    def _next(self, block: bytes, at: int) -> int:
+    def _places(self, block: bytes) -> Iterator[int]:
+        """Where it is found, in order; where it is found often in one line, only once in each."""
         if self._literal is not None:
-            return block.find(self._literal, at)
-        hit = self._block.search(block, at)
-        return -1 if hit is None else int(hit.start())
+            hit = block.find(self._literal)
+            while hit >= 0 and (end := block.find(b"\n", hit)) >= 0:
+                yield hit
+                hit = block.find(self._literal, end)
+            return
+        at = spared = 0
+        for found in self._block.finditer(block):
+            hit = found.start()
+            if hit >= at:
+                yield hit
+                at = block.find(b"\n", hit) + 1 or len(block)
+            elif (spared := spared + 1) > _SPARED:
+                break
+        while spared > _SPARED and at < len(block) and (found := self._block.search(block, at)) is not None:
+            yield found.start()
+            at = block.find(b"\n", found.start()) + 1 or len(block)
 
     def visible(self, redacted: bytes) -> bool:
         """Whether a line that matches does so by what is left of it."""

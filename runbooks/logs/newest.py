@@ -39,9 +39,15 @@ class Newest:
         fresh = lines[-self._most :]
         if fresh and max(map(len, fresh)) > LONGEST:
             fresh = [_shortened(line) for line in fresh]
-        self._kept[source] += fresh
+        own = self._kept[source]
+        own += fresh
         self._count += len(fresh)
         self._bytes += sum(map(len, fresh))
+        if len(own) > 2 * self._most:  # a stream has its own order: what is older than so many of its lines is too old
+            old = own[: -self._most]
+            del own[: -self._most]
+            self._count -= len(old)
+            self._bytes -= sum(map(len, old))
         if self._count > self._most + _SLACK_LINES or self._bytes > _BYTES + _SLACK_BYTES:
             self._forget()
 
