@@ -25,6 +25,7 @@ from sandbox import configuration, staging
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.health import HealthServer
 from sandbox.outside.registry import Registry
@@ -49,6 +50,13 @@ _SYNC_BROKEN = {
 }
 
 
+_LOGS_BROKEN = {
+    "log-flood": "One pod of the backend writes 400 lines a second for 5 min. Type: /omnicare logs backend --since 1m",
+    "log-patients": "The backend writes patients' data for 5 min, all of it invented. Type: /omnicare logs backend",
+    "log-hang": "The log of one pod of the backend opens and says nothing for 5 min. Type: /omnicare logs backend",
+}
+
+
 class SandboxError(Exception):
     """The sandbox can't be started; the message is a sentence."""
 
@@ -60,6 +68,9 @@ class SandboxWorld:
         Breakage("bot", "Kill the bot"),
         Breakage("slack", "Slack down for 20 s"),
         Breakage("connections", "Refresh Slack's connections"),
+        Breakage("log-flood", "A pod floods its log for 5 min"),
+        Breakage("log-patients", "The backend's log full of patients for 5 min"),
+        Breakage("log-hang", "A pod's log hangs for 5 min"),
         Breakage("sync-stuck", "Sync stuck for 2 min"),
         Breakage("sync-missing", "Sync scripts missing for 2 min"),
         Breakage("sync-silent", "Sync never answers for 2 min"),
@@ -115,6 +126,9 @@ class SandboxWorld:
             self.slack.go_down()
             self._tend(self._back_up(20.0))
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
+        if kind.startswith("log-"):
+            self._tend(self._break_logs(kind.removeprefix("log-")))
+            return _LOGS_BROKEN[kind]
         if kind.startswith("sync-"):
             self._tend(self._break_sync(kind))
             return _SYNC_BROKEN[kind]
@@ -123,6 +137,16 @@ class SandboxWorld:
             return await self.play(BY_NAME[kind])
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
+
+    async def _break_logs(self, mood: str) -> None:
+        for namespace in NAMESPACES:
+            pods = sorted(pod.name for pod in self.cluster.pods(namespace) if pod.deployment == "backend")
+            for name in pods if mood == Mood.PATIENTS else pods[:1]:
+                self.cluster.annotate_pod(namespace, name, ANNOTATION, mood)
+        await asyncio.sleep(300.0)
+        for pod in self.cluster.pods():
+            if pod.deployment == "backend":
+                self.cluster.annotate_pod(pod.namespace, pod.name, ANNOTATION, None)
 
     async def _break_sync(self, kind: str) -> None:
         for queue in self.sync.values():

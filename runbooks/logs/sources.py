@@ -59,8 +59,10 @@ async def sources(
         names = [each.name for each in pod.containers] or [each.name for each in pod.asked]
         if not every_container:
             names = [container if container in names or not names else _main(pod)]
+        if pod.deleting:
+            notes.append(f"{labels[pod.name]} is being stopped.")
         for name in names:
-            label = f"{labels[pod.name]}/{name}" if len(names) > 1 else labels[pod.name]
+            label = f"{labels[pod.name]}/{name}" if every_container else labels[pod.name]
             view = pod.container(name)
             notes += _told(label, view, previous=previous)
             if not (previous and view is not None and not view.restarts):

@@ -123,6 +123,18 @@ class Cluster:
 
         self.api.modify(DEPLOYMENT, namespace, deployment, change, Writer(manager))
 
+    def annotate_pod(self, namespace: str, name: str, key: str, value: str | None) -> None:
+        """Write an annotation on a pod, or take it away; nothing where the pod is gone."""
+
+        def change(draft: Json) -> None:
+            annotations = draft["metadata"].setdefault("annotations", {})
+            annotations.pop(key, None)
+            if value is not None:
+                annotations[key] = value
+
+        if self.api.store.get(POD, namespace, name) is not None:
+            self.api.modify(POD, namespace, name, change, Writer("kubectl-annotate"))
+
     def add_scripts(self, scripts: Scripts) -> None:
         """What `npm run` knows in this cluster's pods, besides what every image has."""
         self._routes.scripts.update(scripts)

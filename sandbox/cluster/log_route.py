@@ -10,7 +10,8 @@ from aiohttp import web
 
 from sandbox.cluster.api import Api
 from sandbox.cluster.clock import parse
-from sandbox.cluster.errors import bad_request
+from sandbox.cluster.errors import ApiError, bad_request
+from sandbox.cluster.log_moods import Mood, mood_of
 from sandbox.cluster.logs import Line, Log, log_of, statuses_of
 from sandbox.cluster.resources import POD, Json
 
@@ -53,12 +54,40 @@ def _chosen(pod: Json, container: str, *, previous: bool) -> Log | None:
     raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
 
 
+_LEAST = (("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1))
+
+
+def _check(pod: Json, query: Mapping[str, str]) -> None:
+    """What the options may say, and the real server's words for what they may not."""
+    name = pod["metadata"]["name"]
+    for option, least in _LEAST:
+        if option in query and not query[option].removeprefix("-").isdecimal():
+            raise bad_request(f'strconv.ParseInt: parsing "{query[option]}": invalid syntax')
+        if option in query and int(query[option]) < least:
+            more = "greater than 0" if least else "greater than or equal to 0"
+            raise _invalid(name, option, f"Invalid value: {query[option]}: must be {more}")
+    if "sinceSeconds" in query and "sinceTime" in query:
+        raise _invalid(
+            name, "", "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified", "FieldValueForbidden"
+        )
+
+
+def _invalid(name: str, field: str, message: str, reason: str = "FieldValueInvalid") -> ApiError:
+    details = {
+        "name": name,
+        "kind": "PodLogOptions",
+        "causes": [{"reason": reason, "message": message, "field": field}],
+    }
+    return ApiError(422, "Invalid", f'PodLogOptions "{name}" is invalid: {field}: {message}', details)
+
+
 def _text(lines: list[Line], *, timestamps: bool) -> bytes:
     return "".join((line.stamped() if timestamps else line.text) + "\n" for line in lines).encode()
 
 
 async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResponse:
     query = request.query
+    _check(pod, query)
     container = _container(pod, query.get("container", ""))
     log = _chosen(pod, container, previous=_true(query, "previous"))
     now = api.clock.now()
@@ -75,6 +104,12 @@ async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResp
     stamps = _true(query, "timestamps")
     left = int(query["limitBytes"]) if "limitBytes" in query else None
     await response.prepare(request)
+    mood = mood_of(pod)
+    if mood is Mood.HANG:
+        await asyncio.Event().wait()  # until whoever reads has gone
+    if mood is Mood.LOST:
+        await response.write(b"unable to retrieve container logs for containerd://0f1e2d3c")
+        return response
     number = log.next_number(now)
     lines = list(log.until(now, last=last, since=since))
     for first in range(0, len(lines), _CHUNK_LINES):

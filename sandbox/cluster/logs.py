@@ -14,10 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from sandbox.cluster.clock import parse
 from sandbox.cluster.images import behaviour
+from sandbox.cluster.log_moods import manner_of
 from sandbox.cluster.resources import Json
-
-LINES_A_SECOND = 2.0
-LINES_KEPT = 2_000
 
 _FIRST = ("Maria", "Ahmed", "Chen", "Olu", "Priya", "Lars")
 _LAST = ("Lopez", "Haddad", "Wei", "Adeyemi", "Nair", "Berg")
@@ -108,7 +106,9 @@ class Log:
         self._image = str(spec["image"])
         self._prepares = spec in inits
         self._opening = _PREPARING if self._prepares else _opening(container, self._image)
-        self._write = _frontend if "frontend" in f"{container} {self._image}" else _backend
+        self._manner = manner_of(pod)
+        own = _frontend if "frontend" in f"{container} {self._image}" else _backend
+        self._write = self._manner.write or own
         self._started, self._ended = started, ended
 
     def until(self, now: datetime, *, last: int | None = None, since: datetime | None = None) -> Iterator[Line]:
@@ -118,7 +118,7 @@ class Log:
             yield from self._crashed(last, since)
             return
         end = self._count(min(now, self._ended) if self._ended else now)
-        first = max(0, end - LINES_KEPT, end - last if last is not None else 0)
+        first = max(0, end - self._manner.kept, end - last if last is not None else 0)
         if since is not None:
             first = max(first, self._count(since) - 1)
         for number in range(first, end):
@@ -138,13 +138,13 @@ class Log:
     def _count(self, now: datetime) -> int:
         """How many lines have been written by then: the opening at once, then at an even pace."""
         seconds = (now - self._started).total_seconds()
-        return 0 if seconds < 0 else int(seconds * LINES_A_SECOND) + len(self._opening)
+        return 0 if seconds < 0 else int(seconds * self._manner.a_second) + len(self._opening)
 
     def next_number(self, now: datetime) -> int:
         return self._count(now)
 
     def due(self, number: int) -> datetime:
-        return self._started + timedelta(seconds=max(0, number - len(self._opening) + 1) / LINES_A_SECOND)
+        return self._started + timedelta(seconds=max(0, number - len(self._opening) + 1) / self._manner.a_second)
 
     def line(self, number: int) -> Line:
         if number < len(self._opening):

@@ -1,0 +1,85 @@
+"""Logs in a bad way, chosen by an annotation on the pod: one that floods, one full of patients' data, one that hangs.
+
+All people, numbers and ids are invented, by a generator with a seed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sandbox.cluster.resources import Json
+
+ANNOTATION = "sandbox.omnicare.dev/log"
+
+_FIRST = ("Maria", "Ahmed", "Chen", "Olu", "Priya", "Lars")
+_LAST = ("Lopez", "Haddad", "Wei", "Adeyemi", "Nair", "Berg")
+
+
+class Mood(StrEnum):
+    """What the annotation may say."""
+
+    FLOOD = "flood"
+    PATIENTS = "patients"
+    JSON = "json"
+    HANG = "hang"
+    """The stream opens, and nothing ever comes."""
+    LOST = "lost"
+    """The node answers with a sentence of its own in place of the log, and as if all were well."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a container writes."""
+
+    a_second: float = 2.0
+    kept: int = 2_000
+    write: Callable[[random.Random], str] | None = None
+
+
+def mood_of(pod: Json) -> Mood | None:
+    found = (pod["metadata"].get("annotations") or {}).get(ANNOTATION, "")
+    return Mood(found) if found in set(Mood) else None
+
+
+def manner_of(pod: Json) -> Manner:
+    return _MANNERS.get(mood_of(pod), Manner())
+
+
+def _flood(rng: random.Random) -> str:
+    if rng.random() < 0.02:  # noqa: PLR2004 - what drowns in it
+        return f"FATAL connection pool exhausted: {rng.randint(200, 300)} waiting, none free"
+    return f"ERROR retry {rng.randint(1, 9)} of request {rng.getrandbits(64):016x} failed: ECONNRESET postgres-primary:5432"
+
+
+def _json(rng: random.Random) -> str:
+    level = rng.choice(("info", "info", "info", "debug", "warn", "error"))
+    message = {"error": "sync failed", "warn": "slow query", "debug": "cache miss"}.get(level, "request done")
+    found = {"level": level, "msg": message, "traceId": f"{rng.getrandbits(128):032x}", "ms": rng.randint(2, 4000)}
+    return json.dumps(found)
+
+
+def _patients(rng: random.Random) -> str:
+    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    born = f"19{rng.randint(30, 99)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+    mrn, phone = rng.randint(10**6, 10**7 - 1), f"(212) 555-01{rng.randint(10, 99)}"
+    name = [{"use": "official", "family": last, "given": [first]}]
+    return rng.choice(
+        (
+            json.dumps({"resourceType": "Patient", "name": name, "birthDate": born, "telecom": [{"value": phone}]}),
+            f"PID|1||{mrn}^^^OMNI^MR||{last.upper()}^{first.upper()}^A||{born.replace('-', '')}|F|||12 Elm Street^^Albany^NY^12207",
+            f"ERROR merge conflict: patient {first} {last}, DOB {born}, MRN {mrn}, phone {phone}",
+            f"INFO  letter for Mrs {last} ({first.lower()}.{last.lower()}@example.com) printed",
+            f"WARN  duplicate SSN {rng.randint(100, 665)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)} for patient {first} {last}",
+        )
+    )
+
+
+_MANNERS: dict[Mood | None, Manner] = {
+    Mood.FLOOD: Manner(a_second=400.0, kept=40_000, write=_flood),
+    Mood.PATIENTS: Manner(a_second=4.0, write=_patients),
+    Mood.JSON: Manner(write=_json),
+}

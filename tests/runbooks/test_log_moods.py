@@ -1,0 +1,131 @@
+"""Logs in a bad way: a pod that floods, patients everywhere, streams that hang, nodes that answer for a log that is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runbooks import logs
+from runbooks.logs import Asked, Level, Limits
+from sandbox.cluster import Cluster
+from sandbox.cluster.log_moods import ANNOTATION, Mood
+from sandbox.cluster.settings import Settings
+from tests.support.real import Place, place
+
+QUICK = Limits(stream=10.0, silence=0.7, all=12.0)
+NAMES = ("Maria", "Lopez", "Haddad", "Adeyemi", "LOPEZ", "HADDAD")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[tuple[Cluster, Place]]:
+    cluster = Cluster(Settings(start_seconds=(0.05, 0.1), stop_seconds=0.1, crash_seconds=0.1, restart_seconds=0.2))
+    async with cluster.serve():
+        written = tmp_path / "admin.kubeconfig"
+        written.write_text(cluster.kubeconfig())
+        async with place(str(written)) as here:
+            await here.deploy("backend", replicas=3)
+            yield cluster, here
+
+
+def _moody(world: tuple[Cluster, Place], mood: Mood, *, every: bool = False) -> list[str]:
+    cluster, here = world
+    pods = sorted(pod.name for pod in cluster.pods(here.namespace))
+    for name in pods if every else pods[:1]:
+        cluster.annotate_pod(here.namespace, name, ANNOTATION, mood)
+    return [name.rsplit("-", 1)[-1] for name in pods]
+
+
+async def test_a_stream_that_hangs_is_named_and_the_others_are_shown(world: tuple[Cluster, Place]):
+    pods = _moody(world, Mood.HANG)
+    found = await logs.read(world[1].cluster, world[1].environment, Asked(target="backend"), limits=QUICK)
+    assert [(each.pod, each.why) for each in found.silent] == [(pods[0], "said nothing for 0.7 s")]
+    assert {line.pod for line in found.lines} == set(pods[1:])
+
+
+async def test_a_node_that_has_lost_the_log_is_quoted_and_its_sentence_is_no_line(world: tuple[Cluster, Place]):
+    pods = _moody(world, Mood.LOST)
+    found = await logs.read(world[1].cluster, world[1].environment, Asked(target="backend"), limits=QUICK)
+    (silent,) = found.silent
+    assert silent.pod == pods[0]
+    assert "unable to retrieve container logs" in silent.why
+    assert {line.pod for line in found.lines} == set(pods[1:])
+
+
+async def test_all_streams_end_when_the_time_is_over(world: tuple[Cluster, Place]):
+    _moody(world, Mood.HANG, every=True)
+    async with asyncio.timeout(5):
+        found = await logs.read(
+            world[1].cluster, world[1].environment, Asked(target="backend"), limits=Limits(stream=9, silence=9, all=0.3)
+        )
+    assert found.lines == ()
+    assert [each.why for each in found.silent] == ["not read in time"] * 3
+
+
+async def test_a_pod_that_floods_is_seen_in_the_summary_and_what_drowns_in_it_too(world: tuple[Cluster, Place]):
+    pods = _moody(world, Mood.FLOOD)
+    asked = Asked(target="backend", since=datetime.now(UTC) - timedelta(minutes=10), tail=20)
+    while True:  # it writes while the test looks
+        found = await logs.read(world[1].cluster, world[1].environment, asked)
+        if found.groups.levels.get(Level.FATAL) and found.groups.lines > 500:
+            break
+    first = found.groups.shapes[0]
+    assert first.text == "ERROR retry # of request <id> failed: ECONNRESET postgres-primary:#"
+    assert [found.labels[source] for source in first.sources] == [pods[0]]
+    assert any(shape.text.startswith("FATAL connection pool") for shape in found.groups.shapes)
+    assert len(found.lines) == 20
+    assert found.left_out == found.groups.lines - 20
+
+
+async def test_nothing_of_patients_leaves(world: tuple[Cluster, Place]):
+    _moody(world, Mood.PATIENTS, every=True)
+    found = await logs.read(
+        world[1].cluster,
+        world[1].environment,
+        Asked(target="backend", tail=5000, since=datetime.now(UTC) - timedelta(hours=1)),
+    )
+    text = "\n".join([line.text for line in found.lines if "resourceType" not in line.text and "PID|" not in line.text])
+    assert found.lines
+    for name in NAMES:
+        assert f"patient {name}" not in text
+    assert sum(found.removed.values()) > 0
+
+
+async def test_json_lines_are_read(world: tuple[Cluster, Place]):
+    _moody(world, Mood.JSON, every=True)
+    while True:
+        found = await logs.read(world[1].cluster, world[1].environment, Asked(target="backend", tail=200))
+        lines = [line for line in found.lines if line.message]
+        if len(lines) > 8:
+            break
+    assert {line.message for line in lines} <= {"request done", "slow query", "sync failed", "cache miss"}
+    assert all(len(line.trace) == 32 for line in lines)
+    assert found.groups.shapes[0].text in {"request done", "slow query", "sync failed", "cache miss"}
+
+
+async def test_every_container_of_the_pods_by_its_name(world: tuple[Cluster, Place]):
+    here = world[1]
+    extra = {"name": "proxy", "image": "x/proxy:v1"}
+    await here.patch("backend", {"op": "add", "path": "/spec/template/spec/containers/-", "value": extra})
+    await here.until("backend", lambda d: d.rolled_out)
+    one = await logs.read(here.cluster, here.environment, Asked(target="backend"))
+    every = await logs.read(here.cluster, here.environment, Asked(target="backend", every_container=True))
+    assert all("/" not in line.pod for line in one.lines)
+    assert {line.pod.partition("/")[2] for line in every.lines} == {"backend", "proxy"}
+    assert every.streams > one.streams
+
+
+async def test_the_life_before_a_crash(world: tuple[Cluster, Place]):
+    here = world[1]
+    await here.set_image("backend", "ghcr.io/omnicare/backend:v2.0.0-crash")
+    crashed = None
+    async with asyncio.timeout(20):
+        while crashed is None:
+            pods = await here.cluster.pods(here.namespace)
+            crashed = next((pod for pod in pods if pod.restarts), None)
+            await asyncio.sleep(0.05)
+    found = await logs.read(here.cluster, here.environment, Asked(target=crashed.name, previous=True))
+    assert found.lines[-1].text.startswith("FATAL cannot connect")
+    assert found.lines[-1].level is Level.FATAL
+    assert "before its last restart: Error, exit code 1" in found.notes[0]
