@@ -235,6 +235,8 @@ class Door:
     async def _look(
         self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
     ) -> Answer:
+        if environment is None and getattr(request, "run_id", None) is not None:
+            environment = self._environment_of(await self._full_id(actor, request.run_id))  # the run's own cluster
         context = self._context(delivery, actor, environment)
         live = request.live(context) if getattr(request, "goes_on", False) else None
         try:

@@ -6,7 +6,7 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
-from runbooks import rollouts
+from runbooks import evidence, rollouts
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Steps
 from runbooks.plans import plan_rollback
@@ -91,6 +91,9 @@ class Rollback:
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        kept = await steps.run(
+            "Keep the evidence", evidence.keep, context.cluster, context.where, [each.service for each in plan.changes]
+        )
         why = cause(context, f"roll back to {version_of(plan)}")
         results = await steps.run(
             _ALL,
@@ -113,7 +116,7 @@ class Rollback:
             update={
                 "title": f"Back on {version_of(plan)} in {context.where.name}",
                 "lines": (*outcome.lines, *lock),
-                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES},
+                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES, "evidence": kept.said},
             }
         )
 
@@ -124,5 +127,8 @@ class Rollback:
             outcome = outcome.model_copy(update={"lines": (spent, *outcome.lines)})
         return result_card(
             outcome,
-            succeeded=(Button(label="Status", does=Typed(text=f"status --env {where}")),),
+            succeeded=(
+                Button(label="Evidence", does=Typed(text=f"evidence {outcome.run}")),
+                Button(label="Status", does=Typed(text=f"status --env {where}")),
+            ),
         )

@@ -72,6 +72,7 @@ NEEDED: tuple[Access, ...] = (
     _record("watch", "A lock or a run that ends is seen at once."),
     _record("create", "The first record of an environment."),
     _record("update", "Each change of the record, on condition of what was seen."),
+    _record("delete", "The oldest evidence of pods that went away."),
     Access(
         verb="list",
         group="",

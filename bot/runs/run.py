@@ -16,11 +16,11 @@ from bot.runs.house import House
 from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.context import Context, Outcome
-from runbooks import pods, serving, surge
+from runbooks import evidence, pods, serving, surge
 from runbooks.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Stop, Stopped
+from runbooks.kit.steps import PlainPulse, Stop, Stopped
 from runbooks.rollouts import kubectl_lines
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class Runs:
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it
             left = await self._house.engine.step("see what is left", lambda: self._left(run, steps, outcome))
-            outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left)})
+            update = {"lines": (*outcome.lines, *left["told"]), "data": {**outcome.data, **left["data"]}}
+            outcome = outcome.model_copy(update=update)
         outcome = Outcome.model_validate(
             await self._house.engine.step("end the run", lambda: self._end(run, steps, outcome))
         )
@@ -152,12 +153,15 @@ class Runs:
         left = _untouched(run, steps.lines)
         touched = {change.service: change.before.tag for change in run.plan.changes if change.service not in left}
         context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
-        found = await serving.measure(context.cluster, context.health, context.where, list(touched))
+        found, kept = await asyncio.gather(
+            serving.measure(context.cluster, context.health, context.where, list(touched)),
+            evidence.keep(PlainPulse(run.request.id), context.cluster, context.where, list(touched)),
+        )
         told = [self._house.redact(each.sentence(before=touched[each.service])) for each in found]
         if outcome.stop is not None:
             with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
                 told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
-        return [*told, *_not_touched(left)]
+        return {"told": [*told, *_not_touched(left)], "data": {"evidence": kept.said} if kept.pods else {}}
 
     def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:
         stop = stopped.stop

@@ -87,4 +87,5 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...]) -> Card:
     back = Button(label="Roll back", style="danger", does=Typed(text=f"rollback --env {where} --after {run}"))
     retry = Button(label="Retry", does=Typed(text=f"retry {run}"))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
-    return ending_card(outcome, buttons=(back, retry, leave))
+    seen = (Button(label="Evidence", does=Typed(text=f"evidence {run}")),) if outcome.data.get("evidence") else ()
+    return ending_card(outcome, buttons=(back, retry, *seen, leave))

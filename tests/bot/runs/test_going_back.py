@@ -1,7 +1,7 @@
 """Rolling back: one person, at once, past locks and runs, and further back the second time."""
 
 from sandbox.outside.registry import digest_of
-from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 
 
 async def back(here: Story, who: str = ON_CALL, text: str = "rollback") -> str:
@@ -126,3 +126,22 @@ async def test_a_rollback_that_is_withdrawn_while_it_asks_again_gives_the_place_
     await here.press(ON_CALL, "more", run)
     await here.says(run, "Ines withdrew", "result")
     await here.until(lambda: here.environment().run is None, "the place is free")
+
+
+async def test_what_the_pods_said_is_one_button_away_after_they_went(here: Story):
+    failed = await here.deployed("v2.1.0-crash", ends="stopped")
+    run = await back(here)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    assert here.button("type-evidence", failed) is not None
+    await here.press(ON_CALL, "type-evidence", run)
+    told = await here.answered("Kept with Roll back production")
+    assert "v2.1.0-crash" in told
+    assert "log lines" in told
+
+
+async def test_who_may_not_read_logs_reads_no_evidence(here: Story):
+    await here.deployed("v2.0.0")
+    run = await back(here)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    await here.type(AUDITOR, f"/omnicare evidence {run}")
+    await here.whispered(AUDITOR, "logs:read")

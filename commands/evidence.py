@@ -1,0 +1,63 @@
+"""`evidence RUN`: what was kept of the pods before they went away: their state, events and last log lines."""
+
+from datetime import datetime
+
+from commands.kit.card import (
+    Attachment,
+    Button,
+    Card,
+    Code,
+    Moment,
+    Note,
+    Preformatted,
+    Strong,
+    Typed,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.places import must
+from commands.kit.spec import argument, query
+from commands.kit.types import RunId
+from runbooks import evidence
+
+_SHOWN = 15
+"""Lines that stand in the message itself; all of it is in the file."""
+
+
+@query(permission="logs:read", examples=["7KQ2"])
+class Evidence:
+    """Show what was kept of a run's pods before they went away: state, events and last log lines, redacted."""
+
+    run_id: RunId = argument("the run")
+
+    async def run(self, context: Context) -> Card:
+        record = await context.runs.find(self.run_id)
+        await must(context, "logs:read", record.environment)
+        found = await evidence.find(context.cluster, context.environments[record.environment], record.id)
+        run = Code(text=record.short)
+        if found is None:
+            text = f"Nothing was kept with run {record.short}: {record.title}"
+            why = f"A rollback keeps what it replaces, and a failed run what it leaves; the newest {evidence.KEPT_RUNS} stay."
+            return Card(
+                title=words(text),
+                summary=text,
+                body=(Note(text=words(why)),),
+                data={"run": record.id, "kept": False},
+            )
+        lines = found.text.splitlines()
+        text = f"Kept with {record.title}: {found.summary}"
+        return Card(
+            title=words(Strong(text=text), " · run ", run),
+            summary=text,
+            body=(
+                Preformatted(text="\n".join(lines[:_SHOWN])),
+                Attachment(
+                    filename=f"evidence-{record.short.lower()}.txt",
+                    content=found.text,
+                    summary=f"All {len(lines)} lines",
+                ),
+                Note(text=words("Kept ", Moment(at=datetime.fromisoformat(found.at), form="date-time", age=True))),
+            ),
+            buttons=(Button(label="Run", does=Typed(text=f"runs {record.id}")),),
+            data={"run": record.id, "kept": True, "summary": found.summary, "lines": len(lines)},
+        )
