@@ -78,5 +78,6 @@ class SyncClearFailed:
         where = outcome.environment
         buttons = [Button(label="Sync status", does=Typed(text=f"sync status --env {where}"))]
         if not outcome.ok:
+            buttons.append(Button(label="Retry", does=Typed(text=f"retry {outcome.run}")))
             buttons.append(Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
         return ending_card(outcome, buttons=tuple(buttons))

@@ -57,7 +57,7 @@ class SyncRetryFailed:
         if outcome.ok:
             buttons.append(Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
         else:
-            buttons.append(Button(label="Retry", does=Typed(text=f"sync retry-failed --env {where}")))
+            buttons.append(Button(label="Retry", does=Typed(text=f"retry {outcome.run}")))
         return ending_card(outcome, buttons=tuple(buttons))
 
 

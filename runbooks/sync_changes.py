@@ -22,6 +22,8 @@ from runbooks.sync import SyncQueue
 from runbooks.sync_reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of, parsed
 
 _FORMAT = "omnicare-sync-export/1"
+_LAST_MOMENT = 0.3
+"""Seconds in which a *Cancel* that was pressed before is still heard: after them it is done."""
 
 
 class Export(Frozen):
@@ -254,7 +256,8 @@ async def _approved(queue: SyncQueue, bucket: Bucket, change: ItemsChange, writt
 
 
 async def _still_ours(pulse: Pulse, queue: SyncQueue, fleet: Fleet) -> None:
-    """A run that lost the environment throws nothing away."""
+    """A run that was cancelled, or lost the environment, throws nothing away."""
+    await _pause(pulse, _LAST_MOMENT)
     place = (await fleet.read(queue.environment)).run
     if place is None or place.run != pulse.run:
         raise PermanentError("Another run has taken the environment. Nothing was cleared.", code=ReasonCode.OVERTAKEN)

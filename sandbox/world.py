@@ -44,7 +44,7 @@ NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 
 
 _SYNC_BROKEN = {
-    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min: `/omnicare sync status` shows it.",
+    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min; sync status shows it.",
     "sync-missing": "The backend's image has no sync scripts, for 2 min.",
     "sync-silent": "The sync scripts never answer, for 2 min.",
 }

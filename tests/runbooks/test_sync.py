@@ -199,6 +199,17 @@ async def test_a_run_that_lost_the_environment_clears_nothing(here: Place):
     assert here.world.cleared == []
 
 
+async def test_a_run_that_was_cancelled_clears_nothing(here: Place):
+    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    await here.take()
+    pulse = PlainPulse(RUN)
+    written = await sync_changes.export(pulse, here.queue, here.bucket, change)
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Ines"))
+    with pytest.raises(Stopped):
+        await sync_changes.clear(pulse, here.queue, here.bucket, here.fleet, change, written)
+    assert here.world.cleared == []
+
+
 async def test_a_script_without_ids_clears_nothing_when_another_item_has_failed(here: Place):
     queue = here.with_scripts()
     (change,) = (await sync_changes.plan_clear(queue, here.bucket)).items

@@ -176,6 +176,12 @@ async def test_a_script_that_claims_to_have_cleared_is_not_believed(here: Story)
     await here.press("dana", "approve", run)
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "7 of the 7 approved items are still there")
+    queue(here).lies = False
+    again = await here.ask(f"retry {run}", who=ON_CALL)
+    await here.says(again, "Approval by 2 of", "approval")  # what throws data away is asked for each time
+    button = await here.shown("approve", again)
+    await asyncio.gather(here.click("dana", button), here.click(APPROVER, button))
+    await here.ended_with(again, "7 failed sync items cleared in production")
 
 
 async def test_without_a_bucket_nothing_is_cleared(world: Story):
