@@ -183,7 +183,7 @@ class _Shown:
             rows = tuple(self._row(shape) for shape in groups.shapes)
             body.append(
                 Table(
-                    columns=("Times", "Level", "Message", "First", "Last", "Pods"),
+                    columns=("Times", "Level", "Message", "First to last", "Pods"),
                     rows=rows,
                     caption="Most frequent messages",
                 )
@@ -195,7 +195,7 @@ class _Shown:
     def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
         level = "" if shape.level is logs.Level.NONE else str(shape.level)
         return (
-            words(f"{shape.count:,}"), words(level), words(shape.text), _at(shape.first), _at(shape.last),
+            words(f"{shape.count:,}"), words(level), words(shape.text), _between(shape),
             words(", ".join(self._names(shape)) if len(shape.sources) <= _PODS_NAMED else self._many(shape)),
         )  # fmt: skip
 
@@ -299,8 +299,13 @@ def again(request: Logs, where: str) -> str:
     return text if f"--env {where}" in text else f"{text} --env {where}"
 
 
-def _at(stamp: str) -> Text:
-    return words(Moment(at=moment_of(stamp))) if stamp else words("")
+def _between(shape: logs.Shape) -> Text:
+    if not shape.first:
+        return words("")
+    first, last = moment_of(shape.first), moment_of(shape.last)
+    if f"{first:%F %H:%M}" == f"{last:%F %H:%M}":
+        return words(Moment(at=last))
+    return words(Moment(at=first), " to ", Moment(at=last))
 
 
 def _counted(count: int, what: str) -> str:

@@ -139,7 +139,7 @@ class SandboxWorld:
         return "Slack asked the bot to connect anew, as it does every few hours."
 
     async def _break_logs(self, mood: str) -> None:
-        for namespace in NAMESPACES:
+        for namespace in NAMESPACES.values():
             pods = sorted(pod.name for pod in self.cluster.pods(namespace) if pod.deployment == "backend")
             for name in pods if mood == Mood.PATIENTS else pods[:1]:
                 self.cluster.annotate_pod(namespace, name, ANNOTATION, mood)

@@ -54,7 +54,8 @@ async def followed(context: "Context", asked: logs.Asked, seconds: int, typed: s
             yield shown.state(await anext(moments))
             async for fresh in moments:
                 if going.stopped.is_set() or datetime.now(UTC) >= shown.until:
-                    shown.take(fresh)
+                    if fresh.lines:
+                        yield shown.state(fresh)
                     break
                 if fresh.lines or fresh.silent != shown.silent or fresh.streams != shown.streams:
                     yield shown.state(fresh)
@@ -99,6 +100,7 @@ class _Followed:
 
     def state(self, fresh: logs.Fresh) -> LiveState:
         lines = self.take(fresh)
+        records = tuple({"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)} for line in fresh.lines)
         stop = Button(label="Stop", does=Typed(text=f"logs stop {self._going.id} --env {self._where}"))
         title = f"Following {self._asked.target} in {self._where}"
         card = Card(
@@ -108,8 +110,8 @@ class _Followed:
             body=(*self._body(file=False), *self._notes()),
             buttons=(stop,),
             data={"follow": self._going.id, "lines": self._count},
+            records=records,
         )
-        records = tuple({"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)} for line in fresh.lines)
         fresh_lines = [f"… {fresh.skipped:,} lines were left out here: they come faster than they can be shown."] * (
             fresh.skipped > 0
         )

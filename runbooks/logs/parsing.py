@@ -136,6 +136,8 @@ def _traced(text: str) -> str:
 _SHAPE_LOOKED_AT = 400
 _SHAPE_LONGEST = 160
 _MARK_TEXT = re.compile(MARK.pattern.decode())
+_LOGIN = re.compile(r"//[^\s/@]{0,128}:\[[a-z -]{1,30}\]@")
+"""A mark without its number, where a password stands, would be taken for one."""
 _VARIES = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
     r"|(?P<id>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
@@ -153,5 +155,6 @@ _STANDS_FOR = {
 def shape_of(message: str) -> str:
     """The message with what varies taken out; two messages of one statement in the code have the same."""
     head = _MARK_TEXT.sub(lambda mark: mark[0][: mark[0].rindex(" ")] + "]", message[:_SHAPE_LOOKED_AT])
+    head = _LOGIN.sub("//…@", head)
     shape = " ".join(_VARIES.sub(lambda found: _STANDS_FOR[str(found.lastgroup)], head).split())
     return shape if len(shape) <= _SHAPE_LONGEST else shape[: _SHAPE_LONGEST - 1] + "…"

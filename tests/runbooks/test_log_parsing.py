@@ -2,6 +2,7 @@
 
 import pytest
 
+from runbooks.kit.redaction import Redactor
 from runbooks.logs.parsing import Level, level_of, read, shape_of
 
 
@@ -58,6 +59,12 @@ def test_no_line_is_too_strange_to_be_read(line: str):
 )
 def test_what_varies_is_no_part_of_a_shape(one: str, other: str):
     assert shape_of(one) == shape_of(other)
+
+
+def test_no_mark_of_a_shape_is_taken_for_a_password_again():
+    shape = shape_of("url=postgres://omnicare_prod_user:[password 7]@db:5432/emr")
+    assert shape == "url=postgres://…@db:#/emr"
+    assert Redactor().text(shape) == shape
 
 
 def test_what_tells_messages_apart_is():
