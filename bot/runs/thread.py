@@ -10,6 +10,7 @@ from typing import Any
 
 from bot import crash_points
 from bot.delivery import Posted, SurfaceGone
+from bot.runs.catching_up import caught_up
 from bot.runs.house import House
 from bot.runs.model import Request, Show
 from commands.kit.card import Card
@@ -42,7 +43,8 @@ class Threads:
             if message is None:
                 continue
             if slow:
-                waiting += await self._rest()
+                waiting = caught_up([message, *waiting, *await self._rest()], kept)
+                message = waiting.pop(0)
             if message["kind"] == "close":
                 return
             show = Show.model_validate(message)
