@@ -92,8 +92,10 @@ class RequestFlow(Running):
             approved = await self._ask(plan, digest, changed=changed)
             if await self._take(digest) == "taken":
                 outcome = await self._run(plan, approved)
-                await self.end(outcome, event=None)
-                await self._follow_up(outcome)
+                back = await self._follow_up(outcome)
+                await self.end(outcome, event=None, going_back=back is not None)
+                if back is not None:  # it is covered by what this run's approval said, so after its ending
+                    await self._house.engine.start("request", back["id"], back)
                 return outcome
             changed = True
 
@@ -338,14 +340,23 @@ class RequestFlow(Running):
     # ending
 
     async def end(
-        self, outcome: Outcome, *, event: EventName | None, actor: str | None = None, buttons: tuple[Button, ...] = ()
+        self,
+        outcome: Outcome,
+        *,
+        event: EventName | None,
+        actor: str | None = None,
+        buttons: tuple[Button, ...] = (),
+        going_back: bool = False,
     ) -> None:
-        """Result, head message, audit event, and the thread is closed."""
+        """Result, head message, audit event, and the thread is closed. `going_back`: what to do next is decided already."""
         ended = await self._step("end", lambda: self._noted(outcome, event, actor))
         card: Card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
+        if going_back:
+            follows = Paragraph(text=words("Going back follows by itself, as it was asked for."))
+            card = card.model_copy(update={"body": (*card.body, follows), "buttons": ()})
         failed = event is None and not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
         await self._show("result", card, broadcast=failed)
         what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else endings.few_words(outcome)

@@ -98,12 +98,11 @@ class Running(Telling):
             hold=hold, holds=self._state.holds + 1, head=await self._head(state, what, plan=self._state.plan)
         )
 
-    async def _follow_up(self, outcome: Outcome) -> None:
-        """Who stopped the run may have said what is to follow: going back, as a request of theirs."""
+    async def _follow_up(self, outcome: Outcome) -> Any:
+        """Who stopped the run may have said what is to follow: going back, as a request of theirs, written down and not yet begun."""
         by: Actor | None = self._back_by
         if by is None or outcome.ok:
-            return
+            return None
         made = await self._step("go back", lambda: again.going_back(self._house, self.request, by))
         crash_points.reached("going-back-noted")
-        if made is not None:
-            await self._house.engine.start("request", made["id"], made)
+        return made

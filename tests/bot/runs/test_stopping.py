@@ -37,6 +37,8 @@ async def test_stopping_to_go_back_is_one_act(here: Story):
     run = await rolling(here)
     await here.stop_run(ON_CALL, run, then="rollback")
     await here.ended_with(run, "was stopped by Ines")
+    assert "Going back follows by itself" in here.text(run, "result")
+    assert here.button("type-r", run) is None, "what to do next is decided already"
     back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
     await here.ended_with(back, "Back on v2.0.0")
     assert here.button("approve", back) is None, "the deploy's own approval covers it"
