@@ -1,6 +1,9 @@
 """The cards that the door itself answers with: what to type instead, and refusals that name the way forward."""
 
+from datetime import datetime
+
 from bot.runs.model import Request, short_id
+from bot.runs.ways_back import WayBack
 from commands.kit.card import (
     Button,
     Card,
@@ -9,6 +12,7 @@ from commands.kit.card import (
     Note,
     OpenForm,
     Paragraph,
+    Preformatted,
     State,
     Strong,
     Typed,
@@ -48,6 +52,12 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
         body=tuple(body),
         data={"ok": False, "reason_code": code, "message": message},
     )
+
+
+def by_hand(card: Card, way: WayBack, now: datetime) -> Card:
+    """A refusal to go back, with the lines that do it by hand."""
+    lines = Preformatted(label=way.told(now), text="\n".join(way.lines))
+    return card.model_copy(update={"body": (*card.body, lines), "data": {**card.data, "kubectl": list(way.lines)}})
 
 
 def started_card(request: Request) -> Card:

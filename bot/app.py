@@ -192,6 +192,8 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.callback(sweeper.cancel)
         tidying = asyncio.create_task(leftovers.put_back_everywhere(house))
         edges.callback(tidying.cancel)
+        looking = asyncio.create_task(house.ways_back.remember(house, settings.environments))
+        edges.callback(looking.cancel)
         yield Bot(
             house=house,
             door=door,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot import crash_points
-from bot.answers import refusal_card, started_card, usage_card
+from bot.answers import by_hand, refusal_card, started_card, usage_card
 from bot.audit import BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
@@ -159,6 +159,7 @@ class Door:
 
     async def _tried(self, delivery: Delivery) -> Answer:
         actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        parsed: Parsed | None = None
         try:
             if self._is_empty(delivery):
                 return Answer(card=await self.menu(delivery))
@@ -167,14 +168,26 @@ class Door:
         except UsageError as error:
             return await self._corrected(delivery, actor, error)
         except Denied as denied:
-            return await self._denied(delivery, actor, denied)
+            refused = await self._denied(delivery, actor, denied)
         except RunbookError as error:
-            return Answer(
-                card=refusal_card(self._house.redact(error.message), error.code, advice=error.advice), exit=Exit.FAILED
-            )
+            card = refusal_card(self._house.redact(error.message), error.code, advice=error.advice)
+            refused = Answer(card=card, exit=Exit.FAILED)
         except BookUnavailable:
             text = "The audit trail can't be written, so nothing was started. `doctor` says why."
-            return Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
+            refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
+        return await self._with_way_back(actor, parsed, refused)
+
+    async def _with_way_back(self, actor: Actor, parsed: Parsed | None, refused: Answer) -> Answer:
+        """Who may look and can't go back through the bot is told how it is done by hand, digests included."""
+        where = getattr(parsed.request, "env", None) if parsed and getattr(parsed.request, "goes_back", False) else None
+        if where is None or refused.card is None:
+            return refused
+        if not await self._house.permissions.may(actor, "fleet:read", where):
+            return refused
+        way = await self._house.ways_back.of(self._house, where)
+        if way is None:
+            return refused
+        return replace(refused, card=by_hand(refused.card, way, self._house.clock()))
 
     async def _corrected(self, delivery: Delivery, actor: Actor, error: UsageError) -> Answer:
         """What to type instead; a stranger is told nothing of what there is to be typed."""

@@ -127,6 +127,7 @@ class Rollback:
             outcome = outcome.model_copy(update={"lines": (spent, *outcome.lines)})
         return result_card(
             outcome,
+            went_back=True,
             succeeded=(
                 Button(label="Evidence", does=Typed(text=f"evidence {outcome.run}")),
                 Button(label="Status", does=Typed(text=f"status --env {where}")),

@@ -26,6 +26,7 @@ from runbooks.states import ServiceState, current, pinned
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
+_BACK_BY_ITSELF = "If it fails, it goes back by itself to the last known good release. That is approved with it."
 _OFFERED = 5
 """So many of the newest versions are offered when one does not exist."""
 
@@ -68,8 +69,14 @@ async def plan_deploy(
         if changes
         else (),
         warnings=tuple(warnings),
-        notes=("Old pods serve until new ones are ready.",) if changes else (),
+        notes=(
+            "Old pods serve until new ones are ready.",
+            *((_BACK_BY_ITSELF,) if environment.on_failure == "rollback" else ()),
+        )
+        if changes
+        else (),
         not_done=NOT_DONE if changes else (),
+        on_failure=environment.on_failure if changes else "ask",
         links=_compare(environment, changes),
         needs_reason=bool(older),
         usual_seconds=_usual(releases),

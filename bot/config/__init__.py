@@ -140,6 +140,8 @@ class Settings(Section):
             namespace=found.namespace,
             record_namespace=found.record_namespace,
             compare_url=found.compare_url,
+            on_failure=found.on_failure,
+            call=found.call,
             services=tuple(
                 Service(
                     name=service.name,

@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
@@ -131,6 +131,10 @@ class EnvironmentSettings(Section):
     """Slack channel id where runs are announced that were not asked for in a channel."""
     groups: bool = False
     """Whether Slack user groups add roles here (who is on call today)."""
+    on_failure: Literal["ask", "rollback"] = "ask"
+    """What follows a deploy that failed: people are asked, or it goes back by itself, as part of the plan that was approved."""
+    call: str | None = None
+    """Whom to call when going back fails: a team, a schedule, a channel. (A phone number is taken out on its way like any other.)"""
     compare_url: str | None = None
     """`https://…/compare/{before}...{after}`."""
     permissions: dict[str, tuple[Key, ...]] = {}

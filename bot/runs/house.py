@@ -14,6 +14,7 @@ from bot.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
+from bot.runs.ways_back import WaysBack
 from bot.web import Metrics
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context
@@ -81,6 +82,8 @@ class House:
     metrics: Metrics | None = None
     steps: dict[str, tuple[StepLine, ...]] = field(default_factory=dict)
     """Request → its run's steps as they stand now; what ended is in the engine's memory."""
+    ways_back: WaysBack = field(default_factory=WaysBack)
+    """How people go back by hand, for refusals."""
     holds: dict[str, Hold] = field(default_factory=dict)
     """Request → who holds its run now, for the progress message; the request's own state has it too."""
     redraw: dict[str, Callable[[], None]] = field(default_factory=dict)

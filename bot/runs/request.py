@@ -62,7 +62,7 @@ class Requests:
         try:
             outcome = await flow.go()
         except Ended as ended:
-            outcome = ended.outcome
+            outcome = await flow.with_way_back(ended.outcome)
             await flow.end(outcome, event=ended.event, actor=ended.actor, buttons=ended.buttons)
         except Exception as error:
             if type(error).__module__.startswith("dbos"):
@@ -75,6 +75,19 @@ class Requests:
 
 class RequestFlow(Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
+
+    async def with_way_back(self, outcome: Outcome) -> Outcome:
+        """Going back that the bot can't do is told as `kubectl` lines."""
+        if not self._going_back or (
+            ending_state(outcome) is not State.FAILED and outcome.code is not ReasonCode.NO_APPROVER
+        ):
+            return outcome
+        lines = await self._step("look up the way back", self._way_back)
+        return outcome.model_copy(update={"kubectl": tuple(lines)})
+
+    async def _way_back(self) -> Any:
+        way = await self._house.ways_back.of(self._house, self.request.environment)
+        return list(way.lines) if way is not None else []
 
     # the loop
 
@@ -355,7 +368,8 @@ class RequestFlow(Running):
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
         if going_back:
-            follows = Paragraph(text=words("Going back follows by itself, as it was asked for."))
+            why = "as its plan said" if self.goes_back_by_itself(outcome) else "as it was asked for"
+            follows = Paragraph(text=words(f"Going back follows by itself, {why}."))
             card = card.model_copy(update={"body": (*card.body, follows), "buttons": ()})
         failed = event is None and not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
         await self._show("result", card, broadcast=failed)

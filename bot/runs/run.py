@@ -134,6 +134,8 @@ class Runs:
         at = f" at {step}" if step else ""
         redact = self._house.redact
         found = error.diagnosis.redacted(redact)
+        back = bool(getattr(self._house.make(run.request), "goes_back", False))
+        call = self._house.settings.environments[run.request.environment].call if back else None
         known = found.cause and step and found.service.lower() in step.lower()  # the step names the service already
         return Outcome(
             code=error.code,
@@ -142,10 +144,12 @@ class Runs:
             evidence=(*found.seen, *found.said[1:], *(redact(line) for line in error.evidence)),
             log=found.log,
             before_exit=found.before_exit,
-            advice=error.advice,
+            advice=(*error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
             step=step,
-            kubectl=tuple(kubectl_lines(steps.left())) if error.code is ReasonCode.BOOK_UNAVAILABLE else (),
+            kubectl=tuple(kubectl_lines(run.plan.changes if back else steps.left()))
+            if back or error.code is ReasonCode.BOOK_UNAVAILABLE
+            else (),
         )
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
@@ -197,6 +201,7 @@ class Runs:
             details={"seconds": outcome.seconds, **({"step": outcome.step} if outcome.step else {})},
             later=True,
         )
+        await self._house.ways_back.of(self._house, run.request.environment)  # what is known of it has changed
         crash_points.reached("run-ended")
         return outcome.model_dump(mode="json")
 
@@ -243,6 +248,8 @@ class Runs:
 def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
     """The services that the run did not get to."""
     begun = {line.title for line in lines if line.status is not StepStatus.PENDING}
+    if run.plan.together and begun:
+        return []  # one step for all of them
     return [
         change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
     ]

@@ -20,6 +20,7 @@ from bot.runs.telling import Telling
 from commands.kit.card import Moment, State, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 
 _A_DAY = 86400.0
@@ -98,9 +99,16 @@ class Running(Telling):
             hold=hold, holds=self._state.holds + 1, head=await self._head(state, what, plan=self._state.plan)
         )
 
+    def goes_back_by_itself(self, outcome: Outcome) -> bool:
+        """The approved plan said so, and it was the deploy that failed: not a person's stop, not a book that can't be written."""
+        plan = self._state.plan
+        failed = not outcome.ok and outcome.stop is None
+        asked = plan is not None and plan.on_failure == "rollback"
+        return failed and asked and outcome.code not in (ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN)
+
     async def _follow_up(self, outcome: Outcome) -> Any:
-        """Who stopped the run may have said what is to follow: going back, as a request of theirs, written down and not yet begun."""
-        by: Actor | None = self._back_by
+        """Who stopped the run, or the plan that was approved, said what is to follow: a request to go back, noted and not yet begun."""
+        by: Actor | None = self.request.requester if self.goes_back_by_itself(outcome) else self._back_by
         if by is None or outcome.ok:
             return None
         made = await self._step("go back", lambda: again.going_back(self._house, self.request, by))

@@ -77,8 +77,11 @@ async def finish(
     )
 
 
-def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...]) -> Card:
-    """The end of a deploy or a rollback: what to do next stands on it."""
+def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: bool = False) -> Card:
+    """The end of a deploy or a rollback: what to do next stands on it.
+
+    `went_back`: it was a rollback. One that failed is tried again, looked at, done by hand: going back from it leads to the same.
+    """
     if outcome.ok:
         return ending_card(outcome, buttons=succeeded)
     if outcome.code is ReasonCode.OVERTAKEN:
@@ -88,4 +91,7 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...]) -> Card:
     retry = Button(label="Retry", does=Typed(text=f"retry {run}"))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
     seen = (Button(label="Evidence", does=Typed(text=f"evidence {run}")),) if outcome.data.get("evidence") else ()
+    if went_back:
+        status = Button(label="Status", does=Typed(text=f"status --env {where}"))
+        return ending_card(outcome, buttons=(retry, status, *seen, leave))
     return ending_card(outcome, buttons=(back, retry, *seen, leave))

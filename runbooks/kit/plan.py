@@ -150,6 +150,8 @@ class Plan(Frozen):
     """(label, URL)."""
     needs_reason: bool = False
     """The requester has to give a reason (going to something older)."""
+    on_failure: Literal["ask", "rollback"] = "ask"
+    """rollback: where it fails it goes back by itself, which is approved with it."""
     leaves: str | None = None
     """The release that this plan leaves as bad (a rollback)."""
     covered_by: tuple[str, ...] = ()
@@ -180,7 +182,8 @@ class Plan(Frozen):
             before = known.get(change.substance()["target"])
             if before is None or change.after != before.after or change.before not in (before.before, before.after):
                 return False
-        return self.together == approved.together and not self.needs_reason
+        alike = (self.together, self.on_failure) == (approved.together, approved.on_failure)
+        return alike and not self.needs_reason
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""
@@ -189,6 +192,8 @@ class Plan(Frozen):
             "changes": [change.substance() for change in self.changes],
             "together": self.together,
         }
+        if self.on_failure != "ask":
+            substance["on_failure"] = self.on_failure
         if self.items:
             substance["items"] = [change.substance() for change in self.items]
         return hashlib.sha256(json.dumps(substance, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -3,6 +3,8 @@
 The bot builds them from `omnicare.toml`; a test builds them by hand.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -49,6 +51,10 @@ class Environment(Frozen):
     """In the order in which they are rolled out."""
     compare_url: str | None = None
     """A template with `{before}` and `{after}`, such as a forge's page that compares two tags."""
+    on_failure: Literal["ask", "rollback"] = "ask"
+    """What follows a deploy that failed."""
+    call: str | None = None
+    """Whom to call when going back fails, for people."""
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

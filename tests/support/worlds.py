@@ -98,7 +98,7 @@ class Story:
         raw: dict[str, Any] = tomllib.loads(self.config.read_text(encoding="utf-8"))
         raw["slack"] |= {"bot_token": self.world.slack.bot_token, "app_token": self.world.slack.app_token}
         self._inside = await self._stack.enter_async_context(AsyncExitStack())
-        await self._inside.enter_async_context(running(validate(raw)))
+        self.bot = await self._inside.enter_async_context(running(validate(raw)))
         await self.until(lambda: self.slack.app_connected, "the bot is connected")
 
     async def leave(self) -> None:

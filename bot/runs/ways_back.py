@@ -1,0 +1,79 @@
+"""How a person goes back by hand, for when the bot can't or may not: the exact `kubectl` lines of each environment, digests included.
+
+Found anew where the cluster answers at once; else as they were last found, with their age. In memory only: nothing rests on it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
+
+from commands.kit.context import Actor, Context
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Frozen
+from runbooks.plans import plan_rollback
+from runbooks.states import kubectl_lines
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 3.0
+"""Seconds: a refusal waits no longer for it."""
+
+
+class WayBack(Frozen):
+    """The lines that go back to the last known good release."""
+
+    version: str
+    lines: tuple[str, ...]
+    found: datetime
+
+    def told(self, now: datetime) -> str:
+        """What the lines are, in words."""
+        minutes = int((now - self.found).total_seconds() // 60)
+        age = f", as it was known {minutes} min ago" if minutes else ""
+        return f"By hand, back to {self.version}{age}:"
+
+
+class Looks(Protocol):
+    """What it takes to look (the house has it)."""
+
+    @property
+    def context(self) -> Callable[[Actor, str | None], Context]: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+
+class WaysBack:
+    """One per process."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, WayBack] = {}
+
+    async def of(self, house: Looks, environment: str) -> WayBack | None:
+        """The way back now, or as it was last known; None where there is none to be known."""
+        try:
+            async with asyncio.timeout(_AT_ONCE):
+                await self._find(house, environment)
+        except (TimeoutError, RunbookError):
+            pass
+        return self._known.get(environment)
+
+    async def remember(self, house: Looks, environments: Iterable[str]) -> None:
+        """Looks while all is well, so that it is known when nothing answers."""
+        for name in environments:
+            try:
+                await self._find(house, name)
+            except RunbookError:
+                continue
+            except Exception:  # noqa: BLE001 - a bug there keeps no bot from serving
+                _log.exception("the way back of %s could not be looked up", name)
+
+    async def _find(self, house: Looks, environment: str) -> None:
+        nobody = Actor(key="bot", name="OmniCare", surface="bot")
+        context = house.context(nobody, environment)
+        plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
+        if plan.changes:
+            version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in plan.changes))
+            lines = tuple(kubectl_lines(plan.changes))
+            self._known[environment] = WayBack(version=version, lines=lines, found=house.clock())
