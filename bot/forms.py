@@ -32,7 +32,7 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
     kind = parameter.type
     options = kind.suggestions(known) if kind else ()
     if isinstance(kind, ChoiceType) and not filled:
-        filled = parameter.default or ""
+        filled = kind.example
     if isinstance(kind, EnvironmentType) and parameter.default is not None and not filled:
         filled = default_environment or (options[0] if len(options) == 1 else "")
     return FormField(
@@ -41,7 +41,8 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
         hint=parameter.help[0].upper() + parameter.help[1:],
         required=parameter.required
         or parameter.asked
-        or (isinstance(kind, EnvironmentType | ChoiceType) and parameter.default is not None),
+        or isinstance(kind, ChoiceType)
+        or (isinstance(kind, EnvironmentType) and parameter.default is not None),
         flag=kind is None,
         options=options if len(options) >= _SELECT_FROM else (),
         suggested=isinstance(kind, VersionType | RunType),

@@ -17,8 +17,8 @@ class Cancel:
     submit = "Stop the run"
 
     run: RunId = argument("the run's id, as its card shows it")
-    then: Annotated[str, ChoiceType("choice", ("stay", "rollback"))] = option(
-        "stay: what has been rolled out stays; rollback: back to the last known good release", default="stay"
+    then: Annotated[str | None, ChoiceType("choice", ("stay", "rollback"))] = option(
+        "stay: what has been rolled out stays; rollback: back to the last known good release"
     )
     reason: Words | None = option("why")
     word: Words | None = option("the card's word", hidden=True)
@@ -35,5 +35,5 @@ class Cancel:
 
     async def decide(self, context: Context) -> Card:
         return await context.runs.decide(
-            self.run, "cancel", context.actor, reason=self.reason, word=self.word, then=self.then
+            self.run, "cancel", context.actor, reason=self.reason, word=self.word, then=self.then or "stay"
         )

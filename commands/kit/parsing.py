@@ -4,6 +4,7 @@ Typos never start anything: whatever is not understood raises `UsageError`, whic
 """
 
 import html
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -161,6 +162,13 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
     )
 
 
+def _too_many(rest: list[str], spec: CommandSpec) -> bool:
+    """Whether more words follow than the command takes."""
+    taken = [p for p in spec.parameters if p.positional]
+    words = list(itertools.takewhile(lambda token: not token.startswith("-"), rest))
+    return len(words) > len(taken) and not any(p.repeated for p in taken)
+
+
 _SURE = 0.85
 """So close to a name of two words is that name, however close its first word alone is to another."""
 
@@ -173,8 +181,7 @@ def _mistyped(tokens: list[str], registry: Registry, *, other_than: CommandSpec 
     long = [name for name in registry.names() if " " in name]
     one, two = tokens[0], " ".join(tokens[:2])
     if other_than is not None:
-        takes_words = any(p.positional for p in other_than.parameters)
-        if takes_words or len(tokens) == 1 or tokens[1].startswith("-"):
+        if not _too_many(tokens[1:], other_than):
             return None
         meant = nearest(two, [name for name in long if name.startswith(f"{one.lower()} ")])
         return (two, meant) if meant else None

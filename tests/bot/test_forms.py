@@ -57,7 +57,7 @@ def test_what_is_known_already_is_filled_in() -> None:
 
 
 def test_a_select_never_offers_what_was_filled_in_from_outside() -> None:
-    form = form_for(load().get("logs"), {"service": "<!channel>"}, KNOWN, default_environment=None)
+    form = form_for(load().get("restart"), {"service": "<!channel>"}, KNOWN, default_environment=None)
     (service,) = [field for field in form.fields if field.name == "service"]
     assert service.options == ("backend", "frontend")
 
@@ -66,7 +66,8 @@ def test_the_button_says_what_it_does() -> None:
     words = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it"}
     for spec in load():
         form = form_for(spec, {}, KNOWN, default_environment=None)
-        assert form.submit == words.get(spec.kind, spec.name.capitalize())
+        assert form.submit == words.get(spec.kind, getattr(spec.cls, "submit", spec.name.capitalize()))
+    assert form_for(load().get("cancel"), {}, KNOWN, default_environment=None).submit == "Stop the run"
 
 
 def test_a_list_over_every_environment_is_not_narrowed_to_the_channels() -> None:
