@@ -18,7 +18,7 @@ class Cancel:
 
     run: RunId = argument("the run's id, as its card shows it")
     then: Annotated[str | None, ChoiceType("choice", ("stay", "rollback"))] = option(
-        "stay: what has been rolled out stays; rollback: back to the last known good release"
+        "stay: what was set stays, and Kubernetes finishes it; rollback: back to the last known good release"
     )
     reason: Words | None = option("why")
     word: Words | None = option("the card's word", hidden=True)

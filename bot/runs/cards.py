@@ -226,6 +226,19 @@ def decision_text(decisions: tuple[Decision, ...], verb: str) -> Text:
     return words(*parts)  # type: ignore[arg-type] # strings, people and moments
 
 
+def carried_card(request: Request, given: tuple[Decision, ...], before: str) -> Card:
+    """In place of asking again: whose yes counts once more, and why."""
+    names = " and ".join(decision.name for decision in given)
+    run = short_id(before)
+    return Card(
+        state=State.DONE,
+        title=words(decision_text(given, "Approved"), f", for run {run}"),
+        summary=f"{request.title}: {names}'s approval of run {run} counts, since the plan leads where that one led",
+        body=(Note(text=words("It counts for this retry: the plan leads where that one led, and nowhere else.")),),
+        data={"run": request.id, "decided": f"carried over from {before}"},
+    )
+
+
 def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
     """The direct message to somebody who could approve and is not in the channel."""
     card = approval_card(request, plan, pending, ())

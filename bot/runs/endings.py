@@ -120,7 +120,8 @@ def locked(request: Request, freeze: dict[str, Any]) -> Ended:
         request=request,
         advice=(f"Ask {name}, or `unlock` if you may. A `rollback` passes a lock.",),
     )
-    return Ended(outcome, event=EventName.RUN_FAILED)
+    again = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
+    return Ended(outcome, event=EventName.RUN_FAILED, buttons=(again,))
 
 
 def bug(request: Request) -> Outcome:

@@ -192,6 +192,8 @@ class RequestFlow(Running):
             return await self._covered(plan)
         if given := tuple(Decision.model_validate(each) for each in asked["carried"]):
             await self._step("note what was carried over", lambda: self._granted(given, covered=True))
+            assert self.request.follows is not None, "only what follows another carries something over"
+            await self._show("approval", cards.carried_card(self.request, given, self.request.follows))
             return given
         if policy is None or not names:
             raise endings.nobody(self.request, policy)
@@ -376,6 +378,8 @@ class RequestFlow(Running):
         what = outcome.title.removeprefix(f"{self.request.title} ") if event is None else endings.few_words(outcome)
         detail = words(*(f"{line} " for line in outcome.lines[:1])) if event is None and outcome.lines else None
         elapsed = outcome.seconds or None
+        if outcome.ok and (budget := outcome.data.get("budget_minutes")):
+            what, elapsed = f"{what} · {duration(outcome.seconds)} of the {budget} min budget", None
         head = cards.head_card(
             self.request, ending_state(outcome), what, plan=self._state.plan, detail=detail, elapsed=elapsed
         )

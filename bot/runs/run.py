@@ -163,6 +163,7 @@ class Runs:
         )
         told = [self._house.redact(each.sentence(before=touched[each.service])) for each in found]
         if outcome.stop is not None:
+            told += _goes_on(run, steps.lines)
             with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
                 told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
         return {"told": [*told, *_not_touched(left)], "data": {"evidence": kept.said} if kept.pods else {}}
@@ -243,6 +244,16 @@ class Runs:
 
         for other in await self._house.engine.step("who waits", waiting):
             await self._house.engine.send(other, FreeMessage().model_dump(mode="json"))
+
+
+def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
+    """What a stop does not take back: Kubernetes finishes what was set."""
+    cut = [line.title.lower() for line in lines if line.status in (StepStatus.RUNNING, StepStatus.FAILED)]
+    begun = [change for change in run.plan.changes if any(change.service in title for title in cut)]
+    return [
+        f"Kubernetes goes on with {change.service} {change.after.tag or change.after.short} by itself; `rollback` takes it back."
+        for change in begun
+    ]
 
 
 def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:

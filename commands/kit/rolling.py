@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from commands.kit.card import Button, Card, OpenForm, Typed
+from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
@@ -55,7 +55,14 @@ def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutR
         by=context.actor.name,
         approved_by=context.approved_by,
         at=utc_now(),
+        seconds=_took(plan, results),
     )
+
+
+def _took(plan: Plan, results: Sequence[rollouts.RolloutResult]) -> float:
+    """Seconds of the rollouts: how long it usually takes, for the next plan."""
+    each = [result.seconds for result in results]
+    return round(max(each, default=0.0) if plan.together else sum(each), 1)
 
 
 async def finish(
@@ -66,7 +73,7 @@ async def finish(
     release = release_of(context, plan, results)
     await steps.run(RECORD, record, context, release, left)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
-    by = f"approved by {' and '.join(context.approved_by)}" if context.approved_by else "no approval was needed"
+    by = _approval(context, plan)
     before = ", ".join(dict.fromkeys(change.before.tag or change.before.short for change in plan.changes))
     kept = f"{before} marked bad" if left else f"{before} kept as last known good"
     return Outcome(
@@ -75,6 +82,14 @@ async def finish(
         lines=(f"{pods} · {by} · {kept}",),
         data={"version": release.version, "before": before, "requester": context.actor.key},
     )
+
+
+def _approval(context: Context, plan: Plan) -> str:
+    """Who said yes, and to what: an approval that covers going back was given to the deploy."""
+    names = " and ".join(context.approved_by)
+    if plan.covered_by:
+        return f"covered by {names}'s approval of the deploy"
+    return f"approved by {names}" if names else "no approval was needed"
 
 
 def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: bool = False) -> Card:
@@ -87,7 +102,16 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: b
     if outcome.code is ReasonCode.OVERTAKEN:
         return ending_card(outcome)
     where, run = outcome.environment, outcome.run
-    back = Button(label="Roll back", style="danger", does=Typed(text=f"rollback --env {where} --after {run}"))
+    back = Button(
+        label="Roll back",
+        style="danger",
+        does=Typed(text=f"rollback --env {where} --after {run}"),
+        confirm=Confirm(
+            title=f"Roll back {where}?",
+            text="It goes back to the last known good release at once; the deploy's own approval covers it.",
+            yes="Roll back",
+        ),
+    )
     retry = Button(label="Retry", does=Typed(text=f"retry {run}"))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
     seen = (Button(label="Evidence", does=Typed(text=f"evidence {run}")),) if outcome.data.get("evidence") else ()
