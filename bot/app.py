@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
@@ -224,7 +225,11 @@ def _short(run: str) -> str:
 def _secrets(settings: Settings) -> list[bytes]:
     """What the bot itself holds: never to leave, whatever prints it."""
     tokens = (settings.slack.bot_token, settings.slack.app_token)
-    return [token.get_secret_value().encode() for token in tokens if token.get_secret_value()]
+    held = [token.get_secret_value() for token in tokens]
+    # the engine's database: its password as it stands in the address, and as the server is told it
+    if password := urlsplit(settings.bot.database_url or "").password:
+        held += [password, unquote(password)]
+    return [value.encode() for value in held if value]
 
 
 async def _book(settings: Settings, stack: AsyncExitStack) -> Book:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.app import _secrets
 from bot.config import ConfigurationError, Settings, default_path, load, validate
 from bot.config.sections import SLACK_API
 from tests.support.thresholds import configuration
@@ -252,3 +253,12 @@ def test_whatever_stands_in_a_table_is_settings_or_a_sentence(table: str, value:
         first, *places = str(error).split("\n  ")
         assert first == "configuration is not valid:"
         assert all(": " in place for place in places) and places  # noqa: PT018
+
+
+def test_what_the_bot_itself_holds_is_known_to_the_redactor_before_anything_is_written() -> None:
+    raw: dict[str, Any] = {
+        "bot": {"database_url": "postgresql://omnicare:p%40ss-w0rd-of-the-engine@db.internal/engine"},
+        "slack": {"bot_token": "xoxb-held", "app_token": ""},
+        "environments": {"production": {"namespace": "n", "services": [{"name": "backend", "repository": "r"}]}},
+    }
+    assert _secrets(validate(raw)) == [b"xoxb-held", b"p%40ss-w0rd-of-the-engine", b"p@ss-w0rd-of-the-engine"]
