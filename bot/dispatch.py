@@ -19,7 +19,7 @@ from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.forms import form_for
 from bot.people import People
-from bot.refusals import Refusals, act_id
+from bot.refusals import Refusals, act_id, check_button
 from bot.runs import again
 from bot.runs.house import House
 from bot.runs.model import Request, request_id, short_id
@@ -163,6 +163,7 @@ class Door:
         try:
             if self._is_empty(delivery):
                 return Answer(card=await self.menu(delivery))
+            check_button(delivery, self._registry)
             parsed = self._parse(delivery)
             return await self._taken(delivery, actor, parsed)
         except UsageError as error:
@@ -208,7 +209,6 @@ class Door:
     async def _taken(self, delivery: Delivery, actor: Actor, parsed: Parsed) -> Answer:
         spec, request = parsed.spec, parsed.request
         changes = spec.kind is Kind.DECISION or (spec.kind is Kind.OPERATION and not request.dry_run)
-        _check_button(delivery, spec)
         await self._standing(delivery, actor, fresh=changes)
         if changes and (delivery.place.direct or not delivery.place.member):
             raise _misplaced(delivery)
@@ -486,14 +486,6 @@ def _misplaced(delivery: Delivery) -> Denied:
     else:
         text = "The bot is not in this channel, so it can't keep a thread here. Invite it (/invite), or type it where it is."
     return Denied(text, code=ReasonCode.PLACE_REFUSED)
-
-
-def _check_button(delivery: Delivery, spec: CommandSpec) -> None:
-    """A run's button decides on the run; whatever else a button of that shape names was drawn by nobody."""
-    if delivery.filled is not None and delivery.filled.word is not None and spec.parameter("word") is None:
-        raise Denied(
-            "That button does not belong to a card of a run. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
-        )
 
 
 def _without_dry(spec: CommandSpec, request: Any) -> dict[str, Any]:

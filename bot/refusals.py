@@ -7,6 +7,8 @@ from datetime import datetime
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.delivery import Delivery
 from commands.kit.context import Actor, Denied
+from commands.kit.registry import Registry
+from runbooks.kit.reasons import ReasonCode
 
 PER_MINUTE = 10
 """Refusals of one account that are written one by one within a minute; a person's own mistakes stay far below."""
@@ -17,6 +19,18 @@ _ACCOUNTS = 10_000
 def act_id(delivery: Delivery) -> str:
     """The act's key as it may stand in the book and in the log: a click's key has the card's random word in it."""
     return f"{delivery.surface}:{hashlib.sha256(delivery.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def check_button(delivery: Delivery, registry: Registry) -> None:
+    """A run's button decides on the run; whatever else a button of that shape names was drawn by nobody."""
+    filled = delivery.filled
+    if filled is None or filled.word is None:
+        return
+    spec = registry.find(filled.command)
+    if spec is None or spec.parameter("word") is None:
+        raise Denied(
+            "That button does not belong to a card of a run. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
+        )
 
 
 class Refusals:

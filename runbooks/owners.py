@@ -61,7 +61,8 @@ def changed_fields(before: DeploymentView, now: DeploymentView) -> tuple[str, ..
 def last_writer(deployment: DeploymentView) -> str:
     """Who else wrote the pod template last, in words: `kubectl-edit, 3 s ago`; empty where Kubernetes does not say."""
     others = [each for each in deployment.writers if each.name != FIELD_MANAGER]
-    newest = max(others, key=lambda each: each.time, default=None)
+    # times are in whole seconds: of two in the same one, the entry that stands later
+    newest = max(enumerate(others), key=lambda each: (each[1].time, each[0]), default=(0, None))[1]
     if newest is None:
         return ""
     try:

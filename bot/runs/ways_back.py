@@ -57,6 +57,8 @@ class WaysBack:
                 await self._find(house, environment)
         except (TimeoutError, RunbookError):
             pass
+        except Exception:  # noqa: BLE001 - a refusal stays a refusal, whatever goes wrong with what is told besides
+            _log.exception("the way back of %s could not be looked up", environment)
         return self._known.get(environment)
 
     async def remember(self, house: Looks, environments: Iterable[str]) -> None:

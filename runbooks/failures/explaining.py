@@ -5,6 +5,7 @@ failure itself.
 """
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from runbooks.kit.redaction import default_redactor
 T = TypeVar("T")
 
 _LONGEST_LINE = 300
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _LONGEST_CAUSE = 200
 _LOOK_UP = 3.0
 """Seconds for everything that is looked up: the card stands within five of Kubernetes' word."""
@@ -66,8 +68,11 @@ async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_l
 
 
 def clean(line: str, most: int = _LONGEST_LINE) -> str:
-    """Redacted first, then cut: a cut could leave half of a secret that no pattern knows any more."""
-    plain = " ".join(default_redactor().text(line).split())
+    """Redacted first, then cut: a cut could leave half of a secret that no pattern knows any more.
+
+    A runtime names the image with its digest up to three times before it says why: twelve digits of it are enough.
+    """
+    plain = _DIGEST.sub(r"\1…", " ".join(default_redactor().text(line).split()))
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 

@@ -50,6 +50,9 @@ _EVERYWHERE = {
     "rollout:back": ["asks", "approves"],
     "run:cancel": ["approves"],
     "lock:write": ["asks"],
+    "sync:read": ["asks", "approves"],
+    "sync:write": ["asks"],
+    "data:approve": ["approves"],
     "audit:read": ["audits"],
 }
 

@@ -219,7 +219,9 @@ async def test_the_bot_may_roll_its_environments_and_nothing_else(tmp_path):
     assert not may("get", "secrets")
     assert not may("delete", "deployments", "apps")
     assert not may("patch", "deployments", "apps", "kube-system")
-    assert not may("create", "pods/exec")
+    assert may("create", "pods/exec")
+    assert not may("create", "pods/exec", namespace="omnicare-bot")
+    assert not may("create", "pods/exec", namespace="kube-system")
     assert cluster.user("viewer").name == "viewer"
     with pytest.raises(ValueError, match="no user nobody"):
         cluster.user("nobody")
