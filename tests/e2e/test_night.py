@@ -71,7 +71,9 @@ async def test_in_the_page_by_thumb(here: Story, browser: Browser, *, dark: bool
         await expect(thread).to_contain_text(STOPWATCH)
         await look.at("5-back")
         await tap(page.get_by_role("link", name="Close the thread"))
-        await expect(page.get_by_role("log")).to_contain_text("Back on v1.2.0 in production")
+        await expect(page.get_by_role("log", name="Messages in deploys")).to_contain_text(
+            "Back on v1.2.0 in production"
+        )
         await look.at("6-the-channel")
         assert phone.complaints == []
     await here.says(failed, "overtaken")

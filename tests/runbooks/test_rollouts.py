@@ -189,7 +189,7 @@ async def test_a_quota_that_refuses_new_pods_fails_at_once(here: Place, is_real:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "2"}}}
     await here.create(f"/api/v1/namespaces/{here.namespace}/resourcequotas", quota)
     error = await refused(here, await stamped(here), "v2.0.0")
-    assert error.code is ReasonCode.ADMISSION_REFUSED
+    assert error.code is ReasonCode.QUOTA_EXCEEDED
     assert "exceeded quota" in "\n".join(error.diagnosis.said)
 
 
