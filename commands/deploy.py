@@ -3,7 +3,7 @@
 from commands.kit.card import Button, Card, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import cause, finish, outline, result_card, rollout_title
+from commands.kit.rolling import cause, finish, outline, result_card, roll_out_in_turn, rollout_title
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, Version
 from runbooks import rollouts
@@ -46,22 +46,7 @@ class Deploy:
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"deploy {self.version}")
-        results: list[rollouts.RolloutResult] = []
-        for change in plan.changes:
-            title = rollout_title(change)
-            if results:
-                await steps.hold_point(title)
-            results.append(
-                await steps.run(
-                    title,
-                    rollouts.roll_out,
-                    context.cluster,
-                    change,
-                    cause=why,
-                    by=context.actor.name,
-                    settings=context.patience,
-                )
-            )
+        results = await roll_out_in_turn(context, plan, steps, title=rollout_title, cause=why)
         return await finish(context, plan, steps, results, left=None)
 
     def card(self, outcome: Outcome) -> Card:

@@ -3,7 +3,7 @@
 from commands.kit.card import Button, Card, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import CHECK, cause, result_card
+from commands.kit.rolling import CHECK, cause, result_card, roll_out_in_turn
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks import rollouts
@@ -44,18 +44,7 @@ class Restart:
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"restart {self.service}")
-        results = [
-            await steps.run(
-                _title(change),
-                rollouts.roll_out,
-                context.cluster,
-                change,
-                cause=why,
-                by=context.actor.name,
-                settings=context.patience,
-            )
-            for change in plan.changes
-        ]
+        results = await roll_out_in_turn(context, plan, steps, title=_title, cause=why)
         await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
         pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
         version = plan.changes[0].after.short

@@ -163,11 +163,7 @@ class DurableSteps:
     def redraw(self) -> None:
         """Live progress, to Slack and to terminals."""
         self._house.steps[self.run_id] = silence.noticed(self.lines, self._notice)
-        card = self.card()
-        self._house.live.tell(self.run_id, PROGRESS, card)
-        posted = self._house.posted.get((self.run_id, PROGRESS))
-        if posted is not None and self._house.messenger is not None:
-            self._house.messenger.progress(posted, self.run_id, PROGRESS, card)
+        self._house.draw(self.run_id, PROGRESS, self.card())
 
     async def run(
         self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs

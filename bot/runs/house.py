@@ -98,6 +98,13 @@ class House:
     """What happened while the book could not be written, oldest first."""
     engine: Engine = field(init=False)
 
+    def draw(self, run: str, slot: str, card: Card) -> None:
+        """What a message of the run says just now, to terminals and to Slack: newest wins, any of it may be dropped."""
+        self.live.tell(run, slot, card)
+        posted = self.posted.get((run, slot))
+        if posted is not None and self.messenger is not None:
+            self.messenger.progress(posted, run, slot, card)
+
     def make(self, request: Request) -> Any:
         """The command's instance that the request asked for."""
         return self.registry.get(request.command).make(request.arguments)

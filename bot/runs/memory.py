@@ -49,7 +49,8 @@ _NOTED = {
     "hold": EventName.RUN_HELD,
     "continue": EventName.RUN_CONTINUED,
 }
-_WHILE_RUNNING = frozenset({"cancel", "hold", "continue"})
+_PAUSING = frozenset({"hold", "continue"})
+_WHILE_RUNNING = _PAUSING | {"cancel"}
 
 
 class EngineRuns:
@@ -162,10 +163,7 @@ class EngineRuns:
         )
         # an auditor reads the ids of events, and the word is for the card's own buttons only
         key = f"{act}/{actor.key}/{hashlib.sha256(state.word.encode()).hexdigest()[:16]}"
-        if act in (
-            "hold",
-            "continue",
-        ):  # may be said again and again while a run goes on: which time it is belongs to it
+        if act in _PAUSING:  # may be said again and again while a run goes on: which time it is belongs to it
             key = f"{key}/{state.holds}"
         # a denial and a withdrawal were written by the door (`command:accepted`), and end the request with an event of their own
         if act in _NOTED and not await self._house.note(

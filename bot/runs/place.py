@@ -15,6 +15,7 @@ from bot.approvals import Decision, new_word
 from bot.runs import cards, endings, leftovers, silence
 from bot.runs.house import House
 from bot.runs.model import Request, run_id, short_id
+from bot.runs.thread import HEAD
 from commands.kit.card import State
 from commands.kit.context import Context
 from runbooks import rollouts
@@ -24,8 +25,6 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.steps import PlainPulse
 
 T = TypeVar("T")
-
-HEAD = "head"
 
 _NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
 
@@ -140,11 +139,7 @@ async def _saying_so(house: House, request: Request, context: Context, otherwise
     """While the cluster does not answer, the head message says that this is what the request waits for."""
 
     def say(sentence: str) -> None:
-        card = cards.head_card(request, State.WAITING, sentence or otherwise)
-        house.live.tell(request.id, HEAD, card)
-        posted = house.posted.get((request.id, HEAD))
-        if posted is not None and house.messenger is not None:
-            house.messenger.progress(posted, request.id, HEAD, card)
+        house.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
 
     async with silence.told(context.cluster.unanswered, house.settings.times.silence_told, say):
         yield

@@ -66,6 +66,8 @@ class Runs:
         await self._settle(run, steps, outcome)
         await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
         await self._tell_waiting(run.request)
+        # what is known of it has changed; last, since nobody waits for it
+        await self._house.ways_back.of(self._house, run.request.environment)
         return outcome.model_dump(mode="json")
 
     async def _done(self, run: RunInput, command: Any, steps: DurableSteps) -> Outcome:
@@ -202,7 +204,6 @@ class Runs:
             details={"seconds": outcome.seconds, **({"step": outcome.step} if outcome.step else {})},
             later=True,
         )
-        await self._house.ways_back.of(self._house, run.request.environment)  # what is known of it has changed
         crash_points.reached("run-ended")
         return outcome.model_dump(mode="json")
 

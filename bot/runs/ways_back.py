@@ -64,12 +64,7 @@ class WaysBack:
     async def remember(self, house: Looks, environments: Iterable[str]) -> None:
         """Looks while all is well, so that it is known when nothing answers."""
         for name in environments:
-            try:
-                await self._find(house, name)
-            except RunbookError:
-                continue
-            except Exception:  # noqa: BLE001 - a bug there keeps no bot from serving
-                _log.exception("the way back of %s could not be looked up", name)
+            await self.of(house, name)
 
     async def _find(self, house: Looks, environment: str) -> None:
         nobody = Actor(key="bot", name="OmniCare", surface="bot")

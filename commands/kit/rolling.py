@@ -1,6 +1,6 @@
 """What `deploy` and `rollback` have in common: an image change for each service, rolled out, checked, recorded, told."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
@@ -63,6 +63,28 @@ def _took(plan: Plan, results: Sequence[rollouts.RolloutResult]) -> float:
     """Seconds of the rollouts: how long it usually takes, for the next plan."""
     each = [result.seconds for result in results]
     return round(max(each, default=0.0) if plan.together else sum(each), 1)
+
+
+async def roll_out_in_turn(
+    context: Context, plan: Plan, steps: Steps, *, title: Callable[[ImageChange], str], cause: str
+) -> list[rollouts.RolloutResult]:
+    """One service after the other, each as a step of its own; between two of them people may hold the run."""
+    results: list[rollouts.RolloutResult] = []
+    for change in plan.changes:
+        if results:
+            await steps.hold_point(title(change))
+        results.append(
+            await steps.run(
+                title(change),
+                rollouts.roll_out,
+                context.cluster,
+                change,
+                cause=cause,
+                by=context.actor.name,
+                settings=context.patience,
+            )
+        )
+    return results
 
 
 async def finish(

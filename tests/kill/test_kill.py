@@ -104,18 +104,12 @@ async def approved(here: Story) -> str:
     return run
 
 
-async def again(here: Story) -> None:
-    """The process ends by itself at its crash point; then a new one starts, which has none."""
-    await here.ended()
-    await here.start()
-
-
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed_at(tmp_path: Path, point: str):
     async with story(tmp_path / "world") as here:
         await here.start(point)
         before = generations(here)
-        restarted = asyncio.create_task(again(here))
+        restarted = asyncio.create_task(here.back_again())
         outcome = await here.type("maya", "/omnicare deploy v2.0.0")
         assert outcome.ok, outcome.error
         run = await approved(here)
@@ -219,7 +213,7 @@ async def test_killed_in_the_moment_in_which_the_cluster_takes_the_change(tmp_pa
         when_changed(here, service, lambda: os.kill(pid, signal.SIGKILL))
         run = await here.ask("deploy v2.0.0")
         await approved(here)
-        await again(here)
+        await here.back_again()
         await deployed_as_if_nothing_had_happened(here, run, before)
 
 
@@ -247,7 +241,7 @@ async def test_killed_again_and_again(tmp_path: Path):
         run = await approved(here)
         await here.ended()
         await here.start("result-posted")
-        await again(here)
+        await here.back_again()
         await deployed_as_if_nothing_had_happened(here, run, before)
 
 
@@ -279,7 +273,7 @@ async def test_killed_while_a_rollback_runs(tmp_path: Path):
         await here.stop()
         await here.start("roll-back-all-services-done")
         run = await here.ask("rollback", who="ines")
-        restarted = asyncio.create_task(again(here))
+        restarted = asyncio.create_task(here.back_again())
         await here.press("ines", "approve", run)
         await restarted
         await here.ended_with(run, "Back on v1.2.0 in production")

@@ -20,18 +20,12 @@ async def rolling(here: Story, version: str = SLOW) -> str:
     return run
 
 
-async def back_again(here: Story) -> None:
-    """The process ends at its crash point; then a new one starts, which has none."""
-    await here.ended()
-    await here.start()
-
-
 @HOW
 @pytest.mark.parametrize("point", ["cancel-noted", "stop-told"])
 async def test_the_stop_was_asked_for_and_the_run_has_not_seen_it(tmp_path: Path, point: str, how: str):
     async with story(tmp_path / "world") as here:
         await here.start(point, how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await rolling(here, "v2.1.0-hang")  # goes on until it is stopped, however long the restart takes
         await here.stop_run(REQUESTER, run)
         await here.until(restarted.done, "the bot was started again")
@@ -48,7 +42,7 @@ async def test_the_stop_was_asked_for_and_the_run_has_not_seen_it(tmp_path: Path
 async def test_while_it_is_held(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("held", how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await rolling(here)
         await here.press(REQUESTER, "hold", run)
         await here.until(restarted.done, "the bot was started again")
@@ -67,7 +61,7 @@ async def test_while_it_is_held(tmp_path: Path, how: str):
 async def test_who_lets_it_go_on_is_heard_once(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("continue-noted", how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await rolling(here)
         await here.press(REQUESTER, "hold", run)
         await here.says(run, "Held before Frontend rollout", "progress")
@@ -85,7 +79,7 @@ async def test_who_lets_it_go_on_is_heard_once(tmp_path: Path, how: str):
 async def test_a_failure_that_nobody_answers_is_told_again_once(tmp_path: Path, point: str, how: str):
     async with story(tmp_path / "world", times={"escalate_after": 1.0, "escalate_times": 2}) as here:
         await here.start(point, how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await here.deployed("v2.1.0-bad", ends="stopped")
         await here.until(restarted.done, "the bot was started again")
         await restarted
@@ -100,7 +94,7 @@ async def test_a_failure_that_nobody_answers_is_told_again_once(tmp_path: Path, 
 async def test_the_retry_was_written_down_and_not_yet_handed_over(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("retry-noted", how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await rolling(here)
         await here.stop_run(REQUESTER, run)
         await here.ended_with(run, "was stopped by Maya")
@@ -121,7 +115,7 @@ async def test_the_retry_was_written_down_and_not_yet_handed_over(tmp_path: Path
 async def test_stopped_to_go_back_and_killed_on_the_way(tmp_path: Path, point: str, how: str):
     async with story(tmp_path / "world") as here:
         await here.start(point, how)
-        restarted = asyncio.create_task(back_again(here))
+        restarted = asyncio.create_task(here.back_again())
         run = await rolling(here)
         await here.stop_run(ON_CALL, run, then="rollback")
         await here.until(restarted.done, "the bot was started again")

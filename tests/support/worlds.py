@@ -81,6 +81,11 @@ class Story:
         async with asyncio.timeout(PATIENCE):
             return await self.world.bot.wait()
 
+    async def back_again(self) -> None:
+        """The process ends by itself at its crash point; then a new one starts, which has none."""
+        await self.ended()
+        await self.start()
+
     async def kill(self) -> None:
         assert self.world.bot is not None
         await self.world.bot.kill()
