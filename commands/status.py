@@ -1,7 +1,14 @@
-"""`status`: one screen of what runs where, whether it is well, and who is doing what to it."""
+"""`status`: one screen of what runs where, whether it is well, and who is doing what to it.
+
+Everything is asked side by side, each part with a deadline of its own; what does not answer is shown as such, so the screen is there
+within two seconds whatever is down.
+"""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from commands.kit.card import (
     Button,
@@ -13,77 +20,193 @@ from commands.kit.card import (
     Moment,
     Note,
     Paragraph,
+    Plain,
     State,
     Strong,
     Table,
     Text,
     Typed,
+    duration,
     words,
 )
-from commands.kit.context import Context, Denied, RunRecord
+from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
-from runbooks import states
+from runbooks import standing
+from runbooks.clients.health import Health
 from runbooks.fleet import EnvironmentRecord, Release, Undecided
+from runbooks.kit.errors import RunbookError
+from runbooks.standing import Standing
+from runbooks.states import ServiceState
+from runbooks.sync_reading import SyncStatus
 
-_WORDS = {"complete": "runs", "rolling": "rolling out", "stuck": "stuck", "paused": "paused", "missing": "missing"}
+T = TypeVar("T")
+
+DEADLINE = 1.5
+"""Seconds for each part: the whole stands within two."""
+_WAITING = 3
+"""So many requests that wait are named; the rest are counted."""
+_WORDS = {
+    "complete": "runs",
+    "rolling": "rolling out",
+    "degraded": "not all ready",
+    "stuck": "stuck",
+    "paused": "paused",
+    "missing": "missing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """What one part said, or why it said nothing; neither where it was not asked."""
+
+    said: T | None = None
+    why: str = ""
 
 
 @query(permission="fleet:read", examples=["", "--env staging"])
 class Status:
-    """Show what runs: versions, pods, lock, the operation that is going on, the last release."""
+    """Show what runs and whether it is well: versions, pods, sync, who waits, lock, the last release."""
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def run(self, context: Context) -> Card:
-        async with asyncio.TaskGroup() as together:
-            asked = together.create_task(states.current(context.cluster, context.where))
-            recorded = together.create_task(context.fleet.read(context.where))
-            released = together.create_task(context.fleet.releases(context.where))
-        current, record, releases = asked.result(), recorded.result(), released.result()
-        well = all(service.state == "complete" for service in current)
-        going = await _going(context, record)
-        body: list[Element] = [
-            Table(
-                columns=("Service", "Version", "State", "Ready", "Restarts", "Since"),
-                rows=tuple(_row(service) for service in current),
-            )
-        ]
-        facts = _facts(record, releases, context, going)
-        if facts:
-            body.append(Facts(facts=facts))
-        body += [
-            Paragraph(text=words(Strong(text=f"{service.service}: "), service.detail))
-            for service in current
-            if service.detail
-        ]
-        body.append(Note(text=words("Asked of the cluster ", Moment(at=context.now))))
-        versions = ", ".join(dict.fromkeys(service.image.tag or "untagged" for service in current if service.image))
-        what = f"{context.where.name} runs {versions}" if well else f"{context.where.name} is not settled"
-        state = State.DONE if well else State.RUNNING if any(s.state == "rolling" for s in current) else State.FAILED
-        if record.undecided is not None and record.run is None:
-            what = f"{what}, undecided"
-            state = State.WAITING if state is State.DONE else state
-        return Card(
-            state=state,
-            title=words(Strong(text=what)),
-            summary=f"{what}: " + ", ".join(f"{s.service} {s.ready}/{s.desired}" for s in current),
-            body=tuple(body),
-            buttons=(
-                Button(label="Pods", does=Typed(text=f"pods --env {context.where.name}")),
-                Button(label="Runs", does=Typed(text=f"runs --env {context.where.name}")),
-            ),
-            data={
-                "environment": context.where.name,
-                "services": [service.model_dump(mode="json") for service in current],
-                "record": record.model_dump(mode="json"),
-                "well": well,
-            },
+        return _card(context, await _asked(context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    services: Part[list[Standing]]
+    record: Part[EnvironmentRecord]
+    releases: Part[tuple[Release, ...]]
+    runs: Part[Sequence[RunRecord]]
+    sync: Part[SyncStatus]
+    health: list[tuple[str, Health]]
+
+
+async def _asked(context: Context) -> _Answers:
+    where = context.where
+    may_sync = context.sync is not None and await context.authority.may(context.actor, "sync:read", where.name)
+    async with asyncio.TaskGroup() as together:
+        services = together.create_task(_part(standing.look(context.cluster, where)))
+        record = together.create_task(_part(context.fleet.read(where)))
+        releases = together.create_task(_part(context.fleet.releases(where)))
+        runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
+        health = together.create_task(_health(context))
+        sync = together.create_task(_part(context.sync_queue().status(seconds=DEADLINE))) if may_sync else None
+    return _Answers(
+        services.result(),
+        record.result(),
+        releases.result(),
+        runs.result(),
+        sync.result() if sync is not None else Part(),
+        health.result(),
+    )
+
+
+async def _part(work: Coroutine[Any, Any, T]) -> Part[T]:
+    """Within its deadline; a part that fails is a part that says so."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            return Part(said=await work)
+    except TimeoutError:
+        return Part(why=f"no answer within {DEADLINE:g} s")
+    except RunbookError as error:
+        return Part(why=error.message)
+
+
+async def _health(context: Context) -> list[tuple[str, Health]]:
+    """Each service that has a health URL, and what it says; each with the deadline for itself."""
+    named = [(service.name, service.health_url) for service in context.where.services if service.health_url]
+    answers = await asyncio.gather(*(_part(context.health.ask(url)) for _, url in named))
+    return [
+        (name, each.said or Health(None, DEADLINE, each.why)) for (name, _), each in zip(named, answers, strict=True)
+    ]
+
+
+def _card(context: Context, answers: _Answers) -> Card:
+    where = context.where.name
+    services = answers.services.said or []
+    record = answers.record.said or EnvironmentRecord()
+    state, what = _verdict(context, answers, record)
+    body: list[Element] = []
+    if services:
+        columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h", "Since")
+        body.append(Table(columns=columns, rows=tuple(_row(each.state) for each in services)))
+    else:
+        body.append(Paragraph(text=words(Strong(text="Cluster: "), answers.services.why)))
+    body += [
+        Paragraph(text=words(Strong(text=f"{each.state.service}: "), each.trouble)) for each in services if each.trouble
+    ]
+    if facts := _facts(context, answers, record):
+        body.append(Facts(facts=facts))
+    body.append(Note(text=words("Asked of the cluster ", Moment(at=context.now))))
+    return Card(
+        state=state,
+        title=words(Strong(text=what)),
+        summary=": ".join(filter(None, (what, ", ".join(_counted(each.state) for each in services)))),
+        body=tuple(body),
+        buttons=(
+            Button(label="Pods", does=Typed(text=f"pods --env {where}")),
+            Button(label="Runs", does=Typed(text=f"runs --env {where}")),
+        ),
+        data=_data(where, answers),
+    )
+
+
+def _data(where: str, answers: _Answers) -> dict[str, Any]:
+    """For `--json`: what was asked, part by part, and why a part is missing."""
+    parts: dict[str, Part[Any]] = {"services": answers.services, "record": answers.record, "sync": answers.sync}
+    services = answers.services.said
+    return {
+        "environment": where,
+        "well": services is not None and all(each.well for each in services),
+        "services": [each.state.model_dump(mode="json") | _trouble(each) for each in services or ()],
+        "record": answers.record.said.model_dump(mode="json") if answers.record.said else None,
+        "sync": answers.sync.said.model_dump(mode="json") if answers.sync.said else None,
+        "health": {name: each.status for name, each in answers.health},
+        "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
+        "unanswered": {name: part.why for name, part in parts.items() if part.why},
+    }
+
+
+def _trouble(each: Standing) -> dict[str, Any]:
+    return {"trouble": each.trouble, "broken": each.broken} if each.trouble else {}
+
+
+def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[State, str]:
+    """The sign and the one sentence: the worst that is known."""
+    where, services = context.where.name, answers.services.said
+    if services is None:
+        return State.FAILED, f"{where}: the cluster does not answer"
+    versions = ", ".join(dict.fromkeys(e.state.image.tag or "untagged" for e in services if e.state.image))
+    ill = [each for each in services if not each.well]
+    bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
+    sync = _sync_trouble(context, answers.sync)
+    undecided = ", undecided" if record.undecided is not None and record.run is None else ""
+    if bad:
+        names = " and ".join(each.state.service for each in bad)
+        return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} not well{undecided}"
+    if ill:
+        rolling = any(each.state.state == "rolling" for each in ill)
+        return (
+            (State.RUNNING, f"{where} is rolling out") if rolling else (State.WAITING, f"{where} is paused{undecided}")
         )
+    if silent := [name for name, health in answers.health if not health.well]:
+        return State.FAILED, f"{where} runs {versions}, {' and '.join(silent)} not well by the health URL{undecided}"
+    if undecided or sync:
+        return State.WAITING, f"{where} runs {versions}{undecided}{sync}"
+    return State.DONE, f"{where} runs {versions}"
 
 
-def _row(service: states.ServiceState) -> tuple[Text, ...]:
+def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
+    if part.why:
+        return ", sync does not answer"
+    return ", sync is stuck" if part.said is not None and context.sync_queue().is_stuck(part.said) else ""
+
+
+def _row(service: ServiceState) -> tuple[Text, ...]:
     since = words("not known")
     if service.since:
         by = f", by {service.by}" if service.by else ""
@@ -93,20 +216,72 @@ def _row(service: states.ServiceState) -> tuple[Text, ...]:
         words(service.service),
         words(service.image.short if service.image else "none"),
         words(_WORDS[service.state]),
-        words(f"{service.ready}/{service.desired}"),
-        words(str(service.restarts)),
+        words(_ready(service)),
+        words(f"{service.restarts_lately} of {service.restarts}" if service.restarts else "0"),
         since,
     )
 
 
-async def _going(context: Context, record: EnvironmentRecord) -> RunRecord | None:
-    """The run that has the place; None where there is none, or the bot does not know it."""
-    if record.run is None:
+def _ready(service: ServiceState) -> str:
+    """While it rolls out, old pods serve and say nothing of the new version."""
+    if service.state in ("complete", "degraded") or service.new_ready == service.ready:
+        return f"{service.ready}/{service.desired}"
+    return f"{service.new_ready}/{service.desired} new, {service.ready - service.new_ready} old"
+
+
+def _counted(service: ServiceState) -> str:
+    return f"{service.service} {_ready(service)}"
+
+
+def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[Fact, ...]:
+    runs = answers.runs.said or ()
+    facts: list[tuple[str, Text | None]] = [
+        ("Going on", _going(record, runs, context)),
+        ("Held", _held(record, runs)),
+        ("Waiting", _waiting(runs, context)),
+        ("Locked", _locked(record, context)),
+        ("Undecided", _undecided(record.undecided) if record.undecided is not None else None),
+        ("Answers", _answering(answers.health)),
+        ("Sync", _sync(context, answers.sync)),
+        ("Last release", _last(answers.releases)),
+    ]
+    if answers.record.why and answers.services.said is not None:
+        facts.append(("Lock and run", words(answers.record.why)))
+    return tuple(Fact(label=label, value=value) for label, value in facts if value is not None)
+
+
+def _going(record: EnvironmentRecord, runs: Sequence[RunRecord], context: Context) -> Text | None:
+    if record.run is not None:
+        return words(f"{record.run.title}, by {record.run.by}")
+    mine = next((each for each in runs if each.state == "running"), None)
+    return words(f"{mine.title}, by {context.authority.name(mine.requester)}") if mine is not None else None
+
+
+def _held(record: EnvironmentRecord, runs: Sequence[RunRecord]) -> Text | None:
+    run = next((each for each in runs if record.run is not None and each.id == record.run.run), None)
+    return held(run.held_by, run.held_since) if run is not None and run.held_by and run.held_since else None
+
+
+def _waiting(runs: Sequence[RunRecord], context: Context) -> Text | None:
+    """What somebody still has to say yes to."""
+    waiting = [each for each in runs if each.state == "waiting"]
+    if not waiting:
         return None
-    try:
-        return await context.runs.find(record.run.run)
-    except Denied:
+    spans: list[Plain | Moment | Code | str] = []
+    for each in waiting[:_WAITING]:
+        spans += ["; " if spans else "", f"{each.title}, by {context.authority.name(each.requester)}, "]
+        spans += [Moment(at=each.at, age=True), ": ", Code(text=f"approve {each.short}")]
+    more = len(waiting) - _WAITING
+    return words(*(span for span in spans if span), *([f"; {more} more"] if more > 0 else []))
+
+
+def _locked(record: EnvironmentRecord, context: Context) -> Text | None:
+    if record.freeze is None or not record.freeze.holds(context.now):
         return None
+    until: list[str | Moment] = []
+    if record.freeze.until:
+        until = [" until ", Moment(at=datetime.fromisoformat(record.freeze.until), form="date-time")]
+    return words(f"🔒 by {record.freeze.name}: {record.freeze.reason}", *until)
 
 
 def _undecided(undecided: Undecided) -> Text:
@@ -119,25 +294,34 @@ def _undecided(undecided: Undecided) -> Text:
     )  # fmt: skip
 
 
-def _facts(
-    record: EnvironmentRecord, releases: tuple[Release, ...], context: Context, going: RunRecord | None
-) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
-    if record.run is not None:
-        facts.append(Fact(label="Going on", value=words(f"{record.run.title}, by {record.run.by}")))
-    if going is not None and going.held_by and going.held_since:
-        facts.append(Fact(label="Held", value=held(going.held_by, going.held_since)))
-    if record.freeze is not None and record.freeze.holds(context.now):
-        until: list[str | Moment] = (
-            [" until ", Moment(at=datetime.fromisoformat(record.freeze.until), form="date-time")]
-            if record.freeze.until
-            else []
-        )
-        facts.append(Fact(label="Locked", value=words(f"🔒 by {record.freeze.name}: {record.freeze.reason}", *until)))
-    if record.undecided is not None:
-        facts.append(Fact(label="Undecided", value=_undecided(record.undecided)))
-    if releases:
-        last = releases[0]
-        at = Moment(at=datetime.fromisoformat(last.at), form="date-time", age=True)
-        facts.append(Fact(label="Last release", value=words(f"{last.version} by {last.by}, ", at)))
-    return tuple(facts)
+def _answering(health: Sequence[tuple[str, Health]]) -> Text | None:
+    return words(", ".join(f"{name} {_health_words(each)}" for name, each in health)) if health else None
+
+
+def _health_words(health: Health) -> str:
+    if health.status is None:
+        return f"does not: {health.why}"
+    return f"{health.status} in {health.seconds * 1000:.0f} ms"
+
+
+def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
+    if part.why:
+        return words(f"{part.why} (", Code(text=f"sync status --env {context.where.name}"), " waits longer)")
+    found = part.said
+    if found is None:
+        return None
+    if found.pending is None and found.failed is None:
+        return words("answers, not as JSON: ", Code(text=f"sync status --env {context.where.name}"))
+    stuck = "stuck: " if context.sync_queue().is_stuck(found) else ""
+    oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.pending and found.oldest_seconds else ""
+    failed = f", {found.failed} failed" if found.failed else ""
+    return words(f"{stuck}{found.pending or 'nothing'} waiting{oldest}{failed}")
+
+
+def _last(part: Part[tuple[Release, ...]]) -> Text | None:
+    if not part.said:
+        return words("none is recorded: ", Code(text="releases adopt")) if part.said is not None else None
+    last = part.said[0]
+    return words(
+        f"{last.version} by {last.by}, ", Moment(at=datetime.fromisoformat(last.at), form="date-time", age=True)
+    )

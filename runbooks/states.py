@@ -5,6 +5,8 @@ Also the names of the annotations by which the bot's own changes are known again
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from runbooks.clients.cluster import ClusterClient
@@ -27,7 +29,12 @@ SURGE = "omnicare.dev/max-surge"
 """The Deployment's own `maxSurge` while a run has raised it: whoever finds it puts it back (`surge`)."""
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 
+_LATELY = timedelta(hours=1)
 _BY_HAND = ("kubectl-set", "kubectl-edit", "kubectl-patch", "kubectl-rollout")
+
+
+Condition = Literal["complete", "rolling", "degraded", "stuck", "paused", "missing"]
+"""`degraded`: it rolled out once, and since then not all of its pods are ready any more."""
 
 
 class ServiceState(Frozen):
@@ -37,7 +44,7 @@ class ServiceState(Frozen):
     namespace: str
     deployment: str
     container: str
-    state: Literal["complete", "rolling", "stuck", "paused", "missing"]
+    state: Condition
     detail: str = ""
     """Kubernetes' own words where it is stuck or missing."""
     image: Image | None = None
@@ -46,8 +53,13 @@ class ServiceState(Frozen):
     """What really runs, over all ready pods; more than one while it rolls."""
     desired: int = 0
     ready: int = 0
+    """Of all its pods, old and new."""
+    new_ready: int = 0
+    """Of the pods that run what the Deployment asks for now."""
     updated: int = 0
     restarts: int = 0
+    restarts_lately: int = 0
+    """Within the last hour: at least so many, since Kubernetes keeps the time of a container's last end alone."""
     revision: int = 0
     since: str | None = None
     """When the present image was set (ISO 8601, UTC), where that is known."""
@@ -78,16 +90,38 @@ class ServiceState(Frozen):
         return self.image.digest if self.image is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the cluster lists of an environment, at one moment."""
+
+    deployments: Sequence[DeploymentView]
+    replica_sets: Sequence[ReplicaSetView]
+    pods: Sequence[PodView]
+
+    def deployment(self, service: Service) -> DeploymentView | None:
+        return next((view for view in self.deployments if view.name == service.deployment), None)
+
+
+async def listed(cluster: ClusterClient, environment: Environment) -> Listed:
+    """Deployments, ReplicaSets and pods of the environment, asked for side by side."""
+    return Listed(
+        *await asyncio.gather(
+            cluster.deployments(environment.namespace),
+            cluster.replica_sets(environment.namespace),
+            cluster.pods(environment.namespace),
+        )
+    )
+
+
 async def current(cluster: ClusterClient, environment: Environment) -> list[ServiceState]:
     """Every service of the environment, in its order; a Deployment that is not there is a state, not an error."""
-    deployments, replica_sets, pods = await asyncio.gather(
-        cluster.deployments(environment.namespace),
-        cluster.replica_sets(environment.namespace),
-        cluster.pods(environment.namespace),
-    )
-    found = {view.name: view for view in deployments}
+    return read(environment, await listed(cluster, environment))
+
+
+def read(environment: Environment, found: Listed) -> list[ServiceState]:
+    """The same, of what was listed."""
     return [
-        _state(service, environment, found.get(service.deployment), replica_sets, pods)
+        _state(service, environment, found.deployment(service), found.replica_sets, found.pods)
         for service in environment.services
     ]
 
@@ -163,8 +197,10 @@ def _state(
         digests=tuple(sorted({c.digest for c in running if c is not None and c.digest is not None})),
         desired=deployment.desired,
         ready=deployment.ready,
+        new_ready=sum(pod.ready for pod in own if newest is not None and pod.owner == newest.uid),
         updated=deployment.updated,
         restarts=sum(pod.restarts for pod in own),
+        restarts_lately=sum(_restarts_since(pod, datetime.now(UTC) - _LATELY) for pod in own),
         revision=deployment.revision,
         since=_since(deployment, newest, owner.time if owner is not None else None, by_bot=by_bot),
         by=deployment.annotations.get(DEPLOYED_BY) if by_bot else owner.name if owner is not None else None,
@@ -179,9 +215,21 @@ def _state(
     )
 
 
-def _condition(
-    deployment: DeploymentView, newest: ReplicaSetView | None
-) -> tuple[Literal["complete", "rolling", "stuck", "paused"], str]:
+def _restarts_since(pod: PodView, since: datetime) -> int:
+    """All of a pod that is younger; of an older one's containers one each, where the last end was later."""
+    if _later(pod.created, since):
+        return pod.restarts
+    return sum(bool(c.restarts) and _later(c.ended_at, since) for c in pod.containers)
+
+
+def _later(stamp: str, than: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(stamp) >= than
+    except ValueError:
+        return False
+
+
+def _condition(deployment: DeploymentView, newest: ReplicaSetView | None) -> tuple[Condition, str]:
     if deployment.rolled_out:
         return "complete", ""
     refused = (
@@ -194,7 +242,20 @@ def _condition(
     if deployment.past_deadline and deployment.observed_generation >= deployment.generation:
         progressing = deployment.condition("Progressing")
         return "stuck", progressing.message if progressing is not None else ""
-    return ("paused", "The Deployment is paused.") if deployment.paused else ("rolling", "")
+    if deployment.paused:
+        return "paused", "The Deployment is paused."
+    return ("degraded" if _was_complete(deployment) else "rolling"), ""
+
+
+def _was_complete(deployment: DeploymentView) -> bool:
+    """Kubernetes saw this rollout to its end before."""
+    progressing = deployment.condition("Progressing")
+    return (
+        deployment.observed_generation >= deployment.generation
+        and deployment.total == deployment.updated
+        and progressing is not None
+        and progressing.reason == "NewReplicaSetAvailable"
+    )
 
 
 def _since(

@@ -3,10 +3,11 @@
 One module a family of causes (`images`, `crashes`, `probes`, `config`, `volumes`, `scheduling`, `admission`, `nodes`), each with its
 usual causes and what to do about them. `certain` is asked at every change of a rollout: it names what no waiting will mend.
 `pending` says on the progress line what only takes long, `at_deadline` what took too long, and `explained` makes the error.
+`standing` is for who only looks, with no rollout at hand.
 """
 
-from runbooks.failures.diagnosing import at_deadline, certain, pending
-from runbooks.failures.explaining import explained
+from runbooks.failures.diagnosing import at_deadline, certain, pending, standing
+from runbooks.failures.explaining import clean, explained
 from runbooks.failures.scene import Cause, Crash, Scene
 
-__all__ = ["Cause", "Crash", "Scene", "at_deadline", "certain", "explained", "pending"]
+__all__ = ["Cause", "Crash", "Scene", "at_deadline", "certain", "clean", "explained", "pending", "standing"]

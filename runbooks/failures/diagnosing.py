@@ -37,6 +37,12 @@ def at_deadline(scene: Scene, seconds: float, *, crash_restarts: int = _ALIKE) -
     )
 
 
+def standing(scene: Scene) -> Cause | None:
+    """What is wrong with what stands there now, whoever brought it about: the certain before the likely."""
+    found = list(_causes(scene, _ALIKE))
+    return next((cause for cause in found if cause.certain), found[0] if found else None)
+
+
 def pending(scene: Scene, *, after: float, crash_restarts: int = _ALIKE) -> str:
     """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
     refused = admission.refused(scene)

@@ -1,0 +1,90 @@
+"""How an environment stands, for who only looks: each service's state, and the cause where one is not well.
+
+The causes are those that a rollout is told of (`failures`), read out of one look at the cluster.
+"""
+
+from collections.abc import Sequence
+
+from runbooks import states
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import EventView
+from runbooks.failures import Scene, clean
+from runbooks.failures import standing as cause_of
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.rollout_watch import scene_of
+from runbooks.states import Listed, ServiceState
+
+_YOUNG = 30.0
+"""Seconds that a pod may take until it is worth a word; the same as for a rollout's explanations."""
+
+
+class Standing(Frozen):
+    """One service."""
+
+    state: ServiceState
+    trouble: str = ""
+    """The cause, in words, with Kubernetes' own behind it; redacted."""
+    broken: bool = False
+    """No waiting will mend it."""
+
+    @property
+    def well(self) -> bool:
+        return self.state.state == "complete"
+
+
+async def look(cluster: ClusterClient, environment: Environment) -> list[Standing]:
+    """Every service of the environment, in its order; events are asked for only where something is not well."""
+    found = await states.listed(cluster, environment)
+    services = states.read(environment, found)
+    events: Sequence[EventView] = ()
+    if any(service.state != "complete" for service in services):
+        events = await _events(cluster, environment)
+    pairs = zip(environment.services, services, strict=True)
+    return [_standing(service, state, found, events) for service, state in pairs]
+
+
+async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[EventView]:
+    """Without them there are fewer causes, and still an answer."""
+    try:
+        return await cluster.events(environment.namespace)
+    except RunbookError:
+        return ()
+
+
+def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> Standing:
+    deployment = found.deployment(service)
+    if deployment is None or state.image is None or state.state == "complete":
+        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
+    as_it_is = ImageChange(
+        service=service.name,
+        namespace=state.namespace,
+        deployment=state.deployment,
+        container=state.container,
+        before=state.image,
+        after=state.image,
+    )
+    scene = scene_of(as_it_is, deployment, found.replica_sets, found.pods, events)
+    cause = cause_of(scene)
+    if cause is None or not (cause.certain or _is_old(scene)):
+        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
+    said = f": {clean(cause.said[0])}" if cause.said and cause.said[0] not in cause.what else ""
+    return Standing(
+        state=state,
+        trouble=f"{_whose(scene)}{clean(cause.what)}{said}",
+        broken=cause.certain or state.state == "stuck",
+    )
+
+
+def _is_old(scene: Scene) -> bool:
+    """Something has not been ready for long enough to be worth a word."""
+    waiting = [pod for pod in scene.pods if not pod.ready]
+    return not waiting or max(scene.seconds_since(pod.created) for pod in waiting) >= _YOUNG
+
+
+def _whose(scene: Scene) -> str:
+    """How many of the pods it is about."""
+    late = sum(not pod.ready for pod in scene.pods)
+    new = "new " if scene.others else ""
+    return f"{late} of {len(scene.pods)} {new}pods: " if late else ""

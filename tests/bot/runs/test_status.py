@@ -1,0 +1,119 @@
+"""`status`, as people see it: healthy, broken, waiting, and with parts that do not answer."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clusters import KUBECTL
+from tests.support.interference import cluster_through
+from tests.support.worlds import APPROVER, AUDITOR, FAST_CLUSTER, ON_CALL, PRODUCTION, Story, story
+
+
+async def status(here: Story, words: str, who: str = ON_CALL) -> str:
+    """Asks until the card says so: what it shows is the cluster's, which takes its time."""
+
+    async def ask() -> str:
+        before = len(here.messages())
+        await here.type(who, "/omnicare status")
+        await here.until(lambda: len(here.messages()) > before, "an answer")
+        return await here.answered("Asked of the cluster")
+
+    async with asyncio.timeout(20):
+        while words not in (said := await ask()):  # noqa: ASYNC110 - a person who asks again
+            await asyncio.sleep(0.2)
+    return said
+
+
+async def test_one_screen_says_that_all_is_well(here: Story):
+    said = await status(here, "🟢")
+    for each in ("production runs v1.2.0", "backend 3/3", "frontend 3/3", "200 in", "7 failed", "none is recorded"):
+        assert each in said
+    assert "Waiting" not in said
+    await here.deployed("v2.0.0")
+    said = await status(here, "production runs v2.0.0")
+    assert "v2.0.0 by Maya" in said
+
+
+async def test_what_waits_for_a_yes_is_named_with_the_way_to_say_it(here: Story):
+    run = await here.ask("deploy v2.0.0")
+    await here.shown("approve", run)
+    said = await status(here, "*Waiting*")
+    assert "Deploy v2.0.0 to production, by Maya" in said
+    assert "approve " in said.partition("*Waiting*")[2]
+    await here.type(ON_CALL, "/omnicare status --env staging")
+    assert "*Waiting*" not in await here.answered("staging runs")
+
+
+async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
+    async with story(tmp_path / "world", cluster=replace(FAST_CLUSTER, slow_seconds=600.0)) as here:
+        await here.inside()
+        run = await here.ask("deploy v2.1.0-slow")
+        await here.press(APPROVER, "approve", run)
+        said = await status(here, "🔵")
+        assert "production is rolling out" in said
+        assert "0/3 new, 3 old" in said
+        assert "*Going on*" in said
+        await here.leave()
+
+
+@pytest.mark.parametrize(
+    ("version", "cause"),
+    [("v2.1.0-bad", "the image can't be pulled"), ("v2.1.0-crash", "starts and exits again and again")],
+)
+async def test_what_does_not_start_is_red_with_its_cause(here: Story, version: str, cause: str):
+    await here.deployed(version, ends="stopped")
+    said = await status(here, cause)
+    assert "🔴" in said
+    assert "production: backend is not well, undecided" in said
+    assert "1 of 1 new pods: " in said
+    assert "0/3 new, 3 old" in said
+
+
+async def test_what_was_broken_past_the_bot_is_red_too(here: Story):
+    words = ("set", "image", "deployment/backend", "backend=ghcr.io/omnicare/backend:v2.1.0-bad", "-n", PRODUCTION)
+    kubeconfig = f"--kubeconfig={here.world.kubeconfig_path}"
+    kubectl = await asyncio.create_subprocess_exec(KUBECTL, kubeconfig, *words, stdout=asyncio.subprocess.DEVNULL)
+    assert await kubectl.wait() == 0
+    said = await status(here, "the image can't be pulled")
+    assert "🔴" in said
+    assert "by kubectl-set" in said
+
+
+async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(here: Story):
+    here.world.sync[PRODUCTION].break_it("stuck")
+    assert "sync is stuck" in await status(here, "🟡")
+    here.world.sync[PRODUCTION].break_it("silent")
+    said = await status(here, "sync does not answer")
+    assert "answer within 1.5 s" in said
+    assert "production runs v1.2.0" in said
+
+
+async def test_who_may_not_read_the_queue_is_not_told_of_it(here: Story):
+    assert "*Sync*" in await status(here, "production runs")
+    assert "*Sync*" not in await status(here, "production runs", AUDITOR)
+
+
+async def test_a_cluster_that_is_silent_is_the_answer(tmp_path: Path):
+    async with (
+        story(tmp_path / "world") as here,
+        cluster_through(here.world.folder / "bot.kubeconfig", tmp_path) as (proxy, through),
+    ):
+
+        def change(document: dict[str, Any]) -> None:
+            for environment in document["environments"].values():
+                environment["cluster"]["kubeconfig"] = str(through)
+
+        here.configure(change)
+        await here.inside()
+        run = await here.ask("deploy v2.0.0")
+        await here.shown("approve", run)
+        proxy.go_down()
+        await here.type(ON_CALL, "/omnicare status")
+        said = await here.answered("production: the cluster does not answer")
+        assert "Deploy v2.0.0 to production, by Maya" in said, "the bot's own memory is there"
+        proxy.come_back()
+        await status(here, "production runs v1.2.0")
+        await here.leave()
