@@ -33,6 +33,7 @@ class Resolve:
         if undecided is None or undecided.run != record.id:
             raise Denied(f"Run {record.short} is not undecided.", code=ReasonCode.NOT_WAITING)
         await context.fleet.decide(environment)
+        await context.runs.answered(record.id, f"{context.actor.name} left it as it is: {self.reason}")
         text = f"{record.title} stays as it is: {self.reason}"
         return Card(
             title=words(text, " · run ", Code(text=record.short)),

@@ -7,7 +7,9 @@ from commands.kit.rolling import cause, finish, result_card, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
 from runbooks import evidence, rollouts
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
 from runbooks.plans import plan_rollback
 
@@ -54,6 +56,7 @@ class Rollback:
         return going_back
 
     async def plan(self, context: Context) -> Plan:
+        await self._still_open(context)
         plan = await plan_rollback(
             context.cluster, context.registry, context.fleet, context.where, services=self.services, to=self.to
         )
@@ -68,6 +71,27 @@ class Rollback:
             warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
+
+    async def _still_open(self, context: Context) -> None:
+        """Going back from a run that something else followed would start from where nothing is any more."""
+        if self.after is None:
+            return
+        try:
+            failed = await context.runs.find(self.after)
+        except Denied:
+            return
+        later = await context.runs.recent(environment=context.where.name)
+        since = [
+            each
+            for each in later
+            if failed.ended is not None and each.at > failed.ended and each.state == "succeeded" and each.rolled
+        ]
+        if since:
+            raise PermanentError(
+                f"Run {failed.short} is answered already: {since[-1].title} (run {since[-1].short}) came after it.",
+                code=ReasonCode.ALREADY_DECIDED,
+                advice=(f"`rollback --env {context.where.name}` goes back from what runs now.",),
+            )
 
     async def _covered_by(self, context: Context) -> tuple[str, ...]:
         """Who approved the failed run; nobody where it was not one, or another one ended since."""

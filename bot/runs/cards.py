@@ -362,6 +362,12 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
     )
 
 
+def answered_card(card: Card, said: str, buttons: tuple[Button, ...]) -> Card:
+    """A card that asked for a decision, once there is one: what it was, and only the buttons that look."""
+    answer = Paragraph(text=words(Strong(text="Answered: "), said or "decided since."))
+    return card.model_copy(update={"body": (*card.body, answer), "buttons": buttons})
+
+
 def settled_progress(card_of: Card, outcome: Outcome) -> Card:
     """The progress message after the run: the same steps, no button, the sign of how it ended."""
     state = State.DONE if outcome.ok else State.ENDED if outcome.stop else State.FAILED

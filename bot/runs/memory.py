@@ -14,7 +14,7 @@ from bot.audit import EventName
 from bot.runs import again
 from bot.runs.engine import WorkflowView
 from bot.runs.house import House
-from bot.runs.model import DecisionMessage, Request, RequestState, run_id, short_id
+from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, short_id, vigil_id
 from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from runbooks.kit.reasons import ReasonCode
@@ -123,6 +123,7 @@ class EngineRuns:
             word=state.word if state else None,
             steps=steps,
             card=state.head if state else None,
+            rolled=bool(state and state.plan and state.plan.changes),
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,
             held_since=state.hold.at if state and state.hold else None,
@@ -182,6 +183,11 @@ class EngineRuns:
         crash_points.reached(f"{act}-noted")
         await self._house.engine.send(request.id, message.model_dump(mode="json"), key=f"{request.id}/{key}")
         return _told(request, act)
+
+    async def answered(self, run: str, text: str) -> None:
+        """A failure was decided, in words: its cards say so, where they still ask."""
+        if await self._house.engine.view(vigil_id(run)) is not None:
+            await self._house.engine.send(vigil_id(run), Answered(text=text).model_dump(mode="json"))
 
     async def _check_approval(
         self, request: Request, state: RequestState, act: Act, actor: Actor, word: str | None

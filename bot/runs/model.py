@@ -42,6 +42,11 @@ def thread_id(request: str) -> str:
     return f"{request}.thread"
 
 
+def vigil_id(request: str) -> str:
+    """The workflow that waits for a decision about what the request's run left."""
+    return f"{request}.vigil"
+
+
 class Request(Frozen):
     """What somebody asked for: the input of the request's workflow."""
 
@@ -160,11 +165,21 @@ class Vigil(Frozen):
 
     request: Request
     outcome: Outcome
+    card: Card
+    """The run's last card, which asks for a decision."""
     ended: datetime
     """What was asked for since then may be an answer."""
     after: float
     """Seconds until it is told for the first time; each further gap is twice the one before."""
     times: int
+    """So often it is told; not at all where a person stopped the run, who knows of it."""
+
+
+class Answered(Frozen):
+    """To a vigil: something was decided, in words; it looks whether that was its own failure."""
+
+    kind: Literal["answered"] = "answered"
+    text: str
 
 
 class Show(Frozen):

@@ -26,6 +26,7 @@ from bot.runs.model import (
     Vigil,
     short_id,
     thread_id,
+    vigil_id,
 )
 from bot.runs.running import Running
 from commands.kit.card import (
@@ -394,25 +395,33 @@ class RequestFlow(Running):
             ended=datetime.fromisoformat(ended["at"]),
         )
         if self.request.threaded:
-            await self._close(outcome, ended["at"], watched=failed)
+            watched = event is None and self._left_undecided(outcome)
+            await self._close(outcome, card, ended["at"], watched=watched, told=failed)
         self._house.live.end(self.request.id)
         self._house.pending.end(self.request)
         self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
 
-    async def _close(self, outcome: Outcome, ended: str, *, watched: bool) -> None:
+    def _left_undecided(self, outcome: Outcome) -> bool:
+        """As the run's end wrote it into the fleet's record."""
+        plan = self._state.plan
+        rolled = plan is not None and bool(plan.changes)
+        return rolled and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
+
+    async def _close(self, outcome: Outcome, card: Card, ended: str, *, watched: bool, told: bool) -> None:
         """The thread is done, or kept open by the vigil for as long as nobody has decided."""
         if watched:
             times = self._house.settings.times
             first = Vigil(
                 request=self.request,
                 outcome=outcome,
+                card=card,
                 ended=datetime.fromisoformat(ended),
                 after=times.escalate_after,
-                times=times.escalate_times,
+                times=times.escalate_times if told else 0,
             )
-            await self._house.engine.start("vigil", f"{self.request.id}.vigil", first.model_dump(mode="json"))
+            await self._house.engine.start("vigil", vigil_id(self.request.id), first.model_dump(mode="json"))
         else:
             await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
 

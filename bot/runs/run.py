@@ -13,7 +13,17 @@ from bot.audit import EventName
 from bot.runs import cards
 from bot.runs.durable import PROGRESS, DurableSteps
 from bot.runs.house import House
-from bot.runs.model import EndedMessage, FreeMessage, Request, RunInput, Show, short_id, thread_id
+from bot.runs.model import (
+    Answered,
+    EndedMessage,
+    FreeMessage,
+    Request,
+    RunInput,
+    Show,
+    short_id,
+    thread_id,
+    vigil_id,
+)
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.context import Context, Outcome
 from runbooks import evidence, pods, serving, surge
@@ -66,6 +76,7 @@ class Runs:
         await self._settle(run, steps, outcome)
         await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
         await self._tell_waiting(run.request)
+        await self._tell_vigils(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
         await self._house.ways_back.of(self._house, run.request.environment)
         return outcome.model_dump(mode="json")
@@ -245,6 +256,19 @@ class Runs:
 
         for other in await self._house.engine.step("who waits", waiting):
             await self._house.engine.send(other, FreeMessage().model_dump(mode="json"))
+
+    async def _tell_vigils(self, run: RunInput, outcome: Outcome) -> None:
+        """What this run did to the environment may answer an earlier failure there."""
+        if not run.plan.changes or outcome.code is ReasonCode.OVERTAKEN:
+            return
+
+        async def watching() -> Any:
+            views = await self._house.engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
+            return [view.id for view in views if view.id != vigil_id(run.request.id)]
+
+        text = f"{outcome.title}, asked for by {run.request.requester.name} (run {short_id(run.request.id)})."
+        for vigil in await self._house.engine.step("who watches", watching):
+            await self._house.engine.send(vigil, Answered(text=text).model_dump(mode="json"))
 
 
 def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:

@@ -1,8 +1,8 @@
 """The vigil's workflow: a failure that nobody answers is told again, to those who may go back, with growing gaps.
 
-It begins where a run ended without success, and ends when somebody has decided (gone back, tried again with success, or left it as
-it is) or when it was told often enough. What somebody asked for since then is an answer for as long as it is open. It keeps the
-thread open meanwhile, and closes it.
+It begins where a run left its environment undecided, and ends when somebody has decided (gone back, tried again with success, or
+left it as it is); then it takes the buttons off the failure's cards, which would lead from where nothing is any more. What somebody
+asked for since then is an answer for as long as it is open. It keeps the thread open meanwhile, and closes it.
 """
 
 from typing import Any
@@ -12,7 +12,14 @@ from bot.audit import EventName
 from bot.runs import cards
 from bot.runs.house import House
 from bot.runs.model import Close, Request, Show, Vigil, thread_id
+from commands.kit.card import Button, Card, Typed
+from commands.kit.spec import Kind
 from runbooks.kit.errors import RunbookError
+
+_QUIET = 6 * 3600.0
+"""Seconds between two looks, once it was told often enough: who decides sends word, so this is only for a word that was lost."""
+_LOOKS = 120
+"""A month of them; then the thread is closed as it is."""
 
 
 class Vigils:
@@ -24,17 +31,21 @@ class Vigils:
     async def workflow(self, raw: Any) -> None:
         """Input: the request, how its run ended, and how patient to be."""
         vigil = Vigil.model_validate(raw)
-        gap = vigil.after
-        for number in range(1, vigil.times + 1):
-            message = await self._house.engine.receive(timeout=gap)
-            if message is not None:
-                break
-            gap *= 2
+        told: list[tuple[str, Card]] = []
+        gap, said, decided = vigil.after, "", False
+        for number in range(1, vigil.times + _LOOKS + 1):
+            telling = len(told) < vigil.times
+            message = await self._house.engine.receive(timeout=gap if telling else _QUIET)
             looked = await self._house.engine.step(f"look {number}", lambda: self._look(vigil))
-            if looked["decided"]:
+            said = message["text"] if message is not None else said
+            if decided := looked["decided"]:
                 break
-            if looked["people"]:
-                await self._tell(vigil, number, looked["people"])
+            if message is None and telling:
+                gap *= 2
+                if looked["people"]:
+                    told.append(await self._tell(vigil, len(told) + 1, looked["people"]))
+        if decided:
+            await self._disarm(vigil, told, said)
         await self._house.engine.send(thread_id(vigil.request.id), Close().model_dump(mode="json"))
 
     async def _look(self, vigil: Vigil) -> Any:
@@ -60,7 +71,8 @@ class Vigils:
         open_now = [Request.model_validate(view.input) for view in views]
         return any(each.at >= vigil.ended or getattr(self._house.make(each), "goes_back", False) for each in open_now)
 
-    async def _tell(self, vigil: Vigil, number: int, people: list[str]) -> None:
+    async def _tell(self, vigil: Vigil, number: int, people: list[str]) -> tuple[str, Card]:
+        """The slot and the card that it was told with."""
         request = vigil.request
 
         async def noted() -> Any:
@@ -71,6 +83,19 @@ class Vigils:
             return written
 
         await self._house.engine.step(f"note {number}", noted)
-        card = cards.unanswered_card(request, vigil.outcome, tuple(people))
-        show = Show(slot=f"unanswered-{number}", card=card, broadcast=True)
+        slot, card = f"unanswered-{number}", cards.unanswered_card(request, vigil.outcome, tuple(people))
+        show = Show(slot=slot, card=card, broadcast=True)
         await self._house.engine.send(thread_id(request.id), show.model_dump(mode="json"))
+        return slot, card
+
+    async def _disarm(self, vigil: Vigil, told: list[tuple[str, Card]], said: str) -> None:
+        """The cards that asked for a decision say that there is one, and keep only what looks."""
+        for slot, card in (("result", vigil.card), *told):
+            looking = tuple(button for button in card.buttons if self._looks(button))
+            show = Show(slot=slot, card=cards.answered_card(card, said, looking))
+            await self._house.engine.send(thread_id(vigil.request.id), show.model_dump(mode="json"))
+
+    def _looks(self, button: Button) -> bool:
+        """Whether it starts and decides nothing."""
+        does = button.does
+        return isinstance(does, Typed) and self._house.registry.get(does.text.split()[0]).kind is Kind.QUERY

@@ -84,6 +84,8 @@ class RunRecord(Frozen):
     steps: tuple[StepRecord, ...] = ()
     card: Card | None = None
     """The newest card of its head message."""
+    rolled: bool = False
+    """Its plan changes what runs."""
     follows: str | None = None
     """The run that it tries again, or goes back from."""
     held_by: str | None = None
@@ -112,6 +114,10 @@ class RunsMemory(Protocol):
         `then`: what follows a cancel by itself ("stay", "rollback"). Raises `Denied`. Returns what the person who decided is
         told.
         """
+        ...
+
+    async def answered(self, run: str, text: str) -> None:
+        """The failure of a run (by its full id) was decided, in words: its cards no longer ask."""
         ...
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:

@@ -275,7 +275,43 @@ async def test_a_failure_is_told_in_the_channel_and_again_until_somebody_answers
     await asyncio.sleep(3.0)  # longer than the next gap would be
     assert "unanswered-3" not in world.said(run)
     assert world.event_names(run).count("run:unanswered") == 2
+    for slot in ("result", "unanswered-1", "unanswered-2"):
+        assert "Ines left it as it is: looked at it" in await world.says(run, "Answered", slot)
+    assert buttons_of(world, run) == {"type-evidence"}
     world.nothing_is_written_twice(run)
+
+
+def buttons_of(here: Story, run: str) -> set[str]:
+    """Of all the messages of that run."""
+    blocks = [block for messages in here.said(run).values() for message in messages for block in message.blocks]
+    elements = [element for block in blocks for element in block.get("elements", ())]
+    return {each["action_id"] for each in elements if isinstance(each, dict) and "action_id" in each}
+
+
+async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
+    run = await here.deployed("v2.1.0-bad", ends="stopped")
+    assert {"type-rollback", "type-retry", "open-resolve"} <= buttons_of(here, run)
+    armed = await here.shown("type-rollback", run)
+    await here.click(ON_CALL, armed)
+    back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
+    await here.ended_with(back, "Back on v1.2.0")
+    assert "Back on v1.2.0 in production, asked for by Ines" in await here.says(run, "Answered", "result")
+    assert buttons_of(here, run) == {"type-evidence"}
+    await here.type(ON_CALL, f"/omnicare rollback --after {run}")
+    await here.until(lambda: "is answered already" in "\n".join(map(shown_text, here.messages())), "it is refused")
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+
+
+async def test_a_stopped_run_keeps_its_buttons_until_another_ends(here: Story):
+    run = await rolling(here)
+    await here.stop_run(REQUESTER, run)
+    await here.ended_with(run, "was stopped by Maya")
+    assert "type-retry" in buttons_of(here, run)
+    other = await here.ask('deploy v2.0.0 --reason "as announced"')
+    await here.press(APPROVER, "approve", other)
+    await here.ended_with(other, "v2.0.0 runs in production")
+    assert "v2.0.0 runs in production" in await here.says(run, "Answered", "result")
+    assert "type-retry" not in buttons_of(here, run)
 
 
 async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
