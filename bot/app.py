@@ -37,9 +37,12 @@ from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
 from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.database import DatabaseClient
+from runbooks.clients.database_credentials import CredentialsSource
 from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
+from runbooks.databases import Database
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -75,6 +78,7 @@ class Contexts:
             for name in settings.environments
             if (scripts := settings.environments[name].sync) is not None
         }
+        self._databases = {name: _database(settings, name, client) for name, client in clients.items()}
         self.runs: EngineRuns | None = None
         self.follows = Follows()
 
@@ -109,7 +113,16 @@ class Contexts:
             approved_by=approved_by,
             reason=reason,
             sync=self._queues.get(home),
+            postgres=self._databases.get(home),
         )
+
+
+def _database(settings: Settings, name: str, cluster: ClusterClient) -> Database | None:
+    environment = settings.environments[name]
+    if environment.database is None:
+        return None
+    source = CredentialsSource(environment.database, cluster, environment.namespace, default_redactor())
+    return Database(name, DatabaseClient(environment.database, source))
 
 
 def _exports(settings: Settings, name: str) -> Bucket | None:

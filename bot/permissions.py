@@ -17,6 +17,7 @@ PERMISSIONS: dict[str, str] = {
     "logs:read": "read the services' logs (redacted)",
     "sync:read": "look at the offline sync queue: counts, ages and reasons, never a patient's data",
     "sync:write": "ask for failed sync items to be retried or cleared",
+    "database:read": "look at the database: which statements are slow, their plans, whether it answers; never a table's rows",
     "data:approve": "approve or deny what throws data away",
     "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
     "rollout:approve": "approve or deny what somebody else asked for",
@@ -27,7 +28,7 @@ PERMISSIONS: dict[str, str] = {
 }
 """Every permission that the configuration may give, and what it allows."""
 
-_LOOKING = frozenset({"fleet:read", "logs:read", "sync:read", "audit:read"})
+_LOOKING = frozenset({"fleet:read", "logs:read", "sync:read", "database:read", "audit:read"})
 """What root has by itself: who is root on the bot's machine can read its files anyway."""
 
 

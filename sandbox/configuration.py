@@ -17,6 +17,7 @@ ROLE_TEXTS = {
 _PERMISSIONS = {
     "fleet:read": ("release-manager", "release-approver", "on-call", "dba", "auditor"),
     "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
+    "database:read": ("release-manager", "release-approver", "on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
     "sync:write": ("release-manager", "on-call", "dba"),
@@ -48,9 +49,10 @@ def write(
     times: dict[str, float] | None = None,
     slack: dict[str, object] | None = None,
     health: Callable[[str, str], str] | None = None,
+    database: dict[str, object] | None = None,
 ) -> Path:
     """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace; `health`: (environment,
-    service) → its health URL.
+    service) → its health URL; `database`: production's, as its table stands in the file.
     """
     document: dict[str, object] = {
         "bot": {
@@ -86,6 +88,7 @@ def write(
                 "permissions": _PERMISSIONS,
                 "sync": _sync(name),
                 **({"exports": _exports(exports)} if exports else {}),
+                **({"database": database} if database and name != "staging" else {}),
                 "approval": _APPROVAL,
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
             }

@@ -30,6 +30,7 @@ from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.health import HealthServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
+from sandbox.postgres import Database
 from sandbox.scenarios import BY_NAME, SCENARIOS, Scenario
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint, Try
@@ -47,6 +48,13 @@ _SYNC_BROKEN = {
     "sync-stuck": "Nothing leaves the sync queue any more, for 2 min; sync status shows it.",
     "sync-missing": "The backend's image has no sync scripts, for 2 min.",
     "sync-silent": "The sync scripts never answer, for 2 min.",
+}
+
+
+_DATABASE_BROKEN = {
+    "database-lock": "A migration holds a lock on encounters for 2 min; the application waits. Type: /omnicare slow-queries",
+    "database-slow": "Every answer of the database takes 2 s, for 2 min. Type: /omnicare db connect",
+    "database-gone": "Neither database server answers, for 2 min. Type: /omnicare db connect",
 }
 
 
@@ -74,12 +82,21 @@ class SandboxWorld:
         Breakage("sync-stuck", "Sync stuck for 2 min"),
         Breakage("sync-missing", "Sync scripts missing for 2 min"),
         Breakage("sync-silent", "Sync never answers for 2 min"),
+        Breakage("database-lock", "A lock in the database for 2 min"),
+        Breakage("database-slow", "Slow database for 2 min"),
+        Breakage("database-gone", "Database unreachable for 2 min"),
     )
 
     def __init__(
-        self, folder: Path, *, settings: SlackSettings | None = None, cluster: ClusterSettings | None = None
+        self,
+        folder: Path,
+        *,
+        settings: SlackSettings | None = None,
+        cluster: ClusterSettings | None = None,
+        database: Database | None = None,
     ) -> None:
         self.folder = folder
+        self.database = database
         self.cluster = Cluster(cluster or ClusterSettings(nodes=3))
         self.sync = {namespace: SyncQueue(takes_ids=name != "staging") for name, namespace in NAMESPACES.items()}
         self.cluster.add_scripts(scripts_of(self.sync))
@@ -129,6 +146,8 @@ class SandboxWorld:
         if kind.startswith("log-"):
             self._tend(self._break_logs(kind.removeprefix("log-")))
             return _LOGS_BROKEN[kind]
+        if kind.startswith("database-"):
+            return await self._break_database(kind)
         if kind.startswith("sync-"):
             self._tend(self._break_sync(kind))
             return _SYNC_BROKEN[kind]
@@ -154,6 +173,26 @@ class SandboxWorld:
         await asyncio.sleep(120.0)
         for queue in self.sync.values():
             queue.mend()
+
+    async def _break_database(self, kind: str) -> str:
+        database = self.database
+        if database is None or database.trouble:
+            return f"This sandbox has no database. {database.trouble if database else ''}".strip()
+        if not database.is_up:
+            return "The database is still coming up. Try again in a moment."
+        await database.mend()
+        if kind == "database-lock":
+            await database.hold()
+        elif kind == "database-slow":
+            database.slow_down(2.0)
+        else:
+            database.vanish()
+        self._tend(self._mend_database(database))
+        return _DATABASE_BROKEN[kind]
+
+    async def _mend_database(self, database: Database) -> None:
+        await asyncio.sleep(120.0)
+        await database.mend()
 
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -185,6 +224,9 @@ class SandboxWorld:
         self.played.clear()
         self.cluster.reset()
         seed_omnicare(self.cluster)
+        if self.database is not None:
+            await self.database.mend()
+            self.database.hand_out(self.cluster)
 
     # the bot
 
@@ -228,12 +270,13 @@ async def opened(
     cluster: ClusterSettings | None = None,
     slack: dict[str, object] | None = None,
     namespaces: dict[str, str] | None = None,
+    database: Database | None = None,
 ) -> AsyncIterator[SandboxWorld]:
-    """The whole world, the bot in it not yet started."""
+    """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        world = SandboxWorld(folder, settings=settings, cluster=cluster)
+        world = SandboxWorld(folder, settings=settings, cluster=cluster, database=database)
         registry = await stack.enter_async_context(world.registry.serve())
         exports = await stack.enter_async_context(world.aws.serve())
         if kubeconfig is None:
@@ -245,6 +288,8 @@ async def opened(
             account.write_text(world.cluster.kubeconfig("omnicare-bot"), encoding="utf-8")
             account.chmod(0o600)
             await stack.enter_async_context(world.health.serve())
+            if database is not None:
+                database.hand_out(world.cluster)
         else:
             account = world.kubeconfig_path = kubeconfig.resolve()
             world.offers_scenarios = False
@@ -259,6 +304,7 @@ async def opened(
             times=times,
             slack=slack,
             health=world.health.url_of if kubeconfig is None else None,
+            database=database.settings(folder if kubeconfig else None) if database is not None else None,
         )
         world.bot = BotProcess(
             config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
@@ -341,7 +387,9 @@ async def _live(folder: Path, options: argparse.Namespace) -> int:
     scenario = BY_NAME[options.scenario] if options.scenario else None
     if scenario is not None and options.kubeconfig is not None:
         raise SandboxError("A scenario breaks the sandbox's own cluster; it can't be played on another one.")
-    async with opened(folder, kubeconfig=options.kubeconfig) as world, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database().serve())  # comes up while everything else does
+        world = await stack.enter_async_context(opened(folder, kubeconfig=options.kubeconfig, database=database))
         if scenario is not None:
             await world.play(scenario)
         await world.start_bot()

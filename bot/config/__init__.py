@@ -25,6 +25,7 @@ from bot.config.sections import (
     TimeSettings,
 )
 from commands.kit.policy import Policies
+from runbooks.clients.database_access import split_address
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.targets import Environment, Service
 
@@ -98,6 +99,7 @@ class Settings(Section):
         if environment.going_back is not None and environment.going_back.count < 1:
             raise ValueError(f"environments.{name}.going_back: count is at least 1")
         self._check_exports(name, environment)
+        self._check_database(name, environment)
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
             raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
@@ -113,6 +115,17 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.exports.endpoint: a sandbox writes to 127.0.0.1 only")
         if not self.bot.sandbox and environment.exports.endpoint and address.scheme != "https":
             raise ValueError(f"environments.{name}.exports.endpoint: an address that begins with https://")
+
+    def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
+        """A password goes out over TLS; and from a sandbox to this machine only."""
+        database = environment.database
+        if database is None:
+            return
+        hosts = {split_address(each)[0] for each in (database.primary, database.replica) if each}
+        if self.bot.sandbox and hosts - {"127.0.0.1"}:
+            raise ValueError(f"environments.{name}.database: a sandbox asks 127.0.0.1 only")
+        if not self.bot.sandbox and database.tls == "disable":
+            raise ValueError(f"environments.{name}.database.tls: without TLS only in a sandbox")
 
     def _targets_are_unique(self) -> None:
         """One Deployment in two environments could be changed by whoever may change one of them."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.clients.aws import BucketSettings
+from runbooks.clients.database_access import DatabaseSettings
 from runbooks.clients.health import valid
 from runbooks.sync import SyncScripts
 
@@ -145,6 +146,8 @@ class EnvironmentSettings(Section):
     """The scripts of the offline queue; without them the `sync` commands say so."""
     exports: BucketSettings | None = None
     """Where to keep what is about to be thrown away; without a bucket nothing is."""
+    database: DatabaseSettings | None = None
+    """The PostgreSQL behind it, for a role that reads statistics only; without it the `db` commands say so."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

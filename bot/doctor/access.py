@@ -7,6 +7,8 @@ from them.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runbooks.clients.database_access import SECRET
+
 
 class Where(StrEnum):
     """Which namespace."""
@@ -29,11 +31,15 @@ class Access:
     where: Where
     reason: str
     subresource: str = ""
+    name: str = ""
+    """The one object of that kind, as it is called where the configuration says no other name."""
 
     @property
     def shown(self) -> str:
         """As `kubectl auth can-i` takes it."""
         resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        if self.name:
+            return f"{self.verb} {resource}/{self.name}"
         return f"{self.verb} {resource}{f'/{self.subresource}' if self.subresource else ''}"
 
 
@@ -67,6 +73,14 @@ NEEDED: tuple[Access, ...] = (
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "Who is served by what, where a run fails or stops."),
     _service("list", "resourcequotas", "Whether going back has room for all new pods at once."),
+    Access(
+        verb="get",
+        group="",
+        resource="secrets",
+        name=SECRET,
+        where=Where.SERVICES,
+        reason="The database reader's name and password; this one Secret, and no other.",
+    ),
     _record("get", "The environment's lock, run and recorded releases."),
     _record("list", "The beginning of a watch."),
     _record("watch", "A lock or a run that ends is seen at once."),
@@ -92,12 +106,17 @@ NEEDED: tuple[Access, ...] = (
 
 def rules(where: Where) -> list[dict[str, list[str]]]:
     """The lines of one namespace as a Role's rules, one for each resource."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     for access in NEEDED:
         if access.where is where:
             resource = f"{access.resource}/{access.subresource}" if access.subresource else access.resource
-            found.setdefault((access.group, resource), []).append(access.verb)
+            found.setdefault((access.group, resource, access.name), []).append(access.verb)
     return [
-        {"apiGroups": [group], "resources": [resource], "verbs": sorted(verbs)}
-        for (group, resource), verbs in sorted(found.items())
+        {
+            "apiGroups": [group],
+            "resources": [resource],
+            **({"resourceNames": [name]} if name else {}),
+            "verbs": sorted(verbs),
+        }
+        for (group, resource, name), verbs in sorted(found.items())
     ]

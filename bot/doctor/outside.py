@@ -1,13 +1,14 @@
 """Checks of what the bot depends on: the cluster of each environment, registries, Slack, the audit trail, the clock."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
-from bot.doctor.access import NEEDED, Where
+from bot.doctor.access import NEEDED, Access, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
@@ -28,6 +29,16 @@ _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
 }
 
 
+def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
+    """The table's lines, as this environment needs them: a Secret only where the database's credentials are in one, by its name there."""
+    database = environment.database
+    for access in NEEDED:
+        if not access.name:
+            yield access
+        elif database is not None and database.file is None:
+            yield replace(access, name=database.secret)
+
+
 async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     """Reachable, which version, each permission, and whether what is configured exists."""
     environment = settings.environments[name]
@@ -36,9 +47,13 @@ async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         kubeconfig=str(kubeconfig) if kubeconfig else None, context=environment.cluster.context
     ) as client:
         yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
-        for access in NEEDED:
+        for access in _needed(environment):
             namespace = _NAMESPACE[access.where](environment)
-            verdict = await client.may(access.verb, access.group, access.resource, namespace, access.subresource)
+            if access.name and environment.database is not None:
+                namespace = environment.database.secret_namespace or namespace
+            verdict = await client.may(
+                access.verb, access.group, access.resource, namespace, access.subresource, access.name
+            )
             if verdict.allowed:
                 yield fine(f"{name}: the bot may {access.shown} in {namespace or 'the cluster'}.")
             elif access.where is Where.CLUSTER:

@@ -36,5 +36,7 @@ def _role(where: Where) -> str:
             and (f"{each.resource}/{each.subresource}" if each.subresource else each.resource) == resource
         ]
         lines.append(f"  - apiGroups: {json.dumps(rule['apiGroups'])}")
-        lines += [f"    {key}: {json.dumps(rule[key])}" for key in ("resources", "verbs")]
+        lines += [
+            f"    {key}: {json.dumps(rule[key])}" for key in ("resources", "resourceNames", "verbs") if key in rule
+        ]
     return "\n".join(lines) + "\n"

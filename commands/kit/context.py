@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runbooks.clients.cluster import ClusterClient
     from runbooks.clients.health import HealthClient
     from runbooks.clients.registry import RegistryClient
+    from runbooks.databases import Database
     from runbooks.fleet import Fleet
     from runbooks.sync import SyncQueue
 
@@ -234,6 +235,19 @@ class Context:
     reason: str | None = None
     sync: "SyncQueue | None" = None
     """The environment's offline queue, where the configuration has one."""
+
+    postgres: "Database | None" = None
+    """The environment's database, where the configuration has one."""
+
+    def database(self) -> "Database":
+        """Raises PermanentError(NOT_CONFIGURED) where the configuration names none."""
+        if self.postgres is None:
+            raise PermanentError(
+                f"The configuration does not say which database {self.where.name} has.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `[environments.{self.where.name}.database]` to `omnicare.toml`.",),
+            )
+        return self.postgres
 
     def sync_queue(self) -> "SyncQueue":
         """Raises PermanentError(NOT_CONFIGURED) where the configuration names no scripts."""

@@ -24,6 +24,7 @@ from runbooks.clients.cluster_views import (
     PodView,
     QuotaView,
     ReplicaSetView,
+    SecretView,
     Seen,
     Verdict,
 )
@@ -147,10 +148,17 @@ class ClusterClient:
             while chunk := await log.read(_CHUNK):
                 yield chunk
 
-    async def may(self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "") -> Verdict:
+    async def secret(self, namespace: str, name: str) -> SecretView:
+        """A Secret that the bot may read by its name: the database reader's."""
+        return reading.secret(await self._get(_core(namespace, "secrets", name), f"read the Secret {namespace}/{name}"))
+
+    async def may(
+        self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
+    ) -> Verdict:
         """Whether the bot's own account may do it (SelfSubjectAccessReview)."""
         wanted = {
             "verb": verb, "group": group, "resource": resource, "namespace": namespace, "subresource": subresource,
+            "name": name,
         }  # fmt: skip
         body = {
             "apiVersion": "authorization.k8s.io/v1",

@@ -3,6 +3,7 @@
 Fields that an older server leaves out are read as empty.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from runbooks.clients.cluster_views import (
     PodView,
     QuotaView,
     ReplicaSetView,
+    SecretView,
     Taint,
 )
 
@@ -336,3 +338,8 @@ def endpoints(item: Json) -> EndpointsView:
 
 def config_map(item: Json) -> ConfigMapView:
     return ConfigMapView(**_meta(item), labels=item["metadata"].get("labels") or {}, data=item.get("data") or {})
+
+
+def secret(item: Json) -> SecretView:
+    data = {key: base64.b64decode(value) for key, value in (item.get("data") or {}).items()}
+    return SecretView(**_meta(item), data=data)

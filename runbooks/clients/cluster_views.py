@@ -325,6 +325,17 @@ class ConfigMapView:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretView:
+    """A Secret; its `repr` shows no value. Whoever reads one teaches the redactor what is in it before anything else."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    data: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the bot's own account may do something."""
 

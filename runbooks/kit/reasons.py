@@ -79,6 +79,17 @@ class ReasonCode(StrEnum):
     OUTPUT_TOO_LARGE = "output-too-large"
     NOT_CONFIGURED = "not-configured"
     EXPORT_FAILED = "export-failed"
+    CREDENTIALS_UNUSABLE = "credentials-unusable"
+    DATABASE_UNREACHABLE = "database-unreachable"
+    DATABASE_REFUSED = "database-refused"
+    DATABASE_TLS = "database-tls"
+    DATABASE_RIGHTS = "database-rights"
+    DATABASE_BUSY = "database-busy"
+    DATABASE_SLOW = "database-slow"
+    DATABASE_TOO_OLD = "database-too-old"
+    STATISTICS_MISSING = "statistics-missing"
+    NO_SUCH_QUERY = "no-such-query"
+    NO_PLAN = "no-plan"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -154,6 +165,17 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.OUTPUT_TOO_LARGE: "The script in the pod said more than the bot takes in.",
     ReasonCode.NOT_CONFIGURED: "The environment's configuration does not say how; the answer names the table of `omnicare.toml` that is missing.",
     ReasonCode.EXPORT_FAILED: "The export could not be written to its bucket, or did not read back as it was written. Nothing was thrown away.",
+    ReasonCode.CREDENTIALS_UNUSABLE: "The database's credentials can't be read, or are not complete. The answer names the Secret's key or the file.",
+    ReasonCode.DATABASE_UNREACHABLE: "The database server does not answer. Check that it runs, and the network between it and the bot.",
+    ReasonCode.DATABASE_REFUSED: "The database server answers, and does not let the bot's role in, or refuses what it asks. The answer says why.",
+    ReasonCode.DATABASE_TLS: "No TLS connection to the database server comes about that the bot could trust.",
+    ReasonCode.DATABASE_RIGHTS: "The bot's role has not the right to read statistics. `GRANT pg_monitor` gives it.",
+    ReasonCode.DATABASE_BUSY: "No connection to the database server is free: the server's are used up, or the bot's own two.",
+    ReasonCode.DATABASE_SLOW: "A statement of the bot's took longer than it may, or would have waited for a lock.",
+    ReasonCode.DATABASE_TOO_OLD: "The database server is older than PostgreSQL 10.",
+    ReasonCode.STATISTICS_MISSING: "pg_stat_statements is not loaded or not created there, so statements are not counted.",
+    ReasonCode.NO_SUCH_QUERY: "No counted statement has that id on that server. `slow-queries` lists them.",
+    ReasonCode.NO_PLAN: "The statement can't be planned as it is counted. The card says why, and what to run by hand.",
     ReasonCode.TIMED_OUT: "It did not end within its deadline.",
     ReasonCode.BUG: "An error nobody foresaw. The run's id finds it in the bot's log.",
 }

@@ -51,6 +51,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("get",), ("namespaces",)),
             Rule(("list",), ("nodes", "pods")),
             Rule(("list",), ("resourcequotas",), namespaces=namespaces),
+            Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-bot-database",)),
             Rule(("get", "list", "watch", "create", "update", "patch", "delete"), ("configmaps",), namespaces=(home,)),
         ),
         ("omnicare:bots",),

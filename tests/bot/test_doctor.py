@@ -51,7 +51,7 @@ def settings(**changes: Any) -> Settings:
         "permissions": {
             "fleet:read": ["manager", "approver"], "logs:read": ["manager"], "rollout:write": ["manager"],
             "rollout:approve": ["approver"], "rollout:back": ["manager", "approver"], "run:cancel": ["approver"],
-            "lock:write": ["manager"], "audit:read": ["approver"], "sync:read": ["manager"], "sync:write": ["manager"],
+            "lock:write": ["manager"], "audit:read": ["approver"], "database:read": ["manager"], "sync:read": ["manager"], "sync:write": ["manager"],
             "data:approve": ["manager", "approver"],
         },
         "approval": {

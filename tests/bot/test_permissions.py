@@ -157,7 +157,7 @@ async def test_a_shared_account_stays_shared_when_it_is_chosen_in_the_sandbox() 
 async def test_root_looks_everywhere_and_changes_nothing() -> None:
     _, people, permissions, _ = house()
     root = people.actor(Surface.TERMINAL, "uid:0")
-    looking = {"fleet:read", "logs:read", "audit:read", "sync:read"}
+    looking = {"fleet:read", "logs:read", "audit:read", "sync:read", "database:read"}
     assert await allowed(permissions, root) == {
         (name, place) for name in looking for place in ("production", "staging")
     }

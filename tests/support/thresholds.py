@@ -50,6 +50,7 @@ _EVERYWHERE = {
     "rollout:back": ["asks", "approves"],
     "run:cancel": ["approves"],
     "lock:write": ["asks"],
+    "database:read": ["asks", "approves"],
     "sync:read": ["asks", "approves"],
     "sync:write": ["asks"],
     "data:approve": ["approves"],

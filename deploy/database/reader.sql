@@ -1,0 +1,30 @@
+-- The role that the bot logs in with: it reads what PostgreSQL counts about statements, and no row of any table.
+-- For the DBA, once on the primary, in the application's database (roles reach the replicas by themselves):
+--
+--   psql -h HOST -U postgres -d omnicare_emr_prod -f deploy/database/reader.sql
+--   psql -h HOST -U postgres -d omnicare_emr_prod -c '\password omnicare_reader'
+--
+-- It can be run again. PostgreSQL 10 and later; on RDS as the master user, with pg_stat_statements in the parameter group's
+-- shared_preload_libraries (it is there by default).
+\set ON_ERROR_STOP on
+BEGIN;
+
+SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'omnicare_reader') AS new_reader \gset
+\if :new_reader
+CREATE ROLE omnicare_reader;
+\endif
+-- Two connections for each bot; a few more for a bot that is being replaced by the next.
+ALTER ROLE omnicare_reader LOGIN NOCREATEDB NOCREATEROLE CONNECTION LIMIT 6;
+-- The bot asks for the same by itself; this holds for whoever else has the password.
+ALTER ROLE omnicare_reader SET default_transaction_read_only = on;
+ALTER ROLE omnicare_reader SET statement_timeout = '10s';
+ALTER ROLE omnicare_reader SET lock_timeout = '1s';
+ALTER ROLE omnicare_reader SET idle_in_transaction_session_timeout = '30s';
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO omnicare_reader', current_database()) \gexec
+-- Statistics of all roles' statements and what runs now. Not pg_monitor: that may read settings and lock tables besides.
+GRANT pg_read_all_stats TO omnicare_reader;
+
+CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+
+COMMIT;

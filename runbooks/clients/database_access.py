@@ -1,0 +1,184 @@
+"""How a database is reached: its settings, and the reader's credentials, which come from a Kubernetes Secret or from a file.
+
+What is read here never leaves the process: the redactor learns it before anything else sees it, and no `repr` shows it. A command
+line, the configuration and the environment never hold it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, model_validator
+
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.redaction import Redactor
+from runbooks.kit.targets import Frozen
+
+Place = Literal["primary", "replica"]
+
+SECRET = "omnicare-bot-database"  # noqa: S105 - a Secret's name
+PORT = 5432
+_LARGEST = 64 << 10
+_ADDRESS = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
+
+
+class DatabaseSettings(Frozen):
+    """The environment's PostgreSQL, as a role sees it that may read statistics and nothing else."""
+
+    secret: str = Field(default=SECRET, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    """The Kubernetes Secret with the reader's credentials. The shipped Role lets the bot read this one name and no other."""
+    secret_namespace: str | None = None
+    """Where that Secret is; default: the environment's namespace."""
+    user_key: str = "username"
+    """The Secret's key that holds the role's name."""
+    password_key: str = "password"  # noqa: S105 - a key's name
+    """The Secret's key that holds its password."""
+    url_key: str | None = None
+    """The Secret's key that holds all of it: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Its options are not used."""
+    file: Path | None = None
+    """A file that holds such a URL, instead of a Secret; only the bot's account may read it."""
+    primary: str | None = Field(default=None, pattern=_ADDRESS)
+    """`HOST` or `HOST:PORT`; default: what the URL says."""
+    replica: str | None = Field(default=None, pattern=_ADDRESS)
+    """A read replica, `HOST` or `HOST:PORT`."""
+    name: str | None = Field(default=None, min_length=1, max_length=63)
+    """The database's name; default: what the URL says."""
+    reader: Place = "primary"
+    """Which of the two is asked where nobody says `--on`. Each server counts the statements that it ran itself: what the application
+    writes is counted on the primary alone."""
+    tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
+    """As libpq's `sslmode`. `disable` is for a sandbox."""
+    root_certificate: Path | None = None
+    """The authorities that the server's certificate is checked by; default: this machine's own."""
+    connect_timeout: float = Field(default=4.0, gt=0, le=30)
+    """For a connection, name look-up and TLS and login together."""
+    statement_timeout: float = Field(default=5.0, gt=0, le=60)
+    """For one statement; the server itself ends it."""
+    answer_timeout: float = Field(default=1.5, gt=0, le=10)
+    """For telling whether it answers at all, as `status` does."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.reader == "replica" and self.replica is None:
+            raise ValueError("reader: there is no `replica`")
+        if self.file is None and self.url_key is None and (self.primary is None or self.name is None):
+            raise ValueError("`primary` and `name` are needed, where no URL says them")
+        return self
+
+    def places(self) -> tuple[Place, ...]:
+        """The servers that there are."""
+        return ("primary", "replica") if self.replica else ("primary",)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server, and who the bot is there."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """For people."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a Secret or a file says."""
+
+    user: str
+    password: str = field(repr=False)
+    host: str | None = None
+    port: int | None = None
+    name: str | None = None
+
+    def target(self, settings: DatabaseSettings, place: Place) -> Target:
+        """The server at that place. Raises PermanentError where nothing says where it is."""
+        address = settings.replica if place == "replica" else settings.primary
+        host, port = split_address(address) if address else (self.host, self.port)
+        name = settings.name or self.name
+        if host is None or name is None:
+            raise unusable("its URL names no host or no database, and the configuration does not either")
+        return Target(host, port or PORT, name, self.user, self.password)
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """`HOST:PORT`, `HOST`, `[::1]:PORT`."""
+    if address.startswith("["):
+        host, _, port = address[1:].partition("]")
+        return host, int(port[1:]) if port else None
+    host, _, port = address.partition(":")
+    return host, int(port) if port else None
+
+
+def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> Credentials:
+    """From a Secret's keys. Raises PermanentError naming the key that is missing."""
+    redactor.learn(data[key] for key in (settings.password_key, settings.url_key) if key and key in data)
+    where = f"the Secret {settings.secret}"
+    if settings.url_key is not None:
+        return _from_url(_text(data, settings.url_key, where), where, redactor)
+    user, password = (_text(data, key, where) for key in (settings.user_key, settings.password_key))
+    return Credentials(user, password)
+
+
+def from_file(path: Path, redactor: Redactor) -> Credentials:
+    """From a file that holds a URL. Raises PermanentError."""
+    try:
+        with path.open("rb") as file:
+            found = file.read(_LARGEST)
+    except OSError as error:
+        raise unusable(f"the file {path} can't be read ({type(error).__name__})") from None
+    redactor.learn([found])
+    return _from_url(_text({"": found}, "", f"the file {path}"), f"the file {path}", redactor)
+
+
+def _text(data: Mapping[str, bytes], key: str, where: str) -> str:
+    if key not in data:
+        there = ", ".join(sorted(data)) or "none at all"
+        raise unusable(f"{where} has no key `{key}`; it has {there}")
+    try:
+        found = data[key].decode().strip()
+    except UnicodeDecodeError:
+        raise unusable(f"{where}: `{key}` is no text") from None
+    if not found:
+        raise unusable(f"{where}: `{key}` is empty" if key else f"{where} is empty")
+    return found
+
+
+def _from_url(url: str, where: str, redactor: Redactor) -> Credentials:
+    """Nothing is chained: an error of the parser's would quote what it read."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise unusable(f"{where} holds no URL that can be read") from None
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise unusable(f"{where} holds no `postgresql://…` URL")
+    redactor.learn(_forms(parts.password or ""))
+    if not parts.username or not parts.password:
+        raise unusable(f"{where}: its URL has no role or no password")
+    return Credentials(
+        unquote(parts.username), unquote(parts.password), host or None, port, unquote(parts.path.strip("/")) or None
+    )
+
+
+def _forms(password: str) -> Iterator[bytes]:
+    """As it stands in the URL, and as the server is told it."""
+    if password:
+        yield from (password.encode(), unquote(password).encode(), quote(unquote(password), safe="").encode())
+
+
+def unusable(why: str) -> PermanentError:
+    """The credentials can't be used."""
+    return PermanentError(
+        f"The database's credentials can't be used: {why}.",
+        code=ReasonCode.CREDENTIALS_UNUSABLE,
+        advice=("`db connect` tries them again, and `omnicare doctor` says whether the bot may read the Secret.",),
+    )

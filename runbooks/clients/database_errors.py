@@ -1,0 +1,276 @@
+"""What PostgreSQL refuses and how the way to it fails, as this project's errors: each says what it is and what to do.
+
+The database client raises nothing else. No message of libpq or of the server is passed on: they quote hosts' search lists, rows and
+values. What is known of them is recognised here; what a person needs of a refused statement is `said`, with its literals hidden.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+
+if TYPE_CHECKING:
+    import psycopg
+
+OLDEST = 100000
+"""PostgreSQL 10, as servers count: the first with roles that may read statistics and nothing else."""
+
+GRANT = "`GRANT pg_read_all_stats TO {role};` on the primary, as a superuser (on RDS: as the master user)."
+_HOW_TO = "The page “Look into the database” of the manual has the SQL for the role."
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One way in which a connection fails, by words that libpq or the server uses for it."""
+
+    pattern: str
+    code: ReasonCode
+    says: str
+    to_do: tuple[str, ...]
+    passes: bool = False
+    """It may be over the next time."""
+
+
+_CONNECTING: tuple[_Known, ...] = (
+    _Known(
+        r"password authentication failed|no password supplied|authentication method .* requirement|SCRAM|"
+        r"role .* does not exist|role .* is not permitted to log in",
+        ReasonCode.DATABASE_REFUSED,
+        "{server} does not accept the reader's name or password",
+        (
+            (
+                "Compare the Secret's keys with the role: `ALTER ROLE {user} PASSWORD …` on the primary, then the Secret anew. "
+                "The bot reads it again by itself."
+            ),
+        ),
+    ),
+    _Known(
+        r"no pg_hba\.conf entry.*no encryption",
+        ReasonCode.DATABASE_TLS,
+        "{server} takes connections with TLS only",
+        ("Set `tls` in `[environments.….database]` to `verify-full`.",),
+    ),
+    _Known(
+        r"no pg_hba\.conf entry|pg_hba\.conf rejects",
+        ReasonCode.DATABASE_REFUSED,
+        "{server} lets the role {user} not in from the bot's address",
+        ("Add a line to its `pg_hba.conf`, or the bot's network to its security group.",),
+    ),
+    _Known(
+        r"database .* does not exist",
+        ReasonCode.DATABASE_REFUSED,
+        "{server} has no database {name}",
+        ("Mend `name` in `[environments.….database]`.",),
+    ),
+    _Known(
+        r"permission denied for database",
+        ReasonCode.DATABASE_REFUSED,
+        "The role {user} may not connect to the database {name}",
+        ("`GRANT CONNECT ON DATABASE {name} TO {user};`",),
+    ),
+    _Known(
+        r"too many (clients|connections)|remaining connection slots",
+        ReasonCode.DATABASE_BUSY,
+        "{server} has no connection left for the bot",
+        (
+            (
+                "The application holds them all, or the role's own limit is used up: `SELECT usename, state, count(*) FROM "
+                "pg_stat_activity GROUP BY 1, 2;`"
+            ),
+        ),
+        passes=True,
+    ),
+    _Known(
+        r"the database system is (starting up|shutting down|in recovery mode|not yet accepting)|hot standby",
+        ReasonCode.DATABASE_UNREACHABLE,
+        "{server} is starting, or shutting down",
+        ("Wait a moment. If it stays so, its own log says why.",),
+        passes=True,
+    ),
+    _Known(
+        r"server does not support SSL",
+        ReasonCode.DATABASE_TLS,
+        "{server} does not speak TLS, and the bot does not speak without",
+        ("Turn `ssl` on in the server; the bot sends its password to no server that it can't be sure of.",),
+    ),
+    _Known(
+        r"certificate verify failed|server certificate for|certificate has expired|self.signed",
+        ReasonCode.DATABASE_TLS,
+        "{server} shows a certificate that the bot does not trust",
+        (
+            (
+                "Set `root_certificate` in `[environments.….database]` to the authority that signed it (on RDS: the region's bundle), and "
+                "name the server as the certificate does."
+            ),
+        ),
+    ),
+    _Known(
+        r"root certificate file|sslrootcert|certificate file|SSL error|SSL SYSCALL|tlsv1|sslv3",
+        ReasonCode.DATABASE_TLS,
+        "No TLS connection to {server} comes about",
+        ("Check `tls` and `root_certificate` in `[environments.….database]`: the file has to be there and readable.",),
+    ),
+    _Known(
+        r"unsupported startup parameter|unrecognized configuration parameter",
+        ReasonCode.DATABASE_REFUSED,
+        "{server} is a pooler that refuses the bot's own limits",
+        ("Name the server itself, not the pooler: the bot asks for read-only and a time limit as it connects.",),
+    ),
+    _Known(
+        r"could not translate host name|Name or service not known|No address associated|failed to resolve host|nodename nor servname",
+        ReasonCode.DATABASE_UNREACHABLE,
+        "The host {server} is not known",
+        ("Mend `primary` or `replica` in `[environments.….database]`, or the name service.",),
+    ),
+    _Known(
+        r"Connection refused",
+        ReasonCode.DATABASE_UNREACHABLE,
+        "{server} refuses the connection: nothing listens there",
+        ("Check whether the server runs, and host and port in `[environments.….database]`.",),
+        passes=True,
+    ),
+)
+
+
+def _said(error: BaseException) -> str:
+    return str(error)
+
+
+def timed_out(server: str, seconds: float) -> RunbookError:
+    """No connection within the deadline."""
+    return TemporaryError(
+        f"{server} did not answer within {seconds:g} s.",
+        code=ReasonCode.DATABASE_UNREACHABLE,
+        retry_after=2.0,
+        advice=(
+            "Check whether the server runs, and the way to it: security group, network policy, failover in progress.",
+        ),
+    )
+
+
+def no_credentials_in_time(seconds: float) -> RunbookError:
+    """Not the database is late, but who has its credentials."""
+    return TemporaryError(
+        f"The cluster did not hand out the database's credentials within {seconds:g} s.",
+        code=ReasonCode.CLUSTER_UNREACHABLE,
+        retry_after=2.0,
+    )
+
+
+def busy(server: str, seconds: float) -> RunbookError:
+    """The bot's own two connections are taken."""
+    return TemporaryError(
+        f"Both of the bot's connections to {server} are in use for {seconds:g} s.",
+        code=ReasonCode.DATABASE_BUSY,
+        retry_after=2.0,
+        advice=("Others ask it right now, or it answers slowly. Ask again in a moment.",),
+    )
+
+
+def too_old(server: str, version: int) -> PermanentError:
+    """Before PostgreSQL 10."""
+    shown = f"{version // 10000}.{version // 100 % 100}" if version else "unknown"
+    return PermanentError(
+        f"{server} is PostgreSQL {shown}; the bot needs 10 or later.",
+        code=ReasonCode.DATABASE_TOO_OLD,
+        advice=(
+            "Until it is upgraded, ask by hand: `SELECT * FROM pg_stat_statements ORDER BY total_time DESC LIMIT 10;`",
+        ),
+    )
+
+
+def connecting(error: "psycopg.Error", server: str, user: str, name: str) -> RunbookError:
+    """Why no connection came about. libpq gives no code for it, only words."""
+    words = _said(error)
+    for known in _CONNECTING:
+        if re.search(known.pattern, words, re.IGNORECASE | re.DOTALL):
+            filled = {"server": server, "user": user, "name": name}
+            says = known.says.format(**filled)
+            advice = tuple(line.format(**filled) for line in (*known.to_do, *_more(known)))
+            if known.passes:
+                return TemporaryError(f"{says}.", code=known.code, retry_after=2.0, advice=advice)
+            return PermanentError(f"{says}.", code=known.code, advice=advice)
+    return TemporaryError(
+        f"{server} can't be reached ({type(error).__name__}).",
+        code=ReasonCode.DATABASE_UNREACHABLE,
+        retry_after=2.0,
+        advice=("`omnicare doctor` on the bot's machine tries each step of the way.",),
+    )
+
+
+def _more(known: _Known) -> tuple[str, ...]:
+    return (_HOW_TO,) if known.code is ReasonCode.DATABASE_REFUSED else ()
+
+
+def no_statistics(*, loaded: bool) -> PermanentError:
+    """`pg_stat_statements` is not there, or not loaded by the server."""
+    if loaded:
+        return PermanentError(
+            "The extension pg_stat_statements is not in this database, so nobody counts its statements.",
+            code=ReasonCode.STATISTICS_MISSING,
+            advice=("`CREATE EXTENSION pg_stat_statements;` in it, as a superuser (on RDS: as the master user).",),
+        )
+    return PermanentError(
+        "The server does not load pg_stat_statements, so nobody counts its statements.",
+        code=ReasonCode.STATISTICS_MISSING,
+        advice=(
+            (
+                "Add it to `shared_preload_libraries` (on RDS: in the parameter group) and restart the server; then "
+                "`CREATE EXTENSION pg_stat_statements;`."
+            ),
+        ),
+    )
+
+
+def may_not_see(role: str) -> PermanentError:
+    """The role sees its own statements only."""
+    return PermanentError(
+        f"The role {role} may not see other roles' statements, so there is nothing to show.",
+        code=ReasonCode.DATABASE_RIGHTS,
+        advice=(GRANT.format(role=role), _HOW_TO),
+    )
+
+
+def asking(error: "psycopg.Error", server: str, user: str, seconds: float) -> RunbookError:
+    """Why a statement gave no answer."""
+    code = error.sqlstate or ""
+    if code == "57014":
+        return TemporaryError(
+            f"{server} did not answer within the {seconds:g} s that a statement of the bot's may take.",
+            code=ReasonCode.DATABASE_SLOW,
+            retry_after=5.0,
+            advice=(
+                "It is busy, or waits for a lock. `slow-queries` shows what runs now, `db connect` how it answers.",
+            ),
+        )
+    if code == "55P03":
+        return TemporaryError(
+            f"{server}: somebody holds a lock that the bot's statement would wait for.",
+            code=ReasonCode.DATABASE_SLOW,
+            retry_after=5.0,
+            advice=("`slow-queries` shows who waits for whom.",),
+        )
+    if code == "42501":
+        return PermanentError(
+            f"The role {user} has not the right to do that.",
+            code=ReasonCode.DATABASE_RIGHTS,
+            advice=(GRANT.format(role=user), _HOW_TO),
+        )
+    if code == "55000" and "pg_stat_statements" in _said(error):
+        return no_statistics(loaded=False)
+    if code == "53300":
+        return connecting(error, server, user, "")
+    if not code or code.startswith(("08", "57P", "53")):
+        return TemporaryError(
+            f"{server} broke the connection off ({code or type(error).__name__}).",
+            code=ReasonCode.DATABASE_UNREACHABLE,
+            retry_after=2.0,
+            advice=("A failover or a restart does that. Ask again in a moment.",),
+        )
+    return PermanentError(
+        f"{server} refuses the bot's statement (SQLSTATE {code}).",
+        code=ReasonCode.DATABASE_REFUSED,
+        advice=("Report it as a bug of the bot, with the code.",),
+    )

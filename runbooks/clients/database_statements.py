@@ -1,0 +1,251 @@
+"""What a server counts of the statements that it runs (pg_stat_statements), and what runs there now.
+
+The extension's own columns decide what is asked: they were renamed with PostgreSQL 13 (`mean_time` became `mean_exec_time`), and a
+server that was upgraded may still have the older extension. Texts come as the server has them; `runbooks.kit.sql` hides their literals.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from runbooks.clients import database_errors as errors
+from runbooks.clients.database import Row, Session
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+
+By = Literal["mean", "total", "calls"]
+
+_LONGEST = 20_000
+"""Characters of one text; more than any person reads."""
+_RUNNING = 12
+_SLOW_NOW = 2.0
+"""Seconds from which a statement that runs now is worth telling."""
+
+_EXTENSION = """
+SELECT e.extversion AS version, n.nspname AS schema,
+       (SELECT array_agg(a.attname::text) FROM pg_attribute a
+         WHERE a.attrelid = to_regclass(quote_ident(n.nspname) || '.pg_stat_statements')
+           AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       to_regclass(quote_ident(n.nspname) || '.pg_stat_statements_info') IS NOT NULL AS info
+  FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+ WHERE e.extname = 'pg_stat_statements'
+"""
+
+_SEES = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees, current_user AS role"
+
+# What is only the application's driver clearing its throat; COMMIT stays, since a slow disk shows there.
+_NOISE = r"^\s*(begin|start\s+transaction|set|show|discard|deallocate|savepoint|release|rollback|close|fetch|unlisten|listen)\M"
+
+_COUNTED = """
+WITH counted AS (
+  SELECT queryid, sum(calls)::bigint AS calls, sum({total})::float8 AS total, sum({total})::float8 / sum(calls) AS mean,
+         max({longest})::float8 AS longest, sum(rows)::bigint AS rows, sum(shared_blks_hit)::bigint AS hit,
+         sum(shared_blks_read)::bigint AS read, sum(temp_blks_written)::bigint AS spilled, {since} AS since,
+         min(left(query, {characters})) AS text, array_agg(DISTINCT userid::regrole::text) AS roles
+    FROM {schema}.pg_stat_statements
+   WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND queryid IS NOT NULL
+   GROUP BY queryid)
+SELECT *, total / nullif(sum(total) OVER (), 0) AS share, count(*) OVER () AS statements,
+       sum(total) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
+       sum(hit) OVER ()::float8 / nullif(sum(hit + read) OVER (), 0) AS all_cache
+  FROM counted WHERE text !~* %s AND {where} ORDER BY {by} DESC, queryid LIMIT %s
+"""
+
+_RUNS = """
+SELECT a.pid, a.usename AS role, a.state, a.wait_event_type AS waits_for, a.wait_event AS waits,
+       extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start))::float8 AS seconds,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction,
+       CASE WHEN a.wait_event_type = 'Lock' THEN pg_blocking_pids(a.pid) ELSE '{}' END AS blocked_by,
+       left(a.query, 20000) AS text
+  FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+   AND a.state <> 'idle' AND clock_timestamp() - coalesce(a.query_start, a.xact_start) > %s * interval '1 second'
+ ORDER BY a.xact_start LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """pg_stat_statements as it is in this database."""
+
+    version: str
+    schema: str
+    columns: frozenset[str]
+    info: bool
+    """It says since when it counts (1.9, PostgreSQL 14)."""
+
+    @property
+    def renamed(self) -> bool:
+        """`mean_exec_time` instead of `mean_time` (1.8, PostgreSQL 13)."""
+        return "total_exec_time" in self.columns
+
+    def quoted(self) -> str:
+        return '"' + self.schema.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One shape of statement, counted over all its calls. Times in milliseconds."""
+
+    id: int
+    """The server's own `queryid`: any 64 bits, so it may be negative."""
+    text: str
+    calls: int
+    mean: float
+    total: float
+    longest: float
+    """Of one call."""
+    share: float
+    """Of the time that all statements took together, 0 to 1."""
+    rows: int
+    cache: float | None
+    """How much of what it read was in the server's memory, 0 to 1; None where it read nothing."""
+    spilled: int
+    """Blocks of 8 KiB written to temporary files."""
+    since: datetime | None
+    """When this one was first counted, where the server tells (PostgreSQL 17)."""
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """The statements that come first by one measure, and what they are compared with."""
+
+    statements: tuple[Statement, ...]
+    of: int
+    """So many shapes are counted."""
+    total: float
+    """Milliseconds of all of them."""
+    calls: int
+    cache: float | None
+    since: datetime | None
+    """None: the server does not tell (before PostgreSQL 14)."""
+    forgotten: int
+    """So often the least used ones were dropped to make room: with many, sums are too low."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A connection that does something now, for some time."""
+
+    pid: int
+    role: str
+    state: str
+    waits: str
+    """What for: `Lock: relation`; empty where it works."""
+    seconds: float
+    transaction: float
+    """Seconds that its transaction is open."""
+    blocked_by: tuple[int, ...]
+    text: str
+
+
+async def extension(session: Session) -> Extension | None:
+    """None where it is not created in this database."""
+    found = await session.rows(_EXTENSION)
+    if not found:
+        return None
+    row = found[0]
+    return Extension(str(row["version"]), str(row["schema"]), frozenset(row["columns"] or ()), bool(row["info"]))
+
+
+async def counted_since(session: Session, found: Extension | None) -> tuple[bool, datetime | None]:
+    """Whether the server counts at all, and since when where it tells. The last thing to ask of a session: a refusal ends it."""
+    if found is None:
+        return False, None
+    what = "pg_stat_statements_info" if found.info else "pg_stat_statements"
+    columns = "stats_reset AS since" if found.info else "NULL::timestamptz AS since"
+    try:
+        rows = await session.rows(f"SELECT {columns} FROM {found.quoted()}.{what} LIMIT 1")  # noqa: S608 - quoted
+    except PermanentError as error:
+        if error.code is ReasonCode.STATISTICS_MISSING:
+            return False, None
+        raise
+    return True, rows[0]["since"] if rows else None
+
+
+async def counted(session: Session, by: By, limit: int) -> Counted:
+    """The first `limit` statements by mean time, total time or calls. Raises RunbookError."""
+    found = await _ready(session)
+    since, forgotten = None, 0
+    if found.info:
+        info = await session.row(f"SELECT stats_reset, dealloc FROM {found.quoted()}.pg_stat_statements_info")  # noqa: S608
+        since, forgotten = info["stats_reset"], int(info["dealloc"])
+    rows = await session.rows(_sql(found, by), _NOISE, limit)
+    first: Row = rows[0] if rows else {"statements": 0, "all_total": 0.0, "all_calls": 0, "all_cache": None}
+    return Counted(
+        statements=tuple(map(_statement, rows)),
+        of=int(first["statements"]),
+        total=float(first["all_total"] or 0.0),
+        calls=int(first["all_calls"] or 0),
+        cache=first["all_cache"],
+        since=since,
+        forgotten=forgotten,
+    )
+
+
+async def named(session: Session, name: str) -> tuple[Statement, ...]:
+    """Those whose id begins so, in hexadecimal digits, or is that number. Raises RunbookError."""
+    found = await _ready(session)
+    where = "(lpad(to_hex(queryid), 16, '0') LIKE %s OR queryid::text = %s)"
+    rows = await session.rows(_sql(found, "total", where), "^$", f"{name}%", name, 3)
+    return tuple(map(_statement, rows))
+
+
+async def running(session: Session, *, longer_than: float = _SLOW_NOW) -> tuple[Running, ...]:
+    """What has been going on for longer than so many seconds, the oldest transaction first."""
+    return tuple(
+        Running(
+            pid=row["pid"],
+            role=row["role"] or "",
+            state=row["state"] or "",
+            waits=f"{row['waits_for']}: {row['waits']}" if row["waits_for"] not in (None, "Client") else "",
+            seconds=float(row["seconds"] or 0.0),
+            transaction=float(row["transaction"] or 0.0),
+            blocked_by=tuple(row["blocked_by"] or ()),
+            text=row["text"] or "",
+        )
+        for row in await session.rows(_RUNS, longer_than, _RUNNING)
+    )
+
+
+async def _ready(session: Session) -> Extension:
+    """The extension, once it is there and the role may see everybody's statements."""
+    found = await extension(session)
+    if found is None:
+        raise errors.no_statistics(loaded=True)
+    who = await session.row(_SEES)
+    if not who["sees"]:
+        raise errors.may_not_see(str(who["role"]))
+    return found
+
+
+def _sql(found: Extension, by: By, where: str = "true") -> str:
+    return _COUNTED.format(
+        total="total_exec_time" if found.renamed else "total_time",
+        longest="max_exec_time" if found.renamed else "max_time",
+        since="min(stats_since)" if "stats_since" in found.columns else "NULL::timestamptz",
+        schema=found.quoted(),
+        characters=_LONGEST,
+        where=where,
+        by=by,
+    )
+
+
+def _statement(row: Row) -> Statement:
+    read = row["hit"] + row["read"]
+    return Statement(
+        id=row["queryid"],
+        text=row["text"] or "",
+        calls=row["calls"],
+        mean=row["mean"],
+        total=row["total"],
+        longest=row["longest"],
+        share=row["share"] or 0.0,
+        rows=row["rows"],
+        cache=row["hit"] / read if read else None,
+        spilled=row["spilled"],
+        since=row["since"],
+        roles=tuple(row["roles"] or ()),
+    )

@@ -1,0 +1,199 @@
+"""The sandbox's database: a primary and a replica behind two doors, filled and used, with the reader's role and the DBA's function.
+
+The doors are there at once, so the bot's configuration can name them; the servers come up behind them side by side with everything else,
+and where they can't, everything else works. The two SQL files are those that `deploy/database/` ships, run with psql as a DBA would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sandbox.cluster import Cluster
+from sandbox.postgres import schema
+from sandbox.postgres.door import Door
+from sandbox.postgres.server import Binaries, Server, ServerFailed
+
+SQL = Path(__file__).parents[2] / "deploy" / "database"
+_log = logging.getLogger(__name__)
+
+
+class Database:
+    """A primary, and with `replica` a replica that follows it."""
+
+    def __init__(self, binaries: Binaries | None = None, *, replica: bool = True) -> None:
+        self.reader_password = f"reader-{secrets.token_hex(12)}"
+        self.trouble = ""
+        """Why there is none, where there is none."""
+        self._passwords = {role: secrets.token_hex(12) for role in (schema.APPLICATION, schema.REPORTS)}
+        self._binaries = binaries
+        self._wants_replica = replica
+        self._up: asyncio.Task[None] | None = None
+        self._stood: dict[str, asyncio.Event] = {"primary": asyncio.Event(), "replica": asyncio.Event()}
+        self.servers: dict[str, Server] = {}
+        self.primary = Door(lambda: self._port("primary"))
+        self.replica = Door(lambda: self._port("replica"))
+        self._held: list[Any] = []
+        self._waiting: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[Database]:
+        """The doors are open when it gives itself; the servers come up behind them."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.primary.serve())
+            await stack.enter_async_context(self.replica.serve())
+            self._up = asyncio.create_task(self._come_up())
+            try:
+                yield self
+            finally:
+                await self.mend()
+                self._up.cancel()
+                await asyncio.gather(self._up, return_exceptions=True)
+                await asyncio.gather(*(server.stop() for server in self.servers.values()), return_exceptions=True)
+
+    async def ready(self) -> None:
+        """Once all of it is there. Raises ServerFailed."""
+        assert self._up is not None, "it is served"
+        await asyncio.shield(self._up)
+        if self.trouble:
+            raise ServerFailed(self.trouble)
+
+    @property
+    def is_up(self) -> bool:
+        """All of it, and nothing went wrong."""
+        return self._up is not None and self._up.done() and not self.trouble
+
+    def settings(self, folder: Path | None = None) -> dict[str, object]:
+        """Its table of `omnicare.toml`. The credentials are in a Secret, or with `folder` in a file there."""
+        plain: dict[str, object] = {
+            "primary": self.primary.address,
+            "replica": self.replica.address,
+            "name": schema.NAME,
+            "tls": "disable",
+        }
+        if folder is None:
+            return plain
+        path = folder / "database-url"
+        path.touch(mode=0o600)
+        path.write_text(
+            f"postgresql://{schema.READER}:{self.reader_password}@{self.primary.address}/{schema.NAME}\n", "utf-8"
+        )
+        return {**plain, "file": str(path)}
+
+    def hand_out(self, cluster: Cluster, namespace: str = "omnicare-prod") -> None:
+        """The reader's Secret, as the cluster's people would make it."""
+        data = {"username": schema.READER, "password": self.reader_password}
+        metadata = {"name": "omnicare-bot-database", "namespace": namespace}
+        cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+
+    async def connect(self, role: str, *, place: str = "primary") -> Any:
+        """A connection of psycopg's as that role, straight to the server."""
+        password = self.reader_password if role == schema.READER else self._passwords.get(role)
+        return await self.servers[place].connect(user=role, password=password, name=schema.NAME)
+
+    # breaking it
+
+    async def hold(self, table: str = "encounters", waiting: int = 4) -> None:
+        """Somebody's migration has a table locked and does not end; the application's sessions wait behind it."""
+        await self.ready()
+        holder = await self.connect("postgres")
+        self._held.append(holder)
+        await holder.execute("BEGIN")
+        await holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        for number in range(waiting):
+            waits = await self.connect(schema.APPLICATION)
+            self._held.append(waits)
+            sql = f"SELECT id, status FROM {table} WHERE patient_id = {number + 1} ORDER BY started_at"  # noqa: S608 - the sandbox's own
+            self._waiting.append(asyncio.ensure_future(_quietly(waits, sql)))
+
+    def slow_down(self, seconds: float) -> None:
+        """Every answer takes so long."""
+        self.primary.delay = self.replica.delay = seconds
+
+    def vanish(self) -> None:
+        """Neither answers any more."""
+        self.primary.fall_silent()
+        self.replica.fall_silent()
+
+    async def mend(self) -> None:
+        """As it was."""
+        self.primary.mend()
+        self.replica.mend()
+        held, self._held = self._held, []
+        for connection in held[:1]:  # the holder; then the others get what they wait for
+            await connection.close()
+        waiting, self._waiting = self._waiting, []
+        await asyncio.gather(*waiting)
+        for connection in held:
+            await connection.close()
+
+    # coming up
+
+    async def _port(self, place: str) -> int:
+        await self._stood[place].wait()
+        if self.trouble:
+            raise ConnectionRefusedError
+        return self.servers[place].port
+
+    async def _come_up(self) -> None:
+        try:
+            binaries = self._binaries or Binaries.of_the_wheel()
+            primary = self.servers["primary"] = Server(binaries)
+            await primary.start()
+            await self._furnish(primary)
+            self._stood["primary"].set()
+            await self._use("primary", schema.DAY)
+            if self._wants_replica:
+                replica = self.servers["replica"] = Server(binaries, name="replica")
+                await replica.follow(primary)
+                self._stood["replica"].set()
+                await self._use("replica", schema.ON_REPLICA)
+        except (ServerFailed, OSError) as error:
+            self.trouble = str(error) or type(error).__name__
+            _log.warning("the sandbox has no database: %s", self.trouble)
+        except Exception as error:  # noqa: BLE001 - whatever it is, everything else in the sandbox works without a database
+            self.trouble = f"{type(error).__name__}: {error}"
+            _log.exception("the sandbox has no database")
+        finally:
+            for event in self._stood.values():
+                event.set()
+
+    async def _furnish(self, server: Server) -> None:
+        admin = await server.connect()
+        await admin.execute(f'CREATE DATABASE "{schema.NAME}"')
+        for role, password in self._passwords.items():
+            await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        await admin.close()
+        owner = await server.connect(name=schema.NAME)
+        await owner.execute(schema.TABLES)
+        await owner.execute(schema.ROWS)
+        await owner.execute(
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {schema.APPLICATION}"
+        )
+        await owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {schema.REPORTS}")
+        await owner.execute(f"ALTER ROLE {schema.REPORTS} SET work_mem = '256kB'")
+        await owner.execute("ANALYZE")
+        await server.psql(SQL / "reader.sql", name=schema.NAME)
+        await owner.execute(f"ALTER ROLE {schema.READER} PASSWORD '{self.reader_password}'")
+        await server.psql(SQL / "explain.sql", name=schema.NAME, application=schema.APPLICATION)
+        await owner.execute("SELECT pg_stat_statements_reset()")
+        await owner.close()
+
+    async def _use(self, place: str, day: Any) -> None:
+        """A day of the application's, in a second. Each statement stands alone, with its values in it, as drivers send them."""
+        for role in (schema.APPLICATION, schema.REPORTS):
+            connection = await self.connect(role, place=place)
+            for sql in schema.statements(day, role):
+                await connection.execute(sql)
+            await connection.close()
+
+
+async def _quietly(connection: Any, sql: str) -> None:
+    with contextlib.suppress(Exception):
+        await connection.execute(sql)

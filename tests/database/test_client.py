@@ -1,0 +1,260 @@
+"""The database client against real servers: read-only, two at a time, over in time; and each way in which a server says no."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from runbooks.clients.database import Answer, DatabaseClient
+from runbooks.clients.database_access import Credentials, DatabaseSettings
+from runbooks.databases import Database
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from sandbox.postgres import schema
+from tests.support.databases import Served
+from tests.support.old_postgres import speaking
+
+PASSWORD = "pw-of-the-reader-x7Q"
+
+
+def elsewhere(address: str, **settings: Any) -> Database:
+    """A database of which nothing is known but where it should be."""
+
+    async def credentials(*, fresh: bool = False) -> Credentials:
+        return Credentials(schema.READER, PASSWORD)
+
+    plain = {"primary": address, "name": schema.NAME, "tls": "disable", **settings}
+    return Database("production", DatabaseClient(DatabaseSettings.model_validate(plain), credentials))
+
+
+async def refused(database: Database, **about: object) -> RunbookError:
+    with pytest.raises(RunbookError) as caught:
+        await database.known("primary")
+    error = caught.value
+    said = f"{error.message} {error.evidence} {error.advice} {error!r}"
+    assert PASSWORD not in said
+    assert error.advice, "each refusal says what to do"
+    assert error.__cause__ is None, "the driver's own words are not passed on"
+    return error
+
+
+# who the bot is
+
+
+async def test_the_reader_is_known_read_only_and_without_a_table(here: Served):
+    found = await here.database().known("primary")
+    who = found.identity
+    assert (who.role, who.database, who.read_only, who.superuser) == ("omnicare_reader", schema.NAME, True, False)
+    assert (who.readable, who.writable, who.creates) == (0, 0, ())
+    assert (who.sees_statistics, who.loaded, who.function, who.in_recovery) == (True, True, True, False)
+    assert who.counted_since is not None
+    assert found.answer.well
+
+
+async def test_a_replica_says_that_it_is_one_and_how_far_behind(here: Served):
+    who = (await here.database().known("replica")).identity
+    assert who.in_recovery
+    assert who.lag is not None
+
+
+async def test_nothing_can_be_written_whatever_is_asked(here: Served):
+    database = here.database(user=schema.APPLICATION, password=here.world._passwords[schema.APPLICATION])
+    async with database._client.asked("primary") as session:
+        with pytest.raises(RunbookError) as caught:
+            await session.rows("INSERT INTO public.sync_items VALUES (999999, 'tablet-1', 'pending', now())")
+    assert caught.value.code is ReasonCode.DATABASE_REFUSED
+    assert here.sql("SELECT count(*) FROM sync_items WHERE id = 999999") == [(0,)]
+
+
+async def test_at_most_two_connections_are_open_at_once(here: Served):
+    database = here.database()
+    seen: list[int] = []
+
+    async def look() -> None:
+        async with database._client.asked("primary") as session:
+            row = await session.row(
+                "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'omnicare-bot'"
+            )
+            seen.append(row["n"])
+            await session.rows("SELECT pg_sleep(0.05)")
+
+    await asyncio.gather(*(look() for _ in range(9)))
+    assert len(seen) == 9
+    assert max(seen) <= 2
+
+
+async def test_a_password_that_was_changed_is_read_again_by_itself(here: Served):
+    asked: list[bool] = []
+
+    async def credentials(*, fresh: bool = False) -> Credentials:
+        asked.append(fresh)
+        return Credentials(schema.READER, here.world.reader_password if fresh else "the-old-one")
+
+    database = Database("production", DatabaseClient(here.settings(), credentials))
+    assert (await database.known("primary")).identity.role == schema.READER
+    assert True in asked
+
+
+# whether it answers
+
+
+async def test_an_answer_tells_how_long_it_took(here: Served):
+    found = await here.database().answers()
+    assert isinstance(found, Answer)
+    assert (found.well, found.place, found.code) == (True, "primary", None)
+    assert 0 < found.seconds < 1.5
+
+
+async def test_a_slow_server_is_measured_and_a_silent_one_is_over_in_time(here: Served):
+    here.call(here.world.slow_down, 0.05)
+    assert (await here.database(answer_timeout=9.0).answers()).seconds >= 0.05
+    here.mend()
+    here.call(here.world.vanish)
+    began = time.monotonic()
+    found = await here.database(answer_timeout=0.3).answers("replica")
+    assert (found.well, found.code) == (False, ReasonCode.DATABASE_UNREACHABLE)
+    assert "did not answer within 0.3 s" in found.why
+    assert time.monotonic() - began < 20
+
+
+async def test_a_server_that_falls_silent_in_the_middle_holds_nobody(here: Served):
+    database = here.database(statement_timeout=0.5)
+    async with database._client.asked("primary") as session:
+        await session.rows("SELECT 1")
+        here.call(here.world.vanish)
+        with pytest.raises(RunbookError) as caught:
+            await session.rows("SELECT 2")
+    assert caught.value.code is ReasonCode.DATABASE_UNREACHABLE
+    here.mend()
+    # both places are free again, and no descriptor was left behind for another connection to stumble over
+    found = await asyncio.gather(*(database.answers() for _ in range(4)))
+    assert [each.why for each in found] == [""] * 4
+
+
+async def test_who_is_told_to_stop_stops_at_once(here: Served):
+    database = here.database()
+
+    async def ask() -> None:
+        async with database._client.asked("primary") as session:
+            await session.rows("SELECT pg_sleep(4)")
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 3.0
+    assert (await database.answers()).well
+
+
+# each way in which it says no
+
+
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(here: Served):
+    database = here.database(statement_timeout=0.2)
+    with pytest.raises(RunbookError) as caught:
+        async with database._client.asked("primary") as session:
+            await session.rows("SELECT pg_sleep(30)")
+    assert caught.value.code is ReasonCode.DATABASE_SLOW
+    assert "0.2 s" in caught.value.message
+
+
+async def test_a_wrong_password_and_an_unknown_role_are_told_alike(here: Served):
+    for database in (here.database(password=PASSWORD), here.database(user="nobody_knows", password=PASSWORD)):
+        error = await refused(database)
+        assert error.code is ReasonCode.DATABASE_REFUSED
+        assert "does not accept the reader's name or password" in error.message
+
+
+async def test_a_database_that_is_not_there(here: Served):
+    error = await refused(here.database(name="omnicare_emr_old"))
+    assert error.code is ReasonCode.DATABASE_REFUSED
+    assert "has no database omnicare_emr_old" in error.message
+
+
+async def test_a_server_without_tls_gets_no_password(here: Served):
+    error = await refused(here.database(tls="require"))
+    assert error.code is ReasonCode.DATABASE_TLS
+    assert "does not speak TLS" in error.message
+
+
+async def test_a_role_whose_connections_are_used_up(here: Served):
+    here.sql("ALTER ROLE omnicare_reader CONNECTION LIMIT 0")
+    try:
+        error = await refused(here.database())
+    finally:
+        here.sql("ALTER ROLE omnicare_reader CONNECTION LIMIT 6")
+    assert error.code is ReasonCode.DATABASE_BUSY
+
+
+async def test_a_role_that_may_not_connect_to_that_database(here: Served):
+    here.sql(f"REVOKE CONNECT ON DATABASE {schema.NAME} FROM PUBLIC, omnicare_reader")
+    try:
+        error = await refused(here.database())
+    finally:
+        here.sql(f"GRANT CONNECT ON DATABASE {schema.NAME} TO PUBLIC, omnicare_reader")
+    assert error.code is ReasonCode.DATABASE_REFUSED
+    assert "GRANT CONNECT" in error.advice[0]
+
+
+async def test_nothing_listens_there():
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    await server.wait_closed()
+    error = await refused(elsewhere(address))
+    assert (error.code, "nothing listens there" in error.message) == (ReasonCode.DATABASE_UNREACHABLE, True)
+
+
+async def test_a_host_that_nobody_knows():
+    error = await refused(elsewhere("postgres.invalid"))
+    assert error.code is ReasonCode.DATABASE_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "code", "said"),
+    [
+        ("57P03", "the database system is starting up", ReasonCode.DATABASE_UNREACHABLE, "is starting"),
+        ("53300", "sorry, too many clients already", ReasonCode.DATABASE_BUSY, "no connection left"),
+        (
+            "28000",
+            'no pg_hba.conf entry for host "10.0.0.9", user "omnicare_reader", database "omnicare_emr", no encryption',
+            ReasonCode.DATABASE_TLS,
+            "with TLS only",
+        ),
+        (
+            "28000",
+            'no pg_hba.conf entry for host "10.0.0.9", user "omnicare_reader", database "omnicare_emr", SSL encryption',
+            ReasonCode.DATABASE_REFUSED,
+            "not in from the bot's address",
+        ),
+        ("08P01", "unsupported startup parameter: options", ReasonCode.DATABASE_REFUSED, "a pooler"),
+        ("XX000", f"internal trouble with {PASSWORD}", ReasonCode.DATABASE_UNREACHABLE, "can't be reached"),
+    ],
+)
+async def test_what_servers_say_at_the_door_is_recognised(state: str, words: str, code: ReasonCode, said: str):
+    async with speaking(refuses=(state, words)) as address:
+        error = await refused(elsewhere(address))
+    assert error.code is code
+    assert said in error.message
+
+
+async def test_a_server_from_before_postgresql_10():
+    async with speaking(version="9.6.24") as address:
+        error = await refused(elsewhere(address))
+    assert error.code is ReasonCode.DATABASE_TOO_OLD
+    assert "PostgreSQL 9.6" in error.message
+
+
+async def test_variables_of_libpqs_are_not_listened_to(here: Served, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {
+        "PGHOST": "192.0.2.1",
+        "PGPASSWORD": "another",
+        "PGOPTIONS": "-c default_transaction_read_only=off",
+        "PGSSLMODE": "verify-full",
+        "PGTARGETSESSIONATTRS": "standby",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert (await here.database().known("primary")).identity.read_only
