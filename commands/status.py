@@ -38,7 +38,7 @@ from runbooks.clients.health import Health
 from runbooks.fleet import EnvironmentRecord, Release, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.standing import Standing
-from runbooks.states import ServiceState
+from runbooks.states import WORDS, ServiceState
 from runbooks.sync_reading import SyncStatus
 
 T = TypeVar("T")
@@ -47,14 +47,6 @@ DEADLINE = 1.5
 """Seconds for each part: the whole stands within two."""
 _WAITING = 3
 """So many requests that wait are named; the rest are counted."""
-_WORDS = {
-    "complete": "runs",
-    "rolling": "rolling out",
-    "degraded": "not all ready",
-    "stuck": "stuck",
-    "paused": "paused",
-    "missing": "missing",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +207,7 @@ def _row(service: ServiceState) -> tuple[Text, ...]:
     return (
         words(service.service),
         words(service.image.short if service.image else "none"),
-        words(_WORDS[service.state]),
+        words(WORDS[service.state]),
         words(_ready(service)),
         words(f"{service.restarts_lately} of {service.restarts}" if service.restarts else "0"),
         since,

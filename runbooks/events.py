@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_views import EventView
+from runbooks.clients.cluster_views import EventView, PodView
 from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Environment, Frozen
 
@@ -37,6 +37,16 @@ async def told(
         for event in await cluster.events(environment.namespace)
         if (at := _moment(event.at)) is not None and at >= since and _deployment_of(event, known) in wanted
     ]
+    return _grouped(events)
+
+
+async def told_of(cluster: ClusterClient, pod: PodView) -> list[EventGroup]:
+    """The same of one pod, as far back as Kubernetes keeps events."""
+    events = await cluster.events(pod.namespace, about=pod.uid)
+    return _grouped([(event, at) for event in events if (at := _moment(event.at)) is not None])
+
+
+def _grouped(events: Sequence[tuple[EventView, datetime]]) -> list[EventGroup]:
     groups: dict[tuple[str, str, str, str], list[tuple[EventView, datetime]]] = {}
     for event, at in sorted(events, key=lambda pair: pair[1], reverse=True):
         shape = event.message.replace(event.about_name, "")

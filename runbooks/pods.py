@@ -1,11 +1,17 @@
 """The pods of an environment's services, as a person wants to read them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_views import PodView
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
-from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.kit.waiting import side_by_side
+
+_LISTED = 8
 
 
 class PodLine(Frozen):
@@ -20,6 +26,7 @@ class PodLine(Frozen):
     detail: str = ""
     """Why it is not ready, in Kubernetes' own word (`ImagePullBackOff`), where it gives one."""
     age: str = ""
+    node: str = ""
 
 
 async def list_pods(cluster: ClusterClient, environment: Environment, service: str | None = None) -> list[PodLine]:
@@ -27,26 +34,39 @@ async def list_pods(cluster: ClusterClient, environment: Environment, service: s
     wanted = [each for each in environment.services if service in (None, each.name)]
     deployments = await side_by_side(*(cluster.deployment(environment.namespace, each.deployment) for each in wanted))
     found = await side_by_side(*(cluster.pods_of(deployment) for deployment in deployments))
-    now = datetime.now(UTC)
-    lines: list[PodLine] = []
-    for each, pods in zip(wanted, found, strict=True):
-        for pod in pods:
-            container = pod.container(each.container)
-            lines.append(
-                PodLine(
-                    service=each.name,
-                    name=pod.name,
-                    image=container.image if container else "",
-                    phase=pod.phase,
-                    ready=pod.ready,
-                    restarts=pod.restarts,
-                    detail="Terminating"
-                    if pod.deleting
-                    else pod.unschedulable or (container.reason if container else ""),
-                    age=_age(pod.created, now),
-                )
-            )
-    return lines
+    return [line(pod, each) for each, pods in zip(wanted, found, strict=True) for pod in pods]
+
+
+def line(pod: PodView, service: Service) -> PodLine:
+    """One pod of that service."""
+    container = pod.container(service.container)
+    return PodLine(
+        service=service.name,
+        name=pod.name,
+        image=container.image if container else "",
+        phase=pod.phase,
+        ready=pod.ready,
+        restarts=pod.restarts,
+        detail="Terminating" if pod.deleting else pod.unschedulable or (container.reason if container else ""),
+        age=age(pod.created),
+        node=pod.node,
+    )
+
+
+def named(pods: Sequence[PodView], target: str, environment: Environment) -> PodView:
+    """The pod of that name, or the one whose name ends so. Raises PermanentError where there is none, or more than one."""
+    found = [pod for pod in pods if pod.name == target] or [pod for pod in pods if pod.name.endswith(f"-{target}")]
+    if len(found) == 1:
+        return found[0]
+    services = ", ".join(service.name for service in environment.services)
+    if found:
+        names = ", ".join(f"`{pod.name}`" for pod in found[:_LISTED])
+        raise PermanentError(f"Several pods end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
+    raise PermanentError(
+        f"There is no service and no pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
+        "A pod that is gone took its log with it.",
+        code=ReasonCode.NOT_FOUND,
+    )
 
 
 async def by_version(cluster: ClusterClient, environment: Environment) -> str:
@@ -66,10 +86,11 @@ def _ready(version: str, pods: list[bool]) -> str:
     return f"{version} {ready} ready" if ready == len(pods) else f"{version} {ready} of {len(pods)} ready"
 
 
-def _age(created: str | None, now: datetime) -> str:
+def age(created: str | None, now: datetime | None = None) -> str:
+    """In one unit: `3 min`, `2 d`."""
     if created is None:
         return ""
-    seconds = max(0, int((now - datetime.fromisoformat(created)).total_seconds()))
+    seconds = max(0, int(((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"

@@ -4,14 +4,15 @@ The causes are those that a rollout is told of (`failures`), read out of one loo
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runbooks import states
 from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_views import EventView
-from runbooks.failures import Scene, clean
+from runbooks.clients.cluster_views import DeploymentView, EventView, PodView
+from runbooks.failures import Cause, Scene, clean
 from runbooks.failures import standing as cause_of
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import ImageChange
+from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.rollout_watch import scene_of
 from runbooks.states import Listed, ServiceState
@@ -57,24 +58,43 @@ def _standing(service: Service, state: ServiceState, found: Listed, events: Sequ
     deployment = found.deployment(service)
     if deployment is None or state.image is None or state.state == "complete":
         return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
-    as_it_is = ImageChange(
-        service=service.name,
-        namespace=state.namespace,
-        deployment=state.deployment,
-        container=state.container,
-        before=state.image,
-        after=state.image,
-    )
-    scene = scene_of(as_it_is, deployment, found.replica_sets, found.pods, events)
+    scene = _scene(state, state.image, deployment, found, events)
     cause = cause_of(scene)
     if cause is None or not (cause.certain or _is_old(scene)):
         return Standing(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
-    said = f": {clean(cause.said[0])}" if cause.said and cause.said[0] not in cause.what else ""
     return Standing(
-        state=state,
-        trouble=f"{_whose(scene)}{clean(cause.what)}{said}",
-        broken=cause.certain or state.state == "stuck",
+        state=state, trouble=f"{_whose(scene)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
     )
+
+
+def trouble_of(pod: PodView, service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> str:
+    """What is wrong with one pod, in words; empty where nothing is."""
+    deployment = found.deployment(service)
+    if deployment is None or state.image is None or pod.ready or pod.over:
+        return ""
+    scene = replace(_scene(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
+    cause = cause_of(scene)
+    return _words(cause) if cause is not None and (cause.certain or _is_old(scene)) else ""
+
+
+def _scene(
+    state: ServiceState, image: Image, deployment: DeploymentView, found: Listed, events: Sequence[EventView]
+) -> Scene:
+    """As a rollout to what runs already would see it."""
+    as_it_is = ImageChange(
+        service=state.service,
+        namespace=state.namespace,
+        deployment=state.deployment,
+        container=state.container,
+        before=image,
+        after=image,
+    )
+    return scene_of(as_it_is, deployment, found.replica_sets, found.pods, events)
+
+
+def _words(cause: Cause) -> str:
+    said = f": {clean(cause.said[0])}" if cause.said and cause.said[0] not in cause.what else ""
+    return f"{clean(cause.what)}{said}"
 
 
 def _is_old(scene: Scene) -> bool:

@@ -35,6 +35,15 @@ _BY_HAND = ("kubectl-set", "kubectl-edit", "kubectl-patch", "kubectl-rollout")
 
 Condition = Literal["complete", "rolling", "degraded", "stuck", "paused", "missing"]
 """`degraded`: it rolled out once, and since then not all of its pods are ready any more."""
+WORDS: dict[Condition, str] = {
+    "complete": "runs",
+    "rolling": "rolling out",
+    "degraded": "not all ready",
+    "stuck": "stuck",
+    "paused": "paused",
+    "missing": "missing",
+}
+"""For people."""
 
 
 class ServiceState(Frozen):

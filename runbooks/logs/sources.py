@@ -5,11 +5,8 @@ from typing import NamedTuple
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import ContainerView, PodView
-from runbooks.kit.errors import PermanentError
-from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment
-
-_LISTED = 8
+from runbooks.pods import named
 
 
 class Source(NamedTuple):
@@ -48,7 +45,7 @@ async def sources(
         deployment = await cluster.deployment(environment.namespace, service.deployment)
         pods, selector, container = await cluster.pods_of(deployment), deployment.selector, service.container
     else:
-        pods = [_pod(await cluster.pods(environment.namespace), target, environment)]
+        pods = [named(await cluster.pods(environment.namespace), target, environment)]
         selector, container = "", next((s.container for s in environment.services if _is_of(pods[0], s.deployment)), "")
     young = [pod for pod in pods if before is not None and datetime.fromisoformat(pod.created) > before]
     pods = sorted((pod for pod in pods if pod not in young), key=lambda pod: pod.name)
@@ -72,21 +69,6 @@ async def sources(
             f"{len(young)} pods are younger than that run and are left out; those that it replaced took their logs with them."
         )
     return Sources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
-
-
-def _pod(pods: list[PodView], target: str, environment: Environment) -> PodView:
-    found = [pod for pod in pods if pod.name == target] or [pod for pod in pods if pod.name.endswith(f"-{target}")]
-    if len(found) == 1:
-        return found[0]
-    services = ", ".join(service.name for service in environment.services)
-    if found:
-        names = ", ".join(f"`{pod.name}`" for pod in found[:_LISTED])
-        raise PermanentError(f"Several pods end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
-    raise PermanentError(
-        f"There is no service and no pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
-        "A pod that is gone took its log with it.",
-        code=ReasonCode.NOT_FOUND,
-    )
 
 
 def _is_of(pod: PodView, deployment: str) -> bool:

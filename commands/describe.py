@@ -1,0 +1,121 @@
+"""`describe SERVICE|POD`: the part of `kubectl describe` that matters."""
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Fact,
+    Facts,
+    Moment,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.types import EnvironmentName, Target
+from runbooks.describing import ContainerLine, Described, describe
+from runbooks.events import EventGroup
+from runbooks.kit.plan import Image
+from runbooks.pods import PodLine
+
+_PODS, _EVENTS = 12, 6
+"""Rows; the rest is counted, and a button leads to it."""
+
+
+@query(permission="fleet:read", examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"])
+class Describe:
+    """Describe a service or a pod: state and cause, image, resources, probes, how containers ended, warnings."""
+
+    target: Target = argument("a service, or a pod by the end of its name")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        found = await describe(context.cluster, context.where, self.target)
+        where = context.where.name
+        text = f"{found.name} in {where} {found.summary}"
+        body: list[Element] = []
+        if found.trouble:
+            body.append(Paragraph(text=words(Strong(text="Cause: "), found.trouble)))
+        body.append(Facts(facts=tuple(Fact(label=label, value=words(value)) for label, value in found.facts)))
+        body += _containers(found.containers) + _pods(found.pods) + _events(found)
+        return Card(
+            state=State.DONE if found.well else State.FAILED if found.trouble else State.WAITING,
+            title=words(Strong(text=text)),
+            summary=f"{text}: {found.trouble}" if found.trouble else text,
+            body=tuple(body),
+            buttons=_buttons(found, where),
+            data={"environment": where, **found.model_dump(mode="json")},
+        )
+
+
+def _containers(lines: tuple[ContainerLine, ...]) -> list[Element]:
+    if not lines:
+        return []
+    rows = tuple(
+        (
+            words(each.name),
+            words(each.image),
+            words(each.state),
+            words(str(each.restarts)),
+            _ended(each),
+            words(each.asked),
+        )
+        for each in lines
+    )
+    return [Table(columns=("Container", "Image", "State", "Restarts", "Before", "Asks for"), rows=rows)]
+
+
+def _ended(each: ContainerLine) -> Text:
+    if not each.last_end:
+        return words("")
+    at = (", ", Moment(at=each.ended_at, form="date-time", age=True)) if each.ended_at is not None else ()
+    return words(each.last_end, *at)
+
+
+def _pods(lines: tuple[PodLine, ...]) -> list[Element]:
+    if not lines:
+        return []
+    rows = tuple(
+        (
+            words(Code(text=each.name)),
+            words(Image.parse(each.image).tag or "untagged" if each.image else "unknown"),
+            words("ready" if each.ready else each.detail or each.phase),
+            words(str(each.restarts)),
+            words(each.age),
+            words(each.node),
+        )
+        for each in lines[:_PODS]
+    )
+    more = [Note(text=words(f"{len(lines) - _PODS} more pods; `pods` lists all."))] if len(lines) > _PODS else []
+    return [Table(columns=("Pod", "Version", "State", "Restarts", "Age", "Node"), rows=rows), *more]
+
+
+def _events(found: Described) -> list[Element]:
+    warnings = [each for each in found.events if each.warning] or ([] if found.well else list(found.events))
+    if not warnings:
+        return [Note(text=words("No warnings in Kubernetes' events."))]
+    rows = tuple(_event(each) for each in warnings[:_EVENTS])
+    more = [Note(text=words(f"{len(warnings) - _EVENTS} more kinds of events."))] if len(warnings) > _EVENTS else []
+    return [Table(columns=("Event", "Message", "Times", "Last"), rows=rows), *more]
+
+
+def _event(each: EventGroup) -> tuple[Text, ...]:
+    last = Moment(at=each.last, form="date-time", age=True)
+    return words(each.reason), words(each.message), words(str(each.count)), words(last)
+
+
+def _buttons(found: Described, where: str) -> tuple[Button, ...]:
+    logs = Button(label="Logs", does=Typed(text=f"logs {found.name} --env {where}"))
+    if found.service is None:
+        return (logs,)
+    events = Button(label="Events", does=Typed(text=f"events {found.service} --env {where}"))
+    if found.kind == "service":
+        return logs, events, Button(label="Pods", does=Typed(text=f"pods {found.name} --env {where}"))
+    return logs, events, Button(label="Service", does=Typed(text=f"describe {found.service} --env {where}"))

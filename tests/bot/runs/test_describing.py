@@ -1,0 +1,46 @@
+"""`describe`: a service and a pod, healthy and broken, as people see them."""
+
+from tests.support.worlds import AUDITOR, ON_CALL, OUTSIDER, PRODUCTION, Story
+
+
+def pods(here: Story, service: str = "backend") -> list[str]:
+    return [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.deployment == service]
+
+
+async def test_a_service_is_described_by_what_matters(here: Story):
+    await here.type(AUDITOR, "/omnicare describe backend")
+    said = await here.answered("backend in production runs v1.2.0, 3/3 ready")
+    assert "🟢" in said
+    for each in ("ghcr.io/omnicare/backend:v1.2.0", "readiness", "rolling, ", "No warnings", *pods(here)):
+        assert each in said
+
+
+async def test_a_pod_is_found_by_the_end_of_its_name(here: Story):
+    pod = pods(here)[0]
+    await here.type(ON_CALL, f"/omnicare describe {pod.rpartition('-')[2]}")
+    said = await here.answered(f"{pod} in production is ready")
+    for each in ("*Node*", "running, ready", "describe backend --env production"):
+        assert each in said
+
+
+async def test_what_does_not_start_is_described_with_its_cause(here: Story):
+    await here.deployed("v2.1.0-crash", ends="stopped")
+    await here.type(ON_CALL, "/omnicare describe backend")
+    said = await here.answered("backend in production rolling out v2.1.0-crash")
+    assert "🔴" in said
+    assert "starts and exits again and again" in said
+    (crashing,) = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.version == "v2.1.0-crash"]
+    await here.type(ON_CALL, f"/omnicare describe {crashing}")
+    said = await here.answered(f"{crashing} in production is not ready")
+    for each in ("Cause: ", "exit code 1", "CrashLoopBackOff"):
+        assert each in said
+
+
+async def test_what_is_not_there_and_who_may_not_look(here: Story):
+    await here.type(ON_CALL, "/omnicare describe backend-7c9f-zzzzz")
+    await here.whispered(ON_CALL, "There is no service and no pod")
+    await here.type(ON_CALL, "/omnicare describe backed")
+    await here.whispered(ON_CALL, "Did you mean")
+    await here.type(OUTSIDER, "/omnicare describe backend")
+    await here.whispered(OUTSIDER, "not listed")
+    assert "permission:denied" in [event.name for event in here.events()]
