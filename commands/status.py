@@ -34,6 +34,7 @@ from commands.kit.endings import held
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks import standing
+from runbooks.clients.database import Answer
 from runbooks.clients.health import Health
 from runbooks.fleet import EnvironmentRecord, Release, Undecided
 from runbooks.kit.errors import RunbookError
@@ -74,18 +75,21 @@ class _Answers:
     releases: Part[tuple[Release, ...]]
     runs: Part[Sequence[RunRecord]]
     sync: Part[SyncStatus]
+    database: list[Answer]
     health: list[tuple[str, Health]]
 
 
 async def _asked(context: Context) -> _Answers:
     where = context.where
     may_sync = context.sync is not None and await context.authority.may(context.actor, "sync:read", where.name)
+    may_ask = context.postgres is not None and await context.authority.may(context.actor, "database:read", where.name)
     async with asyncio.TaskGroup() as together:
         services = together.create_task(_part(standing.look(context.cluster, where)))
         record = together.create_task(_part(context.fleet.read(where)))
         releases = together.create_task(_part(context.fleet.releases(where)))
         runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
         health = together.create_task(_health(context))
+        database = together.create_task(_database(context)) if may_ask else None
         sync = together.create_task(_part(context.sync_queue().status(seconds=DEADLINE))) if may_sync else None
     return _Answers(
         services.result(),
@@ -93,6 +97,7 @@ async def _asked(context: Context) -> _Answers:
         releases.result(),
         runs.result(),
         sync.result() if sync is not None else Part(),
+        database.result() if database is not None else [],
         health.result(),
     )
 
@@ -115,6 +120,13 @@ async def _health(context: Context) -> list[tuple[str, Health]]:
     return [
         (name, each.said or Health(None, DEADLINE, each.why)) for (name, _), each in zip(named, answers, strict=True)
     ]
+
+
+async def _database(context: Context) -> list[Answer]:
+    """Each server, within a deadline of its own (`answer_timeout`)."""
+    assert context.postgres is not None, "asked for only where there is one"
+    places = context.postgres.settings.places()
+    return list(await asyncio.gather(*(context.postgres.answers(place) for place in places)))
 
 
 def _card(context: Context, answers: _Answers) -> Card:
@@ -157,6 +169,7 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         "services": [each.state.model_dump(mode="json") | _trouble(each) for each in services or ()],
         "record": answers.record.said.model_dump(mode="json") if answers.record.said else None,
         "sync": answers.sync.said.model_dump(mode="json") if answers.sync.said else None,
+        "database": {each.place: each.why or round(each.seconds, 4) for each in answers.database},
         "health": {name: each.status for name, each in answers.health},
         "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
         "unanswered": {name: part.why for name, part in parts.items() if part.why},
@@ -187,8 +200,9 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
         )
     if silent := [name for name, health in answers.health if not health.well]:
         return State.FAILED, f"{where} runs {versions}, {' and '.join(silent)} not well by the health URL{undecided}"
-    if undecided or sync:
-        return State.WAITING, f"{where} runs {versions}{undecided}{sync}"
+    database = "" if all(each.well for each in answers.database) else ", the database does not answer"
+    if undecided or sync or database:
+        return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}"
     return State.DONE, f"{where} runs {versions}"
 
 
@@ -235,6 +249,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
         ("Undecided", _undecided(record.undecided) if record.undecided is not None else None),
         ("Answers", _answering(answers.health)),
         ("Sync", _sync(context, answers.sync)),
+        ("Database", _servers(answers.database)),
         ("Last release", _last(answers.releases)),
     ]
     if answers.record.why and answers.services.said is not None:
@@ -308,6 +323,14 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.pending and found.oldest_seconds else ""
     failed = f", {found.failed} failed" if found.failed else ""
     return words(f"{stuck}{found.pending or 'nothing'} waiting{oldest}{failed}")
+
+
+def _servers(answers: Sequence[Answer]) -> Text | None:
+    """`primary 3 ms, replica 4 ms`."""
+    said = (
+        f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place}: {each.why}" for each in answers
+    )
+    return words(", ".join(said)) if answers else None
 
 
 def _last(part: Part[tuple[Release, ...]]) -> Text | None:

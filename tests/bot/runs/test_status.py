@@ -91,6 +91,20 @@ async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(h
     assert "production runs v1.2.0" in said
 
 
+async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
+    url = tmp_path / "database-url"
+    url.write_text("postgresql://reader:hunter2-hunter2@127.0.0.1:1/emr", encoding="utf-8")
+    url.chmod(0o600)
+    access = {"file": str(url), "tls": "disable"}
+    world.configure(lambda document: document["environments"]["production"].update(database=access))
+    await world.inside()
+    said = await status(world, "the database does not answer")
+    assert "🟡" in said
+    assert "primary: " in said
+    assert "hunter2" not in said
+    assert "*Database*" not in await status(world, "production runs v1.2.0", AUDITOR)
+
+
 async def test_who_may_not_read_the_queue_is_not_told_of_it(here: Story):
     assert "*Sync*" in await status(here, "production runs")
     assert "*Sync*" not in await status(here, "production runs", AUDITOR)
