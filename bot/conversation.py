@@ -76,7 +76,7 @@ class _Conversation:
 
     async def _talk(self) -> int:
         wish = self._wish
-        call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow)
+        call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset())
         async for line in say(wish.socket, call):
             match line:
                 case AnswerLine():
@@ -159,3 +159,9 @@ class _Conversation:
         if self._answered:
             return "Left."
         return "Left before the bot answered. If it was taken, `omnicare runs` shows it."
+
+
+def _offset() -> int:
+    """Seconds by which this machine's clock is ahead of UTC: a time that is typed here is meant here."""
+    ahead = datetime.now().astimezone().utcoffset()
+    return int(ahead.total_seconds()) if ahead is not None else 0

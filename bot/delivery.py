@@ -6,8 +6,10 @@ shows the `Answer`. It decides nothing itself.
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from commands.kit.card import Card, OpenForm
 from commands.kit.context import Actor
@@ -65,6 +67,8 @@ class Delivery:
     place: Place = NOWHERE
     named: str | None = None
     """Who acts, where the surface may choose (the sandbox's `--as`)."""
+    zone: tzinfo | None = None
+    """The person's, where the surface says it itself: a terminal does."""
 
 
 class Exit(IntEnum):
@@ -227,6 +231,14 @@ class Standing(Frozen):
     zone: str | None = None
     """The person's time zone (IANA name)."""
     handle: str = ""
+
+    @property
+    def tz(self) -> tzinfo | None:
+        """The zone itself; None where it is not said, or not known on this machine."""
+        try:
+            return ZoneInfo(self.zone) if self.zone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
 
 
 class Identity(Protocol):

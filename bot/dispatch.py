@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import Any
 
 from bot import crash_points
@@ -63,6 +64,7 @@ class Door:
         self._people = people
         self._house = house
         self._identity = identity
+        self._zones: dict[str, tzinfo | None] = {}
         self._pending = house.pending
         self._refusals = Refusals(house.book, house.clock)
         services = {service.name for each in settings.environments.values() for service in each.services}
@@ -235,6 +237,7 @@ class Door:
             return
         standing = await self._identity.standing(delivery.account, fresh=fresh)
         if standing.ok:
+            self._zones[delivery.account] = standing.tz
             return
         if not standing.known:
             if fresh:
@@ -374,8 +377,9 @@ class Door:
         crash_points.reached("request-noted")
         await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
 
-    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Any:  # noqa: ARG002 - the zone comes from it later
-        return self._house.context(actor, environment)
+    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Any:
+        context = self._house.context(actor, environment)
+        return replace(context, now=context.now.astimezone(delivery.zone or self._zones.get(delivery.account) or UTC))
 
     async def _note(
         self,

@@ -1,6 +1,6 @@
 """`help [COMMAND]`: the menu in words, or one command with its arguments and examples."""
 
-from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, words
+from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, sentence, words
 from commands.kit.context import Context
 from commands.kit.spec import CommandSpec, Kind, argument, query
 from commands.kit.types import CommandName
@@ -25,7 +25,7 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
     """Every command in a line."""
     table = Table(
         columns=("Command", "What it does"),
-        rows=tuple((words(Code(text=spec.name)), words(spec.summary)) for spec in specs),
+        rows=tuple((words(Code(text=spec.name)), sentence(spec.summary)) for spec in specs),
     )
     return Card(
         title=words(Strong(text="Commands")),
@@ -38,9 +38,9 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
 def command_card(spec: CommandSpec) -> Card:
     """One command: usage, arguments, examples."""
     shown = [p for p in spec.parameters if not p.hidden]
-    rows = tuple((words(Code(text=p.usage.strip("[]") if p.positional else p.flag)), words(p.help)) for p in shown)
+    rows = tuple((words(Code(text=p.usage.strip("[]") if p.positional else p.flag)), sentence(p.help)) for p in shown)
     table = (Table(columns=("Argument", "Meaning"), rows=rows),) if rows else ()
-    description = (Paragraph(text=words(spec.description)),) if spec.description else ()
+    description = (Paragraph(text=sentence(spec.description)),) if spec.description else ()
     example = f"{spec.name} {spec.examples[0]}".strip()
     does = (
         Typed(text=example)

@@ -14,6 +14,7 @@ import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -147,6 +148,7 @@ class SocketServer:
             account=account,
             tokens=call.tokens,
             named=call.named,
+            zone=timezone(timedelta(seconds=call.offset)) if call.offset is not None else None,
         )
         answer = await self._while_alive(response, asyncio.shield(self._take(delivery)))
         follows = call.follow and answer.run is not None and self._door.kind(delivery) is Kind.OPERATION

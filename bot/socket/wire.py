@@ -27,6 +27,8 @@ class Call(Frozen):
     named: Annotated[str, StringConstraints(max_length=63)] | None = None
     """`--as`: the sandbox only."""
     follow: bool = True
+    offset: Annotated[int, Field(ge=-86_340, le=86_340)] | None = None
+    """Seconds by which the person's clock is ahead of UTC."""
 
 
 class AnswerLine(Frozen):

@@ -1,0 +1,92 @@
+"""`status` on 200 pods, beside the `kubectl` calls that tell the same facts: Deployments, ReplicaSets, pods, and the fleet's records.
+
+Ours is the command itself, card and all. Both ask the same real control plane and take turns; kubectl is called as a person calls it,
+one thing after another.
+
+    REAL_CLUSTER_KUBECONFIG=… python -m benchmarks status [--smoke]
+"""
+
+import asyncio
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure
+from commands.kit.card import Card
+from commands.kit.context import Actor, Context
+from commands.kit.policy import Policies
+from commands.status import Status
+from runbooks.clients.cluster_connection import Timing
+from runbooks.clients.health import HealthClient
+from tests.support.real import VARIABLE, Place, place, real_kubeconfig
+
+KUBECTL = str(Path(sys.executable).parent / "kubectl")
+PODS = 200
+FEW = 20
+ROUNDS = 9
+_ASKED = ("deployments -o wide", "replicasets -o wide", "pods -o wide", "configmaps -o yaml")
+
+
+async def measure(*, smoke: bool = False) -> list[Figure]:
+    """Wall times beside kubectl's; nothing where no real control plane is named."""
+    kubeconfig = real_kubeconfig()
+    if kubeconfig is None:
+        print(
+            f"status: {VARIABLE} names no real control plane, so there is nothing to measure against", file=sys.stderr
+        )
+        return []
+    pods = FEW if smoke else PODS
+    async with place(kubeconfig, timing=Timing()) as here, HealthClient() as health:
+        for service in ("backend", "frontend"):
+            await here.deploy(service, replicas=pods // 2, pinned=False)
+        context = _context(here, health)
+        rounds = [await _round(here, context, pods) for _ in range(1 if smoke else ROUNDS)]
+    ours, kubectl = (statistics.median(times) for times in zip(*rounds, strict=True))
+    peer = f"{len(_ASKED)} kubectl calls"
+    return [Figure(name=f"status: {pods} pods", ours=ours, unit="s", peer=kubectl, peer_name=peer, goal=0.3)]
+
+
+async def _round(here: Place, context: Context, pods: int) -> tuple[float, float]:
+    began = time.perf_counter()
+    card = await Status(env=here.environment.name).run(context)
+    ours = time.perf_counter() - began
+    assert _ready(card) == pods, card.summary
+    began = time.perf_counter()
+    for asked in _ASKED:
+        await _kubectl(here, asked)
+    return ours, time.perf_counter() - began
+
+
+def _ready(card: Card) -> int:
+    return sum(service["ready"] for service in card.data["services"])
+
+
+async def _kubectl(here: Place, asked: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        KUBECTL, "--kubeconfig", here.kubeconfig, "-n", here.namespace, "get", *asked.split(),
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    if await process.wait():
+        raise RuntimeError(f"kubectl get {asked} failed")
+
+
+class _Nobody:
+    """A bot in which nothing runs and everything may be looked at."""
+
+    async def recent(self, **_: Any) -> list[Any]:
+        return []
+
+    async def may(self, *_: Any) -> bool:
+        return True
+
+
+def _context(here: Place, health: HealthClient) -> Context:
+    nobody: Any = _Nobody()
+    return Context(
+        actor=Actor(key="oncall", name="On-call"), environment=here.environment, cluster=here.cluster,
+        registry=nobody, fleet=here.fleet, health=health, runs=nobody, book=nobody, authority=nobody,
+        policies=Policies(), now=datetime.now(UTC),
+    )  # fmt: skip
