@@ -14,11 +14,12 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from bot import crash_points
+from bot.announcing import announce
 from bot.answers import by_hand, refusal_card, started_card, usage_card
 from bot.audit import BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
-from bot.forms import form_for
+from bot.forms import form_for, tokens_of
 from bot.people import People
 from bot.refusals import Refusals, act_id, check_button
 from bot.runs import again
@@ -81,7 +82,9 @@ class Door:
         """Raises `UsageError`. Pure: decides nothing, asks nobody."""
         default = self._settings.channels.get(delivery.place.channel or "") or self._terminal_default(delivery)
         if delivery.filled is not None:
-            return parse(self._tokens_of(delivery), self._registry, self._known, default_environment=default)
+            return parse(
+                tokens_of(delivery.filled, self._registry), self._registry, self._known, default_environment=default
+            )
         if delivery.tokens is not None:
             tokens = list(delivery.tokens)
         else:
@@ -103,27 +106,6 @@ class Door:
         if delivery.surface is Surface.TERMINAL or delivery.place.direct:
             return self._settings.bot.default_environment
         return None
-
-    def _tokens_of(self, delivery: Delivery) -> list[str]:
-        """A form's or a button's values, as if typed: one parser for all ways in."""
-        filled = delivery.filled
-        assert filled is not None, "only for what is filled"
-        spec = self._registry.find(filled.command)
-        if spec is None:
-            raise UsageError(f"There is no `{filled.command[:40]}` any more.")
-        tokens = spec.name.split()
-        positional: list[str] = []
-        for parameter in spec.parameters:
-            value = filled.values.get(parameter.name, "")
-            if parameter.hidden or not value.strip():
-                continue
-            if parameter.positional:
-                positional += value.split() if parameter.repeated else [value.strip()]
-            elif parameter.type is None:
-                tokens += [parameter.flag] if value == "yes" else []
-            else:
-                tokens.append(f"{parameter.flag}={value.strip()}")
-        return [*tokens, "--", *positional]
 
     def kind(self, delivery: Delivery) -> Kind | None:
         """What is asked for, by parsing alone; None where it can't be understood or nothing was typed."""
@@ -312,6 +294,8 @@ class Door:
         told: Card = await request.decide(context)
         if (tells := getattr(request, "tells", None)) is not None:
             await self._note(delivery, actor, spec, request, environment, EventName(tells), said=told.summary)
+            if environment is not None and not getattr(request, "private", True):
+                await announce(self._house, delivery, actor, spec, request, environment, told)
         # after a click the card that was clicked says it a moment later, to everybody
         clicked = delivery.filled is not None and delivery.filled.word is not None
         return Answer(card=None if clicked else told, private=bool(getattr(request, "private", True)))

@@ -1,6 +1,8 @@
 """A command's form, generated from its definition: the same parameters, help texts and choices as typed ones."""
 
-from bot.delivery import Form, FormField
+from bot.delivery import Filled, Form, FormField
+from commands.kit.parsing import UsageError
+from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter
 from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
 
@@ -26,6 +28,26 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
         submit=submit,
         hidden=dict(hidden),
     )
+
+
+def tokens_of(filled: Filled, registry: Registry) -> list[str]:
+    """A form's or a button's values, as if typed: one parser for all ways in. Raises UsageError for a command that is gone."""
+    spec = registry.find(filled.command)
+    if spec is None:
+        raise UsageError(f"There is no `{filled.command[:40]}` any more.")
+    tokens = spec.name.split()
+    positional: list[str] = []
+    for parameter in spec.parameters:
+        value = filled.values.get(parameter.name, "")
+        if parameter.hidden or not value.strip():
+            continue
+        if parameter.positional:
+            positional += value.split() if parameter.repeated else [value.strip()]
+        elif parameter.type is None:
+            tokens += [parameter.flag] if value == "yes" else []
+        else:
+            tokens.append(f"{parameter.flag}={value.strip()}")
+    return [*tokens, "--", *positional]
 
 
 def _field(parameter: Parameter, filled: str, known: Known, default_environment: str | None) -> FormField:

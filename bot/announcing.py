@@ -1,0 +1,38 @@
+"""What a decision changes for everybody (a lock) is said in the environment's channel, where it was not typed there.
+
+It is a thread like a request's, so it waits for Slack by itself and is said once.
+"""
+
+from typing import Any
+
+from bot.delivery import Delivery
+from bot.runs.house import House
+from bot.runs.model import Close, Request, request_id, thread_id
+from commands.kit.card import Card
+from commands.kit.context import Actor
+from commands.kit.parsing import typed_again
+from commands.kit.spec import CommandSpec
+
+
+async def announce(
+    house: House, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str, card: Card
+) -> None:
+    """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
+    channel = house.settings.environments[environment].channel
+    if channel is None or delivery.place.channel == channel:
+        return
+    told = Request(
+        id=request_id(environment, spec.name, delivery.key),
+        command=spec.name,
+        arguments=spec.arguments(request),
+        environment=environment,
+        text=typed_again(spec, request),
+        title=card.summary,
+        requester=actor,
+        channel=channel,
+        threaded=True,
+        at=house.clock(),
+    )
+    first = {"request": told.model_dump(mode="json"), "head": card.model_dump(mode="json")}
+    await house.engine.start("thread", thread_id(told.id), first)
+    await house.engine.send(thread_id(told.id), Close().model_dump(mode="json"), key=f"{told.id}/close")
