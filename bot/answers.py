@@ -33,7 +33,7 @@ def usage_card(error: UsageError) -> Card:
     buttons = [Button(label=choice.split()[-1], does=Typed(text=choice)) for choice in error.choices]
     if error.form is not None:
         command, filled = error.form
-        buttons.append(Button(label=f"Open {command} form…", does=OpenForm(command=command, filled=filled)))
+        buttons.append(Button(label=f"Fill in {command}…", does=OpenForm(command=command, filled=filled)))
     data = {"ok": False, "reason_code": ReasonCode.USAGE, "message": error.message, "suggestion": error.suggestion}
     return Card(
         title=sentence(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data

@@ -111,12 +111,16 @@ class _Conversation:
         screen = self._out if line.exit in (Exit.OK, Exit.FAILED) else self._err
         if line.card is not None:
             screen.card(line.card, line.names)
+            if line.run is not None and not line.followed and line.exit == Exit.OK and not self._wish.follow:
+                screen.say(
+                    f"Look at it with: omnicare runs {self._run}; say yes to it, where you may, with: omnicare approve {self._run}"
+                )
         elif line.form is not None:
             _label, command = typed(Button(label="Form", does=line.form), reader())
             screen.say(f"Type: {command}")
         elif line.run is not None and not line.followed:
             screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
-        elif line.exit is not Exit.OK and not line.followed:
+        elif line.exit != Exit.OK and not line.followed:
             screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
 
     def _more(self, line: MoreLine) -> None:

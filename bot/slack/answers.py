@@ -147,7 +147,7 @@ def _with_form(card: Card, form: OpenForm | None) -> Card:
         isinstance(button.does, OpenForm) and button.does.command == form.command for button in card.buttons
     ):
         return card
-    return card.model_copy(update={"buttons": (*card.buttons, Button(label=f"Open {form.command} form…", does=form))})
+    return card.model_copy(update={"buttons": (*card.buttons, Button(label=f"Fill in {form.command}…", does=form))})
 
 
 def notice(sentence: str, *, state: State | None = None, note: str = "") -> Card:
