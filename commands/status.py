@@ -136,7 +136,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     state, what = _verdict(context, answers, record)
     body: list[Element] = []
     if services:
-        columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h", "Since")
+        columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h")
         body.append(Table(columns=columns, rows=tuple(_row(each.state) for each in services)))
     else:
         body.append(Paragraph(text=words(Strong(text="Cluster: "), answers.services.why)))
@@ -213,19 +213,31 @@ def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
 
 
 def _row(service: ServiceState) -> tuple[Text, ...]:
-    since = words("not known")
-    if service.since:
-        by = f", by {service.by}" if service.by else ""
-        hand = " by hand" if service.by_hand else ""
-        since = words(Moment(at=datetime.fromisoformat(service.since), form="date-time", age=True), f"{hand}{by}")
     return (
         words(service.service),
         words(service.image.short if service.image else "none"),
         words(WORDS[service.state]),
         words(_ready(service)),
         words(f"{service.restarts_lately} of {service.restarts}" if service.restarts else "0"),
-        since,
     )
+
+
+def _since(services: Sequence[Standing]) -> Text | None:
+    """Who set what runs, and when; said once where it is the same for all. Not in the table, which a phone shows in full."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in (each.state for each in services):
+        if each.since:
+            by = f", by {each.by}" if each.by else ""
+            alike.setdefault((each.since, f"{', by hand' if each.by_hand else ''}{by}"), []).append(each.service)
+    spans: list[Moment | str] = []
+    for (since, by), names in alike.items():
+        whose = f"{' and '.join(names)} " if len(alike) > 1 else ""
+        spans += [
+            f"{'; ' if spans else ''}{whose}",
+            Moment(at=datetime.fromisoformat(since), form="date-time", age=True),
+            by,
+        ]
+    return words(*(span for span in spans if span)) if spans else None
 
 
 def _ready(service: ServiceState) -> str:
@@ -242,6 +254,7 @@ def _counted(service: ServiceState) -> str:
 def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[Fact, ...]:
     runs = answers.runs.said or ()
     facts: list[tuple[str, Text | None]] = [
+        ("Since", _since(answers.services.said or ())),
         ("Going on", _going(record, runs, context)),
         ("Held", _held(record, runs)),
         ("Waiting", _waiting(runs, context)),

@@ -196,7 +196,8 @@ def _container(view: ContainerView, spec: ContainerSpec | None) -> ContainerLine
 def _asked(spec: ContainerSpec) -> str:
     """`250m cpu, 256Mi memory (limit 512Mi); readiness GET /health on port 3001`."""
     sizes = ", ".join(filter(None, (_size(name, spec.requests, spec.limits) for name in ("cpu", "memory"))))
-    probes = "; ".join(f"{name} {what}" for name, what in spec.probes.items())
+    alike = {what: [name for name, asked in spec.probes.items() if asked == what] for what in spec.probes.values()}
+    probes = "; ".join(f"{' and '.join(names)} {what}" for what, names in alike.items())
     return "; ".join(filter(None, (sizes, probes)))
 
 
