@@ -11,6 +11,7 @@ from commands.kit.card import (
     Facts,
     Moment,
     Note,
+    Paragraph,
     State,
     StepLine,
     StepList,
@@ -29,6 +30,7 @@ from commands.kit.places import must, readable
 from commands.kit.spec import argument, option, query
 from commands.kit.types import EnvironmentName, NumberType, RunId
 
+_LINES = 4
 _SIGNS = {
     "waiting": State.WAITING,
     "running": State.RUNNING,
@@ -132,6 +134,7 @@ async def _one(context: Context, run: str) -> Card:
         title=words(Strong(text=text), " · run ", Code(text=record.short)),
         summary=text,
         body=(
+            *_ending(record),
             Facts(facts=tuple(facts)),
             *((steps,) if record.steps else ()),
             *((timeline,) if events else ()),
@@ -140,6 +143,13 @@ async def _one(context: Context, run: str) -> Card:
         buttons=(Button(label="Refresh", does=Typed(text=f"runs {record.id}")),) if running else (),
         data={"run": _plain(record)},
     )
+
+
+def _ending(record: RunRecord) -> tuple[Paragraph, ...]:
+    """The cause, and what was so when it ended."""
+    if not record.ending:
+        return ()
+    return tuple(Paragraph(text=words(line)) for line in (record.ending, *record.lines[:_LINES]))
 
 
 def _when(at: datetime) -> Text:

@@ -116,6 +116,8 @@ class EngineRuns:
             requester=request.requester.key,
             state=phase,
             reason_code=outcome.code if outcome else None,
+            ending=outcome.title if outcome else "",
+            lines=(*filter(None, (outcome.message,)), *outcome.lines) if outcome else (),
             at=request.at,
             ended=state.ended if state else None,
             approved_by=tuple(decision.name for decision in state.approved_by) if state else (),

@@ -76,6 +76,10 @@ class RunRecord(Frozen):
     state: str
     """waiting, running, succeeded, failed, cancelled, denied, withdrawn, expired, nothing-to-do, dry-run."""
     reason_code: str | None = None
+    ending: str = ""
+    """How it ended, in one line, with the cause: its result's title."""
+    lines: tuple[str, ...] = ()
+    """What was so then, in the result's order."""
     at: datetime
     ended: datetime | None = None
     approved_by: tuple[str, ...] = ()

@@ -291,6 +291,10 @@ def buttons_of(here: Story, run: str) -> set[str]:
 async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     run = await here.deployed("v2.1.0-bad", ends="stopped")
     assert {"type-rollback", "type-retry", "open-resolve"} <= buttons_of(here, run)
+    await here.type(ON_CALL, f"/omnicare runs {run}")
+    told = await here.answered(": failed")
+    assert "stopped at Backend rollout: the image can't be pulled" in told
+    assert "v1.2.0 still serves backend" in told
     armed = await here.shown("type-rollback", run)
     await here.click(ON_CALL, armed)
     back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
