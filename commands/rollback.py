@@ -6,7 +6,7 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
-from runbooks import evidence, rollouts
+from runbooks import going_back, rollouts
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -115,21 +115,17 @@ class Rollback:
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
-        kept = await steps.run(
-            "Keep the evidence", evidence.keep, context.cluster, context.where, [each.service for each in plan.changes]
-        )
-        why = cause(context, f"roll back to {version_of(plan)}")
-        results = await steps.run(
+        went = await steps.run(
             _ALL,
-            rollouts.roll_out_together,
+            going_back.go_back,
             context.cluster,
             context.where,
             plan,
-            cause=why,
+            cause=cause(context, f"roll back to {version_of(plan)}"),
             by=context.actor.name,
             settings=context.patience,
         )
-        outcome = await finish(context, plan, steps, results, left=plan.leaves)
+        outcome = await finish(context, plan, steps, went.services, left=plan.leaves)
         record = await context.fleet.read(context.where)
         lock = (
             (f"{record.freeze.name}'s lock still stands.",)
@@ -140,7 +136,7 @@ class Rollback:
             update={
                 "title": f"Back on {version_of(plan)} in {context.where.name}",
                 "lines": (*outcome.lines, *lock),
-                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES, "evidence": kept.said},
+                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES, "evidence": went.evidence},
             }
         )
 

@@ -1,14 +1,14 @@
 """What is kept before pods go away: their state, events and last log lines, redacted, so that the cause can be found afterwards.
 
 It stands with the fleet's record, one ConfigMap for each run (`kubectl get configmap evidence-RUN -o jsonpath='{.data.text}'` reads it
-without the bot): the newest few of an environment, each far below a ConfigMap's 1 MiB. Keeping it takes two seconds at most, and
-whatever goes wrong with it stops nobody from going back.
+without the bot): the newest few of an environment, each far below a ConfigMap's 1 MiB. Keeping it takes two seconds at most, it goes
+on beside what it is kept for, and whatever goes wrong with it stops nobody from going back.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from runbooks.clients.cluster import ClusterClient
@@ -33,6 +33,8 @@ _LONGEST_LINE = 500
 _LOOKING = 1.5
 """Seconds for looking; what did not come by then is named."""
 _WRITING = 1.0
+_HEAD_START = 0.3
+"""Seconds for which pods are let be, so that their logs have begun to come; what is asked for by then comes from ending pods, too."""
 _RECORD = "omnicare.dev/record"
 _ENVIRONMENT = "omnicare.dev/environment"
 
@@ -74,16 +76,39 @@ class _Log:
 
 async def keep(pulse: Pulse, cluster: ClusterClient, environment: Environment, services: Sequence[str]) -> Kept:
     """Looks at the services' pods and writes down what is worth knowing of them. Never raises `RunbookError`."""
+    kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event())
+    pulse.say(kept.said)
+    return kept
+
+
+@asynccontextmanager
+async def keeping(
+    run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str]
+) -> AsyncGenerator["asyncio.Future[Kept]", None]:
+    """Keeps it beside what is done inside, which begins once the pods were looked at, or after a moment at the latest."""
+    looked = asyncio.Event()
+    task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked))
+    try:
+        await asyncio.wait(
+            (task, asyncio.ensure_future(looked.wait())), timeout=_HEAD_START, return_when=asyncio.FIRST_COMPLETED
+        )
+        yield task
+    finally:
+        looked.set()
+        await task
+
+
+async def _keep(
+    run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str], looked: asyncio.Event
+) -> Kept:
     chosen = [service for service in environment.services if service.name in services]
     try:
         async with asyncio.timeout(_LOOKING + _WRITING):
-            kept = await _kept(cluster, environment, chosen, pulse.run)
+            return await _kept(cluster, environment, chosen, run, looked)
     except TimeoutError:
-        kept = Kept(why="the cluster does not answer in time")
+        return Kept(why="the cluster does not answer in time")
     except RunbookError as error:
-        kept = Kept(why="the bot may not" if error.code is ReasonCode.CLUSTER_REFUSED else error.message)
-    pulse.say(kept.said)
-    return kept
+        return Kept(why="the bot may not" if error.code is ReasonCode.CLUSTER_REFUSED else error.message)
 
 
 async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
@@ -101,7 +126,9 @@ def _name(run: str) -> str:
     return re.sub(r"[^a-z0-9.-]", "-", f"evidence-{run.lower()}")
 
 
-async def _kept(cluster: ClusterClient, environment: Environment, services: Sequence[Service], run: str) -> Kept:
+async def _kept(
+    cluster: ClusterClient, environment: Environment, services: Sequence[Service], run: str, looked: asyncio.Event
+) -> Kept:
     deployments, sets, pods, events = await asyncio.gather(
         cluster.deployments(environment.namespace),
         cluster.replica_sets(environment.namespace),
@@ -114,6 +141,7 @@ async def _kept(cluster: ClusterClient, environment: Environment, services: Sequ
     own = sorted((pod for pod in pods if pod.owner in owners), key=_worst_first)
     told = _of(events, [*mine.values()], own)
     logs = await _logs(cluster, [(pod, containers[owners[pod.owner].name]) for pod in own[:_PODS]])
+    looked.set()
     parts = [_deployment(view) for view in mine.values()]
     parts += [_pod(pod, told, logs.get(pod.uid, [])) for pod in own[:_PODS]]
     parts += ["\n".join(["Events", *(f"  {_event(event)}" for event in told)])] if told else []

@@ -16,13 +16,14 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos import _serialization as dbos_serialization
 from dbos import _sys_db as dbos_database
+from dbos import error as dbos_error
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
 
-APPLICATION_VERSION = "3"
+APPLICATION_VERSION = "4"
 """Raised by hand when a workflow's shape changes: what was asked before ends with a sentence instead of a mismatch."""
 
 _log = logging.getLogger(__name__)
@@ -124,6 +125,13 @@ class Engine:
     async def send(self, id: str, message: Json, *, topic: str = "inbox", key: str | None = None) -> None:  # noqa: A002
         """A message to a workflow. The same `key` arrives once; inside a workflow it is a recorded step."""
         await DBOS.send_async(id, message, topic, idempotency_key=key)
+
+    async def send_if_known(self, id: str, message: Json) -> None:  # noqa: A002
+        """The same, to one of which another engine may have been the home, such as one whose disk was lost: nobody hears it there."""
+        try:
+            await self.send(id, message)
+        except dbos_error.DBOSNonExistentWorkflowError:
+            _log.warning("run %s is not known here, so it was not told", id)
 
     async def event(self, id: str, key: str, *, timeout: float = 0.0) -> Json:  # noqa: A002, ASYNC109 - DBOS waits, durably
         """What a workflow last said under `key`, or None within `timeout` seconds."""

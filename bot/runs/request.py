@@ -346,7 +346,7 @@ class RequestFlow(Running):
             message = OvertakeMessage(
                 stop=Stop(kind="overtaken", by=f"run {short_id(self.request.id)}", reason=self.request.title)
             )
-            await self._house.engine.send(taken["overtaken"], message.model_dump(mode="json"))
+            await self._house.engine.send_if_known(taken["overtaken"], message.model_dump(mode="json"))
         if "error" in taken:
             raise endings.failed(self.request, taken["error"])
         if taken["freeze"] is not None:

@@ -1,0 +1,36 @@
+"""Going back: all services at once, and what their pods said is kept beside it, so that nobody waits for that."""
+
+from runbooks import evidence, rollouts
+from runbooks.clients.cluster import ClusterClient
+from runbooks.kit.patience import RolloutSettings
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import Pulse
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.rollouts import RolloutResult
+
+
+class GoneBack(Frozen):
+    """How it went."""
+
+    services: tuple[RolloutResult, ...]
+    evidence: str
+    """What was kept of the pods before, in words."""
+
+
+async def go_back(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    environment: Environment,
+    plan: Plan,
+    *,
+    cause: str,
+    by: str = "",
+    settings: RolloutSettings | None = None,
+) -> GoneBack:
+    """Rolls all services of the plan back. Where that fails, what was kept is kept all the same."""
+    services = [change.service for change in plan.changes]
+    async with evidence.keeping(pulse.run, cluster, environment, services) as keeping:
+        results = await rollouts.roll_out_together(
+            pulse, cluster, environment, plan, cause=cause, by=by, settings=settings or RolloutSettings()
+        )
+    return GoneBack(services=tuple(results), evidence=keeping.result().said)
