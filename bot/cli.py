@@ -304,10 +304,10 @@ def _sandbox(_options: Options, words: list[str]) -> int:
 def _scenarios() -> dict[str, str]:
     """Name → what is broken; none where the sandbox is not installed, which is said when it is to be started."""
     try:
-        from sandbox.scenarios import SCENARIOS
+        from sandbox.scenarios import EVERY
     except ModuleNotFoundError:
         return {}
-    return {each.name: each.sentence for each in SCENARIOS}
+    return {each.name: each.sentence for each in EVERY}
 
 
 def _doctor(options: Options, words: list[str]) -> int:

@@ -4,15 +4,18 @@ It is only ever looked at. What comes out has no literal of a statement in it (`
 else.
 """
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from runbooks.clients import database_plans, database_statements
-from runbooks.clients.database import Answer, DatabaseClient
+from runbooks.clients.database import Answer, DatabaseClient, Session
 from runbooks.clients.database_access import DatabaseSettings, Place
 from runbooks.clients.database_identity import Identity, identity
 from runbooks.clients.database_plans import Plan
 from runbooks.clients.database_statements import By, Counted, Running, Statement
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 
@@ -23,6 +26,7 @@ class Known:
     place: Place
     answer: Answer
     identity: Identity
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,122 @@ class Database:
         """Who the bot is there; proves that the credentials work without showing them."""
         answer = await self._client.answers(on)
         async with self._client.asked(on) as session:
-            return Known(on, answer, await identity(session))
+            return Known(on, answer, await identity(session), datetime.now(UTC))
+
+    @asynccontextmanager
+    async def _asked(self, on: Place) -> AsyncIterator[Session]:
+        """Where that server does not answer, the other one is named."""
+        try:
+            async with self._client.asked(on) as session:
+                yield session
+        except TemporaryError as error:
+            others = [place for place in self.settings.places() if place != on]
+            if error.code is not ReasonCode.DATABASE_UNREACHABLE or not others:
+                raise
+            raise TemporaryError(
+                error.message,
+                code=error.code,
+                retry_after=error.retry_after,
+                advice=(*error.advice, f"`--on {others[0]}` asks the {others[0]}; `db connect` tries both."),
+            ) from None
 
     async def slow(self, on: Place, *, by: By, limit: int) -> Slow:
         """The statements that come first by one measure, and what has been running for some seconds."""
-        async with self._client.asked(on) as session:
+        async with self._asked(on) as session:
             running = await database_statements.running(session)
             counted = await database_statements.counted(session, by, limit)
             return Slow(on, session.target.address, counted, running)
 
     async def explained(self, on: Place, name: str) -> tuple[Statement, Plan]:
         """The plan of a counted statement, by the beginning of its id."""
-        async with self._client.asked(on) as session:
+        async with self._asked(on) as session:
             found = await database_statements.named(session, name)
             if len(found) != 1:
                 raise _not_one(name, len(found), on)
             return found[0], await database_plans.plan(session, found[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that is not as it should be with the role or its server."""
+
+    says: str
+    to_do: str
+    fatal: bool = False
+    """`slow-queries` can't work with it, or patients' data is at stake."""
+
+
+def concerns(who: Identity) -> tuple[Concern, ...]:
+    """What a DBA should hear, the worst first; empty where all is well."""
+    return tuple(sorted(_concerns(who), key=lambda each: not each.fatal))
+
+
+def _concerns(who: Identity) -> Iterator[Concern]:
+    role = who.role
+    if who.superuser:
+        yield Concern(
+            f"The role {role} is a superuser.",
+            "Give the bot a role of its own: `deploy/database/reader.sql`.",
+            fatal=True,
+        )
+        return
+    if not who.read_only:
+        yield Concern(
+            f"Transactions of {role} are not read-only.",
+            f"`ALTER ROLE {role} SET default_transaction_read_only = on;`",
+            fatal=True,
+        )
+    if who.writable:
+        yield Concern(
+            f"The role {role} may change {_tables(who.writable)}.",
+            f"`REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;`",
+            fatal=True,
+        )
+    if who.readable:
+        yield Concern(
+            f"The role {role} may read {_tables(who.readable)}, and needs none.",
+            f"`REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;` and take it out of roles that may.",  # noqa: S608
+        )
+    if who.creates:
+        where = ", ".join(who.creates)
+        yield Concern(
+            f"The role {role} may create functions in {where}, and others might call them.",
+            f"`REVOKE CREATE ON SCHEMA {where} FROM PUBLIC;`",
+        )
+    yield from _statistics(who)
+    if who.function is None:
+        yield Concern(
+            "The function that plans is not installed, so *Explain* can't.",
+            "`deploy/database/explain.sql` installs it.",
+        )
+    elif not who.function:
+        yield Concern(
+            f"The function that plans is there, and {role} may not call it.",
+            f"`GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO {role};`",
+        )
+
+
+def _statistics(who: Identity) -> Iterator[Concern]:
+    if who.extension is None:
+        yield Concern(
+            "pg_stat_statements is not in this database.", "`CREATE EXTENSION pg_stat_statements;`", fatal=True
+        )
+    elif not who.loaded:
+        yield Concern(
+            "The server does not load pg_stat_statements.",
+            "Add it to `shared_preload_libraries` (on RDS: in the parameter group) and restart the server.",
+            fatal=True,
+        )
+    if not who.sees_statistics:
+        yield Concern(
+            f"The role {who.role} may not see other roles' statements.",
+            f"`GRANT pg_read_all_stats TO {who.role};`",
+            fatal=True,
+        )
+
+
+def _tables(count: int) -> str:
+    return f"{count:,} {'table' if count == 1 else 'tables'}"
 
 
 def _not_one(name: str, count: int, on: Place) -> RunbookError:

@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Json = dict[str, Any]
 PRODUCTION = "omnicare-prod"
@@ -59,6 +59,13 @@ class Fault:
     value: Any
 
 
+@dataclass(frozen=True)
+class BreakDatabase:
+    """The database is in a bad way: a lock that is held, answers that take their time, no answer at all."""
+
+    how: Literal["lock", "slow", "gone"]
+
+
 Act = Make | Remove | Forget | TaintNodes | FillNodes | Fault
 
 
@@ -73,7 +80,7 @@ class Scenario:
     """What to type, as Maya."""
     cause: str
     """The first words of the card that names it."""
-    acts: tuple[Act, ...] = field(default=())
+    acts: tuple[Act | BreakDatabase, ...] = field(default=())
     deadline: int | None = None
     """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
 
@@ -251,4 +258,30 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
 )
 
-BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+DATABASE: tuple[Scenario, ...] = (
+    Scenario(
+        "database-lock",
+        "A migration that nobody ended holds a lock on the table of encounters, and the application waits behind it.",
+        "slow-queries",
+        "4 sessions wait for a lock now",
+        (BreakDatabase("lock"),),
+    ),
+    Scenario(
+        "database-slow",
+        "Every answer of the database takes two seconds.",
+        "db connect",
+        "",
+        (BreakDatabase("slow"),),
+    ),
+    Scenario(
+        "database-gone",
+        "Neither the primary nor the replica answers: a security group lost its rule.",
+        "db connect",
+        "did not answer within",
+        (BreakDatabase("gone"),),
+    ),
+)
+"""Bad nights of the database; the page offers them where the sandbox has one."""
+
+EVERY = (*SCENARIOS, *DATABASE)
+BY_NAME = {scenario.name: scenario for scenario in EVERY}

@@ -13,7 +13,18 @@ from sandbox.cluster.resources import (
     Json,
     Kind,
 )
-from sandbox.scenarios import PRODUCTION, Act, Fault, FillNodes, Forget, Make, Remove, Scenario, TaintNodes
+from sandbox.scenarios import (
+    PRODUCTION,
+    Act,
+    BreakDatabase,
+    Fault,
+    FillNodes,
+    Forget,
+    Make,
+    Remove,
+    Scenario,
+    TaintNodes,
+)
 
 _KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM)}
 _BY_HAND = Writer("kubectl-edit")
@@ -22,7 +33,8 @@ _BY_HAND = Writer("kubectl-edit")
 def play(cluster: Cluster, scenario: Scenario) -> None:
     """What the scenario breaks is broken when this returns; what runs goes on."""
     for act in scenario.acts:
-        _do(cluster, act)
+        if not isinstance(act, BreakDatabase):  # that is the world's to do, whose database it is
+            _do(cluster, act)
     if scenario.deadline is not None:
         for deployment in list(cluster.store.all(DEPLOYMENT, PRODUCTION)):
             _give_up_after(cluster, deployment["metadata"]["name"], scenario.deadline)

@@ -31,7 +31,7 @@ from sandbox.outside.health import HealthServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
 from sandbox.postgres import Database
-from sandbox.scenarios import BY_NAME, SCENARIOS, Scenario
+from sandbox.scenarios import BY_NAME, EVERY, SCENARIOS, BreakDatabase, Scenario
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint, Try
 from sandbox.slack.page.world import Breakage, Pod
@@ -48,13 +48,6 @@ _SYNC_BROKEN = {
     "sync-stuck": "Nothing leaves the sync queue any more, for 2 min; sync status shows it.",
     "sync-missing": "The backend's image has no sync scripts, for 2 min.",
     "sync-silent": "The sync scripts never answer, for 2 min.",
-}
-
-
-_DATABASE_BROKEN = {
-    "database-lock": "A migration holds a lock on encounters for 2 min; the application waits. Type: /omnicare slow-queries",
-    "database-slow": "Every answer of the database takes 2 s, for 2 min. Type: /omnicare db connect",
-    "database-gone": "Neither database server answers, for 2 min. Type: /omnicare db connect",
 }
 
 
@@ -82,9 +75,6 @@ class SandboxWorld:
         Breakage("sync-stuck", "Sync stuck for 2 min"),
         Breakage("sync-missing", "Sync scripts missing for 2 min"),
         Breakage("sync-silent", "Sync never answers for 2 min"),
-        Breakage("database-lock", "A lock in the database for 2 min"),
-        Breakage("database-slow", "Slow database for 2 min"),
-        Breakage("database-gone", "Database unreachable for 2 min"),
     )
 
     def __init__(
@@ -146,8 +136,6 @@ class SandboxWorld:
         if kind.startswith("log-"):
             self._tend(self._break_logs(kind.removeprefix("log-")))
             return _LOGS_BROKEN[kind]
-        if kind.startswith("database-"):
-            return await self._break_database(kind)
         if kind.startswith("sync-"):
             self._tend(self._break_sync(kind))
             return _SYNC_BROKEN[kind]
@@ -174,26 +162,6 @@ class SandboxWorld:
         for queue in self.sync.values():
             queue.mend()
 
-    async def _break_database(self, kind: str) -> str:
-        database = self.database
-        if database is None or database.trouble:
-            return f"This sandbox has no database. {database.trouble if database else ''}".strip()
-        if not database.is_up:
-            return "The database is still coming up. Try again in a moment."
-        await database.mend()
-        if kind == "database-lock":
-            await database.hold()
-        elif kind == "database-slow":
-            database.slow_down(2.0)
-        else:
-            database.vanish()
-        self._tend(self._mend_database(database))
-        return _DATABASE_BROKEN[kind]
-
-    async def _mend_database(self, database: Database) -> None:
-        await asyncio.sleep(120.0)
-        await database.mend()
-
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self.slack.come_back()
@@ -209,13 +177,19 @@ class SandboxWorld:
             staging.play(self.cluster, replace(scenario, deadline=self.hurry))
         else:
             staging.play(self.cluster, scenario)
+        for act in scenario.acts:
+            if isinstance(act, BreakDatabase):
+                if self.database is None:
+                    raise SandboxError("This sandbox has no database to break.")
+                self._tend(self.database.break_it(act.how))  # it may still be coming up
         self.played.append(scenario)
         return f"{scenario.sentence} Type: /omnicare {scenario.command}"
 
     @property
     def scenarios(self) -> Sequence[Scenario]:
         """What the page offers."""
-        return SCENARIOS if self.offers_scenarios else ()
+        nights = SCENARIOS if self.offers_scenarios else ()
+        return nights if self.database is None or not nights else EVERY
 
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit trail stay."""
@@ -340,7 +314,9 @@ def tries(world: SandboxWorld) -> list[Try]:
         Try(
             night.sentence,
             f"/omnicare {night.command}",
-            lambda: said("stopped at") or said("runs in production"),
+            lambda: (
+                said("stopped at") or said("runs in production") or said("Slow queries in") or said("The database of")
+            ),
             "maya",
         )
         for night in world.played

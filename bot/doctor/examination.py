@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.config import ConfigurationError, Settings, default_path, load
 from bot.delivery import Exit
-from bot.doctor import book, here, outside, storage
+from bot.doctor import book, database, here, outside, storage
 from bot.doctor.findings import Check, Finding, Level, failed, findings
 from bot.terminal.words import safe
 from commands.kit import registry
@@ -50,6 +50,10 @@ def checks(where: Path, settings: Settings) -> list[Check]:
     ]
     found += [
         Check(subject=f"Exports of {name}", look=partial(storage.exports, settings, name), seconds=30.0)
+        for name in settings.environments
+    ]
+    found += [
+        Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
         for name in settings.environments
     ]
     found += [

@@ -192,6 +192,24 @@ class RunType:
         return ()
 
 
+class QueryType:
+    """A counted statement: the beginning of its id as lists show it, or the server's own number of it (`queryid`)."""
+
+    name = "query"
+    example = "q3f9ac1d2"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = text.strip().lower()
+        if re.fullmatch(r"q[0-9a-f]{6,16}", plain, re.ASCII):
+            return plain
+        if re.fullmatch(r"-?[0-9]{1,19}", plain, re.ASCII) and -(1 << 63) <= int(plain) < 1 << 63:
+            return f"q{int(plain) & (1 << 64) - 1:016x}"
+        raise Invalid(f"`{text[:40]}` is not a query's id. `slow-queries` shows them, such as `{self.example}`.")
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -326,6 +344,7 @@ ServiceName = Annotated[str, ServiceType()]
 CommandName = Annotated[str, CommandNameType()]
 PersonKey = Annotated[str, PersonType()]
 Target = Annotated[str, TargetType()]
+QueryId = Annotated[str, QueryType()]
 RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]

@@ -102,7 +102,7 @@ class Session:
         except psycopg.Error as error:
             if bare and error.sqlstate and not error.sqlstate.startswith(("08", "57", "53", "55")):
                 raise
-            raise errors.asking(error, self.target.address, self.target.user, self._limit) from None
+            raise errors.asking(error, self.target.label, self.target.user, self._limit) from None
 
     async def _within(self, doing: Coroutine[Any, Any, T]) -> T:
         """The driver, told to stop, waits for the server first; here nobody does: the line is cut, so whatever it did ends at once."""
@@ -114,7 +114,7 @@ class Session:
             raise
         if not done:
             await self._cut(task)
-            raise errors.timed_out(self.target.address, self._limit)
+            raise errors.timed_out(self.target.label, self._limit)
         return task.result()
 
     async def _cut(self, task: "asyncio.Future[Any]") -> None:
@@ -144,7 +144,7 @@ class DatabaseClient:
             async with asyncio.timeout(_WAIT):
                 await self._places.acquire()
         except TimeoutError:
-            raise errors.busy(target.address, _WAIT) from None
+            raise errors.busy(target.label, _WAIT) from None
         try:
             while True:
                 try:
@@ -157,7 +157,7 @@ class DatabaseClient:
                     target, fresh = await self._target(place, fresh=True), True
             try:
                 if connection.info.server_version < errors.OLDEST:
-                    raise errors.too_old(target.address, connection.info.server_version)
+                    raise errors.too_old(target.label, connection.info.server_version)
                 yield Session(connection, target, limit)
             finally:
                 await connection.close()  # which waits for nobody
@@ -166,11 +166,12 @@ class DatabaseClient:
 
     async def answers(self, place: Place) -> Answer:
         """Whether it answers, and in how long. Never raises, and never takes longer than `answer_timeout`."""
-        began, address, connected = time.monotonic(), "", 0.0
+        began, address, label, connected = time.monotonic(), "", "", 0.0
         limit = self.settings.answer_timeout
         try:
             async with asyncio.timeout(limit):
-                address = (await self._target(place, fresh=False)).address
+                target = await self._target(place, fresh=False)
+                address, label = target.address, target.label
                 async with self.asked(place, connect=limit, limit=limit) as session:
                     await session.rows("SELECT 1")  # the transaction begins with it
                     connected = time.monotonic() - began
@@ -183,7 +184,7 @@ class DatabaseClient:
                         in_recovery=bool(found["recovering"]),
                     )
         except TimeoutError:
-            error = errors.timed_out(address, limit) if address else errors.no_credentials_in_time(limit)
+            error = errors.timed_out(label, limit) if label else errors.no_credentials_in_time(limit)
         except RunbookError as known:
             error = known
         return Answer(place, address, time.monotonic() - began, connected, error.message, error.code)
@@ -201,11 +202,11 @@ class DatabaseClient:
                     **self._how(target, seconds, limit), row_factory=dict_row, prepare_threshold=None
                 )
         except TimeoutError:
-            raise errors.timed_out(target.address, seconds) from None
+            raise errors.timed_out(target.label, seconds) from None
         except psycopg.errors.ConnectionTimeout:
-            raise errors.timed_out(target.address, seconds) from None
+            raise errors.timed_out(target.label, seconds) from None
         except psycopg.Error as error:
-            raise errors.connecting(error, target.address, target.user, target.name) from None
+            raise errors.connecting(error, target.label, target.user, target.name) from None
         await connection.set_read_only(True)
         return connection
 

@@ -57,7 +57,7 @@ class DatabaseSettings(Frozen):
     """For a connection, name look-up and TLS and login together."""
     statement_timeout: float = Field(default=5.0, gt=0, le=60)
     """For one statement; the server itself ends it."""
-    answer_timeout: float = Field(default=1.5, gt=0, le=10)
+    answer_timeout: float = Field(default=1.2, gt=0, le=10)
     """For telling whether it answers at all, as `status` does."""
 
     @model_validator(mode="after")
@@ -82,6 +82,12 @@ class Target:
     name: str
     user: str
     password: str = field(repr=False)
+    place: Place = "primary"
+
+    @property
+    def label(self) -> str:
+        """For people, at the beginning of a sentence."""
+        return f"The {self.place} ({self.address})"
 
     @property
     def address(self) -> str:
@@ -106,7 +112,7 @@ class Credentials:
         name = settings.name or self.name
         if host is None or name is None:
             raise unusable("its URL names no host or no database, and the configuration does not either")
-        return Target(host, port or PORT, name, self.user, self.password)
+        return Target(host, port or PORT, name, self.user, self.password, place)
 
 
 def split_address(address: str) -> tuple[str, int | None]:

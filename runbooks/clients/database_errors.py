@@ -109,7 +109,7 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"root certificate file|sslrootcert|certificate file|SSL error|SSL SYSCALL|tlsv1|sslv3",
         ReasonCode.DATABASE_TLS,
-        "No TLS connection to {server} comes about",
+        "{server}: no TLS connection comes about",
         ("Check `tls` and `root_certificate` in `[environments.….database]`: the file has to be there and readable.",),
     ),
     _Known(
@@ -121,7 +121,7 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"could not translate host name|Name or service not known|No address associated|failed to resolve host|nodename nor servname",
         ReasonCode.DATABASE_UNREACHABLE,
-        "The host {server} is not known",
+        "{server}: that host is not known",
         ("Mend `primary` or `replica` in `[environments.….database]`, or the name service.",),
     ),
     _Known(
@@ -162,7 +162,7 @@ def no_credentials_in_time(seconds: float) -> RunbookError:
 def busy(server: str, seconds: float) -> RunbookError:
     """The bot's own two connections are taken."""
     return TemporaryError(
-        f"Both of the bot's connections to {server} are in use for {seconds:g} s.",
+        f"{server}: both of the bot's connections have been in use for {seconds:g} s.",
         code=ReasonCode.DATABASE_BUSY,
         retry_after=2.0,
         advice=("Others ask it right now, or it answers slowly. Ask again in a moment.",),

@@ -17,7 +17,9 @@ By = Literal["mean", "total", "calls"]
 
 _LONGEST = 20_000
 """Characters of one text; more than any person reads."""
-_RUNNING = 12
+_BESIDE = 5
+"""So many that take most of the time, whatever the list is ordered by."""
+_RUNNING = 50
 _SLOW_NOW = 2.0
 """Seconds from which a statement that runs now is worth telling."""
 
@@ -46,10 +48,15 @@ WITH counted AS (
    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND queryid IS NOT NULL
    GROUP BY queryid)
-SELECT *, total / nullif(sum(total) OVER (), 0) AS share, count(*) OVER () AS statements,
-       sum(total) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
-       sum(hit) OVER ()::float8 / nullif(sum(hit + read) OVER (), 0) AS all_cache
-  FROM counted WHERE text !~* %s AND {where} ORDER BY {by} DESC, queryid LIMIT %s
+SELECT * FROM (
+  SELECT *, row_number() OVER (ORDER BY {by} DESC, queryid) AS place,
+         row_number() OVER (ORDER BY total DESC, queryid) AS by_total
+    FROM (SELECT *, coalesce(total / nullif(sum(total) OVER (), 0), 0) AS share, count(*) OVER () AS statements,
+                 sum(total) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
+                 sum(hit) OVER ()::float8 / nullif(sum(hit + read) OVER (), 0)::float8 AS all_cache
+            FROM counted) compared
+   WHERE text !~* %s AND {where}) placed
+ WHERE place <= %s OR by_total <= %s ORDER BY place
 """
 
 _RUNS = """
@@ -113,6 +120,8 @@ class Counted:
     """The statements that come first by one measure, and what they are compared with."""
 
     statements: tuple[Statement, ...]
+    others: tuple[Statement, ...]
+    """Those that are not among them and yet take most of the time."""
     of: int
     """So many shapes are counted."""
     total: float
@@ -172,10 +181,11 @@ async def counted(session: Session, by: By, limit: int) -> Counted:
     if found.info:
         info = await session.row(f"SELECT stats_reset, dealloc FROM {found.quoted()}.pg_stat_statements_info")  # noqa: S608
         since, forgotten = info["stats_reset"], int(info["dealloc"])
-    rows = await session.rows(_sql(found, by), _NOISE, limit)
+    rows = await session.rows(_sql(found, by), _NOISE, limit, _BESIDE)
     first: Row = rows[0] if rows else {"statements": 0, "all_total": 0.0, "all_calls": 0, "all_cache": None}
     return Counted(
-        statements=tuple(map(_statement, rows)),
+        statements=tuple(_statement(row) for row in rows if row["place"] <= limit),
+        others=tuple(_statement(row) for row in rows if row["place"] > limit),
         of=int(first["statements"]),
         total=float(first["all_total"] or 0.0),
         calls=int(first["all_calls"] or 0),
@@ -189,7 +199,7 @@ async def named(session: Session, name: str) -> tuple[Statement, ...]:
     """Those whose id begins so, in hexadecimal digits, or is that number. Raises RunbookError."""
     found = await _ready(session)
     where = "(lpad(to_hex(queryid), 16, '0') LIKE %s OR queryid::text = %s)"
-    rows = await session.rows(_sql(found, "total", where), "^$", f"{name}%", name, 3)
+    rows = await session.rows(_sql(found, "total", where), "^$", f"{name}%", name, 3, 0)
     return tuple(map(_statement, rows))
 
 
@@ -242,7 +252,7 @@ def _statement(row: Row) -> Statement:
         mean=row["mean"],
         total=row["total"],
         longest=row["longest"],
-        share=row["share"] or 0.0,
+        share=row["share"],
         rows=row["rows"],
         cache=row["hit"] / read if read else None,
         spilled=row["spilled"],

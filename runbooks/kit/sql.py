@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_DIRECTIONS = frozenset({"asc", "desc", "nulls", "first", "last"})
 _ESCAPED = re.compile(r"(?:[^'\\]|''|\\.)*'", re.DOTALL)
 _STRING = re.compile(r"(?:[^']|'')*'", re.DOTALL)
 _COMMENT = re.compile(r"/\*|\*/")
@@ -39,6 +40,8 @@ def masked(text: str) -> str:
     """
     out: list[str] = []
     at = 0
+    places = False
+    """In a list behind `ORDER BY` or `GROUP BY`, where a digit is the place of a column and no value."""
     while found := _TOKEN.match(text, at):
         kind, word = found.lastgroup or "sign", found.group()
         kind = "dollar" if kind == "tag" else kind
@@ -55,7 +58,12 @@ def masked(text: str) -> str:
         elif kind == "word":
             out.append(word.lower())
         else:
-            out.append(_NUMBER if kind == "number" else word)
+            is_place = places and len(word) == 1
+            out.append(_NUMBER if kind == "number" and not is_place else word)
+        if kind not in ("space", "line", "block"):
+            places = (kind == "word" and word.lower() == "by") or (
+                places and (word == "," or kind == "number" or word.lower() in _DIRECTIONS)
+            )
     return re.sub(r" +", " ", "".join(out)).strip()
 
 

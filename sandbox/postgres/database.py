@@ -64,11 +64,6 @@ class Database:
         if self.trouble:
             raise ServerFailed(self.trouble)
 
-    @property
-    def is_up(self) -> bool:
-        """All of it, and nothing went wrong."""
-        return self._up is not None and self._up.done() and not self.trouble
-
     def settings(self, folder: Path | None = None) -> dict[str, object]:
         """Its table of `omnicare.toml`. The credentials are in a Secret, or with `folder` in a file there."""
         plain: dict[str, object] = {
@@ -98,6 +93,16 @@ class Database:
         return await self.servers[place].connect(user=role, password=password, name=schema.NAME)
 
     # breaking it
+
+    async def break_it(self, how: str) -> None:
+        """As a scenario wants it, once the database is up."""
+        await self.ready()
+        if how == "lock":
+            await self.hold()
+        elif how == "slow":
+            self.slow_down(2.0)
+        else:
+            self.vanish()
 
     async def hold(self, table: str = "encounters", waiting: int = 4) -> None:
         """Somebody's migration has a table locked and does not end; the application's sessions wait behind it."""
@@ -181,7 +186,8 @@ class Database:
         await owner.execute("ANALYZE")
         await server.psql(SQL / "reader.sql", name=schema.NAME)
         await owner.execute(f"ALTER ROLE {schema.READER} PASSWORD '{self.reader_password}'")
-        await server.psql(SQL / "explain.sql", name=schema.NAME, application=schema.APPLICATION)
+        for role in (schema.APPLICATION, schema.REPORTS):
+            await server.psql(SQL / "explain.sql", name=schema.NAME, application=role)
         await owner.execute("SELECT pg_stat_statements_reset()")
         await owner.close()
 

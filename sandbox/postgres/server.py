@@ -139,6 +139,7 @@ class Server:
     async def run(self, program: str, *arguments: str) -> str:
         """One of PostgreSQL's own programs; what it printed. Raises ServerFailed with the end of it."""
         process = await asyncio.create_subprocess_exec(
+            *_modestly(),
             self._binaries / program,
             *arguments,
             cwd=self._home,
@@ -158,10 +159,10 @@ class Server:
             raise ServerFailed(f"{program} ended with {process.returncode}: {said.strip()[-500:]}")
         return said
 
-    async def psql(self, file: Path, *, name: str, **variables: str) -> str:
-        """Runs a file as the DBA would, as the superuser."""
+    async def psql(self, file: Path, *, name: str, user: str = SUPERUSER, **variables: str) -> str:
+        """Runs a file as the DBA would."""
         given = [word for key, value in variables.items() for word in ("-v", f"{key}={value}")]
-        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER, "-d", name, "-X", "-q", "-w"]
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", user, "-d", name, "-X", "-q", "-w"]
         copied = self._home / file.name
         await asyncio.to_thread(shutil.copy, file, copied)  # where another account may read it
         copied.chmod(0o644)
@@ -177,7 +178,7 @@ class Server:
         words += [word for option in options for word in ("-c", option)]
         if sys.platform == "linux" and (setpriv := shutil.which("setpriv")):
             # ends with the sandbox, however that ends
-            words = [setpriv, "--pdeathsig=QUIT", *_as_nobody(), "--", *words]
+            words = [*_modestly(), setpriv, "--pdeathsig=QUIT", *_as_nobody(), "--", *words]
             account: dict[str, Any] = {}
         else:
             account = _account()
@@ -202,6 +203,12 @@ class Server:
                     await asyncio.sleep(0.03)
         said = (self._home / "log").read_text(errors="replace")[-500:]
         raise ServerFailed(f"The {self._name} does not answer. Its log ends with: {said.strip()}")
+
+
+def _modestly() -> list[str]:
+    """What else starts at the same time is what somebody waits for."""
+    found = shutil.which("nice")
+    return [found, "-n", "10"] if found else []
 
 
 def _is_root() -> bool:

@@ -20,6 +20,11 @@ from runbooks.kit.sql import HIDDEN, masked
             'select a.col2, "Name Of" from t2 where n>?',
         ),
         ("SELECT 'O''Brien', name FROM t", f"select {HIDDEN}, name from t"),
+        (
+            "SELECT a FROM t WHERE id = 1 GROUP BY 1, 2 ORDER BY 2 DESC, 1 LIMIT 5",
+            "select a from t where id = ? group by 1, 2 order by 2 desc, 1 limit ?",
+        ),
+        ("SELECT a FROM t ORDER BY f(3), 42", "select a from t order by f(?), ?"),
         # where it can't be told how it ends, everything behind it goes
         ("SELECT 'it\\'s Maria Lopez', 5 FROM t", f"select {HIDDEN}"),
         ("SELECT 'Maria Lopez", f"select {HIDDEN}"),

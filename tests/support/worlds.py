@@ -23,6 +23,7 @@ from sandbox import configuration
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, POD, Json
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.people import DEPLOYS
+from sandbox.postgres import Database
 from sandbox.slack.model import Message, Outcome
 from sandbox.slack.settings import SlackSettings
 from sandbox.slack.workspace import Workspace
@@ -167,6 +168,16 @@ class Story:
                     if isinstance(element, dict) and element.get("action_id", "").startswith(action):
                         return message, block, element
         return None
+
+    def button_named(self, label: str) -> tuple[Message, Json, Json]:
+        """The newest button with that label: (message, block, element)."""
+        for message in reversed(self.messages()):
+            for block in message.blocks:
+                for element in block.get("elements", ()):
+                    words = element.get("text") if isinstance(element, dict) else None
+                    if isinstance(words, dict) and words.get("text") == label:
+                        return message, block, element
+        raise AssertionError(f"no button is called {label}\n{self.describe()}")
 
     async def shown(self, action: str, run: str | None = None) -> tuple[Message, Json, Json]:
         return await self.until(lambda: self.button(action, run), f"a button `{action}` of {run}")
@@ -401,10 +412,13 @@ async def story(
     times: dict[str, float] | None = None,
     slack: SlackSettings = PATIENT_SLACK,
     cluster: ClusterSettings = FAST_CLUSTER,
+    database: Database | None = None,
 ) -> AsyncIterator[Story]:
     """The world without a bot yet."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
-            opened(folder, times=QUICK | (times or {}), settings=slack, cluster=cluster, slack=LIVELY)
+            opened(
+                folder, times=QUICK | (times or {}), settings=slack, cluster=cluster, slack=LIVELY, database=database
+            )
         )
         yield Story(world, stack)

@@ -1,0 +1,82 @@
+"""Checks of the environment's database: each server reachable, the role read-only and without a table, statistics and the function there."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from bot.config import Settings
+from bot.doctor.findings import Finding, failed, fine, warning
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.database import DatabaseClient
+from runbooks.clients.database_access import DatabaseSettings
+from runbooks.clients.database_credentials import CredentialsSource
+from runbooks.databases import Database, Known, concerns
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.redaction import default_redactor
+
+_OTHERS = 0o007
+
+
+async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """As the bot itself would ask, each server by itself."""
+    environment = settings.environments[name]
+    wanted = environment.database
+    if wanted is None:
+        return
+    if wanted.file is not None and (finding := _file(name, wanted.file)) is not None:
+        yield finding
+    kubeconfig = environment.cluster.kubeconfig
+    async with ClusterClient(
+        kubeconfig=str(kubeconfig) if kubeconfig else None, context=environment.cluster.context
+    ) as cluster:
+        source = CredentialsSource(wanted, cluster, environment.namespace, default_redactor())
+        here = Database(name, DatabaseClient(wanted, source))
+        for place in wanted.places():
+            try:
+                found = await here.known(place)
+            except RunbookError as error:
+                yield failed(f"{name}: the database can't be used. {error.message}", " ".join(error.advice))
+                continue
+            for finding in _findings(name, found, wanted):
+                yield finding
+
+
+def _findings(name: str, found: Known, wanted: DatabaseSettings) -> list[Finding]:
+    who = found.identity
+    told = [fine(f"{name}: the {found.place} {who.address} takes the role {who.role}, PostgreSQL {who.version}.")]
+    if found.place == "primary" and who.in_recovery:
+        told.append(
+            warning(
+                f"{name}: {who.address}, the configuration's primary, is a replica.",
+                f"After a failover mend `primary` in environments.{name}.database, or name the cluster's writer endpoint.",
+            )
+        )
+    if found.place == "replica" and not who.in_recovery:
+        told.append(
+            warning(
+                f"{name}: {who.address}, the configuration's replica, is a primary.",
+                f"Mend `replica` in environments.{name}.database, or take it out.",
+            )
+        )
+    if not who.encrypted and wanted.tls != "disable":
+        told.append(failed(f"{name}: the connection to {who.address} has no TLS.", "Report it as a bug of the bot."))
+    odd = concerns(who)
+    if not odd:
+        told.append(
+            fine(
+                f"{name}: {who.role} reads statistics on the {found.place}, no table, and can plan by the DBA's function."
+            )
+        )
+    told += [
+        (failed if each.fatal else warning)(f"{name}: {found.place}: {each.says}", each.to_do.replace("`", ""))
+        for each in odd
+    ]
+    return told
+
+
+def _file(name: str, path: Path) -> Finding | None:
+    """Who may read it has the reader's password."""
+    if path.is_file() and path.stat().st_mode & _OTHERS:
+        return failed(
+            f"{name}: others may read {path}, which holds the database reader's password.", f"chmod o-rwx {path}"
+        )
+    return None

@@ -1,0 +1,179 @@
+"""`db connect`: proves that the database's credentials work, without showing them, and says what the role can and can't do there."""
+
+import asyncio
+from typing import Annotated
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Fact,
+    Facts,
+    Moment,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Text,
+    Typed,
+    duration,
+    sentence,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.types import ChoiceType, EnvironmentName
+from runbooks.clients.database_access import Place
+from runbooks.databases import Database, Known, concerns
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.queries import milliseconds
+
+
+@query(permission="database:read", examples=["", "--on replica"], name="db connect")
+class DbConnect:
+    """Try the database's credentials: host, version, role, read-only, latency, replica and how far behind, statistics since when.
+
+    The password comes from the Secret (or file) that the configuration names; it is never shown.
+    """
+
+    on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("only that server")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        database = context.database()
+        places: tuple[Place, ...] = (database.place(self.on),) if self.on else database.settings.places()
+        tried = await asyncio.gather(*(_tried(database, place) for place in places))
+        well = [each for each in tried if isinstance(each, Known)]
+        where = context.where.name
+        text = _title(where, list(places), tried)
+        if not well:
+            raise _nowhere(text, tried)
+        body = [part for place, each in zip(places, tried, strict=True) for part in _told(place, each)]
+        troubled = any(concerns(each.identity) for each in well)
+        return Card(
+            state=State.FAILED if len(well) < len(tried) else State.WAITING if troubled else State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            body=(*body, Note(text=words(_source(database)))),
+            buttons=(Button(label="Slow queries", does=Typed(text=f"slow-queries --env {where}")),) if well else (),
+            data={
+                "environment": where,
+                "ok": len(well) == len(tried),
+                "servers": [_data(place, each) for place, each in zip(places, tried, strict=True)],
+            },
+        )
+
+
+async def _tried(database: Database, place: Place) -> Known | RunbookError:
+    try:
+        return await database.known(place)
+    except RunbookError as error:
+        return error
+
+
+def _nowhere(text: str, tried: list[Known | RunbookError]) -> RunbookError:
+    """No server takes the bot: a failure, also for who asks in a script. What is the same for both is said once."""
+    errors = [each for each in tried if isinstance(each, RunbookError)]
+    said = [error.message for error in errors]
+    advice = dict.fromkeys(line for error in errors for line in error.advice)
+    return PermanentError(f"{text}.", code=errors[0].code, advice=(*said, *advice))
+
+
+def _title(where: str, places: list[Place], tried: list[Known | RunbookError]) -> str:
+    failed = [place for place, each in zip(places, tried, strict=True) if isinstance(each, RunbookError)]
+    if failed:
+        return f"The database of {where} can't be used: {' and '.join(failed)}"
+    return f"The database of {where} takes the bot's credentials"
+
+
+def _told(place: Place, tried: Known | RunbookError) -> list[Paragraph | Facts]:
+    name = place.capitalize()
+    if isinstance(tried, RunbookError):
+        return [
+            Paragraph(text=words(Strong(text=tried.message))),
+            *(Paragraph(text=sentence(line)) for line in tried.advice),
+        ]
+    who, answer = tried.identity, tried.answer
+    line = f"{who.address}, PostgreSQL {who.version}, database {who.database}, up for {_up(tried)}"
+    return [
+        Paragraph(text=words(Strong(text=f"{name}: "), line)),
+        Facts(
+            facts=(
+                Fact(label="Role", value=words(f"{who.role}, {'read-only' if who.read_only else 'NOT read-only'}")),
+                Fact(label="Answers in", value=words(_latency(answer.seconds, answer.connected))),
+                Fact(label="It is", value=words(_recovery(tried))),
+                Fact(label="Connection", value=words("with TLS" if who.encrypted else "without TLS")),
+                Fact(label="Statistics", value=_statistics(tried)),
+                Fact(label="Explain", value=words(_explain(tried))),
+            )
+        ),
+        *(Paragraph(text=sentence(f"{each.says} {each.to_do}")) for each in concerns(who)),
+    ]
+
+
+def _up(known: Known) -> str:
+    return duration((known.at - known.identity.started).total_seconds())
+
+
+def _latency(seconds: float, connected: float) -> str:
+    return (
+        f"{milliseconds(seconds * 1000)}, connected in {milliseconds(connected * 1000)}" if seconds else "not in time"
+    )
+
+
+def _recovery(known: Known) -> str:
+    who = known.identity
+    if not who.in_recovery:
+        return "a primary" if known.place == "primary" else "a primary: no replica any more?"
+    behind = (
+        "nothing replayed yet" if who.lag is None else "up to date" if who.lag < 1 else f"{duration(who.lag)} behind"
+    )
+    return f"a replica, {behind}" + (" (not the primary any more?)" if known.place == "primary" else "")
+
+
+def _statistics(known: Known) -> Text:
+    who = known.identity
+    if who.extension is None:
+        return words("pg_stat_statements is not there")
+    if not who.loaded:
+        return words("pg_stat_statements is not loaded")
+    since = (", since ", Moment(at=who.counted_since, form="date-time", age=True)) if who.counted_since else ()
+    return words(f"pg_stat_statements {who.extension}", *since)
+
+
+def _explain(known: Known) -> str:
+    function = known.identity.function
+    return (
+        "by the DBA's function"
+        if function
+        else "function not installed"
+        if function is None
+        else "function not the role's to call"
+    )
+
+
+def _source(database: Database) -> str:
+    settings = database.settings
+    return f"Credentials from {f'the file {settings.file}' if settings.file else f'the Secret {settings.secret}'}; never shown."
+
+
+def _data(place: Place, tried: Known | RunbookError) -> dict[str, object]:
+    if isinstance(tried, RunbookError):
+        return {"place": place, "ok": False, "reason_code": tried.code, "message": tried.message}
+    who = tried.identity
+    return {
+        "place": place,
+        "ok": True,
+        "server": who.address,
+        "version": who.version,
+        "database": who.database,
+        "role": who.role,
+        "read_only": who.read_only,
+        "tls": who.encrypted,
+        "latency_ms": round(tried.answer.seconds * 1000, 3),
+        "in_recovery": who.in_recovery,
+        "lag_seconds": who.lag,
+        "extension": who.extension,
+        "counted_since": who.counted_since.isoformat() if who.counted_since else None,
+        "explains": who.function,
+        "concerns": [each.says for each in concerns(who)],
+    }

@@ -1,0 +1,310 @@
+"""`slow-queries`: which statements the database spends its time on, which of them to look at first and why, and what is stuck now."""
+
+from typing import Annotated, Any, cast
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Fact,
+    Facts,
+    Moment,
+    Note,
+    Paragraph,
+    Plain,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    duration,
+    sentence,
+    words,
+)
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.types import ChoiceType, EnvironmentName, NumberType
+from runbooks import queries
+from runbooks.clients.database_statements import By, Running, Statement
+from runbooks.databases import Slow
+from runbooks.kit.sql import masked, shortened
+from runbooks.queries import Pick, milliseconds, percent
+
+_ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
+_IN_TABLE, _IN_SENTENCE = 70, 90
+"""Characters of a statement."""
+_STUCK = 3
+"""So many of those that wait are named."""
+_FORGETS = 10
+
+
+@query(permission="database:read", examples=["", "--by total --limit 20", "--on replica"], aliases=["db slow"])
+class SlowQueries:
+    """Show the statements that the database spends its time on: which to look at first and why, and what waits for a lock now.
+
+    Counted by pg_stat_statements, since when the card says. What was written into a statement is never shown.
+    """
+
+    limit: Annotated[int, NumberType(1, 50, example="10")] = option("how many", default=10)
+    by: Annotated[str, ChoiceType("order", ("mean", "total", "calls"))] = option(
+        "what comes first: the slowest each time, those that took most time together, the most frequent", default="mean"
+    )
+    on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option(
+        "which server; each counts what it ran itself"
+    )
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def run(self, context: Context) -> Card:
+        database = context.database()
+        found = await database.slow(database.place(self.on), by=cast("By", self.by), limit=self.limit)
+        return _Told(self, context, found).card()
+
+
+class _Told:
+    """The answer in words."""
+
+    def __init__(self, request: SlowQueries, context: Context, found: Slow) -> None:
+        self._request = request
+        self._context = context
+        self._found = found
+        self._where = context.where.name
+        self._picks = queries.first(found.counted, context.now)
+        self._stuck = queries.blockers(found.running)
+
+    def card(self) -> Card:
+        found, counted = self._found, self._found.counted
+        title = f"Slow queries in {self._where}"
+        order = _ORDERS[cast("By", self._request.by)]
+        waits = sum(len(pids) for pids in self._stuck.values())
+        state = State.FAILED if self._stuck else None
+        now = f": {_sessions(waits)} for a lock now" if waits else ""
+        look = "; ".join(f"{queries.name_of(pick.statement)} {pick.why[0]}" for pick in self._picks)
+        return Card(
+            state=state,
+            title=words(Strong(text=f"{title}{now}"), f" · {found.place}, {order}"),
+            summary=f"{title} ({found.place}, {order}){now}. {f'Look first at {look}.' if look else 'Nothing stands out.'}",
+            body=(
+                *self._blocked(),
+                *self._look_first(),
+                *self._table(),
+                Facts(facts=self._facts()),
+                *(Note(text=each) for each in self._notes()),
+            ),
+            buttons=self._buttons(),
+            data={
+                "environment": self._where,
+                "on": found.place,
+                "server": found.address,
+                "by": self._request.by,
+                "counted_since": counted.since.isoformat() if counted.since else None,
+                "counted": counted.of,
+                "total_ms": round(counted.total, 3),
+                "calls": counted.calls,
+                "cache_hit_ratio": counted.cache,
+                "look_first": [{"id": queries.name_of(each.statement), "why": list(each.why)} for each in self._picks],
+                "statements": [_as_data(each) for each in counted.statements],
+                "running": [_running_data(each) for each in found.running],
+            },
+        )
+
+    def _blocked(self) -> list[Element]:
+        """Who holds up whom: what an on-call engineer needs before any statistics."""
+        by_pid = {each.pid: each for each in self._found.running}
+        body: list[Element] = []
+        for holder, pids in self._stuck.items():
+            found = by_pid.get(holder)
+            says = [f"{_sessions(len(pids))} for process {holder}"]
+            if found is not None:
+                says.append(
+                    f" ({found.role}, {found.state} for {duration(found.seconds)}, its transaction open for {duration(found.transaction)})"
+                )
+            parts: list[str | Code | Strong] = [Strong(text="Stuck now: "), *says]
+            if found is not None and found.text:
+                parts += [". The last it said: ", Code(text=shortened(masked(found.text), _IN_SENTENCE))]
+            parts += [
+                ". Ask who that is; to end it, as the DBA: ",
+                Code(text=f"SELECT pg_terminate_backend({holder});"),
+            ]
+            body.append(Paragraph(text=words(*parts)))
+            for pid in pids[:_STUCK]:
+                waiting = by_pid[pid]
+                body.append(
+                    Note(
+                        text=words(
+                            f"{pid} ({waiting.role}) waits for {duration(waiting.seconds)}: ",
+                            Code(text=shortened(masked(waiting.text), _IN_SENTENCE)),
+                        )
+                    )
+                )
+            if len(pids) > _STUCK:
+                body.append(Note(text=words(f"and {len(pids) - _STUCK} more")))
+        return body
+
+    def _look_first(self) -> list[Element]:
+        if not self._picks:
+            return []
+        return [
+            Paragraph(text=words(Strong(text="Look first at"))),
+            *(self._pick(place, pick) for place, pick in enumerate(self._picks, 1)),
+        ]
+
+    def _pick(self, place: int, pick: Pick) -> Paragraph:
+        *others, last = pick.why
+        why = f"{', '.join(others)}, and {last}" if others else last
+        text = shortened(masked(pick.statement.text), _IN_SENTENCE)
+        return Paragraph(
+            text=words(
+                f"{place}. ",
+                Code(text=queries.name_of(pick.statement)),
+                " ",
+                sentence(why),
+                ": ",
+                Code(text=text or "(no text)"),
+            )
+        )
+
+    def _table(self) -> list[Element]:
+        statements = self._found.counted.statements
+        if not statements:
+            return [Paragraph(text=words("No statement was counted yet."))]
+        return [
+            Table(
+                columns=("Statement", "Mean", "Calls", "Total", "Share", "Cache", "Rows"),
+                rows=tuple(map(_row, statements)),
+            )
+        ]
+
+    def _facts(self) -> tuple[Fact, ...]:
+        counted = self._found.counted
+        since: Moment | Plain = (
+            Moment(at=counted.since, form="date-time", age=True)
+            if counted.since
+            else Plain(text="the server does not tell (before 14)")
+        )
+        facts = [
+            Fact(label="Counted since", value=words(since)),
+            Fact(
+                label="Statements",
+                value=words(f"{counted.of:,}, called {counted.calls:,} times, {milliseconds(counted.total)} in all"),
+            ),
+        ]
+        if counted.cache is not None:
+            facts.append(Fact(label="Read from memory", value=words(percent(counted.cache))))
+        facts.append(Fact(label="Server", value=words(f"{self._found.place} {self._found.address}")))
+        return tuple(facts)
+
+    def _notes(self) -> list[Text]:
+        counted = self._found.counted
+        notes: list[Text] = []
+        slow_now = [each for each in self._found.running if not each.blocked_by and each.pid not in self._stuck]
+        for each in slow_now[:_STUCK]:
+            what = (
+                f"{each.role} is at it for {duration(each.seconds)}"
+                if each.state == "active"
+                else f"{each.role} has a transaction open for {duration(each.transaction)} ({each.state})"
+            )
+            notes.append(words(f"Runs now: {what}: ", Code(text=shortened(masked(each.text), _IN_SENTENCE))))
+        if counted.forgotten >= _FORGETS:
+            notes.append(
+                words(
+                    f"The least used statements were dropped {counted.forgotten:,} times to make room, so sums are too low; ",
+                    Code(text="pg_stat_statements.max"),
+                    " gives more.",
+                )
+            )
+        left_out = counted.of - len(counted.statements)
+        if left_out > 0:
+            notes.append(
+                words(
+                    f"{left_out:,} more {'statement' if left_out == 1 else 'statements'}; ",
+                    Code(text=f"--limit {min(50, self._request.limit * 2)}"),
+                    " shows more of them.",
+                )
+            )
+        if len(self._context.database().settings.places()) > 1:
+            notes.append(
+                words(
+                    f"Counted is what the {self._found.place} ran itself. What was written into statements is hidden; the bot's own are left out."
+                )
+            )
+        else:
+            notes.append(words("What was written into statements is hidden; the bot's own are left out."))
+        return notes
+
+    def _buttons(self) -> tuple[Button, ...]:
+        wanted = [pick.statement for pick in self._picks] or list(self._found.counted.statements[:1])
+        on = f" --on {self._found.place}" if len(self._context.database().settings.places()) > 1 else ""
+        buttons = [
+            Button(
+                label=f"Explain {queries.name_of(each)}",
+                does=Typed(text=f"db explain {queries.name_of(each)}{on} --env {self._where}"),
+            )
+            for each in wanted
+        ]
+        limit = f" --limit {self._request.limit}" if self._request.limit != 10 else ""  # noqa: PLR2004 - the default
+        buttons += [
+            Button(
+                label=words_of.capitalize(),
+                does=Typed(text=f"slow-queries --by {by}{limit}{on} --env {self._where}"),
+                quiet=True,
+            )
+            for by, words_of in _ORDERS.items()
+            if by != self._request.by
+        ]
+        if on:
+            other = "replica" if self._found.place == "primary" else "primary"
+            buttons.append(
+                Button(
+                    label=f"On the {other}",
+                    does=Typed(text=f"slow-queries --by {self._request.by}{limit} --on {other} --env {self._where}"),
+                    quiet=True,
+                )
+            )
+        return tuple(buttons)
+
+
+def _row(each: Statement) -> tuple[Text, ...]:
+    return (
+        # first, so that a narrow screen shows it
+        words(Code(text=queries.name_of(each)), f" {shortened(masked(each.text), _IN_TABLE) or '(no text)'}"),
+        words(milliseconds(each.mean)),
+        words(f"{each.calls:,}"),
+        words(milliseconds(each.total)),
+        words(percent(each.share)),
+        words("" if each.cache is None else percent(each.cache)),
+        words(f"{each.rows:,}"),
+    )
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session waits" if count == 1 else f"{count} sessions wait"
+
+
+def _as_data(each: Statement) -> dict[str, Any]:
+    return {
+        "id": queries.name_of(each),
+        "mean_ms": round(each.mean, 3),
+        "calls": each.calls,
+        "total_ms": round(each.total, 3),
+        "longest_ms": round(each.longest, 3),
+        "share": round(each.share, 4),
+        "cache_hit_ratio": each.cache,
+        "rows": each.rows,
+        "temporary_blocks": each.spilled,
+        "roles": list(each.roles),
+        "statement": masked(each.text),
+    }
+
+
+def _running_data(each: Running) -> dict[str, Any]:
+    return {
+        "process": each.pid,
+        "role": each.role,
+        "state": each.state,
+        "waits": each.waits,
+        "seconds": round(each.seconds, 1),
+        "transaction_seconds": round(each.transaction, 1),
+        "blocked_by": list(each.blocked_by),
+        "statement": masked(each.text),
+    }

@@ -1,0 +1,201 @@
+"""The database's commands through the one door: in Slack with its buttons, in a terminal, and what must never come out of either."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.config import load
+from bot.doctor import database as doctor
+from bot.doctor.findings import Finding, Level
+from sandbox.cluster.resources import SECRET
+from sandbox.people import DEPLOYS, STAGING
+from sandbox.postgres import schema
+from tests.support.databases import Served
+from tests.support.terminals import ended, started
+from tests.support.worlds import AUDITOR, OUTSIDER, Story, shown_text, story
+
+DBA = "dana"
+PLANTED = ("Quartermaine", "MRN8812345", "hunter2-of-the-dba")
+"""Somebody's name, their record number, a password: each stands in a statement of this file's."""
+
+
+@pytest.fixture
+async def bot(here: Served, tmp_path: Path) -> AsyncIterator[Story]:
+    async with story(tmp_path / "world", database=here.world) as made:
+        await made.inside()
+        yield made
+        nothing_leaked(made, here)
+
+
+def nothing_leaked(made: Story, here: Served) -> None:
+    said = "\n".join(shown_text(message) for message in [*made.messages(), *made.slack.ephemerals(DBA, "")])
+    written = json.dumps([[str(event.name), event.reason, dict(event.details)] for event in made.events()], default=str)
+    for secret in (here.world.reader_password, *PLANTED):
+        assert secret not in said
+        assert secret not in written
+
+
+async def asked(made: Story, text: str, words: str, who: str = DBA, where: str = DEPLOYS) -> str:
+    """What is answered, once it says so."""
+    outcome = await made.type(who, f"/omnicare {text}", where)
+    assert outcome.ok, outcome.error
+    return await made.answered(words)
+
+
+async def test_slow_queries_and_a_plan_by_its_button(bot: Story):
+    answer = await asked(bot, "slow-queries", "Slow queries in production")
+    assert "Look first at" in answer
+    assert "primary, by mean time" in answer
+    assert "Counted since" in answer
+    found = re.search(r"Explain (q[0-9a-f]{8})", answer)
+    assert found is not None
+    name = found[1]
+    button = bot.button_named(f"Explain {name}")
+    await bot.click(DBA, button)
+    plan = await bot.answered(f"lan of {name} in production")
+    assert "primary" in plan
+
+
+async def test_a_plan_names_the_dearest_step_and_one_that_can_not_be_made_says_what_to_run(bot: Story, here: Served):
+    ids = dict(
+        here.sql(
+            "SELECT left(query, 60), lpad(to_hex(queryid), 16, '0') FROM pg_stat_statements WHERE userid = 'omnicare'::regrole"
+        )
+    )
+    search = next(number for text, number in ids.items() if "FROM audit_events" in text)
+    plan = await asked(bot, f"db explain q{search[:8]}", "Plan of q")
+    assert "Seq Scan on audit_events" in plan
+    assert "of the cost is reading all of audit_events" in plan
+    count = next(number for text, number in ids.items() if "count(*) FROM encounters" in text)
+    refused = await asked(bot, f"db explain q{count}", "No plan of q")
+    assert "EXPLAIN select count(*) from encounters" in refused
+    assert "interval '1 day'" in refused
+
+
+async def test_credentials_are_proved_and_not_shown(bot: Story):
+    answer = await asked(bot, "db connect", "takes the bot's credentials")
+    for words in (
+        "omnicare_reader, read-only",
+        "PostgreSQL 1",
+        "a replica",
+        "Answers in",
+        "pg_stat_statements 1.",
+        "by the DBA's function",
+    ):
+        assert words in answer
+
+
+async def test_a_wrong_password_is_told_and_a_new_one_works_by_itself(bot: Story, here: Served):
+    cluster = bot.world.cluster
+
+    def secret(password: str) -> None:
+        found = cluster.store.get(SECRET, "omnicare-prod", "omnicare-bot-database")
+        assert found is not None
+        cluster.store.remove(SECRET, found)
+        data = {"username": schema.READER, "password": password}
+        metadata = {"name": "omnicare-bot-database", "namespace": "omnicare-prod"}
+        cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+
+    secret("not-the-password")
+    await bot.type(DBA, "/omnicare db connect")
+    said = await bot.whispered(DBA, "does not accept the reader's name or password")
+    assert "not-the-password" not in shown_text(said)
+    secret(here.world.reader_password)
+    await asked(bot, "db connect", "takes the bot's credentials")
+
+
+async def test_who_may_not_look_is_refused_and_where_there_is_none_it_says_so(bot: Story):
+    for who in (AUDITOR, OUTSIDER):
+        await bot.type(who, "/omnicare slow-queries")
+        await bot.whispered(who, "database:read" if who == AUDITOR else "not listed")
+    await bot.type(DBA, "/omnicare slow-queries", STAGING)
+    await bot.whispered(DBA, "does not say which database staging has")
+
+
+async def test_nothing_that_was_written_into_a_statement_leaves(bot: Story, here: Served):
+    here.sql(
+        f"COMMENT ON TABLE patients IS '{PLANTED[0]}, {PLANTED[1]}'",
+        f"CREATE ROLE temporary_dba PASSWORD '{PLANTED[2]}'",
+        "DROP ROLE temporary_dba",
+        f"SELECT '{PLANTED[0]}' AS said /* for {PLANTED[0]} */",
+    )
+    here.do(here.world.hold(waiting=1))
+    connection = here.do(here.world.connect(schema.APPLICATION))
+    sql = f"SELECT id FROM encounters WHERE status = '{PLANTED[0]}' OR status = E'{PLANTED[1]}'"
+    waiting = asyncio.run_coroutine_threadsafe(_executed(connection, sql), here._loop)
+    try:
+        answer = ""
+        async with asyncio.timeout(60):
+            while "2 sessions wait for a lock now" not in answer:
+                answer = await asked(bot, "slow-queries --limit 50", "Slow queries in production")
+                await asyncio.sleep(0.5)
+        assert "select id from encounters where status = '…' or status = '…'" in answer
+        assert "pg_terminate_backend" in answer
+        assert "create role temporary_dba password" in answer
+    finally:
+        here.mend()
+        waiting.result(30)
+        here.sql("COMMENT ON TABLE patients IS NULL", "SELECT pg_stat_statements_reset()")
+        here.do(here.world._use("primary", schema.DAY))
+
+
+async def _executed(connection: Any, sql: str) -> None:
+    async with connection:
+        await connection.execute(sql)
+
+
+# the terminal
+
+
+async def test_in_a_terminal_and_for_scripts(here: Served, tmp_path: Path):
+    async with story(tmp_path / "world", database=here.world) as made:
+        await made.start()
+        status, out = await ended(
+            await started(made.config, "--as", DBA, "--json", "slow-queries", "--by", "total", "--limit", "3")
+        )
+        found = json.loads(out)["data"]
+        assert (status, found["by"], found["on"], len(found["statements"])) == (0, "total", "primary", 3)
+        assert found["statements"][0]["total_ms"] >= found["statements"][1]["total_ms"]
+        status, out = await ended(await started(made.config, "--as", DBA, "db", "slow", "--on", "replica"))
+        assert (status, "Counted is what the replica ran itself" in " ".join(out.split())) == (0, True), out
+        status, out = await ended(
+            await started(made.config, "--as", DBA, "db", "explain", found["statements"][0]["id"])
+        )
+        assert (status, "never executed" in out) == (0, True), out
+        here.call(here.world.vanish)
+        status, out = await ended(await started(made.config, "--as", DBA, "db", "connect"))
+        assert (status, "did not answer within 4 s" in out) == (1, True), out
+        assert here.world.reader_password not in (made.world.folder / "bot.log").read_text()
+
+
+# doctor
+
+
+async def all_of(made: Story) -> list[Finding]:
+    return [each async for each in doctor.database(load(made.config), "production")]
+
+
+async def test_doctor_looks_at_each_server(bot: Story, here: Served):
+    told = await all_of(bot)
+    assert {each.level for each in told} == {Level.FINE}, told
+    assert len(told) == 4
+    here.sql("REVOKE pg_read_all_stats FROM omnicare_reader", "GRANT SELECT ON patients TO omnicare_reader")
+    try:
+        told = [each for each in await all_of(bot) if each.level is not Level.FINE]
+    finally:
+        here.sql("GRANT pg_read_all_stats TO omnicare_reader", "REVOKE ALL ON patients FROM omnicare_reader")
+    assert [each.level for each in told if "primary" in each.sentence] == [Level.FAILED, Level.WARNING]
+    assert all(each.to_do for each in told)
+
+
+async def test_doctor_says_what_is_wrong_with_a_server_that_does_not_answer(bot: Story, here: Served):
+    here.call(here.world.vanish)
+    told = await all_of(bot)
+    assert [each.level for each in told] == [Level.FAILED, Level.FAILED]
+    assert "The primary" in told[0].sentence
+    assert "The replica" in told[1].sentence

@@ -1,0 +1,226 @@
+"""What servers count, in either naming of the extension's columns; what is missing is told with what to do; what runs now and who holds it up."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runbooks import queries
+from runbooks.clients.database_statements import Counted, Statement
+from runbooks.databases import concerns
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.sql import masked
+from sandbox.postgres import schema
+from tests.support.databases import Served
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+async def refused(here: Served, **settings: Any) -> RunbookError:
+    with pytest.raises(RunbookError) as caught:
+        await here.database(**settings).slow("primary", by="mean", limit=10)
+    assert caught.value.advice
+    return caught.value
+
+
+def texts(counted: Counted) -> list[str]:
+    return [masked(each.text) for each in counted.statements]
+
+
+async def test_statements_are_counted_compared_and_ordered(here: Served):
+    database = here.database()
+    by_mean, by_total, by_calls = [
+        (await database.slow("primary", by=by, limit=50)).counted for by in ("mean", "total", "calls")
+    ]
+    assert [each.mean for each in by_mean.statements] == sorted(
+        (each.mean for each in by_mean.statements), reverse=True
+    )
+    assert [each.total for each in by_total.statements] == sorted(
+        (each.total for each in by_total.statements), reverse=True
+    )
+    assert [each.calls for each in by_calls.statements] == sorted(
+        (each.calls for each in by_calls.statements), reverse=True
+    )
+    (lookup,) = [each for each in by_total.statements if "where mrn = $1" in masked(each.text)]
+    assert (lookup.calls, lookup.rows) == (250, 0)
+    assert lookup.roles == (schema.APPLICATION,)
+    assert abs(lookup.mean - lookup.total / lookup.calls) < 1e-6
+    assert 0.9 < sum(each.share for each in by_total.statements) <= 1.0001
+    report = next(each for each in by_mean.statements if each.roles == (schema.REPORTS,))
+    assert report.spilled > 0
+    assert report.cache is not None
+    assert by_mean.since is not None
+    assert abs((datetime.now(UTC) - by_mean.since).total_seconds()) < 3600
+
+
+async def test_a_short_list_still_knows_what_takes_the_time(here: Served):
+    counted = (await here.database().slow("primary", by="calls", limit=1)).counted
+    assert len(counted.statements) == 1
+    heaviest = max((*counted.statements, *counted.others), key=lambda each: each.share)
+    whole = (await here.database().slow("primary", by="total", limit=1)).counted.statements[0]
+    assert heaviest.id == whole.id
+
+
+async def test_the_bots_own_statements_are_left_out(here: Served):
+    for _ in range(3):
+        counted = (await here.database().slow("primary", by="calls", limit=50)).counted
+    assert not [text for text in texts(counted) if "pg_stat_statements s" in text or "pg_stat_activity" in text]
+
+
+async def test_a_replica_counts_what_it_ran_itself(here: Served):
+    counted = (await here.database().slow("replica", by="total", limit=50)).counted
+    assert counted.of >= 3
+    assert not [text for text in texts(counted) if text.startswith("update")]
+
+
+@pytest.fixture
+def old_names(here: Served) -> Any:
+    """The extension as PostgreSQL 12 had it: a server that was upgraded keeps it until somebody updates it."""
+    here.sql("DROP EXTENSION pg_stat_statements", "CREATE EXTENSION pg_stat_statements VERSION '1.4'")
+    yield here
+    here.sql("DROP EXTENSION pg_stat_statements", "CREATE EXTENSION pg_stat_statements")
+
+
+async def test_the_names_from_before_postgresql_13_are_understood(old_names: Served):
+    assert old_names.sql(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'pg_stat_statements'::regclass AND attname = 'mean_time'"
+    ) == [(1,)]
+    counted = (await old_names.database().slow("primary", by="mean", limit=50)).counted
+    assert counted.since is None, "nobody tells since when"
+    assert [each for each in counted.statements if each.mean > 0 and each.calls > 0]
+    found = await old_names.database().known("primary")
+    assert (found.identity.extension, found.identity.loaded, found.identity.counted_since) == ("1.4", True, None)
+    (lookup,) = [each for each in counted.statements if "where mrn = $1" in masked(each.text)]
+    statement, plan = await old_names.database().explained("primary", queries.name_of(lookup)[1:])
+    assert statement.id == lookup.id
+    assert plan.tree is not None
+
+
+async def test_an_extension_in_a_schema_of_its_own_is_found(here: Served):
+    here.sql('CREATE SCHEMA "Watch It"', 'ALTER EXTENSION pg_stat_statements SET SCHEMA "Watch It"')
+    try:
+        error = await refused(here)
+        assert error.code is ReasonCode.DATABASE_RIGHTS, "the schema has to be opened to the role"
+        here.sql('GRANT USAGE ON SCHEMA "Watch It" TO omnicare_reader, omnicare_planner')
+        assert (await here.database().slow("primary", by="mean", limit=1)).counted.of > 1
+    finally:
+        here.sql("ALTER EXTENSION pg_stat_statements SET SCHEMA public", 'DROP SCHEMA "Watch It"')
+
+
+async def test_no_extension(here: Served):
+    here.sql("DROP EXTENSION pg_stat_statements")
+    try:
+        error = await refused(here)
+        who = (await here.database().known("primary")).identity
+    finally:
+        here.sql("CREATE EXTENSION pg_stat_statements")
+    assert (error.code, "CREATE EXTENSION" in error.advice[0]) == (ReasonCode.STATISTICS_MISSING, True)
+    assert who.extension is None
+    assert any(each.fatal and "CREATE EXTENSION" in each.to_do for each in concerns(who))
+
+
+async def test_a_role_that_may_not_see_others_statements(here: Served):
+    here.sql("REVOKE pg_read_all_stats FROM omnicare_reader")
+    try:
+        error = await refused(here)
+        who = (await here.database().known("primary")).identity
+    finally:
+        here.sql("GRANT pg_read_all_stats TO omnicare_reader")
+    assert error.code is ReasonCode.DATABASE_RIGHTS
+    assert "GRANT pg_read_all_stats TO omnicare_reader" in error.advice[0]
+    assert not who.sees_statistics
+
+
+async def test_a_role_that_may_do_more_than_it_should_is_told(here: Served):
+    here.sql("GRANT SELECT, UPDATE ON patients TO omnicare_reader", "GRANT CREATE ON SCHEMA public TO omnicare_reader")
+    try:
+        who = (await here.database().known("primary")).identity
+    finally:
+        here.sql("REVOKE ALL ON patients FROM omnicare_reader", "REVOKE CREATE ON SCHEMA public FROM omnicare_reader")
+    assert (who.readable, who.writable, who.creates) == (1, 1, ("public",))
+    said = [each.says for each in concerns(who)]
+    assert said[0] == "The role omnicare_reader may change 1 table.", "the worst first"
+    assert "may read 1 table" in " ".join(said)
+    assert concerns((await here.database().known("primary")).identity) == ()
+
+
+async def test_who_holds_up_whom_is_seen(here: Served):
+    here.do(here.world.hold())
+    stuck: dict[int, tuple[int, ...]] = {}
+    async with asyncio.timeout(30):  # until each of them has waited for long enough to be told
+        while sum(map(len, stuck.values())) < 4:
+            found = (await here.database().slow("primary", by="mean", limit=1)).running
+            stuck = queries.blockers(found)
+    running = {each.pid: each for each in found}
+    (holder,) = stuck
+    assert running[holder].state == "idle in transaction"
+    assert masked(running[holder].text) == "lock table encounters in access exclusive mode"
+    assert {running[pid].waits for pid in stuck[holder]} == {"Lock: relation"}
+
+
+# which to look at first, and why
+
+
+def statement(**values: Any) -> Statement:
+    plain: dict[str, Any] = {
+        "id": 1, "text": "SELECT $1", "calls": 100, "mean": 1.0, "total": 100.0, "longest": 2.0, "share": 0.01, "rows": 100,
+        "cache": 1.0, "spilled": 0, "since": NOW - timedelta(hours=1), "roles": ("omnicare",),
+    }  # fmt: skip
+    return Statement(**{**plain, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({}, []),
+        ({"share": 0.5, "mean": 40.0}, ["takes 50 % of the time"]),
+        (
+            {"share": 0.5, "mean": 2.0, "calls": 60_000},
+            ["takes 50 %", "asked 60,000 times, 1,000 a minute: perhaps once for each line"],
+        ),
+        ({"share": 0.1, "mean": 1500.0, "longest": 2000.0}, ["takes 1.5 s each time"]),
+        ({"share": 0.001, "mean": 1500.0, "calls": 1}, []),
+        ({"mean": 3.0, "longest": 9200.0}, ["usually takes 3.0 ms, once 9.2 s"]),
+        ({"share": 0.3, "mean": 50.0, "cache": 0.4}, ["takes 30 %", "finds only 40 % of what it reads in memory"]),
+        ({"share": 0.3, "mean": 50.0, "spilled": 1000}, ["takes 30 %", "writes 8 MB to temporary files"]),
+        ({"share": 0.3, "mean": 50.0, "rows": 500_000}, ["takes 30 %", "fetches 5,000 rows each time"]),
+    ],
+)
+def test_reasons(values: dict[str, Any], why: list[str]) -> None:
+    found = queries.reasons(statement(**values), None, NOW)
+    assert len(found) == len(why), found
+    assert all(part in said for part, said in zip(why, found, strict=True)), found
+
+
+def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None:
+    from runbooks.clients.database_statements import Running
+
+    def runs(pid: int, *ahead: int) -> Running:
+        return Running(pid=pid, role="a", state="active", waits="", seconds=1, transaction=1, blocked_by=ahead, text="")
+
+    assert queries.blockers([runs(1), runs(2, 1), runs(3, 2), runs(4, 3, 1)]) == {1: (2, 3, 4)}
+    assert queries.blockers([runs(1, 2), runs(2, 1)]) == {}
+    assert queries.blockers([runs(5, 99)]) == {99: (5,)}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0123, "12 µs"),
+        (0.4, "0.4 ms"),
+        (4.04, "4.0 ms"),
+        (80.4, "80 ms"),
+        (1234, "1.2 s"),
+        (185_000, "3 min 5 s"),
+        (7_500_000, "2 h 5 min"),
+    ],
+)
+def test_times_are_read_at_a_glance(value: float, shown: str) -> None:
+    assert queries.milliseconds(value) == shown
+
+
+def test_ids_are_short_and_the_same_for_a_negative_number() -> None:
+    assert queries.name_of(statement(id=-1)) == "qffffffff"
+    assert queries.name_of(statement(id=0x3F9AC1D2_00000000)) == "q3f9ac1d2"
