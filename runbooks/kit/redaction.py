@@ -24,7 +24,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from runbooks.kit.redaction_known import Ignored, source_of, why_ignored
-from runbooks.kit.redaction_parts import Part, private_part
+from runbooks.kit.redaction_parts import Part, private_parts
 from runbooks.kit.redaction_rules import MARK, Kind, compiled, patterns
 
 __all__ = ["Ignored", "Kind", "Redacted", "RedactedBytes", "RedactionFailed", "Redactor", "Scope", "default_redactor"]
@@ -249,10 +249,10 @@ def _parts(data: bytes) -> Iterator[Part]:
     hits = find(data, 0)
     while (hit := next(hits, None)) is not None:
         start, end = hit.span()
-        part = private_part(data, start, end)
-        if part.end > part.start:
-            yield part if part.start >= at else part._replace(start=at)
-        at = max(part.resume, start + 1)
+        for part in private_parts(data, start, end):
+            if part.end > part.start and part.end > at:
+                yield part if part.start >= at else part._replace(start=at)
+            at = max(at, part.resume, start + 1)
         if at != end:
             hits = find(data, at)
 

@@ -16,7 +16,9 @@ from runbooks.kit.redaction_checks import (
     looks_like_a_word,
     valid_ssn,
 )
-from runbooks.kit.redaction_rules import MARK, NAME, READ, READ_WITHIN, Kind, patterns
+from runbooks.kit.redaction_identifiers import READERS
+from runbooks.kit.redaction_pieces import NAME
+from runbooks.kit.redaction_rules import MARK, Kind, patterns, read
 
 
 class Part(NamedTuple):
@@ -28,24 +30,36 @@ class Part(NamedTuple):
     resume: int
 
 
-def private_part(data: bytes, start: int, end: int) -> Part:
-    """What of the hit `data[start:end]` is private. Where the two engines disagree all of it is."""
+def private_parts(data: bytes, start: int, end: int) -> tuple[Part, ...]:
+    """What of the hit `data[start:end]` is private, in reading order; one part at least.
+
+    Where the two engines disagree all of it is.
+    """
     if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
-        return _none(mark.end())  # `[password 1]`: its own words are no cue
-    hit = READ.match(data, start)
+        return (_none(mark.end()),)  # `[password 1]`: its own words are no cue
+    hit = read(data, start, end)
     if hit is None or hit.lastgroup is None:
-        return Part(Kind.SECRET, start, end, end)
-    if hit.lastgroup == "random":
-        return _random(data, start, hit.end())
-    return _part(data, hit)
+        return (Part(Kind.SECRET, start, end, end),)
+    return _random(data, start, hit.end()) if hit.lastgroup == "random" else _of(data, hit)
 
 
-def _part(data: bytes, hit: re.Match[bytes]) -> Part:
+def _of(data: bytes, hit: re.Match[bytes]) -> tuple[Part, ...]:
+    """What of one rule's hit is private."""
     rule = hit.lastgroup or ""
     start, end = hit.span(rule)
-    if rule in _EXACT:
-        return Part(_EXACT[rule], start, end, end)
-    return _READERS[rule](data, hit, start, end)
+    if (kind := _EXACT.get(rule)) is not None:
+        return (Part(kind, start, end, end),)
+    if (reader := _READERS.get(rule)) is not None:
+        return (reader(data, hit, start, end),)
+    found = (each for each in READERS[rule](data, start, end) if not _marked(data, each.start))
+    return tuple(Part(*each, each.end) for each in found) or (_none(max(start, hit.start() + 1)),)
+
+
+def _marked(data: bytes, start: int) -> bool:
+    """What stands there is the mark of an earlier pass."""
+    return MARK.match(data, start) is not None or (
+        data[start - 1 : start] == b"[" and MARK.match(data, start - 1) is not None
+    )
 
 
 def _none(resume: int) -> Part:
@@ -60,22 +74,22 @@ _REACH = 256
 """How far back a token is followed, and how far behind it a cue inside of it may have its value."""
 
 
-def _random(data: bytes, start: int, end: int) -> Part:
+def _random(data: bytes, start: int, end: int) -> tuple[Part, ...]:
     """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
     if not data[start:end].translate(None, b"0123456789abcdef"):
-        return _none(end)  # a digest: the most frequent of them by far
+        return (_none(end),)  # a digest: the most frequent of them by far
     within = patterns().within.search(data, start, min(len(data), end + _REACH))
     if within is not None and within.start() < end:
-        hit = READ_WITHIN.match(data, within.start())
-        if hit is not None:
-            return _part(data, hit)
+        hit = read(data, *within.span())
+        if hit is not None and hit.lastgroup != "random":
+            return _of(data, hit)
     if not is_random(data[start:end]):
-        return _none(end)
+        return (_none(end),)
     left = _LEFT_OF_TOKEN.search(data, max(0, start - _REACH), start)
     right = _RIGHT_OF_TOKEN.match(data, end)
     first = left.start() if left else start
     last = right.end() if right else end
-    return Part(Kind.TOKEN, first, last, last)
+    return (Part(Kind.TOKEN, first, last, last),)
 
 
 # ---- secrets that stand behind a cue ----
