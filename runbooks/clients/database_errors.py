@@ -35,7 +35,15 @@ class _Known:
 
 _CONNECTING: tuple[_Known, ...] = (
     _Known(
-        r"password authentication failed|no password supplied|authentication method .* requirement|SCRAM|"
+        r"authentication method requirement",
+        ReasonCode.DATABASE_TLS,
+        "{server} wants the password itself, or none at all, and nothing vouches for who that server is",
+        (
+            "Set `tls` in `[environments.….database]` to `verify-full`, or let the server's `pg_hba.conf` ask for `scram-sha-256`.",
+        ),
+    ),
+    _Known(
+        r"password authentication failed|no password supplied|SCRAM|"
         r"role .* does not exist|role .* is not permitted to log in",
         ReasonCode.DATABASE_REFUSED,
         "{server} does not accept the reader's name or password",
@@ -123,6 +131,15 @@ _CONNECTING: tuple[_Known, ...] = (
         ReasonCode.DATABASE_UNREACHABLE,
         "{server}: that host is not known",
         ("Mend `primary` or `replica` in `[environments.….database]`, or the name service.",),
+    ),
+    _Known(
+        r"server closed the connection unexpectedly|Connection reset|connection timeout|Network is unreachable|No route to host",
+        ReasonCode.DATABASE_UNREACHABLE,
+        "{server} takes the connection and lets it go, or there is no way to it",
+        (
+            "Check whether the server runs behind that address, and the way to it: proxy, load balancer, network policy.",
+        ),
+        passes=True,
     ),
     _Known(
         r"Connection refused",

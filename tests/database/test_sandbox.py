@@ -1,0 +1,54 @@
+"""The sandbox without a database that works: everything else does, and what is missing is said."""
+
+from pathlib import Path
+
+from sandbox.postgres import Binaries, Database
+from tests.support.worlds import Story, shown_text, story
+
+
+async def test_where_the_database_can_not_start_the_main_story_still_works(tmp_path: Path):
+    async with (
+        Database(Binaries(tmp_path / "nowhere")).serve() as database,
+        story(tmp_path / "world", database=database) as here,
+    ):
+        await here.inside()
+        await here.deployed("v2.0.0")
+        await here.type("dana", "/omnicare db connect")
+        await here.whispered("dana", "can't be used: primary and replica")
+        assert database.trouble
+
+
+async def test_a_sandbox_without_one_says_which_table_is_missing(tmp_path: Path):
+    async with story(tmp_path / "world") as here:
+        await here.inside()
+        await here.type("dana", "/omnicare slow-queries")
+        await here.whispered("dana", "environments.production.database")
+        assert [night.name for night in here.world.scenarios if night.name.startswith("database")] == []
+
+
+async def test_bad_nights_of_the_database_are_played_and_taken_back(tmp_path: Path):
+    async with Database(replica=False).serve() as database, story(tmp_path / "world", database=database) as here:
+        await here.inside()
+        await database.ready()
+        assert {"database-lock", "database-slow", "database-gone"} <= {night.name for night in here.world.scenarios}
+        await here.world.break_something("database-lock")
+        await here.until(lambda: database._waiting, "the application waits")
+        await _waits(here)
+        await here.world.break_something("database-slow")
+        await here.until(lambda: database.primary.delay, "every answer takes its time")
+        await here.world.reset()
+        await here.type("dana", "/omnicare db connect --on primary")
+        await here.answered("takes the bot's credentials")
+
+
+async def _waits(here: Story) -> None:
+    """Those that wait are told once they have waited for two seconds."""
+    newest = ""
+    for _ in range(60):
+        before = len(here.messages())
+        await here.type("dana", "/omnicare slow-queries")
+        await here.until(lambda before=before: len(here.messages()) > before, "one more answer")
+        newest = shown_text(here.messages()[-1])
+        if "4 sessions wait for a lock now" in newest:
+            return
+    raise AssertionError(newest)
