@@ -5,6 +5,7 @@ account that clicked, not a name on a card.
 """
 
 import secrets
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -40,7 +41,9 @@ class Pending(Frozen):
     """The card's random word: a new one for each state of the card."""
     asked: datetime
     approvers: tuple[str, ...]
-    """Keys of those who could approve when it was asked; shown, and not what permission is checked by."""
+    """Keys of those who could approve when it was asked, those on shift first; shown, and not what permission is checked by."""
+    later: tuple[str, ...] = ()
+    """Those of them who are not on shift: told at the reminder. They may approve at any time."""
     given: tuple[Decision, ...] = ()
 
     @property
@@ -57,6 +60,17 @@ class Pending(Frozen):
     def missing(self) -> int:
         """How many more yeses it needs."""
         return max(0, self.policy.count - len(self.given))
+
+
+def later(approvers: Sequence[str], on_shift: Collection[str], policy: ApprovalPolicy) -> tuple[str, ...]:
+    """Who is asked at the reminder only.
+
+    Nobody, where those on shift are too few to decide, where no reminder would come, and where it is about going back, which waits
+    for no sleeper.
+    """
+    rest = tuple(key for key in approvers if key not in on_shift)
+    reminds = 0 < policy.reminder_seconds < policy.expires_seconds and not policy.own
+    return rest if reminds and len(approvers) - len(rest) >= max(policy.count, 1) else ()
 
 
 def new_word() -> str:

@@ -4,7 +4,7 @@ Roles come from the person's entry in `omnicare.toml`, and where the environment
 to listed people only. An empty policy lets nobody in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.config import Settings
 from bot.delivery import Identity, Surface
@@ -98,6 +98,14 @@ class Permissions:
             for key in self._people.keys()  # noqa: SIM118 - a method of ours, not a dictionary's
             if self._could_act(key) and await self._may_there(key, permission, environment)
         ]
+
+    async def on_shift(self, keys: Collection[str], environment: str) -> Collection[str]:
+        """Who of them is on shift there now, by the groups of roles that tell so; nobody where nothing tells, or Slack does not."""
+        if not self._settings.environments[environment].groups or self._identity is None:
+            return ()
+        groups = [role.group for role in self._settings.roles.values() if role.shift and role.group]
+        members = frozenset().union(*[await self._identity.group(group) for group in groups])
+        return {key for key in keys if (person := self._people.get(key)) and members & {person.slack, *person.others}}
 
     def _could_act(self, key: str) -> bool:
         """An account that is shared decides nothing, and nobody acts without an account."""

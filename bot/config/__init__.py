@@ -53,6 +53,11 @@ class Settings(Section):
         for key, person in self.people.items():
             self._check_person(key, person)
         self._accounts_are_unique()
+        for key, role in self.roles.items():
+            if role.shift and not role.group:
+                raise ValueError(
+                    f"roles.{key}.shift: only a Slack user group says who is on shift, so it needs `group`"
+                )
         for name, environment in self.environments.items():
             self._check_environment(name, environment)
         self._targets_are_unique()

@@ -80,6 +80,8 @@ class RoleSettings(Section):
     """What the role is for, for people."""
     group: str | None = None
     """A Slack user group whose *listed* members have the role too, where the environment allows it."""
+    shift: bool = False
+    """Its group says who is on shift now: of those who could approve they are asked first, the rest at the reminder."""
 
 
 class ServiceSettings(Section):

@@ -162,7 +162,9 @@ def _since(change: ImageChange) -> Text:
 def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:
     """Who can approve, until when, and the buttons."""
     short, policy = short_id(request.id), pending.policy
-    who = " or ".join(names) if policy.count == 1 else ", ".join(names)
+    first = len(names) - len(pending.later) if names else 0
+    said = [f"{name} (on shift)" if pending.later and place < first else name for place, name in enumerate(names)]
+    who = " or ".join(said) if policy.count == 1 else ", ".join(said)
     given = [f"{decision.name} approved" for decision in pending.given]
     if policy.own:
         ask = words("Confirmation by one person who may go back: ", who, *(f" · {each}" for each in given))

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bot import approvals
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
 from bot.runs import again, cards, endings, place
@@ -206,15 +207,20 @@ class RequestFlow(Running):
             word=asked["word"],
             asked=datetime.fromisoformat(asked["at"]),
             approvers=tuple(asked["approvers"]),
+            later=tuple(asked.get("later", ())),
         )
         await self._publish(phase="asking", pending=pending, word=pending.word, holder=None)
         await self._show_asking(plan, pending, names, changed=changed)
         self._asked += 1
-        for key in pending.approvers:
+        await self._invite(plan, pending, tuple(key for key in pending.approvers if key not in pending.later))
+        return await self._decided(plan, pending, names)
+
+    async def _invite(self, plan: Plan, pending: Pending, people: tuple[str, ...]) -> None:
+        """A direct message to each who is not in the channel."""
+        for key in people:
             if key != self.request.requester.key:
                 card = cards.invitation_card(self.request, pending, plan)
                 await self._show(f"invitation-{self._asked}-{key}", card, direct=key, absent_only=True)
-        return await self._decided(plan, pending, names)
 
     async def _covered(self, plan: Plan) -> tuple[Decision, ...]:
         """Its approval is part of what was approved before (a rollback of a failed run)."""
@@ -233,6 +239,9 @@ class RequestFlow(Running):
         found = await self._house.permissions.holders(policy.permission, self.request.environment) if policy else ()
         approvers = [key for key in found if policy and (policy.own or key != self.request.requester.key)]
         enough = policy is not None and len(approvers) >= policy.count
+        shift = await self._house.permissions.on_shift(approvers, self.request.environment) if policy else ()
+        later = approvals.later(approvers, shift, policy) if policy else ()
+        approvers.sort(key=lambda key: key in later)  # those on shift first, in the file's order
         names = [self._house.permissions.name(key) for key in approvers] if enough else []
         before = await self._house.engine.event(self.request.follows, "state") if self.request.follows else None
         carried = again.carried(
@@ -245,13 +254,17 @@ class RequestFlow(Running):
         )
         if not carried:
             await self._house.note(
-                self.request, EventName.APPROVAL_ASKED, about=str(self._asked), details={"approvers": approvers}
+                self.request,
+                EventName.APPROVAL_ASKED,
+                about=str(self._asked),
+                details={"approvers": approvers, **({"later": later} if later else {})},
             )
         return {
             "carried": [decision.model_dump(mode="json") for decision in carried],
             "at": self._house.clock().isoformat(),
             "word": new_word(),
             "approvers": approvers,
+            "later": list(later),
             "names": names,
             "policy": policy.model_dump(mode="json") if policy else None,
         }
@@ -279,6 +292,7 @@ class RequestFlow(Running):
                 raise endings.expired(self.request)
             if not reminded and now >= pending.reminds:
                 reminded = True
+                await self._invite(plan, pending, pending.later)
                 await self._show("reminder", cards.reminder_card(self.request, pending))
             until = pending.expires if reminded else pending.reminds
             message = await self._message(max(0.05, (until - now).total_seconds()))

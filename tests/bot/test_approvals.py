@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.approvals import Act, Decision, Pending, Verdict, apply, check, new_word, same_word
+from bot.approvals import Act, Decision, Pending, Verdict, apply, check, later, new_word, same_word
 from commands.kit.context import Actor, Denied
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.reasons import ReasonCode
@@ -196,3 +196,24 @@ def test_it_reminds_before_it_expires() -> None:
     state = pending()
     assert state.asked < state.reminds < state.expires
     assert state.expires - state.reminds == timedelta(seconds=600)
+
+
+SHIFT = ApprovalPolicy(count=1, permission="rollout:approve", expires_seconds=1800, reminder_seconds=600)
+
+
+@pytest.mark.parametrize(
+    ("on_shift", "changes", "expected"),
+    [
+        ({"second"}, {}, ("approver",)),
+        ({"approver", "second"}, {}, ()),
+        ((), {}, ()),
+        ({"second"}, {"count": 2}, ()),
+        ({"second"}, {"reminder_seconds": 0.0}, ()),
+        ({"second"}, {"reminder_seconds": 1800.0}, ()),
+        ({"second"}, {"own": True}, ()),
+        ({"outsider"}, {}, ()),
+    ],
+    ids=["one", "all", "nobody", "too few", "no reminder", "reminded at once", "going back", "somebody else"],
+)
+def test_those_who_are_not_on_shift_are_asked_later_only_where_somebody_is(on_shift, changes, expected) -> None:
+    assert later(("approver", "second"), on_shift, SHIFT.model_copy(update=changes)) == expected

@@ -52,6 +52,10 @@ def test_the_configuration_of_these_tests_is_good() -> None:
     [
         (lambda r: r["people"]["requester"].update(roles=["chief"]), "people.requester: there is no role `chief`"),
         (
+            lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
+            "roles.someone.shift: only a Slack user group",
+        ),
+        (
             lambda r: r["people"]["second"].update(slack="U1REQUESTER"),
             "people.second: U1REQUESTER is requester's account",
         ),

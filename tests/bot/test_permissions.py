@@ -123,6 +123,23 @@ async def test_a_user_group_adds_a_role_to_listed_people_only_where_the_environm
     ]
 
 
+async def test_a_group_says_who_is_on_shift_only_where_it_is_asked_to() -> None:
+    def shifts(raw: dict[str, Any]) -> None:
+        with_groups(raw)
+        raw["roles"]["on-call"]["shift"] = True
+
+    _, _, permissions, accounts = house(shifts)
+    accounts.groups["S0ONCALL"] = frozenset({APPROVERS_PHONE, "U9STRANGER"})
+    both = ("requester", "approver")
+    assert await permissions.on_shift(both, "staging") == {"approver"}
+    assert not await permissions.on_shift(both, "production")
+    accounts.silent = True
+    assert not await permissions.on_shift(both, "staging")
+    _, _, without, others = house(with_groups)
+    others.groups["S0ONCALL"] = frozenset({APPROVERS_PHONE})
+    assert not await without.on_shift(both, "staging")
+
+
 async def test_a_group_that_slack_does_not_tell_adds_nothing_and_takes_nothing() -> None:
     _, people, permissions, accounts = house(with_groups)
     requester = slack(people, REQUESTER)

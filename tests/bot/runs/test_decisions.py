@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from sandbox.outside.registry import digest_of
+from sandbox.people import DEPLOYS, INCIDENTS
+from sandbox.slack.model import Group
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story, shown_text
 
 
@@ -167,6 +169,65 @@ async def test_nobody_answers_so_they_are_reminded_once_and_then_it_expires(worl
     assert world.event_names(run)[-1] == "run:expired"
     world.nothing_was_said_twice(run)
     untouched(world)
+
+
+def shifts(world: Story, *, members: frozenset[str], reminder: float = 600.0) -> None:
+    """Ines may approve and so may Tomas; neither reads #deploys, and the group says who is on shift."""
+    world.slack.add_group(Group("S0ONCALL", "oncall-today", "On call today", members))
+
+    def change(document: dict[str, Any]) -> None:
+        production = document["environments"]["production"]
+        production["groups"] = True
+        production["approval"]["disruptive"] |= {"expires_seconds": 3.0 + reminder, "reminder_seconds": reminder}
+        document["roles"]["on-call"] |= {"group": "oncall-today", "shift": True}
+
+    world.configure(change)
+    for who in (APPROVER, ON_CALL):
+        world.slack.leave(who, DEPLOYS)
+
+
+async def test_those_on_shift_are_asked_first_and_the_rest_at_the_reminder(world: Story):
+    shifts(world, members=frozenset({"U0INES"}))
+    await world.inside()
+    run = await waiting(world)
+    await world.says(run, "Approval by 1 of: Ines (on shift) or Tomas, not Maya", "approval")
+    await world.says(run, "needs your approval", "invitation-1-ines@ines")
+    assert world.said(run).get("invitation-1-tomas@tomas") is None
+    reminder = await world.says(run, "Still waiting for approval", "reminder")
+    assert "U0TOMAS" in reminder
+    await world.says(run, "needs your approval", "invitation-1-tomas@tomas")
+    (asked,) = [event for event in world.events(run) if event.name == "approval:asked"]
+    assert dict(asked.details) == {"approvers": ["ines", "tomas"], "later": ["tomas"]}
+    world.nothing_was_said_twice(run)
+
+
+async def test_who_is_not_on_shift_may_approve_before_the_reminder_all_the_same(world: Story):
+    shifts(world, members=frozenset({"U0INES"}))
+    await world.inside()
+    run = await waiting(world)
+    await world.type(APPROVER, f"/omnicare approve {run}", INCIDENTS)
+    await world.ended_with(run, "v2.0.0 runs in production")
+    assert world.said(run).get("invitation-1-tomas@tomas") is None
+
+
+@pytest.mark.parametrize("members", [frozenset(), frozenset({"U0MAYA"})], ids=["nobody", "the requester alone"])
+async def test_where_nobody_else_is_on_shift_everybody_is_asked_at_once(world: Story, members: frozenset[str]):
+    shifts(world, members=members)
+    await world.inside()
+    run = await waiting(world)
+    await world.says(run, "Approval by 1 of: Tomas or Ines, not Maya", "approval")
+    for key in (APPROVER, ON_CALL):
+        await world.says(run, "needs your approval", f"invitation-1-{key}@{key}")
+    assert world.said(run).get("reminder") is None
+
+
+async def test_where_slack_does_not_say_who_is_on_shift_everybody_is_asked_at_once(world: Story):
+    shifts(world, members=frozenset({"U0INES"}))
+    world.slack.faults.fail_next("usergroups.list", "server_error", times=50)
+    await world.inside()
+    run = await waiting(world)
+    for key in (APPROVER, ON_CALL):
+        await world.says(run, "needs your approval", f"invitation-1-{key}@{key}")
 
 
 async def test_two_of_the_group_are_asked_where_the_policy_wants_two(world: Story):
