@@ -70,7 +70,9 @@ _STRUCTURES = {
     b"photo": Kind.PICTURE,
 }
 _LONGEST = 64 << 10
-_TEXT = re.compile(rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)\\{0,3}"\s{0,3}(?P<colon>:)?')
+_TEXT = re.compile(
+    rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)(?P<close>\\{0,3}")\s{0,3}(?P<colon>:)?'
+)
 _CODES = re.compile(rb"(?:https?|urn):[^\s]*")
 _SHOWN = frozenset(
     {b"use", b"system", b"type", b"rank", b"code", b"display", b"contentType", b"resourceType", b"reference"}
@@ -120,7 +122,7 @@ def _closing(data: bytes, start: int) -> int:
                 return at
         elif sign == 0x22:  # noqa: PLR2004 - "
             text = _TEXT.match(data, at)
-            at = text.end("text") + 1 if text else at + 1
+            at = text.end("close") if text else at + 1
             continue
         at += 1
     return size
