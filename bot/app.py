@@ -170,7 +170,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             messenger=messenger,
             context=contexts,
             clock=lambda: datetime.now(UTC),
-            redact=redactor.text,
+            redact=redactor,
         )
         contexts.runs = EngineRuns(house)
         engine = _engine(settings, house)
@@ -186,7 +186,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             settings.bot.socket_path,
             door,
             contexts.runs,
-            redact=redactor.text,
+            redact=redactor,
             name=people.name,
             short=_short,
             may_choose=settings.bot.sandbox,
@@ -258,7 +258,7 @@ def _slack(settings: Settings, people: People, redactor: Redactor) -> Any:
         return None
     from bot.slack.surface import SlackSurface
 
-    return SlackSurface(settings.slack, names=people, redact=redactor.text)
+    return SlackSurface(settings.slack, names=people, redact=redactor)
 
 
 async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, ClusterClient], RegistryClient]:

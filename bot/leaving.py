@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.slack.redacting import redacted
+from bot.redacting import redacted
 from commands.kit.card import Card, Paragraph, State, words
 
 Redact = Callable[[str], str]

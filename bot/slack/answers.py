@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from bot.delivery import Answer, Posted, SurfaceGone
+from bot.redacting import Withheld
 from bot.slack.messages import SlackMessenger
 from bot.slack.reading import Origin
-from bot.slack.redacting import Withheld
 from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words
 from commands.kit.follows import LiveState
 from runbooks.kit.errors import RunbookError, TemporaryError

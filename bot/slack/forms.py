@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from bot.delivery import Answer, Delivery, DoorLike, Form, SurfaceGone
+from bot.redacting import Redact
 from bot.slack import modals, reading
 from bot.slack.answers import Answers
 from bot.slack.api import SlackApi, SlackError
 from bot.slack.finding import METADATA, Finder
 from bot.slack.home import Home
 from bot.slack.reading import Origin
-from bot.slack.redacting import Redact
 from bot.slack.text import Block
 from commands.kit.card import OpenForm, RunAct
 from runbooks.kit.errors import TemporaryError

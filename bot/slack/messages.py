@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any
 
 from bot.delivery import Directory, Posted, SurfaceGone
+from bot.redacting import Redact
 from bot.slack.api import Lost, SlackApi, SlackError
 from bot.slack.blocks import Drawn, Surface
 from bot.slack.files import Files
@@ -17,7 +18,6 @@ from bot.slack.outgoing import Outgoing
 from bot.slack.pace import Budget
 from bot.slack.places import Members
 from bot.slack.progress import Progress
-from bot.slack.redacting import Redact
 from commands.kit.card import Attachment, Card, words
 from runbooks.kit.errors import TemporaryError
 

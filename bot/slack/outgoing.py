@@ -5,9 +5,9 @@ import logging
 from typing import Any
 
 from bot.delivery import Directory, SurfaceGone
+from bot.redacting import Redact, redacted
 from bot.slack.api import SlackError, Undrawable
 from bot.slack.blocks import Drawn, Surface, drawn
-from bot.slack.redacting import Redact, redacted
 from commands.kit.card import Attachment, Card
 
 _log = logging.getLogger(__name__)

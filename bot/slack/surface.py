@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.sections import SlackSettings
 from bot.delivery import Directory, DoorLike
+from bot.redacting import Redact
 from bot.slack.answers import Answers
 from bot.slack.api import SlackApi
 from bot.slack.forms import Forms, Suggest
@@ -25,7 +26,6 @@ from bot.slack.identity import SlackIdentity
 from bot.slack.listeners import Edge, build
 from bot.slack.messages import SlackMessenger
 from bot.slack.places import Places
-from bot.slack.redacting import Redact
 from bot.slack.sockets import Sockets
 
 _log = logging.getLogger(__name__)

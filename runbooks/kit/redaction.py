@@ -103,6 +103,10 @@ class Redactor:
         """Only the text that may leave."""
         return self.scope().redact(text).text
 
+    def __call__(self, text: str) -> str:
+        """The same as `text`: for whoever wants a function. Who has a whole answer in hand opens a `scope`."""
+        return self.text(text)
+
     def json(self, value: Any) -> Any:
         """A JSON value on its own: see `Scope.json`."""
         return self.scope().json(value)
@@ -147,6 +151,11 @@ class Scope:
     def text(self, text: str) -> str:
         """Only the text that may leave."""
         return self.redact(text).text
+
+    @property
+    def removed(self) -> Mapping[Kind, int]:
+        """So many different values of each kind the marks in this answer stand for."""
+        return dict(self._last)
 
     def json(self, value: Any) -> Any:
         """A JSON value, each text by itself, so that it stays JSON; a key is a cue for what stands under it.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.redacting import redacted
 from bot.slack.blocks import drawn
-from bot.slack.redacting import redacted
 from bot.slack.text import safe_link
 from bot.slack.values import as_option, read, written
 from commands.kit.card import (

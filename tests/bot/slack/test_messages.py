@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 
 from bot.delivery import Posted, SurfaceGone
+from bot.redacting import Withheld
 from bot.slack.api import SlackApi, SlackError
 from bot.slack.messages import SlackMessenger
-from bot.slack.redacting import Withheld
 from commands.kit.card import Attachment, Preformatted, State, Table, person, words
 from runbooks.kit.errors import TemporaryError
 from sandbox.slack.settings import SlackSettings as SandboxSettings

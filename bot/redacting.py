@@ -3,7 +3,7 @@
 It fails closed: a redactor that raises means that nothing is sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.delivery import SurfaceGone
@@ -28,9 +28,15 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
+    words,
 )
+from runbooks.kit.redaction import Kind, Redactor
 
 Redact = Callable[[str], str]
+"""A `Redactor`, which then opens one scope for all texts of a card, so that equal marks are equal values in it; or any function."""
+
+REMOVED = "Removed"
+"""How the note begins that says what is missing; a card that has one of its own gets no second."""
 
 
 class Withheld(SurfaceGone):
@@ -40,9 +46,21 @@ class Withheld(SurfaceGone):
 def redacted(card: Card, redact: Redact) -> Card:
     """The card as it may be shown. Raises `Withheld` where the redactor fails."""
     try:
-        return _Redaction(redact).card(card)
+        scope = redact.scope() if isinstance(redact, Redactor) else None
+        made = _Redaction(scope.text if scope is not None else redact).card(card)
+        return _told(made, scope.removed) if scope is not None else made
     except Exception as error:
         raise Withheld(f"the redactor failed ({type(error).__name__}), so nothing was sent") from error
+
+
+def _told(card: Card, removed: Mapping[Kind, int]) -> Card:
+    """The card says how much of what was taken out of it."""
+    notes = (_joined(element.text.spans) for element in card.body if isinstance(element, Note))
+    if not removed or any(note.startswith(REMOVED) for note in notes):
+        return card
+    counted = ", ".join(f"{count} × {kind}" for kind, count in sorted(removed.items()))  # noqa: RUF001
+    note = Note(text=words(f"{REMOVED}: {counted}."))
+    return card.model_copy(update={"body": (*card.body, note)})
 
 
 class _Redaction:
