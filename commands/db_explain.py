@@ -24,7 +24,7 @@ from runbooks.clients.database_access import Place
 from runbooks.clients.database_plans import Refusal
 from runbooks.clients.database_statements import Statement
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.sql import masked, shortened
+from runbooks.kit.sql import shortened
 from runbooks.queries import milliseconds, percent
 
 _LONGEST = 4000
@@ -59,7 +59,7 @@ def _planned(statement: Statement, reading: query_plans.Reading, place: Place, w
         body=(
             Paragraph(text=words(Strong(text=f"{dearest.what}. "), *sentence(meaning).spans)),
             Preformatted(text="\n".join(query_plans.lines(reading)), label="Steps, the last one first"),
-            Preformatted(text=shortened(masked(statement.text), _LONGEST), label="Statement"),
+            Preformatted(text=shortened(statement.text, _LONGEST), label="Statement"),
             Note(
                 text=words(
                     f"Planned without values, never executed. Cost {reading.cost:,.0f} in the planner's own unit; rows are what it expects."
@@ -121,11 +121,7 @@ _WHY: dict[Refusal, tuple[str, str]] = {
 def _refused(statement: Statement, refusal: Refusal, place: Place, where: str) -> Card:
     name = queries.name_of(statement)
     why, to_do = _WHY[refusal]
-    by_hand = (
-        _by_hand(statement, place)
-        if refusal is not Refusal.NOT_A_QUERY
-        else shortened(masked(statement.text), _LONGEST)
-    )
+    by_hand = _by_hand(statement, place) if refusal is not Refusal.NOT_A_QUERY else shortened(statement.text, _LONGEST)
     body: tuple[Element, ...] = (
         Paragraph(text=sentence(why)),
         Paragraph(text=sentence(to_do)),
@@ -152,7 +148,7 @@ def _by_hand(statement: Statement, place: Place) -> str:
     """EXPLAIN alone plans; with ANALYZE it would execute."""
     lines = [
         f"-- psql on the {place}, as a role that may read these tables; values in place of $1, '…' and ?",
-        f"EXPLAIN {shortened(masked(statement.text), _LONGEST)};",
+        f"EXPLAIN {shortened(statement.text, _LONGEST)};",
     ]
     return "\n".join(lines)
 
@@ -170,7 +166,7 @@ def _facts(statement: Statement, place: Place, where: str) -> dict[str, object]:
         "id": queries.name_of(statement),
         "mean_ms": round(statement.mean, 3),
         "calls": statement.calls,
-        "statement": masked(statement.text),
+        "statement": statement.text,
     }
 
 

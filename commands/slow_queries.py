@@ -28,7 +28,7 @@ from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks import queries
 from runbooks.clients.database_statements import By, Running, Statement
 from runbooks.databases import Slow
-from runbooks.kit.sql import masked, shortened
+from runbooks.kit.sql import shortened
 from runbooks.queries import Pick, milliseconds, percent
 
 _ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
@@ -121,7 +121,7 @@ class _Told:
                 )
             parts: list[str | Code | Strong] = [Strong(text="Stuck now: "), *says]
             if found is not None and found.text:
-                parts += [". The last it said: ", Code(text=shortened(masked(found.text), _IN_SENTENCE))]
+                parts += [". The last it said: ", Code(text=shortened(found.text, _IN_SENTENCE))]
             parts += [
                 ". Ask who that is; to end it, as the DBA: ",
                 Code(text=f"SELECT pg_terminate_backend({holder});"),
@@ -133,7 +133,7 @@ class _Told:
                     Note(
                         text=words(
                             f"{pid} ({waiting.role}) waits for {duration(waiting.seconds)}: ",
-                            Code(text=shortened(masked(waiting.text), _IN_SENTENCE)),
+                            Code(text=shortened(waiting.text, _IN_SENTENCE)),
                         )
                     )
                 )
@@ -152,7 +152,7 @@ class _Told:
     def _pick(self, place: int, pick: Pick) -> Paragraph:
         *others, last = pick.why
         why = f"{', '.join(others)}, and {last}" if others else last
-        text = shortened(masked(pick.statement.text), _IN_SENTENCE)
+        text = shortened(pick.statement.text, _IN_SENTENCE)
         return Paragraph(
             text=words(
                 f"{place}. ",
@@ -204,7 +204,7 @@ class _Told:
                 if each.state == "active"
                 else f"{each.role} has a transaction open for {duration(each.transaction)} ({each.state})"
             )
-            notes.append(words(f"Runs now: {what}: ", Code(text=shortened(masked(each.text), _IN_SENTENCE))))
+            notes.append(words(f"Runs now: {what}: ", Code(text=shortened(each.text, _IN_SENTENCE))))
         if counted.forgotten >= _FORGETS:
             notes.append(
                 words(
@@ -267,7 +267,7 @@ class _Told:
 def _row(each: Statement) -> tuple[Text, ...]:
     return (
         # first, so that a narrow screen shows it
-        words(Code(text=queries.name_of(each)), f" {shortened(masked(each.text), _IN_TABLE) or '(no text)'}"),
+        words(Code(text=queries.name_of(each)), f" {shortened(each.text, _IN_TABLE) or '(no text)'}"),
         words(milliseconds(each.mean)),
         words(f"{each.calls:,}"),
         words(milliseconds(each.total)),
@@ -293,7 +293,7 @@ def _as_data(each: Statement) -> dict[str, Any]:
         "rows": each.rows,
         "temporary_blocks": each.spilled,
         "roles": list(each.roles),
-        "statement": masked(each.text),
+        "statement": each.text,
     }
 
 
@@ -306,5 +306,5 @@ def _running_data(each: Running) -> dict[str, Any]:
         "seconds": round(each.seconds, 1),
         "transaction_seconds": round(each.transaction, 1),
         "blocked_by": list(each.blocked_by),
-        "statement": masked(each.text),
+        "statement": each.text,
     }

@@ -15,7 +15,7 @@ from runbooks.kit.reasons import ReasonCode
 
 By = Literal["mean", "total", "calls"]
 
-_LONGEST = 20_000
+_LONGEST = 10_000
 """Characters of one text; more than any person reads."""
 _BESIDE = 5
 """So many that take most of the time, whatever the list is ordered by."""
@@ -64,7 +64,7 @@ SELECT a.pid, a.usename AS role, a.state, a.wait_event_type AS waits_for, a.wait
        extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start))::float8 AS seconds,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction,
        CASE WHEN a.wait_event_type = 'Lock' THEN pg_blocking_pids(a.pid) ELSE '{}' END AS blocked_by,
-       left(a.query, 20000) AS text
+       left(a.query, 10000) AS text
   FROM pg_stat_activity a
  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
    AND a.state <> 'idle' AND clock_timestamp() - coalesce(a.query_start, a.xact_start) > %s * interval '1 second'
