@@ -28,6 +28,7 @@ from sandbox.slack.model import Message, Outcome
 from sandbox.slack.settings import SlackSettings
 from sandbox.slack.workspace import Workspace
 from sandbox.world import SandboxWorld, opened
+from tests.support.leaks import nothing_leaked
 
 T = TypeVar("T")
 
@@ -414,7 +415,7 @@ async def story(
     cluster: ClusterSettings = FAST_CLUSTER,
     database: Database | None = None,
 ) -> AsyncIterator[Story]:
-    """The world without a bot yet."""
+    """The world without a bot yet. At its end nothing that is private may have left it (`tests.support.leaks`)."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
             opened(
@@ -422,3 +423,4 @@ async def story(
             )
         )
         yield Story(world, stack)
+        nothing_leaked(world)
