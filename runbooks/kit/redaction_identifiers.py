@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runbooks.kit.redaction_checks import looks_like_a_person
-from runbooks.kit.redaction_rules import MARK, Kind
+from runbooks.kit.redaction_rules import Kind
 
 
 class Found(NamedTuple):
@@ -44,6 +44,8 @@ _FIELDS: dict[bytes, dict[int, Kind]] = {
     b"OBR": {2: Kind.RECORD, 3: Kind.RECORD},
 }  # fmt: skip
 _SEGMENT = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"]|\"\")*")
+_DONE = re.compile(rb"\[(?:" + b"|".join(re.escape(kind.value.encode()) for kind in Kind) + rb")(?: \d{1,6})?\]")
+"""A mark, with its number or, in the shape of many lines, without."""
 _NO_VALUE = re.compile(rb"[\s\"^~&\\]*")
 
 
@@ -55,7 +57,7 @@ def _hl7(data: bytes, start: int, end: int) -> Iterator[Found]:
     at = end
     for number, field in enumerate(data[end:last].split(b"|"), start=1):
         kind = kinds.get(number)
-        if kind is not None and not _NO_VALUE.fullmatch(field) and not MARK.fullmatch(field):
+        if kind is not None and not _NO_VALUE.fullmatch(field) and not _DONE.fullmatch(field):
             yield Found(kind, at, at + len(field))
         at += len(field) + 1
 
@@ -100,7 +102,7 @@ def _structure(data: bytes, start: int, _end: int) -> Iterator[Found]:
             under not in _SHOWN
             and each["text"]
             and not _CODES.fullmatch(each["text"])
-            and not MARK.fullmatch(each["text"])
+            and not _DONE.fullmatch(each["text"])
         ):
             yield Found(_finer(kind, each["text"]), *each.span("text"))
 
