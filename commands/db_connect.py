@@ -27,6 +27,10 @@ from runbooks.databases import Database, Known, concerns
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.queries import milliseconds
 
+_SLOW = 0.1
+"""Seconds, from which a statement that does nothing is slow."""
+_SLOWLY = "It answers slowly, to a statement that does nothing: the server is overloaded, or the way to it is. `slow-queries` shows what runs there now."
+
 
 @query(permission="database:read", examples=["", "--on replica"], name="db connect")
 class DbConnect:
@@ -48,7 +52,7 @@ class DbConnect:
         if not well:
             raise _nowhere(text, tried)
         body = [part for place, each in zip(places, tried, strict=True) for part in _told(place, each)]
-        troubled = any(concerns(each.identity) for each in well)
+        troubled = any(concerns(each.identity) or each.latency > _SLOW for each in well)
         return Card(
             state=State.FAILED if len(well) < len(tried) else State.WAITING if troubled else State.DONE,
             title=words(Strong(text=text)),
@@ -92,20 +96,21 @@ def _told(place: Place, tried: Known | RunbookError) -> list[Paragraph | Facts]:
             Paragraph(text=words(Strong(text=tried.message))),
             *(Paragraph(text=sentence(line)) for line in tried.advice),
         ]
-    who, answer = tried.identity, tried.answer
+    who = tried.identity
     line = f"{who.address}, PostgreSQL {who.version}, database {who.database}, up for {_up(tried)}"
     return [
         Paragraph(text=words(Strong(text=f"{name}: "), line)),
         Facts(
             facts=(
                 Fact(label="Role", value=words(f"{who.role}, {'read-only' if who.read_only else 'NOT read-only'}")),
-                Fact(label="Answers in", value=words(_latency(answer.seconds, answer.connected))),
+                Fact(label="Answers in", value=words(_latency(tried))),
                 Fact(label="It is", value=words(_recovery(tried))),
                 Fact(label="Connection", value=words("with TLS" if who.encrypted else "without TLS")),
                 Fact(label="Statistics", value=_statistics(tried)),
                 Fact(label="Explain", value=words(_explain(tried))),
             )
         ),
+        *([Paragraph(text=sentence(_SLOWLY))] if tried.latency > _SLOW else []),
         *(Paragraph(text=sentence(f"{each.says} {each.to_do}")) for each in concerns(who)),
     ]
 
@@ -114,10 +119,8 @@ def _up(known: Known) -> str:
     return duration((known.at - known.identity.started).total_seconds())
 
 
-def _latency(seconds: float, connected: float) -> str:
-    return (
-        f"{milliseconds(seconds * 1000)}, connected in {milliseconds(connected * 1000)}" if seconds else "not in time"
-    )
+def _latency(known: Known) -> str:
+    return f"{milliseconds(known.latency * 1000)}, connected in {milliseconds(known.connected * 1000)}"
 
 
 def _recovery(known: Known) -> str:
@@ -169,7 +172,7 @@ def _data(place: Place, tried: Known | RunbookError) -> dict[str, object]:
         "role": who.role,
         "read_only": who.read_only,
         "tls": who.encrypted,
-        "latency_ms": round(tried.answer.seconds * 1000, 3),
+        "latency_ms": round(tried.latency * 1000, 3),
         "in_recovery": who.in_recovery,
         "lag_seconds": who.lag,
         "extension": who.extension,

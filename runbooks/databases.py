@@ -5,6 +5,7 @@ else.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +28,10 @@ class Known:
     """Who the bot is on a server, and how quickly that server says so."""
 
     place: Place
-    answer: Answer
+    latency: float
+    """Seconds for one statement there and back."""
+    connected: float
+    """Seconds for the connection before it: name, TLS, login."""
     identity: Identity
     at: datetime
 
@@ -69,9 +73,10 @@ class Database:
 
     async def known(self, on: Place) -> Known:
         """Who the bot is there; proves that the credentials work without showing them."""
-        answer = await self._client.answers(on)
+        began = time.monotonic()
         async with self._client.asked(on) as session:
-            return Known(on, answer, await identity(session), datetime.now(UTC))
+            connected = time.monotonic() - began
+            return Known(on, await session.latency(), connected, await identity(session), datetime.now(UTC))
 
     @asynccontextmanager
     async def _asked(self, on: Place) -> AsyncIterator[Session]:

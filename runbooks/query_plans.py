@@ -122,14 +122,14 @@ def _bare(text: str) -> str:
 def lines(reading: Reading) -> list[str]:
     """The tree, the dearest step marked, each with its part of the cost and the rows that are expected of it."""
     dearest = reading.dearest
-    shown = ["   cost       rows  step"]
+    shown = ["   cost     rows  step"]
     for step in reading.steps:
         mark = "▶" if step is dearest else " "
         part = f"{step.own * 100:.0f} %" if step.own >= 0.005 else "·"  # noqa: PLR2004 - rounds to 1
-        branch = "   " * (step.depth - 1) + "└─ " if step.depth else ""
-        shown.append(f"{mark} {part:>5} {step.rows:>10,}  {branch}{step.what}")
-        under = "   " * step.depth
-        shown += [f"{'':>18}  {under}  {condition}" for condition in step.conditions]
+        branch = "  " * (step.depth - 1) + "└ " if step.depth else ""
+        shown.append(f"{mark} {part:>5} {step.rows:>8,}  {branch}{step.what}")
+        under = "  " * step.depth
+        shown += [f"{'':>15}  {under}  {condition}" for condition in step.conditions]
     return shown
 
 

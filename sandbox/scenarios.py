@@ -268,9 +268,9 @@ DATABASE: tuple[Scenario, ...] = (
     ),
     Scenario(
         "database-slow",
-        "Every answer of the database takes two seconds.",
+        "Every answer of the database takes 0.4 s, also to what does nothing.",
         "db connect",
-        "",
+        "It answers slowly",
         (BreakDatabase("slow"),),
     ),
     Scenario(

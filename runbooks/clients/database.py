@@ -89,6 +89,13 @@ class Session:
         (found,) = await self.rows(sql, *values)
         return found
 
+    async def latency(self) -> float:
+        """Seconds for one statement there and back."""
+        await self.rows("SELECT 1")  # the transaction begins with the first one
+        began = time.monotonic()
+        await self.rows("SELECT 1")
+        return time.monotonic() - began
+
     async def said(self, sql: str, values: tuple[object, ...] | None = None, *, bare: bool = False) -> list[Row]:
         """As `rows`. `bare`: the driver's own error is let through, for who knows what it means; nothing else ever sees it."""
         import psycopg

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ class Database:
         self.primary = Door(lambda: self._port("primary"))
         self.replica = Door(lambda: self._port("replica"))
         self._held: list[Any] = []
+        self.waiting_since = 0.0
+        """When somebody last began to wait for a lock (time.monotonic)."""
         self._waiting: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -100,7 +103,7 @@ class Database:
         if how == "lock":
             await self.hold()
         elif how == "slow":
-            self.slow_down(2.0)
+            self.slow_down(0.4)
         else:
             self.vanish()
 
@@ -111,6 +114,7 @@ class Database:
         self._held.append(holder)
         await holder.execute("BEGIN")
         await holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        self.waiting_since = time.monotonic()
         for number in range(waiting):
             waits = await self.connect(schema.APPLICATION)
             self._held.append(waits)

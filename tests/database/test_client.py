@@ -49,7 +49,7 @@ async def test_the_reader_is_known_read_only_and_without_a_table(here: Served):
     assert (who.readable, who.writable, who.creates) == (0, 0, ())
     assert (who.sees_statistics, who.loaded, who.function, who.in_recovery) == (True, True, True, False)
     assert who.counted_since is not None
-    assert found.answer.well
+    assert 0 < found.latency < 4
 
 
 async def test_a_replica_says_that_it_is_one_and_how_far_behind(here: Served):
