@@ -341,7 +341,8 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
 def _servers(answers: Sequence[Answer]) -> Text | None:
     """`primary 3 ms, replica 4 ms`."""
     said = (
-        f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place}: {each.why}" for each in answers
+        f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place} {each.trouble}"
+        for each in answers
     )
     return words(", ".join(said)) if answers else None
 

@@ -56,6 +56,12 @@ class Answer:
     in_recovery: bool = False
 
     @property
+    def trouble(self) -> str:
+        """Why, where the server was named before: `did not answer within 1.2 s`."""
+        named = f"The {self.place} ({self.address})"
+        return self.why.removeprefix(named).lstrip(": ").rstrip(".")
+
+    @property
     def well(self) -> bool:
         """It answered."""
         return not self.why
