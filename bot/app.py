@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
+from bot.config.sections import TimeSettings
 from bot.delivery import Delivery, Identity, Messenger
 from bot.dispatch import Door
 from bot.holding import account_name, held, somebody_waits
@@ -37,6 +38,7 @@ from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
 from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_connection import Timing
 from runbooks.clients.database import DatabaseClient
 from runbooks.clients.database_credentials import CredentialsSource
 from runbooks.clients.health import HealthClient
@@ -258,7 +260,16 @@ def _slack(settings: Settings, people: People, redactor: Redactor) -> Any:
         return None
     from bot.slack.surface import SlackSurface
 
-    return SlackSurface(settings.slack, names=people, redact=redactor)
+    return SlackSurface(settings.slack, names=people, redact=redactor, call_seconds=settings.times.slack_call)
+
+
+def _timing(times: TimeSettings) -> Timing:
+    return Timing(
+        call=times.cluster_call,
+        watch=times.cluster_watch,
+        watch_grace=times.cluster_watch / 5,
+        retry=times.cluster_retry,
+    )
 
 
 async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, ClusterClient], RegistryClient]:
@@ -270,7 +281,9 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
         key = (kubeconfig, environment.cluster.context)
         if key not in shared:
             shared[key] = await stack.enter_async_context(
-                ClusterClient(kubeconfig=kubeconfig, context=environment.cluster.context)
+                ClusterClient(
+                    kubeconfig=kubeconfig, context=environment.cluster.context, timing=_timing(settings.times)
+                )
             )
         clients[name] = shared[key]
     logins = RegistryLogins(settings.bot.registry_auth, default_redactor())

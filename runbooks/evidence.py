@@ -15,7 +15,7 @@ from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import AlreadyThere
 from runbooks.clients.cluster_views import ContainerView, DeploymentView, EventView, PodView
 from runbooks.fleet import utc_now
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import default_redactor
 from runbooks.kit.steps import Pulse
@@ -33,6 +33,8 @@ _LONGEST_LINE = 500
 _LOOKING = 1.5
 """Seconds for looking; what did not come by then is named."""
 _WRITING = 1.0
+_AGAIN = 0.5
+"""Seconds before it is tried again, at most: there is no time for more."""
 _HEAD_START = 0.3
 """Seconds for which pods are let be, so that their logs have begun to come; what is asked for by then comes from ending pods, too."""
 _RECORD = "omnicare.dev/record"
@@ -104,7 +106,11 @@ async def _keep(
     chosen = [service for service in environment.services if service.name in services]
     try:
         async with asyncio.timeout(_LOOKING + _WRITING):
-            return await _kept(cluster, environment, chosen, run, looked)
+            while True:
+                try:
+                    return await _kept(cluster, environment, chosen, run, looked)
+                except TemporaryError as error:  # the pods are still there just now, and may not be later
+                    await asyncio.sleep(min(error.retry_after, _AGAIN))
     except TimeoutError:
         return Kept(why="the cluster does not answer in time")
     except RunbookError as error:

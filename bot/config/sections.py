@@ -173,6 +173,14 @@ class TimeSettings(Section):
     """For making a plan."""
     silence_told: Seconds = 30.0
     """A cluster that does not answer is named on the progress line after so long."""
+    cluster_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    """For a whole call of a cluster's API, to the last byte of its answer; then it is asked again."""
+    cluster_watch: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 25.0
+    """A watch of the cluster is taken up anew after so long, and so one that went silent without an error is noticed."""
+    cluster_retry: Seconds = 2.0
+    """Before a cluster that failed to answer is asked again, where it does not say when."""
+    slack_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
+    """For a call of Slack's API; then it is looked up whether it was done."""
     cluster_patience: Seconds = 600.0
     """What has begun is tried again for so long on a cluster that does not answer."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0

@@ -44,7 +44,7 @@ from commands.kit.card import (
 from commands.kit.context import Outcome
 from commands.kit.endings import ending_card, ending_state
 from commands.kit.policy import ApprovalPolicy
-from runbooks.kit.errors import RunbookError
+from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
@@ -165,12 +165,9 @@ class RequestFlow(Running):
 
     async def _made(self) -> Any:
         try:
-            async with asyncio.timeout(self._house.settings.times.plan_deadline):
-                plan: Plan = await self._command.plan(self._context())
-        except TimeoutError:
-            error: RunbookError = RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT)
-        except RunbookError as raised:
-            error = raised
+            plan = await self._planned()
+        except RunbookError as error:
+            return {"error": endings.told(self._house, self.request, error)}
         else:
             await self._house.note(
                 self.request,
@@ -182,7 +179,24 @@ class RequestFlow(Running):
                 },
             )
             return {"plan": plan.model_dump(mode="json")}
-        return {"error": endings.told(self._house, self.request, error)}
+
+    async def _planned(self) -> Plan:
+        """Tried again where the cluster failed to answer; when the time is up, that is what kept it."""
+        failed: RunbookError | None = None
+        try:
+            async with asyncio.timeout(self._house.settings.times.plan_deadline):
+                while True:
+                    try:
+                        plan: Plan = await self._command.plan(self._context())
+                    except TemporaryError as error:
+                        if error.code is not ReasonCode.CLUSTER_UNREACHABLE:
+                            raise
+                        failed = error
+                        await asyncio.sleep(error.retry_after)
+                    else:
+                        return plan
+        except TimeoutError:
+            raise failed or RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT) from failed
 
     # asking
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
-from bot.runs import cards
+from bot.runs import cards, silence
 from bot.runs.durable import PROGRESS, DurableSteps
 from bot.runs.house import House
 from bot.runs.model import (
@@ -203,7 +203,9 @@ class Runs:
         if rolls and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
             since = self._house.clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
-        await self._give_back(context, run, undecided, decided=outcome.ok and rolls)
+        async with silence.told(context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice):
+            await self._give_back(context, run, undecided, decided=outcome.ok and rolls)
+        steps.notice("")
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )

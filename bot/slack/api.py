@@ -43,11 +43,13 @@ KEPT_OUT = frozenset({
 """Somebody has to mend the app or its token; what is to be said waits until then. `doctor` names it."""
 
 LATER = frozenset({
-    "fatal_error", "internal_error", "ratelimited", "rate_limited", "request_timeout", "service_unavailable",
+    "fatal_error", "internal_error", "request_timeout", "service_unavailable",
     "team_added_to_org",
 })  # fmt: skip
+"""Slack failed, and says itself that some of it may have been done. (When it is asked too often, nothing was.)"""
 
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+_CONNECT = 5.0
+"""Seconds."""
 
 
 class SlackError(PermanentError):
@@ -65,10 +67,12 @@ class Undrawable(SlackError):
 class SlackApi:
     """The Web API with the bot's token."""
 
-    def __init__(self, token: str, base_url: str) -> None:
+    def __init__(self, token: str, base_url: str, *, seconds: float = 15.0) -> None:
+        """`seconds`: for a whole call."""
+        self._limits = aiohttp.ClientTimeout(total=seconds, connect=min(_CONNECT, seconds))
         self._host = urlsplit(base_url).hostname or ""
         self._netloc = urlsplit(base_url).netloc
-        self.client = AsyncWebClient(token=token, base_url=base_url, timeout=15, retry_handlers=[])
+        self.client = AsyncWebClient(token=token, base_url=base_url, timeout=max(1, round(seconds)), retry_handlers=[])
         if self._host != SLACK_HOST:
             self.client.proxy = None  # the sandbox is this machine: a proxy of the environment has no business there
         self._session: aiohttp.ClientSession | None = None
@@ -92,7 +96,7 @@ class SlackApi:
     def session(self) -> aiohttp.ClientSession:
         """The one pool of connections, made when first needed."""
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+            self._session = aiohttp.ClientSession(timeout=self._limits)
             self.client.session = self._session
         return self._session
 
@@ -103,26 +107,23 @@ class SlackApi:
 
     async def call(self, method: str, /, **arguments: Any) -> dict[str, Any]:
         """One method. Raises `TemporaryError`, `SurfaceGone`, `Undrawable` or `SlackError`."""
-        self.session()
         body = {name: value for name, value in arguments.items() if value is not None}
+        return await self._asked(method, json=body)
+
+    async def read(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """A method that takes its arguments as a query: those that read do not all take JSON."""
+        params = {name: value for name, value in arguments.items() if value is not None}
+        return await self._asked(method, http_verb="GET", params=params)
+
+    async def _asked(self, method: str, **how: Any) -> dict[str, Any]:
+        self.session()
         try:
-            response = await self.client.api_call(method, json=body)
+            response = await self.client.api_call(method, **how)
         except SlackApiError as error:
             raise self._named(method, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
             raise lost(method, error) from error
-        data = response.data
-        return data if isinstance(data, dict) else {}
-
-    async def read(self, method: str, /, **arguments: Any) -> dict[str, Any]:
-        """A method that takes its arguments as a query: those that read do not all take JSON."""
-        self.session()
-        params = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            response = await self.client.api_call(method, http_verb="GET", params=params)
-        except SlackApiError as error:
-            raise self._named(method, error) from error
-        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+        except AttributeError as error:  # the SDK stumbles over an answer that is plain text: a proxy's, not Slack's
             raise lost(method, error) from error
         data = response.data
         return data if isinstance(data, dict) else {}
@@ -148,15 +149,18 @@ class SlackApi:
 
     @staticmethod
     def _named(method: str, error: SlackApiError) -> Exception:
-        status = getattr(error.response, "status_code", 200)
-        word = error.response.get("error", "") if isinstance(error.response.data, dict) else ""
+        response = error.response
+        status = getattr(response, "status_code", 0) or getattr(response, "status", 200)
+        said = getattr(response, "data", None)
+        word = said.get("error", "") if isinstance(said, dict) else ""
         if status == 429 or word in {"ratelimited", "rate_limited"}:  # noqa: PLR2004
-            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            headers = {name.lower(): value for name, value in response.headers.items()}
             return _later(method, _seconds(headers.get("retry-after")))
-        if status >= 500 or word in LATER:  # noqa: PLR2004
-            return _later(method, 1.0)
+        if status >= 500 or word in LATER or not word:  # noqa: PLR2004
+            # No word is no answer of Slack's: a page of something between here and there.
+            return Lost(f"Slack failed at {method}.", code=ReasonCode.TIMED_OUT, retry_after=1.0)
         if word in UNDRAWABLE:
-            details = error.response.get("response_metadata", {}).get("messages", [])
+            details = response.get("response_metadata", {}).get("messages", [])
             _log.warning("Slack refuses what %s sends: %s %s", method, word, details)
         return _of_word(method, str(word))
 
@@ -190,7 +194,7 @@ def _later(what: str, seconds: float) -> TemporaryError:
 
 
 class Lost(TemporaryError):
-    """No answer came: Slack may have done it or not."""
+    """No answer came, or one of a server that failed on the way: Slack may have done it or not."""
 
 
 def lost(what: str, error: BaseException) -> Lost:

@@ -37,10 +37,12 @@ HOME_QUERIES = ("runs",)
 class SlackSurface:
     """Everything of Slack's that lives as long as the process."""
 
-    def __init__(self, settings: SlackSettings, *, names: Directory, redact: Redact) -> None:
+    def __init__(
+        self, settings: SlackSettings, *, names: Directory, redact: Redact, call_seconds: float = 15.0
+    ) -> None:
         self._settings = settings
         self._redact = redact
-        self.api = SlackApi(settings.bot_token.get_secret_value(), settings.api_url)
+        self.api = SlackApi(settings.bot_token.get_secret_value(), settings.api_url, seconds=call_seconds)
         self.messenger = SlackMessenger(
             self.api,
             names,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbooks.clients.cluster_errors import refusal, unreachable, unreadable
+from runbooks.clients.cluster_errors import RETRY, refusal, unreachable, unreadable
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
@@ -38,6 +38,8 @@ class Timing:
     """The server ends a watch after so long, and it is taken up again where it ended."""
     watch_grace: float = 5.0
     """A watch that is silent for longer than `watch` and this has lost its server."""
+    retry: float = RETRY
+    """Before a call that failed is made again, where the server does not say when."""
     outage: float = 60.0
     """A watch that can't be taken up again for so long gives up."""
 
@@ -121,13 +123,13 @@ class Connection:
         async with self._response(method, path, query, body, content_type, limits) as answer:
             data = await answer.read()
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own number
-                raise refusal(answer.status, data, doing, answer.headers.get("Retry-After"))
+                raise refusal(answer.status, data, doing, answer.headers.get("Retry-After"), retry=self.timing.retry)
             try:
                 found = json.loads(data) if data else {}
             except ValueError as error:
-                raise unreadable(self.server, doing) from error
+                raise unreadable(self.server, doing, retry=self.timing.retry) from error
             if not isinstance(found, dict):
-                raise unreadable(self.server, doing)
+                raise unreadable(self.server, doing, retry=self.timing.retry)
             self.answered()
             return found
 
@@ -141,7 +143,13 @@ class Connection:
         limits = ClientTimeout(total=None, sock_connect=self.timing.connect, sock_read=silence)
         async with self._response("GET", path, query, None, None, limits) as answer:
             if answer.status >= 300:  # noqa: PLR2004
-                raise refusal(answer.status, await answer.read(), doing, answer.headers.get("Retry-After"))
+                raise refusal(
+                    answer.status,
+                    await answer.read(),
+                    doing,
+                    answer.headers.get("Retry-After"),
+                    retry=self.timing.retry,
+                )
             self.answered()
             yield answer.content
 
@@ -198,7 +206,7 @@ class Connection:
             yield response.response
         except (ClientError, OSError, TimeoutError) as error:
             self.asked_in_vain(began)
-            raise unreachable(self.server, error) from error
+            raise unreachable(self.server, error, retry=self.timing.retry) from error
         except RunbookError as error:
             if isinstance(error, TemporaryError) and error.code is ReasonCode.CLUSTER_UNREACHABLE:
                 self.asked_in_vain(began)

@@ -16,6 +16,8 @@ _SURE = {
 }
 
 
+RETRY = 2.0
+"""Seconds before a server that failed is asked again, where it does not say when."""
 _LONGEST_WAIT = 60.0
 """Seconds that a server may make the bot wait before it is asked again."""
 
@@ -40,7 +42,7 @@ class Unprocessable(PermanentError):
     """The server took the request and could not apply it: a JSON Patch's `test` failed, or a value is not allowed."""
 
 
-def unreachable(server: str, error: BaseException) -> RunbookError:
+def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> RunbookError:
     """The network failed before an answer came."""
     from aiohttp import ClientConnectorCertificateError
 
@@ -56,21 +58,23 @@ def unreachable(server: str, error: BaseException) -> RunbookError:
     return TemporaryError(
         f"The Kubernetes API at {server} {what}.",
         code=ReasonCode.CLUSTER_UNREACHABLE,
-        retry_after=2.0,
+        retry_after=retry,
         evidence=() if slow else (str(error) or type(error).__name__,),
     )
 
 
-def unreadable(server: str, doing: str) -> TemporaryError:
+def unreadable(server: str, doing: str, *, retry: float = RETRY) -> TemporaryError:
     """An answer that was cut short, or is another thing's (a proxy's page): never taken for one of Kubernetes'."""
     return TemporaryError(
         f"The answer of the Kubernetes API at {server} can't be read (to {doing}).",
         code=ReasonCode.CLUSTER_UNREACHABLE,
-        retry_after=2.0,
+        retry_after=retry,
     )
 
 
-def refusal(status: int, body: bytes, doing: str, retry_after: str | None = None) -> RunbookError:
+def refusal(
+    status: int, body: bytes, doing: str, retry_after: str | None = None, *, retry: float = RETRY
+) -> RunbookError:
     """An answer that is not a success."""
     reason, message = _status_of(body)
     evidence = (message,) if message else ()
@@ -104,7 +108,7 @@ def refusal(status: int, body: bytes, doing: str, retry_after: str | None = None
         return error(
             f"The Kubernetes API can't {doing} just now (HTTP {status}).",
             code=ReasonCode.CLUSTER_UNREACHABLE,
-            retry_after=2.0 if said is None else min(said, _LONGEST_WAIT),
+            retry_after=retry if said is None else min(said, _LONGEST_WAIT),
             evidence=evidence,
         )
     return PermanentError(

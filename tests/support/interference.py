@@ -19,7 +19,9 @@ import aiohttp
 from aiohttp import web
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length", "te", "upgrade"})
-_DELAY = 0.7
+BODY = web.RequestKey("body", bytes)
+"""What a request sends, for who tells one from another by it."""
+_DELAY = 0.4
 """Seconds; long against everything else in a test, short against every deadline."""
 
 
@@ -32,6 +34,7 @@ class How(StrEnum):
     SILENT = "done, and never answered (half-open)"
     BUSY = "429 with Retry-After"
     BROKEN = "500"
+    CONFLICT = "409"
     BROKEN_AFTER = "done, and answered with 500"
     CUT = "done, and the answer is cut in the middle"
     NONSENSE = "done, and the answer is a web page"
@@ -72,11 +75,17 @@ class Interference:
     down: bool = False
     """Every connection is reset, those that are open too."""
     seen: Counter[str] = field(default_factory=Counter)
+    watchers: list[Callable[[web.Request], None]] = field(default_factory=list)
+    """Told of each request, before it is answered."""
     _session: aiohttp.ClientSession | None = None
     _open: set[asyncio.Transport] = field(default_factory=set)
 
     def go_down(self) -> None:
         self.down = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Resets what is open, such as watches; who asks again is answered as the rules say."""
         for transport in tuple(self._open):
             transport.abort()
 
@@ -95,7 +104,10 @@ class Interference:
         try:
             if self.down:
                 return _reset(request)
+            request[BODY] = await request.read()
             self.seen[f"{request.method} {request.path}"] += 1
+            for watcher in self.watchers:
+                watcher(request)
             fault = next((rule for rule in self.rules if rule.strikes(request)), None)
             return await self._answer(request, fault.how if fault else None)
         finally:
@@ -109,6 +121,8 @@ class Interference:
                 return web.json_response(_status(429), status=429, headers={"Retry-After": "1"})
             case How.BROKEN:
                 return web.json_response(_status(500), status=500)
+            case How.CONFLICT:
+                return web.json_response(_status(409), status=409)
             case How.GONE:
                 return web.json_response(_status(410), status=410)
             case How.DELAY:
@@ -118,7 +132,7 @@ class Interference:
             case _:
                 pass
         assert self._session is not None
-        body = await request.read()
+        body = request[BODY]
         kept = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         async with self._session.request(
             request.method, f"{self.upstream}{request.rel_url}", headers=kept, data=body or None
@@ -169,6 +183,8 @@ async def _pass_stream(
                 return response
             case _:
                 await response.write(chunk)
+    if how is How.SILENT:
+        await asyncio.Event().wait()  # nor does it end
     return response
 
 
@@ -186,7 +202,7 @@ def _event(code: int) -> bytes:
 
 def _status(code: int) -> dict[str, object]:
     """In Kubernetes' form; Slack's clients look at the status line alone."""
-    reason = {410: "Expired", 429: "TooManyRequests", 500: "InternalError"}[code]
+    reason = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}[code]
     return {
         "kind": "Status",
         "apiVersion": "v1",

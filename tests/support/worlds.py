@@ -271,11 +271,12 @@ class Story:
         found = self.said(run).get(slot, [])
         return shown_text(found[-1]) if found else ""
 
-    async def says(self, run: str, words: str, slot: str = "head") -> str:
+    async def says(self, run: str, words: str, slot: str = "head", *, seconds: float = PATIENCE) -> str:
         """Waits until the message says so."""
         return await self.until(
             lambda: self.text(run, slot) if words in self.text(run, slot) else "",
             f"{slot} of run {short_id(run)} says “{words}”",
+            seconds=seconds,
         )
 
     async def ended_with(self, run: str, words: str) -> None:

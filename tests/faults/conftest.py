@@ -1,0 +1,65 @@
+"""The world with a bot behind two proxies, and the table of what was tried, which is printed at the end."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.wires import Wires
+from tests.support.interference import cluster_through, interfering
+from tests.support.worlds import story
+
+SHORT = {
+    "silence_told": 0.3,
+    "cluster_call": 1.0,
+    "cluster_watch": 1.0,
+    "cluster_retry": 0.1,
+    "slack_call": 1.0,
+    "place_recheck": 0.3,
+}
+"""Seconds; in production 30, 10, 25, 2, 15 and 30."""
+
+
+@pytest.fixture
+async def wires(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Wires]:
+    times = SHORT | getattr(request, "param", {})
+    async with (
+        story(tmp_path / "world", times=times) as made,
+        cluster_through(made.world.folder / "bot.kubeconfig", tmp_path) as (cluster, through),
+        interfering(made.world.slack.url) as slack,
+    ):
+
+        def change(document: dict[str, Any]) -> None:
+            for environment in document["environments"].values():
+                environment["cluster"]["kubeconfig"] = str(through)
+            document["slack"]["api_url"] = f"{slack.url}/api/"
+
+        made.configure(change)
+        await made.inside()
+        yield Wires(made, cluster, slack, lambda *cell: request.node.user_properties.append(("cell", cell)))
+        await made.leave()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Iterator[None]:
+    """Which faults were tried at which steps, with those of all processes."""
+    yield
+    table: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "cell":
+                kind, step, how = value
+                table[kind, step].add(how)
+    if not table:
+        return
+    hows = sorted({how for each in table.values() for how in each})
+    letters = {how: chr(ord("A") + place) for place, how in enumerate(hows)}
+    terminalreporter.section("faults that were met, and came to the right end")
+    for how, letter in letters.items():
+        terminalreporter.write_line(f"  {letter}  {how}")
+    for (kind, step), each in sorted(table.items()):
+        marks = "".join(letters[how] if how in each else "·" for how in hows)
+        terminalreporter.write_line(f"{kind:9} {step:34} {marks}")
+    terminalreporter.write_line(f"{sum(map(len, table.values()))} cells")
