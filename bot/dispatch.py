@@ -24,7 +24,7 @@ from bot.people import People
 from bot.refusals import Refusals, act_id, check_button
 from bot.runs import again
 from bot.runs.house import House
-from bot.runs.model import Request, request_id, short_id
+from bot.runs.model import Appointment, Request, request_id, short_id
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.context import Actor, Denied
 from commands.kit.follows import LiveState
@@ -196,6 +196,8 @@ class Door:
         await self._standing(delivery, actor, fresh=changes)
         if changes and (delivery.place.direct or not delivery.place.member):
             raise _misplaced(delivery)
+        if (settled := getattr(request, "settled", None)) is not None:  # a time of day is the person's own
+            request = settled(self._context(delivery, actor, None).now)
         where = environment_parameter(spec)
         environment: str | None = getattr(request, where.name) if where else None
         if environment == CHANNEL_DEFAULT:
@@ -270,6 +272,7 @@ class Door:
             channel=None,
             at=context.now,
             reason=request.reason,
+            appointment=self._appointment(request),
         )
         substance: dict[str, object] = {
             "command": spec.name,
@@ -327,6 +330,7 @@ class Door:
             at=self._house.clock(),
             reason=asked.reason,
             ticket=asked.ticket,
+            appointment=self._appointment(asked),
         )
         again = self._pending.holds(request)
         if (twin := await self._twin(request)) is not None:
@@ -343,6 +347,10 @@ class Door:
             raise
         threadless = delivery.surface is Surface.TERMINAL or not request.threaded
         return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
+
+    def _appointment(self, asked: Any) -> Appointment | None:
+        at, times = getattr(asked, "starts", None), self._settings.times
+        return Appointment.of(at, before=times.go_before, grace=times.go_grace) if at is not None else None
 
     async def _twin(self, request: Request) -> str | None:
         """The same request of the same person that is still open. One that the engine has ended is none."""

@@ -22,6 +22,7 @@ PERMISSIONS: dict[str, str] = {
     "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
     "rollout:approve": "approve or deny what somebody else asked for",
     "rollout:back": "go back to the last known good release, and confirm it",
+    "rollout:go": "say go or no go when the time of somebody else's deploy has come",
     "run:cancel": "stop somebody else's run",
     "lock:write": "lock and unlock an environment",
     "audit:read": "search the audit trail",

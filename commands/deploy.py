@@ -1,29 +1,71 @@
 """`deploy VERSION`: backend, then frontend, each watched until its pods run the asked digest and are ready."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from commands.kit.card import Button, Card, Typed
 from commands.kit.context import Context, Outcome
+from commands.kit.parsing import UsageError
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, outline, result_card, roll_out_in_turn, rollout_title
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
-from commands.kit.types import EnvironmentName, Version
+from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
 from runbooks import rollouts
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Steps
 from runbooks.plans import plan_deploy
 
+_FURTHEST = timedelta(days=7)
+
+
+def _no_time(sentence: str) -> UsageError:
+    return UsageError(sentence, usage="deploy VERSION --at TIME", example="deploy v2.0.0 --at 02:00")
+
 
 @operation(
-    permission="rollout:write", risk=Risk.DISRUPTIVE, examples=["v2.0.0", 'v2.0.0 --env staging --reason "fixes sync"']
+    permission="rollout:write",
+    risk=Risk.DISRUPTIVE,
+    examples=["v2.0.0", 'v2.0.0 --env staging --reason "fixes sync"', "v2.0.0 --at 02:00"],
 )
 class Deploy:
     """Deploy a release: backend, then frontend, each watched until it runs.
 
     Makes a plan, asks for an approval in the thread, rolls out one service after the other, and checks that the pods run the
     approved digests. A failed rollout stops the run; old pods serve until new ones are ready.
+
+    With `--at` it is planned and approved now and started then, at most 7 days ahead: shortly before, who asked for it and who is on call are asked
+    for a last *go* or *no go*. With no go it expires; nothing starts unwatched.
     """
 
     version: Version = argument("release to deploy, a git tag")
     env: EnvironmentName = option("where to", default=CHANNEL_DEFAULT)
+
+    at: Start | None = option("a time such as 02:00: approved now, started then at a last go")
+
+    def settled(self, now: datetime) -> "Deploy":
+        """With its time in full, in the person's own zone. Raises `UsageError` for one that is over, or too far away."""
+        if self.at is None:
+            return self
+        try:
+            at = start(self.at, now=now)
+        except Invalid as error:
+            raise _no_time(str(error)) from None
+        if at <= now:
+            raise _no_time(f"`--at {self.at}` is over already.")
+        if at - now > _FURTHEST:
+            raise _no_time(
+                f"`--at {self.at}` is more than {_FURTHEST.days} days ahead, and an approval does not keep that long."
+            )
+        return replace(self, at=at.isoformat(timespec="seconds" if at.second else "minutes"))
+
+    @property
+    def starts(self) -> datetime | None:
+        """When it starts, where that is not at once."""
+        return datetime.fromisoformat(self.at) if self.at else None
+
+    def at_once(self) -> "Deploy":
+        """The same without a time: what is tried again is tried now."""
+        return replace(self, at=None)
 
     def title(self, environment: str) -> str:
         """One line, as an order."""

@@ -63,7 +63,7 @@ class Runs:
                 (
                     words(Code(text=each.short)),
                     words(each.title),
-                    words(f"{_sign(each)} {each.state}"),
+                    _standing(each),
                     words(person(each.requester)),
                     words(Moment(at=each.at, form="date-time", age=True)),
                 )
@@ -76,6 +76,12 @@ class Runs:
             body=(table,) if found else (),
             data={"runs": [_plain(each) for each in found]},
         )
+
+
+def _standing(record: RunRecord) -> Text:
+    if record.starts is not None:
+        return words(f"{_sign(record)} waits until ", Moment(at=record.starts, form="date-time"))
+    return words(f"{_sign(record)} {record.state}")
 
 
 def _sign(record: RunRecord) -> str:
@@ -104,6 +110,9 @@ async def _one(context: Context, run: str) -> Card:
     ]
     if record.follows:
         facts.append(Fact(label="Follows", value=words("run ", Code(text=record.follows))))
+    if record.starts is not None:
+        go = f", go by {record.go_by}" if record.go_by else ", at a last go"
+        facts.append(Fact(label="Waits until", value=words(Moment(at=record.starts, form="date-time"), go)))
     if record.held_by and record.held_since:
         facts.append(Fact(label="Held", value=held(record.held_by, record.held_since)))
     if record.approved_by:

@@ -290,7 +290,12 @@ def _waiting(runs: Sequence[RunRecord], context: Context) -> Text | None:
     spans: list[Plain | Moment | Code | str] = []
     for each in waiting[:_WAITING]:
         spans += ["; " if spans else "", f"{each.title}, by {context.authority.name(each.requester)}, "]
-        spans += [Moment(at=each.at, age=True), ": ", Code(text=f"approve {each.short}")]
+        if each.starts is not None:
+            said = f", go by {each.go_by}: " if each.go_by else ": "
+            act = "no-go" if each.go_by else "go"
+            spans += ["waits until ", Moment(at=each.starts, form="date-time"), said, Code(text=f"{act} {each.short}")]
+        else:
+            spans += [Moment(at=each.at, age=True), ": ", Code(text=f"approve {each.short}")]
     more = len(waiting) - _WAITING
     return words(*(span for span in spans if span), *([f"; {more} more"] if more > 0 else []))
 

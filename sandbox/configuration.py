@@ -24,6 +24,7 @@ _PERMISSIONS = {
     "data:approve": ("release-approver", "dba"),
     "rollout:approve": ("release-approver",),
     "rollout:back": ("on-call", "release-manager", "release-approver"),
+    "rollout:go": ("on-call",),
     "run:cancel": ("on-call", "release-approver"),
     "lock:write": ("release-manager", "on-call"),
     "audit:read": ("auditor", "release-manager", "release-approver"),

@@ -185,6 +185,10 @@ class TimeSettings(Section):
     """What has begun is tried again for so long on a cluster that does not answer."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
     """A run that has been held for so long reminds who asked for it and who holds it; again after as long."""
+    go_before: Seconds = 600.0
+    """So long before a deploy's time (`deploy --at`) go or no go is asked."""
+    go_grace: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 900.0
+    """A deploy that nobody said go to expires so long after its time."""
     escalate_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     """A failure that nobody answered for so long mentions those who may go back; the next times after twice as long each."""
     escalate_times: Annotated[int, Field(ge=0, le=20)] = 5

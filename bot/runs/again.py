@@ -24,6 +24,8 @@ def following(
     """The request that follows `of`, in its channel; not yet written down or started."""
     spec = house.registry.get(command)
     asked = spec.make(arguments)
+    if hasattr(asked, "at_once"):
+        asked = asked.at_once()  # its time was then
     return Request(
         id=request_id(of.environment, command, f"follows:{of.id}"),
         command=command,

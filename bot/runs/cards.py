@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from bot.approvals import Decision, Pending
+from bot.runs import go_cards
 from bot.runs.model import Hold, Request, short_id
 from commands.kit.card import (
     Button,
@@ -99,6 +100,8 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     if request.follows:
         verb = "Tries again" if request.follows.split(".")[1] == request.command else "Goes back from"
         facts.append(Fact(label=verb, value=words("run ", Code(text=short_id(request.follows)))))
+    if request.appointment is not None:
+        facts += go_cards.facts(request.appointment)
     if request.reason:
         facts.append(Fact(label="Reason", value=words(request.reason)))
     if request.ticket:
@@ -191,6 +194,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
         summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (asked by {request.requester.name})",
         body=(
             Paragraph(text=ask),
+            *((Paragraph(text=go_cards.stands(request.appointment)),) if request.appointment is not None else ()),
             Note(
                 text=words(
                     "Expires ",

@@ -97,6 +97,27 @@ def expired(request: Request) -> Ended:
     return Ended(outcome, event=EventName.RUN_EXPIRED)
 
 
+def no_go_in_time(request: Request) -> Ended:
+    """Its time came, and nobody said go."""
+    title = f"{request.title} expired: nobody said go, so nothing was started"
+    return Ended(refusal_outcome(ReasonCode.EXPIRED, title, request=request), event=EventName.RUN_EXPIRED)
+
+
+def no_go(request: Request, decided: DecisionMessage) -> Ended:
+    """Somebody does not want it to start at its time."""
+    why = f": {decided.reason}" if decided.reason else ""
+    outcome = refusal_outcome(ReasonCode.NO_GO, f"No go by {decided.actor.name}: {request.title}{why}", request=request)
+    return Ended(outcome, event=EventName.GO_REFUSED, actor=decided.actor.key)
+
+
+def called_off(request: Request, decided: DecisionMessage) -> Ended:
+    """Stopped while it waited for its time."""
+    why = f": {decided.reason}" if decided.reason else ""
+    title = f"{request.title} was stopped by {decided.actor.name} before it started{why}"
+    outcome = refusal_outcome(ReasonCode.CANCELLED, title, request=request)
+    return Ended(outcome, event=EventName.RUN_CANCELLED, actor=decided.actor.key)
+
+
 def denied(request: Request, decision: Decision) -> Ended:
     """Somebody said no."""
     why = f": {decision.reason}" if decision.reason else ""
@@ -140,6 +161,8 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.DENIED: "denied",
         ReasonCode.WITHDRAWN: "withdrawn",
         ReasonCode.EXPIRED: "expired",
+        ReasonCode.NO_GO: "no go",
+        ReasonCode.CANCELLED: "stopped before it started",
         ReasonCode.NOTHING_TO_DO: "nothing to do",
         ReasonCode.LOCKED: "locked",
         ReasonCode.NO_APPROVER: "nobody could approve it",

@@ -12,7 +12,9 @@ from bot import crash_points
 from bot.approvals import Act, check, same_word
 from bot.audit import EventName
 from bot.runs import again
+from bot.runs.appointments import PERMISSION
 from bot.runs.engine import WorkflowView
+from bot.runs.go_cards import clock_of
 from bot.runs.house import House
 from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, short_id, vigil_id
 from commands.kit.card import Card, StepLine, StepStatus, words
@@ -26,6 +28,7 @@ _STATES = {
     "planning": "waiting",
     "waiting": "waiting",
     "asking": "waiting",
+    "scheduled": "waiting",
     "starting": "running",
     "running": "running",
 }
@@ -35,12 +38,13 @@ _ENDINGS = {
     ReasonCode.DENIED: "denied",
     ReasonCode.WITHDRAWN: "withdrawn",
     ReasonCode.EXPIRED: "expired",
+    ReasonCode.NO_GO: "cancelled",
     ReasonCode.CANCELLED: "cancelled",
     ReasonCode.OVERTAKEN: "cancelled",
 }
 
 
-_DECIDED = frozenset({ReasonCode.DENIED, ReasonCode.WITHDRAWN, ReasonCode.OVERTAKEN})
+_DECIDED = frozenset({ReasonCode.DENIED, ReasonCode.WITHDRAWN, ReasonCode.NO_GO, ReasonCode.OVERTAKEN})
 """Endings that somebody wanted: trying again is asking again."""
 
 _NOTED = {
@@ -48,8 +52,10 @@ _NOTED = {
     "cancel": EventName.RUN_CANCEL_ASKED,
     "hold": EventName.RUN_HELD,
     "continue": EventName.RUN_CONTINUED,
+    "go": EventName.GO_GIVEN,
 }
 _PAUSING = frozenset({"hold", "continue"})
+_AT_ITS_TIME = frozenset({"go", "no-go"})
 _WHILE_RUNNING = _PAUSING | {"cancel"}
 
 
@@ -129,6 +135,8 @@ class EngineRuns:
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,
             held_since=state.hold.at if state and state.hold else None,
+            starts=request.appointment.at if request.appointment and state and state.phase == "scheduled" else None,
+            go_by=state.go.by if state and state.go else None,
         )
 
     async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002
@@ -150,7 +158,9 @@ class EngineRuns:
                 f"Run {short_id(request.id)} is only just beginning. Try again in a second.",
                 code=ReasonCode.NOT_WAITING,
             )
-        if act in _WHILE_RUNNING:
+        if act in _AT_ITS_TIME or (act == "cancel" and state.phase == "scheduled"):
+            await self._check_scheduled(request, state, act, actor, word)
+        elif act in _WHILE_RUNNING:
             await self._check_running(request, state, act, actor, word)
             if then == "rollback":
                 await self._house.permissions.require(actor, "rollout:back", request.environment, changes=True)
@@ -196,7 +206,7 @@ class EngineRuns:
     ) -> None:
         pending = state.pending
         if pending is None:
-            if act == "withdraw" and state.phase == "waiting" and actor.key == request.requester.key:
+            if act == "withdraw" and state.phase in ("waiting", "scheduled") and actor.key == request.requester.key:
                 _check_word(state, word)
                 return
             raise _not_waiting(request, state, act)
@@ -214,6 +224,36 @@ class EngineRuns:
             permitted=permitted,
             approvers=" and ".join(able),
         )
+
+    async def _check_scheduled(
+        self, request: Request, state: RequestState, act: str, actor: Actor, word: str | None
+    ) -> None:
+        """Who asked for it, as long as they may still ask for it, and whoever may say so (or stop it) for others."""
+        short, appointment = short_id(request.id), request.appointment
+        if state.phase != "scheduled" or appointment is None:
+            waits = "has ended" if state.outcome is not None else "does not wait for a go"
+            raise Denied(f"Run {short} {waits}. `runs {short}` shows how it stands.", code=ReasonCode.NOT_WAITING)
+        _check_word(state, word)
+        if actor.shared or actor.key != request.requester.key:
+            permission = "run:cancel" if act == "cancel" else PERMISSION
+            await self._house.permissions.require(actor, permission, request.environment, changes=True)
+        elif act == "go":
+            permission = self._house.registry.get(request.command).permission or PERMISSION
+            await self._house.permissions.require(actor, permission, request.environment, changes=True)
+        now = self._house.clock()
+        if act == "go" and now < appointment.asks:
+            raise Denied(
+                f"It is too early: go or no go for run {short} is asked from {clock_of(appointment.asks)} on, when somebody is there to "
+                "watch it.",
+                code=ReasonCode.NOT_WAITING,
+            )
+        if act == "go" and now >= appointment.until:
+            raise Denied("It has expired: nobody said go in time. Ask again.", code=ReasonCode.EXPIRED)
+        if act == "go" and state.go is not None:
+            raise Denied(
+                f"{state.go.by} said go already; it starts at {clock_of(appointment.at)}. `no-go {short}` takes it back.",
+                code=ReasonCode.ALREADY_DECIDED,
+            )
 
     async def _check_running(
         self, request: Request, state: RequestState, act: str, actor: Actor, word: str | None
@@ -331,6 +371,8 @@ def _told(request: Request, act: str) -> Card:
         "cancel": "Asked to stop",
         "hold": "Asked to wait before the next service",
         "continue": "Goes on",
+        "go": "Go",
+        "no-go": "No go",
     }
     text = f"{verbs[act]}: {request.title} (run {short_id(request.id)})"
     data: dict[str, Any] = {"run": request.id, "act": act}

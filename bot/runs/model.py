@@ -1,7 +1,7 @@
 """What a workflow takes and says, as values: requests, their states, messages between workflows. All JSON."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bot.approvals import Decision, Pending
@@ -47,6 +47,22 @@ def vigil_id(request: str) -> str:
     return f"{request}.vigil"
 
 
+class Appointment(Frozen):
+    """When something starts that does not start at once: at its time, at somebody's go, or never."""
+
+    asks: datetime
+    """From here on go or no go is asked."""
+    at: datetime
+    """In the zone of who asked."""
+    until: datetime
+    """Nobody said go until here: it expires."""
+
+    @classmethod
+    def of(cls, at: datetime, *, before: float, grace: float) -> "Appointment":
+        """Asked `before` seconds earlier, and given up `grace` seconds later."""
+        return cls(asks=at - timedelta(seconds=before), at=at, until=at + timedelta(seconds=grace))
+
+
 class Request(Frozen):
     """What somebody asked for: the input of the request's workflow."""
 
@@ -68,6 +84,8 @@ class Request(Frozen):
     ticket: str | None = None
     follows: str | None = None
     """The request that this one tries again, or goes back from: what was approved there may count here."""
+    appointment: Appointment | None = None
+    """Where it does not start at once."""
 
 
 class Hold(Frozen):
@@ -81,7 +99,17 @@ class Hold(Frozen):
     reason: str = ""
 
 
-Phase = Literal["planning", "waiting", "asking", "starting", "running", "ended"]
+class Go(Frozen):
+    """Somebody wants it to start at its time."""
+
+    by: str
+    """A person's name."""
+    key: str
+    """That person's key."""
+    at: datetime
+
+
+Phase = Literal["planning", "waiting", "asking", "scheduled", "starting", "running", "ended"]
 
 
 class RequestState(Frozen):
@@ -104,6 +132,8 @@ class RequestState(Frozen):
     head: Card | None = None
     hold: Hold | None = None
     """While it runs: who wants it to wait before its next service."""
+    go: Go | None = None
+    """Who said go, where it starts at a time."""
     holds: int = 0
     """How often it was held or let go on."""
 
@@ -112,7 +142,7 @@ class DecisionMessage(Frozen):
     """A person decided: from the door to the request's workflow."""
 
     kind: Literal["decision"] = "decision"
-    act: Literal["approve", "deny", "withdraw", "cancel", "hold", "continue"]
+    act: Literal["approve", "deny", "withdraw", "cancel", "hold", "continue", "go", "no-go"]
     actor: Actor
     reason: str | None = None
     then: Literal["stay", "rollback"] | None = None

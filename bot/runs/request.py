@@ -16,6 +16,7 @@ from bot import approvals
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
 from bot.runs import again, cards, endings, place
+from bot.runs.appointments import Waiting
 from bot.runs.endings import Ended
 from bot.runs.house import House
 from bot.runs.model import (
@@ -75,7 +76,7 @@ class Requests:
         return outcome.model_dump(mode="json")
 
 
-class RequestFlow(Running):
+class RequestFlow(Waiting, Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
 
     async def with_way_back(self, outcome: Outcome) -> Outcome:
@@ -105,6 +106,7 @@ class RequestFlow(Running):
             async with nullcontext() if self._going_back else self._house.planning:
                 plan, digest = await self._plan()
             approved = await self._ask(plan, digest, changed=changed)
+            await self._until_its_time(plan)
             if await self._take(digest) == "taken":
                 outcome = await self._run(plan, approved)
                 back = await self._follow_up(outcome)
@@ -120,7 +122,7 @@ class RequestFlow(Running):
             look = await self._step("look at the place", lambda: place.look(self._house, self.request))
             if "error" in look:
                 raise endings.failed(self.request, look["error"])
-            if look["freeze"] is not None and not self._going_back:
+            if look["freeze"] is not None and not self._going_back and not self._over_by_then(look["freeze"]):
                 raise endings.locked(self.request, look["freeze"])
             if look["holder"] is None or self._going_back:
                 return
@@ -249,7 +251,8 @@ class RequestFlow(Running):
 
     async def _asking(self, plan: Plan) -> Any:
         policies = self._house.settings.policies(self.request.environment)
-        policy: ApprovalPolicy | None = self._command.approval(policies, plan)
+        asked: ApprovalPolicy | None = self._command.approval(policies, plan)
+        policy = self._in_time(asked) if asked else None
         found = await self._house.permissions.holders(policy.permission, self.request.environment) if policy else ()
         approvers = [key for key in found if policy and (policy.own or key != self.request.requester.key)]
         enough = policy is not None and len(approvers) >= policy.count
@@ -366,7 +369,7 @@ class RequestFlow(Running):
 
     async def _take(self, digest: str) -> str:
         """taken, or why it has to plan again: held, changed, late."""
-        approved = self._state.approved_by
+        approved = self._said_yes()
         taken = await self._step(
             "take the place", lambda: place.take(self._house, self.request, self._command, digest, approved)
         )

@@ -69,7 +69,11 @@ class Vigils:
         environment = vigil.request.environment
         views = await self._house.engine.list(name="request", prefix=f"{environment}.", active=True)
         open_now = [Request.model_validate(view.input) for view in views]
-        return any(each.at >= vigil.ended or getattr(self._house.make(each), "goes_back", False) for each in open_now)
+        return any(
+            (each.at >= vigil.ended and each.appointment is None)  # what waits for its time answers nothing today
+            or getattr(self._house.make(each), "goes_back", False)
+            for each in open_now
+        )
 
     async def _tell(self, vigil: Vigil, number: int, people: list[str]) -> tuple[str, Card]:
         """The slot and the card that it was told with."""

@@ -120,6 +120,7 @@ _DENIED = frozenset(
         ReasonCode.NO_APPROVER,
         ReasonCode.LOCKED,
         ReasonCode.DENIED,
+        ReasonCode.NO_GO,
     }
 )
 

@@ -96,6 +96,10 @@ class RunRecord(Frozen):
     held_by: str | None = None
     """While it waits before its next service: whose word it waits for."""
     held_since: datetime | None = None
+    starts: datetime | None = None
+    """While it waits for its time."""
+    go_by: str | None = None
+    """Who said go to it."""
 
 
 class RunsMemory(Protocol):
@@ -114,7 +118,7 @@ class RunsMemory(Protocol):
     async def decide(
         self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
     ) -> Card:
-        """approve, deny, withdraw, cancel, hold, continue: checked, written to the book, handed to the run.
+        """approve, deny, withdraw, cancel, hold, continue, go, no-go: checked, written to the book, handed to the run.
 
         `then`: what follows a cancel by itself ("stay", "rollback"). Raises `Denied`. Returns what the person who decided is
         told.

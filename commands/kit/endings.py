@@ -30,6 +30,7 @@ _QUIET = frozenset(
         ReasonCode.DENIED,
         ReasonCode.WITHDRAWN,
         ReasonCode.EXPIRED,
+        ReasonCode.NO_GO,
         ReasonCode.CANCELLED,
         ReasonCode.OVERTAKEN,
         ReasonCode.ABANDONED,

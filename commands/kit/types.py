@@ -281,6 +281,44 @@ def moment(text: str, *, now: datetime, ahead: bool) -> datetime:
     return now + timedelta(seconds=seconds if ahead else -seconds)
 
 
+class StartType:
+    """When something is to start: `02:00` (the next one) or `2026-11-27T02:00`, in the person's own zone, or with a zone of its own."""
+
+    name = "time"
+    example = "02:00"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = text.strip().replace(" ", "T")
+        if re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", plain, re.ASCII):
+            return plain
+        clock = r"([01]\d|2[0-3]):[0-5]\d"
+        if re.fullmatch(rf"2\d{{3}}-\d\d-\d\dT{clock}(:[0-5]\d)?(Z|[+-]{clock})?", plain, re.ASCII):
+            try:
+                datetime.fromisoformat(plain)
+            except ValueError:
+                raise Invalid(f"`{text[:40]}` is not a date of the calendar.") from None
+            return plain
+        raise Invalid(f"`{text[:40]}` is not a time. Type it like `02:00` or `2026-11-27T02:00`.")
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+def start(text: str, *, now: datetime) -> datetime:
+    """The point in time that a `StartType` value means, in `now`'s zone where it has none of its own.
+
+    Raises `Invalid` for one that the clock there leaves out when it is put forward.
+    """
+    if "-" not in text:
+        at = moment(text, now=now, ahead=True)
+    else:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=now.tzinfo or UTC)
+    if at.astimezone(UTC).astimezone(at.tzinfo).replace(tzinfo=None) != at.replace(tzinfo=None):
+        raise Invalid(f"There is no {at:%H:%M} that night: the clock is put forward. Type another time.")
+    return at
+
+
 class RegexType:
     """A pattern of google-re2: linear time, so no pattern can hang the bot."""
 
@@ -348,6 +386,7 @@ QueryId = Annotated[str, QueryType()]
 RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]
+Start = Annotated[str, StartType()]
 Regex = Annotated[str, RegexType()]
 Words = Annotated[str, TextType()]
 Ticket = Annotated[str, TextType(longest=60, name="ticket", example="OPS-1234")]

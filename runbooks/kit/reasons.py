@@ -34,6 +34,7 @@ class ReasonCode(StrEnum):
     DENIED = "denied"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+    NO_GO = "no-go"
     NOTHING_TO_DO = "nothing-to-do"
     DRY_RUN = "dry-run"
     PLAN_FAILED = "plan-failed"
@@ -120,7 +121,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.USAGE: "The text could not be understood as a command. The answer says what to type instead.",
     ReasonCode.DENIED: "An approver said no. The reason is on the card.",
     ReasonCode.WITHDRAWN: "The requester took the request back.",
-    ReasonCode.EXPIRED: "Nobody decided in time. Ask again.",
+    ReasonCode.EXPIRED: "Nobody decided, or nobody said go, in time. Ask again.",
+    ReasonCode.NO_GO: "Somebody said no go before it started. Nothing was changed.",
     ReasonCode.NOTHING_TO_DO: "The environment already is as it was asked to be.",
     ReasonCode.DRY_RUN: "Only the plan was asked for.",
     ReasonCode.PLAN_FAILED: "The plan could not be made. The card says why.",

@@ -460,5 +460,5 @@ async def test_a_key_that_was_chosen_to_be_anothers_gives_no_access_to_theirs(he
 def test_every_decision_on_a_run_carries_a_word_or_is_typed() -> None:
     """What a card's button may name: these alone."""
     worded = {spec.name for spec in load() if spec.parameter("word") is not None}
-    assert worded == {"approve", "deny", "withdraw", "cancel", "hold", "continue"}
+    assert worded == {"approve", "deny", "withdraw", "cancel", "hold", "continue", "go", "no-go"}
     assert all(load().get(name).kind is Kind.DECISION for name in worded)

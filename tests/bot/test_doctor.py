@@ -51,6 +51,7 @@ def settings(**changes: Any) -> Settings:
         "permissions": {
             "fleet:read": ["manager", "approver"], "logs:read": ["manager"], "rollout:write": ["manager"],
             "rollout:approve": ["approver"], "rollout:back": ["manager", "approver"], "run:cancel": ["approver"],
+            "rollout:go": ["approver"],
             "lock:write": ["manager"], "audit:read": ["approver"], "database:read": ["manager"], "sync:read": ["manager"], "sync:write": ["manager"],
             "data:approve": ["manager", "approver"],
         },

@@ -3,13 +3,15 @@
 # ruff: noqa: RUF001 - signs that look like others are the subject
 
 import time
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from commands.kit.parsing import UsageError, made_plain, parse, split
 from commands.kit.registry import load
-from commands.kit.types import DurationType, Known, UntilType, VersionType
+from commands.kit.types import DurationType, Invalid, Known, StartType, UntilType, VersionType, start
 
 REGISTRY = load()
 KNOWN = Known(
@@ -194,3 +196,35 @@ def test_an_option_twice_is_a_slip_whatever_way_it_is_written() -> None:
 
 def test_a_half_of_a_character_is_refused_before_it_is_written_anywhere() -> None:
     assert "half a character" in refused("deploy v2.0.0 --reason \ud800").message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("02:00", "2026-11-27T02:00+01:00"),
+        ("9:05", "2026-11-27T09:05+01:00"),
+        ("18:01", "2026-11-26T18:01+01:00"),
+        ("18:00", "2026-11-27T18:00+01:00"),
+        ("2026-11-28 02:00", "2026-11-28T02:00+01:00"),
+        ("2026-11-28T02:00", "2026-11-28T02:00+01:00"),
+        ("2026-11-28T02:00Z", "2026-11-28T02:00+00:00"),
+        ("2026-11-28T02:00:05-05:00", "2026-11-28T02:00:05-05:00"),
+        ("2027-07-01T02:00", "2027-07-01T02:00+02:00"),
+    ],
+)
+def test_a_start_is_meant_in_the_persons_zone_and_is_the_next_one(typed: str, meant: str) -> None:
+    now = datetime(2026, 11, 26, 18, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+    found = start(str(value(StartType(), typed)), now=now)
+    assert (found, found.utcoffset()) == (datetime.fromisoformat(meant), datetime.fromisoformat(meant).utcoffset())
+
+
+@pytest.mark.parametrize("typed", ["", "24:00", "2h", "2026-11-27", "2026-11-27T02", "0001-01-01T02:00", "２:00"])
+def test_what_is_no_start(typed: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        value(StartType(), typed)
+
+
+def test_an_hour_that_the_clock_leaves_out_is_no_start() -> None:
+    night = datetime(2027, 3, 27, 23, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+    with pytest.raises(Invalid, match="the clock is put forward"):
+        start("02:30", now=night)

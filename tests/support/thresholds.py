@@ -48,6 +48,7 @@ _EVERYWHERE = {
     "rollout:write": ["asks"],
     "rollout:approve": ["approves"],
     "rollout:back": ["asks", "approves"],
+    "rollout:go": ["approves"],
     "run:cancel": ["approves"],
     "lock:write": ["asks"],
     "database:read": ["asks", "approves"],

@@ -1,0 +1,153 @@
+"""The cards of a deploy that starts at a time: what its plan says of it, and go or no go."""
+
+from datetime import datetime
+
+from bot.runs.model import Appointment, Go, Request, short_id
+from commands.kit.card import (
+    Button,
+    Card,
+    Confirm,
+    Fact,
+    Moment,
+    Note,
+    Paragraph,
+    RunAct,
+    State,
+    Strong,
+    Text,
+    person,
+    sentence,
+    words,
+)
+
+
+def zone_of(at: datetime) -> str:
+    """`UTC+01:00`."""
+    offset = f"{at:%z}"
+    return "UTC" if offset in ("", "+0000") else f"UTC{offset[:3]}:{offset[3:5]}"
+
+
+def clock_of(at: datetime) -> str:
+    """`02:00 UTC+01:00`, as it was asked for."""
+    return f"{at:%H:%M} {zone_of(at)}"
+
+
+def facts(appointment: Appointment) -> tuple[Fact, ...]:
+    """On the plan: in full, in the zone of who asked, so that nobody approves another night."""
+    at = appointment.at
+    return (
+        Fact(
+            label="Starts",
+            value=words(Strong(text=f"{at:%A} {at.day} {at:%B %Y}, {clock_of(at)}"), " · for you ", _moment(at)),
+        ),
+        Fact(
+            label="Go or no go",
+            value=words(
+                "asked from ",
+                _moment(appointment.asks),
+                "; where nobody says go until ",
+                _moment(appointment.until),
+                " it expires",
+            ),
+        ),
+    )
+
+
+def stands(appointment: Appointment) -> Text:
+    """On the approval's card: for how long a yes counts."""
+    return words(
+        "It starts ",
+        _moment(appointment.at),
+        ", and only at a last go. The approval stands until ",
+        _moment(appointment.until),
+        ".",
+    )
+
+
+def starts(appointment: Appointment) -> Text:
+    """On the head message while it waits."""
+    return words(
+        "Starts ", _moment(appointment.at), " at a last go, which is asked for from ", _moment(appointment.asks)
+    )
+
+
+def asking_card(request: Request, appointment: Appointment, people: tuple[str, ...], word: str) -> Card:
+    """Go or no go: to who asked for it, and who may say so for others."""
+    short, target = short_id(request.id), {"run": request.id, "word": word}
+    text = f"Go or no go: {request.title}, {clock_of(appointment.at)}"
+    go = Button(
+        label="Go",
+        style="primary",
+        does=RunAct(command="go", **target),
+        confirm=Confirm(
+            title=f"Go for run {short}?",
+            text=f"{request.title} starts at {clock_of(appointment.at)}, or at once where that is over. Stay with it.",
+            yes="Go",
+        ),
+    )
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text=text)),
+        summary=text,
+        body=(
+            Paragraph(text=words(*(part for key in people for part in (person(key, mention=True), " ")))),
+            Paragraph(
+                text=words(
+                    "It starts ", _moment(appointment.at), " if one of you says go, and expires ",
+                    _moment(appointment.until), " if nobody does.",
+                )
+            ),
+            Note(text=sentence(f"Typed: `go {short}` or `no-go {short}`.")),
+        ),
+        buttons=(go, _no_go(target)),
+        data={"run": request.id, "people": list(people)},
+    )  # fmt: skip
+
+
+def going_card(request: Request, appointment: Appointment, go: Go, word: str) -> Card:
+    """Somebody said go, and its time has not come: a no still counts."""
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at)),
+        summary=f"{request.title}: go by {go.by}",
+        body=(Paragraph(text=words("Starts ", _moment(appointment.at), ". Its plan is made once more then.")),),
+        buttons=(_no_go({"run": request.id, "word": word}),),
+        data={"run": request.id, "go": go.key},
+    )
+
+
+def given(go: Go) -> Text:
+    """`Go by Maya, 01:53`."""
+    return words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at))
+
+
+def closed_card(request: Request, text: Text | str, state: State) -> Card:
+    """What was said, with nothing left to press."""
+    title = words(Strong(text=text)) if isinstance(text, str) else text
+    summary = text if isinstance(text, str) else "go"
+    return Card(
+        state=state,
+        title=title,
+        summary=f"{request.title}: {summary}",
+        body=(Note(text=sentence(f"run `{short_id(request.id)}`")),),
+        data={"run": request.id},
+    )
+
+
+def reminder_card(request: Request, appointment: Appointment, people: tuple[str, ...]) -> Card:
+    """Its time has come, and nobody has said anything."""
+    return Card(
+        state=State.WAITING,
+        title=words(Strong(text="It is time, and nobody has said go"), " · expires ", Moment(at=appointment.until)),
+        summary=f"{request.title} still waits for a go",
+        body=(Paragraph(text=words(*(part for key in people for part in (person(key, mention=True), " ")))),),
+        data={"run": request.id},
+    )
+
+
+def _no_go(target: dict[str, str]) -> Button:
+    return Button(label="No go", style="danger", does=RunAct(command="no-go", **target))
+
+
+def _moment(at: datetime) -> Moment:
+    return Moment(at=at, form="date-time")
