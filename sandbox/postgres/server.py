@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SUPERUSER = "postgres"
+_PREFIX = "omnicare-postgres-"
 _READY = 30.0
 """Seconds; a machine that is busy takes some."""
 _SETTINGS: Mapping[str, str] = {
@@ -66,10 +67,12 @@ class Binaries:
         """These, or a copy in `home` where another account can't reach them (a clone in root's own directory)."""
         if not _is_root() or all(parent.stat().st_mode & 0o001 for parent in self.folder.parents):
             return self
-        copied = home / "install"
-        if not copied.exists():
-            shutil.copytree(self.folder.parent, copied, ignore=shutil.ignore_patterns("include", "*.a"))
-        return Binaries(copied / "bin")
+        # a wheel keeps the libraries that it brings beside its package, and finds them from where its programs are
+        package, installed = self.folder.parents[1], home / "installed"
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.is_dir() and not (installed / folder.name).exists():
+                shutil.copytree(folder, installed / folder.name, ignore=shutil.ignore_patterns("include", "*.a"))
+        return Binaries(installed / self.folder.relative_to(package.parent))
 
     def __truediv__(self, name: str) -> str:
         return str(self.folder / name)
@@ -83,7 +86,8 @@ class Server:
         self.password = "sandbox-superuser"  # noqa: S105 - a throw-away server on this machine
         self._settings = {**_SETTINGS, **(settings or {})}
         self._name = name
-        self._home = Path(tempfile.mkdtemp(prefix=f"omnicare-postgres-{name}-"))
+        # its owner's number is in the name: what a killed sandbox left behind is then known as that
+        self._home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._home.chmod(0o755)
         self._binaries = binaries
         self._data = self._home / "data"
@@ -169,6 +173,7 @@ class Server:
         return await self.run("psql", *where, *given, "-f", str(copied))
 
     async def _prepare(self) -> None:
+        await asyncio.to_thread(_sweep, self._home.parent)
         self._binaries = await asyncio.to_thread(self._binaries.reachable_from, self._home)
         _give(self._home)
 
@@ -203,6 +208,24 @@ class Server:
                     await asyncio.sleep(0.03)
         said = (self._home / "log").read_text(errors="replace")[-500:]
         raise ServerFailed(f"The {self._name} does not answer. Its log ends with: {said.strip()}")
+
+
+def _sweep(folder: Path) -> None:
+    """Takes away what sandboxes left that were killed; their servers ended with them."""
+    for found in folder.glob(f"{_PREFIX}*"):
+        owner = found.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            shutil.rmtree(found, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _modestly() -> list[str]:

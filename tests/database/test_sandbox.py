@@ -1,8 +1,14 @@
 """The sandbox without a database that works: everything else does, and what is missing is said."""
 
+import asyncio
+import os
+import shutil
 from pathlib import Path
 
-from sandbox.postgres import Binaries, Database
+import pytest
+
+from sandbox.postgres import Binaries, Database, Server
+from sandbox.postgres.server import _PREFIX, _sweep
 from tests.support.worlds import Story, shown_text, story
 
 
@@ -52,3 +58,31 @@ async def _waits(here: Story) -> None:
         if "4 sessions wait for a lock now" in newest:
             return
     raise AssertionError(newest)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run as somebody else")
+async def test_programs_in_a_directory_of_roots_own_are_copied_to_where_others_reach_them(tmp_path: Path):
+    package = Binaries.of_the_wheel().folder.parents[1]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, closed / folder.name)
+    server = Server(Binaries(closed / package.name / "pginstall" / "bin"))
+    try:
+        await server.start()
+        assert server.pid is not None
+    finally:
+        await server.stop()
+    assert not server._home.exists()
+
+
+async def test_what_a_killed_sandbox_left_behind_is_taken_away_and_nothing_else(tmp_path: Path):
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    left, used, other = (
+        tmp_path / name for name in (f"{_PREFIX}{ended.pid}-abc", f"{_PREFIX}{os.getpid()}-abc", f"{_PREFIX}mine")
+    )
+    for folder in (left, used, other):
+        (folder / "data").mkdir(parents=True)
+    _sweep(tmp_path)
+    assert [folder.exists() for folder in (left, used, other)] == [False, True, True]
