@@ -13,7 +13,9 @@ from tests.support.real import Place
 
 async def test_new_lines_come_in_time_order_and_once(here: Place, is_real: bool):
     if is_real:
-        pytest.skip("the pods of the real plane's stand-in node say nothing new")
+        pytest.skip(
+            "what the real plane's stand-in node says while it is followed carries no time, as a kubelet's lines always do"
+        )
     await here.deploy("backend", replicas=2)
     lines: list[logs.LogLine] = []
     async with asyncio.timeout(30), aclosing(_followed(here)) as moments:
@@ -29,7 +31,9 @@ async def test_new_lines_come_in_time_order_and_once(here: Place, is_real: bool)
 
 async def test_pods_that_come_are_followed_too(here: Place, is_real: bool):
     if is_real:
-        pytest.skip("the pods of the real plane's stand-in node say nothing new")
+        pytest.skip(
+            "what the real plane's stand-in node says while it is followed carries no time, as a kubelet's lines always do"
+        )
     await here.deploy("backend", replicas=1)
     async with asyncio.timeout(40), aclosing(_followed(here)) as moments:
         first = await anext(moments)
