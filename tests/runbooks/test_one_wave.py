@@ -215,6 +215,11 @@ async def test_the_service_s_own_limit_keeps_it_from_one_wave(here: Place):
     assert (await wave(here, before="v2.0.0", after="v1.2.0")).how == "raised"
 
 
+FILLS_THE_NODE = pytest.mark.xdist_group("the room of the real plane's one node")
+"""One after the other, where tests run side by side."""
+
+
+@FILLS_THE_NODE
 async def test_nodes_without_room_keep_it_from_one_wave(here: Place):
     """16 cpu: three pods of 3 leave 7, so two more fit."""
     await only_backend(here, container={"resources": {"requests": {"cpu": "3"}}})
@@ -224,6 +229,7 @@ async def test_nodes_without_room_keep_it_from_one_wave(here: Place):
     assert found.why.startswith("the nodes have room for ")
 
 
+@FILLS_THE_NODE
 async def test_the_second_service_has_what_the_first_leaves(here: Place):
     spec = {"replicas": 2, "strategy": ROLLING, "container": {"resources": {"requests": {"cpu": "2500m"}}}}
     await asyncio.gather(*(here.deploy(name, **dict(spec)) for name in ("backend", "frontend")))
