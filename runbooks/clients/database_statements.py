@@ -43,7 +43,7 @@ WITH counted AS (
   SELECT queryid, sum(calls)::bigint AS calls, sum({total})::float8 AS total, sum({total})::float8 / sum(calls) AS mean,
          max({longest})::float8 AS longest, sum(rows)::bigint AS rows, sum(shared_blks_hit)::bigint AS hit,
          sum(shared_blks_read)::bigint AS read, sum(temp_blks_written)::bigint AS spilled, {since} AS since,
-         min(left(query, {characters})) AS text, array_agg(DISTINCT userid::regrole::text) AS roles
+         {outermost} AS outermost, min(left(query, {characters})) AS text, array_agg(DISTINCT userid::regrole::text) AS roles
     FROM {schema}.pg_stat_statements
    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND queryid IS NOT NULL
@@ -51,8 +51,8 @@ WITH counted AS (
 SELECT * FROM (
   SELECT *, row_number() OVER (ORDER BY {by} DESC, queryid) AS place,
          row_number() OVER (ORDER BY total DESC, queryid) AS by_total
-    FROM (SELECT *, coalesce(total / nullif(sum(total) OVER (), 0), 0) AS share, count(*) OVER () AS statements,
-                 sum(total) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
+    FROM (SELECT *, coalesce(total / nullif(sum(outermost) OVER (), 0), 0) AS share, count(*) OVER () AS statements,
+                 sum(outermost) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
                  sum(hit) OVER ()::float8 / nullif(sum(hit + read) OVER (), 0)::float8 AS all_cache
             FROM counted) compared
    WHERE text !~* %s AND {where}) placed
@@ -232,8 +232,12 @@ async def _ready(session: Session) -> Extension:
 
 
 def _sql(found: Extension, by: By, where: str = "true") -> str:
+    total = "total_exec_time" if found.renamed else "total_time"
+    # with pg_stat_statements.track = all a function's time is counted once more in the statements inside of it
+    filtered = " FILTER (WHERE toplevel)" if "toplevel" in found.columns else ""
     return _COUNTED.format(
-        total="total_exec_time" if found.renamed else "total_time",
+        total=total,
+        outermost=f"coalesce(sum({total}){filtered}, 0)::float8",
         longest="max_exec_time" if found.renamed else "max_time",
         since="min(stats_since)" if "stats_since" in found.columns else "NULL::timestamptz",
         schema=found.quoted(),

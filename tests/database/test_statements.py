@@ -69,6 +69,25 @@ async def test_the_bots_own_statements_are_left_out(here: Served):
     assert not [text for text in texts(counted) if "pg_stat_statements s" in text or "pg_stat_activity" in text]
 
 
+async def test_time_inside_of_a_function_is_not_counted_twice_in_the_whole(here: Served):
+    here.sql(
+        "CREATE FUNCTION public.nested() RETURNS bigint LANGUAGE plpgsql AS "
+        "$f$ BEGIN PERFORM pg_sleep(0.3); RETURN (SELECT count(*) FROM public.audit_events); END $f$"
+    )
+    before = (await here.database().slow("primary", by="total", limit=50)).counted.total
+    try:
+        here.sql("SET pg_stat_statements.track = 'all'", "SELECT public.nested() AS asked_from_outside")
+        counted = (await here.database().slow("primary", by="total", limit=50)).counted
+    finally:
+        here.sql("DROP FUNCTION public.nested()")
+    outer = next(each for each in counted.statements if "asked_from_outside" in each.text)
+    inner = next(each for each in counted.statements if "pg_sleep" in each.text and each.mean >= 300)
+    assert inner.total <= outer.total
+    assert counted.total - before < outer.total + inner.total / 2, (
+        "the inner statement is no more of the whole than the outer one"
+    )
+
+
 async def test_a_replica_counts_what_it_ran_itself(here: Served):
     counted = (await here.database().slow("replica", by="total", limit=50)).counted
     assert counted.of >= 3
