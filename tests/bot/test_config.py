@@ -52,6 +52,25 @@ def test_the_configuration_of_these_tests_is_good() -> None:
     [
         (lambda r: r["people"]["requester"].update(roles=["chief"]), "people.requester: there is no role `chief`"),
         (
+            lambda r: production(r).update(database={"primary": "db", "name": "emr", "tls": "disable"}),
+            "environments.production.database.tls: without TLS only in a sandbox",
+        ),
+        (
+            lambda r: (
+                r["bot"].update(sandbox=True),
+                production(r).update(database={"primary": "db.internal:5432", "name": "emr"}),
+            ),
+            "environments.production.database: a sandbox asks 127.0.0.1 only",
+        ),
+        (
+            lambda r: production(r).update(database={"primary": "db", "name": "emr", "reader": "replica"}),
+            "environments.production.database: Value error, reader: there is no `replica`",
+        ),
+        (
+            lambda r: production(r).update(database={"primary": "db", "name": "emr", "password": "hunter2"}),
+            "environments.production.database.password: Extra inputs are not permitted",
+        ),
+        (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
             "roles.someone.shift: only a Slack user group",
         ),
