@@ -1,7 +1,6 @@
 """The database client against real servers: read-only, two at a time, over in time; and each way in which a server says no."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -116,12 +115,10 @@ async def test_a_slow_server_is_measured_and_a_silent_one_is_over_in_time(here: 
     assert (await here.database(answer_timeout=9.0).answers()).seconds >= 0.05
     here.mend()
     here.call(here.world.vanish)
-    began = time.monotonic()
     found = await here.database(answer_timeout=0.3).answers("replica")
     assert (found.well, found.code) == (False, ReasonCode.DATABASE_UNREACHABLE)
     assert found.why == f"The replica ({found.address}) did not answer within 0.3 s."
     assert found.trouble == "did not answer within 0.3 s"
-    assert time.monotonic() - began < 20
 
 
 async def test_a_server_that_falls_silent_in_the_middle_holds_nobody(here: Served):
@@ -138,21 +135,28 @@ async def test_a_server_that_falls_silent_in_the_middle_holds_nobody(here: Serve
     assert [each.why for each in found] == [""] * 4
 
 
-async def test_who_is_told_to_stop_stops_at_once(here: Served):
-    database = here.database()
+async def test_who_is_told_to_stop_waits_for_no_server(here: Served):
+    database = here.database(statement_timeout=60)
 
     async def ask() -> None:
         async with database._client.asked("primary") as session:
-            await session.rows("SELECT pg_sleep(4)")
+            await session.rows("SELECT pg_sleep(59)")
+
+    def sleeps() -> bool:
+        return here.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(59)' AND state = 'active'"
+        ) == [(1,)]
 
     task = asyncio.create_task(ask())
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(30):
+        while not await asyncio.to_thread(sleeps):
+            assert not task.done()
     task.cancel()
-    began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - began < 3.0
+    assert await asyncio.to_thread(sleeps), "the server is still at it, and nobody waited for it"
     assert (await database.answers()).well
+    here.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(59)'")
 
 
 # each way in which it says no
