@@ -81,6 +81,8 @@ def carried(
     """
     if of is None or of.plan is None or policy is None or policy.own or not of.approved_by:
         return ()
+    if of.scheduled and of.go is None:
+        return ()  # it was approved for a time, at a go that nobody said
     given = of.approved_by
     until = min(decision.at for decision in given) + timedelta(seconds=policy.expires_seconds)
     people = {each.by for each in given}

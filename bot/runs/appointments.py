@@ -36,7 +36,7 @@ class Waiting(Telling):
         if appointment is None or self._state.go is not None:
             return
         drawn = await self._step("wait for its time", self._appointed)
-        await self._publish(phase="scheduled", word=drawn["word"])
+        await self._publish(phase="scheduled", scheduled=True, word=drawn["word"])
         withdraw = Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=drawn["word"]))
         waits = f"waits until {go_cards.clock_of(appointment.at)}"
         detail = go_cards.starts(appointment)

@@ -194,7 +194,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
         summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (asked by {request.requester.name})",
         body=(
             Paragraph(text=ask),
-            *((Paragraph(text=go_cards.stands(request.appointment)),) if request.appointment is not None else ()),
+            *_stands(request, pending),
             Note(
                 text=words(
                     "Expires ",
@@ -209,6 +209,14 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
         buttons=buttons,
         data={"run": request.id, "digest": pending.digest, "approvers": list(names), "missing": pending.missing},
     )
+
+
+def _stands(request: Request, pending: Pending) -> tuple[Paragraph, ...]:
+    """Asked before its time, it is an approval for then; asked again at its time, it is one for now."""
+    appointment = request.appointment
+    if appointment is None or pending.asked >= appointment.at:
+        return ()
+    return (Paragraph(text=go_cards.stands(appointment)),)
 
 
 def decided_card(request: Request, pending: Pending, text: Text, state: State, summary: str) -> Card:

@@ -132,6 +132,8 @@ class RequestState(Frozen):
     head: Card | None = None
     hold: Hold | None = None
     """While it runs: who wants it to wait before its next service."""
+    scheduled: bool = False
+    """It was approved for a time."""
     go: Go | None = None
     """Who said go, where it starts at a time."""
     holds: int = 0

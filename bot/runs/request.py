@@ -99,13 +99,13 @@ class RequestFlow(Waiting, Running):
         self._house.pending.add(self.request)
         async with self._house.beginning:
             await self._begin()
-        changed = False
+        before: str | None = None
         while True:
             await self._wait_for_place()
             # going back waits for nobody's plan
             async with nullcontext() if self._going_back else self._house.planning:
                 plan, digest = await self._plan()
-            approved = await self._ask(plan, digest, changed=changed)
+            approved = await self._ask(plan, digest, before=before)
             await self._until_its_time(plan)
             if await self._take(digest) == "taken":
                 outcome = await self._run(plan, approved)
@@ -114,7 +114,7 @@ class RequestFlow(Waiting, Running):
                 if back is not None:  # it is covered by what this run's approval said, so after its ending
                     await self._house.engine.start("request", back["id"], back)
                 return outcome
-            changed = True
+            before = digest
 
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""
@@ -202,7 +202,8 @@ class RequestFlow(Waiting, Running):
 
     # asking
 
-    async def _ask(self, plan: Plan, digest: str, *, changed: bool) -> tuple[Decision, ...]:
+    async def _ask(self, plan: Plan, digest: str, *, before: str | None) -> tuple[Decision, ...]:
+        """`before`: the digest that was approved and could not be run."""
         asked = await self._step(f"ask {digest[:8]}", lambda: self._asking(plan))
         policy = ApprovalPolicy.model_validate(asked["policy"]) if asked["policy"] else None
         names = tuple(asked["names"])
@@ -226,7 +227,7 @@ class RequestFlow(Waiting, Running):
             later=tuple(asked.get("later", ())),
         )
         await self._publish(phase="asking", pending=pending, word=pending.word, holder=None)
-        await self._show_asking(plan, pending, names, changed=changed)
+        await self._show_asking(plan, pending, names, before=before)
         self._asked += 1
         await self._invite(plan, pending, tuple(key for key in pending.approvers if key not in pending.later))
         return await self._decided(plan, pending, names)
@@ -286,10 +287,11 @@ class RequestFlow(Waiting, Running):
             "policy": policy.model_dump(mode="json") if policy else None,
         }
 
-    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, changed: bool) -> None:
+    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: str | None) -> None:
         card = cards.approval_card(self.request, plan, pending, names)
-        if changed:
-            note = Paragraph(text=words(Strong(text="The plan changed meanwhile"), ", so it asks again."))
+        if before is not None:
+            why = "The plan changed meanwhile" if pending.digest != before else "It could not start in time"
+            note = Paragraph(text=words(Strong(text=why), ", so it asks again."))
             card = card.model_copy(update={"body": (note, *card.body)})
         await self._show("approval", card)
         await self._publish(head=await self._head(State.WAITING, cards.needs(pending.policy), plan=plan))

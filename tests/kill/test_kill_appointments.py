@@ -86,3 +86,19 @@ async def test_nobody_said_go_while_no_bot_ran(tmp_path: Path):
         assert here.environment().run is None
         assert here.event_names(run)[-1] == "run:expired"
         here.nothing_was_said_twice(run)
+
+
+async def test_a_go_that_is_old_by_the_time_it_could_start_starts_nothing_by_itself(tmp_path: Path):
+    async with story(tmp_path / "world", times={"go_before": AHEAD, "start_within": 1.0}) as here:
+        await here.start()
+        over = datetime.now(UTC) + timedelta(seconds=12.0)
+        run = await asked(here, 10.0)
+        await here.press(REQUESTER, "go", run)
+        await here.says(run, "Its plan is made once more then", "go")
+        await here.kill()
+        await here.until(lambda: datetime.now(UTC) > over, "its time is over")
+        await here.start()
+        await here.says(run, "It could not start in time", "approval")
+        assert "and only at a last go" not in here.text(run, "approval")
+        assert "run:started" not in here.event_names(run)
+        assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}

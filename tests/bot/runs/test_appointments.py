@@ -1,5 +1,6 @@
 """`deploy --at`: approved now, started at its time at somebody's go, or not at all."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,6 +77,12 @@ async def test_with_no_go_it_expires_and_nothing_was_started(world: Story):
     assert world.event_names(run)[-1] == "run:expired"
     untouched(world)
     world.nothing_was_said_twice(run)
+    before = set(world.runs())
+    await world.type(REQUESTER, f"/omnicare retry {run}")
+    (again,) = await world.until(lambda: set(world.runs()) - before, "it is asked for once more")
+    await world.says(again, "Approval by 1 of", "approval")  # that was for another time
+    await world.press(APPROVER, "approve", again)
+    await world.ended_with(again, "v2.0.0 runs in production")
 
 
 async def test_a_go_after_its_time_and_within_the_grace_starts_it_at_once(world: Story):
@@ -145,8 +152,6 @@ async def test_while_it_waits_it_can_be_taken_back(here: Story, who: str, act: s
 
 
 async def test_plan_and_approval_say_the_time_in_full(here: Story):
-    maya = here.slack.people["U0MAYA"]
-    assert maya.tz
     night = datetime.now(UTC) + timedelta(days=2)
     run = await here.ask(f"deploy {VERSION} --at {night:%Y-%m-%d}T02:00+01:00")
     plan = await here.says(run, "UTC+01:00", "plan")
@@ -161,6 +166,18 @@ async def test_plan_and_approval_say_the_time_in_full(here: Story):
     await here.answered("🟡 waits until")
     await here.type(REQUESTER, "/omnicare status")
     assert "waits until " in await here.answered(f"go {run.rpartition('.')[2][:4].upper()}")
+
+
+async def test_a_time_of_day_is_that_of_who_asks(here: Story):
+    here.slack.people["U0MAYA"] = replace(here.slack.people["U0MAYA"], tz="Asia/Tokyo")
+    run = await here.ask(f"deploy {VERSION} --at 02:00")
+    await here.says(run, "02:00 UTC+09:00", "plan")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "waits until 02:00 UTC+09:00")
+    twin = await here.type(REQUESTER, f"/omnicare deploy {VERSION} --at 2:00")
+    assert twin.ok
+    await here.whispered(REQUESTER, "You asked for that already")
+    assert here.runs() == [run]
 
 
 async def test_what_was_locked_meanwhile_does_not_start(world: Story):
