@@ -88,7 +88,9 @@ _NOT_NAMES = frozenset(
     refresh registration rejected replica report request resource response result retry roll rollback rollout route run
     safety save schema search secret select server service session set sql stack started stateful status step store stream
     subscription summary sync synced system table task test the timeline timeout to token type unknown up update updated
-    user validation value version view volume was web websocket with worker""".split()
+    user validation value version view volume was web websocket with worker
+    where from join left right inner outer group having limit offset values into returning using when then else end case between like asc desc
+    by or select insert""".split()
 )
 _NO_NAME_GOES_ON = frozenset(bytes([sign]) for sign in b"/_=0123456789")
 _BETWEEN_WORDS = re.compile(rb"(?:[ \t\r\n,+]|%20|%2[Cc]|\\n)+")

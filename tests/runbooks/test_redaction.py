@@ -138,6 +138,7 @@ def test_what_is_private_becomes_a_mark(text: str, wanted: str) -> None:
 
 
 STAYS = [
+    "SELECT count(*) FROM patients WHERE ward = 3 GROUP BY ward; UPDATE patients SET ward = 4; SELECT 1 FROM patients JOIN stays",
     "etcd member id 8e9e05c52164694d lost its leader",
     "listen tcp: address already in use: 0.0.0.0:3001",
     "remote_addr=10.0.3.7 x-forwarded-for: 192.168.1.4, 10.0.0.2",
