@@ -10,7 +10,8 @@ from commands.kit.types import RunId, Words
 class Hold:
     """Let a run wait before its next service: what is rolling out now is watched to its end.
 
-    It keeps the environment's place meanwhile. `continue` lets it go on, `cancel` ends it, and a `rollback` passes it.
+    It keeps the environment's place meanwhile. `continue` lets it go on, `cancel` ends it, and a `rollback` passes it. One that nobody lets
+    go on for four hours (`times.hold_longest`) ends where it is, undecided.
     """
 
     run: RunId = argument("the run's id, as its card shows it")

@@ -42,6 +42,11 @@ class Rollback:
         """Whether it comes first and passes a lock: only to what ran well before, never by way of a version that is named."""
         return self.to is None
 
+    @property
+    def budget_minutes(self) -> int:
+        """What the head message measures it by while it goes on."""
+        return _BUDGET_MINUTES
+
     def title(self, environment: str) -> str:
         """One line, as an order."""
         target = f" to {self.to}" if self.to else ""

@@ -55,6 +55,7 @@ async def plan_deploy(
         *_older(older, version),
         *_by_hand(states),
         *_owned(states),
+        *_paused(states),
         *_unsettled(states),
     ]
     title = f"Deploy {version} to {environment.name}"
@@ -128,7 +129,12 @@ async def plan_rollback(
         )
         if changes
         else (),
-        warnings=(*_by_hand(chosen), *_owned(chosen), *(_bad(releases, to) if to is not None else ())),
+        warnings=(
+            *_paused(chosen),
+            *_by_hand(chosen),
+            *_owned(chosen),
+            *(_bad(releases, to) if to is not None else ()),
+        ),
         notes=(*notes, *room.told(waves), *((f"{left} is marked bad.",) if left else ())),
         waves=waves,
         not_done=("database schema and configuration stay as they are",) if changes else (),
@@ -246,11 +252,19 @@ def _owned(states: Sequence[ServiceState]) -> list[str]:
     return [f"{state.service}: {state.owned}." for state in states if state.owned is not None]
 
 
+def _paused(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.service} is paused, so nothing would roll out. First `kubectl rollout resume deployment/{state.deployment} -n {state.namespace}`."
+        for state in states
+        if state.paused
+    ]
+
+
 def _unsettled(states: Sequence[ServiceState]) -> list[str]:
     return [
         f"{state.service} is {state.state} now{f': {state.detail}' if state.detail else ''}."
         for state in states
-        if state.state != "complete"
+        if state.state not in ("complete", "paused")
     ]
 
 

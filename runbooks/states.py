@@ -83,6 +83,8 @@ class ServiceState(Frozen):
     """The bot set another image last: somebody changed it past the bot."""
     stamp: str | None = None
     """The run that may change it now."""
+    paused: bool = False
+    """Nothing would roll out, though what runs may be complete."""
     owned: str | None = None
     """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
 
@@ -220,6 +222,7 @@ def _state(
         by_hand=hand and not by_bot,
         drifted=DEPLOYED_IMAGE in deployment.annotations and not by_bot,
         stamp=deployment.annotations.get(RUN),
+        paused=deployment.paused,
         owned=found.sentence if (found := owner_of(deployment)) is not None else None,
     )
 

@@ -185,6 +185,8 @@ class TimeSettings(Section):
     """What has begun is tried again for so long on a cluster that does not answer."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
     """A run that has been held for so long reminds who asked for it and who holds it; again after as long."""
+    hold_longest: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 14400.0
+    """A run that has been held for so long ends where it is, undecided: it never goes on by itself."""
     go_before: Seconds = 600.0
     """So long before a deploy's time (`deploy --at`) go or no go is asked."""
     go_grace: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 900.0

@@ -1,6 +1,6 @@
 """The cards of a request's thread, in every state: head, plan, approval, progress. Results are told by the command itself."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.approvals import Decision, Pending
 from bot.runs import go_cards
@@ -336,7 +336,7 @@ def _hold_text(hold: Hold, before: str, *, held: bool) -> Text:
     return words(Strong(text=f"{what} before {before}"), f" by {hold.by}, ", Moment(at=hold.at, age=held), why)
 
 
-def held_card(request: Request, hold: Hold) -> Card:
+def held_card(request: Request, hold: Hold, longest: float) -> Card:
     """A run that has been held for long: who asked for it, and who holds it, are told once more."""
     text = f"{request.title} is still held by {hold.by}"
     people = dict.fromkeys((hold.key, request.requester.key))
@@ -349,6 +349,13 @@ def held_card(request: Request, hold: Hold) -> Card:
         body=(
             Paragraph(text=words(*mentions)),
             Note(text=sentence(f"`continue {short}` lets it go on, `cancel {short}` ends it.")),
+            Note(
+                text=words(
+                    "Otherwise it ends where it is, undecided, at ",
+                    Moment(at=hold.at + timedelta(seconds=longest), form="date-time"),
+                    ". It never goes on by itself.",
+                )
+            ),
         ),
         data={"run": request.id, "hold": hold.model_dump(mode="json")},
     )

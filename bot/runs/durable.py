@@ -8,16 +8,17 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bot import crash_points
 from bot.audit import EventName
 from bot.runs import silence
-from bot.runs.cards import progress_card
+from bot.runs.cards import head_card, progress_card
 from bot.runs.house import House
-from bot.runs.model import RunInput
-from commands.kit.card import Card, Preformatted, StepLine, StepStatus
+from bot.runs.model import Hold, RunInput
+from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import ImageChange
@@ -35,6 +36,9 @@ _LONGEST_PAUSE = 15.0
 _LONG = 300.0
 """Seconds: a try that went well for so long begins to count anew."""
 PROGRESS = "progress"
+HEAD = "head"
+_TICK = 5.0
+"""Seconds."""
 BOOK_IS_GONE = "The audit trail can't be written, so no further step starts."
 
 _log = logging.getLogger(__name__)
@@ -82,6 +86,7 @@ class DurableSteps:
         self._hold_points = hold_points
         self._waits_before: str | None = None
         self._unanswered = unanswered
+        self._budget: int | None = getattr(house.make(run.request), "budget_minutes", None)
         self._notice = ""
         self._heard = False
         self._book_failed = False
@@ -164,6 +169,27 @@ class DurableSteps:
         """Live progress, to Slack and to terminals."""
         self._house.steps[self.run_id] = silence.noticed(self.lines, self._notice)
         self._house.draw(self.run_id, PROGRESS, self.card())
+        if self._budget is not None and self.run_id not in self._house.stopping:
+            spent = duration((self._house.clock() - self.started).total_seconds())
+            what = f"going back · {spent} of the {self._budget} min budget"
+            head = head_card(self._run.request, State.RUNNING, what, plan=self._run.plan)
+            self._house.draw(self.run_id, HEAD, head)
+
+    @asynccontextmanager
+    async def _stopwatch(self) -> AsyncIterator[None]:
+        """While it goes back, its time moves on the messages though nothing else does."""
+
+        async def tick() -> None:
+            while self._budget is not None:
+                await asyncio.sleep(_TICK)
+                self.redraw()
+
+        ticking = asyncio.ensure_future(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
 
     async def run(
         self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -204,7 +230,9 @@ class DurableSteps:
         began = time.monotonic()
         stopping = asyncio.ensure_future(self.stop())
         try:
-            while await self._house.engine.event(self.run_id, HOLD):
+            while held := await self._house.engine.event(self.run_id, HOLD):
+                if self._too_long(hold := Hold.model_validate(held)):
+                    return {"stopped": _hold_ended(hold, self._house.settings.times.hold_longest)}
                 if self._waits_before is None:
                     self._waits_before = before
                     self.redraw()
@@ -217,6 +245,9 @@ class DurableSteps:
             await asyncio.gather(stopping, return_exceptions=True)
         return {"seconds": round(time.monotonic() - began, 3)}
 
+    def _too_long(self, hold: Hold) -> bool:
+        return (self._house.clock() - hold.at).total_seconds() > self._house.settings.times.hold_longest
+
     async def _recorded(self, title: str, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
         request, slug = self._run.request, slug_of(title)
@@ -228,7 +259,10 @@ class DurableSteps:
             return {"error": _book_is_gone()}
         self.show(title, StepStatus.RUNNING, "")
         began = time.monotonic()
-        async with silence.told(self._unanswered, self._house.settings.times.silence_told, self.notice):
+        async with (
+            silence.told(self._unanswered, self._house.settings.times.silence_told, self.notice),
+            self._stopwatch(),
+        ):
             result = await self._tried(pulse, once)
         self._notice = ""
         result["seconds"] = round(time.monotonic() - began, 3)
@@ -287,6 +321,12 @@ class DurableSteps:
 def slug_of(title: str) -> str:
     """A step's name as it stands in the ids of its events: `backend-rollout`."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _hold_ended(hold: Hold, longest: float) -> dict[str, Any]:
+    """What nobody let go on for so long is no longer what anybody watches."""
+    by = f"the bot, since {hold.by} had held it for {duration(longest)}"
+    return Stop(kind="cancelled", by=by, reason=hold.reason).model_dump(mode="json")
 
 
 def _why(result: dict[str, Any]) -> tuple[ReasonCode | None, str]:

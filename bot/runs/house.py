@@ -86,6 +86,8 @@ class House:
     """How people go back by hand, for refusals."""
     holds: dict[str, Hold] = field(default_factory=dict)
     """Request → who holds its run now, for the progress message; the request's own state has it too."""
+    stopping: set[str] = field(default_factory=set)
+    """Requests whose run was asked to stop: their head message says that, and not how long it takes."""
     redraw: dict[str, Callable[[], None]] = field(default_factory=dict)
     """Request → draws its progress message anew, while its run is in this process."""
     posted: dict[tuple[str, str], Posted] = field(default_factory=dict)

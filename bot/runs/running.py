@@ -17,7 +17,7 @@ from bot.runs.model import (
     run_id,
 )
 from bot.runs.telling import Telling
-from commands.kit.card import Moment, State, words
+from commands.kit.card import Card, Moment, State, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -49,10 +49,11 @@ class Running(Telling):
             if message is None:
                 if self._state.hold is not None:
                     reminders += 1
-                    await self._show(f"held-{reminders}", cards.held_card(self.request, self._state.hold))
+                    await self._show(f"held-{reminders}", self._held_card(self._state.hold))
                 continue
             if message["kind"] == "ended":
                 self._house.holds.pop(self.request.id, None)
+                self._house.stopping.discard(self.request.id)
                 return EndedMessage.model_validate(message).outcome
             await self._heard(message, plan, drawn["word"])
 
@@ -77,6 +78,7 @@ class Running(Telling):
     async def _stop(self, stop: Stop) -> None:
         await self._house.engine.publish("stop", stop.model_dump(mode="json"))
         crash_points.reached("stop-told")
+        self._house.stopping.add(self.request.id)
         what = f"stopping, asked by {stop.by}"
         await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
 
@@ -98,6 +100,9 @@ class Running(Telling):
         await self._publish(
             hold=hold, holds=self._state.holds + 1, head=await self._head(state, what, plan=self._state.plan)
         )
+
+    def _held_card(self, hold: Hold) -> Card:
+        return cards.held_card(self.request, hold, self._house.settings.times.hold_longest)
 
     def goes_back_by_itself(self, outcome: Outcome) -> bool:
         """The approved plan said so, and it was the deploy that failed: not a person's stop, not a book that can't be written."""

@@ -5,6 +5,7 @@ left it as it is); then it takes the buttons off the failure's cards, which woul
 asked for since then is an answer for as long as it is open. It keeps the thread open meanwhile, and closes it.
 """
 
+from functools import partial
 from typing import Any
 
 from bot import crash_points
@@ -36,7 +37,8 @@ class Vigils:
         for number in range(1, vigil.times + _LOOKS + 1):
             telling = len(told) < vigil.times
             message = await self._house.engine.receive(timeout=gap if telling else _QUIET)
-            looked = await self._house.engine.step(f"look {number}", lambda: self._look(vigil))
+            look = partial(self._look, vigil, first=not told)
+            looked = await self._house.engine.step(f"look {number}", look)
             said = message["text"] if message is not None else said
             if decided := looked["decided"]:
                 break
@@ -48,8 +50,8 @@ class Vigils:
             await self._disarm(vigil, told, said)
         await self._house.engine.send(thread_id(vigil.request.id), Close().model_dump(mode="json"))
 
-    async def _look(self, vigil: Vigil) -> Any:
-        """Whether it is decided; if not, whom to tell: nobody while somebody is about it."""
+    async def _look(self, vigil: Vigil, *, first: bool) -> Any:
+        """Whether it is decided; if not, whom to tell: nobody while somebody is about it, and those on shift before the others."""
         request = vigil.request
         context = self._house.context(request.requester, request.environment)
         try:
@@ -62,7 +64,8 @@ class Vigils:
         if await self._answered(vigil):
             return {"decided": False, "people": []}
         people = await self._house.permissions.holders("rollout:back", request.environment)
-        return {"decided": False, "people": list(people)}
+        shift = await self._house.permissions.on_shift(people, request.environment) if first else ()
+        return {"decided": False, "people": [key for key in people if key in shift] or list(people)}
 
     async def _answered(self, vigil: Vigil) -> bool:
         """Whether a way back, or what was asked for since it failed, is still open; what waited before that answers nothing."""

@@ -174,6 +174,16 @@ async def test_a_release_that_was_never_here_is_refused_with_those_that_were(her
     assert "Recorded: v2.0.0." in caught.value.message
 
 
+async def test_a_paused_deployment_is_named_before_anybody_confirms(here: Place, registry: RegistryClient):
+    await both(here)
+    await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+    await here.patch("backend", {"op": "add", "path": "/spec/paused", "value": True})
+    plan = await rollback(here, registry)
+    (warning,) = [each for each in plan.warnings if "paused" in each]
+    assert warning.startswith("backend is paused")
+    assert f"kubectl rollout resume deployment/backend -n {here.namespace}" in warning
+
+
 async def test_what_runs_is_told_with_who_set_it_and_when(here: Place, registry: RegistryClient):
     await both(here, replicas=2)
     before = (await states.current(here.cluster, here.environment))[0]

@@ -22,6 +22,21 @@ async def test_who_is_on_call_goes_back_alone_with_one_confirmation(here: Story)
     assert "approval:granted" in here.event_names(run)
 
 
+async def test_its_time_runs_on_the_head_message_while_it_goes_on(here: Story):
+    await here.deployed("v2.1.0-slow")
+    older = await here.ask('deploy v2.0.0 --reason "the slow one is slow"')
+    await here.press(APPROVER, "approve", older)
+    await here.ended_with(older, "v2.0.0 runs in production")
+    run = await back(here)
+    said = await here.says(run, "going back · ")
+    assert "of the 5 min budget" in said
+    assert "🔵" in said
+    await here.ended_with(run, "Back on v2.1.0-slow in production")
+    assert "🟢" in here.text(run)
+    assert "of the 5 min budget" in here.text(run)
+    here.nothing_was_said_twice(run)
+
+
 async def test_a_second_rollback_goes_further_back_not_forth(here: Story):
     await here.deployed("v2.0.0")
     await here.deployed("v2.1.0-slow")

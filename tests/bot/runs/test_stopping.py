@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from bot.runs.model import short_id
 from sandbox.outside.registry import digest_of
+from sandbox.slack.model import Group
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text
 
 
@@ -147,6 +149,24 @@ async def test_a_run_that_is_held_for_long_reminds_those_who_can_end_it(world: S
     assert "U0INES" in world.text(run, "held-1")
     await world.type(REQUESTER, f"/omnicare continue {run}")
     await world.ended_with(run, "runs in production")
+
+
+async def test_a_hold_that_nobody_ends_ends_the_run_where_it_is(world: Story):
+    world.configure(lambda document: document["times"].update({"hold_reminder": 0.3, "hold_longest": 2.0}))
+    await world.inside()
+    run = await rolling(world)
+    await world.press(REQUESTER, "hold", run)
+    await world.ended_with(run, "was stopped by the bot, since Maya had held it for 2 s")
+    assert "It never goes on by itself" in world.text(run, "held-1")
+    assert world.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out was watched to its end"
+    assert world.tag("frontend") == "v1.2.0"
+    assert world.environment().run is None
+    undecided = world.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run
+    assert world.event_names(run)[-1] == "run:cancelled"
+    assert {len(said) for said in world.said(run).values()} == {1}
+    world.nothing_is_written_twice(run)
 
 
 # retry
@@ -316,6 +336,24 @@ async def test_a_stopped_run_keeps_its_buttons_until_another_ends(here: Story):
     await here.ended_with(other, "v2.0.0 runs in production")
     assert "v2.0.0 runs in production" in await here.says(run, "Answered", "result")
     assert "type-retry" not in buttons_of(here, run)
+
+
+async def test_those_on_shift_are_mentioned_first_and_then_everybody(world: Story):
+    def change(document: dict[str, Any]) -> None:
+        document["times"].update({"escalate_after": 0.6, "escalate_times": 2})
+        document["roles"]["on-call"].update({"group": "oncall-today", "shift": True})
+        document["environments"]["production"]["groups"] = True
+
+    world.slack.add_group(Group("S0ONCALL", "oncall-today", "On call today", frozenset({"U0INES"})))
+    world.configure(change)
+    await world.inside()
+    run = await world.deployed("v2.1.0-bad", ends="stopped")
+    told = await world.says(run, "is still undecided", "unanswered-1")
+    assert "U0INES" in told
+    assert "U0MAYA" not in told
+    told = await world.says(run, "is still undecided", "unanswered-2")
+    assert "U0INES" in told
+    assert "U0MAYA" in told
 
 
 async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
