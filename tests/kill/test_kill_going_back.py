@@ -18,8 +18,6 @@ from tests.support.worlds import ON_CALL, SERVICES, Story, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
 
-HOW = pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
-
 
 def surge(here: Story, service: str) -> tuple[object, str | None]:
     """`maxSurge` and the annotation that keeps the Deployment's own."""
@@ -67,8 +65,16 @@ def ended_when(here: Story, seen: Callable[[Change], bool], how: signal.Signals)
     here.world.cluster.store.listen(look)
 
 
-@HOW
-@pytest.mark.parametrize("moment", [is_raised, is_complete, evidence_is_written])
+@pytest.mark.parametrize(
+    ("moment", "how"),
+    [
+        (is_raised, signal.SIGKILL),
+        (is_raised, signal.SIGTERM),
+        (is_complete, signal.SIGKILL),
+        (evidence_is_written, signal.SIGKILL),
+        (evidence_is_written, signal.SIGTERM),
+    ],
+)
 async def test_the_rollback_ends_and_what_was_raised_is_put_back(
     tmp_path: Path, moment: Callable[[Change], bool], how: signal.Signals
 ):
