@@ -100,7 +100,7 @@ async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
     await world.inside()
     said = await status(world, "the database does not answer")
     assert "🟡" in said
-    assert "primary: " in said
+    assert "primary refuses the connection" in said
     assert "hunter2" not in said
     assert "*Database*" not in await status(world, "production runs v1.2.0", AUDITOR)
 
