@@ -14,11 +14,13 @@ from sandbox.world import _page
 from tests.support.browser import PHONE, WIDE, chromium, visit
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 SHOWN = Path(__file__).parents[2] / "artefacts" / "stopping"
 SLOW = "v2.1.0-slow"
-PATIENCE = 20.0
+PATIENCE = 40.0
+UNHURRIED = 15.0
+"""Seconds that a pod takes while somebody looks for a button, however slow the browser is."""
 
 
 @pytest.fixture
@@ -50,8 +52,11 @@ async def reading(
 async def hold(here: Story, page: Page, run: str) -> None:
     """*Hold* while the first service rolls out: approved only once the page is there, since a browser may take its time."""
     await expect(thread_of(page).get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    here.world.cluster.faults.slow_seconds = UNHURRIED
     await here.press(APPROVER, "approve", run)
     await thread_of(page).get_by_role("button", name="Hold", exact=True).click()
+    await here.until(lambda: "run:held" in here.event_names(run), "the hold was heard", seconds=PATIENCE)
+    here.world.cluster.faults.slow_seconds = None
 
 
 def thread_of(page: Page) -> Locator:
@@ -108,6 +113,7 @@ async def test_let_go_on_and_then_stopped_to_go_back(here: Story) -> None:
         await hold(here, page, run)
         await says(thread, "Held before Frontend rollout by Ines")
         await shot(page, "held-phone")
+        here.world.cluster.faults.slow_seconds = UNHURRIED
         await thread.get_by_role("button", name="Continue", exact=True).click()
         await here.until(lambda: here.tag("frontend") == SLOW, "the frontend is rolling")
         await stop(page, "rollback")

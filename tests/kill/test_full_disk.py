@@ -70,6 +70,7 @@ async def test_who_follows_in_a_terminal_gets_the_lines_too_and_a_later_retry_do
         await read_until(asking, "stopped at Frontend rollout")
         here.world.slack.come_back()
         await here.world.bot_ready()
+        await here.until(here.runs, "Slack has the first one's messages")
         before = here.generation("backend")
         again = await here.ask("deploy v2.0.0")
         await here.press(APPROVER, "approve", again)
