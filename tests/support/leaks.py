@@ -3,6 +3,7 @@
 Each story ends with it (`tests.support.worlds.story`), so that it holds for the whole suite and not only where a test thinks of it.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -31,7 +32,8 @@ def _left(world: SandboxWorld) -> Iterator[tuple[str, str]]:
     yield "forms and homes", json.dumps([view.view for view in slack.views.values()], default=str)
     state = world.folder / "state"
     for path in sorted(state.glob("*.sqlite*")) if state.is_dir() else ():
-        yield path.name, path.read_bytes().decode(errors="replace")
+        with contextlib.suppress(FileNotFoundError):  # SQLite takes its companions away when the bot ends
+            yield path.name, path.read_bytes().decode(errors="replace")
     log = world.folder / "bot.log"
     if log.exists():
         yield log.name, log.read_text(encoding="utf-8", errors="replace")
