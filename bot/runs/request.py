@@ -399,6 +399,7 @@ class RequestFlow(Waiting, Running):
     ) -> None:
         """Result, head message, audit event, and the thread is closed. `going_back`: what to do next is decided already."""
         ended = await self._step("end", lambda: self._noted(outcome, event, actor))
+        self._house.pending.end(self.request)  # before it is said: who reads that it is over may ask for the same again
         card: Card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
@@ -431,7 +432,6 @@ class RequestFlow(Waiting, Running):
             watched = event is None and self._left_undecided(outcome)
             await self._close(outcome, card, ended["at"], watched=watched, told=failed)
         self._house.live.end(self.request.id)
-        self._house.pending.end(self.request)
         self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
