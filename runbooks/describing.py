@@ -65,11 +65,8 @@ async def describe(cluster: ClusterClient, environment: Environment, target: str
 
 async def _service(cluster: ClusterClient, environment: Environment, service: Service) -> Described:
     since = datetime.now(UTC) - _BACK
-    found, looked, events = await asyncio.gather(
-        states.listed(cluster, environment),
-        standing.look(cluster, environment),
-        told.told(cluster, environment, service.name, since=since),
-    )
+    found, events = await asyncio.gather(states.listed(cluster, environment), cluster.events(environment.namespace))
+    looked = standing.of(environment, found, states.read(environment, found), events)
     each = next(each for each in looked if each.state.service == service.name)
     deployment = found.deployment(service)
     state = each.state
@@ -84,7 +81,7 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
         trouble=each.trouble,
         facts=_facts_of(state, deployment, service),
         pods=tuple(pods.line(pod, service) for pod in sorted(own, key=lambda pod: (pod.ready, pod.name))),
-        events=tuple(events),
+        events=tuple(told.of_service(events, environment, service.name, since=since)),
     )
 
 
@@ -117,13 +114,12 @@ def _facts_of(state: ServiceState, deployment: DeploymentView | None, service: S
 async def _pod(cluster: ClusterClient, environment: Environment, target: str) -> Described:
     found, nodes = await asyncio.gather(states.listed(cluster, environment), _nodes(cluster))
     pod = pods.named(found.pods, target, environment)
-    events = await told.told_of(cluster, pod)
-    raw = await cluster.events(pod.namespace, about=pod.uid) if not pod.ready else []
+    events = await cluster.events(pod.namespace, about=pod.uid)
     owned = [each for each in environment.services if pod in _own(found, found.deployment(each))]
     trouble = ""
     if owned:
         state = next(each for each in states.read(environment, found) if each.service == owned[0].name)
-        trouble = standing.trouble_of(pod, owned[0], state, found, raw)
+        trouble = standing.trouble_of(pod, owned[0], state, found, events)
     return Described(
         kind="pod",
         name=pod.name,
@@ -133,7 +129,7 @@ async def _pod(cluster: ClusterClient, environment: Environment, target: str) ->
         trouble=trouble,
         facts=_facts_of_pod(pod, nodes),
         containers=tuple(_container(each, pod.spec(each.name)) for each in pod.containers),
-        events=tuple(events),
+        events=tuple(told.grouped(events)),
     )
 
 

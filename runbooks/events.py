@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_views import EventView, PodView
+from runbooks.clients.cluster_views import EventView
 from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Environment, Frozen
 
@@ -30,20 +30,26 @@ async def told(
     cluster: ClusterClient, environment: Environment, service: str | None, *, since: datetime
 ) -> list[EventGroup]:
     """What was told since then of one service or of all: warnings first, then the newest first."""
+    return of_service(await cluster.events(environment.namespace), environment, service, since=since)
+
+
+def of_service(
+    found: Sequence[EventView], environment: Environment, service: str | None, *, since: datetime
+) -> list[EventGroup]:
+    """The same, of the namespace's events."""
     known = [each.deployment for each in environment.services]
     wanted = {each.deployment for each in environment.services if service in (None, each.name)}
     events = [
         (event, at)
-        for event in await cluster.events(environment.namespace)
+        for event in found
         if (at := _moment(event.at)) is not None and at >= since and _deployment_of(event, known) in wanted
     ]
     return _grouped(events)
 
 
-async def told_of(cluster: ClusterClient, pod: PodView) -> list[EventGroup]:
-    """The same of one pod, as far back as Kubernetes keeps events."""
-    events = await cluster.events(pod.namespace, about=pod.uid)
-    return _grouped([(event, at) for event in events if (at := _moment(event.at)) is not None])
+def grouped(found: Sequence[EventView]) -> list[EventGroup]:
+    """All of these, in the same order."""
+    return _grouped([(event, at) for event in found if (at := _moment(event.at)) is not None])
 
 
 def _grouped(events: Sequence[tuple[EventView, datetime]]) -> list[EventGroup]:

@@ -42,6 +42,13 @@ async def look(cluster: ClusterClient, environment: Environment) -> list[Standin
     events: Sequence[EventView] = ()
     if any(service.state != "complete" for service in services):
         events = await _events(cluster, environment)
+    return of(environment, found, services, events)
+
+
+def of(
+    environment: Environment, found: Listed, services: Sequence[ServiceState], events: Sequence[EventView]
+) -> list[Standing]:
+    """The same, of what was asked already."""
     pairs = zip(environment.services, services, strict=True)
     return [_standing(service, state, found, events) for service, state in pairs]
 

@@ -2,21 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import expect
 
-from sandbox.world import _page
-from tests.support.browser import PHONE, WIDE, chromium, visit
+from tests.support.browser import PHONE
+from tests.support.pages import reading, says, shot, thread_of
 from tests.support.worlds import APPROVER, Story, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-SHOWN = Path(__file__).parents[2] / "artefacts" / "appointments"
-PATIENCE = 20.0
+FOLDER = "appointments"
 
 
 @pytest.fixture
@@ -26,34 +24,6 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
         yield made
 
 
-@asynccontextmanager
-async def reading(
-    here: Story, who: str, run: str = "", *, size: tuple[int, int] = WIDE, dark: bool = False
-) -> AsyncIterator[Page]:
-    """The channel as that person sees it, with the run's thread open."""
-    async with AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium())
-        address = await _page(here.world, stack, 0)
-        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark, patience=PATIENCE))
-        head = f"/{here.said(run)['head'][0].ts}" if run else ""
-        await visited.page.goto(re.sub(r"/\?.*", f"/as/{who}/deploys{head}", address))
-        yield visited.page
-        assert visited.complaints == []
-
-
-def thread_of(page: Page) -> Locator:
-    return page.get_by_role("complementary", name="Thread")
-
-
-async def says(where: Locator, words: str) -> None:
-    await expect(where).to_contain_text(words, timeout=PATIENCE * 1000)
-
-
-async def shot(page: Page, name: str) -> None:
-    SHOWN.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SHOWN / f"{name}.png")
-
-
 async def test_a_deploy_at_a_time_from_its_plan_to_a_no_go(here: Story) -> None:
     at = datetime.now(UTC) + timedelta(seconds=3600)
     run = await here.ask(f"deploy v2.0.0 --at {at:%H:%M}")
@@ -61,26 +31,26 @@ async def test_a_deploy_at_a_time_from_its_plan_to_a_no_go(here: Story) -> None:
         thread = thread_of(page)
         await says(thread, f"{at:%A} {at.day} {at:%B %Y}, {at:%H:%M} UTC")
         await says(thread, "The approval stands until")
-        await shot(page, "asked")
+        await shot(page, FOLDER, "asked")
         await here.press(APPROVER, "approve", run)
         await says(thread, "Go or no go: Deploy v2.0.0 to production")
         await says(page.get_by_role("log").first, f"waits until {at:%H:%M} UTC")
         await expect(thread.get_by_role("button", name="Go", exact=True)).to_be_visible()
         await thread.get_by_role("button", name="Go", exact=True).scroll_into_view_if_needed()
-        await shot(page, "go-or-no-go")
+        await shot(page, FOLDER, "go-or-no-go")
         await thread.get_by_role("button", name="Go", exact=True).click()
         sure = page.get_by_role("dialog")
         await says(sure, "Stay with it")
         await sure.get_by_role("button", name="Go", exact=True).click()
         await says(thread, "Its plan is made once more then")
-        await shot(page, "go-was-said")
+        await shot(page, FOLDER, "go-was-said")
     async with reading(here, "ines", run, size=PHONE, dark=True) as page:
         thread = thread_of(page)
-        await shot(page, "waits-phone")
+        await shot(page, FOLDER, "waits-phone")
         await thread.get_by_role("button", name="No go", exact=True).click()
         await says(thread, "No go by Ines")
         await expect(thread.get_by_role("button", name="No go", exact=True)).to_be_hidden()
-        await shot(page, "no-go-phone")
+        await shot(page, FOLDER, "no-go-phone")
     assert here.environment().run is None
 
 
@@ -92,7 +62,7 @@ async def test_the_form_offers_it(here: Story) -> None:
         await form.get_by_label("At").first.fill("yesterday")
         await form.get_by_role("button", name="Ask for it").click()
         await says(form, "`yesterday` is not a time")
-        await shot(page, "form")
+        await shot(page, FOLDER, "form")
         await form.get_by_label("At").first.fill("2024-01-01T02:00")
         await form.get_by_role("button", name="Ask for it").click()
         await says(form, "is over already")

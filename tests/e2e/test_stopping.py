@@ -1,26 +1,28 @@
 """Stopping and going on, by a person in the page: hold, continue, cancel both ways, retry, and a failure that nobody answers."""
 
-import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 from bot.runs.model import short_id
-from sandbox.world import _page
-from tests.support.browser import PHONE, WIDE, chromium, visit
+from tests.support import pages
+from tests.support.browser import PHONE
+from tests.support.pages import shot, thread_of
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-SHOWN = Path(__file__).parents[2] / "artefacts" / "stopping"
+FOLDER = "stopping"
 SLOW = "v2.1.0-slow"
 PATIENCE = 40.0
 UNHURRIED = 15.0
 """Seconds that a pod takes while somebody looks for a button, however slow the browser is."""
+reading = partial(pages.reading, patience=PATIENCE)
+says = partial(pages.says, patience=PATIENCE)
 
 
 @pytest.fixture
@@ -34,21 +36,6 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
         yield made
 
 
-@asynccontextmanager
-async def reading(
-    here: Story, who: str, run: str = "", *, size: tuple[int, int] = WIDE, dark: bool = False
-) -> AsyncIterator[Page]:
-    """The channel as that person sees it, with the run's thread open."""
-    async with AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium())
-        address = await _page(here.world, stack, 0)
-        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark, patience=PATIENCE))
-        head = f"/{here.said(run)['head'][0].ts}" if run else ""
-        await visited.page.goto(re.sub(r"/\?.*", f"/as/{who}/deploys{head}", address))
-        yield visited.page
-        assert visited.complaints == []
-
-
 async def hold(here: Story, page: Page, run: str) -> None:
     """*Hold* while the first service rolls out: approved only once the page is there, since a browser may take its time."""
     await expect(thread_of(page).get_by_role("button", name="Approve", exact=True)).to_be_visible()
@@ -59,19 +46,6 @@ async def hold(here: Story, page: Page, run: str) -> None:
     here.world.cluster.faults.slow_seconds = None
 
 
-def thread_of(page: Page) -> Locator:
-    return page.get_by_role("complementary", name="Thread")
-
-
-async def says(where: Locator, words: str) -> None:
-    await expect(where).to_contain_text(words, timeout=PATIENCE * 1000)
-
-
-async def shot(page: Page, name: str) -> None:
-    SHOWN.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SHOWN / f"{name}.png")
-
-
 async def stop(page: Page, then: str) -> None:
     """*Cancel…*, what is to follow, and yes."""
     await thread_of(page).get_by_role("button", name="Cancel…").click()
@@ -79,7 +53,7 @@ async def stop(page: Page, then: str) -> None:
     await says(form, "Now: ")
     await expect(form.get_by_label("Then")).to_have_value("stay")
     await form.get_by_label("Then").select_option(then)
-    await shot(page, f"cancel-{then}")
+    await shot(page, FOLDER, f"cancel-{then}")
     await form.get_by_role("button", name="Stop the run").click()
     await expect(form).to_be_hidden()
 
@@ -92,16 +66,16 @@ async def test_held_stopped_where_it_is_and_tried_again(here: Story) -> None:
         await says(thread, "Held before Frontend rollout by Maya")
         await expect(thread.get_by_role("button", name="Continue", exact=True)).to_be_visible()
         await says(page.get_by_role("log").first, "held by Maya before the next service")
-        await shot(page, "held")
+        await shot(page, FOLDER, "held")
         await stop(page, "stay")
         await says(thread, "was stopped by Maya")
         await says(thread, f"Now: backend {SLOW}")
-        await shot(page, "stopped")
+        await shot(page, FOLDER, "stopped")
         await thread.get_by_role("button", name="Retry", exact=True).click()
         again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
         await here.ended_with(again, f"{SLOW} runs in production")
         await says(page.get_by_role("log").first, f"{SLOW} runs in production")
-        await shot(page, "tried-again")
+        await shot(page, FOLDER, "tried-again")
     assert f"Tomas's approval of run {short_id(run)} counts" in here.text(again, "approval")
     assert "approval:asked" not in here.event_names(again)
 
@@ -112,7 +86,7 @@ async def test_let_go_on_and_then_stopped_to_go_back(here: Story) -> None:
         thread = thread_of(page)
         await hold(here, page, run)
         await says(thread, "Held before Frontend rollout by Ines")
-        await shot(page, "held-phone")
+        await shot(page, FOLDER, "held-phone")
         here.world.cluster.faults.slow_seconds = UNHURRIED
         await thread.get_by_role("button", name="Continue", exact=True).click()
         await here.until(lambda: here.tag("frontend") == SLOW, "the frontend is rolling")
@@ -120,7 +94,7 @@ async def test_let_go_on_and_then_stopped_to_go_back(here: Story) -> None:
         await says(thread, "was stopped by Ines")
         back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
         await here.ended_with(back, "Back on v1.2.0")
-        await shot(page, "gone-back-phone")
+        await shot(page, FOLDER, "gone-back-phone")
     assert {here.tag(service) for service in ("backend", "frontend")} == {"v1.2.0"}
 
 
@@ -132,12 +106,12 @@ async def test_a_failure_is_answered_from_the_channel(here: Story) -> None:
         await says(log, "replied to a thread")
         await says(log, "production is still undecided")
         await says(log, "@Ines Moreau")
-        await shot(page, "unanswered-phone")
+        await shot(page, FOLDER, "unanswered-phone")
         await log.get_by_role("button", name="Leave as is…").last.click()
         form = page.get_by_role("dialog", name="Resolve")
         await form.get_by_label("Reason").fill("the registry is being mended")
         await form.get_by_role("button", name="Resolve").click()
         await here.until(lambda: here.environment().undecided is None, "it is decided")
-        await shot(page, "left-as-it-is-phone")
+        await shot(page, FOLDER, "left-as-it-is-phone")
     (resolved,) = [event for event in here.events() if event.name == "run:resolved"]
     assert (resolved.actor, resolved.reason) == ("ines", "the registry is being mended")

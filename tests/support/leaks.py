@@ -5,8 +5,9 @@ Each story ends with it (`tests.support.worlds.story`), so that it holds for the
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from sandbox.slack.model import Message
 from sandbox.sync_queue import PATIENT_DATA
 from sandbox.world import SandboxWorld
 
@@ -23,10 +24,11 @@ def private_of(world: SandboxWorld) -> dict[str, str]:
     return found
 
 
-def _left(world: SandboxWorld) -> Iterator[tuple[str, str]]:
+def _left(world: SandboxWorld, messages: Iterable[Message]) -> Iterator[tuple[str, str]]:
     """(where, all that was said there)."""
     slack = world.workspace
-    yield "messages", json.dumps([(each.text, each.blocks) for each in _messages(world)], default=str)
+    private = [each for person in slack.people for each in slack.ephemerals(person)]
+    yield "messages", json.dumps([(each.text, each.blocks) for each in (*messages, *private)], default=str)
     for file in slack.files.values():
         yield f"file {file.name}", (file.content or b"").decode(errors="replace")
     yield "forms and homes", json.dumps([view.view for view in slack.views.values()], default=str)
@@ -39,21 +41,13 @@ def _left(world: SandboxWorld) -> Iterator[tuple[str, str]]:
         yield log.name, log.read_text(encoding="utf-8", errors="replace")
 
 
-def _messages(world: SandboxWorld) -> Iterator[object]:
-    slack = world.workspace
-    for channel in slack.channels:
-        for head in slack.history(channel):
-            yield head
-            if head.reply_count:
-                yield from slack.replies(channel, head.ts)
-    for person in list(slack.people):
-        yield from slack.ephemerals(person, "")
-
-
-def nothing_leaked(world: SandboxWorld) -> None:
-    """Raises AssertionError with what it was and where, never with the value."""
+def nothing_leaked(world: SandboxWorld, messages: Iterable[Message]) -> None:
+    """`messages`: those that anybody can read, in any channel and thread. Raises AssertionError with what it was and where, never with the value."""
     private = private_of(world)
     leaked = {
-        f"{what} is in {where}" for where, said in _left(world) for value, what in private.items() if value in said
+        f"{what} is in {where}"
+        for where, said in _left(world, messages)
+        for value, what in private.items()
+        if value in said
     }
     assert not leaked, sorted(leaked)

@@ -423,5 +423,6 @@ async def story(
                 folder, times=QUICK | (times or {}), settings=slack, cluster=cluster, slack=LIVELY, database=database
             )
         )
-        yield Story(world, stack)
-        nothing_leaked(world)
+        made = Story(world, stack)
+        yield made
+        nothing_leaked(world, made.messages())
