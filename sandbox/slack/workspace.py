@@ -186,7 +186,8 @@ class Workspace(Posting):
         if not self.sees(person.id, channel):
             raise Refused("channel_not_found")
         message = self.message(channel.id, message_ts, person.id)
-        found = forms.find(message.blocks, action_id, block_id)
+        # apps give blocks new ids with each update: a press on the card as it stood a moment ago is a press on this one
+        found = forms.find(message.blocks, action_id, block_id) or forms.find(message.blocks, action_id)
         if found is None:
             raise Refused("action_not_found")
         action = forms.action(*found, value, self.new_ts())

@@ -1,5 +1,6 @@
 """A person at the page: they type, click and read, by keyboard where they like."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -90,6 +91,37 @@ async def test_a_button_waits_visibly_and_takes_no_second_press(served: Served, 
     await expect(button).to_be_disabled(timeout=500)
     await expect(button).to_be_enabled()
     assert len(served.app.received) == 1
+
+
+async def test_a_card_that_is_drawn_anew_under_the_finger_is_pressed_all_the_same(served: Served, maya: Visit) -> None:
+    bot = served.workspace.app.user_id
+    card = served.workspace.post("C0DEPLOYS", bot, "at 1 of 3", blocks=[*served_actions()])
+    page = maya.page
+    await page.get_by_role("button", name="Press me").hover()
+    await page.mouse.down()
+    changed = served.workspace.update(
+        "C0DEPLOYS", card.ts, text="at 2 of 3", blocks=[*said("2 of 3"), *served_actions()]
+    )
+    served.workspace.tell_of_update(card, changed)
+    served.workspace.post("C0DEPLOYS", bot, "another message")
+    await asyncio.sleep(0.3)  # the page has been told by now
+    await expect(page.get_by_role("log").first).not_to_contain_text("2 of 3")
+    await page.mouse.up()
+    await expect(page.get_by_role("log").first).to_contain_text("2 of 3")
+    await expect(page.get_by_role("log").first).to_contain_text("another message")
+    async with asyncio.timeout(10):
+        while not served.app.received:  # noqa: ASYNC110 - what is looked at is in another server
+            await asyncio.sleep(0.02)
+    assert [one["type"] for one in served.app.received] == ["block_actions"]
+    # who keeps the finger there is shown it all the same
+    await page.mouse.down()
+    served.workspace.post("C0DEPLOYS", bot, "a third one")
+    await expect(page.get_by_role("log").first).to_contain_text("a third one")
+    await page.mouse.up()
+
+
+def said(text: str) -> list[dict[str, object]]:
+    return [{"type": "section", "text": {"type": "plain_text", "text": text}}]
 
 
 def served_actions() -> list[dict[str, object]]:

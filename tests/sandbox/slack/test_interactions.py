@@ -111,6 +111,22 @@ async def test_a_click_that_nobody_answers_ends_with_an_error_for_the_one_who_cl
     assert (await slack.workspace.click("approver", message["ts"], "C1", "approve")).error == "operation_timeout"
 
 
+async def test_a_press_on_the_card_as_it_stood_a_moment_ago_counts(slack):
+    heard = []
+
+    @slack.app.action("approve")
+    async def listener(ack, body):
+        await ack()
+        heard.append(body["actions"][0]["block_id"])
+
+    await slack.connect()
+    message = await slack.client.chat_postMessage(channel="C1", text="card", blocks=CARD)
+    drawn_anew = [{**block, "block_id": f"anew-{at}"} for at, block in enumerate(CARD)]
+    await slack.client.chat_update(channel="C1", ts=message["ts"], text="card", blocks=drawn_anew)
+    assert (await slack.workspace.click("approver", message["ts"], "C1", "approve", "decide")).ok
+    assert heard == ["anew-1"]
+
+
 async def test_a_button_of_an_old_card_is_gone(slack):
     message = await slack.client.chat_postMessage(channel="C1", text="card", blocks=CARD)
     await slack.client.chat_update(channel="C1", ts=message["ts"], text="decided", blocks=[])

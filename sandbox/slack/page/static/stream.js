@@ -24,7 +24,7 @@ export function begin() {
       return;
     }
     connected();
-    if (mine === socket || order.op !== "go") orders[order.op]?.(order);
+    if (mine === socket || order.op !== "go") obey(order);
   });
   mine.addEventListener("close", () => {
     if (mine !== socket) return;
@@ -83,6 +83,30 @@ export function carryOver(old, fresh) {
   const key = (element) => ["data-action", "href", "id"].map((name) => element.getAttribute(name)).join("|");
   return () => [...fresh.querySelectorAll("a,button,input,select,textarea")].find((one) => key(one) === key(focused))?.focus();
 }
+
+// A browser makes no click of a press and a release on two elements, so nothing is drawn anew while a finger or the mouse
+// is down on something to press: a card that changes twice a second could not be pressed otherwise.
+const LONGEST_PRESS = 1000;
+const later = [];
+let pressed = 0;
+
+function obey(order) {
+  if (pressed) later.push(order);
+  else orders[order.op]?.(order);
+}
+
+function released() {
+  clearTimeout(pressed);
+  pressed = 0;
+  for (const order of later.splice(0)) orders[order.op]?.(order);
+}
+document.addEventListener("pointerdown", (event) => {
+  if (!event.target.closest("a,button,label,summary")) return;
+  clearTimeout(pressed);
+  pressed = setTimeout(released, LONGEST_PRESS);
+});
+// The click comes after the release: what waited is drawn behind it.
+for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => pressed && setTimeout(released));
 
 const orders = {
   put({ id, list: listId, order, html, new: isNew }) {
