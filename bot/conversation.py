@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.delivery import Exit
 from bot.socket.client import Absent, Unreachable, new_key, say
-from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, MoreLine, RefusedLine
+from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, MoreLine, NoticeLine, RawLine, RefusedLine
 from bot.terminal.screen import Manner, Screen
 from bot.terminal.words import Reader, typed
 from commands.kit import registry
@@ -54,6 +54,7 @@ class _Conversation:
         self._answered = False
         self._following = False
         self._told = False
+        self._recorded = False
         self._head: CardLine | None = None
         self._out = Screen(sys.stdout, Manner.of(sys.stdout, as_json=wish.json), reader())
         self._err = Screen(sys.stderr, Manner.of(sys.stderr, as_json=False), reader())
@@ -85,6 +86,10 @@ class _Conversation:
                     self._card(line)
                 case MoreLine():
                     self._more(line)
+                case NoticeLine():
+                    self._err.say(line.said)
+                case RawLine():
+                    self._raw(line)
                 case RefusedLine():
                     self._fail(line.message, line.exit)
                     return line.exit
@@ -104,7 +109,7 @@ class _Conversation:
             for record in records:
                 self._out.json(record)
             # one document where nothing follows and nothing came before, else a line each
-            alone = not line.followed and not records
+            alone = not (line.followed or records or self._recorded)
             self._out.json(found if alone else {"kind": "answer"} | found, indent=2 if alone else None)
             return
         # what is no answer to the question goes where it can't be taken for one
@@ -122,6 +127,14 @@ class _Conversation:
             screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
         elif line.exit != Exit.OK and not line.followed:
             screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
+
+    def _raw(self, line: RawLine) -> None:
+        if not self._wish.json:
+            self._out.log(line.lines, whole=True)
+            return
+        for record in line.records:
+            self._out.json(record)
+        self._recorded = self._recorded or bool(line.records)
 
     def _more(self, line: MoreLine) -> None:
         if self._wish.json:

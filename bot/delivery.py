@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from commands.kit.card import Card, OpenForm
 from commands.kit.context import Actor
+from commands.kit.disclosure import RawLine
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
 from runbooks.kit.targets import Frozen
+from runbooks.kit.unredacted import Unredacted
 
 
 class Surface(StrEnum):
@@ -81,6 +83,17 @@ class Exit(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalOnly:
+    """Unredacted lines on their way to one account at a terminal. Made by `bot.disclosing` alone, which has the book's receipt."""
+
+    account: str
+    """Whose process reads it; the socket compares it with what the kernel says."""
+    event: int
+    """The number of its audit event."""
+    lines: Unredacted[RawLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What the person is told."""
 
@@ -92,6 +105,8 @@ class Answer:
     run: str | None = None
     """The request that was started or pointed to."""
     form: OpenForm | None = None
+    terminal_only: TerminalOnly | None = None
+    """Only the terminal's socket looks at it."""
     live: AsyncGenerator[LiveState] | None = None
     """The card is the first state of an answer that goes on: what comes next. Whoever shows it closes it."""
 
@@ -270,4 +285,5 @@ __all__ = [
     "Standing",
     "Surface",
     "SurfaceGone",
+    "TerminalOnly",
 ]

@@ -19,6 +19,7 @@ from bot.answers import by_hand, refusal_card, started_card, usage_card
 from bot.audit import BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
+from bot.disclosing import check_options, disclosed
 from bot.forms import form_for, tokens_of
 from bot.people import People
 from bot.refusals import Refusals, act_id, check_button
@@ -205,6 +206,7 @@ class Door:
         asked = getattr(request, "permission", spec.permission)
         permission = asked if changes or spec.kind is Kind.QUERY else "fleet:read"
         await self._house.permissions.require(actor, permission, environment, changes=changes)
+        await check_options(self._house, delivery, actor, spec, request, environment)
         if spec.kind is Kind.OPERATION and changes:
             assert environment is not None, "every operation has an environment"
             return await self._start(delivery, actor, spec, request, environment)
@@ -238,14 +240,19 @@ class Door:
         if environment is None and getattr(request, "run_id", None) is not None:
             environment = self._environment_of(await self._full_id(actor, request.run_id))  # the run's own cluster
         context = self._context(delivery, actor, environment)
-        live = request.live(context) if getattr(request, "goes_on", False) else None
+        discloses, only, live = getattr(request, "discloses", False), None, None
         try:
             async with asyncio.timeout(self._settings.times.query_deadline):
-                card: Card = await self._first(context, spec, request, live)
+                if discloses:
+                    card, only = await disclosed(self._house, delivery, actor, spec, request, context)
+                else:
+                    live = request.live(context) if getattr(request, "goes_on", False) else None
+                    card = await self._first(context, spec, request, live)
         except TimeoutError:
             raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
         await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ANSWERED)
-        return Answer(card=card, private=bool(getattr(request, "private", False)), live=live)
+        private = discloses or bool(getattr(request, "private", False))
+        return Answer(card=card, private=private, terminal_only=only, live=live)
 
     async def _first(
         self, context: Any, spec: CommandSpec, request: Any, live: AsyncGenerator[LiveState] | None

@@ -16,7 +16,7 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
     fields = tuple(
         _field(parameter, filled.get(parameter.name, ""), known, default_environment)
         for parameter in spec.parameters
-        if not parameter.hidden
+        if not (parameter.hidden or parameter.terminal)
     )
     usual = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it", Kind.DECISION: spec.name.capitalize()}[spec.kind]
     submit = getattr(spec.cls, "submit", usual)

@@ -15,6 +15,7 @@ from runbooks.kit.reasons import ReasonCode
 PERMISSIONS: dict[str, str] = {
     "fleet:read": "look: status, pods, runs, plans (dry runs)",
     "logs:read": "read the services' logs (redacted)",
+    "logs:raw": "read the services' logs as they are, unredacted",
     "sync:read": "look at the offline sync queue: counts, ages and reasons, never a patient's data",
     "sync:write": "ask for failed sync items to be retried or cleared",
     "database:read": "look at the database: which statements are slow, their plans, whether it answers; never a table's rows",
@@ -28,6 +29,9 @@ PERMISSIONS: dict[str, str] = {
     "audit:read": "search the audit trail",
 }
 """Every permission that the configuration may give, and what it allows."""
+
+UNUSUAL = frozenset({"logs:raw"})
+"""Given to nobody where nobody thought of it, so that nobody has it is no finding."""
 
 _LOOKING = frozenset({"fleet:read", "logs:read", "sync:read", "database:read", "audit:read"})
 """What root has by itself: who is root on the bot's machine can read its files anyway."""

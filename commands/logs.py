@@ -1,8 +1,11 @@
-"""`logs SERVICE|POD`: all pods side by side in time order, a summary above the lines, redacted; long results as a file."""
+"""`logs SERVICE|POD`: all pods side by side in time order, a summary above the lines, redacted; long results as a file.
+
+`--raw` is the exception: in a terminal, for who may, with a reason, lines as they are (`commands.kit.disclosure`).
+"""
 
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -23,14 +26,16 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context, RunRecord
+from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
-from commands.kit.log_lines import LONGEST_FOLLOW, followed, line_of, moment_of
-from commands.kit.parsing import typed_again
+from commands.kit.log_lines import LONGEST_FOLLOW, followed, line_of, moment_of, record_of
+from commands.kit.parsing import UsageError, typed_again
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
-from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, Until, moment
+from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.unredacted import Unredacted
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
@@ -67,7 +72,19 @@ class Logs:
     follow: Duration | None = option("go on for so long, with what is new; 10m at most")
     previous: bool = option("of the life before the last restart", default=False)
     all_containers: bool = option("of every container of the pods", default=False)
+    raw: bool = option(
+        "lines as they are, unredacted: in a terminal only, and written to the audit trail",
+        default=False,
+        terminal=True,
+        permission="logs:raw",
+    )
+    reason: Annotated[str | None, TextType()] = option("why, for the audit trail; `--raw` requires it", terminal=True)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    @property
+    def discloses(self) -> bool:
+        """Whether the answer is one that only `disclosure` gives."""
+        return self.raw
 
     @property
     def goes_on(self) -> bool:
@@ -84,7 +101,22 @@ class Logs:
         seconds = min(self.follow or 0, LONGEST_FOLLOW)
         return followed(context, self._asked(context, None), seconds, again(self, context.where.name))
 
+    async def disclosure(self, context: Context) -> Disclosure:
+        """What `--raw` would show, before a line is read."""
+        if self.follow is not None:
+            raise UsageError(
+                "`--raw` shows what was, once: the audit trail names the pods before they are read, and following takes up new ones. "
+                "Leave `--follow` out and ask again for what is newer."
+            )
+        if self.reason is None:
+            raise UsageError('`--raw` needs a reason, which stands in the audit trail: add `--reason "…"`.')
+        record = await context.runs.find(self.run_id) if self.run_id else None
+        asked = self._asked(context, record)
+        return _Disclosure(self, context, record, await logs.unread(context.cluster, context.where, asked))
+
     async def run(self, context: Context) -> Card:
+        if self.raw:
+            raise PermanentError("Unredacted lines have a way of their own, and this is not it.", code=ReasonCode.BUG)
         record = await context.runs.find(self.run_id) if self.run_id else None
         found = await logs.read(context.cluster, context.where, self._asked(context, record))
         return _Shown(self, context, found, record).card()
@@ -120,6 +152,26 @@ def _check_place(record: RunRecord, where: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Disclosure:
+    """What `--raw` reads, and shows."""
+
+    request: Logs
+    context: Context
+    record: RunRecord | None
+    unread: logs.Unread
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self.unread.streams
+
+    async def read(self) -> Disclosed:
+        beside, lines = await self.unread.read()
+        zone = self.context.now.tzinfo
+        shown = tuple(RawLine(line_of(line, zone), record_of(line)) for line in lines.lines)
+        return Disclosed(_Shown(self.request, self.context, beside, self.record).card(), Unredacted(shown))
+
+
 class _Shown:
     """The card of one reading."""
 
@@ -136,7 +188,7 @@ class _Shown:
             title=words(Strong(text=f"{found.title} in {self._context.where.name}"), " · ", *self._count()),
             summary=f"{found.title} in {self._context.where.name}: {_words(self._count())}",
             body=(*self._summary(), *self._text(), *(Note(text=note) for note in self._notes())),
-            buttons=self._buttons(),
+            buttons=() if self._request.raw else self._buttons(),  # each look gives its own reason
             data={
                 "target": found.title,
                 "read": found.read,
@@ -150,10 +202,9 @@ class _Shown:
                 "removed": found.removed,
                 "silent": [each.model_dump(mode="json") for each in found.silent],
                 "notes": list(found.notes),
+                **({"raw": True} if self._request.raw else {}),
             },
-            records=tuple(
-                {"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)} for line in found.lines
-            ),
+            records=tuple(map(record_of, found.lines)),
         )
 
     def _count(self) -> tuple[Plain | Code, ...]:
@@ -179,7 +230,7 @@ class _Shown:
         if levels and (rest := groups.levels.get(logs.Level.NONE)):
             levels.append(f"without a level {rest:,}")
         body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
-        if len(groups.shapes) > 1 or groups.lines > 1:
+        if groups.shapes and (len(groups.shapes) > 1 or groups.lines > 1):
             rows = tuple(self._row(shape) for shape in groups.shapes)
             body.append(
                 Table(
@@ -243,7 +294,7 @@ class _Shown:
                 )
             )
         elif found.left_out:
-            oldest = f"{moment_of(found.lines[0].at).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
+            oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
             notes.append(
                 words(
                     f"{_counted(found.left_out, 'older line')} left out here; ",
@@ -270,6 +321,8 @@ class _Shown:
         if found.removed:
             removed = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(found.removed.items()))  # noqa: RUF001
             notes.append(words(f"Removed from these lines: {removed}. Equal marks stand for equal values."))
+        if asked.raw:
+            notes.append(words("Unredacted, but for values of Secrets that the bot itself has read."))
         notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
         return [*notes, *(words(note) for note in found.notes)]
 

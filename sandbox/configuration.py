@@ -17,6 +17,7 @@ ROLE_TEXTS = {
 _PERMISSIONS = {
     "fleet:read": ("release-manager", "release-approver", "on-call", "dba", "auditor"),
     "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
+    "logs:raw": ("on-call",),
     "database:read": ("release-manager", "release-approver", "on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),

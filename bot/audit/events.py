@@ -44,6 +44,7 @@ class EventName(StrEnum):
     BOOK_CHECKED = "book:checked"
     COMMAND_ANSWERED = "command:answered"
     COMMAND_ACCEPTED = "command:accepted"
+    DISCLOSURE_ALLOWED = "disclosure:allowed"
     COMMAND_REFUSED = "command:refused"
     PERMISSION_DENIED = "permission:denied"
     REFUSALS_SUPPRESSED = "refusals:suppressed"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.holding import holder
-from bot.permissions import PERMISSIONS
+from bot.permissions import PERMISSIONS, UNUSUAL
 from commands.kit.policy import ApprovalPolicy
 from commands.kit.registry import Registry
 from commands.kit.spec import Kind
@@ -136,7 +136,8 @@ def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
             meant = nearest(permission, PERMISSIONS)
             hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(PERMISSIONS)}."
             yield failed(f"{name}: there is no permission {permission}.", hint)
-    missing = [permission for permission in PERMISSIONS if not _holders(settings, name, permission)]
+    usual = [permission for permission in PERMISSIONS if permission not in UNUSUAL]
+    missing = [permission for permission in usual if not _holders(settings, name, permission)]
     if missing:
         yield warning(
             f"{name}: nobody has {', '.join(missing)}.",

@@ -83,7 +83,7 @@ def permissions(registry: Registry) -> str:
         table(
             ("Permission", "Allows to", "Asked for by"),
             (
-                (code(name), about, ", ".join(code(spec.name) for spec in registry if spec.permission == name))
+                (code(name), about, ", ".join(map(code, _asked_by(registry, name))))
                 for name, about in PERMISSIONS.items()
             ),
         ),
@@ -101,6 +101,15 @@ def permissions(registry: Registry) -> str:
         table(("Scope", "Reason"), ((code(scope), reason) for scope, reason in SCOPES.items())),
         table(("Event", "Reason"), ((code(event), reason) for event, reason in EVENTS.items())),
     )
+
+
+def _asked_by(registry: Registry, permission: str) -> list[str]:
+    """Commands, and options that have a permission of their own."""
+    options = [(spec, option) for spec in registry for option in spec.parameters if option.permission == permission]
+    return [
+        *(spec.name for spec in registry if spec.permission == permission),
+        *(f"{spec.name} {option.flag}" for spec, option in options),
+    ]
 
 
 def _by_place(access: object) -> int:

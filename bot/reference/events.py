@@ -10,6 +10,8 @@ EVENTS: dict[EventName, str] = {
     EventName.BOOK_CHECKED: "The bot proved the book's chain by itself.",
     EventName.COMMAND_ANSWERED: "Somebody looked at something.",
     EventName.COMMAND_ACCEPTED: "Somebody's decision was taken; written before it acts.",
+    EventName.DISCLOSURE_ALLOWED: "Somebody is about to read lines of a log unredacted: who, why, of which pods, with which options; "
+    "written before the first line is read. Without a `command:answered` after it nothing was shown.",
     EventName.COMMAND_REFUSED: "A command was understood and refused, for another reason than permission.",
     EventName.PERMISSION_DENIED: "Policy said no; the reason code says why.",
     EventName.REFUSALS_SUPPRESSED: "One account was refused so often within a minute that the rest is not written one by one.",

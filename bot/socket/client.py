@@ -20,6 +20,7 @@ from bot.socket.wire import (
     Call,
     EndLine,
     Line,
+    NoticeLine,
     RefusedLine,
     read_line,
 )
@@ -43,12 +44,13 @@ def new_key() -> str:
 
 async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIterator[Line]:
     """The bot's lines, `alive` ones left out, the last one an `end` or a `refused`. Raises `Unreachable`."""
-    answered = False
+    answered = shown = False
     lost_at: float | None = None
     while True:
         try:
             async for line in _once(path, call):
                 lost_at = None
+                shown = shown or isinstance(line, NoticeLine)
                 if isinstance(line, AliveLine) or (isinstance(line, AnswerLine) and answered):
                     continue
                 answered = answered or isinstance(line, AnswerLine)
@@ -60,6 +62,8 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
                 raise (Unreachable if error.refused else Absent)(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
+        if shown and not answered:  # each reading stands in the audit trail by itself: none is made that nobody typed
+            raise Unreachable("The bot went away in the middle of what is unredacted. Ask again if you need it.")
         now = time.monotonic()
         lost_at = lost_at or now
         if now - lost_at > patience:

@@ -1,6 +1,7 @@
 """The running bot's side of the terminal: who calls is what the kernel says, what they want goes through the one door.
 
-A client that goes away stops nothing: what the door has taken goes on. Everything that leaves is redacted here.
+A client that goes away stops nothing: what the door has taken goes on. Everything that leaves is redacted here, but for what the
+door gives out for one account at a terminal alone (`logs --raw`), and that only to a process of this account.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface
+from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.socket.wire import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
 from commands.kit.card import Card
@@ -37,6 +38,8 @@ LONGEST_PATH = 107
 
 _CALLS_AT_ONCE = 32
 _REMEMBERED = 500
+_AT_ONCE = 500
+"""Unredacted lines that one line of the answer has."""
 _FOLLOW_SECONDS = 6 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -151,6 +154,12 @@ class SocketServer:
             zone=timezone(timedelta(seconds=call.offset)) if call.offset is not None else None,
         )
         answer = await self._while_alive(response, asyncio.shield(self._take(delivery)))
+        if answer.terminal_only is not None:
+            if answer.terminal_only.account != account:
+                _log.error("unredacted lines were on their way to another account than they are for")
+                await _send(response, _refused(Exit.FAILED, "Withheld: these lines are for another account."))
+                return
+            await self._unredacted(response, answer.terminal_only)
         follows = call.follow and answer.run is not None and self._door.kind(delivery) is Kind.OPERATION
         await _send(response, self._answer_line(answer, followed=follows))
         ended = answer.exit
@@ -159,6 +168,21 @@ class SocketServer:
         if follows and answer.run is not None:
             ended = await self._follow(response, answer.run)
         await _send(response, {"kind": "end", "exit": int(ended)})
+
+    async def _unredacted(self, response: web.StreamResponse, given: TerminalOnly) -> None:
+        """The one thing that leaves as it is; for whom it was written into the audit trail, and nobody else."""
+        said = (
+            "What follows is unredacted: it may hold secrets and name patients. "
+            f"That you read it stands in the audit trail (event {given.event})."
+        )
+        await _send(response, {"kind": "notice", "said": said})
+        lines = given.lines.lines
+        for at in range(0, len(lines), _AT_ONCE):
+            some = lines[at : at + _AT_ONCE]
+            await _send(
+                response,
+                {"kind": "raw", "lines": [each.text for each in some], "records": [each.record for each in some]},
+            )
 
     async def _go_on(self, response: web.StreamResponse, live: AsyncGenerator[LiveState]) -> None:
         """What is new, as it comes. A client that goes away (Ctrl-C) ends it."""
@@ -184,10 +208,13 @@ class SocketServer:
 
     async def _taking(self, delivery: Delivery) -> Answer:
         try:
-            return await self._door.take(delivery)
+            answer = await self._door.take(delivery)
         except Exception:  # noqa: BLE001 - whatever it is: the person is answered, the log has it
             _log.exception("the door failed on a terminal's delivery", extra={"delivery": delivery.key})
             return Answer(card=None, exit=Exit.FAILED)
+        if answer.terminal_only is not None:
+            self._taken.pop(delivery.key, None)  # kept for nobody: who asks again is asked for a reason again
+        return answer
 
     async def _follow(self, response: web.StreamResponse, run: str) -> Exit:
         telling: Card | None = None

@@ -66,6 +66,21 @@ class MoreLine(Frozen):
     said: str = ""
 
 
+class NoticeLine(Frozen):
+    """A sentence beside the answer, for standard error."""
+
+    kind: Literal["notice"] = "notice"
+    said: str
+
+
+class RawLine(Frozen):
+    """Unredacted lines, some at a time, before the answer's card."""
+
+    kind: Literal["raw"] = "raw"
+    lines: tuple[str, ...]
+    records: tuple[dict[str, object], ...]
+
+
 class EndLine(Frozen):
     """Nothing more comes. `exit` is the run's where one was followed, else the answer's."""
 
@@ -87,7 +102,7 @@ class RefusedLine(Frozen):
     message: str
 
 
-Line = AnswerLine | CardLine | MoreLine | EndLine | AliveLine | RefusedLine
+Line = AnswerLine | CardLine | MoreLine | NoticeLine | RawLine | EndLine | AliveLine | RefusedLine
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 

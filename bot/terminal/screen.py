@@ -94,15 +94,15 @@ class Screen:
             self._stream.write(f"{line}\n")
         self._stream.flush()
 
-    def log(self, lines: Sequence[str]) -> None:
-        """Lines of a log, each in its level's colour where there is colour."""
+    def log(self, lines: Sequence[str], *, whole: bool = False) -> None:
+        """Lines of a log, each in its level's colour where there is colour. `whole`: the terminal breaks them, not we."""
         if self._console is None:
             self.lines([safe(line) for line in lines])
             return
         from bot.terminal.colour import log_line
 
         for line in lines:
-            self._console.print(log_line(safe(line)))
+            self._console.print(log_line(safe(line)), soft_wrap=whole)
 
     def say(self, sentence: str) -> None:
         """A sentence of ours."""

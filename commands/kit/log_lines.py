@@ -40,6 +40,11 @@ def line_of(line: logs.LogLine, zone: tzinfo | None) -> str:
     return f"{line.pod} {at} {line.text}"
 
 
+def record_of(line: logs.LogLine) -> dict[str, object]:
+    """The same for `--json`."""
+    return {"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)}
+
+
 def moment_of(stamp: str) -> datetime:
     """The kubelet's stamp as a point in time."""
     return datetime.fromisoformat(f"{stamp[:26]}+00:00")
@@ -100,7 +105,7 @@ class _Followed:
 
     def state(self, fresh: logs.Fresh) -> LiveState:
         lines = self.take(fresh)
-        records = tuple({"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)} for line in fresh.lines)
+        records = tuple(map(record_of, fresh.lines))
         stop = Button(label="Stop", does=Typed(text=f"logs stop {self._going.id} --env {self._where}"))
         title = f"Following {self._asked.target} in {self._where}"
         card = Card(

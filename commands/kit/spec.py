@@ -57,6 +57,10 @@ class Parameter:
     choices: tuple[str, ...] = ()
     asked: bool = False
     """An option that the command will not do without: required in its form."""
+    terminal: bool = False
+    """An option that works in a terminal only; forms do not have it."""
+    permission: str | None = None
+    """What who uses the option needs besides the command's own permission."""
 
     @property
     def flag(self) -> str:
@@ -98,6 +102,10 @@ class CommandSpec:
         """By its field name."""
         return next((p for p in self.parameters if p.name == name), None)
 
+    def used(self, request: object) -> tuple[Parameter, ...]:
+        """The parameters that say something else in this request than they would by themselves."""
+        return tuple(p for p in self.parameters if getattr(request, p.name) != p.default)
+
     def arguments(self, request: object) -> dict[str, Any]:
         """A request as JSON: what is stored, hashed and audited; defaults left out."""
         found = {p.name: getattr(request, p.name) for p in self.parameters}
@@ -125,13 +133,24 @@ def argument(help: str, *, default: Any = dataclasses.MISSING) -> Any:  # noqa: 
     return _field(help, default, positional=True)
 
 
-def option(help: str, *, default: Any = None, hidden: bool = False, asked: bool = False) -> Any:  # noqa: A002
-    """A value by name, `--name VALUE`; a `bool` field is a flag. `asked`: its form requires it."""
-    return _field(help, default, positional=False, hidden=hidden, asked=asked)
+def option(
+    help: str,  # noqa: A002 - it is the help
+    *,
+    default: Any = None,
+    hidden: bool = False,
+    asked: bool = False,
+    terminal: bool = False,
+    permission: str | None = None,
+) -> Any:
+    """A value by name, `--name VALUE`; a `bool` field is a flag. `asked`: its form requires it. `terminal`: only there.
+
+    `permission`: what its use needs besides the command's own.
+    """
+    return _field(help, default, hidden=hidden, asked=asked, terminal=terminal, permission=permission)
 
 
-def _field(help: str, default: Any, *, positional: bool, hidden: bool = False, asked: bool = False) -> Any:  # noqa: A002
-    meta = {_META: {"help": help, "positional": positional, "hidden": hidden, "asked": asked}}
+def _field(help: str, default: Any, *, positional: bool = False, **more: Any) -> Any:  # noqa: A002 - it is the help
+    meta = {_META: {"help": help, "positional": positional, **more}}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=meta)
     return dataclasses.field(default=default, metadata=meta)
@@ -276,13 +295,11 @@ def _parameter(cls: type, field: "dataclasses.Field[Any]", hint: Any) -> Paramet
         name=field.name,
         help=meta["help"],
         type=kind,
-        positional=meta["positional"],
         required=required,
         default=default,
         repeated=repeated,
-        hidden=meta["hidden"],
         choices=choices,
-        asked=meta["asked"],
+        **{key: value for key, value in meta.items() if key != "help"},
     )
 
 

@@ -5,6 +5,7 @@ from runbooks.logs.grouping import Groups, Shape
 from runbooks.logs.model import LogLine, Reading, Silent
 from runbooks.logs.parsing import Level
 from runbooks.logs.reading import MOST, Asked, Limits, read
+from runbooks.logs.unredacted import Unread, unread
 
 __all__ = [
     "MOST",
@@ -17,6 +18,8 @@ __all__ = [
     "Reading",
     "Shape",
     "Silent",
+    "Unread",
     "follow",
     "read",
+    "unread",
 ]

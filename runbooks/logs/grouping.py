@@ -6,6 +6,7 @@ before is redacted, read and given a shape, so a million lines of a few hundred 
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runbooks.kit.redaction import Scope, default_redactor
@@ -66,8 +67,10 @@ class _Key:
 class Grouping:
     """Takes the lines that a pattern found, block by block; gives back those that may be said to match."""
 
-    def __init__(self, pattern: Pattern | None) -> None:
+    def __init__(self, pattern: Pattern | None, scope: Callable[[], Scope] | None = None) -> None:
+        """`scope`: what is taken out of a line before it is read; by default all that must never leave."""
         self._pattern = pattern
+        self._scope = scope or default_redactor().scope
         self._known: dict[bytes, _Key] = {}
         self._shapes: dict[tuple[Level, str], _Counted] = {}
         self._levels: Counter[Level] = Counter()
@@ -78,7 +81,7 @@ class Grouping:
         if not lines:
             return lines
         keys = _keys(lines)
-        scope = default_redactor().scope()  # a new one each time: what it remembers would grow with the log
+        scope = self._scope()  # a new one each time: what it remembers would grow with the log
         counts = Counter(keys)
         firsts = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         looked_at = {key for key in counts if self._key(key, lines[firsts[key]], scope).verdict is Verdict.EACH}
@@ -134,7 +137,7 @@ class Grouping:
         """Without the lines that match only by what redaction takes out."""
         assert self._pattern is not None, "without a pattern all lines count"
         texts = [text_of(line) for line, key in zip(lines, keys, strict=True) if key in which]
-        if scope.redactor.finds_nothing(b"\n".join(texts)):
+        if scope.finds_nothing(b"\n".join(texts)):
             return lines, keys
         visible, redact = self._pattern.visible, scope.redact_bytes
         kept = [

@@ -41,6 +41,8 @@ class Reading(Frozen):
     """There are older lines that were not read, because the newest were enough."""
     left_out: int = 0
     """Lines that match and are older than the first one here."""
+    oldest: str = ""
+    """When the first one here was written, as the kubelet's stamp."""
     cut: int = 0
     """Lines here that are longer than what is shown of them."""
     removed: dict[str, int] = {}

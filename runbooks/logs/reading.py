@@ -1,11 +1,11 @@
 """The logs of a service's pods: read side by side, filtered as bytes, grouped, merged in time order, within bounded memory.
 
-A pod that does not answer is named, the others are shown. All text that comes out is redacted; what a pattern matched only by
-what redaction takes out counts as not there (`matching`).
+A pod that does not answer is named, the others are shown. All text that comes out is redacted (`unredacted` has the exception); what
+a pattern matched only by what redaction takes out counts as not there (`matching`).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from runbooks.logs.matching import Pattern, text_of
 from runbooks.logs.model import LogLine, Reading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
-from runbooks.logs.sources import Source, sources
+from runbooks.logs.sources import Source, Sources, sources
 
 MOST = 5000
 """Lines that one answer may have."""
@@ -64,8 +64,13 @@ async def read(
     cluster: ClusterClient, environment: Environment, asked: Asked, *, limits: Limits | None = None
 ) -> Reading:
     """The newest lines that match, and the summary of all of them."""
-    pattern = Pattern(asked.grep) if asked.grep else None
-    found = await sources(
+    found = await sources_of(cluster, environment, asked)
+    return await read_from(cluster, asked, found, default_redactor().scope, limits)
+
+
+async def sources_of(cluster: ClusterClient, environment: Environment, asked: Asked) -> Sources:
+    """What would be read, without a line of it."""
+    return await sources(
         cluster,
         environment,
         asked.target,
@@ -73,11 +78,18 @@ async def read(
         previous=asked.previous,
         before=asked.before,
     )
-    work = _Work(cluster, asked, pattern, limits or Limits())
+
+
+async def read_from(
+    cluster: ClusterClient, asked: Asked, found: Sources, scope: Callable[[], Scope], limits: Limits | None = None
+) -> Reading:
+    """The same from these streams; `scope` takes out of the lines what is not to be seen."""
+    pattern = Pattern(asked.grep) if asked.grep else None
+    work = _Work(cluster, asked, pattern, limits or Limits(), scope)
     readers = [_Reader(work, source, number) for number, source in enumerate(found.found)]
     await _all(readers, work.limits.all)
     labels = [source.label for source in found.found]
-    lines, removed, cut = shown(work.newest.entries(), labels, default_redactor().scope())
+    lines, removed, cut = shown(work.newest.entries(), labels, scope())
     groups = work.grouping.groups(SHAPES)
     return Reading(
         title=found.title,
@@ -88,6 +100,7 @@ async def read(
         labels=tuple(labels),
         more=any(reader.more for reader in readers),
         left_out=groups.lines - len(lines),
+        oldest=lines[0].at if lines else "",
         cut=cut,
         removed=removed,
         silent=tuple(Silent(pod=reader.label, why=reader.why) for reader in readers if reader.why),
@@ -115,13 +128,20 @@ async def _all(readers: list["_Reader"], seconds: float) -> None:
 class _Work:
     """What the streams of one answer share."""
 
-    def __init__(self, cluster: ClusterClient, asked: Asked, pattern: Pattern | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        cluster: ClusterClient,
+        asked: Asked,
+        pattern: Pattern | None,
+        limits: Limits,
+        scope: Callable[[], Scope],
+    ) -> None:
         self.cluster = cluster
         self.asked = asked
         self.pattern = pattern
         self.limits = limits
         self.newest = Newest(min(asked.tail, MOST))
-        self.grouping = Grouping(pattern)
+        self.grouping = Grouping(pattern, scope)
         self.places = asyncio.Semaphore(_AT_ONCE)
         # without a pattern or a window the kubelet itself can cut; else every line has to be looked at
         whole = pattern is None and asked.since is None and asked.until is None

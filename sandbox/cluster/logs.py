@@ -20,7 +20,10 @@ from sandbox.cluster.resources import Json
 _FIRST = ("Maria", "Ahmed", "Chen", "Olu", "Priya", "Lars")
 _LAST = ("Lopez", "Haddad", "Wei", "Adeyemi", "Nair", "Berg")
 _PATHS = ("/dashboard", "/patients", "/schedule", "/static/app.js", "/orders", "/login")
-_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"  # noqa: S105
+LOGIN = "omnicare_prod_user:hunter2"
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"  # noqa: S105
+LOG_SECRETS = (LOGIN, TOKEN)
+"""What is in every backend's log, and must be seen nowhere but there."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def _backend(rng: random.Random) -> str:
     person = f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
     mrn = rng.randint(10**6, 10**7 - 1)
     ssn = f"{rng.randint(100, 665)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)}"
-    database = f"postgres://omnicare_prod_user:hunter2{rng.randint(0, 9)}@db:5432/omnicare_emr_prod"
+    database = f"postgres://{LOGIN}{rng.randint(0, 9)}@db:5432/omnicare_emr_prod"
     request = {"level": "info", "method": "GET", "path": f"/fhir/Observation/{rng.randint(1, 9999)}", "status": 200}
     return rng.choice(
         (
@@ -48,7 +51,7 @@ def _backend(rng: random.Random) -> str:
             f"INFO  websocket connection opened client={rng.randint(1, 99)}",
             f"ERROR sync failed for patient {person} MRN {mrn} SSN {ssn}: conflict",
             f"DEBUG db pool idle={rng.randint(0, 20)} url={database}",
-            f"INFO  auth ok Bearer {_TOKEN}",
+            f"INFO  auth ok Bearer {TOKEN}",
             f"INFO  audit_log event=read actor=dr.{rng.choice(_LAST).lower()} resource=Observation/{rng.randint(1, 9999)}",
             f"INFO  reminder sent to {person.replace(' ', '.').lower()}@example.com phone 555-01{rng.randint(10, 99)}",
         )
@@ -88,7 +91,7 @@ def _endings(image: str) -> list[str]:
 
 _PREPARING = [
     "INFO  wait-for-database starting",
-    "INFO  connecting to postgres://omnicare_prod_user:hunter2@postgres-primary:5432/omnicare_emr_prod",
+    f"INFO  connecting to postgres://{LOGIN}@postgres-primary:5432/omnicare_emr_prod",
 ]
 _UNPREPARED = [
     "INFO  schema version 41 found, 42 is wanted",

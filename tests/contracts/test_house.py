@@ -168,6 +168,39 @@ def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
     assert found == []
 
 
+UNREDACTED = {
+    "KnownSecrets": ("runbooks/kit/redaction.py", "runbooks/logs/unredacted.py"),
+    "Unredacted": (
+        "runbooks/kit/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/logs.py", "bot/delivery.py",
+    ),
+    "Disclosed": ("commands/kit/disclosure.py", "commands/logs.py", "bot/disclosing.py"),
+    "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/socket/server.py"),
+    "terminal_only": ("bot/delivery.py", "bot/dispatch.py", "bot/socket/server.py"),
+}  # fmt: skip
+"""What `logs --raw` is made of, and the modules that it passes through. None of Slack, of runs, or of anything that is kept."""
+
+
+def _said(path: Path) -> Iterator[str]:
+    """Every name that the module's code has: of classes, variables, attributes, arguments and imports."""
+    for node in ast.walk(tree_of(path)):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            if isinstance(said := getattr(node, field, None), str):
+                yield said
+
+
+@pytest.mark.parametrize("name", UNREDACTED)
+def test_what_is_unredacted_has_one_way_out(name: str) -> None:
+    found = {name_of(path) for path in PRODUCT if name in set(_said(path))}
+    assert found == set(UNREDACTED[name])
+
+
+def test_only_what_is_written_in_the_book_first_is_made_for_a_terminal() -> None:
+    made = [name_of(path) for path in PRODUCT for name, _ in calls(path) if name.split(".")[-1] == "TerminalOnly"]
+    assert made == ["bot/disclosing.py"]
+    asking = [spec.name for spec in registry.load() if hasattr(spec.cls, "discloses")]
+    assert asking == ["logs"]
+
+
 # documentation
 
 
@@ -216,6 +249,7 @@ def test_every_permission_is_documented() -> None:
 
 def test_every_permission_that_a_command_asks_for_can_be_given() -> None:
     asked = {spec.permission for spec in registry.load() if spec.permission}
+    asked |= {option.permission for spec in registry.load() for option in spec.parameters if option.permission}
     assert asked <= set(PERMISSIONS)
 
 

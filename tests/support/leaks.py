@@ -1,12 +1,15 @@
 """What must never leave, looked for in everything that left a story's bot: Slack's messages, files and forms, the book, the engine, the log.
 
 Each story ends with it (`tests.support.worlds.story`), so that it holds for the whole suite and not only where a test thinks of it.
+What terminals show is looked through as they end (`tests.support.terminals`); the one exception is what `logs … --raw` writes to
+standard output, and that command's standard error is none.
 """
 
 import contextlib
 import json
 from collections.abc import Iterable, Iterator
 
+from sandbox.cluster.logs import LOG_SECRETS
 from sandbox.slack.model import Message
 from sandbox.sync_queue import PATIENT_DATA
 from sandbox.world import SandboxWorld
@@ -15,9 +18,21 @@ _LONG_ENOUGH = 6
 """Shorter ones (a given name) are in ordinary words."""
 
 
+def _invented() -> dict[str, str]:
+    """What is private in every sandbox."""
+    found = {value: "of a patient" for value in PATIENT_DATA if len(value) >= _LONG_ENOUGH}
+    return found | dict.fromkeys(LOG_SECRETS, "a secret of the logs")
+
+
+def nothing_shown(said: str) -> None:
+    """Of what a terminal showed. Raises AssertionError with what it was, never with the value."""
+    leaked = {what for value, what in _invented().items() if value in said}
+    assert not leaked, f"a terminal was shown: {sorted(leaked)}"
+
+
 def private_of(world: SandboxWorld) -> dict[str, str]:
     """Everything in that world that the bot has or meets and must not show: value → what it is."""
-    found = {value: "of a patient" for value in PATIENT_DATA if len(value) >= _LONG_ENOUGH}
+    found = _invented()
     found |= {world.slack.bot_token: "the bot's token", world.slack.app_token: "the app's token"}
     if world.database is not None:
         found[world.database.reader_password] = "the reader's password"
