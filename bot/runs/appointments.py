@@ -136,6 +136,13 @@ class Waiting(Telling):
             return approved
         return (*approved, Decision(act="approve", by=go.key, name=go.by, at=max(go.at, appointment.at)))
 
+    async def _may_still(self, policy: ApprovalPolicy | None) -> bool:
+        """Hours lie between an approval by day and its start: whoever may not approve it any more has not approved it."""
+        if policy is None or self.request.appointment is None or self._state.go is None:
+            return True
+        may = set(await self._house.permissions.holders(policy.permission, self.request.environment))
+        return policy.count == 0 or {decision.by for decision in self._state.approved_by} <= may
+
     def _over_by_then(self, freeze: dict[str, Any]) -> bool:
         """A lock that ends by itself before it starts keeps nobody from planning and approving it."""
         appointment, until = self.request.appointment, freeze.get("until")

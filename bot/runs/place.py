@@ -26,7 +26,7 @@ from runbooks.kit.steps import PlainPulse
 
 T = TypeVar("T")
 
-_NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
+NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
 
 
 async def look(house: House, request: Request) -> Any:
@@ -61,14 +61,14 @@ async def take(house: House, request: Request, command: Any, digest: str, approv
     now = house.clock()
     latest = max((decision.at for decision in approved), default=now)
     if now - latest > timedelta(seconds=house.settings.times.start_within):
-        return _NOT_TAKEN | {"result": "late"}
+        return NOT_TAKEN | {"result": "late"}
     context = _context(house, request)
     async with _saying_so(house, request, context, "starting"):
         return await _tried_to_take(house, request, command, digest, context)
 
 
 async def _tried_to_take(house: House, request: Request, command: Any, digest: str, context: Context) -> Any:
-    answer = dict(_NOT_TAKEN)
+    answer = dict(NOT_TAKEN)
     since = house.clock().isoformat(timespec="seconds")
     place = RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
     back = bool(getattr(command, "goes_back", False))

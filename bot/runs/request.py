@@ -10,7 +10,7 @@ import logging
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot import approvals
 from bot.approvals import Decision, Pending, apply, new_word
@@ -76,6 +76,21 @@ class Requests:
         return outcome.model_dump(mode="json")
 
 
+class Before(NamedTuple):
+    """What was approved and could not be run, and why not."""
+
+    digest: str = ""
+    result: str = ""
+
+    def why(self, digest: str) -> str:
+        """Why it asks again, for a plan with this digest; empty where it asks for the first time."""
+        if not self.result:
+            return ""
+        if digest != self.digest:
+            return "The plan changed meanwhile"
+        return "Who approved it may not approve it any more" if self.result == "unfit" else "It could not start in time"
+
+
 class RequestFlow(Waiting, Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
 
@@ -99,7 +114,7 @@ class RequestFlow(Waiting, Running):
         self._house.pending.add(self.request)
         async with self._house.beginning:
             await self._begin()
-        before: str | None = None
+        before = Before()
         while True:
             await self._wait_for_place()
             # going back waits for nobody's plan
@@ -107,14 +122,15 @@ class RequestFlow(Waiting, Running):
                 plan, digest = await self._plan()
             approved = await self._ask(plan, digest, before=before)
             await self._until_its_time(plan)
-            if await self._take(digest) == "taken":
+            taken = await self._take(plan, digest)
+            if taken == "taken":
                 outcome = await self._run(plan, approved)
                 back = await self._follow_up(outcome)
                 await self.end(outcome, event=None, going_back=back is not None)
                 if back is not None:  # it is covered by what this run's approval said, so after its ending
                     await self._house.engine.start("request", back["id"], back)
                 return outcome
-            before = digest
+            before = Before(digest, taken)
 
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""
@@ -202,8 +218,7 @@ class RequestFlow(Waiting, Running):
 
     # asking
 
-    async def _ask(self, plan: Plan, digest: str, *, before: str | None) -> tuple[Decision, ...]:
-        """`before`: the digest that was approved and could not be run."""
+    async def _ask(self, plan: Plan, digest: str, *, before: "Before") -> tuple[Decision, ...]:
         asked = await self._step(f"ask {digest[:8]}", lambda: self._asking(plan))
         policy = ApprovalPolicy.model_validate(asked["policy"]) if asked["policy"] else None
         names = tuple(asked["names"])
@@ -287,10 +302,9 @@ class RequestFlow(Waiting, Running):
             "policy": policy.model_dump(mode="json") if policy else None,
         }
 
-    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: str | None) -> None:
+    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: "Before") -> None:
         card = cards.approval_card(self.request, plan, pending, names)
-        if before is not None:
-            why = "The plan changed meanwhile" if pending.digest != before else "It could not start in time"
+        if why := before.why(pending.digest):
             note = Paragraph(text=words(Strong(text=why), ", so it asks again."))
             card = card.model_copy(update={"body": (note, *card.body)})
         await self._show("approval", card)
@@ -369,12 +383,9 @@ class RequestFlow(Waiting, Running):
 
     # running
 
-    async def _take(self, digest: str) -> str:
-        """taken, or why it has to plan again: held, changed, late."""
-        approved = self._said_yes()
-        taken = await self._step(
-            "take the place", lambda: place.take(self._house, self.request, self._command, digest, approved)
-        )
+    async def _take(self, plan: Plan, digest: str) -> str:
+        """taken, or why it has to plan again: held, changed, late, unfit."""
+        taken = await self._step("take the place", partial(self._taken, plan, digest))
         if taken["overtaken"] is not None:
             message = OvertakeMessage(
                 stop=Stop(kind="overtaken", by=f"run {short_id(self.request.id)}", reason=self.request.title)
@@ -385,6 +396,11 @@ class RequestFlow(Waiting, Running):
         if taken["freeze"] is not None:
             raise endings.locked(self.request, taken["freeze"])
         return str(taken["result"])
+
+    async def _taken(self, plan: Plan, digest: str) -> Any:
+        if not await self._may_still(self._command.approval(self._house.settings.policies(self.request.environment), plan)):
+            return place.NOT_TAKEN | {"result": "unfit"}
+        return await place.take(self._house, self.request, self._command, digest, self._said_yes())
 
     # ending
 

@@ -3,7 +3,8 @@
 Every room passes its words through here: Slack messages, terminal answers, the bot's log, the audit trail, what is
 kept with a run. One pass: google-re2 looks through the bytes with one alternation (`redaction_rules`), exact checks
 follow on hits only (`redaction_parts`), and the exact values of Secrets that the bot has read are sought in all their
-forms (`redaction_known`). A text without a hit costs one search and comes back as it was.
+forms (`redaction_known`). A text without a hit costs one search and comes back as it was. What wears a disguise (colours inside a number,
+signs without width, escapes) is read without it too (`redaction_disguise`).
 
     redactor = default_redactor()
     redactor.redact("MRN 1234567 of patient Maria Lopez").text   # 'MRN [mrn 1] of patient [name 1]'
@@ -18,14 +19,16 @@ It fails closed: whatever goes wrong is `RedactionFailed`, and the text does not
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+from runbooks.kit.redaction_compiled import compiled
+from runbooks.kit.redaction_disguise import Reading, plain, readings, wears
 from runbooks.kit.redaction_known import Ignored, source_of, why_ignored
 from runbooks.kit.redaction_parts import Part, private_parts
-from runbooks.kit.redaction_rules import MARK, Kind, compiled, patterns
+from runbooks.kit.redaction_rules import MARK, Kind, patterns
 
 __all__ = [
     "Ignored",
@@ -124,10 +127,13 @@ class Redactor:
     def finds_nothing(self, data: bytes) -> bool:
         """One search: nothing in these bytes even looks like something that must not leave. Raises `RedactionFailed`."""
         try:
-            known = self.known()
-            return patterns().any.search(data) is None and (known is None or known.search(data) is None)
+            return self._nothing_known(data) and patterns().first.search(data) is None
         except Exception:  # noqa: BLE001 - fails closed
             raise RedactionFailed from None
+
+    def _nothing_known(self, data: bytes) -> bool:
+        known = self.known()
+        return known is None or known.search(data) is None
 
     def known(self) -> Any:
         """The pattern of the learned values, or None."""
@@ -195,8 +201,8 @@ class Scope:
     def _under(self, key: str, text: str) -> str:
         """The text that stands under this key: all of it goes where the key says that it is private."""
         try:
-            front = f'"{key}": "'.encode(errors="surrogatepass") if key else b""
-            data = text.encode(errors="surrogatepass")
+            front = plain(f'"{key}": "'.encode(errors="surrogatepass")) if key else b""
+            data = plain(text.encode(errors="surrogatepass"))
             cue = (
                 next((part for part in _parts(front + data + b'"') if part.start == len(front)), None) if key else None
             )
@@ -207,35 +213,53 @@ class Scope:
             raise RedactionFailed from None
 
     def _redacted(self, data: bytes) -> tuple[bytes, Mapping[Kind, int]]:
-        known = self.redactor.known()
-        has_known = known is not None and known.search(data) is not None
-        if not has_known and patterns().any.search(data) is None:
+        if self.redactor.finds_nothing(data):
             return data, _NOTHING_REMOVED
         for mark in MARK.finditer(data):  # of an earlier pass: new numbers begin behind theirs
             kind, _, number = mark.group()[1:-1].rpartition(b" ")
             self._last[Kind(kind.decode())] = max(self._last[Kind(kind.decode())], int(number))
         counts: Counter[Kind] = Counter()
-        if has_known:
-            # First and on the text as it came: a pattern's hit could otherwise take half of a value, and leave half.
-            data = self._replaced(data, _known_parts(known, data), counts)
+        if (known := self.redactor.known()) is not None:
+            # First: a pattern's hit could otherwise take half of a value, and leave half.
+            data = self._without(data, partial(_known_parts, known), counts)
+        return self._without(data, _parts, counts), counts
+
+    def _without(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
+        once = self._without_once if wears(data) else self._replaced
         for _ in range(_PASSES):
             before = data
-            data = self._replaced(data, _parts(data), counts)
+            data = once(data, find, counts)
             if data is before:
                 break
-        return data, counts
+        return data
 
-    def _replaced(self, data: bytes, parts: Iterable[Part], counts: Counter[Kind]) -> bytes:
+    def _without_once(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
+        """Of what wears a disguise: in the first way of reading it that finds something."""
+        for reading in readings(data):
+            changed = self._replaced(data, find, counts, reading)
+            if changed is not data:
+                return changed
+        return data
+
+    def _replaced(self, data: bytes, find: "_Find", counts: Counter[Kind], reading: Reading | None = None) -> bytes:
+        """The text with a mark for each thing that is found, in it or in what it is read as; the same object where nothing is."""
         out: list[bytes] = []
         at, size = 0, len(data)
-        for part in parts:
+        for part in find(data if reading is None else reading.data):
             start, end = part.start, part.end
+            value = b""
+            if reading is not None:
+                value = reading.data[start:end]
+                start, end = reading.span(start, end)
+                start = max(start, at)
             # never half of a character
             while start > at and data[start] & 0xC0 == _CONTINUES:
                 start -= 1
             while end < size and data[end] & 0xC0 == _CONTINUES:
                 end += 1
-            out += (data[at:start], self._mark(part.kind, data[start:end]))
+            if end <= at:
+                continue  # the rest of one sign that stands for several
+            out += (data[at:start], self._mark(part.kind, value or data[start:end]))
             counts[part.kind] += 1
             at = end
         if not out:
@@ -265,7 +289,7 @@ class KnownSecrets(Scope):
         """As its base says."""
         try:
             known = self.redactor.known()
-            return known is None or known.search(data) is None
+            return known is None or (known.search(data) is None and not wears(data))
         except Exception:  # noqa: BLE001 - fails closed
             raise RedactionFailed from None
 
@@ -273,16 +297,19 @@ class KnownSecrets(Scope):
         if self.finds_nothing(data):
             return data, _NOTHING_REMOVED
         counts: Counter[Kind] = Counter()
-        return self._replaced(data, _known_parts(self.redactor.known(), data), counts), counts
+        return self._without(data, partial(_known_parts, self.redactor.known()), counts), counts
 
 
-_PASSES = 8
+_PASSES = 12
 """A mark has other neighbours than what it stands for, so that something beside it may show only then; two passes are usual,
-the second of them nearly without hits."""
+the second of them nearly without hits. Of what wears a disguise one pass looks in one way."""
 _CONTINUES = 0x80
 """How the further bytes of a character begin in UTF-8."""
 _SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")
 """What does not tell two values apart: `555-0100` and `555 0100`."""
+
+
+_Find = Callable[[bytes], Iterable[Part]]
 
 
 def _known_parts(known: Any, data: bytes) -> list[Part]:

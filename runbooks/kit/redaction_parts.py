@@ -126,6 +126,8 @@ def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
     if cue.startswith((b"authorization", b"cookie", b"set-cookie")):
         scheme = _SCHEME.match(data, at)
         first = scheme.end() if scheme else at
+        if scheme and (quote := _QUOTE.match(data, first)):
+            return _checked(data, kind, *_quoted(data, quote), strict=True)
         line = _LINE.match(data, first)
         return _checked(data, kind, first, line.end() if line else first, strict=False)
     bare = (_BARE_IN_URL if in_url else _BARE).match(data, at)

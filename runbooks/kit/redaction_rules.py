@@ -14,8 +14,10 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from runbooks.kit.redaction_disguise import DISGUISE
+from runbooks.kit.redaction_compiled import compiled, options, without_groups
 from runbooks.kit.redaction_people import RULES as _OF_PEOPLE
-from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, NAME, SEP, SLASH, SPACE
+from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, NAME, OPENS, SEP, SLASH, SPACE
 
 
 class Kind(StrEnum):
@@ -103,8 +105,8 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         + COLON
         + rb"(?P<url_password>[^\s@/?#\"<>]{1,256}(?:@[^\s@/?#\"<>]{0,128}){0,3}|[^\s@\"<>]{1,256})(?:@|%40)",
     ),
-    ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)(?P<bearer>[A-Za-z0-9._~+/-]{8,}={0,2})"),
-    ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)(?P<basic>[A-Za-z0-9+/_-]{8,}={0,2})"),
+    ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8,}={0,2})"),
+    ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8,}={0,2})"),
     ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb")\s"),
     ("ssn_cue", _SSN + GAP + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
     ("mrn", _MRN + GAP + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
@@ -158,6 +160,8 @@ def read(data: bytes, start: int, end: int) -> re.Match[bytes] | None:
 class Patterns(NamedTuple):
     """Compiled by google-re2: `any` finds all there is, `within` all but random tokens."""
 
+    first: Any
+    """Says in one search that there is nothing: neither a hit nor a disguise."""
     any: Any
     within: Any
     which: Any
@@ -169,28 +173,13 @@ def patterns() -> Patterns:
     """Compiled once, when the first text comes: it takes some ten milliseconds, and google-re2 its import."""
     import re2
 
-    which = re2.Set.FullMatchSet(_options())
+    which = re2.Set.FullMatchSet(options())
     for each in _EACH:
-        which.Add(_without_groups(each.pattern))
+        which.Add(without_groups(each.pattern))
     which.Compile()
-    return Patterns(any=compiled(_SOURCE + b"|" + _RANDOM), within=compiled(_SOURCE), which=which)
-
-
-def compiled(source: bytes) -> Any:
-    """For google-re2: groups that only `re` reads are left out, since re2 is much faster without any."""
-    import re2
-
-    return re2.compile(_without_groups(source), _options())
-
-
-def _without_groups(source: bytes) -> bytes:
-    return re.sub(rb"\(\?P<\w+>", b"(?:", source)
-
-
-def _options() -> Any:
-    import re2
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = 256 << 20
-    return options
+    return Patterns(
+        first=compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE),
+        any=compiled(_SOURCE + b"|" + _RANDOM),
+        within=compiled(_SOURCE),
+        which=which,
+    )

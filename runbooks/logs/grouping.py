@@ -23,6 +23,7 @@ _SHAPES = 1_000
 """Shapes that are counted; when there are more, the rarest half is counted together."""
 _READ = 8_000
 """Bytes of a line that are read for its shape."""
+_BEYOND = 1_000
 
 
 class Shape(Frozen):
@@ -119,7 +120,7 @@ class Grouping:
         return known
 
     def _learned(self, key: bytes, text: bytes, scope: Scope) -> _Key:
-        redacted = scope.redact_bytes(text[:_READ]).data
+        redacted = scope.redact_bytes(text[: _READ + _BEYOND]).data[:_READ]  # a value that the cut halves would pass
         said = read(redacted.decode(errors="replace"))
         shape = shape_of(said.message)
         counted = self._shapes.get((said.level, shape))

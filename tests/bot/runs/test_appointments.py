@@ -88,8 +88,9 @@ async def test_with_no_go_it_expires_and_nothing_was_started(world: Story):
 async def test_a_go_after_its_time_and_within_the_grace_starts_it_at_once(world: Story):
     timed(world, go_before=LATER)
     await world.inside()
-    over = datetime.now(UTC) + timedelta(seconds=2.0)
-    run = await scheduled(world, 1.0)
+    run = await scheduled(world, SOON)
+    (appointed,) = [event.details["at"] for event in world.events(run) if event.name == "run:scheduled"]
+    over = datetime.fromisoformat(appointed) + timedelta(seconds=0.5)
     await world.until(lambda: datetime.now(UTC) > over, "its time is over")
     assert "run:started" not in world.event_names(run)
     await world.type(ON_CALL, f"/omnicare go {run}")
@@ -202,6 +203,22 @@ async def test_where_the_plan_has_changed_it_asks_again_and_does_not_start_by_it
     assert {world.tag(service) for service in SERVICES} == {"v2.1.0-slow"}
     assert "run:started" not in world.event_names(run)
     await world.press(APPROVER, "approve", run)
+    await world.ended_with(run, "v2.0.0 runs in production")
+    assert world.event_names(run).count("go:asked") == 1
+
+
+async def test_who_may_not_approve_any_more_by_then_has_not_approved_it(world: Story):
+    timed(world, go_before=LATER)
+    await world.inside()
+    run = await scheduled(world, SOON)
+    await world.leave()
+    world.configure(lambda document: document["people"]["tomas"].update(roles=["dba"]))
+    await world.inside()
+    await world.press(REQUESTER, "go", run)
+    await world.says(run, "may not approve it any more", "approval")
+    untouched(world)
+    assert "run:started" not in world.event_names(run)
+    await world.press(ON_CALL, "approve", run)
     await world.ended_with(run, "v2.0.0 runs in production")
     assert world.event_names(run).count("go:asked") == 1
 
