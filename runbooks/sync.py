@@ -36,6 +36,8 @@ from runbooks.sync_reading import (
 _TAIL_LINES, _TAIL_CHARACTERS = 8, 1200
 _SHAPES = 20
 _TEXT = 3000
+_BEYOND = 2000
+"""So many bytes more than are shown are redacted: what a cut halves is not known again."""
 _SOON, _LONG_AGO = 10.0, 3600.0
 """Seconds between two looks from which a rate is made."""
 
@@ -157,10 +159,7 @@ class SyncQueue:
                 f"The sync queue of {self._environment.name} did not answer within {limit:g} s.",
                 code=ReasonCode.SCRIPT_UNANSWERED,
             ) from None
-        found = status_of(parsed(out), pod)
-        if found is None:
-            return SyncStatus(pod=pod, text=default_redactor().text(out[:_TEXT].decode(errors="replace")).strip())
-        return self._with_rate(found)
+        return self._with_rate(await asyncio.to_thread(_status, pod, out))
 
     def _with_rate(self, found: SyncStatus) -> SyncStatus:
         """Where the script tells no rate, by what the bot itself saw before."""
@@ -183,22 +182,13 @@ class SyncQueue:
     async def failed(self) -> FailedItems:
         """The failed items by reason, nothing of a patient in it."""
         pod, out = await self.ran(self.scripts.failed)
-        items = items_of(parsed(out))
-        if items is None:
-            return FailedItems(pod=pod, total=None, lines=shapes(out, _SHAPES))
-        return FailedItems(
-            pod=pod,
-            total=len(items),
-            devices=devices_of(items),
-            oldest_seconds=oldest_of(items),
-            groups=grouped(items),
-        )
+        return await asyncio.to_thread(_failed, pod, out)
 
     async def items(self, *, contents: bool = False) -> tuple[tuple[FailedItem, ...], bytes]:
         """The failed items one by one, and the script's own words, which may be about patients: never shown, never kept."""
         words = (self.scripts.contents or self.scripts.failed) if contents else self.scripts.failed
         pod, out = await self.ran(words)
-        items = items_of(parsed(out))
+        items = await asyncio.to_thread(lambda: items_of(parsed(out)))
         if items is None:
             raise PermanentError(
                 f"`{Program(words)}` in pod {pod} prints no JSON list of items with an id each, so they can't be told apart.",
@@ -220,6 +210,30 @@ class SyncQueue:
                 advice=(f"`pods {service.name}` says why none is.",),
             )
         return min(pods, key=lambda pod: pod.name), service.container
+
+
+# A hundred thousand items take seconds to read: in a thread, so that nothing else waits for it.
+
+
+def _status(pod: str, out: bytes) -> SyncStatus:
+    found = status_of(parsed(out), pod)
+    if found is not None:
+        return found
+    text = default_redactor().text(out[: _TEXT + _BEYOND].decode(errors="replace"))
+    return SyncStatus(pod=pod, text=text[:_TEXT].strip())
+
+
+def _failed(pod: str, out: bytes) -> FailedItems:
+    items = items_of(parsed(out))
+    if items is None:
+        return FailedItems(pod=pod, total=None, lines=shapes(out, _SHAPES))
+    return FailedItems(
+        pod=pod,
+        total=len(items),
+        devices=devices_of(items),
+        oldest_seconds=oldest_of(items),
+        groups=grouped(items),
+    )
 
 
 def _failure(program: Program, pod: str, output: Output, *, says: bool) -> PermanentError:
@@ -250,7 +264,10 @@ def _failure(program: Program, pod: str, output: Output, *, says: bool) -> Perma
 def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
     """The end of what it said, redacted; of what may hold patients' data only how much there was."""
     said = output.err.strip() or (output.out.strip() if says else b"")
-    text = default_redactor().text(said[-_TAIL_CHARACTERS * 4 :].decode(errors="replace"))[-_TAIL_CHARACTERS:]
+    read = said[-_TAIL_CHARACTERS * 4 - _BEYOND :]
+    if len(read) < len(said):
+        read = read[read.find(b"\n") + 1 :]  # what the first cut halves, or parts from its cue, goes
+    text = default_redactor().text(read.decode(errors="replace"))[-_TAIL_CHARACTERS:]
     lines = tuple(line for line in text.splitlines() if line.strip())[-_TAIL_LINES:]
     if not says and output.out.strip():
         return (*lines, f"({len(output.out)} bytes of output are not shown: they may be about patients.)")

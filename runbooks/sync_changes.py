@@ -8,6 +8,7 @@ export that is there is taken, and items that are gone count as cleared. Step re
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ from runbooks.sync import SyncQueue
 from runbooks.sync_reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of, parsed
 
 _FORMAT = "omnicare-sync-export/1"
+_HALF = re.compile("[\ud800-\udfff]")
 _LAST_MOMENT = 0.3
 """Seconds in which a *Cancel* that was pressed before is still heard: after them it is done."""
 
@@ -78,13 +80,7 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     where = queue.environment.name
     if not items:
         return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to clear")
-    groups = tuple(
-        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
-        for each in grouped(items)
-    )
-    change = _change(
-        queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items))
-    )
+    change = await asyncio.to_thread(_cleared, queue, items)
     warnings = [
         "This throws away what clinicians wrote offline. Nobody gets it back from the queue, only from the export."
     ]
@@ -105,6 +101,14 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
         warnings=tuple(warnings),
         notes=(export, race, "`sync retry-failed` tries them again instead, and loses nothing."),
     )
+
+
+def _cleared(queue: SyncQueue, items: Sequence[FailedItem]) -> ItemsChange:
+    groups = tuple(
+        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
+        for each in grouped(items)
+    )
+    return _change(queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items)))
 
 
 def _change(
@@ -185,12 +189,12 @@ async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsCh
     if kept is None:
         items, out = await queue.items(contents=True)
         _same(change, items, "since they were approved")
-        body = kept = _enveloped(queue, pulse.run, out)
+        body = kept = await asyncio.to_thread(_enveloped, queue, pulse.run, out)
         try:
             version = await bucket.put_new(key, body)
         except ObjectThere:  # an earlier try of this run wrote it after all
             kept = await bucket.get(key, largest=_largest(queue))
-    ids = _exported_ids(kept)
+    ids = await asyncio.to_thread(_exported_ids, kept)
     if kept is None or digest_of(ids) != change.ids:
         raise PermanentError(
             f"{bucket.address(key)} holds something else than the approved items. Nothing was cleared.",
@@ -245,7 +249,7 @@ async def clear(
 async def _approved(queue: SyncQueue, bucket: Bucket, change: ItemsChange, written: Export) -> tuple[str, ...]:
     """The approved items' ids, from the export: the only place that keeps them."""
     found = await bucket.get(written.key, version=written.version, largest=_largest(queue))
-    ids = _exported_ids(found)
+    ids = await asyncio.to_thread(_exported_ids, found)
     if found is None or hashlib.sha256(found).hexdigest() != written.sha256 or digest_of(ids) != change.ids:
         raise PermanentError(
             f"The export {bucket.address(written.key)} does not read back as it was written. Nothing was cleared.",
@@ -282,7 +286,9 @@ def _largest(queue: SyncQueue) -> int:
 
 def _enveloped(queue: SyncQueue, run: str, out: bytes) -> bytes:
     envelope = {"format": _FORMAT, "run": run, "environment": queue.environment.name, "items": parsed(out)}
-    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+    # half of a pair is no UTF-8; a script may print it, escaped, and it is exported the same way
+    return _HALF.sub(lambda half: f"\\u{ord(half.group()):04x}", text).encode()
 
 
 def _exported_ids(body: bytes | None) -> tuple[str, ...]:

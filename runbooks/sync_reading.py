@@ -18,6 +18,8 @@ from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Frozen
 
 _LONGEST_REASON = 90
+_READ = 4_000
+"""Characters of a reason that are redacted before it is cut: what the cut halves is far behind what is shown."""
 _STARTS = 20
 """Lines at which JSON is sought: npm says three or four before it."""
 _CODE = re.compile(
@@ -167,10 +169,10 @@ def _age(found: Mapping[str, Any]) -> float | None:
         return told
     when = next((found[name] for name in ("failedat", "createdat", "at") if isinstance(found.get(name), str)), None)
     try:
-        at = datetime.fromisoformat(when) if when else None
-    except ValueError:
+        at = datetime.fromisoformat(when).astimezone(UTC) if when else None
+    except (ValueError, OverflowError, OSError):  # the year 1 of a zone east of Greenwich is before all years
         return None
-    return max(0.0, (datetime.now(UTC) - at.astimezone(UTC)).total_seconds()) if at else None
+    return max(0.0, (datetime.now(UTC) - at).total_seconds()) if at else None
 
 
 def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -197,9 +199,12 @@ def digest_of(ids: Iterable[str]) -> str:
 
 def grouped(items: Sequence[FailedItem]) -> tuple[ReasonGroup, ...]:
     """By reason, the most frequent first."""
-    found: dict[str, list[FailedItem]] = {}
+    by_reason: dict[str, list[FailedItem]] = {}
     for item in items:
-        found.setdefault(shown_reason(item.reason), []).append(item)
+        by_reason.setdefault(item.reason, []).append(item)
+    found: dict[str, list[FailedItem]] = {}
+    for reason, alike in by_reason.items():
+        found.setdefault(shown_reason(reason), []).extend(alike)
     groups = [
         ReasonGroup(reason=reason, items=len(each), devices=devices_of(each), oldest_seconds=oldest_of(each))
         for reason, each in found.items()
@@ -221,7 +226,7 @@ def shown_reason(reason: str) -> str:
     A code (`version_conflict`) stays. In a sentence only everyday words in small letters and a few technical ones stay; numbers,
     quotations and capitalised words are hidden.
     """
-    reason = default_redactor().text(reason).strip()
+    reason = default_redactor().text(reason[:_READ]).strip()
     if not reason:
         return "no reason given"
     if len(reason) <= _LONGEST_REASON and _CODE.fullmatch(reason):

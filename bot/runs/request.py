@@ -398,7 +398,9 @@ class RequestFlow(Waiting, Running):
         return str(taken["result"])
 
     async def _taken(self, plan: Plan, digest: str) -> Any:
-        if not await self._may_still(self._command.approval(self._house.settings.policies(self.request.environment), plan)):
+        if not await self._may_still(
+            self._command.approval(self._house.settings.policies(self.request.environment), plan)
+        ):
             return place.NOT_TAKEN | {"result": "unfit"}
         return await place.take(self._house, self.request, self._command, digest, self._said_yes())
 

@@ -114,7 +114,8 @@ class Reading:
         self._came = came
         self._worn = worn
         self._way = way
-        pieces, at = [], 0
+        pieces: list[bytes] = []
+        at = 0
         for sign in worn:
             pieces += (came[at : sign.start], self._plain(sign))
             at = sign.end
@@ -204,7 +205,9 @@ def _undone(sign: bytes) -> bytes:
     if sign.startswith(b"&"):
         return _folded(html.unescape(sign.decode()).encode(errors="replace"))
     octal = _OCTAL.findall(sign)
-    return _folded(bytes(int(each, 8) for each in octal) if octal else bytes.fromhex(b"".join(_BYTES.findall(sign)).decode()))
+    return _folded(
+        bytes(int(each, 8) for each in octal) if octal else bytes.fromhex(b"".join(_BYTES.findall(sign)).decode())
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -236,4 +239,4 @@ def _folded(sign: bytes) -> bytes:
 
 
 _NO_WIDTH = re.compile(_WIDTHLESS)
-_DRAWN_ALIKE = {"−": b"-"} | {sign: b"'" for sign in "‘’‚‛"} | {sign: b'"' for sign in "“”„‟"}  # noqa: RUF001
+_DRAWN_ALIKE = {"−": b"-"} | dict.fromkeys("‘’‚‛", b"'") | dict.fromkeys("“”„‟", b'"')  # noqa: RUF001

@@ -14,8 +14,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from runbooks.kit.redaction_disguise import DISGUISE
 from runbooks.kit.redaction_compiled import compiled, options, without_groups
+from runbooks.kit.redaction_disguise import DISGUISE
 from runbooks.kit.redaction_people import RULES as _OF_PEOPLE
 from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, NAME, OPENS, SEP, SLASH, SPACE
 

@@ -26,6 +26,7 @@ from sandbox.sync_queue import SyncQueue as World
 
 NAMESPACE = "omnicare-prod"
 RUN = "production.sync-clear-failed.abcdefgh"
+TOKEN = "Zm9vYmFyMTIzNDU2Nzg5MFFX7hQ2"
 SECRET = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 
 
@@ -261,3 +262,44 @@ async def test_a_watch_ends_when_somebody_cancels(here: Place):
     pulse.ask_to_stop(Stop(kind="cancelled", by="Ines"))
     with pytest.raises(Stopped):
         await sync_changes.watch_retry(pulse, here.queue, 7)
+
+
+async def test_a_value_at_the_cut_of_an_output_is_redacted_whole(here: Place):
+    for before in range(2968, 3000, 3):
+        here.cluster.add_scripts({"sync:status": prints("." * before + f" {TOKEN} end")})
+        said = (await here.queue.status()).text
+        assert TOKEN[:4] not in said, (before, said[-60:])
+
+
+async def test_half_of_a_pair_of_surrogates_is_exported_as_it_was_printed(here: Place):
+    item = '[{"id": "\\ud800-1", "reason": "conflict \\udfff", "note": "caf\\u00e9 \\ud83d"}]'
+    here.cluster.add_scripts({"sync:failed": prints(item)})
+    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    written = await sync_changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
+    kept = await here.bucket.get(written.key, largest=1 << 20)
+    assert kept is not None
+    assert json.loads(kept)["items"] == json.loads(item)
+
+
+async def test_a_hundred_thousand_failed_items_keep_nothing_else_waiting(here: Place):
+    many = json.dumps(
+        [{"id": str(n), "reason": f"conflict of version {n}", "device": f"tablet-{n % 90}"} for n in range(100_000)]
+    )
+    here.cluster.add_scripts({"sync:failed": prints(many)})
+    queue = here.with_scripts()
+    longest, over = 0.0, asyncio.Event()
+
+    async def beats() -> None:
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        while not over.is_set():
+            began = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - began)
+
+    beating = asyncio.create_task(beats())
+    plan = await sync_changes.plan_clear(queue, here.bucket)
+    over.set()
+    await beating
+    assert plan.items[0].count == 100_000
+    assert longest < 1.0, "what else the bot does waits for no list"

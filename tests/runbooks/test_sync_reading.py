@@ -117,3 +117,12 @@ def test_groups_count_items_and_devices_the_most_frequent_first():
 def test_the_digest_of_ids_does_not_depend_on_their_order():
     assert reading.digest_of(["a", "b"]) == reading.digest_of(["b", "a"])
     assert reading.digest_of(["a", "b"]) != reading.digest_of(["ab"])
+
+
+@pytest.mark.parametrize(
+    "when", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01", "9999-12-31", "yesterday", ""]
+)
+def test_a_time_that_no_clock_shows_is_no_age_or_an_old_one(when: str):
+    items = reading.items_of([{"id": "a", "failedAt": when}])
+    assert items is not None
+    assert items[0].age_seconds is None or items[0].age_seconds >= 0
