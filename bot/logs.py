@@ -7,11 +7,14 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
 
 from bot.leaving import Redact, leaf_by_leaf
+from bot.terminal.words import safe
+from runbooks.kit import bugs
 
 _OWN_HANDLERS = ("dbos", "slack_bolt", "slack_sdk", "aiohttp", "kubernetes")
 """Libraries that would put a handler of their own on their logger, or are to be quieter than ours."""
@@ -28,6 +31,11 @@ def _advertisement(record: logging.LogRecord) -> bool:
     return not record.name.startswith("dbos") or not str(record.msg).startswith(_ADVERTISEMENTS)
 
 
+def _exception(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+    """Without words that may quote what was read: redaction knows patterns, not people."""
+    return bugs.trace(exc_info[1])
+
+
 class _Redacted:
     """The last processor before the renderer: exceptions are text by then."""
 
@@ -42,7 +50,20 @@ class _Redacted:
             out: dict[str, Any] = leaf_by_leaf(shown, self._redact, fixed=frozenset({"timestamp", "level"}))
         except Exception:  # noqa: BLE001 - fails closed: nothing of the line is shown
             out = {"event": WITHHELD, "level": level or "error"}
-        return out | internal
+        return _harmless(out) | internal
+
+
+def _harmless(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Somebody reads it in a terminal: what others said drives none. Only a traceback has lines."""
+    return {safe(key): _without_control(each, lines=key in ("exception", "stack")) for key, each in line.items()}
+
+
+def _without_control(value: Any, *, lines: bool = False) -> Any:
+    if isinstance(value, str):
+        return safe(value, lines=lines)
+    if isinstance(value, Mapping):
+        return _harmless(value)
+    return [_without_control(each) for each in value] if isinstance(value, list) else value
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -67,7 +88,7 @@ def set_up(redact: Redact, *, stream: TextIO | None = None, pretty: bool | None 
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_exception),
         structlog.processors.UnicodeDecoder(),
     ]
     structlog.configure(

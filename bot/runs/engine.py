@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowError, SetWorkflowID
 from dbos import _serialization as dbos_serialization
 from dbos import _sys_db as dbos_database
 from dbos import error as dbos_error
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
+
+from runbooks.kit import bugs
 
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
@@ -31,6 +33,14 @@ _log = logging.getLogger(__name__)
 
 class PickleRefused(RuntimeError):
     """A row of the engine's database claims to be a pickle: unpickling runs code, so it is never done."""
+
+
+class Broke(RuntimeError):
+    """A step or a workflow ended by an exception that nobody foresaw, or did so before a restart.
+
+    The engine keeps what is raised, and writes it into its database and the log: so nothing else of ours is raised through it, and
+    nothing of what was read is in this one's words.
+    """
 
 
 def _refuse_pickle(_self: object, serialized_data: str) -> Any:  # noqa: ARG001 - the signature is DBOS's
@@ -164,9 +174,14 @@ class Engine:
 
         # DBOS looks at the function to see whether it is to be awaited; a lambda would deceive it.
         async def once() -> Json:
-            return await function()
+            return await _or_broke(function())
 
-        return await DBOS.run_step_async({"name": name}, once)
+        try:
+            return await DBOS.run_step_async({"name": name}, once)
+        except PortableWorkflowError as error:
+            # as an earlier pass recorded it; by its module it would be taken for one of the engine's own
+            said = error.message if error.name == Broke.__name__ else error.name
+        raise Broke(said)
 
     async def receive(self, *, topic: str = "inbox", timeout: float) -> Json:  # noqa: ASYNC109 - durable
         """The next message, or None after `timeout` seconds."""
@@ -197,9 +212,21 @@ def _write_ahead(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
 
 
+async def _or_broke(act: Awaitable[Json]) -> Json:
+    """What it returns; an exception that is not the engine's own leaves as `Broke`, with nothing chained to it."""
+    try:
+        return await act
+    except Exception as error:
+        if isinstance(error, Broke) or type(error).__module__.startswith("dbos"):
+            raise
+        _log.error("something ended by a bug", exc_info=error)
+        said = bugs.told(error)
+    raise Broke(said)
+
+
 def _of_json(function: Workflow) -> Workflow:
     async def workflow(input: Json) -> Json:  # noqa: A002
-        return await function(input)
+        return await _or_broke(function(input))
 
     workflow.__qualname__ = workflow.__name__ = function.__name__
     return workflow

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A value: equal by content, never changed, at home in JSON. Unknown fields are refused."""
+    """A value: equal by content, never changed, at home in JSON. Unknown fields are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What is wrong with a value is said without the value: it may be about a patient, or a secret.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Service(Frozen):

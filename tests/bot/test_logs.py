@@ -111,3 +111,40 @@ def test_people_get_readable_lines() -> None:
     logging.getLogger("bot").warning("started hunter2")
     assert "started [hidden]" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_of_an_exception_its_kind_and_place_are_logged_and_not_what_it_quotes() -> None:
+    """A name without a cue is nothing that redaction could find."""
+    name = "Mirabel Quarrington"
+    stream = io.StringIO()
+    logs.set_up(str, stream=stream)
+    log = logging.getLogger("bot.anything")
+    try:
+        try:
+            int(name)
+        except ValueError as error:
+            raise ExceptionGroup(name, [KeyError(name), TypeError("code")]) from error
+    except ExceptionGroup as error:
+        error.add_note(name)
+        log.exception("it broke")
+        logging.getLogger("dbos").exception("so did it", exc_info=error)
+        structlog.get_logger("bot").error("and it", exc_info=error)
+    shown = stream.getvalue()
+    assert len(lines(stream)) == 3
+    assert name not in shown
+    for words in ("ValueError", "KeyError", "TypeError: code", "test_logs.py", "which led to"):
+        assert shown.count(words) >= 3
+
+
+@pytest.mark.parametrize("pretty", [True, False])
+def test_what_others_said_drives_no_terminal_and_makes_no_line(pretty: bool) -> None:
+    nasty = "\x1b[2J\x1b]0;owned\x07\u009b31m\u202e\n[error] forged"
+    stream = io.StringIO()
+    logs.set_up(str, stream=stream, pretty=pretty)
+    logging.getLogger("bot").warning("pod %s", nasty, extra={"deep": {nasty: [nasty]}, "run": nasty})
+    shown = stream.getvalue()
+    # what the renderer itself colours with
+    assert not [sign for sign in shown.replace("\x1b[0m", "") if sign in "\x07\u009b\u202e"]
+    assert "\x1b[2J" not in shown
+    assert "\x1b]" not in shown
+    assert shown.count("\n") == 1
