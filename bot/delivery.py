@@ -63,6 +63,8 @@ class Delivery:
     """As the surface knows the person: a Slack user id, `uid:1000`."""
     text: str | None = None
     """Typed, as the client sent it (without the command's own name)."""
+    drawn: bool = False
+    """The text is a button's: no client did anything to it, so nothing is to be undone."""
     tokens: tuple[str, ...] | None = None
     """Typed in a terminal: the shell has split it already."""
     filled: Filled | None = None

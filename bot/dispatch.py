@@ -91,7 +91,7 @@ class Door:
         else:
             typed = delivery.text or ""
             # before anything is done with it; signs that a client wrote as entities are longer than they were
-            if len(typed) > 5 * LONGEST or len(text := made_plain(typed)) > LONGEST:
+            if len(typed) > 5 * LONGEST or len(text := typed if delivery.drawn else made_plain(typed)) > LONGEST:
                 raise UsageError(f"The text is too long: {LONGEST} characters at most.")
             tokens = [self._person_meant(token) for token in split(text)]
         return parse(tokens, self._registry, self._known, default_environment=default)

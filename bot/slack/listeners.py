@@ -178,7 +178,8 @@ class Edge(AsyncMiddleware):
             case RunAct(form=False) as act:
                 return await self._act(origin, reading.run_delivery(act, origin), once)
             case Typed() as act:
-                return await self._act(origin, replace(reading.nothing_yet(once, origin), text=act.text), once)
+                pressed = replace(reading.nothing_yet(once, origin), text=act.text, drawn=True)
+                return await self._act(origin, pressed, once)
             case RunAct() | OpenForm() as act:
                 if self._once.is_new(once):
                     self._after.start(origin, self._forms.open(origin, act, once))

@@ -6,6 +6,7 @@ Typos never start anything: whatever is not understood raises `UsageError`, whic
 import html
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +60,30 @@ def made_plain(text: str) -> str:
     A mention of a person (`<@U…|maya>`) becomes `@U…`, a linked word (`<http://v2.0.0|v2.0.0>`) its label.
     """
     text = _LINK.sub(lambda found: _unlinked(found[1], found[2]), text)
-    text = html.unescape(text)
-    text = text.replace("\N{NO-BREAK SPACE}", " ").translate(_SIGNS)
-    # a long dash stands for two hyphens where an option begins; nobody types such an option on purpose
-    return re.sub(r"(?<!\S)[—–](?=\w)", "--", text)  # noqa: RUF001 - these dashes are the subject
+    text = html.unescape(text).replace("\N{NO-BREAK SPACE}", " ").translate(_UNSEEN)
+    return "".join(_undone(text))
 
 
-_SIGNS = {ord(sign): '"' for sign in "“”„«»"} | {ord(sign): "'" for sign in "‘’‚"} | {0x200B: None, 0xFEFF: None}  # noqa: RUF001
+_UNSEEN = {0x200B: None, 0xFEFF: None}
+_QUOTES = dict.fromkeys("“”„«»", '"') | dict.fromkeys("‘’‚", "'")  # noqa: RUF001
+
+
+def _undone(text: str) -> Iterator[str]:
+    """A keyboard's quotation marks and dashes as what they stand for, but none between straight quotation marks.
+
+    There they are a value's own signs: it would end where it does not, and what follows in it would be read as options.
+    """
+    opened, before = "", " "
+    for sign, after in zip(text, f"{text[1:]} ", strict=False):
+        meant = sign if opened == '"' else _QUOTES.get(sign, sign)
+        if opened:
+            opened = "" if meant == '"' else opened
+        elif meant == '"':
+            opened = sign
+        elif sign in "—–" and before.isspace() and (after.isalnum() or after == "_"):  # noqa: RUF001 - these dashes are the subject
+            meant = "--"  # where an option begins; nobody types such an option on purpose
+        yield meant
+        before = sign
 
 
 def _unlinked(target: str, label: str | None) -> str:
@@ -83,6 +101,11 @@ def quoted(value: str) -> str:
     """The value as it would be typed: `split` reads it back as one word. There is no sign that escapes a `"`, so it becomes `'`."""
     plain = value.replace('"', "'")
     return plain if _BARE.fullmatch(plain) else f'"{plain}"'
+
+
+def _as_typed(token: str) -> str:
+    """A word as it was typed: what stood in quotes stays one word."""
+    return quoted(token) if not token or any(sign.isspace() or sign in "\"'" for sign in token) else token
 
 
 def split(text: str) -> list[str]:
@@ -157,7 +180,7 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
     rest = tokens[len(typed.split(" ")) :]
     raise UsageError(
         f"There is no `{typed[:40]}`. Did you mean `{name}`?",
-        suggestion=" ".join([name, *rest]),
+        suggestion=" ".join([name, *map(_as_typed, rest)]),
         form=_form(registry.get(name), rest),
     )
 

@@ -121,6 +121,17 @@ async def test_a_click_after_the_request_has_expired_does_not_count(here: Thresh
     untouched(here, request)
 
 
+@pytest.mark.parametrize(
+    "reason", ["x” --env staging “y", "x&quot; --env staging &quot;y", "x —env staging", "<b> &lt;c&gt; &amp;amp;"]
+)
+async def test_a_button_that_says_somebodys_words_again_means_those_words(here: Threshold, reason: str) -> None:
+    """No client wrote entities, links or a keyboard's signs into a button's text, so nothing is undone in it."""
+    text = f'deploy v2.0.0 --reason "{reason}" --env production'
+    await here.door.take(here.delivery(REQUESTER, text, drawn=True))
+    (request,) = here.engine.started
+    assert (request.environment, request.reason) == ("production", reason)
+
+
 # buttons that were made up
 
 

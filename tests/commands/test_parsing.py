@@ -40,6 +40,13 @@ KNOWN = Known(environments=("production",), services=("backend",), commands=REGI
         ("deploy\u200b v2.0.0\ufeff", "deploy v2.0.0"),
         ("lock --reason well—known", "lock --reason well—known"),
         ("lock --reason doesn’t", "lock --reason doesn't"),
+        # a value's own signs: between straight quotation marks nothing was put in by a keyboard
+        ('lock --reason "x” --env staging “y"', 'lock --reason "x” --env staging “y"'),
+        ('lock --reason "x —env staging"', 'lock --reason "x —env staging"'),
+        ("lock --reason “x —env staging”", 'lock --reason "x —env staging"'),
+        ('lock —reason "x" —until 18:00', 'lock --reason "x" --until 18:00'),
+        ('lock --reason "x”', 'lock --reason "x”'),
+        ("lock --reason “doesn’t ‘work’”", "lock --reason \"doesn't 'work'\""),
     ],
 )
 def test_what_a_client_did_to_the_text_is_undone(sent: str, meant: str) -> None:
@@ -86,6 +93,23 @@ def test_a_quote_that_is_left_open_runs_nothing(text: str) -> None:
 @given(st.text(max_size=50))
 def test_a_quoted_value_is_read_back_as_one_word(value: str) -> None:
     assert split(quoted(value)) == [value.replace('"', "'")]
+
+
+@given(st.text(st.sampled_from("ab \"'“”„«»‘’‚—–-=&;lt<>|\u200b"), max_size=30))
+def test_a_text_that_is_shown_and_typed_into_slack_means_the_same_values(value: str) -> None:
+    """Who copies what somebody asked for, or presses a button that says it, gives no option that stood in their reason."""
+    shown = f"lock --reason {quoted(value)} --env production"
+    sent = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    words = split(made_plain(sent))
+    assert words == ["lock", "--reason", value.replace('"', "'").replace("\u200b", ""), "--env", "production"]
+
+
+def test_what_was_probably_meant_keeps_the_words_that_stood_in_quotes_together() -> None:
+    typed = ["deplyo", "v2.0.0", "--reason", 'x --env "production', "--ticket=a b", ""]
+    with pytest.raises(UsageError) as raised:
+        parse(typed, REGISTRY, KNOWN, default_environment="production")
+    assert raised.value.suggestion is not None
+    assert split(raised.value.suggestion) == ["deploy", *(word.replace('"', "'") for word in typed[1:])]
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ async def test_a_typed_button_comes_in_through_the_door(slack: Slack) -> None:
     assert (slack.door.taken[0].text, slack.door.taken[0].account) == ("logs backend", "U2APPROVER")
 
 
+    assert slack.door.taken[0].drawn, "nothing is undone in what no client touched"
 async def test_a_button_of_no_card_of_ours_does_nothing(slack: Slack) -> None:
     element = {
         "type": "button",
