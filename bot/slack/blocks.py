@@ -11,7 +11,7 @@ from bot.delivery import Directory
 from bot.slack.buttons import actions
 from bot.slack.elements import Drawing, rich_text, section
 from bot.slack.fit import Room, as_text
-from bot.slack.text import Block, clean, escaped, rich, shortened
+from bot.slack.text import Block, escaped, line, rich, shortened
 from commands.kit.card import Attachment, Card, duration, words
 
 TEXT_AT_MOST = 3900
@@ -53,7 +53,7 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
 
 def summary(card: Card) -> str:
     """The card in one line of words, which is all that a notification and an old client show."""
-    said = escaped(clean(card.summary).strip()) or "…"
+    said = escaped(line(card.summary).strip()) or "…"
     return shortened(f"{card.state.sign} {said}" if card.state else said, TEXT_AT_MOST)
 
 
@@ -67,7 +67,7 @@ def _title(card: Card, names: Directory) -> Block:
     sign = [{"type": "text", "text": f"{card.state.sign} "}] if card.state else []
     took = [{"type": "text", "text": f" · {duration(card.elapsed)}"}] if card.elapsed is not None else []
     return rich_text(
-        section([*sign, *elements, *took] or [{"type": "text", "text": clean(card.summary)[:_TITLE] or "…"}])
+        section([*sign, *elements, *took] or [{"type": "text", "text": line(card.summary)[:_TITLE] or "…"}])
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from bot.slack.text import Block, clean, shortened
+from bot.slack.text import Block, line, shortened
 from bot.slack.values import LONGEST, Act, as_option, written
 from commands.kit.card import Button, Confirm, OpenForm, RunAct, Typed
 
@@ -77,4 +77,4 @@ def _confirm(confirm: Confirm, *, danger: bool) -> Block:
 
 
 def _words(text: str, most: int) -> Block:
-    return {"type": "plain_text", "text": shortened(clean(text).strip() or "…", most), "emoji": False}
+    return {"type": "plain_text", "text": shortened(line(text).strip() or "…", most), "emoji": False}

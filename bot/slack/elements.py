@@ -4,7 +4,7 @@ from typing import Any, assert_never
 
 from bot.delivery import Directory
 from bot.slack.fit import step_line, table_lines
-from bot.slack.text import Block, clean, mrkdwn, plain, rich, shortened
+from bot.slack.text import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
 from commands.kit.card import (
     Attachment,
     Element,
@@ -131,21 +131,21 @@ class Drawing:
     def _steps(self, steps: StepList) -> list[Block]:
         if not self._newest:
             lines = [step_line(step.title, step.status, step.detail, step.seconds) for step in steps.steps]
-            text = words(Strong(text=steps.title), *(f"\n{line}" for line in lines))
+            text = words(Strong(text=steps.title), *(part for each in lines for part in (BREAK, each)))
             return self.paragraph(text)
         tasks = [self._task(place, step) for place, step in enumerate(steps.steps)]
-        return [{"type": "plan", "title": clean(steps.title) or "Steps", "tasks": tasks}]
+        return [{"type": "plan", "title": line(steps.title) or "Steps", "tasks": tasks}]
 
     def _task(self, place: int, step: StepLine) -> Block:
         took = f" · {duration(step.seconds)}" if step.seconds is not None else ""
         task: dict[str, Any] = {
             "type": "task_card",
             "task_id": f"step-{place}",
-            "title": (clean(step.title) or f"Step {place + 1}") + took,
+            "title": (line(step.title) or f"Step {place + 1}") + took,
             "status": _TASK[step.status],
         }
         detail = step.detail or ("skipped" if step.status is StepStatus.SKIPPED else "")
-        if said := clean(detail):
+        if said := line(detail):
             where = "output" if step.status is StepStatus.FAILED else "details"
             task[where] = rich_text(section([{"type": "text", "text": said}]))
         return task
@@ -154,7 +154,7 @@ class Drawing:
         said = clean(text)
         elements: list[Block] = []
         if label:
-            elements.append(section([{"type": "text", "text": clean(label), "style": {"bold": True}}]))
+            elements.append(section([{"type": "text", "text": line(label), "style": {"bold": True}}]))
         if said:
             elements.append({"type": "rich_text_preformatted", "elements": [{"type": "text", "text": said}]})
         return [rich_text(*elements)] if elements else []
@@ -162,7 +162,7 @@ class Drawing:
 
 def raw(text: str) -> Block:
     """A cell of plain words."""
-    return {"type": "raw_text", "text": shortened(clean(text), 1000) or _NOTHING}
+    return {"type": "raw_text", "text": shortened(line(text), 1000) or _NOTHING}
 
 
 def rich_text(*elements: Block) -> Block:

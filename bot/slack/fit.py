@@ -7,7 +7,7 @@ the whole of it goes into a file beside the message (`blocks.Drawn.files`).
 from dataclasses import dataclass, field
 
 from bot.delivery import Directory
-from bot.slack.text import plain
+from bot.slack.text import in_lines, plain
 from commands.kit.card import (
     Attachment,
     Card,
@@ -15,7 +15,6 @@ from commands.kit.card import (
     Facts,
     Note,
     Paragraph,
-    Plain,
     Preformatted,
     StepList,
     StepStatus,
@@ -113,7 +112,7 @@ class Room:
         if len(words) <= CELL:
             return cell
         self.missing.append(f"{len(words) - CELL:,} characters of a cell")
-        return Text(spans=(Plain(text=words[:CELL] + "…"),))
+        return in_lines(words[:CELL] + "…")
 
     def _steps(self, element: StepList) -> StepList:
         steps = element.steps
@@ -142,7 +141,7 @@ class Room:
         if len(words) <= most:
             return text
         self.missing.append(f"{len(words) - most:,} characters of a text")
-        return Text(spans=(Plain(text=words[:most] + "…"),))
+        return in_lines(words[:most] + "…")
 
 
 def _count(number: int, what: str) -> str:

@@ -15,8 +15,14 @@ from commands.kit.card import Code, Link, Moment, PersonName, Plain, Span, Stron
 
 Block = dict[str, Any]
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-"""Signs that nobody sees: terminal escapes, and those that turn the reading direction (a text may pose as another one)."""
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Signs that nobody sees: terminal escapes, those that turn the reading direction or have no width (a text may pose as another one),
+and line breaks by other names. Joiners inside an emoji or a script stay.
+"""
+BREAK = "\n"
+"""A span that is nothing else ends the line. Inside data a line break is a space, so no data can pose as a line of ours."""
 
 _MARKUP = re.compile(r"[*_~`]|:[\w+'-]+:|^\s*(?:>|&gt;|[-•]\s|\d+\.\s)", re.MULTILINE)
 _LONGEST_URL = 3000
@@ -26,6 +32,21 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 def clean(text: str) -> str:
     """Without signs that are not to be seen, and without halves of characters, which no encoder takes."""
     return _CONTROL.sub("", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode("utf-8")
+
+
+def line(text: str) -> str:
+    """The same on one line."""
+    return clean(text).replace("\n", " ")
+
+
+def in_lines(text: str) -> Text:
+    """A text of ours whose line breaks are ours."""
+    parts = (Plain(text=part) for each in text.split(BREAK) for part in (BREAK, each))
+    return Text(spans=tuple(parts)[1:])
+
+
+def _said(span: Plain | Strong | Code) -> str:
+    return BREAK if isinstance(span, Plain) and span.text == BREAK else line(span.text)
 
 
 def escaped(text: str) -> str:
@@ -59,13 +80,13 @@ def plain(text: Text, names: Directory) -> str:
 def _words(span: Span, names: Directory) -> str:
     match span:
         case Plain() | Strong() | Code():
-            return clean(span.text)
+            return _said(span)
         case PersonName():
-            return clean(names.name(span.key))
+            return line(names.name(span.key))
         case Moment():
             return _fallback(span)
         case Link():
-            return clean(f"{span.text} ({span.url})")
+            return line(f"{span.text} ({span.url})")
         case _:
             assert_never(span)
 
@@ -79,10 +100,10 @@ def _element(span: Span, names: Directory) -> Block | None:
     match span:
         case Plain() | Strong() | Code():
             styles = {Plain: None, Strong: {"bold": True}, Code: {"code": True}}
-            return _styled(clean(span.text), styles[type(span)])
+            return _styled(_said(span), styles[type(span)])
         case PersonName():
             account = names.slack_id(span.key) if span.mention else None
-            return {"type": "user", "user_id": account} if account else _styled(clean(names.name(span.key)), None)
+            return {"type": "user", "user_id": account} if account else _styled(line(names.name(span.key)), None)
         case Moment():
             return {
                 "type": "date",
@@ -92,8 +113,8 @@ def _element(span: Span, names: Directory) -> Block | None:
             }
         case Link():
             if not safe_link(span.url):
-                return _styled(clean(f"{span.text} ({span.url})"), None)
-            return {"type": "link", "url": span.url, "text": clean(span.text) or span.url}
+                return _styled(line(f"{span.text} ({span.url})"), None)
+            return {"type": "link", "url": span.url, "text": line(span.text) or span.url}
         case _:
             assert_never(span)
 
@@ -123,24 +144,24 @@ def mrkdwn(text: Text, names: Directory) -> str | None:
 def _marked(span: Span, names: Directory) -> str | None:
     match span:
         case Plain() | Strong():
-            return _unmarked(clean(span.text), "*" if isinstance(span, Strong) else "")
+            return _unmarked(_said(span), "*" if isinstance(span, Strong) else "")
         case Code():
-            words = clean(span.text)
-            return None if "`" in words or "\n" in words or not words.strip() else f"`{escaped(words)}`"
+            words = _said(span)
+            return None if "`" in words or not words.strip() else f"`{escaped(words)}`"
         case PersonName():
             account = names.slack_id(span.key) if span.mention else None
-            return f"<@{account}>" if account else _unmarked(clean(names.name(span.key)), "")
+            return f"<@{account}>" if account else _unmarked(line(names.name(span.key)), "")
         case Moment():
             return f"<!date^{_timestamp(span)}^{_format(span)}|{_fallback(span)}>"
         case Link():
-            label = _unmarked(clean(span.text), "")
+            label = _unmarked(line(span.text), "")
             return f"<{span.url}|{label}>" if label and safe_link(span.url) else None
         case _:
             assert_never(span)
 
 
 def _unmarked(words: str, around: str) -> str | None:
-    if _MARKUP.search(words) or (around and (words != words.strip() or "\n" in words)):
+    if _MARKUP.search(words) or (around and words != words.strip()):
         return None
     return f"{around}{escaped(words)}{around}" if words else ""
 

@@ -55,7 +55,7 @@ def held(by: str, since: datetime) -> Text:
 
 def _causes(causes: tuple[UsualCause, ...]) -> Text:
     """One line each: what it may be, and what to do about it."""
-    lines = [words(f"\n• {each.cause} → ", sentence(each.to_do)) for each in causes]
+    lines = [words("\n", f"• {each.cause} → ", sentence(each.to_do)) for each in causes]
     return words(Strong(text="Usual causes"), *lines)
 
 

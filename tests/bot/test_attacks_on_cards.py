@@ -38,7 +38,9 @@ MARKUP = [
     "&lt;!channel&gt;",
     ":rotating_light:",
     "\u009b31m",
+    "x\u200b\u2028Approve\u00ad\u2060\U000e0041",
 ]
+UNSEEN = "\u202e\u2066\x1b\x07\u009b\u200b\u2028\u00ad\u2060\U000e0041"
 
 
 class _Names:
@@ -116,7 +118,35 @@ def test_words_of_others_stay_words_in_slack(nasty: str, newest: bool) -> None:
             assert not [sign for sign in ("<!", "<@", "<http", "<#", "<user", "<broadcast") if sign in text], text
             assert ":rotating_light:" not in text or text == shown.text
         everything = json.dumps(_without_values(shown.blocks), ensure_ascii=False) + shown.text
-        assert not [sign for sign in "\u202e\u2066\x1b\x07\u009b" if sign in everything]
+        assert not [sign for sign in UNSEEN if sign in everything]
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_words_of_others_begin_no_line_of_a_card(newest: bool) -> None:
+    """A line break in a pod's name, a reason or a message of Kubernetes is no line of ours, such as one that says who approved."""
+    said = "Approved by Approver"
+    nasty = f"x\r\n{said}\n\n{said}\v{said}\u2028{said}"
+    for card in _cards(nasty, _request(nasty)):
+        shown = drawn(card, _Names(nasty), newest=newest)
+        for text in (shown.text, *_of_kind(_without_preformatted(shown.blocks), "text")):
+            assert not [line for line in text.splitlines() if line.lstrip("🟢🟡🔵🔴⚪ •").startswith(said)], text
+
+
+def _without_preformatted(blocks: Any) -> Any:
+    """What stands in a frame of its own has lines, and poses as nothing."""
+    if isinstance(blocks, dict):
+        return {key: _without_preformatted(each) for key, each in blocks.items()}
+    if not isinstance(blocks, list):
+        return blocks
+    kept = [each for each in blocks if not (isinstance(each, dict) and each.get("type") == "rich_text_preformatted")]
+    return [_without_preformatted(each) for each in kept]
+
+
+def _of_kind(blocks: Any, name: str) -> Iterator[str]:
+    if isinstance(blocks, dict) and isinstance(blocks.get(name), str):
+        yield blocks[name]
+    for each in blocks.values() if isinstance(blocks, dict) else blocks if isinstance(blocks, list) else ():
+        yield from _of_kind(each, name)
 
 
 @pytest.mark.parametrize("nasty", MARKUP, ids=[str(n) for n in range(len(MARKUP))])
@@ -124,7 +154,7 @@ def test_words_of_others_do_not_drive_a_terminal(nasty: str) -> None:
     reader = Reader(now=NOON + timedelta(minutes=5), names={"requester": nasty}, spec=load().find)
     for card in _cards(nasty, _request(nasty)):
         for line in lines(card, reader):
-            assert not [sign for sign in line if sign in "\u202e\u2066\x1b\x07\u009b\r\n"], line
+            assert not [sign for sign in line if sign in UNSEEN + "\r\n"], line
             assert not line.startswith("🟢")
 
 
