@@ -22,6 +22,7 @@ from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.disclosing import check_options, disclosed
 from bot.forms import form_for, tokens_of
 from bot.people import People
+from bot.redacting import without_private_words
 from bot.refusals import Refusals, act_id, check_button
 from bot.runs import again
 from bot.runs.house import House
@@ -194,6 +195,8 @@ class Door:
     async def _taken(self, delivery: Delivery, actor: Actor, parsed: Parsed) -> Answer:
         spec, request = parsed.spec, parsed.request
         changes = spec.kind is Kind.DECISION or (spec.kind is Kind.OPERATION and not request.dry_run)
+        if changes:
+            request = without_private_words(spec, request, self._house.redact)
         await self._standing(delivery, actor, fresh=changes)
         if changes and (delivery.place.direct or not delivery.place.member):
             raise _misplaced(delivery)

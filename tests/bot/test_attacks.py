@@ -473,3 +473,25 @@ def test_every_decision_on_a_run_carries_a_word_or_is_typed() -> None:
     worded = {spec.name for spec in load() if spec.parameter("word") is not None}
     assert worded == {"approve", "deny", "withdraw", "cancel", "hold", "continue", "go", "no-go"}
     assert all(load().get(name).kind is Kind.DECISION for name in worded)
+
+
+# what is kept of what people type
+
+
+async def test_a_patient_in_a_reason_is_kept_nowhere(here: Threshold) -> None:
+    """The engine has the request as it is, and a lock's reason stands in a ConfigMap."""
+    said = "for patient Mirabel Quarrington MRN 12345678"
+    await here.type(REQUESTER, f'deploy v2.0.0 --reason "{said}" --ticket "MRN 12345678"')
+    values = {"version": "v2.1.0", "env": "production", "reason": said}
+    await here.door.take(
+        reading.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
+    )
+    request = here.engine.started[0]
+    here.wait(request)
+    await here.click(APPROVER, "deny", request.id, "word", reason=said)
+    assert len(here.engine.started) == 2
+    assert len(here.engine.sent) == 1
+    kept = [each.model_dump_json() for each in here.engine.started] + [json.dumps(here.engine.sent)]
+    assert not [each for each in kept if "Quarrington" in each or "12345678" in each]
+    assert request.reason == "for patient [name 1] MRN [mrn 1]"
+    assert "[name 1]" in request.text
