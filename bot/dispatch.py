@@ -343,7 +343,7 @@ class Door:
             appointment=self._appointment(asked),
         )
         again = self._pending.holds(request)
-        if (twin := await self._twin(request)) is not None:
+        if (twin := await self._twin(request, asked)) is not None:
             card = refusal_card(
                 f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
                 ReasonCode.ALREADY_DECIDED,
@@ -362,9 +362,10 @@ class Door:
         at, times = getattr(asked, "starts", None), self._settings.times
         return Appointment.of(at, before=times.go_before, grace=times.go_grace) if at is not None else None
 
-    async def _twin(self, request: Request) -> str | None:
+    async def _twin(self, request: Request, asked: Any) -> str | None:
         """The same request of the same person that is still open. One that the engine has ended is none."""
-        while (found := self._pending.claim(request)) is not None:
+        bounded = not getattr(asked, "goes_back", False)
+        while (found := self._pending.claim(request, bounded=bounded)) is not None:
             view = await self._house.engine.view(found)
             if view is None or view.active:  # None: just being handed over
                 return found

@@ -6,6 +6,11 @@ An index in memory over the engine's own memory: filled when the bot starts, kep
 import json
 
 from bot.runs.model import Request
+from commands.kit.context import Denied
+from runbooks.kit.reasons import ReasonCode
+
+AT_ONCE = 20
+"""Open requests of one person in one environment; going back is never kept waiting by them."""
 
 
 class PendingRequests:
@@ -23,14 +28,25 @@ class PendingRequests:
         """It is open now."""
         self._open[self._of(request)] = request.id
 
-    def claim(self, request: Request) -> str | None:
+    def claim(self, request: Request, *, bounded: bool = True) -> str | None:
         """The open request of this person that asks for the same; where there is none, this one is open now.
 
         Looking and adding are one act, so that two presses at the same moment are one request. The same act delivered again is
-        no twin of itself.
+        no twin of itself. `bounded`: raises `Denied` for one more where this person has too many open there.
         """
+        if bounded and self._of(request) not in self._open:
+            self._check(request)
         found = self._open.setdefault(self._of(request), request.id)
         return found if found != request.id else None
+
+    def _check(self, request: Request) -> None:
+        """Each keeps a thread, a plan and approvers busy; who has so many open is not helped by another."""
+        theirs = json.dumps([request.requester.key, request.environment])[:-1] + ","
+        if sum(each.startswith(theirs) for each in self._open) >= AT_ONCE:
+            raise Denied(
+                f"You have {AT_ONCE} requests open in {request.environment}. Withdraw some first; `runs` lists them.",
+                code=ReasonCode.NOT_PERMITTED,
+            )
 
     def holds(self, request: Request) -> bool:
         """Whether this very request is open."""

@@ -18,7 +18,7 @@ from slack_bolt.response import BoltResponse
 
 from bot.delivery import Answer, Delivery, DoorLike, Exit
 from bot.slack import modals, reading
-from bot.slack.afterwards import Afterwards
+from bot.slack.afterwards import TOO_MANY, Afterwards
 from bot.slack.answers import Answers
 from bot.slack.forms import Forms
 from bot.slack.home import Home
@@ -148,13 +148,17 @@ class Edge(AsyncMiddleware):
     async def _act(self, origin: Origin, delivery: Delivery, once: str) -> BoltResponse:
         """The order of things: what changes something is handed over first, all else is acknowledged first."""
         if self._door.kind(delivery) in (Kind.OPERATION, Kind.DECISION):
+            if not self._after.handing.has_room(origin.account):
+                self._after.too_many(origin)
+                return _acknowledged()
             await self._once.run(once, lambda: self._hand_over(origin, delivery))
         elif self._once.is_new(once):
             self._after.start(origin, self._look(origin, delivery))
         return _acknowledged()
 
     async def _hand_over(self, origin: Origin, delivery: Delivery) -> Answer:
-        answer = await self._door.take(await self._placed(origin, delivery))
+        with self._after.handing.counted(origin.account):
+            answer = await self._door.take(await self._placed(origin, delivery))
         self._after.start(origin, self._answers.show(origin, answer))
         return answer
 
@@ -194,6 +198,8 @@ class Edge(AsyncMiddleware):
         form = modals.submitted(body)
         if form is None:
             return _acknowledged()
+        if not self._after.handing.has_room(form.origin.account):
+            return _acknowledged({"response_action": "errors", "errors": modals.errors(TOO_MANY, body["view"])})
         once = f"form:{body.get('trigger_id') or (body.get('view') or {}).get('hash')}"
         delivery = self._forms.delivery(form, once)
         if self._door.kind(delivery) is Kind.QUERY:
@@ -205,7 +211,8 @@ class Edge(AsyncMiddleware):
         return _acknowledged({"response_action": "errors", "errors": errors}) if errors else _closed(body)
 
     async def _take_form(self, form: modals.Submitted, delivery: Delivery, body: dict[str, Any]) -> Answer:
-        answer = await self._door.take(await self._placed(form.origin, delivery))
+        with self._after.handing.counted(form.origin.account):
+            answer = await self._door.take(await self._placed(form.origin, delivery))
         if not self._errors(answer, body, form):
             self._after.start(form.origin, self._answers.show(form.origin, answer))
         return answer
@@ -215,7 +222,11 @@ class Edge(AsyncMiddleware):
         return modals.error_in(answer, body["view"], form.values) if answer.exit is Exit.USAGE else {}
 
     async def _suggested(self, body: dict[str, Any]) -> BoltResponse:
-        return _acknowledged({"options": await self._forms.suggestions(body)})
+        origin = reading.click(body)
+        if not self._after.handing.has_room(origin.account):
+            return _acknowledged({"options": []})
+        with self._after.handing.counted(origin.account):
+            return _acknowledged({"options": await self._forms.suggestions(body)})
 
     # Shortcuts
 

@@ -159,6 +159,12 @@ def error_in(answer: Answer, view: dict[str, Any], values: Mapping[str, str]) ->
     return {place or inputs[0]: shortened(said, 300)}
 
 
+def errors(sentence: str, view: dict[str, Any]) -> dict[str, str]:
+    """A sentence under the form's first input, which keeps it open."""
+    first = next((block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"), None)
+    return {first: shortened(sentence, 300)} if first else {}
+
+
 def _place(origin: Origin) -> dict[str, Any]:
     return {
         "ch": origin.channel,

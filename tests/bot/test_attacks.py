@@ -14,6 +14,7 @@ import pytest
 from bot.audit import EventName, verify
 from bot.delivery import Delivery, Exit, Filled, Form, Place, Surface
 from bot.runs.model import Request
+from bot.runs.pending import AT_ONCE
 from bot.slack import modals, reading
 from bot.slack.reading import Origin
 from bot.slack.values import read, written
@@ -495,3 +496,18 @@ async def test_a_patient_in_a_reason_is_kept_nowhere(here: Threshold) -> None:
     assert not [each for each in kept if "Quarrington" in each or "12345678" in each]
     assert request.reason == "for patient [name 1] MRN [mrn 1]"
     assert "[name 1]" in request.text
+
+
+async def test_nobody_has_requests_open_without_end_and_going_back_is_none_of_them(here: Threshold) -> None:
+    for number in range(AT_ONCE):
+        assert (await here.type(REQUESTER, f"deploy v2.0.{number}")).exit is Exit.OK
+    refused = await here.type(REQUESTER, "deploy v3.0.0")
+    assert (refused.exit, code(refused)) == (Exit.DENIED, ReasonCode.NOT_PERMITTED)
+    assert "Withdraw some first" in said(refused)
+    again = await here.type(REQUESTER, "deploy v2.0.0")
+    assert code(again) is ReasonCode.ALREADY_DECIDED, "the same one is pointed to"
+    assert (await here.type(REQUESTER, "deploy v3.0.0 --env staging")).exit is Exit.OK
+    assert (await here.type(REQUESTER, "rollback")).exit is Exit.OK
+    for each in (here.engine.started[0], here.engine.started[-1]):
+        here.house.pending.end(each)
+    assert (await here.type(REQUESTER, "deploy v3.0.0")).exit is Exit.OK

@@ -1,10 +1,12 @@
 """What people do in Slack reaches the door once, in the right order with the acknowledgement, and is answered where they look."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.delivery import Answer, Exit
+from bot.slack.afterwards import AT_ONCE, TOO_MANY
 from commands.kit.card import Attachment, Button, Confirm, OpenForm, RunAct, Typed
 from tests.bot.slack.conftest import SHORT, Slack, Start, card
 
@@ -180,9 +182,9 @@ async def test_a_typed_button_comes_in_through_the_door(slack: Slack) -> None:
     await slack.workspace.click("approver", ts, "deploys", "type-logs")
     await slack.until(lambda: len(slack.workspace.replies("deploys", ts)) == 2)
     assert (slack.door.taken[0].text, slack.door.taken[0].account) == ("logs backend", "U2APPROVER")
-
-
     assert slack.door.taken[0].drawn, "nothing is undone in what no client touched"
+
+
 async def test_a_button_of_no_card_of_ours_does_nothing(slack: Slack) -> None:
     element = {
         "type": "button",
@@ -238,3 +240,43 @@ async def test_closing_lets_what_was_begun_end(start: Start) -> None:
     slack.door.gate.set()
     await closing
     assert slack.whispers() == ["answer to status"]
+
+
+async def test_who_floods_is_told_once_and_keeps_nobody_else_waiting(slack: Slack) -> None:
+    """Two hundred presses whose answers do not end are not two hundred tasks that look."""
+    slack.door.gate.clear()
+    for _ in range(200):
+        assert (await slack.workspace.type("outsider", "deploys", "/omnicare status")).ok
+    await slack.until(lambda: len(slack.door.taken) == AT_ONCE, person="outsider")
+    await slack.until(lambda: slack.whispers("outsider") == [TOO_MANY], person="outsider")
+    typing = asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare status"))
+    assert (await typing).ok
+    await slack.until(lambda: len(slack.door.taken) == AT_ONCE + 1)
+    slack.door.gate.set()
+    await slack.until(lambda: slack.whispers() == ["answer to status"])
+    await slack.until(lambda: len(slack.whispers("outsider")) == AT_ONCE + 1, person="outsider")
+    await slack.workspace.type("outsider", "deploys", "/omnicare status")
+    await slack.until(lambda: len(slack.whispers("outsider")) == AT_ONCE + 2, person="outsider")
+
+
+async def test_answers_that_slack_is_slow_with_are_in_no_ones_way_who_changes_something(slack: Slack) -> None:
+    slack.door.gate.clear()
+    for _ in range(AT_ONCE):
+        await slack.workspace.type("requester", "deploys", "/omnicare status")
+    slack.door.answers["rollback"] = Answer(card=None, run=RUN)
+    going_back = asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare rollback"))
+    await slack.until(lambda: len(slack.door.taken) == AT_ONCE + 1)
+    slack.door.gate.set()
+    assert (await going_back).ok
+
+
+async def test_a_flood_of_presses_that_change_something_is_bounded_too(start: Start) -> None:
+    slack = await start(sandbox=replace(SHORT, acknowledge_within=5.0))
+    slack.door.gate.clear()
+    presses = [
+        asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")) for _ in range(200)
+    ]
+    await slack.until(lambda: slack.whispers() == [TOO_MANY])
+    assert len(slack.door.taken) == AT_ONCE
+    slack.door.gate.set()
+    assert all(outcome.ok for outcome in await asyncio.gather(*presses))
