@@ -12,9 +12,10 @@ from bot.approvals import Decision
 from bot.audit import EventName
 from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
-from commands.kit.context import Actor
+from commands.kit.context import Actor, Context
 from commands.kit.parsing import typed_again
 from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 
 
@@ -65,6 +66,15 @@ async def going_back(house: House, of: Request, actor: Actor) -> Any:
     return request.model_dump(mode="json") if await noted(house, request) else None
 
 
+async def undecided(context: Context) -> str | None:
+    """The run that left the environment undecided; a cluster that does not say so carries nothing over."""
+    try:
+        found = (await context.fleet.read(context.where)).undecided
+    except RunbookError:
+        return None
+    return found.run if found is not None else None
+
+
 def carried(
     house: House,
     request: Request,
@@ -73,12 +83,16 @@ def carried(
     policy: ApprovalPolicy | None,
     *,
     holders: Collection[str],
+    undecided: str | None,
 ) -> tuple[Decision, ...]:
     """The approvals of the request that this one tries again, where they count for `plan` too; else nothing.
 
     They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, from people who
-    could still give it (`holders`), and never where the one who asks now is one of them.
+    could still give it (`holders`), and never where the one who asks now is one of them. What came of its run is still to be
+    decided (`undecided`: the run of which that is so): once somebody went back or left it as it is, a yes from before is none.
     """
+    if of is not None and of.started is not None and undecided != request.follows:
+        return ()
     if of is None or of.plan is None or policy is None or policy.own or not of.approved_by:
         return ()
     if of.scheduled and of.go is None:

@@ -176,6 +176,8 @@ class EngineRuns:
         )
         # an auditor reads the ids of events, and the word is for the card's own buttons only
         key = f"{act}/{actor.key}/{hashlib.sha256(state.word.encode()).hexdigest()[:16]}"
+        if then == "rollback":  # who has stopped it may still say that it is to go back
+            key = f"{key}/{then}"
         if act in _PAUSING:  # may be said again and again while a run goes on: which time it is belongs to it
             key = f"{key}/{state.holds}"
         # a denial and a withdrawal were written by the door (`command:accepted`), and end the request with an event of their own

@@ -284,6 +284,7 @@ class RequestFlow(Waiting, Running):
             RequestState.model_validate(before) if before else None,
             policy,
             holders=found,
+            undecided=await again.undecided(self._context()) if before else None,
         )
         if not carried:
             await self._house.note(

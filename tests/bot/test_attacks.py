@@ -511,3 +511,13 @@ async def test_nobody_has_requests_open_without_end_and_going_back_is_none_of_th
     for each in (here.engine.started[0], here.engine.started[-1]):
         here.house.pending.end(each)
     assert (await here.type(REQUESTER, "deploy v3.0.0")).exit is Exit.OK
+
+
+async def test_who_has_stopped_a_run_may_still_say_that_it_is_to_go_back(here: Threshold) -> None:
+    request = await here.asking()
+    here.run(request)
+    await here.click(REQUESTER, "cancel", request.id, "word", then="stay")
+    await here.click(REQUESTER, "cancel", request.id, "word", then="stay")
+    await here.click(REQUESTER, "cancel", request.id, "word", then="rollback")
+    assert [message["then"] for _, message in here.engine.sent] == ["stay", "rollback"]
+    assert len(await here.events(EventName.RUN_CANCEL_ASKED)) == 2

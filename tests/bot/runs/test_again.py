@@ -62,9 +62,11 @@ def count(
     policy: ApprovalPolicy = POLICY,
     holders: tuple[str, ...] = ("approver", "second"),
     house: House | None = None,
+    undecided: str | None = "production.deploy.a",
 ) -> tuple[str, ...]:
     found = state if state is not None else before(APPROVED, "approver")
-    given = carried(cast("Any", house or House()), request(who), now, found, policy, holders=holders)
+    asked = cast("Any", house or House())
+    given = carried(asked, request(who), now, found, policy, holders=holders, undecided=undecided)
     return tuple(each.by for each in given)
 
 
@@ -107,6 +109,14 @@ def test_an_approval_that_ran_out_counts_no_more():
 
 def test_nobody_retries_by_a_yes_of_their_own():
     assert count(APPROVED, who="approver") == ()
+
+
+@pytest.mark.parametrize("undecided", [None, "production.deploy.c"])
+def test_a_yes_counts_no_more_once_somebody_went_back_or_left_it_as_it_is(undecided: str | None):
+    ran = before(APPROVED, "approver").model_copy(update={"started": NOON})
+    assert count(APPROVED, ran) == ("approver",)
+    assert count(APPROVED, ran, undecided=undecided) == ()
+    assert count(APPROVED, undecided=undecided) == ("approver",), "what never ran left nothing to decide"
 
 
 def test_who_lost_the_permission_since_counts_no_more():

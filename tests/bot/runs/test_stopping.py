@@ -238,6 +238,25 @@ async def test_a_retry_whose_plan_leads_elsewhere_asks_again(here: Story):
     await here.says(again, "waiting for approval")
 
 
+async def test_a_retry_after_somebody_went_back_asks_again(here: Story):
+    """The yes was for the run that failed; going back was the answer to it. A stale card's button is still there to press."""
+    run = await here.deployed("v2.1.0-crash", ends="stopped")
+    back = await here.ask(f"rollback --after {run}", ON_CALL)
+    await here.ended_with(back, "Back on")
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    again = await here.until(lambda: next((each for each in here.runs() if each not in (run, back)), ""), "the retry")
+    await here.says(again, "waiting for approval")
+
+
+async def test_a_retry_after_somebody_left_it_as_it_is_asks_again(here: Story):
+    run = await here.deployed("v2.1.0-crash", ends="stopped")
+    await here.type(REQUESTER, f'/omnicare resolve {run} --reason "another day"')
+    await here.until(lambda: here.environment().undecided is None, "it is decided")
+    await here.type(REQUESTER, f"/omnicare retry {run}")
+    again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+    await here.says(again, "waiting for approval")
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [("deploy v2.0.0", "has not ended"), ("", "There is no run")],
