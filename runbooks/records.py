@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, field_validator
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
@@ -30,6 +30,15 @@ class Freeze(Frozen):
     since: str
     until: str | None = None
     """ISO 8601, UTC; None until somebody unlocks it."""
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_time(cls, until: str | None) -> str | None:
+        """Somebody may write it with `kubectl edit`: what has no zone is UTC, what is no time is refused as the record is read."""
+        if until is None:
+            return None
+        at = datetime.fromisoformat(until)
+        return until if at.tzinfo is not None else at.replace(tzinfo=UTC).isoformat()
 
     def holds(self, now: datetime) -> bool:
         """Whether it has not run out."""

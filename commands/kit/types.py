@@ -278,7 +278,8 @@ def moment(text: str, *, now: datetime, ahead: bool) -> datetime:
         date, _, time = text.partition(" ")
         return datetime.fromisoformat(f"{date} {time.zfill(5) if time else '00:00'}").replace(tzinfo=now.tzinfo or UTC)
     seconds = DurationType().parse(text, Known())
-    return now + timedelta(seconds=seconds if ahead else -seconds)
+    # by the world's clock: the person's own may be put forward or back meanwhile
+    return (now.astimezone(UTC) + timedelta(seconds=seconds if ahead else -seconds)).astimezone(now.tzinfo)
 
 
 class StartType:

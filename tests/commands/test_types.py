@@ -3,7 +3,7 @@
 # ruff: noqa: RUF001 - signs that look like others are the subject
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ import pytest
 
 from commands.kit.parsing import UsageError, made_plain, parse, split
 from commands.kit.registry import load
-from commands.kit.types import DurationType, Invalid, Known, StartType, UntilType, VersionType, start
+from commands.kit.types import DurationType, Invalid, Known, StartType, UntilType, VersionType, moment, start
 
 REGISTRY = load()
 KNOWN = Known(
@@ -228,3 +228,14 @@ def test_an_hour_that_the_clock_leaves_out_is_no_start() -> None:
     night = datetime(2027, 3, 27, 23, 0, tzinfo=ZoneInfo("Europe/Berlin"))
     with pytest.raises(Invalid, match="the clock is put forward"):
         start("02:30", now=night)
+
+
+@pytest.mark.parametrize("day", [(2026, 3, 29), (2026, 10, 25)], ids=["put forward", "put back"])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_length_of_time_is_that_long_when_the_clock_is_changed_meanwhile(
+    day: tuple[int, int, int], ahead: bool
+) -> None:
+    now = datetime(*day, 0 if ahead else 5, 30, tzinfo=ZoneInfo("Europe/Zurich"))
+    at = moment("4h", now=now, ahead=ahead)
+    assert abs((at.astimezone(UTC) - now.astimezone(UTC)).total_seconds()) == 4 * 3600
+    assert at.tzinfo == now.tzinfo

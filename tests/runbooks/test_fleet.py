@@ -18,6 +18,7 @@ from runbooks.fleet import (
 )
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.records import environment_from
 from tests.support.real import Place, image
 
 
@@ -165,3 +166,17 @@ async def test_a_record_that_was_edited_into_nonsense_is_refused_not_guessed(her
     with pytest.raises(PermanentError) as caught:
         await here.fleet.take(here.environment, run("one"))
     assert caught.value.code is ReasonCode.RECORD_UNREADABLE
+
+
+def test_a_lock_that_somebody_wrote_by_hand_without_a_zone_is_utc():
+    """Else whatever looks at it would end by a bug, going back included."""
+    by_hand = freeze(until="2026-05-04T18:00:00")
+    assert by_hand.holds(datetime(2026, 5, 4, 17, 59, tzinfo=UTC))
+    assert not by_hand.holds(datetime(2026, 5, 4, 18, 1, tzinfo=UTC))
+
+
+def test_a_lock_whose_end_is_no_time_is_told_as_a_record_that_can_not_be_read():
+    text = freeze().model_dump_json().replace('"until":null', '"until":"tomorrow"')
+    with pytest.raises(PermanentError, match="changed by hand") as raised:
+        environment_from({"freeze": text})
+    assert raised.value.code is ReasonCode.RECORD_UNREADABLE
