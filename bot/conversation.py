@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from bot.delivery import Exit
 from bot.socket.client import Absent, Unreachable, new_key, say
 from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, MoreLine, NoticeLine, RawLine, RefusedLine
@@ -77,7 +79,11 @@ class _Conversation:
 
     async def _talk(self) -> int:
         wish = self._wish
-        call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset())
+        try:
+            call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset())
+        except ValidationError:
+            self._fail("What was typed is too long, or has something in it that is no text (UTF-8).", Exit.USAGE)
+            return Exit.USAGE
         async for line in say(wish.socket, call):
             match line:
                 case AnswerLine():

@@ -114,7 +114,9 @@ class RegistryClient:
         url, found = f"{base}/v2/{name}/tags/list?n=1000", list[str]()
         for _ in range(_PAGES):
             body, headers = await self._get(url, repository)
-            found += _object(body).get("tags") or []
+            # what is no tag by the registries' own rules would be a command's words further on
+            named = _object(body).get("tags") or []
+            found += [tag for tag in named if isinstance(tag, str) and _TAG.fullmatch(tag)]
             following = re.search(r'<([^>]+)>;\s*rel="?next"?', headers.get("Link", ""))
             if following is None:
                 return found

@@ -331,3 +331,16 @@ async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -
     assert ended.status == 1
     assert "doctor" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "words", [("status", "\udcff"), ("deploy", "v" * 9000), ("status", *["x"] * 300), ("--as", "m" * 99, "status")]
+)
+async def test_what_can_not_be_sent_is_a_sentence_and_no_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
+    door = Door()
+    async with bot(tmp_path / "s", door, may_choose=True):
+        ended = await omnicare(*words, socket=tmp_path / "s")
+    assert ended.status == Exit.USAGE
+    assert "Traceback" not in ended.err
+    assert ended.err.count("\n") == 1
+    assert not door.taken

@@ -249,6 +249,10 @@ async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
         b'{"tokens": ["status"], "key": "short"}',
         b'{"tokens": ["status"], "key": "' + b"0" * 32 + b'", "account": "uid:0"}',
         b'{"tokens": ["' + b"x" * 70_000 + b'"], "key": "' + b"0" * 32 + b'"}',
+        b"[" * 60_000,
+        b'{"tokens": ["\\ud800"], "key": "' + b"0" * 32 + b'"}',
+        b'{"tokens": ["\xff"], "key": "' + b"0" * 32 + b'"}',
+        b'{"tokens": ["status"], "key": "' + b"0" * 32 + b'", "offset": 86400}',
     ],
 )
 async def test_a_call_that_is_none_is_refused_before_the_door(tmp_path: Path, body: bytes) -> None:
@@ -260,6 +264,18 @@ async def test_a_call_that_is_none_is_refused_before_the_door(tmp_path: Path, bo
     ):
         assert response.status == 400
     assert not door.taken
+
+
+async def test_half_a_character_in_an_answer_is_one_sign_less_and_not_an_answer_less(tmp_path: Path) -> None:
+    """A script's JSON may say `"\\ud800"`, which no encoder takes."""
+    door = Door()
+    door.answers["sync"] = Answer(card=card("failed", reason="\ud800 x"))
+    async with listening(tmp_path / "s", door):
+        answer, end = await lines(tmp_path / "s", "sync", "failed")
+    assert isinstance(answer, AnswerLine)
+    assert answer.card is not None
+    assert answer.card.data["reason"] == "? x"
+    assert end == EndLine(exit=0)
 
 
 async def test_where_no_bot_runs_the_sentence_says_what_to_do(tmp_path: Path) -> None:

@@ -206,3 +206,14 @@ def test_a_missing_file_and_a_half_login_are_no_login(tmp_path: Path):
         RegistryLogins(tmp_path / "nothing.json", Redactor()).of("ghcr.io")
     odd = {"a": {"auth": "%%%"}, "b": {"auth": base64.b64encode(b"only").decode()}, "c": 3, "d": {"username": "x"}}
     assert RegistryLogins(login_file(tmp_path / "config.json", **odd), Redactor()).read() == {}
+
+
+async def test_what_is_no_tag_is_no_version_to_choose():
+    """What a registry says becomes a button's command further on."""
+    said = ["v2.0.0", "v9.9.9 --env production", "v9.9.9\n", "", "x" * 129, 7, None, {"v": 1}, "<!channel>"]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"tags": said}) if "/tags/" in request.path else web.Response(status=404)
+
+    async with answering(answer) as client:
+        assert await client.tags(BACKEND) == ["v2.0.0"]
