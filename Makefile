@@ -19,8 +19,8 @@ help: ## what there is to make
 demo: $(VENV)/.sandbox ## the main job in this terminal: deploy, approval, rollout, audit trail
 	@$(BIN)/omnicare sandbox --demo
 
-sandbox: $(VENV)/.sandbox ## a whole world to try it in: a chat page, a cluster, a registry, all on 127.0.0.1
-	@$(BIN)/omnicare sandbox
+sandbox: $(VENV)/.sandbox ## a whole world to try it in, on 127.0.0.1; with options: make sandbox ARGS="--scenario quota"
+	@$(BIN)/omnicare sandbox $(ARGS)
 
 test: $(VENV)/.development ## the test suite (the slower suites besides: .ci/run)
 	$(BIN)/python -m pytest -n 2 -m "not real_cluster and not browser and not kill and not faults and not postgres15"

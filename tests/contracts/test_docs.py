@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.cli import take_options
+from bot.cli import main, take_options
 from bot.config import FROM_ENVIRONMENT, load, validate
 from bot.doctor.access import Where, rules
 from bot.manual import HERE
@@ -111,6 +112,20 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     named = set(re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8")))
     named |= {match for body in blocks(page, "sh") for match in re.findall(r"^\s*make ([a-z]+)", body, re.MULTILINE)}
     assert named <= targets
+
+
+def test_make_hands_the_options_of_a_sandbox_on() -> None:
+    asked = ["make", "--dry-run", "sandbox", "ARGS=--scenario quota --port 8080"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ".venv/bin/omnicare sandbox --scenario quota --port 8080"
+
+
+def test_every_option_of_a_sandbox_that_a_page_shows_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "Makefile"])
+    shown = {word for options in re.findall(r'ARGS="([^"]+)"', pages) for word in options.split()}
+    assert {"--help", "--scenario", "quota"} <= shown
+    assert main(["sandbox", "--help"]) == 0
+    assert shown - {"NAME"} <= set(re.findall(r"[\w-]+", capsys.readouterr().out))
 
 
 def test_every_page_of_the_manual_is_reached_from_the_readme() -> None:
