@@ -34,7 +34,7 @@ class Deploy:
     approved digests. A failed rollout stops the run; old pods serve until new ones are ready.
 
     With `--at` it is planned and approved now and started then, at most 7 days ahead: shortly before, who asked for it and who is on call are asked
-    for a last *go* or *no go*. With no go it expires; nothing starts unwatched.
+    for a last go or no go. With no go it expires; nothing starts unwatched.
     """
 
     version: Version = argument("release to deploy, a git tag")

@@ -38,12 +38,13 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
 def command_card(spec: CommandSpec) -> Card:
     """One command: usage, arguments, examples."""
     shown = [p for p in spec.parameters if not p.hidden]
-    rows = tuple((words(Code(text=p.usage.strip("[]") if p.positional else p.flag)), sentence(p.help)) for p in shown)
+    rows = tuple((words(Code(text=p.bare if p.positional else p.flag)), sentence(p.help)) for p in shown)
     table = (Table(columns=("Argument", "Meaning"), rows=rows),) if rows else ()
-    description = (Paragraph(text=sentence(spec.description)),) if spec.description else ()
-    example = f"{spec.name} {spec.examples[0]}".strip()
+    # a docstring's lines end where the source's do; only its paragraphs are meant
+    paragraphs = [" ".join(part.split()) for part in spec.description.split("\n\n") if part.strip()]
+    examples = [f"{spec.name} {each}".strip() for each in spec.examples]
     does = (
-        Typed(text=example)
+        Typed(text=examples[0])
         if spec.kind is Kind.QUERY and not any(p.required for p in shown)
         else OpenForm(command=spec.name)
     )
@@ -52,14 +53,9 @@ def command_card(spec: CommandSpec) -> Card:
         summary=f"{spec.name}: {spec.summary}",
         body=(
             Paragraph(text=words("Usage: ", Code(text=spec.usage))),
-            *description,
+            *(Paragraph(text=sentence(each)) for each in paragraphs),
             *table,
-            Paragraph(
-                text=words(
-                    "Examples: ",
-                    *(part for e in spec.examples for part in (Code(text=f"{spec.name} {e}".strip()), "  ")),
-                )
-            ),
+            Paragraph(text=words("Examples:", *(part for each in examples for part in ("\n", "  ", Code(text=each))))),
         ),
         buttons=(Button(label="Try", does=does),),
         data={"command": spec.name, "usage": spec.usage},

@@ -6,7 +6,8 @@ from bot.manual import HERE
 from bot.permissions import PERMISSIONS
 from bot.reference.markdown import code, page, table
 from commands.kit.registry import Registry
-from commands.kit.spec import CommandSpec, Kind, Parameter
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter
+from commands.kit.types import DurationType
 
 _KINDS = {
     Kind.QUERY: "Query: looks and changes nothing.",
@@ -60,16 +61,17 @@ def _command(spec: CommandSpec) -> str:
 
 
 def _parameter(parameter: Parameter) -> tuple[str, str, str]:
-    name = parameter.usage.strip("[]")
     if parameter.required:
         default = "required"
     elif parameter.default in (None, False, ()):
         default = ""
+    elif parameter.default == CHANNEL_DEFAULT:
+        default = "the channel's or the terminal's environment"
+    elif isinstance(parameter.type, DurationType):
+        default = code(parameter.type.typed(parameter.default))
     else:
-        default = (
-            code(str(parameter.default)) if parameter.default != "" else "the channel's or the terminal's environment"
-        )
-    return code(name), parameter.help, default
+        default = code(str(parameter.default))
+    return code(parameter.bare), parameter.help, default
 
 
 def permissions(registry: Registry) -> str:

@@ -237,7 +237,7 @@ def typed_again(spec: CommandSpec, request: Any) -> str:
         elif parameter.type is None:
             options.append(parameter.flag)
         else:
-            text = f"{value}s" if isinstance(parameter.type, DurationType) else quoted(str(value))
+            text = parameter.type.typed(value) if isinstance(parameter.type, DurationType) else quoted(str(value))
             # a value that begins like an option is read as one, unless it is tied to its own
             options += [f"{parameter.flag}={text}"] if str(value).startswith("--") else [parameter.flag, text]
     return " ".join([spec.name, *positional, *options])

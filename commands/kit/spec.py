@@ -70,10 +70,20 @@ class Parameter:
     @property
     def usage(self) -> str:
         """As usage lines show it."""
-        value = "|".join(self.choices) if self.choices else (self.type.name.upper() if self.type else "")
         if self.positional:
-            return (value if self.required else f"[{value}]") + ("…" if self.repeated else "")
-        return f"[{self.flag}{' ' + value if self.type else ''}]"
+            return (self._value if self.required else f"[{self._value}]") + ("…" if self.repeated else "")
+        return f"[{self.bare}]"
+
+    @property
+    def bare(self) -> str:
+        """As lists of arguments show it: without the brackets that say that it may be left out."""
+        if self.positional:
+            return self._value + ("…" if self.repeated else "")
+        return f"{self.flag} {self._value}" if self.type else self.flag
+
+    @property
+    def _value(self) -> str:
+        return "|".join(self.choices) if self.choices else (self.type.name.upper() if self.type else "")
 
 
 @dataclass(frozen=True, slots=True)

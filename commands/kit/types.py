@@ -229,6 +229,11 @@ class DurationType:
             raise Invalid("A length of time is between one second and 30 days.")
         return seconds
 
+    def typed(self, seconds: int) -> str:
+        """As a person would type it: `1h`, `90s`."""
+        unit = next(unit for unit in reversed(_UNITS) if seconds % _UNITS[unit] == 0)
+        return f"{seconds // _UNITS[unit]}{unit}"
+
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ("5m", "15m", "1h", "6h", "1d")
 

@@ -83,6 +83,12 @@ def test_a_duration(typed: str, seconds: int) -> None:
     assert value(DurationType(), typed) == seconds
 
 
+@pytest.mark.parametrize(("seconds", "typed"), [(3600, "1h"), (90, "90s"), (86400, "1d"), (5400, "90m"), (1, "1s")])
+def test_a_length_of_time_as_it_would_be_typed(seconds: int, typed: str) -> None:
+    assert DurationType().typed(seconds) == typed
+    assert value(DurationType(), typed) == seconds
+
+
 @pytest.mark.parametrize("typed", ["", "15", "m", "0s", "-5m", "1.5h", "31d", "9999999s", "5m!", "５m", "1w", "1h-30m"])
 def test_what_is_no_duration(typed: str) -> None:
     with pytest.raises(ValueError, match="length of time"):

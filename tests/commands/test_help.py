@@ -1,0 +1,26 @@
+"""What `help COMMAND` shows: arguments as they are typed, paragraphs whole, an example a line."""
+
+from bot.terminal import plain
+from bot.terminal.words import Reader
+from commands.help import command_card
+from commands.kit import registry
+from tests.bot.test_terminal import NOW
+
+
+def shown(command: str) -> list[str]:
+    return plain.lines(command_card(registry.load().get(command)), Reader(now=NOW))
+
+
+def test_every_example_has_a_line_of_its_own() -> None:
+    at = (lines := shown("rollback")).index("Examples:")
+    assert lines[at + 1 : at + 4] == ["  rollback", "  rollback backend", "  rollback --to v1.1.0"]
+
+
+def test_an_argument_that_may_be_given_often_has_no_bracket_left() -> None:
+    assert any(line.startswith("  SERVICE…  ") for line in shown("rollback"))
+
+
+def test_the_lines_of_a_description_end_where_its_paragraphs_do() -> None:
+    said = [line for line in shown("deploy") if line.startswith(("Makes a plan", "With --at"))]
+    assert [line[-1] for line in said] == [".", "."]
+    assert all("  " not in line for line in said)
