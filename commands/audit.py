@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
+from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, counted, person, words
 from commands.kit.context import BookEvent, Context
 from commands.kit.places import must, readable
 from commands.kit.spec import option, query
@@ -39,7 +39,7 @@ class Audit:
         searched = [await context.book.search(environment=place, **asked) for place in places]  # type: ignore[arg-type]
         newest = sorted((event for each in searched for event in each), key=lambda event: event.at, reverse=True)
         found = newest[: self.limit]
-        text = f"{len(found)} audit events, newest first" if found else "No audit event matches"
+        text = f"{counted(len(found), 'audit event')}, newest first" if found else "No audit event matches"
         table = Table(
             columns=("No.", "When", "Event", "Who", "Run"),
             rows=tuple(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, words
+from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, counted, words
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, ServiceName
@@ -26,7 +26,8 @@ class Events:
         )
         warnings = sum(each.warning for each in found)
         of = self.service or context.where.name
-        text = f"{len(found)} kinds of events of {of}, {warnings} of them warnings" if found else f"No events of {of}"
+        kinds = f"{counted(len(found), 'kind')} of events of {of}, {counted(warnings, 'warning')}"
+        text = kinds if found else f"No events of {of}"
         body: list[Element] = []
         if found:
             rows = tuple(_row(each) for each in found[:_MOST])

@@ -23,6 +23,7 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
+    counted,
     words,
 )
 from commands.kit.context import Context, RunRecord
@@ -214,10 +215,10 @@ class _Shown:
         if self._request.all_containers:
             pods = f"{found.streams:,} {'container' if found.streams == 1 else 'containers'}"
         if self._request.grep is None:
-            return (Plain(text=f"{_counted(lines, 'line')} of {pods}"),)
+            return (Plain(text=f"{counted(lines, 'line')} of {pods}"),)
         verb = "matches" if lines == 1 else "match"
         return (
-            Plain(text=f"{_counted(lines, 'line')} of {pods} {verb} "),
+            Plain(text=f"{counted(lines, 'line')} of {pods} {verb} "),
             Code(text=self._request.grep),
             Plain(text=f", of {found.read:,} read"),
         )
@@ -240,7 +241,7 @@ class _Shown:
                 )
             )
         if groups.rarer:
-            body.append(Note(text=words(f"{_counted(groups.rarer, 'line')} of rarer messages.")))
+            body.append(Note(text=words(f"{counted(groups.rarer, 'line')} of rarer messages.")))
         return body
 
     def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
@@ -266,13 +267,13 @@ class _Shown:
             file = Attachment(
                 filename=f"{self._found.title}-{self._context.now:%H%M%S}.log",
                 content="\n".join(self._lines) + "\n",
-                summary=f"{_counted(count, 'line')}, oldest first ({zone})",
+                summary=f"{counted(count, 'line')}, oldest first ({zone})",
                 log=True,
             )
             return [newest, file]
         if not count:
             return []
-        return [Preformatted(label=f"{_counted(count, 'line')} ({zone})", text="\n".join(self._lines), log=True)]
+        return [Preformatted(label=f"{counted(count, 'line')} ({zone})", text="\n".join(self._lines), log=True)]
 
     def _line(self, line: logs.LogLine) -> str:
         return line_of(line, self._context.now.tzinfo)
@@ -288,7 +289,7 @@ class _Shown:
             more = min(logs.MOST, max(100, asked.tail * 10))
             notes.append(
                 words(
-                    f"{_counted(found.left_out, 'older line')} left out here; ",
+                    f"{counted(found.left_out, 'older line')} left out here; ",
                     Code(text=f"--tail {more}"),
                     " shows more.",
                 )
@@ -297,7 +298,7 @@ class _Shown:
             oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
             notes.append(
                 words(
-                    f"{_counted(found.left_out, 'older line')} left out here; ",
+                    f"{counted(found.left_out, 'older line')} left out here; ",
                     Code(text=f'--until "{oldest}"'),
                     " shows those before.",
                 )
@@ -313,7 +314,7 @@ class _Shown:
         if found.cut:
             notes.append(
                 words(
-                    f"{_counted(found.cut, 'line')} longer than what is shown of them; ",
+                    f"{counted(found.cut, 'line')} longer than what is shown of them; ",
                     Code(text="kubectl logs"),
                     " shows them whole.",
                 )
@@ -359,10 +360,6 @@ def _between(shape: logs.Shape) -> Text:
     if f"{first:%F %H:%M}" == f"{last:%F %H:%M}":
         return words(Moment(at=last))
     return words(Moment(at=first), " to ", Moment(at=last))
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _words(spans: tuple[Plain | Code, ...]) -> str:

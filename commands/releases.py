@@ -18,6 +18,7 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
+    counted,
     duration,
     sentence,
     words,
@@ -44,7 +45,8 @@ class Releases:
         shown = known[: self.limit]
         good = sum(release.verdict == "good" for release in known)
         where = context.where.name
-        text = f"{len(known)} releases of {where}, {good} of them good" if known else f"No release of {where} yet"
+        of_them = f"{good} of them good" if len(known) > 1 else "good" if good else "bad"
+        text = f"{counted(len(known), 'release')} of {where}, {of_them}" if known else f"No release of {where} yet"
         body: list[Element] = []
         if shown:
             body.append(
@@ -119,7 +121,7 @@ class ReleasesAdopt:
             state=State.DONE,
             title=words(Strong(text=text)),
             summary=text,
-            body=(Note(text=words("What runs is as it was; `rollback` can go back to it from now on.")),),
+            body=(Note(text=sentence("What runs is as it was; `rollback` can go back to it from now on.")),),
             data={"environment": where.name, "release": release.model_dump(mode="json")},
         )
 

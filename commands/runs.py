@@ -20,6 +20,7 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
+    counted,
     duration,
     person,
     words,
@@ -56,7 +57,8 @@ class Runs:
         newest = sorted((record for each in listed for record in each), key=lambda record: record.at, reverse=True)
         found = newest[: self.limit]
         where = f" in {self.env}" if self.env else ""
-        text = f"{len(found)} newest runs{where}" if found else f"No run yet{where}"
+        runs = counted(len(found), "newest run" if len(newest) > 1 else "run")
+        text = f"{runs}{where}" if found else f"No run yet{where}"
         table = Table(
             columns=("Run", "What", "State", "By", "When"),
             rows=tuple(

@@ -398,21 +398,32 @@ async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
 
 def _welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None = None) -> str:
     page = f"\n  {address}\n" if address else ""
-    night = ""
     if scenario is not None:
-        night = f"\nScenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
+        todo = f"Scenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
+    else:
+        todo = (
+            f"Three things to try{' in #deploys there' if address else ''}:\n"
+            "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
+            "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
+            "  3. As Maya:  /omnicare deploy v2.1.0-bad  and see what a failure looks like\n"
+        )
     return (
         "\nOmniCare sandbox: nothing here is real."
-        f"\n{page}{night}\nThree things to try{' in #deploys there' if address else ''}:\n"
-        "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
-        "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
-        "  3. As Maya:  /omnicare deploy v2.1.0-bad  and see what a failure looks like\n"
-        "\nThe same in a terminal (--as says who you are, in a sandbox only):\n"
-        f"  omnicare --config {world.folder / 'omnicare.toml'} --as maya status\n"
+        f"\n{page}\n{todo}"
+        "\nThe same in another terminal (--as says who you are, in a sandbox only):\n"
+        f"  {_program()} --config {world.folder / 'omnicare.toml'} --as maya status\n"
         "\nThe cluster, for your own kubectl:\n"
         f"  export KUBECONFIG={world.kubeconfig_path}\n"
         "\nCtrl-C ends it.\n"
     )
+
+
+def _program() -> str:
+    """As it is typed in another terminal: `make` has the environment in its path, people's shells have not."""
+    beside = Path(sys.executable).with_name("omnicare")
+    if not beside.exists():
+        return "omnicare"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 async def _check_throw_away(kubeconfig: Path) -> None:

@@ -282,6 +282,11 @@ def person(key: str, *, mention: bool = False) -> PersonName:
     return PersonName(key=key, mention=mention)
 
 
+def counted(count: int, what: str) -> str:
+    """`1 run`, `3 runs`, `1,204 lines`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words: `8 s`, `1 min 12 s`, `2 h 5 min`, `12 days`."""
     whole = max(0, round(seconds))
