@@ -5,6 +5,7 @@ argparse is used for the latter only: a command's words are parsed once, by the 
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -145,13 +146,15 @@ def _help_for(words: list[str]) -> list[str] | None:
     if not words or words[0] in ("help", *_HELP):
         return [word for word in words[1:] if word not in _HELP]
     before = words[: words.index("--")] if "--" in words else words
-    return [words[0]] if any(word in _HELP for word in before) else None
+    named = list(itertools.takewhile(lambda word: not word.startswith("-"), before))
+    return named[:2] if any(word in _HELP for word in before) else None
 
 
 def _help(options: Options, asked: list[str]) -> int:
     """Answered here, from the registry: no bot is needed, and nothing heavy is imported."""
     from bot import manual
     from commands.kit import registry
+    from commands.kit.types import unfinished
 
     known = registry.load()
     name = " ".join(asked).lower()
@@ -159,10 +162,11 @@ def _help(options: Options, asked: list[str]) -> int:
         return _HERE[name](options, ["--help"])
     spec = (known.find(name) or known.find(asked[0].lower())) if asked else None
     if asked and spec is None:
-        near = manual.meant(asked[0], known)
+        near = manual.meant(name, known) or manual.meant(asked[0], known)
+        if near is None and (said := unfinished(asked[0], (*known.names(), *_HERE))):
+            raise Mistyped(said)
         raise Mistyped(
-            f"There is no `{asked[0]}`. "
-            + (f"Did you mean `{near}`?" if near else "`omnicare help` lists what there is.")
+            f"There is no `{name}`. " + (f"Did you mean `{near}`?" if near else "`omnicare help` lists what there is.")
         )
     _show(manual.page(spec) if spec else manual.menu(known), as_json=options.json)
     return Exit.OK

@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.registry import Registry
-from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Parameter, environment_parameter
-from commands.kit.types import CommandNameType, DurationType, Invalid, Known, closeness, nearest
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.types import (
+    CommandNameType,
+    DurationType,
+    Invalid,
+    Known,
+    VersionType,
+    closeness,
+    nearest,
+    unfinished,
+)
 
 LONGEST = 4000
 """Characters; Slack's own composer stops earlier for commands, a socket does not."""
@@ -142,6 +151,9 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
     if not tokens:
         raise UsageError("Which command?", usage="help")
     _check_text(tokens)
+    if tokens[0] in (*_HELP, "?") and (menu := registry.find("help")) is not None:
+        return Parsed(menu, menu.make({}))
+    _check_place(tokens, known)
     spec, rest = _command(tokens, registry)
     values = _Values(spec, known)
     for_options = True
@@ -150,11 +162,24 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
         token = queue.pop(0)
         if for_options and token == "--":  # noqa: S105 - a word of a command line
             for_options = False
+        elif for_options and token in _HELP and (manual := registry.find("help")) is not None:
+            return Parsed(manual, manual.make({"command": spec.name}))
         elif for_options and token.startswith("--"):
             values.take_option(token, queue)
         else:
             values.take_positional(token, queue)
     return Parsed(spec, values.request(default_environment))
+
+
+_HELP = ("--help", "-h")
+"""Where an option may stand: as shells have it, `deploy --help` is `help deploy`."""
+
+
+def _check_place(tokens: list[str], known: Known) -> None:
+    """What acts on a machine is not typed to the bot, but on that machine."""
+    for name in known.terminal:
+        if " ".join(tokens[: len(name.split())]).lower() == name:
+            raise UsageError(f"`{name}` is for a terminal, on the machine that it is about: `omnicare {name}`.")
 
 
 def _check_text(tokens: list[str]) -> None:
@@ -174,8 +199,10 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
     meant = _mistyped(tokens, registry, other_than=spec)
     if spec is not None and meant is None:
         return spec, tokens[1:]
+    if meant is None and (said := unfinished(tokens[0], registry.names())):
+        raise UsageError(said, choices=_asked_alone(tokens[0], registry))
     if meant is None:
-        raise UsageError(f"There is no `{tokens[0][:40]}`.", usage="help", example="help")
+        raise UsageError(f"There is no `{tokens[0][:40]}`. `help` lists what there is.")
     typed, name = meant
     rest = tokens[len(typed.split(" ")) :]
     raise UsageError(
@@ -183,6 +210,12 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
         suggestion=" ".join([name, *map(_as_typed, rest)]),
         form=_form(registry.get(name), rest),
     )
+
+
+def _asked_alone(word: str, registry: Registry) -> tuple[str, ...]:
+    """The questions that begin with the word and need no more: a button may ask them at once."""
+    begun = [spec for spec in registry if spec.name.startswith(f"{word.lower()} ") and spec.kind is Kind.QUERY]
+    return tuple(spec.name for spec in begun if not any(p.required for p in spec.parameters))
 
 
 def _too_many(rest: list[str], spec: CommandSpec) -> bool:
@@ -208,6 +241,8 @@ def _mistyped(tokens: list[str], registry: Registry, *, other_than: CommandSpec 
             return None
         meant = nearest(two, [name for name in long if name.startswith(f"{one.lower()} ")])
         return (two, meant) if meant else None
+    if (joined := "-".join(tokens[:2]).lower()) in registry.names():  # `slow queries`
+        return two, joined
     tried = [(two, long), (one, long), (one, [name for name in registry.names() if " " not in name])]
     found = [(typed, meant) for typed, names in tried if (meant := nearest(typed, names))]
     sure = next((pair for pair in found if " " in pair[1] and closeness(*pair) >= _SURE), None)
@@ -268,9 +303,7 @@ class _Values:
         flag, equals, value = token.partition("=")
         parameter = self._options.get(flag.lower())
         if parameter is None:
-            meant = nearest(flag, self._options)
-            hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(self._options) or 'none'}."
-            raise self._fail(f"`{self._spec.name}` has no option `{flag[:40]}`.{hint}")
+            raise self._fail(self._no_option(flag))
         if parameter.name in self._found:
             raise self._fail(f"`{flag[:40]}` is there twice.")
         if parameter.type is None:
@@ -299,7 +332,28 @@ class _Values:
                 self._put(parameter, token)
                 return
         shown = f"There is a word too many: `{token[:40]}`."
-        raise self._fail(f"{shown} Words with spaces stand in quotes." if self._options else shown)
+        hint = self._as_option(token)
+        raise self._fail(hint or (f"{shown} Words with spaces stand in quotes." if self._options else shown))
+
+    def _as_option(self, token: str) -> str | None:
+        """A sentence for a word that stands alone and means an option: `-n`, `production`, `v1.2.0`."""
+        if token.startswith("-"):
+            return self._no_option(token)
+        where = environment_parameter(self._spec)
+        if where is not None and not where.positional and (meant := nearest(token, self._known.environments)):
+            self._typed.setdefault(where.name, meant)
+            return f"There is a word too many: `{token[:40]}`. Did you mean `{where.flag} {meant}`?"
+        for option in self._options.values():
+            if isinstance(option.type, VersionType) and VersionType.looks_like(token):
+                self._typed.setdefault(option.name, token)
+                return f"`{token[:40]}` is a version. Did you mean `{option.flag} {token[:40]}`?"
+        return None
+
+    def _no_option(self, flag: str) -> str:
+        begun = [each for each in self._options if each.startswith(f"--{flag.strip('-').lower()}")]
+        meant = nearest(flag, self._options) or (begun[0] if len(begun) == 1 else None)  # `-f`
+        hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(self._options) or 'none'}."
+        return f"`{self._spec.name}` has no option `{flag[:40]}`.{hint}"
 
     def _put(self, parameter: Parameter, token: str) -> None:
         self._found[parameter.name] = self._value(parameter, token)
@@ -310,13 +364,15 @@ class _Values:
         try:
             return parameter.type.parse(token, self._known)
         except Invalid as error:
-            where = "" if parameter.positional else f"`{parameter.flag}`: "
-            raise self._fail(f"{where}{error}") from None
+            if not parameter.positional:
+                raise self._fail(f"`{parameter.flag}`: {error}") from None
+            near = "Did you mean" in str(error) and not token.startswith("-")
+            raise self._fail(str(error) if near else self._as_option(token) or str(error)) from None
 
     def request(self, default_environment: str | None) -> Any:
         missing = [p for p in self._positional if p.required and p.name not in self._found]
         if missing:
-            names = " and ".join(f"the {p.type.name}" for p in missing if p.type)
+            names = " and ".join(f"the {p.type.name.replace('|', ' or ')}" for p in missing if p.type)
             raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
         where = environment_parameter(self._spec)
         if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:

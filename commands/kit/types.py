@@ -27,6 +27,8 @@ class Known:
     services: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    terminal: tuple[str, ...] = ()
+    """Commands that only a terminal has, for the machine that it stands on."""
 
 
 @runtime_checkable
@@ -45,10 +47,23 @@ class ArgumentType(Protocol):
         ...
 
 
+_BEGINNING = 3
+"""Letters."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that was probably meant, or None where nothing is near."""
-    found = difflib.get_close_matches(word.lower(), list(choices), n=1, cutoff=0.6)
-    return found[0] if found else None
+    listed, typed = list(choices), word.lower()
+    found = difflib.get_close_matches(typed, listed, n=1, cutoff=0.6)
+    # what is much shorter is near where it is the beginning of one choice alone: `prod`, `dep`
+    begun = [each for each in listed if len(typed) >= _BEGINNING and each.startswith(typed)]
+    return found[0] if found else begun[0] if len(begun) == 1 else None
+
+
+def unfinished(word: str, commands: Iterable[str]) -> str | None:
+    """For `sync` alone, which begins several commands and is none: a sentence that names them."""
+    begun = [f"`{name}`" for name in commands if name.startswith(f"{word.lower()} ")]
+    return f"`{word[:40]}` takes another word: {', '.join(begun)}." if begun else None
 
 
 def closeness(typed: str, name: str) -> float:
@@ -73,8 +88,13 @@ class VersionType:
     name = "version"
     example = "v2.0.0"
 
+    @staticmethod
+    def looks_like(text: str) -> bool:
+        """Whether it is one; 128 is the longest tag that a registry takes."""
+        return len(text) <= 128 and _VERSION.fullmatch(text) is not None  # noqa: PLR2004
+
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
-        if len(text) > 128 or not _VERSION.fullmatch(text):  # noqa: PLR2004 - the longest tag that a registry takes
+        if not self.looks_like(text):
             raise Invalid(f"`{text[:40]}` is not a version. A version looks like `{self.example}`.")
         return text if text.startswith("v") else f"v{text}"
 
@@ -157,6 +177,10 @@ class CommandNameType:
     example = "deploy"
 
     def parse(self, text: str, known: Known) -> str:
+        if text.lower() not in known.commands and (said := unfinished(text, known.commands)):
+            raise Invalid(said)
+        if text.lower() not in known.commands and nearest(text, known.commands) is None:
+            raise Invalid(f"There is no command `{text[:40]}`. `help` lists what there is.")
         return _choose("command", text.lower(), known.commands)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:

@@ -214,6 +214,20 @@ async def test_help_of_what_is_not_there_says_what_was_meant(tmp_path: Path) -> 
     assert "Did you mean `deploy`?" in ended.err
 
 
+@pytest.mark.parametrize("typed", [("sync", "status", "--help"), ("help", "sync", "status")])
+async def test_help_of_a_command_of_two_words(tmp_path: Path, typed: tuple[str, ...]) -> None:
+    ended = await omnicare(*typed, cwd=tmp_path)
+    assert ended.status == 0
+    assert ended.out.startswith("sync status: ")
+
+
+@pytest.mark.parametrize("typed", [("help", "sync"), ("sync", "-h")])
+async def test_help_of_half_a_name_says_how_it_goes_on(tmp_path: Path, typed: tuple[str, ...]) -> None:
+    ended = await omnicare(*typed, cwd=tmp_path)
+    assert ended.status == 2
+    assert "`sync` takes another word: `sync clear-failed`, " in ended.err
+
+
 async def test_help_imports_nothing_heavy() -> None:
     heavy = (
         "kubernetes",

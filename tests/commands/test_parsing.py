@@ -13,7 +13,13 @@ from commands.kit.registry import load
 from commands.kit.types import Known
 
 REGISTRY = load()
-KNOWN = Known(environments=("production",), services=("backend",), commands=REGISTRY.names(), people=("requester",))
+KNOWN = Known(
+    environments=("production",),
+    services=("backend",),
+    commands=REGISTRY.names(),
+    people=("requester",),
+    terminal=("doctor", "audit verify"),
+)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +151,57 @@ def test_the_longest_text_is_made_plain_at_once(text: str) -> None:
     before = time.perf_counter()
     made_plain(text)
     assert time.perf_counter() - before < 1.0
+
+
+def mistyped(text: str) -> UsageError:
+    with pytest.raises(UsageError) as error:
+        parse(split(text), REGISTRY, KNOWN, default_environment="production")
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("deploy v2.0.0 production", "a word too many: `production`. Did you mean `--env production`?"),
+        ("status prod", "Did you mean `--env production`?"),
+        ("status --env prod", "Did you mean `production`?"),
+        ("rollback v1.2.0", "`v1.2.0` is a version. Did you mean `--to v1.2.0`?"),
+        ("deploy v2.0.0 -n", "`deploy` has no option `-n`. There are: --env, "),
+        ("logs backend -f", "`logs` has no option `-f`. Did you mean `--follow`?"),
+        ("logs", "`logs` needs the service or pod: "),
+        ("slow queries", "Did you mean `slow-queries`?"),
+        ("dep v2.0.0", "Did you mean `deploy`?"),
+        ("sync", "`sync` takes another word: `sync clear-failed`, `sync failed`, `sync retry-failed`, `sync status`."),
+        ("help db", "`db` takes another word: `db connect`, `db explain`, `db slow`."),
+        ("help nonsense", "There is no command `nonsense`. `help` lists what there is."),
+        ("nonsense", "There is no `nonsense`. `help` lists what there is."),
+        ("doctor", "`doctor` is for a terminal, on the machine that it is about: `omnicare doctor`."),
+        ("audit verify", "`audit verify` is for a terminal"),
+    ],
+)
+def test_what_people_try_first_is_answered_with_what_to_type(typed: str, said: str) -> None:
+    assert said in mistyped(typed).message
+
+
+def test_the_form_is_filled_with_what_was_meant() -> None:
+    assert mistyped("deploy v2.0.0 prod").form == ("deploy", {"version": "v2.0.0", "env": "production"})
+    assert mistyped("rollback v1.2.0").form == ("rollback", {"to": "v1.2.0"})
+
+
+def test_a_word_that_begins_several_commands_offers_those_that_only_look() -> None:
+    assert mistyped("sync").choices == ("sync failed", "sync status")
+    assert mistyped("db").choices == ("db connect",)
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [("--help", None), ("-h", None), ("?", None), ("deploy --help", "deploy"), ("sync status -h", "sync status")],
+)
+def test_help_is_asked_for_as_in_a_shell(typed: str, command: str | None) -> None:
+    parsed = parse(split(typed), REGISTRY, KNOWN, default_environment="production")
+    assert (parsed.spec.name, parsed.request.command) == ("help", command)
+
+
+def test_a_value_that_looks_like_a_question_for_help_stays_a_value() -> None:
+    parsed = parse(split("logs backend --grep -h"), REGISTRY, KNOWN, default_environment="production")
+    assert parsed.request.grep == "-h"

@@ -138,7 +138,8 @@ def test_a_missing_argument_is_asked_for_with_usage_example_and_a_form(spec: Com
         assert understood(spec.name).request == spec.make(filled)
         return
     error = refused(spec.name)
-    assert error.message.startswith(f"`{spec.name}` needs the {required[0].type.name if required[0].type else ''}")
+    name = required[0].type.name.replace("|", " or ") if required[0].type else ""
+    assert error.message.startswith(f"`{spec.name}` needs the {name}")
     assert error.usage == spec.usage
     assert error.example is not None
     assert understood(error.example)
