@@ -93,11 +93,14 @@ class Deploy:
 
     def card(self, outcome: Outcome) -> Card:
         where, before = outcome.environment, outcome.data.get("before")
+        services = outcome.data.get("services")
+        # a run that ended before its services were kept has no such button
+        first = services[:1] if isinstance(services, list) else []
         return result_card(
             outcome,
             succeeded=(
                 Button(label=f"Roll back to {before}", does=Typed(text=f"rollback --env {where}")),
-                Button(label="Logs", does=Typed(text=f"logs backend --env {where}")),
+                *(Button(label="Logs", does=Typed(text=f"logs {each} --env {where}")) for each in first),
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),
         )

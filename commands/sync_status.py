@@ -35,7 +35,7 @@ class SyncStatusCommand:
             return _as_it_is(found, where)
         stuck = queue.is_stuck(found)
         text = _summary(found, where, stuck=stuck)
-        advice = (Paragraph(text=sentence(_advice(where))),) if stuck else ()
+        advice = (Paragraph(text=sentence(_advice(queue.scripts.service, where))),) if stuck else ()
         buttons = [
             Button(label="Logs", does=Typed(text=f"logs {queue.scripts.service} --grep websocket --env {where}"))
         ]
@@ -92,10 +92,10 @@ def _drains(found: SyncStatus) -> str | None:
     return None if found.per_minute is None else "never, at this rate"
 
 
-def _advice(where: str) -> str:
+def _advice(service: str, where: str) -> str:
     return (
-        f"What clinicians write is kept on their devices until it goes on. `logs backend --grep websocket --env {where}` shows "
-        f"whether devices connect; `restart backend --env {where}` lets them connect anew."
+        f"What clinicians write is kept on their devices until it goes on. `logs {service} --grep websocket --env {where}` shows "
+        f"whether devices connect; `restart {service} --env {where}` lets them connect anew."
     )
 
 

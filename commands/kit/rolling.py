@@ -102,7 +102,12 @@ async def finish(
         code=ReasonCode.SUCCEEDED,
         title=f"{release.version} runs in {context.where.name}",
         lines=(f"{pods} · {by} · {kept}",),
-        data={"version": release.version, "before": before, "requester": context.actor.key},
+        data={
+            "version": release.version,
+            "before": before,
+            "requester": context.actor.key,
+            "services": [change.service for change in plan.changes],
+        },
     )
 
 
