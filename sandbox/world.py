@@ -44,17 +44,13 @@ FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 
 
-_SYNC_BROKEN = {
-    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min; sync status shows it.",
+_BROKEN = {
+    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min.",
     "sync-missing": "The backend's image has no sync scripts, for 2 min.",
     "sync-silent": "The sync scripts never answer, for 2 min.",
-}
-
-
-_LOGS_BROKEN = {
-    "log-flood": "One pod of the backend writes 400 lines a second for 5 min. Type: /omnicare logs backend --since 1m",
-    "log-patients": "The backend writes patients' data for 5 min, all of it invented. Type: /omnicare logs backend",
-    "log-hang": "The log of one pod of the backend opens and says nothing for 5 min. Type: /omnicare logs backend",
+    "log-flood": "One pod of the backend writes 400 lines a second for 5 min.",
+    "log-patients": "The backend writes patients' data for 5 min, all of it invented.",
+    "log-hang": "The log of one pod of the backend opens and says nothing for 5 min.",
 }
 
 
@@ -69,12 +65,12 @@ class SandboxWorld:
         Breakage("bot", "Kill the bot"),
         Breakage("slack", "Slack down for 20 s"),
         Breakage("connections", "Refresh Slack's connections"),
-        Breakage("log-flood", "A pod floods its log for 5 min"),
-        Breakage("log-patients", "The backend's log full of patients for 5 min"),
-        Breakage("log-hang", "A pod's log hangs for 5 min"),
-        Breakage("sync-stuck", "Sync stuck for 2 min"),
-        Breakage("sync-missing", "Sync scripts missing for 2 min"),
-        Breakage("sync-silent", "Sync never answers for 2 min"),
+        Breakage("log-flood", "A pod floods its log for 5 min", "logs backend --since 1m"),
+        Breakage("log-patients", "The backend's log full of patients for 5 min", "logs backend"),
+        Breakage("log-hang", "A pod's log hangs for 5 min", "logs backend"),
+        Breakage("sync-stuck", "Sync stuck for 2 min", "sync status"),
+        Breakage("sync-missing", "Sync scripts missing for 2 min", "sync status"),
+        Breakage("sync-silent", "Sync never answers for 2 min", "sync status"),
     )
 
     def __init__(
@@ -135,10 +131,11 @@ class SandboxWorld:
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
         if kind.startswith("log-"):
             self._tend(self._break_logs(kind.removeprefix("log-")))
-            return _LOGS_BROKEN[kind]
         if kind.startswith("sync-"):
             self._tend(self._break_sync(kind))
-            return _SYNC_BROKEN[kind]
+        if kind in _BROKEN:
+            command = next(each.command for each in self.breakages if each.kind == kind)
+            return f"{_BROKEN[kind]} Type: /omnicare {command}"
         if kind in BY_NAME:
             await self.reset()  # one night at a time, and each from the same evening
             return await self.play(BY_NAME[kind])

@@ -57,7 +57,7 @@ class SampleWorld:
 
     breakages = (
         Breakage("registry", "Lose an image"),
-        Breakage("node", "Crash a pod"),
+        Breakage("node", "Crash a pod", "pods"),
         Breakage("slack", "Slack down"),
     )
     scenarios = (

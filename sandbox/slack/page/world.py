@@ -32,6 +32,8 @@ class Breakage:
 
     kind: str
     label: str
+    command: str = ""
+    """What shows it, where one has to type something; the page puts it into the message box."""
 
 
 class Night(Protocol):

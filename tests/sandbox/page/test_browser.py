@@ -65,6 +65,40 @@ async def test_a_command_is_typed_with_completion_and_its_thread_opens(served: S
     await expect(composer).to_have_value("/omnicare deploy v2.0.0")
 
 
+async def test_the_command_alone_asks_for_the_menu(served: Served, maya: Visit) -> None:
+    await maya.page.keyboard.type("/omnicare")
+    await expect(maya.page.get_by_role("option", selected=True)).to_contain_text("deploy")
+    await maya.page.keyboard.press("Enter")
+    await expect(maya.page.get_by_role("combobox", name="Message to deploys")).to_have_value("")
+    assert served.app.received[0]["text"] == ""
+
+
+async def test_no_table_is_cut_beside_an_open_thread_and_the_newest_message_stays_in_sight(
+    served: Served, browser: Browser
+) -> None:
+    from sandbox.slack.page import sample
+
+    head = sample.fill(served.workspace)
+    cells = [
+        "q3ef8704e select code, date_trunc($1, taken_at) from observations",
+        "0.14 ms",
+        "3,000",
+        "157 ms",
+        "> 99 %",
+    ]
+    rows = [[{"type": "raw_text", "text": text} for text in (*cells, "10,005", "v1.2.0 d558da")] for _ in range(12)]
+    table = {"type": "table", "rows": rows, "column_settings": [{"is_wrapped": True}]}
+    async with visit(browser, served.link) as visited:
+        page = visited.page
+        await page.goto(f"{served.url}/as/maya/deploys/{head}")
+        await ready(page)
+        served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "a wide one", blocks=[table, *said("the end")])
+        await expect(page.get_by_text("the end")).to_be_in_viewport()
+        wider = "[...document.querySelectorAll('.b-table')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        assert await page.evaluate(wider) == 0
+        assert visited.complaints == []
+
+
 async def test_an_approval_asks_once_more_and_the_card_changes(served: Served, maya: Visit) -> None:
     page = maya.page
     await page.keyboard.type("/omnicare deploy v2.0.0")
@@ -199,6 +233,13 @@ async def test_the_world_rolls_before_ones_eyes(served: Served, maya: Visit) -> 
     await world.get_by_role("button", name="Lose an image").click()
     await expect(world.get_by_role("img", name="ImagePullBackOff")).to_be_visible()
     await expect(page.locator(".toast")).to_contain_text("can't pull its image")
+
+
+async def test_what_is_broken_puts_the_command_that_shows_it_into_the_message_box(maya: Visit) -> None:
+    page = maya.page
+    await page.get_by_role("button", name="World").click()
+    await page.get_by_role("button", name="Crash a pod").click()
+    await expect(page.get_by_role("combobox", name="Message to deploys")).to_have_value("/omnicare pods")
 
 
 async def test_what_is_lost_is_said_and_comes_back_by_itself(served: Served, maya: Visit) -> None:

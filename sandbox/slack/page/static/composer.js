@@ -1,6 +1,7 @@
 // The composer: completion of commands and names, the history of what was sent, drafts.
 
 import { act, say } from "./acts.js";
+import { toEnd } from "./frame.js";
 
 const drafts = new Map();
 const sent = JSON.parse(sessionStorage.getItem("sent") ?? "[]");
@@ -112,6 +113,7 @@ async function send(form) {
   sent.push(text);
   sessionStorage.setItem("sent", JSON.stringify(sent.slice(-50)));
   back = -1;
+  toEnd(form.closest(".channel, .thread").querySelector(".scroll")); // the answer comes there, also one that only they see
   form.setAttribute("aria-busy", "true");
   const words = form.querySelector("[data-composer-words]");
   const slow = setTimeout(() => (words.textContent = "Sending…"), 300);
@@ -158,7 +160,8 @@ function keys(event) {
     event.preventDefault();
     const typed = area.value.trim();
     const chosen = open ? options[at] : null;
-    const whole = chosen && chosen.dataset.insert.trim() === typed;
+    // the command alone is whole too: it asks for the menu, unless somebody has moved to a line of the list
+    const whole = chosen && (chosen.dataset.insert.trim() === typed || (typed === form.dataset.slash && at === 0));
     if (chosen && !whole) take(form, chosen);
     else send(form);
   } else if (event.key === "ArrowUp" && (!area.value || back >= 0)) {

@@ -6,6 +6,7 @@ import "./forms.js";
 import { arrived, go, scroller, toEnd } from "./frame.js";
 import "./menus.js";
 import { begin } from "./stream.js";
+import "./tables.js";
 
 // The reader's own time zone is known only here; the server writes all times in it.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
