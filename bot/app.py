@@ -349,6 +349,9 @@ async def _close_abandoned(house: House) -> None:
     for event in await house.book.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
         if event.run is None or await house.engine.view(event.run) is not None:
             continue
+        # an engine whose database was lost knows nothing of runs that it had: what the book tells of them stands
+        if any(each.name != EventName.RUN_REQUESTED for each in await house.book.search(run=event.run, limit=2)):
+            continue
         with contextlib.suppress(BookUnavailable):
             await house.book.append(
                 Event(

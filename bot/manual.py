@@ -6,7 +6,7 @@ Answered where it is typed, within half a second and without a running bot; noth
 import itertools
 
 from commands.help import command_card
-from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, words
+from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, sentence, words
 from commands.kit.menu import GROUPS
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind
@@ -37,7 +37,7 @@ def menu(registry: Registry) -> Card:
         Table(
             columns=("", ""),
             caption=group,
-            rows=tuple((words(Code(text=name.ljust(width))), words(about)) for name, about in names.items()),
+            rows=tuple((words(Code(text=name.ljust(width))), sentence(about)) for name, about in names.items()),
         )
         for group, names in groups.items()
     ]

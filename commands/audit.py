@@ -41,12 +41,13 @@ class Audit:
         found = newest[: self.limit]
         text = f"{counted(len(found), 'audit event')}, newest first" if found else "No audit event matches"
         table = Table(
-            columns=("No.", "When", "Event", "Who", "Run"),
+            columns=("No.", "When", "Event", "Command", "Who", "Run"),
             rows=tuple(
                 (
                     words(str(event.seq)),
                     words(Moment(at=event.at, form="date-time")),
                     words(event.name),
+                    words(event.command or ""),
                     words(person(event.actor)) if event.actor else words(""),
                     words(Code(text=event.run.split(".")[-1][:4].upper())) if event.run else words(""),
                 )

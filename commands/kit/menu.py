@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 
-from commands.kit.card import Button, Card, Code, Element, OpenForm, Paragraph, Strong, Typed, words
+from commands.kit.card import Button, Card, Code, Element, OpenForm, Paragraph, Strong, Typed, sentence, words
 from commands.kit.context import Actor
 from commands.kit.spec import CommandSpec, Kind
+from commands.kit.types import QueryType, RunType
 
 GROUPS = {"look": "Look", "act": "Act", "decide": "Approve and decide", "about": "About"}
+
+
+_BUTTONS = 24
+"""Slack takes 25 in one row."""
 
 
 def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Card:
@@ -29,22 +34,29 @@ def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Car
             lines += [
                 "\n" if lines else "",
                 Code(text=f"{command} {spec.name} {spec.examples[0]}".strip()),
-                f"  {spec.summary}",
+                "  ",
+                sentence(spec.summary),
             ]
         if lines:
-            body.append(Paragraph(text=words(Strong(text=label), "\n", *lines)))  # type: ignore[arg-type] # strings and code
+            body.append(Paragraph(text=words(Strong(text=label), "\n", *lines)))  # type: ignore[arg-type] # strings, code, texts
     buttons = [
         Button(label=spec.name.capitalize() + ("…" if _has_form(spec) else ""), does=_does(spec))
         for spec in allowed
-        if spec.kind is not Kind.DECISION or spec.group == "act"
+        if (spec.kind is not Kind.DECISION or spec.group == "act") and not _is_told_by_a_card(spec)
     ]
     return Card(
         title=words(Strong(text=f"What you may run, {actor.name}")),
         summary=f"What you may run: {', '.join(spec.name for spec in allowed)}",
         body=tuple(body),
-        buttons=tuple(buttons[:20]),
+        buttons=tuple(buttons[:_BUTTONS]),
         data={"commands": [spec.name for spec in allowed]},
     )
+
+
+def _is_told_by_a_card(spec: CommandSpec) -> bool:
+    """Whether it wants an id, which nobody knows without the card that has the button; `help` is this very menu."""
+    kinds = [p.type for p in spec.parameters if p.required]
+    return spec.name in ("help", "logs stop") or any(isinstance(kind, RunType | QueryType) for kind in kinds)
 
 
 def _has_form(spec: CommandSpec) -> bool:

@@ -266,6 +266,26 @@ async def test_a_command_that_was_never_acknowledged_is_closed_in_words_and_can_
         assert abandoned[0].run != run
 
 
+async def test_what_the_audit_trail_tells_of_a_run_stands_where_the_engine_has_lost_it(tmp_path: Path):
+    """A lost database of the engine is no reason to write that a run never began."""
+    async with story(tmp_path / "world") as here:
+        await here.start()
+        run = await here.ask("deploy v2.0.0")
+        await here.says(run, "needs your approval", "approval")
+        await here.stop()
+        for file in (here.world.folder / "state").glob("engine.sqlite*"):
+            file.unlink()
+        await here.start("request-noted")
+        typing = asyncio.create_task(here.type("maya", "/omnicare deploy v1.1.0 --env staging"))
+        await here.ended()
+        typing.cancel()
+        await here.start()
+        await here.until(
+            lambda: [event for event in here.events() if event.name == "run:abandoned"], "the other one is closed"
+        )
+        assert run not in [event.run for event in here.events() if event.name == "run:abandoned"]
+
+
 async def test_killed_while_a_rollback_runs(tmp_path: Path):
     async with story(tmp_path / "world") as here:
         await here.start()
