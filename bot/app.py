@@ -23,6 +23,7 @@ from bot.config.sections import TimeSettings
 from bot.delivery import Delivery, Identity, Messenger
 from bot.dispatch import Door
 from bot.holding import account_name, held, somebody_waits
+from bot.manual import HERE
 from bot.people import People
 from bot.permissions import Permissions
 from bot.runs import leftovers
@@ -180,7 +181,14 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await engine.launch()
         stack.callback(engine.destroy)
         await _remember_open(house, last)
-        door = Door(settings=settings, registry=house.registry, people=people, house=house, identity=identity)
+        door = Door(
+            settings=settings,
+            registry=house.registry,
+            people=people,
+            house=house,
+            identity=identity,
+            terminal_only=tuple(HERE),
+        )
         metrics = Metrics()
         house.metrics = metrics
         await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)

@@ -21,7 +21,6 @@ from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.disclosing import check_options, disclosed
 from bot.forms import form_for, tokens_of
-from bot.manual import HERE
 from bot.people import People
 from bot.redacting import without_private_words
 from bot.refusals import Refusals, act_id, check_button
@@ -62,7 +61,9 @@ class Door:
         people: People,
         house: House,
         identity: Identity | None,
+        terminal_only: tuple[str, ...] = (),
     ) -> None:
+        """`terminal_only`: commands that act on a machine, and are not for the bot."""
         self._settings = settings
         self._registry = registry
         self._people = people
@@ -77,7 +78,7 @@ class Door:
             services=tuple(sorted(services)),
             commands=registry.names(),
             people=people.keys(),
-            terminal=tuple(HERE),
+            terminal=terminal_only,
         )
 
     # reading

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, counted, person, words
-from commands.kit.context import BookEvent, Context
+from commands.kit.context import BookEvent, Context, short_run
 from commands.kit.places import must, readable
 from commands.kit.spec import option, query
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
@@ -49,7 +49,7 @@ class Audit:
                     words(event.name),
                     words(event.command or ""),
                     words(person(event.actor)) if event.actor else words(""),
-                    words(Code(text=event.run.split(".")[-1][:4].upper())) if event.run else words(""),
+                    words(Code(text=short_run(event.run))) if event.run else words(""),
                 )
                 for event in found[:_IN_MESSAGE]
             ),

@@ -41,10 +41,11 @@ class Lock:
             f" It replaces {before.name}'s lock ({before.reason})." if before and before.holds(context.now) else ""
         )
         shown: list[str | Moment] = [" until ", Moment(at=end, form="date-time")] if end else []
-        text = f"{context.actor.name} locked {context.where.name}: {freeze.reason}"
+        who = f"{context.actor.name} locked {context.where.name}"
+        text = f"{who}: {freeze.reason}"
         return Card(
             state=State.LOCKED,
-            title=words(Strong(text=text), *shown),
+            title=words(Strong(text=who), *shown, f": {freeze.reason}"),
             summary=f"{text}.{replaced}",
             buttons=(Button(label="Unlock", does=Typed(text=f"unlock --env {context.where.name}")),),
             data={"environment": context.where.name, "freeze": freeze.model_dump(mode="json")},

@@ -306,7 +306,7 @@ def _locked(record: EnvironmentRecord, context: Context) -> Text | None:
     until: list[str | Moment] = []
     if record.freeze.until:
         until = [" until ", Moment(at=datetime.fromisoformat(record.freeze.until), form="date-time")]
-    return words(f"🔒 by {record.freeze.name}: {record.freeze.reason}", *until)
+    return words(f"🔒 by {record.freeze.name}", *until, f": {record.freeze.reason}")
 
 
 def _undecided(undecided: Undecided) -> Text:

@@ -172,9 +172,8 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
     if policy.own:
         ask = words("Confirmation by one person who may go back: ", who, *(f" · {each}" for each in given))
     else:
-        ask = words(
-            f"Approval by {policy.count} of: {who}, not {request.requester.name}", *(f" · {each}" for each in given)
-        )
+        count = f"{policy.count} of: " if policy.count > 1 else ""
+        ask = words(f"Approval by {count}{who}, not {request.requester.name}", *(f" · {each}" for each in given))
     target = {"run": request.id, "word": pending.word}
     yes = "Confirm" if policy.own else "Approve"
     buttons = (

@@ -165,6 +165,7 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.CANCELLED: "stopped before it started",
         ReasonCode.NOTHING_TO_DO: "nothing to do",
         ReasonCode.LOCKED: "locked",
+        ReasonCode.NO_SUCH_VERSION: "no such version",
         ReasonCode.NO_APPROVER: "nobody could approve it",
         ReasonCode.USAGE: "needs a reason",
     }.get(outcome.code, "not started")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
-from commands.kit.context import Context, Outcome
+from commands.kit.context import Context, Outcome, short_run
 from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
@@ -38,7 +38,7 @@ def cause(context: Context, what: str) -> str:
 
 async def record(_pulse: Pulse, context: Context, release: Release, left: str | None) -> int:
     """Writes the release into the fleet's record, and marks what was left as bad. Returns how many were marked."""
-    marked = await context.fleet.mark_bad(context.where, left, f"left by run {release.run}") if left else 0
+    marked = await context.fleet.mark_bad(context.where, left, f"left by run {short_run(release.run)}") if left else 0
     await context.fleet.record_release(context.where, release)
     return marked
 

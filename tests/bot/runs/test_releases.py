@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from bot.runs.model import short_id
 from sandbox.outside.registry import digest_of
 from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 
@@ -31,7 +32,7 @@ async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(her
     await here.ended_with(back, "Back on v1.2.0")
     await here.type(REQUESTER, "/omnicare releases")
     listed = await here.answered("3 releases of production, 2 of them good")
-    assert "bad: left by run" in listed
+    assert f"bad: left by run {short_id(back)}" in listed
 
 
 async def test_what_does_not_run_completely_is_no_release(here: Story):
