@@ -187,7 +187,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             people=people,
             house=house,
             identity=identity,
-            terminal_only=tuple(HERE),
+            of_the_machine=tuple(HERE),
         )
         metrics = Metrics()
         house.metrics = metrics

@@ -61,9 +61,8 @@ class Door:
         people: People,
         house: House,
         identity: Identity | None,
-        terminal_only: tuple[str, ...] = (),
+        of_the_machine: tuple[str, ...] = (),
     ) -> None:
-        """`terminal_only`: commands that act on a machine, and are not for the bot."""
         self._settings = settings
         self._registry = registry
         self._people = people
@@ -72,13 +71,12 @@ class Door:
         self._zones: dict[str, tzinfo | None] = {}
         self._pending = house.pending
         self._refusals = Refusals(house.book, house.clock)
-        services = {service.name for each in settings.environments.values() for service in each.services}
         self._known = Known(
             environments=tuple(settings.environments),
-            services=tuple(sorted(services)),
+            services=tuple(sorted({each.name for one in settings.environments.values() for each in one.services})),
             commands=registry.names(),
             people=people.keys(),
-            terminal=terminal_only,
+            terminal=of_the_machine,
         )
 
     # reading
