@@ -133,6 +133,8 @@ def _run(options: Options, words: list[str]) -> int:
         if settings.bot.socket_path != wish.socket:  # another bot than this configuration's was asked for
             raise Failed(said)
         config = options.config or default_path()
+        if settings.bot.sandbox:
+            said = f"{said}\nIf its sandbox has ended: `make sandbox` in the clone opens it again."
         return offer(said, settings.bot.state, wish.socket, config, ask=True, converse=lambda: converse(wish))
 
     return converse(wish, absent=absent)

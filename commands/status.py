@@ -29,7 +29,7 @@ from commands.kit.card import (
     duration,
     words,
 )
-from commands.kit.context import Context, RunRecord
+from commands.kit.context import Context, RunRecord, short_run
 from commands.kit.endings import held
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
@@ -196,7 +196,10 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     if ill:
         rolling = any(each.state.state == "rolling" for each in ill)
         return (
-            (State.RUNNING, f"{where} is rolling out") if rolling else (State.WAITING, f"{where} is paused{undecided}")
+            # what a run left half done is nobody's rollout any more, though Kubernetes goes on with it
+            (State.WAITING if undecided else State.RUNNING, f"{where} is rolling out{undecided}")
+            if rolling
+            else (State.WAITING, f"{where} is paused{undecided}")
         )
     if silent := [name for name, health in answers.health if not health.well]:
         return State.FAILED, f"{where} runs {versions}, {' and '.join(silent)} not well by the health URL{undecided}"
@@ -312,7 +315,7 @@ def _locked(record: EnvironmentRecord, context: Context) -> Text | None:
 def _undecided(undecided: Undecided) -> Text:
     """What happened, since when, and the three ways to decide it."""
     since = Moment(at=datetime.fromisoformat(undecided.since), form="date-time", age=True)
-    ways = [f"{verb} {undecided.run}" for verb in ("rollback --after", "retry", "resolve")]
+    ways = [f"{verb} {short_run(undecided.run)}" for verb in ("rollback --after", "retry", "resolve")]
     return words(
         undecided.title, ", ", since, ". Decide: ",
         Code(text=ways[0]), ", ", Code(text=ways[1]), " or ", Code(text=f"{ways[2]} --reason …"),

@@ -155,9 +155,14 @@ class SyncQueue:
             async with asyncio.timeout(limit):
                 pod, out = await self.ran(self.scripts.status, seconds=limit, says=True)
         except TimeoutError:
+            advice = (
+                "Its script hangs, most often on the database, and may still run in that pod. "
+                f"`logs {self.scripts.service}` may say what it waits for."
+            )
             raise PermanentError(
                 f"The sync queue of {self._environment.name} did not answer within {limit:g} s.",
                 code=ReasonCode.SCRIPT_UNANSWERED,
+                advice=(advice,),
             ) from None
         return self._with_rate(await asyncio.to_thread(_status, pod, out))
 

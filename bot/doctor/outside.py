@@ -165,6 +165,12 @@ async def slack(settings: Settings) -> AsyncGenerator[Finding]:
     if not settings.slack.enabled:
         yield warning("Slack is turned off: only terminals work.", "Nothing, if that is meant. Else set slack.enabled.")
         return
+    if settings.bot.sandbox and not settings.slack.bot_token.get_secret_value():
+        yield warning(
+            "The sandbox gives its Slack's tokens to its own bot alone, so Slack can't be checked from here.",
+            "Nothing.",
+        )
+        return
     from bot.slack.api import SlackApi
     from bot.slack.checks import check
 

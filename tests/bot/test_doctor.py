@@ -391,6 +391,14 @@ def test_a_configuration_that_can_not_be_read_is_the_one_finding(
 # the bucket for exports
 
 
+async def test_a_sandboxs_slack_is_no_failure_of_somebody_without_its_tokens() -> None:
+    found = await all_of(
+        outside.slack(settings(bot__sandbox=True, slack__enabled=True, slack__api_url="http://127.0.0.1:1/api/"))
+    )
+    assert [finding.level for finding in found] == [Level.WARNING]
+    assert "sandbox" in found[0].sentence
+
+
 def keeping(url: str, bucket: str = "omnicare-exports", **more: object) -> Settings:
     exports = {"bucket": bucket, "region": "us-east-1", "endpoint": url, **more}
     return settings(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from bot.runs.model import short_id
 from tests.support.clusters import KUBECTL
 from tests.support.interference import cluster_through
-from tests.support.worlds import APPROVER, AUDITOR, FAST_CLUSTER, ON_CALL, PRODUCTION, Story, story
+from tests.support.worlds import APPROVER, AUDITOR, FAST_CLUSTER, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 
 async def status(here: Story, words: str, who: str = ON_CALL) -> str:
@@ -56,6 +57,11 @@ async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
         assert "production is rolling out" in said
         assert "0/3 new, 3 old" in said
         assert "*Going on*" in said
+        await here.stop_run(REQUESTER, run)
+        await here.says(run, "stopped", "result")
+        said = await status(here, "🟡")
+        assert "production is rolling out, undecided" in said
+        assert f"retry {short_id(run)}" in said
         await here.leave()
 
 

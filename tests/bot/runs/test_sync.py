@@ -58,7 +58,8 @@ async def test_a_script_that_never_answers_is_left_at_its_deadline(here: Story):
     await here.inside()
     queue(here).break_it("silent")
     await here.type(REQUESTER, "/omnicare sync status")
-    await here.whispered(REQUESTER, "0.5 s")
+    told = await here.whispered(REQUESTER, "0.5 s")
+    assert "may say what it waits for" in str(told.blocks)
 
 
 async def test_who_may_not_look_is_refused(here: Story):
