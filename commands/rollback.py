@@ -1,12 +1,14 @@
 """`rollback`: back to the newest good release that does not run completely now, all services at once."""
 
-from commands.kit.card import Button, Card, Typed
+from datetime import timedelta
+
+from commands.kit.card import Button, Card, Typed, duration
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
-from runbooks import going_back, rollouts
+from runbooks import going_back
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -14,6 +16,7 @@ from runbooks.kit.steps import Steps
 from runbooks.plans import plan_rollback
 
 _ALL = "Roll back all services"
+_JUST_NOW = timedelta(minutes=15)
 _BUDGET_MINUTES = 5
 """The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
 
@@ -74,6 +77,7 @@ class Rollback:
             )
         if self.goes_back and record.run is not None and record.run.run != context.run_id:
             warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
+        warnings = (*await self._just_gone_back(context), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
 
@@ -98,6 +102,18 @@ class Rollback:
                 advice=(f"`rollback --env {context.where.name}` goes back from what runs now.",),
             )
 
+    async def _just_gone_back(self, context: Context) -> tuple[str, ...]:
+        """Two people go back from the same thing; the second would go further back than either meant."""
+        recent = await context.runs.recent(environment=context.where.name, limit=5) if self.goes_back else ()
+        return tuple(
+            f"{each.ending} {duration((context.now - each.ended).total_seconds())} ago (run {each.short}). This goes further back."
+            for each in recent
+            if each.command == "rollback"
+            and each.state == "succeeded"
+            and each.ended is not None
+            and context.now - each.ended < _JUST_NOW
+        )[:1]
+
     async def _covered_by(self, context: Context) -> tuple[str, ...]:
         """Who approved the failed run; nobody where it was not one, or another one ended since."""
         assert self.after is not None, "asked only with --after"
@@ -119,7 +135,9 @@ class Rollback:
         return (_ALL, "Check")
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        await steps.run(
+            "Take the Deployments", going_back.begin, context.cluster, context.fleet, context.where, plan.leaves
+        )
         went = await steps.run(
             _ALL,
             going_back.go_back,

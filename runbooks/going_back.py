@@ -1,7 +1,11 @@
 """Going back: all services at once, and what their pods said is kept beside it, so that nobody waits for that."""
 
+from contextlib import suppress
+
 from runbooks import evidence, rollouts
 from runbooks.clients.cluster import ClusterClient
+from runbooks.fleet import Fleet
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Pulse
@@ -15,6 +19,21 @@ class GoneBack(Frozen):
     services: tuple[RolloutResult, ...]
     evidence: str
     """What was kept of the pods before, in words."""
+
+
+async def begin(
+    pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, left: str | None
+) -> rollouts.Stamped:
+    """Takes the Deployments, and says that what is left is bad: now, and not only when it has gone well.
+
+    Else a rollback that is asked for while this one goes on, or after it failed, would go forth again to what this one left, which is
+    the newest release that was good. Where it can't be said, nobody waits for it.
+    """
+    taken = await rollouts.stamp(pulse, cluster, fleet, environment)
+    if left is not None:
+        with suppress(RunbookError):
+            await fleet.mark_bad(environment, left, f"left by run {pulse.run}")
+    return taken
 
 
 async def go_back(

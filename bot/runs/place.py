@@ -74,6 +74,11 @@ async def _tried_to_take(house: House, request: Request, command: Any, digest: s
     back = bool(getattr(command, "goes_back", False))
     try:
         if back:
+            if (
+                await _goes_back_too(house, context, request.id)
+                and (await _plan(house, command, context, request)) != digest
+            ):
+                return answer | {"result": "changed"}
             answer |= await _patiently(house, lambda: _taken_over(context, place))
             # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
             await _patiently(
@@ -83,8 +88,7 @@ async def _tried_to_take(house: House, request: Request, command: Any, digest: s
             answer |= await _patiently(house, lambda: _taken(context, place))
         if answer["result"] != "taken":
             return answer
-        plan: Plan = await _patiently(house, lambda: command.plan(context))
-        if plan.digest(substance(request)) != digest:
+        if await _plan(house, command, context, request) != digest:
             # Who goes back keeps the place: what it was taken from must not go on while people are asked once more.
             if not back:
                 await _patiently(house, lambda: context.fleet.leave(context.where, request.id))
@@ -93,6 +97,25 @@ async def _tried_to_take(house: House, request: Request, command: Any, digest: s
         return answer | {"error": endings.told(house, request, error)}
     crash_points.reached("place-taken")
     return answer
+
+
+async def _plan(house: House, command: Any, context: Context, request: Request) -> str:
+    """The digest of the plan as it would be made now."""
+    plan: Plan = await _patiently(house, lambda: command.plan(context))
+    return plan.digest(substance(request))
+
+
+async def _goes_back_too(house: House, context: Context, request: str) -> bool:
+    """Whether the holder goes back already. It is left alone for a yes to a plan that is no longer so: nothing would go back meanwhile."""
+    record = await _patiently(house, lambda: context.fleet.read(context.where))
+    if record.run is None or record.run.run == request:
+        return False
+    view = await house.engine.view(record.run.run)
+    return (
+        view is not None
+        and view.active
+        and bool(getattr(house.make(Request.model_validate(view.input)), "goes_back", False))
+    )
 
 
 async def give_back(house: House, request: Request) -> None:

@@ -1,6 +1,9 @@
 """Rolling back: one person, at once, past locks and runs, and further back the second time."""
 
+import asyncio
+
 from sandbox.outside.registry import digest_of
+from sandbox.scenarios import BY_NAME
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 
 
@@ -160,3 +163,53 @@ async def test_who_may_not_read_logs_reads_no_evidence(here: Story):
     await here.ended_with(run, "Back on v1.2.0 in production")
     await here.type(AUDITOR, f"/omnicare evidence {run}")
     await here.whispered(AUDITOR, "logs:read")
+
+
+async def test_two_who_go_back_from_the_same_thing_do_not_go_forth_to_it_again(here: Story):
+    """The second yes comes while the first rollback goes on: that one is left alone, for the second's plan is no longer so."""
+    await here.deployed("v2.0.0")
+    first, second = await here.ask("rollback", ON_CALL), await here.ask("rollback", REQUESTER)
+    await here.shown("approve", second)
+    await here.press(ON_CALL, "approve", first)
+    await here.until(lambda: here.tag("backend") == "v1.2.0", "the first goes back")
+    await here.press(REQUESTER, "approve", second)
+    await here.ended_with(first, "Back on v1.2.0 in production")
+    await here.until(
+        lambda: "🟡" not in here.text(second, "approval") or "The plan changed" in here.text(second, "approval"),
+        "asked anew",
+    )
+    assert "to v2.0.0" not in here.text(second, "plan") + here.text(second, "result")
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+    assert [each.verdict for each in here.releases() if each.version == "v2.0.0"] == ["bad"]
+
+
+async def test_two_who_confirm_in_the_same_moment_go_back_once(here: Story):
+    await here.deployed("v2.0.0")
+    runs = [await here.ask("rollback", ON_CALL), await here.ask("rollback", REQUESTER)]
+    for run in runs:
+        await here.shown("approve", run)
+    await asyncio.gather(here.press(ON_CALL, "approve", runs[0]), here.press(REQUESTER, "approve", runs[1]))
+    await here.until(
+        lambda: any("Back on v1.2.0" in here.text(run, "result") for run in runs), "one of them has gone back"
+    )
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+    assert not any("to v2.0.0" in here.text(run, "plan") for run in runs)
+
+
+async def test_a_rollback_after_one_that_failed_goes_where_that_one_went(here: Story):
+    """And not forth to what it left, which was good until then."""
+    await here.deployed("v2.0.0")
+    await here.deployed("v2.1.0-slow")
+    await here.world.play(BY_NAME["quota"])
+    failed = await back(here)
+    await here.says(failed, "stopped at Roll back all services", "result")
+    again = await here.ask("rollback", who=REQUESTER)
+    await here.says(again, "Roll back production to v2.0.0", "plan")
+
+
+async def test_a_second_rollback_soon_after_the_first_says_that_it_goes_further(here: Story):
+    await here.deployed("v2.0.0")
+    await here.deployed("v2.1.0-slow")
+    await here.ended_with(await back(here), "Back on v2.0.0")
+    second = await here.ask("rollback", who=REQUESTER)
+    await here.says(second, "This goes further back", "plan")
