@@ -37,7 +37,6 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.plan import ImageChange, ItemsChange, Plan
 from runbooks.kit.reasons import ReasonCode
 
-_GROUPS_SHOWN = 25
 DIGEST_SHOWN = 8
 """Hexadecimal digits of a plan's digest that people are shown."""
 
@@ -146,7 +145,7 @@ def _items_table(change: ItemsChange) -> Table:
             words(str(group.devices)),
             words(duration(group.oldest_seconds) if group.oldest_seconds is not None else ""),
         )
-        for group in change.groups[:_GROUPS_SHOWN]
+        for group in change.groups
     )
     return Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows, caption=change.said)
 

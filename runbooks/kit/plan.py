@@ -8,7 +8,12 @@ import hashlib
 import json
 from typing import Literal
 
+from pydantic import field_validator
+
 from runbooks.kit.targets import Frozen
+
+GROUPS = 25
+"""Of items in a plan, for the eye."""
 
 
 class Image(Frozen):
@@ -101,6 +106,22 @@ class ItemsChange(Frozen):
     devices: int = 0
     oldest_seconds: float | None = None
     groups: tuple[ItemsGroup, ...] = ()
+
+    @field_validator("groups")
+    @classmethod
+    def _bounded(cls, groups: tuple[ItemsGroup, ...]) -> tuple[ItemsGroup, ...]:
+        """The most frequent: a plan is kept again and again, and a script may give each item a reason of its own."""
+        if len(groups) <= GROUPS:
+            return groups
+        rest = groups[GROUPS - 1 :]
+        ages = [each.oldest_seconds for each in rest if each.oldest_seconds is not None]
+        other = ItemsGroup(
+            reason=f"{len(rest)} other reasons",
+            items=sum(each.items for each in rest),
+            devices=max(each.devices for each in rest),
+            oldest_seconds=max(ages, default=None),
+        )
+        return (*groups[: GROUPS - 1], other)
 
     @property
     def said(self) -> str:

@@ -9,7 +9,7 @@ from runbooks import plans, rollouts, states
 from runbooks.clients.registry import RegistryClient
 from runbooks.fleet import Release, ReleasedService, Undecided, utc_now
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.plan import ImageChange, ItemsChange, ItemsGroup, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from sandbox.outside.registry import Registry, digest_of
@@ -213,3 +213,18 @@ def test_the_kubectl_lines_name_the_digests(registry: RegistryClient):
         f"kubectl set image deployment/backend api={after.reference} -n omnicare-prod",
         "kubectl rollout status deployment/backend -n omnicare-prod --timeout=10m",
     ]
+
+
+def test_a_script_that_gives_each_item_a_reason_of_its_own_makes_no_plan_without_end():
+    """A plan is kept with each state of its request, and each card of it."""
+    groups = tuple(
+        ItemsGroup(reason=f"error_{n}", items=2, devices=n % 3, oldest_seconds=float(n)) for n in range(100_000)
+    )
+    change = ItemsChange(act="clear", service="backend", namespace="n", ids="d", count=200_000, groups=groups)
+    assert len(change.model_dump_json()) < 4000
+    assert sum(group.items for group in change.groups) == 200_000
+    last = change.groups[-1]
+    assert (last.reason, last.oldest_seconds) == ("99976 other reasons", 99_999.0)
+    again = ItemsChange.model_validate(change.model_dump())
+    assert again == change
+    assert ItemsChange(act="clear", service="backend", namespace="n", groups=groups[:25]).groups == groups[:25]
