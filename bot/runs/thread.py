@@ -14,7 +14,7 @@ from bot.runs.catching_up import caught_up
 from bot.runs.house import House
 from bot.runs.model import Request, Show
 from commands.kit.card import Card
-from runbooks.kit.errors import TemporaryError
+from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 _log = logging.getLogger(__name__)
@@ -97,12 +97,24 @@ class Threads:
                 else:
                     channels = channels[1:]  # archived, or the bot was removed
                 search = True
-            except TemporaryError as error:
-                _log.info("Slack is away, the message waits", extra={"run": request.id, "slot": show.slot})
-                search = True  # it may have arrived all the same
-                await asyncio.sleep(min(max(error.retry_after, 0.1), _LONGEST_PAUSE))
+            except RunbookError as error:
+                again = await self._again(error, request, show, searched=search)
+                if again is None:
+                    return None
+                search = again
             else:
                 return posted
+
+    async def _again(self, error: RunbookError, request: Request, show: Show, *, searched: bool) -> bool | None:
+        """Whether it is to be looked for first when it is tried again; None where that helps nobody."""
+        extra = {"run": request.id, "slot": show.slot}
+        if isinstance(error, TemporaryError):
+            _log.info("Slack is away, the message waits", extra=extra)
+            await asyncio.sleep(min(max(error.retry_after, 0.1), _LONGEST_PAUSE))
+            return True  # it may have arrived all the same
+        # A refusal that nobody foresaw costs this message at most, and not the thread with all that comes after it.
+        _log.error("Slack refuses a message: %s", error, extra=extra)
+        return False if searched else None
 
     async def _once(
         self,

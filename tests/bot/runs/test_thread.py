@@ -1,0 +1,71 @@
+"""A thread's workflow alone: a refusal of Slack's that nobody foresaw costs one message, and not what comes after it."""
+
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+from bot.delivery import Posted
+from bot.runs.model import Close, Request, Show
+from bot.runs.thread import Threads
+from commands.kit.card import Card, words
+from commands.kit.context import Actor
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from tests.support.thresholds import DEPLOYS, NOON
+
+REFUSED = PermanentError("Slack refuses conversations.open: a word of its own.", code=ReasonCode.TIMED_OUT)
+
+
+def card(text: str) -> Card:
+    return Card(title=words(text), summary=text)
+
+
+class Slack:
+    """Refuses direct messages, and to be looked through."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    async def post(self, _run: str, slot: str, card: Card, *, search: bool, **_: Any) -> Posted:
+        if search:
+            raise REFUSED
+        self.said.append(f"{slot}: {card.summary}")
+        return Posted(channel=DEPLOYS, ts="1.1")
+
+    async def direct(self, *_: Any, **__: Any) -> Posted | None:
+        raise REFUSED
+
+
+class Engine:
+    """Hands out messages, and does steps at once."""
+
+    def __init__(self, *messages: Any) -> None:
+        self._messages = [each.model_dump(mode="json") for each in messages]
+
+    async def step(self, _name: str, function: Callable[[], Awaitable[Any]]) -> Any:
+        return await function()
+
+    async def receive(self, *, timeout: float) -> Any:  # noqa: ASYNC109 - the engine's own
+        del timeout
+        return self._messages.pop(0)
+
+    async def recovered(self, _id: str) -> bool:
+        return True
+
+
+async def test_a_refusal_that_nobody_foresaw_costs_one_message_at_most() -> None:
+    request = Request(
+        id="production.deploy.0a1b2c3d4e5f6", command="deploy", arguments={}, environment="production", text="deploy v2",
+        title="Deploy v2", requester=Actor(key="requester", name="Requester"), channel=DEPLOYS, at=NOON,
+    )  # fmt: skip
+    slack = Slack()
+    engine = Engine(
+        Show(slot="invitation-1-approver", card=card("please"), direct="approver"),
+        Show(slot="result", card=card("v2 runs")),
+        Close(),
+    )
+    settings = SimpleNamespace(environments={"production": SimpleNamespace(channel=DEPLOYS)})
+    house = SimpleNamespace(engine=engine, messenger=slack, settings=settings, posted={})
+    first = {"request": request.model_dump(mode="json"), "head": card("making the plan").model_dump(mode="json")}
+    await Threads(cast("Any", house)).workflow(first)
+    assert slack.said == ["head: making the plan", "result: v2 runs"]
