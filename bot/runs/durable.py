@@ -345,7 +345,7 @@ def _described(error: RunbookError, redact: Callable[[str], str]) -> dict[str, A
         "code": error.code,
         "message": redact(error.message),
         "evidence": [redact(line) for line in error.evidence],
-        "advice": list(error.advice),
+        "advice": [redact(line) for line in error.advice],
         "diagnosis": error.diagnosis.redacted(redact).model_dump(mode="json"),
     }
 

@@ -136,6 +136,7 @@ class SocketServer:
 
     async def _answer(self, response: web.StreamResponse, account: str, call: Call) -> None:
         if call.named is not None and not self._may_choose:
+            _log.warning("somebody wanted to be another person", extra={"account": account, "named": call.named})
             await _send(
                 response, _refused(Exit.DENIED, "--as works in the sandbox only: here the kernel says who you are.")
             )

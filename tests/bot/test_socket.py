@@ -73,13 +73,16 @@ async def test_the_socket_is_for_the_bots_group_only(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-async def test_choosing_a_person_is_refused_outside_the_sandbox(tmp_path: Path) -> None:
+async def test_choosing_a_person_is_refused_outside_the_sandbox(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     door = Door()
     async with listening(tmp_path / "s", door):
         (refused,) = await lines(tmp_path / "s", "status", named="approver")
     assert isinstance(refused, RefusedLine)
     assert refused.exit == Exit.DENIED
     assert not door.taken
+    assert "wanted to be another person" in caplog.text, "whoever keeps the bot hears of it"
 
 
 async def test_choosing_a_person_works_in_the_sandbox(tmp_path: Path) -> None:
