@@ -71,7 +71,7 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
         for name, value in request.arguments.items()
         if isinstance(value, str | list)
     }
-    give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled))
+    give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled | {"reason": ""}))
     return Ended(outcome, event=EventName.RUN_SKIPPED, buttons=(give,))
 
 

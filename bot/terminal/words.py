@@ -163,6 +163,10 @@ def _form(form: OpenForm, reader: Reader) -> str:
             words.append(parameter.flag)
         elif value:
             words += [parameter.flag, shlex.quote(safe(value))]
+        elif parameter.type is not None and (
+            parameter.asked or value is not None
+        ):  # what is filled with nothing is what is asked for
+            words += [parameter.flag, '"why"' if parameter.name == "reason" else parameter.type.name.upper()]
     words += [
         f"--{name.replace('_', '-')}={shlex.quote(safe(value))}"
         for name, value in left.items()

@@ -181,6 +181,23 @@ def test_a_form_is_shown_as_the_command_that_says_the_same() -> None:
     assert typed(button, reader) == ("Open form", "omnicare deploy VERSION --env staging --reason 'a b'")
 
 
+@pytest.mark.parametrize(
+    ("form", "command"),
+    [
+        (OpenForm(command="resolve", filled={"run": "7KQ2"}), 'omnicare resolve 7KQ2 --reason "why"'),
+        (
+            OpenForm(command="deploy", filled={"version": "v1.2.0", "reason": ""}),
+            'omnicare deploy v1.2.0 --reason "why"',
+        ),
+    ],
+)
+def test_what_a_form_will_not_do_without_stands_in_the_command(form: OpenForm, command: str) -> None:
+    from commands.kit import registry
+
+    reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
+    assert typed(Button(label="Open form…", does=form), reader) == ("Open form", command)
+
+
 def test_a_pipe_gets_only_what_changed() -> None:
     out = io.StringIO()
     with Screen(out, Manner.of(out, as_json=False), READER) as screen:
