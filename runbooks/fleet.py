@@ -32,6 +32,7 @@ from runbooks.records import (
     Undecided,
     environment_data,
     environment_from,
+    head_from,
     releases_from,
     releases_text,
     utc_now,
@@ -174,7 +175,7 @@ class Fleet:
         key = re.sub(r"[^-._a-zA-Z0-9]", "_", book)
 
         def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            if key in data and Head.model_validate_json(data[key]).number > number:
+            if key in data and head_from(key, data[key]).number > number:
                 return data, None
             head = Head(book=book, number=number, hash=digest, at=utc_now())
             return {**data, key: head.model_dump_json(indent=2)}, None
@@ -184,7 +185,7 @@ class Fleet:
     async def heads(self, environment: Environment) -> dict[str, Head]:
         """By book."""
         found = await self._find(environment.record_namespace, _HEADS)
-        heads = (Head.model_validate_json(text) for text in (found.data.values() if found is not None else ()))
+        heads = (head_from(key, text) for key, text in (found.data.items() if found is not None else ()))
         return {head.book: head for head in heads}
 
     # one way to change a config map

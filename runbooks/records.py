@@ -120,6 +120,14 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def head_from(key: str, text: str) -> Head:
+    """What is no head is not written over: it may be somebody's trace."""
+    try:
+        return Head.model_validate_json(text)
+    except ValidationError as error:
+        raise _unreadable(key, error) from error
+
+
 def environment_from(data: Mapping[str, str]) -> EnvironmentRecord:
     def field(kind: type[Freeze] | type[RunPlace] | type[Undecided], key: str) -> object:
         try:

@@ -6,12 +6,14 @@ It holds the environment's place from before its first step to its end; its requ
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
 from bot.runs import cards, silence
 from bot.runs.durable import PROGRESS, DurableSteps
+from bot.runs.engine import Broke
 from bot.runs.house import House
 from bot.runs.model import (
     Answered,
@@ -67,12 +69,12 @@ class Runs:
             self._house.redraw.pop(run.request.id, None)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it
-            left = await self._house.engine.step("see what is left", lambda: self._left(run, steps, outcome))
+            left = await self._though_a_bug(
+                "see what is left", lambda: self._left(run, steps, outcome), {"told": [], "data": {}}
+            )
             update = {"lines": (*outcome.lines, *left["told"]), "data": {**outcome.data, **left["data"]}}
             outcome = outcome.model_copy(update=update)
-        outcome = Outcome.model_validate(
-            await self._house.engine.step("end the run", lambda: self._end(run, steps, outcome))
-        )
+        outcome = Outcome.model_validate(await self._ended(run, steps, outcome))
         await self._settle(run, steps, outcome)
         await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
         await self._tell_waiting(run.request)
@@ -80,6 +82,18 @@ class Runs:
         # what is known of it has changed; last, since nobody waits for it
         await self._house.ways_back.of(self._house, run.request.environment)
         return outcome.model_dump(mode="json")
+
+    async def _though_a_bug(self, name: str, function: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
+        """What follows the run's last step: a bug there keeps no request waiting for a word that never comes."""
+        try:
+            return await self._house.engine.step(name, function)
+        except Broke:
+            return otherwise
+
+    async def _ended(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
+        ended = await self._though_a_bug("end the run", lambda: self._end(run, steps, outcome), None)
+        # whoever comes next sees that it is over, and takes the place
+        return ended or await self._house.engine.step("note the end", lambda: self._noted(run, outcome))
 
     async def _done(self, run: RunInput, command: Any, steps: DurableSteps) -> Outcome:
         """The runbook's own outcome, or what stopped it."""
@@ -206,6 +220,9 @@ class Runs:
         async with silence.told(context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice):
             await self._give_back(context, run, undecided, decided=outcome.ok and rolls)
         steps.notice("")
+        return await self._noted(run, outcome)
+
+    async def _noted(self, run: RunInput, outcome: Outcome) -> Any:
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )

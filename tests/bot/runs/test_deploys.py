@@ -1,5 +1,7 @@
 """Deploying, from the typed command to the new version on every pod, and what may stand in its way."""
 
+from typing import Any, cast
+
 import pytest
 
 from runbooks.kit.reasons import ReasonCode
@@ -154,3 +156,32 @@ async def test_cancelling_in_the_middle_leaves_what_was_done_and_says_so(here: S
     assert here.event_names(run)[-1] == "run:cancelled"
     assert "Roll back" in here.text(run, "result")
     here.nothing_is_written_twice(run)
+
+
+async def test_a_bug_at_the_very_end_keeps_nobody_waiting(here: Story):
+    """Else the request would wait for a word that never comes, and hold the environment as long as it waits."""
+
+    class Broken:
+        def __init__(self, book: Any) -> None:
+            self._book = book
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._book, name)
+
+        async def head(self) -> Any:
+            raise KeyError("nobody foresaw it")
+
+    here.bot.house.book = cast("Any", Broken(here.bot.house.book))
+    run = await here.deployed("v2.0.0")
+    assert here.event_names(run)[-1] == "run:succeeded"
+    await here.says(await here.ask("deploy v2.1.0-slow"), "waiting for approval")
+
+
+async def test_a_head_that_somebody_wrote_by_hand_keeps_no_run_from_ending(world: Story):
+    name = {"name": "book-heads", "namespace": "omnicare-bot"}
+    by_hand = {"omnicare-0": "by hand"}
+    world.world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": by_hand})
+    await world.inside()
+    await world.deployed("v2.0.0")
+    assert world.environment().run is None
+    assert world._record("book-heads") == by_hand, "what may be a trace is not written over"
