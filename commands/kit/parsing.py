@@ -278,6 +278,10 @@ def typed_again(spec: CommandSpec, request: Any) -> str:
     return " ".join([spec.name, *positional, *options])
 
 
+_NAMED = 3
+"""So many environments are named."""
+
+
 class _Values:
     """Collects what was typed for one command."""
 
@@ -335,6 +339,15 @@ class _Values:
         hint = self._as_option(token)
         raise self._fail(hint or (f"{shown} Words with spaces stand in quotes." if self._options else shown))
 
+    def _nowhere(self, where: Parameter) -> UsageError:
+        """What to add, by its name, in the example too: the same words alone would be refused again."""
+        ways = [f"{where.flag} {name}" for name in self._known.environments]
+        shown = " or ".join(f"`{way}`" for way in ways[:_NAMED])
+        error = self._fail(f"Say where: this channel has no environment of its own. Add {shown}.")
+        if ways and error.example and where.flag not in error.example:
+            error.example = f"{error.example} {ways[-1]}"
+        return error
+
     def _as_option(self, token: str) -> str | None:
         """A sentence for a word that stands alone and means an option: `-n`, `production`, `v1.2.0`."""
         if token.startswith("-"):
@@ -377,6 +390,6 @@ class _Values:
         where = environment_parameter(self._spec)
         if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:
             if default_environment is None:
-                raise self._fail(f"Say where: this channel has no environment of its own. Add `{where.flag} NAME`.")
+                raise self._nowhere(where)
             self._found[where.name] = default_environment
         return self._spec.make(self._found)

@@ -298,7 +298,7 @@ async def test_a_channel_means_its_own_environment_and_another_none(here: Thresh
     for command in ("deploy v2.0.0", "rollback", "lock", "unlock", "status", "logs backend"):
         answer = await here.type(REQUESTER, command, place=Place(channel=GENERAL))
         assert answer.exit is Exit.USAGE
-        assert "Add `--env NAME`" in said(answer)
+        assert "Add `--env production`" in said(answer)
     assert len(here.engine.started) == 2
 
 

@@ -124,7 +124,9 @@ def test_where_a_channel_means_no_environment_none_is_guessed(spec: CommandSpec)
         return
     error = refused(text, where=None)
     assert "this channel has no environment of its own" in error.message
-    assert f"`{where.flag} NAME`" in error.message
+    assert f"`{where.flag} production` or `{where.flag} staging`" in error.message
+    assert error.example is not None
+    assert understood(error.example, where=None).spec == spec
     assert getattr(understood(f"{text} --env staging", where=None).request, where.name) == "staging"
     assert getattr(understood(text, where="staging").request, where.name) == "staging"
 

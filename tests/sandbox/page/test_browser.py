@@ -235,6 +235,14 @@ async def test_the_world_rolls_before_ones_eyes(served: Served, maya: Visit) -> 
     await expect(page.locator(".toast")).to_contain_text("can't pull its image")
 
 
+async def test_by_thumb_the_world_is_closed_again(served: Served, browser: Browser) -> None:
+    async with visit(browser, served.link, size=PHONE, touch=True) as phone:
+        await ready(phone.page)
+        await phone.page.get_by_role("button", name="World", exact=True).tap()
+        await phone.page.get_by_role("button", name="Close the World").tap()
+        await expect(phone.page.get_by_role("dialog", name="World")).to_be_hidden()
+
+
 async def test_what_is_broken_puts_the_command_that_shows_it_into_the_message_box(maya: Visit) -> None:
     page = maya.page
     await page.get_by_role("button", name="World").click()
