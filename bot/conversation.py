@@ -4,11 +4,14 @@ Used by `bot.cli`. It knows no command: what was typed goes to the bot as the sh
 """
 
 import asyncio
+import contextlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
@@ -80,7 +83,9 @@ class _Conversation:
     async def _talk(self) -> int:
         wish = self._wish
         try:
-            call = Call(tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset())
+            call = Call(
+                tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset(), zone=_zone()
+            )
         except ValidationError:
             self._fail("What was typed is too long, or has something in it that is no text (UTF-8).", Exit.USAGE)
             return Exit.USAGE
@@ -188,3 +193,14 @@ def _offset() -> int:
     """Seconds by which this machine's clock is ahead of UTC: a time that is typed here is meant here."""
     ahead = datetime.now().astimezone().utcoffset()
     return int(ahead.total_seconds()) if ahead is not None else 0
+
+
+def _zone() -> str | None:
+    """This machine's zone by its name; None where it has none, or one that says another time than its clock."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if not named:
+        named = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if named and datetime.now(ZoneInfo(named)).utcoffset() == datetime.now().astimezone().utcoffset():
+            return named
+    return None

@@ -83,7 +83,7 @@ async def _once(path: Path, call: Call) -> AsyncIterator[Line]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=3 * ALIVE_SECONDS)
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(path)), timeout=timeout) as session:
         try:
-            response = await session.post("http://bot/deliver", data=call.model_dump_json())
+            response = await session.post("http://bot/deliver", data=call.model_dump_json(exclude_none=True))
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, PermissionError)
             raise _NeverThere(_absent(path, refused=refused), refused=refused) from error

@@ -15,9 +15,10 @@ import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import timedelta, timezone
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -152,7 +153,7 @@ class SocketServer:
             account=account,
             tokens=call.tokens,
             named=call.named,
-            zone=timezone(timedelta(seconds=call.offset)) if call.offset is not None else None,
+            zone=_zone(call),
         )
         answer = await self._while_alive(response, asyncio.shield(self._take(delivery)))
         if answer.terminal_only is not None:
@@ -288,6 +289,14 @@ async def _send(response: web.StreamResponse, line: dict[str, Any]) -> None:
 
 def _refused(exit_status: Exit, message: str) -> dict[str, Any]:
     return {"kind": "refused", "exit": int(exit_status), "message": message}
+
+
+def _zone(call: Call) -> tzinfo | None:
+    """By its name where this machine knows it too, else by its offset now."""
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if call.zone:
+            return ZoneInfo(call.zone)
+    return timezone(timedelta(seconds=call.offset)) if call.offset is not None else None
 
 
 def _account(request: web.Request) -> str | None:

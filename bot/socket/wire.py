@@ -29,6 +29,8 @@ class Call(Frozen):
     follow: bool = True
     offset: Annotated[int, Field(ge=-86_340, le=86_340)] | None = None
     """Seconds by which the person's clock is ahead of UTC."""
+    zone: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """The person's time zone by its name, where their machine knows it: an offset is wrong behind the next change of the clock."""
 
 
 class AnswerLine(Frozen):

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -358,3 +359,16 @@ async def test_what_can_not_be_sent_is_a_sentence_and_no_traceback(tmp_path: Pat
     assert "Traceback" not in ended.err
     assert ended.err.count("\n") == 1
     assert not door.taken
+
+
+async def test_the_terminals_own_zone_goes_with_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Zurich")
+    door = Door()
+    async with bot(tmp_path / "s", door):
+        await omnicare("status", socket=tmp_path / "s")
+        monkeypatch.setenv("TZ", "XYZ-3")  # a zone without a name has its offset
+        await omnicare("status", socket=tmp_path / "s")
+    first, second = (delivery.zone for delivery in door.taken)
+    assert str(first) == "Europe/Zurich"
+    assert second is not None
+    assert second.utcoffset(None) == timedelta(hours=3)

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -319,3 +320,24 @@ def test_a_card_without_a_reason_code_is_judged_by_its_state() -> None:
     assert exit_of(card("It ended", state=State.DONE)) == 0
     assert exit_of(card("It ended", state=State.FAILED)) == 1
     assert exit_of(None) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "hours"),
+    [
+        ("Europe/Zurich", 7200, 1),
+        ("Nowhere/Else", 7200, 2),
+        ("../../etc/passwd", 7200, 2),
+        ("America", 7200, 2),
+        (None, 7200, 2),
+    ],
+)
+async def test_a_time_behind_the_next_change_of_the_clock_is_meant_as_the_clock_will_be(
+    tmp_path: Path, zone: str | None, offset: int, hours: int
+) -> None:
+    """Typed in summer: `lock --until "2026-12-01 18:00"` is 17:00 UTC in Zurich, and not 16:00."""
+    door = Door()
+    async with listening(tmp_path / "s", door):
+        await lines(tmp_path / "s", "status", zone=zone, offset=offset)
+    assert door.taken[0].zone is not None
+    assert datetime(2026, 12, 1, 18, tzinfo=door.taken[0].zone).utcoffset() == timedelta(hours=hours)
