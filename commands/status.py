@@ -29,7 +29,7 @@ from commands.kit.card import (
     duration,
     words,
 )
-from commands.kit.context import Context, RunRecord, short_run
+from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
@@ -38,6 +38,7 @@ from runbooks.clients.database import Answer
 from runbooks.clients.health import Health
 from runbooks.fleet import EnvironmentRecord, Release, Undecided
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import short_run
 from runbooks.standing import Standing
 from runbooks.states import WORDS, ServiceState
 from runbooks.sync_reading import SyncStatus

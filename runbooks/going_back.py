@@ -9,7 +9,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Pulse
-from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.targets import Environment, Frozen, short_run
 from runbooks.rollouts import RolloutResult
 
 
@@ -32,7 +32,7 @@ async def begin(
     taken = await rollouts.stamp(pulse, cluster, fleet, environment)
     if left is not None:
         with suppress(RunbookError):
-            await fleet.mark_bad(environment, left, f"left by run {pulse.run}")
+            await fleet.mark_bad(environment, left, f"left by run {short_run(pulse.run)}")
     return taken
 
 

@@ -61,11 +61,6 @@ class StepRecord(Frozen):
     seconds: float | None = None
 
 
-def short_run(run: str) -> str:
-    """A run's id for the eye: `7KQ2`."""
-    return run.rpartition(".")[2][:4].upper()
-
-
 class RunRecord(Frozen):
     """A request and its run, as lists and `runs ID` show it."""
 

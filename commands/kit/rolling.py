@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
-from commands.kit.context import Context, Outcome, short_run
+from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
+from runbooks.kit.targets import short_run
 
 CHECK = "Check"
 RECORD = "Record the release"
