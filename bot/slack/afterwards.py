@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 Work = Coroutine[Any, Any, None]
 
-_GAP = 0.003
+_GAP = 0.010
 """Seconds without a new delivery: the burst is over."""
 _LONGEST = 0.5
 """Nobody waits longer, however many deliveries come."""

@@ -11,6 +11,7 @@ from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
 from runbooks.kit.targets import short_run
+from runbooks.states import ServiceState, current, pinned
 
 CHECK = "Check"
 RECORD = "Record the release"
@@ -38,10 +39,29 @@ def cause(context: Context, what: str) -> str:
 
 
 async def record(_pulse: Pulse, context: Context, release: Release, left: str | None) -> int:
-    """Writes the release into the fleet's record, and marks what was left as bad. Returns how many were marked."""
+    """Writes the release into the fleet's record, and marks what was left as bad. Returns how many were marked.
+
+    A release is what runs in the whole environment: a service that this run did not change (a retry of what was half done, one
+    service that went back alone) belongs to it as it stands, or going back to it later would leave that service where it is then.
+    """
+    standing = await current(context.cluster, context.where)
+    release = whole(release, standing)
     marked = await context.fleet.mark_bad(context.where, left, f"left by run {short_run(release.run)}") if left else 0
     await context.fleet.record_release(context.where, release)
     return marked
+
+
+def whole(release: Release, standing: Sequence[ServiceState]) -> Release:
+    """The release with the services that it did not change, in the environment's order."""
+    changed = {each.service: each for each in release.services}
+    services = []
+    for state in standing:
+        if (own := changed.get(state.service)) is not None:
+            services.append(own)
+        elif (image := pinned(state)) is not None:
+            services.append(ReleasedService(service=state.service, image=image, revision=state.revision))
+    version = ", ".join(dict.fromkeys(each.image.tag or each.image.short for each in services))
+    return release.model_copy(update={"services": tuple(services), "version": version})
 
 
 def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutResult]) -> Release:

@@ -110,6 +110,17 @@ async def test_one_service_alone_goes_back(here: Story):
     assert here.tag("frontend") == "v2.0.0"
 
 
+async def test_going_back_after_one_service_went_back_alone_leads_to_what_ran_then(here: Story):
+    await here.deployed("v2.0.0")
+    run = await here.ask("rollback backend", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v1.2.0")
+    await here.deployed("v2.1.0-slow")
+    run = await back(here)
+    await here.ended_with(run, "Back on v1.2.0, v2.0.0 in production")
+    assert {service: here.tag(service) for service in SERVICES} == {"backend": "v1.2.0", "frontend": "v2.0.0"}
+
+
 async def test_a_rollback_that_was_planned_before_the_run_went_on_is_planned_again_and_still_goes_all_the_way(
     here: Story,
 ):

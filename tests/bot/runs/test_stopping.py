@@ -206,6 +206,8 @@ async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
     assert here.revision("backend") == revision
     assert "backend" in here.text(again, "plan")
     assert "Already as asked" in here.text(again, "plan")
+    (release,) = here.releases()
+    assert [each.service for each in release.services] == list(SERVICES), "a release is what runs, not what was changed last"
 
 
 async def test_a_retry_by_the_one_who_approved_asks_somebody_else(here: Story):
