@@ -83,23 +83,24 @@ class Deploy:
 
     def hold_points(self, plan: Plan) -> tuple[str, ...]:
         """The steps before which people may hold it: between the services."""
-        return tuple(rollout_title(change) for change in plan.changes[1:])
+        return () if plan.confirms else tuple(rollout_title(change) for change in plan.changes[1:])
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"deploy {self.version}")
-        results = await roll_out_in_turn(context, plan, steps, title=rollout_title, cause=why)
+        results = [] if plan.confirms else await roll_out_in_turn(context, plan, steps, title=rollout_title, cause=why)
         return await finish(context, plan, steps, results, left=None)
 
     def card(self, outcome: Outcome) -> Card:
         where, before = outcome.environment, outcome.data.get("before")
         services = outcome.data.get("services")
+        back = f"Roll back to {before}" if before else "Roll back"
         # a run that ended before its services were kept has no such button
         first = services[:1] if isinstance(services, list) else []
         return result_card(
             outcome,
             succeeded=(
-                Button(label=f"Roll back to {before}", does=Typed(text=f"rollback --env {where}")),
+                Button(label=back, does=Typed(text=f"rollback --env {where}")),
                 *(Button(label="Logs", does=Typed(text=f"logs {each} --env {where}")) for each in first),
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),

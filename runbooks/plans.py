@@ -42,7 +42,11 @@ class NoSuchVersion(PermanentError):
 async def plan_deploy(
     cluster: ClusterClient, registry: RegistryClient, fleet: Fleet, environment: Environment, version: str
 ) -> Plan:
-    """Every service to `version`, each pinned by the digest that its tag stands for now."""
+    """Every service to `version`, each pinned by the digest that its tag stands for now.
+
+    Where all of it is there, but the last run was not seen through (it failed at its check, or somebody finished it by hand), that is
+    checked and recorded, so that the environment is decided and a rollback knows this release.
+    """
     (states, wanted), (record, releases) = await asyncio.gather(
         asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
         asyncio.gather(fleet.read(environment), fleet.releases(environment)),
@@ -59,6 +63,17 @@ async def plan_deploy(
         *_unsettled(states),
     ]
     title = f"Deploy {version} to {environment.name}"
+    if not changes and record.undecided is not None:
+        standing = [change_of(state, image) for state, image in zip(states, wanted, strict=True)]
+        return Plan(
+            title=f"Check {version} in {environment.name}, and record it",
+            changes=tuple(standing),
+            confirms=True,
+            warnings=tuple(warnings),
+            notes=(f"{version} is there already. Nothing is rolled out: what runs is checked, and recorded as good.",),
+            not_done=NOT_DONE,
+            on_failure=environment.on_failure,
+        )
     if not changes:
         title = f"{environment.name} already runs {version} ({_all(len(states))}). Nothing to do."
     return Plan(

@@ -50,6 +50,8 @@ def _versions(plan: Plan | None) -> str:
     names = [change.service for change in plan.changes]
     moves = {(change.before.tag or "?", change.after.tag or "?") for change in plan.changes}
     listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if plan.confirms:
+        return f"{listed} {', '.join(sorted(after for _, after in moves))}, as it runs"
     if all(change.restarts for change in plan.changes):
         return f"{listed} {', '.join(sorted(after for _, after in moves))}, new pods"
     return f"{listed} {' , '.join(f'{before} → {after}' for before, after in sorted(moves))}"
@@ -92,8 +94,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     if plan.changes:
         body.append(_table(plan))
     body += [_items_table(change) for change in plan.items]
-    order = "all at once" if plan.together else ", then ".join(change.service for change in plan.changes)
-    facts = [Fact(label="Order", value=words(f"{order}, then a check"))] if plan.changes else []
+    facts = [Fact(label="Order", value=words(_order(plan)))] if plan.changes else []
     if plan.usual_seconds:
         facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
     if request.follows:
@@ -121,6 +122,20 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     )
 
 
+def _order(plan: Plan) -> str:
+    if plan.confirms:
+        return "a check, and nothing else"
+    return (
+        f"{'all at once' if plan.together else ', then '.join(change.service for change in plan.changes)}, then a check"
+    )
+
+
+def _next(plan: Plan, change: ImageChange) -> Text:
+    if plan.confirms:
+        return words("stays as it is")
+    return words("the same, new pods" if change.restarts else Strong(text=change.after.short))
+
+
 def _table(plan: Plan) -> Table:
     return Table(
         columns=("Service", "Now", "Next", "Pods", "Running since"),
@@ -128,7 +143,7 @@ def _table(plan: Plan) -> Table:
             (
                 words(change.service),
                 words(change.before.short),
-                words("the same, new pods" if change.restarts else Strong(text=change.after.short)),
+                _next(plan, change),
                 words(str(change.replicas)),
                 _since(change),
             )

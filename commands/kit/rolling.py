@@ -24,7 +24,7 @@ def rollout_title(change: ImageChange) -> str:
 
 def outline(plan: Plan) -> tuple[str, ...]:
     """The steps that people see ahead."""
-    return (*(rollout_title(change) for change in plan.changes), CHECK)
+    return (*(rollout_title(change) for change in plan.changes if not plan.confirms), CHECK)
 
 
 def version_of(plan: Plan) -> str:
@@ -76,7 +76,7 @@ def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutR
         by=context.actor.name,
         approved_by=context.approved_by,
         at=utc_now(),
-        seconds=_took(plan, results),
+        seconds=None if plan.confirms else _took(plan, results),
     )
 
 
@@ -111,14 +111,15 @@ async def roll_out_in_turn(
 async def finish(
     context: Context, plan: Plan, steps: Steps, results: Sequence[rollouts.RolloutResult], *, left: str | None
 ) -> Outcome:
-    """Check, record, and say what runs now."""
-    await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
+    """Check, record, and say what runs now. `results`: of the rollouts; none where the plan only confirms."""
+    checked = await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
+    results = checked.services if plan.confirms else results
     release = release_of(context, plan, results)
     await steps.run(RECORD, record, context, release, left)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
     by = _approval(context, plan)
-    before = ", ".join(dict.fromkeys(change.before.tag or change.before.short for change in plan.changes))
-    kept = f"{before} marked bad" if left else f"{before} kept as last known good"
+    before = "" if plan.confirms else ", ".join(dict.fromkeys(c.before.tag or c.before.short for c in plan.changes))
+    kept = f"{before} marked bad" if left else f"{before} kept as last known good" if before else "recorded as good"
     return Outcome(
         code=ReasonCode.SUCCEEDED,
         title=f"{release.version} runs in {context.where.name}",

@@ -160,6 +160,8 @@ class Plan(Frozen):
     """Of a queue, where the plan is about one; then there are no `changes`."""
     together: bool = False
     """All changes at the same time (a rollback), instead of one after the other."""
+    confirms: bool = False
+    """Nothing is rolled out: the images of `changes` are there already, and are checked and recorded as a release."""
     unchanged: tuple[str, ...] = ()
     """Services that are already as asked."""
     warnings: tuple[str, ...] = ()
@@ -213,6 +215,8 @@ class Plan(Frozen):
             "changes": [change.substance() for change in self.changes],
             "together": self.together,
         }
+        if self.confirms:
+            substance["confirms"] = True
         if self.on_failure != "ask":
             substance["on_failure"] = self.on_failure
         if self.items:
