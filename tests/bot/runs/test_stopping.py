@@ -312,13 +312,14 @@ async def test_an_undecided_environment_says_so_until_somebody_decides(here: Sto
     run = await here.deployed("v2.1.0-bad", ends="stopped")
     await here.type(ON_CALL, "/omnicare status")
     said = await here.answered("undecided")
-    for way in (f"rollback --after {run}", f"retry {run}", f"resolve {run} --reason"):
+    short = short_id(run)
+    for way in (f"rollback --after {short}", f"retry {short}", f"resolve {short} --reason"):
         assert way in said
     await here.type(AUDITOR, f"/omnicare resolve {run} --reason x")
     await here.whispered(AUDITOR, "You may not decide this")
     await here.type(ON_CALL, f"/omnicare resolve {run}")
     await here.whispered(ON_CALL, "Say why it may stay as it is")
-    await here.type(ON_CALL, f'/omnicare resolve {run} --reason "mended by hand"')
+    await here.type(ON_CALL, f'/omnicare resolve {short} --reason "mended by hand"')
     await here.until(lambda: here.environment().undecided is None, "it is decided")
     assert [event.reason for event in here.events() if event.name == "run:resolved"] == ["mended by hand"]
     other = await here.ask('deploy v2.0.0 --reason "the one before"')
