@@ -137,11 +137,17 @@ class Waiting(Telling):
         return (*approved, Decision(act="approve", by=go.key, name=go.by, at=max(go.at, appointment.at)))
 
     async def _may_still(self, policy: ApprovalPolicy | None) -> bool:
-        """Hours lie between an approval by day and its start: whoever may not approve it any more has not approved it."""
-        if policy is None or self.request.appointment is None or self._state.go is None:
+        """Whoever may not approve it any more has not approved it.
+
+        Hours lie between an approval by day and its start, and up to as many between the first yes and the last where it needs
+        several; one that alone starts it was looked at just before.
+        """
+        given = self._state.approved_by
+        waited = len(given) > 1 or (self.request.appointment is not None and self._state.go is not None)
+        if policy is None or policy.count == 0 or not waited:
             return True
-        may = set(await self._house.permissions.holders(policy.permission, self.request.environment))
-        return policy.count == 0 or {decision.by for decision in self._state.approved_by} <= may
+        may = await self._house.permissions.holders(policy.permission, self.request.environment)
+        return {decision.by for decision in given} <= set(may)
 
     def _over_by_then(self, freeze: dict[str, Any]) -> bool:
         """A lock that ends by itself before it starts keeps nobody from planning and approving it."""

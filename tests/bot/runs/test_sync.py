@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,24 @@ async def test_clearing_needs_two_others_exports_reads_back_and_clears_just_what
     nothing_of_a_patient_is_seen(here)
     assert [item["id"] for item in before if item["id"] in here.describe()] == []
     assert here.environment().undecided is None
+
+
+async def test_a_first_yes_of_who_may_not_say_it_any_more_is_none(world: Story):
+    await world.inside()
+    run = await world.ask('sync clear-failed --reason "entered again by hand"', who=ON_CALL)
+    await world.press("dana", "approve", run)
+    await world.says(run, "Dana approved", "approval")
+    await world.leave()
+
+    def handed_over(document: dict[str, Any]) -> None:
+        document["people"]["dana"]["roles"], document["people"]["noor"]["roles"] = ["auditor"], ["dba"]
+
+    world.configure(handed_over)
+    await world.inside()
+    await world.press(APPROVER, "approve", run)
+    await world.says(run, "may not approve it any more", "approval")
+    assert queue(world).cleared == []
+    assert "run:started" not in world.event_names(run)
 
 
 async def test_what_fails_between_plan_and_start_is_asked_about_again(here: Story):
