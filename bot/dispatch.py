@@ -27,7 +27,7 @@ from bot.refusals import Refusals, act_id, check_button
 from bot.runs import again
 from bot.runs.house import House
 from bot.runs.model import Appointment, Request, request_id, short_id
-from commands.kit.card import Card, OpenForm, words
+from commands.kit.card import Card, OpenForm
 from commands.kit.context import Actor, Denied
 from commands.kit.follows import LiveState
 from commands.kit.menu import menu_card
@@ -268,7 +268,7 @@ class Door:
         return card
 
     async def _dry(self, context: Any, spec: CommandSpec, request: Any) -> Card:
-        from bot.runs.cards import plan_card
+        from bot.runs.cards import dry_run_card
 
         plan = await request.plan(context)
         where = context.where.name
@@ -290,10 +290,8 @@ class Door:
             "arguments": _without_dry(spec, request),
             "environment": where,
         }
-        card = plan_card(shown, plan, plan.digest(substance))
-        if plan.empty:
-            card = card.model_copy(update={"title": words(plan.title)})
-        return card.model_copy(update={"title": words("Dry run: ", *card.title.spans)})
+        in_earnest = typed_again(spec, replace(request, dry_run=False))
+        return dry_run_card(shown, plan, plan.digest(substance), in_earnest)
 
     async def _decide(
         self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None

@@ -122,6 +122,16 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     )
 
 
+def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> Card:
+    """The plan alone, with a button that asks for it: `in_earnest` is the same as it is typed without `--dry-run`."""
+    card = plan_card(request, plan, digest)
+    title = words(plan.title) if plan.empty else card.title
+    ask = Button(label="Ask for this", style="primary", does=Typed(text=in_earnest))
+    buttons = () if plan.empty else (ask,)
+    summary = f"Dry run. {card.summary}"
+    return card.model_copy(update={"title": words("Dry run: ", *title.spans), "summary": summary, "buttons": buttons})
+
+
 def _order(plan: Plan) -> str:
     if plan.confirms:
         return "a check, and nothing else"

@@ -88,6 +88,24 @@ async def test_a_version_that_has_no_image_offers_the_newest_that_exist(here: St
     assert here.event_names(run) == ["run:requested", "run:failed"]
 
 
+async def test_a_dry_run_shows_the_plan_changes_nothing_and_is_asked_for_in_earnest_by_one_press(here: Story):
+    await here.type(REQUESTER, '/omnicare deploy v2.0.0 --dry-run --reason "mends faxes"')
+    shown = await here.answered("Dry run. Plan")
+    for words in ("v1.2.0", "v2.0.0", "mends faxes"):
+        assert words in shown
+    assert here.runs() == []
+    await here.click(REQUESTER, here.button_named("Ask for this"))
+    run = await here.until(lambda: next(iter(here.runs()), ""), "the request in earnest")
+    await here.says(run, "waiting for approval")
+    assert "mends faxes" in here.text(run, "plan")
+    assert here.tag("backend") == "v1.2.0"
+
+
+async def test_a_dry_run_of_what_runs_already_offers_nothing(here: Story):
+    await here.type(REQUESTER, "/omnicare deploy v1.2.0 --dry-run")
+    assert "Ask for this" not in await here.answered("already runs v1.2.0")
+
+
 async def test_something_older_than_what_runs_needs_a_reason(here: Story):
     run = await here.ask("deploy v1.1.0")
     await here.says(run, "needs a reason")
