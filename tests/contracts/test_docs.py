@@ -115,7 +115,7 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_make_hands_the_options_of_a_sandbox_on() -> None:
-    asked = ["make", "--dry-run", "sandbox", "ARGS=--scenario quota --port 8080"]
+    asked = ["make", "--dry-run", "--no-print-directory", "sandbox", "ARGS=--scenario quota --port 8080"]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ".venv/bin/omnicare sandbox --scenario quota --port 8080"
 
