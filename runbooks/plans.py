@@ -64,7 +64,8 @@ async def plan_deploy(
     ]
     title = f"Deploy {version} to {environment.name}"
     if not changes and record.undecided is not None:
-        standing = [change_of(state, image) for state, image in zip(states, wanted, strict=True)]
+        # as the Deployments have it: by its tag alone where somebody set it so
+        standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
             title=f"Check {version} in {environment.name}, and record it",
             changes=tuple(standing),

@@ -7,7 +7,7 @@ from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
-from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
 from runbooks.kit.targets import short_run
@@ -69,7 +69,7 @@ def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutR
     return Release(
         version=version_of(plan),
         services=tuple(
-            ReleasedService(service=change.service, image=change.after, revision=result.revision)
+            ReleasedService(service=change.service, image=_by_digest(change, result), revision=result.revision)
             for change, result in zip(plan.changes, results, strict=True)
         ),
         run=context.run_id or "",
@@ -78,6 +78,11 @@ def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutR
         at=utc_now(),
         seconds=None if plan.confirms else _took(plan, results),
     )
+
+
+def _by_digest(change: ImageChange, result: rollouts.RolloutResult) -> Image:
+    """What runs, by digest also where the Deployment asks for it by its tag alone, which may mean something else tomorrow."""
+    return change.after if change.after.digest else change.after.model_copy(update={"digest": result.digest})
 
 
 def _took(plan: Plan, results: Sequence[rollouts.RolloutResult]) -> float:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.outside.registry import REGISTRY, SERVICES, VERSIONS, digest_of
+
 
 @dataclass(frozen=True)
 class Behaviour:
@@ -79,10 +81,17 @@ def behaviour(image: str) -> Behaviour:
 
 
 def image_id(image: str) -> str:
-    """What a runtime reports: the repository by digest; of a tag alone, a digest made from its name."""
+    """What a runtime reports: the repository by digest. Of a tag alone the one that the registry has for it, else one made from its name."""
     name, _, digest = image.partition("@")
     last = name.rfind("/") + 1
-    repository = name[: name.rfind(":")] if ":" in name[last:] else name
+    repository, _, tag = name.rpartition(":") if ":" in name[last:] else (name, "", "")
     if not digest or "moved" in name[last:]:
-        digest = "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+        digest = _registered(repository, tag) or "sha256:" + hashlib.sha256(name.encode()).hexdigest()
     return f"{repository}@{digest}"
+
+
+def _registered(repository: str, tag: str) -> str | None:
+    """None too for what has moved on since the registry was asked."""
+    service = repository.removeprefix(f"{REGISTRY}/omnicare/")
+    known = service in SERVICES and tag in VERSIONS and "moved" not in tag
+    return digest_of(service, tag) if known else None

@@ -212,24 +212,29 @@ async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
     )
 
 
-async def test_what_runs_though_its_run_was_not_seen_through_is_checked_and_recorded(here: Story):
+@pytest.mark.parametrize("by_tag", [False, True], ids=["as approved", "by its tag"])
+async def test_what_runs_though_its_run_was_not_seen_through_is_checked_and_recorded(here: Story, by_tag: bool):
     run = await rolling(here)
     await here.press(REQUESTER, "hold", run)
     await here.says(run, "Held before Frontend rollout", "progress")
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     rest = digest_of("frontend", "v2.1.0-slow")
-    here.world.cluster.set_image("omnicare-prod", "frontend", f"ghcr.io/omnicare/frontend:v2.1.0-slow@{rest}")
+    here.world.cluster.set_image(
+        "omnicare-prod", "frontend", f"ghcr.io/omnicare/frontend:v2.1.0-slow{'' if by_tag else f'@{rest}'}"
+    )
     await here.until(lambda: here.pod_digests("frontend") == {rest}, "somebody has done the rest by hand")
     revisions = [here.revision(service) for service in SERVICES]
     await here.type(REQUESTER, f"/omnicare retry {run}")
     again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
     await here.says(again, "is undecided since", "plan")
     await here.says(again, "Nothing is rolled out", "plan")
+    if by_tag:  # which is not what was approved
+        await here.press(APPROVER, "approve", again)
     await here.ended_with(again, "v2.1.0-slow runs in production")
     assert "recorded as good" in here.text(again, "result")
     assert "→" not in here.text(again, "plan")
-    assert here.button("approve", again) is None, "what was approved leads nowhere else"
+    assert here.button("approve", again) is None
     assert [here.revision(service) for service in SERVICES] == revisions
     assert here.environment().undecided is None
     (release,) = here.releases()

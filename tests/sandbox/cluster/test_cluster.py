@@ -80,6 +80,9 @@ def test_running_pods_have_the_registrys_digest(seeded):
     status = pod["status"]["containerStatuses"][0]
     assert status["imageID"] == f"{BACKEND}@{digest_of('backend', 'v1.2.0')}"
     assert image_id("x/web:v1").startswith("x/web@sha256:")
+    assert image_id("ghcr.io/omnicare/frontend:v2.0.0").endswith(digest_of("frontend", "v2.0.0")), "by its tag, too"
+    assert image_id("ghcr.io/omnicare/frontend:v9").startswith("ghcr.io/omnicare/frontend@sha256:")
+    assert not image_id("ghcr.io/omnicare/backend:v2.1.0-moved").endswith(digest_of("backend", "v2.1.0-moved"))
 
 
 def test_long_deadlines_pass_at_once_when_time_is_moved_by_hand(seeded):
