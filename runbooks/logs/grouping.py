@@ -24,6 +24,8 @@ _SHAPES = 1_000
 _READ = 8_000
 """Bytes of a line that are read for its shape."""
 _BEYOND = 1_000
+_STAMP = 48
+"""Bytes in which the kubelet's stamp is, with the space behind it."""
 
 
 class Shape(Frozen):
@@ -54,9 +56,16 @@ class _Counted:
     text: str
     level: Level
     count: int = 0
-    first: str = ""
-    last: str = ""
-    sources: set[int] = field(default_factory=set)
+    spans: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    """Source → the beginnings of its first line and its last: their stamps are read at the end, and not a thousand times before."""
+
+    @property
+    def first(self) -> str:
+        return min(filter(None, (stamp_of(first) for first, _ in self.spans.values())), default="")
+
+    @property
+    def last(self) -> str:
+        return max((stamp_of(last) for _, last in self.spans.values()), default="")
 
 
 @dataclass(slots=True)
@@ -84,15 +93,15 @@ class Grouping:
         keys = _keys(lines)
         scope = self._scope()  # a new one each time: what it remembers would grow with the log
         counts = Counter(keys)
-        firsts = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-        looked_at = {key for key in counts if self._key(key, lines[firsts[key]], scope).verdict is Verdict.EACH}
+        firsts = dict(zip(reversed(keys), reversed(lines), strict=True))
+        looked_at = {key for key in counts if self._key(key, firsts[key], scope).verdict is Verdict.EACH}
         if looked_at:
             lines, keys = self._looked_at(lines, keys, looked_at, scope)
             counts = Counter(keys)
-            firsts = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-        lasts = dict(zip(keys, range(len(keys)), strict=True))
+            firsts = dict(zip(reversed(keys), reversed(lines), strict=True))
+        lasts = dict(zip(keys, lines, strict=True))
         for key, count in counts.items():
-            self._count(key, count, lines[firsts[key]], lines[lasts[key]], source)
+            self._count(key, count, firsts[key], lasts[key], source)
         self.lines += len(lines)
         self._bound()
         return lines
@@ -104,7 +113,7 @@ class Grouping:
         shown = tuple(
             Shape(
                 text=each.text, level=each.level, count=each.count, first=each.first, last=each.last,
-                sources=tuple(sorted(each.sources)),
+                sources=tuple(sorted(each.spans)),
             )
             for each in ordered[:most]
         )  # fmt: skip
@@ -150,11 +159,11 @@ class Grouping:
 
     def _count(self, key: bytes, count: int, first: bytes, last: bytes, source: int) -> None:
         shape = self._known[key].shape
-        begin, end = stamp_of(first), stamp_of(last)
         shape.count += count
-        shape.first = min(shape.first, begin) if shape.first else begin
-        shape.last = max(shape.last, end)
-        shape.sources.add(source)
+        begun, _ = shape.spans.get(source, (b"", b""))
+        # a line without a stamp, which a kubelet's own words are, is no beginning
+        begin = begun if begun[:1].isdigit() else first[:_STAMP]
+        shape.spans[source] = (begin, last[:_STAMP])
         self._levels[shape.level] += count
 
     def _bound(self) -> None:
@@ -171,7 +180,7 @@ _LEVEL_NUMBER = re.compile(rb'"level": ?[1-6]0\b')
 
 def _keys(lines: list[bytes]) -> list[bytes]:
     """The lines' texts without what their digits say; a level that is a number stays apart from the others."""
-    joined = b"\n".join([text_of(line) for line in lines])
+    joined = b"\n".join([line[line.find(b" ") + 1 :] for line in lines])
     if _LEVEL_NUMBER.search(joined) is not None:
         for number, letter in zip(b"123456", b"abcdef", strict=True):
             for space in (b"", b" "):

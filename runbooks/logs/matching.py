@@ -72,7 +72,7 @@ class Pattern:
             return [line for line in block.split(b"\n") if line and self.matches(text_of(line))]
         if self._apart:
             return self._without_stamps(block)
-        return list(self._with_stamps(block))
+        return self._literally(block) if self._literal is not None else list(self._with_stamps(block))
 
     def _without_stamps(self, block: bytes) -> list[bytes]:
         lines = block.split(b"\n")
@@ -88,6 +88,21 @@ class Pattern:
                 break
             found.append(lines[number])
             at = ends[number]
+        return found
+
+    def _literally(self, block: bytes) -> list[bytes]:
+        """The same for a plain word, which bytes find by themselves."""
+        word, find, rfind = self._literal, block.find, block.rfind
+        assert word is not None, "asked before"
+        found: list[bytes] = []
+        at, hit = 0, find(word)
+        while hit >= 0 and (end := find(b"\n", hit)) >= 0:
+            begin = rfind(b"\n", at, hit) + 1 or at
+            line = block[begin:end]
+            if hit - begin > line.find(b" ") or self.matches(text_of(line)):
+                found.append(line)
+            at = end + 1
+            hit = find(word, end)
         return found
 
     def _with_stamps(self, block: bytes) -> Iterator[bytes]:
@@ -106,12 +121,6 @@ class Pattern:
 
     def _places(self, block: bytes) -> Iterator[int]:
         """Where it is found, in order; where it is found often in one line, only once in each."""
-        if self._literal is not None:
-            hit = block.find(self._literal)
-            while hit >= 0 and (end := block.find(b"\n", hit)) >= 0:
-                yield hit
-                hit = block.find(self._literal, end)
-            return
         at = spared = 0
         for found in self._block.finditer(block):
             hit = found.start()

@@ -25,6 +25,8 @@ class Level(StrEnum):
     NONE = "none"
     """The line does not say."""
 
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and lines are counted by it
+
 
 class Said(NamedTuple):
     """One line, read."""
