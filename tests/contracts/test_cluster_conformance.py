@@ -125,15 +125,20 @@ async def test_a_rollout_keeps_within_surge_and_unavailable(cluster):
     await install(cluster, replicas=3, strategy={"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
     most, least = [], []
 
+    def scaled(found):
+        # what is asked for, at one moment; a Deployment's status adds up what its ReplicaSets counted at different ones
+        asked = sorted(item["spec"]["replicas"] for item in found["items"])
+        most.append(sum(asked))
+        return asked == [0, 3]
+
     def done(found):
         (entry,) = found["items"]
         status = entry["status"]
-        most.append(status["replicas"])
         least.append(status.get("availableReplicas", 0))
         complete = status.get("updatedReplicas") == status["replicas"] == status.get("availableReplicas") == 3
         return complete and status["observedGeneration"] == 2
 
-    watching = asyncio.create_task(cluster.until(done, "deployments"))
+    watching = asyncio.gather(cluster.until(scaled, "replicasets"), cluster.until(done, "deployments"))
     await set_image(cluster, "x/web:v2")
     await watching
     assert max(most) == 4
