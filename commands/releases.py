@@ -29,7 +29,7 @@ from commands.kit.types import EnvironmentName, NumberType, Words
 from runbooks import releases, states
 from runbooks.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image
+from runbooks.kit.plan import Image, versions
 from runbooks.kit.reasons import ReasonCode
 
 
@@ -143,7 +143,7 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
             f"The digest that {' and '.join(missing)} runs in {where} is not known, so nothing could go back to just that.",
             code=ReasonCode.NOT_A_RELEASE,
         )
-    version = ", ".join(dict.fromkeys(image.tag or image.short for image in pinned.values()))
+    version = versions(pinned.values())
     if version in releases.bad_versions(known):
         raise PermanentError(
             f"{version} was marked bad in {where}, so a rollback would never choose it.", code=ReasonCode.NOT_A_RELEASE

@@ -10,7 +10,7 @@ from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.registry import RegistryClient, is_version, version_order
 from runbooks.fleet import EnvironmentRecord, Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Image, ImageChange, Plan, Wave
+from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.waiting import side_by_side
@@ -132,7 +132,7 @@ async def plan_rollback(
         if state.service in targets and not _runs(state, targets[state.service])
     ]
     waves = await _waves(cluster, environment, changes)
-    version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in changes))
+    version = versions(change.after for change in changes)
     left = _left(changes) if to is None else None
     return Plan(
         title=f"Roll back {environment.name} to {version}"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from commands.kit.context import Actor, Context
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import versions
 from runbooks.kit.targets import Frozen
 from runbooks.plans import plan_rollback
 from runbooks.states import kubectl_lines
@@ -71,6 +72,6 @@ class WaysBack:
         context = house.context(nobody, environment)
         plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
         if plan.changes:
-            version = ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in plan.changes))
+            version = versions(change.after for change in plan.changes)
             lines = tuple(kubectl_lines(plan.changes))
             self._known[environment] = WayBack(version=version, lines=lines, found=house.clock())

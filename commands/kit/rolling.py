@@ -7,7 +7,7 @@ from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
-from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.plan import Image, ImageChange, Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
 from runbooks.kit.targets import short_run
@@ -29,7 +29,7 @@ def outline(plan: Plan) -> tuple[str, ...]:
 
 def version_of(plan: Plan) -> str:
     """The version that the plan leads to; several where the services differ."""
-    return ", ".join(dict.fromkeys(change.after.tag or change.after.short for change in plan.changes))
+    return versions(change.after for change in plan.changes)
 
 
 def cause(context: Context, what: str) -> str:
@@ -44,8 +44,8 @@ async def record(_pulse: Pulse, context: Context, release: Release, left: str | 
     A release is what runs in the whole environment: a service that this run did not change (a retry of what was half done, one
     service that went back alone) belongs to it as it stands, or going back to it later would leave that service where it is then.
     """
-    standing = await current(context.cluster, context.where)
-    release = whole(release, standing)
+    if any(release.image(service.name) is None for service in context.where.services):
+        release = whole(release, await current(context.cluster, context.where))
     marked = await context.fleet.mark_bad(context.where, left, f"left by run {short_run(release.run)}") if left else 0
     await context.fleet.record_release(context.where, release)
     return marked
@@ -60,7 +60,7 @@ def whole(release: Release, standing: Sequence[ServiceState]) -> Release:
             services.append(own)
         elif (image := pinned(state)) is not None:
             services.append(ReleasedService(service=state.service, image=image, revision=state.revision))
-    version = ", ".join(dict.fromkeys(each.image.tag or each.image.short for each in services))
+    version = versions(each.image for each in services)
     return release.model_copy(update={"services": tuple(services), "version": version})
 
 
@@ -123,7 +123,7 @@ async def finish(
     await steps.run(RECORD, record, context, release, left)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
     by = _approval(context, plan)
-    before = "" if plan.confirms else ", ".join(dict.fromkeys(c.before.tag or c.before.short for c in plan.changes))
+    before = "" if plan.confirms else versions(change.before for change in plan.changes)
     kept = f"{before} marked bad" if left else f"{before} kept as last known good" if before else "recorded as good"
     return Outcome(
         code=ReasonCode.SUCCEEDED,

@@ -6,6 +6,7 @@ ages), so an approver's yes stays valid while pods come and go, and is void when
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import field_validator
@@ -47,6 +48,11 @@ class Image(Frozen):
             tag=name[colon + 1 :] if tagged else None,
             digest=digest or None,
         )
+
+
+def versions(images: Iterable[Image]) -> str:
+    """The version of all of them, as people say it; several where they differ."""
+    return ", ".join(dict.fromkeys(image.tag or image.short for image in images))
 
 
 class ImageChange(Frozen):
