@@ -418,7 +418,10 @@ class RequestFlow(Waiting, Running):
     ) -> None:
         """Result, head message, audit event, and the thread is closed. `going_back`: what to do next is decided already."""
         ended = await self._step("end", lambda: self._noted(outcome, event, actor))
-        self._house.pending.end(self.request)  # before it is said: who reads that it is over may ask for the same again
+        # before it is said: who reads that it is over may ask for the same again, and press the result's buttons
+        self._house.pending.end(self.request)
+        over = datetime.fromisoformat(ended["at"])
+        await self._publish(outcome=outcome, ended=over, pending=None, hold=None, holder=None)
         card: Card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
@@ -438,15 +441,7 @@ class RequestFlow(Waiting, Running):
             self.request, ending_state(outcome), what, plan=self._state.plan, detail=detail, elapsed=elapsed
         )
         await self._show("head", head)
-        await self._publish(
-            phase="ended",
-            outcome=outcome,
-            pending=None,
-            hold=None,
-            holder=None,
-            head=head,
-            ended=datetime.fromisoformat(ended["at"]),
-        )
+        await self._publish(phase="ended", head=head)
         if self.request.threaded:
             watched = event is None and self._left_undecided(outcome)
             await self._close(outcome, card, ended["at"], watched=watched, told=failed)
