@@ -31,7 +31,7 @@ from runbooks.clients.cluster_views import (
 from runbooks.clients.cluster_watch import Watch
 
 _JSON_PATCH = "application/json-patch+json"
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 
 
 class ClusterClient:
@@ -127,7 +127,7 @@ class ClusterClient:
         follow: bool = False,
         silence: float | None = None,
     ) -> AsyncGenerator[bytes]:
-        """A container's log in chunks of at most 64 KB, cut anywhere; `previous` is the run before the last restart.
+        """A container's log in chunks of at most 256 KB, cut anywhere; `previous` is the run before the last restart.
 
         A stream that says nothing for `silence` seconds ends with an error. `since` counts in whole seconds.
         """

@@ -28,6 +28,9 @@ SHAPES = 8
 LONGEST_LINE = 4000
 """Characters of a line that are shown."""
 
+_TOGETHER = 1000
+"""Lines of a stream that are grouped at once, where its blocks have that few: lines that are alike are then counted once for all."""
+_TOGETHER_BYTES = 128 * 1024
 _AT_ONCE = 40
 """Streams that are open at the same time: each has buffers of its own."""
 _NODES_WORDS = (b"unable to retrieve container logs", b"failed to try resolving symlinks", b"rpc error: code =")
@@ -114,12 +117,13 @@ async def _all(readers: list["_Reader"], seconds: float) -> None:
     if not tasks:
         return
     try:
-        done, late = await asyncio.wait(tasks, timeout=seconds)
+        _, late = await asyncio.wait(tasks, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        for task in done:
-            task.result()  # a bug, or a text that could not be checked: nothing of the answer leaves
+        for task in tasks:
+            if not task.cancelled():
+                task.result()  # a bug, or a text that could not be checked: nothing of the answer leaves
     finally:
         for task in tasks:
             task.cancel()
@@ -156,6 +160,8 @@ class _Reader:
         self._source = source
         self._number = number
         self._blocks = Blocks()
+        self._found: list[bytes] = []
+        self._found_bytes = 0
         asked = work.asked
         self._window = Window(stamped(asked.since) if asked.since else "", stamped(asked.until) if asked.until else "")
         self.label = source.label
@@ -186,6 +192,8 @@ class _Reader:
                     self.why = f"said nothing for {self._work.limits.silence:g} s"
                     return
                 self.why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
+            finally:
+                self._hand_over()
 
     async def _stream(self) -> None:
         asked = self._work.asked
@@ -218,8 +226,15 @@ class _Reader:
         self.lines += block.count(b"\n")
         pattern = self._work.pattern
         lines = pattern.lines(block) if pattern is not None else block.split(b"\n")[:-1]
-        self._work.newest.offer(self._work.grouping.take(lines, self._number), self._number)
+        self._found += lines
+        self._found_bytes += sum(map(len, lines))
+        if len(self._found) >= _TOGETHER or self._found_bytes >= _TOGETHER_BYTES:
+            self._hand_over()
         return over
+
+    def _hand_over(self) -> None:
+        lines, self._found, self._found_bytes = self._found, [], 0
+        self._work.newest.offer(self._work.grouping.take(lines, self._number), self._number)
 
 
 def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[list[LogLine], dict[str, int], int]:
