@@ -28,7 +28,7 @@ _SHOWN = 15
 class Evidence:
     """Show what was kept of a run's pods before they went away: state, events and last log lines, redacted."""
 
-    run_id: RunId = argument("the run")
+    run_id: RunId = argument("its id, as its card shows it")
 
     async def run(self, context: Context) -> Card:
         record = await context.runs.find(self.run_id)

@@ -243,10 +243,32 @@ def _mistyped(tokens: list[str], registry: Registry, *, other_than: CommandSpec 
         return (two, meant) if meant else None
     if (joined := "-".join(tokens[:2]).lower()) in registry.names():  # `slow queries`
         return two, joined
-    tried = [(two, long), (one, long), (one, [name for name in registry.names() if " " not in name])]
+    tried = [
+        (two, _alike(tokens[:2], long)),
+        (one, _run_together(one, long)),
+        (one, [name for name in registry.names() if " " not in name]),
+    ]
     found = [(typed, meant) for typed, names in tried if (meant := nearest(typed, names))]
     sure = next((pair for pair in found if " " in pair[1] and closeness(*pair) >= _SURE), None)
     return sure or max(found, key=lambda pair: closeness(*pair), default=None)
+
+
+_ALIKE = 0.5
+"""So much of a word of a name stands in what was typed in its place, or it is another name."""
+
+
+def _alike(typed: list[str], names: list[str]) -> list[str]:
+    """Names of two words that are near word by word: `scale backend` is not `sync failed`, though many of its letters are."""
+    return [name for name in names if all(map(lambda *pair: closeness(*pair) >= _ALIKE, typed, name.split(" ")))]
+
+
+_TOGETHER = 0.75
+"""`syncfailed` is so close to `sync failed` at least; `scale` is not, though its letters are all in it."""
+
+
+def _run_together(typed: str, names: list[str]) -> list[str]:
+    """Names of two words that were probably typed as one."""
+    return [name for name in names if closeness(typed, name) >= _TOGETHER]
 
 
 def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:
