@@ -30,6 +30,24 @@ PERMISSIONS: dict[str, str] = {
 }
 """Every permission that the configuration may give, and what it allows."""
 
+_ACTS: dict[str, str] = {
+    "fleet:read": "look at what runs in {place}",
+    "logs:read": "read the logs of {place}",
+    "logs:raw": "read the logs of {place} as they are, unredacted",
+    "sync:read": "look at the offline sync queue of {place}",
+    "sync:write": "ask for failed sync items of {place} to be retried or cleared",
+    "database:read": "look at the database of {place}",
+    "data:approve": "approve or deny what throws data of {place} away",
+    "rollout:write": "ask for changes to {place}",
+    "rollout:approve": "approve or deny what somebody else asked for in {place}",
+    "rollout:back": "take {place} back to the last known good release",
+    "rollout:go": "say go or no go to somebody else's deploy to {place}",
+    "run:cancel": "stop somebody else's run in {place}",
+    "lock:write": "lock or unlock {place}",
+    "audit:read": "search the audit trail of {place}",
+}
+"""The same after "You may not": a refusal is one sentence about one place."""
+
 UNUSUAL = frozenset({"logs:raw"})
 """Given to nobody where nobody thought of it, so that nobody has it is no finding."""
 
@@ -139,11 +157,10 @@ class Permissions:
         raise Denied(await self._refusal(permission, environment), code=ReasonCode.NOT_PERMITTED)
 
     async def _refusal(self, permission: str, environment: str | None) -> str:
-        where = f" in {environment}" if environment else ""
-        what = PERMISSIONS.get(permission, permission)
+        what = _ACTS.get(permission, "do this in {place}").format(place=environment or "any environment")
         holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
         ask = f" {_listed(holders)} can." if holders else " Nobody can: no role there has it."
-        return f"You may not {what}{where} (permission {permission}).{ask}"
+        return f"You may not {what} (permission {permission}).{ask}"
 
 
 def _is_root(actor: Actor) -> bool:

@@ -13,6 +13,7 @@ from commands.kit.card import (
     State,
     Strong,
     Typed,
+    counted,
     sentence,
     words,
 )
@@ -87,8 +88,8 @@ def _planned(statement: Statement, reading: query_plans.Reading, place: Place, w
 
 _WHY: dict[Refusal, tuple[str, str]] = {
     Refusal.NO_FUNCTION: (
-        "The function that plans is not installed there, and the bot's role reads no table: so it should be.",
-        "A DBA installs it with `deploy/database/explain.sql`; then *Explain* works. Until then, by hand:",
+        "The function that plans is not installed there, and the bot's own role rightly reads no table.",
+        "A DBA installs it with `deploy/database/explain.sql`; then it can be explained here. Until then, by hand:",
     ),
     Refusal.NOT_MINE: (
         "The function that plans is there, and the bot's role may not call it.",
@@ -154,9 +155,7 @@ def _by_hand(statement: Statement, place: Place) -> str:
 
 
 def _figures(statement: Statement) -> str:
-    return (
-        f"{milliseconds(statement.mean)} each time, {statement.calls:,} calls, {percent(statement.share)} of all time"
-    )
+    return f"{milliseconds(statement.mean)} each time, {counted(statement.calls, 'call')}, {percent(statement.share)} of all time"
 
 
 def _facts(statement: Statement, place: Place, where: str) -> dict[str, object]:

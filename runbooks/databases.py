@@ -179,7 +179,7 @@ def _concerns(who: Identity) -> Iterator[Concern]:
     yield from _statistics(who)
     if who.function is None:
         yield Concern(
-            "The function that plans is not installed, so *Explain* can't.",
+            "The function that plans is not installed, so no statement can be explained.",
             "`deploy/database/explain.sql` installs it.",
         )
     elif not who.function:

@@ -159,7 +159,7 @@ async def test_nobody_has_the_permission_by_default(tmp_path: Path, somewhere: S
     async with opened(tmp_path, somewhere) as (here, client):
         told = await refused(here, client, await here.terminal("uid:1", *RAW), ReasonCode.NOT_PERMITTED)
         assert told == (
-            "You may not read the services' logs as they are, unredacted in production (permission logs:raw). "
+            "You may not read the logs of production as they are, unredacted (permission logs:raw). "
             "Nobody can: no role there has it."
         )
 

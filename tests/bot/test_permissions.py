@@ -221,6 +221,23 @@ async def test_a_refusal_names_the_permission_the_place_and_who_can() -> None:
     )
 
 
+@pytest.mark.parametrize("permission", PERMISSIONS)
+@pytest.mark.parametrize("place", ["production", None])
+async def test_a_refusal_is_one_sentence_about_one_place(permission: str, place: str | None) -> None:
+    def nothing(raw: dict[str, Any]) -> None:
+        for environment in raw["environments"].values():
+            environment["permissions"].clear()
+
+    _, people, permissions, _ = house(nothing)
+    with pytest.raises(Denied) as denied:
+        await permissions.require(slack(people, REQUESTER), permission, place, changes=True)
+    act = denied.value.message.removeprefix("You may not ").split(" (permission")[0]
+    assert (place or "any environment") in act
+    assert act != PERMISSIONS[permission]
+    assert "do this" not in act
+    assert " an environment" not in act
+
+
 async def test_where_nobody_can_the_refusal_says_so() -> None:
     _, people, permissions, _ = house(lambda raw: raw["environments"]["production"]["permissions"].pop("lock:write"))
     with pytest.raises(Denied, match="Nobody can: no role there has it"):
