@@ -154,7 +154,7 @@ def _table(table: Table, reader: Reader) -> RenderableType:
     for column in table.columns:
         grid.add_column(Styled(safe(column)), overflow="fold")
     for row in table.rows:
-        grid.add_row(*(styled(cell, reader) for cell in row))
+        grid.add_row(*(styled(cell, reader.in_a_cell()) for cell in row))
     return grid
 
 

@@ -87,6 +87,7 @@ def _table(table: Table, reader: Reader) -> Iterator[str]:
     if table.caption:
         yield safe(table.caption)
     header = [[safe(column) for column in table.columns]] if any(table.columns) else []
+    reader = reader.in_a_cell()
     rows = [*header, *([one_line(cell, reader) for cell in row] for row in table.rows)]
     widths = [
         max(wide(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows), default=0))

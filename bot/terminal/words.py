@@ -3,11 +3,12 @@
 import shlex
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from commands.kit.card import (
     Button,
+    Code,
     Link,
     Moment,
     OpenForm,
@@ -46,6 +47,10 @@ class Reader:
     """People's names by key, as the bot sent them."""
     spec: Callable[[str], CommandSpec | None] = lambda _name: None
     """A command by its name: how its arguments are typed."""
+
+    def in_a_cell(self) -> "Reader":
+        """The same person before a table, which has no room for more than what it says."""
+        return replace(self, spec=lambda _name: None)
 
 
 def safe(text: str, *, lines: bool = False) -> str:
@@ -98,8 +103,17 @@ def span_words(span: Span, reader: Reader) -> str:
             return url if label in ("", url) else f"{label} ({url})"
         case Plain() if span.text == BREAK:
             return BREAK
+        case Code():
+            return safe(_to_type(span.text, reader))
         case _:
             return safe(span.text)
+
+
+def _to_type(text: str, reader: Reader) -> str:
+    """A command of ours that a sentence names, as a shell wants it: what is copied from here has to run here."""
+    names = text.split()[:2]
+    known = reader.spec(" ".join(names)) or reader.spec("".join(names[:1]))
+    return f"{PROGRAM} {text}" if known is not None else text
 
 
 def moment(span: Moment, now: datetime) -> str:

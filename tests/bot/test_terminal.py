@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -196,6 +197,32 @@ def test_what_a_form_will_not_do_without_stands_in_the_command(form: OpenForm, c
 
     reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
     assert typed(Button(label="Open form…", does=form), reader) == ("Open form", command)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_command_in_a_sentence_is_as_a_shell_wants_it(*, terminal: bool) -> None:
+    from commands.kit import registry
+
+    reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
+    sentence = words("None: ", Code(text="releases adopt --env production"), " of ", Code(text="backend-7c9f"), ".")
+    card = Card(
+        title=words("None"),
+        summary="None",
+        body=(
+            Paragraph(text=sentence),
+            Facts(facts=(Fact(label="Decide", value=words(Code(text="retry 7KQ2"))),)),
+            Table(columns=("What",), rows=((words(Code(text="deploy v2.0.0")),),)),
+            Note(text=words(Code(text="omnicare doctor"), " looks at ", Code(text="--tail 0"))),
+        ),
+    )
+    out = Terminal() if terminal else io.StringIO()
+    with Screen(out, replace(Manner.of(out, as_json=False), colour=False), reader) as screen:
+        screen.card(card, {})
+    said = out.getvalue()
+    assert "None: omnicare releases adopt --env production of backend-7c9f." in said
+    assert "omnicare retry 7KQ2" in said
+    assert "omnicare deploy" not in said, "a table has no room for it"
+    assert "omnicare doctor looks at --tail 0" in said
 
 
 def test_a_pipe_gets_only_what_changed() -> None:
