@@ -27,6 +27,7 @@ from commands.kit.card import (
     Text,
     Typed,
     duration,
+    sentence,
     words,
 )
 from commands.kit.context import Context, RunRecord
@@ -57,6 +58,8 @@ class Part(Generic[T]):
 
     said: T | None = None
     why: str = ""
+    late: bool = False
+    """It did not answer in time; asked for longer it may."""
 
 
 @query(permission="fleet:read", examples=["", "--env staging"])
@@ -109,7 +112,7 @@ async def _part(work: Coroutine[Any, Any, T]) -> Part[T]:
         async with asyncio.timeout(DEADLINE):
             return Part(said=await work)
     except TimeoutError:
-        return Part(why=f"no answer within {DEADLINE:g} s")
+        return Part(why=f"no answer within {DEADLINE:g} s", late=True)
     except RunbookError as error:
         return Part(why=error.message)
 
@@ -152,12 +155,20 @@ def _card(context: Context, answers: _Answers) -> Card:
         title=words(Strong(text=what)),
         summary=": ".join(filter(None, (what, ", ".join(_counted(each.state) for each in services)))),
         body=tuple(body),
-        buttons=(
-            Button(label="Pods", does=Typed(text=f"pods --env {where}")),
-            Button(label="Runs", does=Typed(text=f"runs --env {where}")),
-        ),
+        buttons=_buttons(context, answers),
         data=_data(where, answers),
     )
+
+
+def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
+    """Where to look next: first at what is not well."""
+    where = context.where.name
+    looks = [("Pods", "pods"), ("Runs", "runs")]
+    if not all(each.well for each in answers.database):
+        looks.insert(0, ("Database", "db connect"))
+    if _sync_trouble(context, answers.sync):
+        looks.insert(0, ("Sync", "sync status"))
+    return tuple(Button(label=label, does=Typed(text=f"{command} --env {where}")) for label, command in looks)
 
 
 def _data(where: str, answers: _Answers) -> dict[str, Any]:
@@ -212,7 +223,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
 
 def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
     if part.why:
-        return ", sync does not answer"
+        return ", sync does not answer" if part.late else ", sync can't be asked"
     return ", sync is stuck" if part.said is not None and context.sync_queue().is_stuck(part.said) else ""
 
 
@@ -266,7 +277,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
         ("Undecided", _undecided(record.undecided) if record.undecided is not None else None),
         ("Answers", _answering(answers.health)),
         ("Sync", _sync(context, answers.sync)),
-        ("Database", _servers(answers.database)),
+        ("Database", _servers(answers.database, context.where.name)),
         ("Last release", _last(answers.releases)),
     ]
     if answers.record.why and answers.services.said is not None:
@@ -335,7 +346,10 @@ def _health_words(health: Health) -> str:
 
 def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     if part.why:
-        return words(f"{part.why} (", Code(text=f"sync status --env {context.where.name}"), " waits longer)")
+        then = " waits longer." if part.late else " says what to do."
+        return words(
+            *sentence(f"{part.why.rstrip('.')}. ").spans, Code(text=f"sync status --env {context.where.name}"), then
+        )
     found = part.said
     if found is None:
         return None
@@ -347,13 +361,17 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     return words(f"{stuck}{found.pending or 'nothing'} waiting{oldest}{failed}")
 
 
-def _servers(answers: Sequence[Answer]) -> Text | None:
+def _servers(answers: Sequence[Answer], where: str) -> Text | None:
     """`primary 3 ms, replica 4 ms`."""
     said = (
         f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place} {each.trouble}"
         for each in answers
     )
-    return words(", ".join(said)) if answers else None
+    if not answers:
+        return None
+    if all(each.well for each in answers):
+        return words(", ".join(said))
+    return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " tells more")
 
 
 def _last(part: Part[tuple[Release, ...]]) -> Text | None:

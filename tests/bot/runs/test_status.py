@@ -28,11 +28,18 @@ async def status(here: Story, words: str, who: str = ON_CALL) -> str:
     return said
 
 
+def looks(here: Story) -> list[str]:
+    """The buttons of the newest card: where it says to look next."""
+    blocks = here.messages()[-1].blocks
+    return [each["text"]["text"] for block in blocks if block["type"] == "actions" for each in block["elements"]]
+
+
 async def test_one_screen_says_that_all_is_well(here: Story):
     said = await status(here, "🟢")
     for each in ("production runs v1.2.0", "backend 3/3", "frontend 3/3", "200 in", "7 failed", "none is recorded"):
         assert each in said
     assert "Waiting" not in said
+    assert looks(here) == ["Pods", "Runs"]
     await here.deployed("v2.0.0")
     said = await status(here, "production runs v2.0.0")
     assert "v2.0.0 by Maya" in said
@@ -91,10 +98,20 @@ async def test_what_was_broken_past_the_bot_is_red_too(here: Story):
 async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(here: Story):
     here.world.sync[PRODUCTION].break_it("stuck")
     assert "sync is stuck" in await status(here, "🟡")
+    assert looks(here) == ["Sync", "Pods", "Runs"]
     here.world.sync[PRODUCTION].break_it("silent")
     said = await status(here, "sync does not answer")
     assert "answer within 1.5 s" in said
     assert "production runs v1.2.0" in said
+    assert "waits longer" in said
+
+
+async def test_a_queue_whose_scripts_are_missing_is_no_queue_that_is_slow(here: Story):
+    here.world.sync[PRODUCTION].break_it("missing")
+    said = await status(here, "sync can't be asked")
+    assert "no script for this: `npm run --silent sync:status` exits with 1" in said
+    assert "waits longer" not in said
+    assert looks(here) == ["Sync", "Pods", "Runs"]
 
 
 async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
@@ -108,6 +125,8 @@ async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
     assert "🟡" in said
     assert "primary refuses the connection" in said
     assert "hunter2" not in said
+    assert "`db connect --env production` tells more" in said
+    assert looks(world) == ["Database", "Pods", "Runs"]
     assert "*Database*" not in await status(world, "production runs v1.2.0", AUDITOR)
 
 
