@@ -24,12 +24,13 @@ from commands.kit.card import (
     Text,
     Typed,
     counted,
+    duration,
     words,
 )
 from commands.kit.context import Context, RunRecord
 from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
-from commands.kit.log_lines import LONGEST_FOLLOW, followed, line_of, moment_of, record_of
+from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError, typed_again
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
@@ -99,8 +100,7 @@ class Logs:
                 "--follow shows what comes; --since, --until, --run and --previous show what was. Leave one of them out.",
                 code=ReasonCode.USAGE,
             )
-        seconds = min(self.follow or 0, LONGEST_FOLLOW)
-        return followed(context, self._asked(context, None), seconds, again(self, context.where.name))
+        return followed(context, self._asked(context, None), self.follow or 0, again(self, context.where.name))
 
     async def disclosure(self, context: Context) -> Disclosure:
         """What `--raw` would show, before a line is read."""
@@ -113,14 +113,15 @@ class Logs:
             raise UsageError('`--raw` needs a reason, which stands in the audit trail: add `--reason "…"`.')
         record = await context.runs.find(self.run_id) if self.run_id else None
         asked = self._asked(context, record)
-        return _Disclosure(self, context, record, await logs.unread(context.cluster, context.where, asked))
+        return _Disclosure(self, context, record, asked, await logs.unread(context.cluster, context.where, asked))
 
     async def run(self, context: Context) -> Card:
         if self.raw:
             raise PermanentError("Unredacted lines have a way of their own, and this is not it.", code=ReasonCode.BUG)
         record = await context.runs.find(self.run_id) if self.run_id else None
-        found = await logs.read(context.cluster, context.where, self._asked(context, record))
-        return _Shown(self, context, found, record).card()
+        asked = self._asked(context, record)
+        found = await logs.read(context.cluster, context.where, asked)
+        return _Shown(self, context, found, record, asked).card()
 
     def _asked(self, context: Context, record: RunRecord | None) -> logs.Asked:
         since = context.now - timedelta(seconds=self.since) if self.since else None
@@ -160,6 +161,7 @@ class _Disclosure:
     request: Logs
     context: Context
     record: RunRecord | None
+    asked: logs.Asked
     unread: logs.Unread
 
     @property
@@ -170,14 +172,17 @@ class _Disclosure:
         beside, lines = await self.unread.read()
         zone = self.context.now.tzinfo
         shown = tuple(RawLine(line_of(line, zone), record_of(line)) for line in lines.lines)
-        return Disclosed(_Shown(self.request, self.context, beside, self.record).card(), Unredacted(shown))
+        return Disclosed(_Shown(self.request, self.context, beside, self.record, self.asked).card(), Unredacted(shown))
 
 
 class _Shown:
     """The card of one reading."""
 
-    def __init__(self, request: Logs, context: Context, found: logs.Reading, record: RunRecord | None) -> None:
+    def __init__(
+        self, request: Logs, context: Context, found: logs.Reading, record: RunRecord | None, asked: logs.Asked
+    ) -> None:
         self._request = request
+        self._asked = asked
         self._context = context
         self._found = found
         self._record = record
@@ -283,8 +288,11 @@ class _Shown:
         notes: list[Text] = []
         if self._record is not None:
             notes.append(self._window(self._record))
-        if not found.groups.lines and not found.silent:
-            notes.append(words("No line matches." if asked.grep else "No line was written in that time."))
+        elif asked.until:
+            notes.append(words("Read up to ", *self._until(), "."))
+        if not found.groups.lines and found.streams and not found.silent:
+            # with no stream at all it is said why there is none
+            notes.append(words(f"No line {'matches' if asked.grep else 'was written'}", *self._span(), "."))
         if found.left_out and asked.tail < logs.MOST:
             more = min(logs.MOST, max(100, asked.tail * 10))
             notes.append(
@@ -327,11 +335,26 @@ class _Shown:
         notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
         return [*notes, *(words(note) for note in found.notes)]
 
+    def _until(self) -> tuple[Moment, ...]:
+        """With its day: a time that is still to come today was meant as yesterday's."""
+        return (Moment(at=self._asked.until, form="date-time"),) if self._asked.until else ()
+
+    def _span(self) -> tuple[str | Moment, ...]:
+        since = (" since ", Moment(at=self._asked.since, form="date-time")) if self._asked.since else ()
+        return (*since, *((" up to ", *self._until()) if self._asked.until else ()))
+
     def _window(self, record: RunRecord) -> Text:
-        end = (" to ", Moment(at=record.ended)) if record.ended else (" until now",)
+        """When the run went on, and that a little more is shown than that."""
+        around = f", and {duration(_AROUND.total_seconds())} before" if self._request.since is None else ""
+        if record.ended is None:
+            end = [" until now", around]
+        else:
+            took = duration((record.ended - record.at).total_seconds())
+            end = [f" for {took}", around, " and after" if around and self._request.until is None else ""]
         return words(
-            "While run ", Code(text=record.short), f" went on ({record.title}): ", Moment(at=record.at), *end, "."
-        )
+            "While run ", Code(text=record.short), f" went on ({record.title}): from ",
+            Moment(at=record.at, form="date-time"), *end, ".",
+        )  # fmt: skip
 
     def _buttons(self) -> tuple[Button, ...]:
         where = self._context.where.name

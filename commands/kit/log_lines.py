@@ -51,7 +51,7 @@ def moment_of(stamp: str) -> datetime:
 
 
 async def followed(context: "Context", asked: logs.Asked, seconds: int, typed: str) -> AsyncGenerator[LiveState]:
-    """The states of a followed log: at once, whenever something is new, and a last one."""
+    """The states of a followed log: at once, whenever something is new, and a last one; for `LONGEST_FOLLOW` at most."""
     going = context.follows.begin(context.where.name)
     shown = _Followed(context, asked, going, seconds, typed)
     try:
@@ -78,7 +78,8 @@ class _Followed:
         self._going = going
         self._typed = typed
         self._began = datetime.now(UTC)
-        self.until = self._began + timedelta(seconds=seconds)
+        self._capped = seconds > LONGEST_FOLLOW
+        self.until = self._began + timedelta(seconds=min(seconds, LONGEST_FOLLOW))
         self._kept: deque[str] = deque(maxlen=_KEPT)
         self._bytes = 0
         self._count = 0
@@ -181,5 +182,7 @@ class _Followed:
                     " lets fewer through.",
                 )
             )
+        if self._capped:
+            yield Note(text=words(f"It goes on for {duration(LONGEST_FOLLOW)} at most; ask again for more."))
         for each in self.silent:
             yield Note(text=words(Code(text=each.pod), f" can't be followed just now: {each.why}."))

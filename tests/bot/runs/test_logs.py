@@ -1,0 +1,41 @@
+"""`logs`, as people see it: which time was read, why there is nothing, and how long it goes on."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from bot.runs.model import short_id
+from tests.support.worlds import ON_CALL, Story
+
+
+async def logs(here: Story, typed: str, words: str) -> str:
+    await here.type(ON_CALL, f"/omnicare logs backend {typed}")
+    return await here.answered(words)
+
+
+async def test_an_empty_answer_says_of_which_time_it_is(here: Story) -> None:
+    said = await logs(here, "--until 30d", "No line was written up to ")
+    month_ago = datetime.now(UTC) - timedelta(days=30)
+    assert f"{month_ago:%Y-%m-%d}" in said or f"<!date^{int(month_ago.timestamp())}"[:16] in said
+    assert "since" not in said
+
+
+async def test_what_was_read_up_to_a_time_has_its_day(here: Story) -> None:
+    assert "3 pods" in await logs(here, "--until 1s --tail 5", "Read up to ")
+
+
+async def test_who_has_no_life_before_is_not_said_to_have_written_nothing(here: Story) -> None:
+    said = await logs(here, "--previous", "has not restarted")
+    assert "No line" not in said
+
+
+async def test_the_time_of_a_run_is_more_than_one_minute_twice(here: Story) -> None:
+    run = await here.deployed("v2.0.0")
+    said = await logs(here, f"--run {short_id(run)} --tail 5", "While run ")
+    assert re.search(r" for \d+ s, and 15 s before and after\.", said)
+    await here.answered("Deploy v2.0.0 to production")
+
+
+async def test_following_for_longer_than_it_goes_on_is_said_at_once(here: Story) -> None:
+    assert "It goes on for 10 min at most" in await logs(here, "--follow 20m", "Following backend")
+    await here.type(ON_CALL, "/omnicare logs frontend --follow 2m")
+    assert "at most" not in await here.answered("Following frontend")
