@@ -83,20 +83,37 @@ async def keep(pulse: Pulse, cluster: ClusterClient, environment: Environment, s
     return kept
 
 
+class Keeping:
+    """What is being kept, beside something else."""
+
+    def __init__(self, task: "asyncio.Task[Kept]", looked: asyncio.Event) -> None:
+        self._task = task
+        self._looked = looked
+
+    async def head_start(self) -> None:
+        """Until the pods were looked at, or for a moment at the longest: what changes them comes after."""
+        looked = asyncio.ensure_future(self._looked.wait())
+        try:
+            await asyncio.wait((self._task, looked), timeout=_HEAD_START, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looked.cancel()
+
+    @property
+    def kept(self) -> Kept:
+        """Once it is over."""
+        return self._task.result()
+
+
 @asynccontextmanager
 async def keeping(
     run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str]
-) -> AsyncGenerator["asyncio.Future[Kept]", None]:
-    """Keeps it beside what is done inside, which begins once the pods were looked at, or after a moment at the latest."""
+) -> AsyncGenerator[Keeping, None]:
+    """Keeps it beside what is done inside, and is over when both are."""
     looked = asyncio.Event()
     task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked))
     try:
-        await asyncio.wait(
-            (task, asyncio.ensure_future(looked.wait())), timeout=_HEAD_START, return_when=asyncio.FIRST_COMPLETED
-        )
-        yield task
+        yield Keeping(task, looked)
     finally:
-        looked.set()
         await task
 
 

@@ -1,5 +1,6 @@
 """Going back: all services at once, and what their pods said is kept beside it, so that nobody waits for that."""
 
+import asyncio
 from contextlib import suppress
 
 from runbooks import evidence, rollouts
@@ -49,7 +50,8 @@ async def go_back(
     """Rolls all services of the plan back. Where that fails, what was kept is kept all the same."""
     services = [change.service for change in plan.changes]
     async with evidence.keeping(pulse.run, cluster, environment, services) as keeping:
+        waves, _ = await asyncio.gather(rollouts.waves_of(cluster, environment, plan), keeping.head_start())
         results = await rollouts.roll_out_together(
-            pulse, cluster, environment, plan, cause=cause, by=by, settings=settings or RolloutSettings()
+            pulse, cluster, plan, waves, cause=cause, by=by, settings=settings or RolloutSettings()
         )
-    return GoneBack(services=tuple(results), evidence=keeping.result().said)
+    return GoneBack(services=tuple(results), evidence=keeping.kept.said)

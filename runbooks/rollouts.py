@@ -101,19 +101,18 @@ async def roll_out(
 async def roll_out_together(
     pulse: Pulse,
     cluster: ClusterClient,
-    environment: Environment,
     plan: Plan,
+    waves: Sequence[Wave],
     *,
     cause: str,
     by: str = "",
     settings: RolloutSettings = _DEFAULTS,
 ) -> list[RolloutResult]:
-    """All services of the plan at the same time, each in one wave where there is room.
+    """All services of the plan at the same time, each as its wave (see `waves_of`) says.
 
     Each is let end before the first failure is raised.
     """
     told: dict[str, str] = {}
-    waves = await _waves(cluster, environment, plan)
     return await side_by_side(
         *(
             _in_one_wave(_Part(pulse, change.service, told), cluster, change, cause, by, settings, wave)
@@ -122,8 +121,8 @@ async def roll_out_together(
     )
 
 
-async def _waves(cluster: ClusterClient, environment: Environment, plan: Plan) -> list[Wave]:
-    """As there is room now; as the plan saw it where the cluster does not tell in time."""
+async def waves_of(cluster: ClusterClient, environment: Environment, plan: Plan) -> list[Wave]:
+    """For each change of the plan: in one wave where there is room now; as the plan saw it where the cluster does not tell in time."""
     try:
         async with asyncio.timeout(_ROOM_PATIENCE):
             return await room.waves(cluster, environment, plan.changes)

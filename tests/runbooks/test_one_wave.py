@@ -42,9 +42,9 @@ def plan(*changes: ImageChange, waves: tuple[Wave, ...] = ()) -> Plan:
 
 
 async def back(here: Place, pulse: PlainPulse, *changes: ImageChange) -> list[rollouts.RolloutResult]:
-    return await rollouts.roll_out_together(
-        pulse, here.cluster, here.environment, plan(*(changes or (here.change(),))), cause=CAUSE
-    )
+    asked = plan(*(changes or (here.change(),)))
+    waves = await rollouts.waves_of(here.cluster, here.environment, asked)
+    return await rollouts.roll_out_together(pulse, here.cluster, asked, waves, cause=CAUSE)
 
 
 async def wave(here: Place, **change: str) -> Wave:

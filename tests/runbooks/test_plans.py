@@ -36,7 +36,8 @@ async def carried_out(here: Place, plan: Plan, run: str, *, by: str = "requester
     pulse = PlainPulse(run)
     await here.take(run, over=True)
     await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
-    await rollouts.roll_out_together(pulse, here.cluster, here.environment, plan, cause=f"omnicare run {run}", by=by)
+    waves = await rollouts.waves_of(here.cluster, here.environment, plan)
+    await rollouts.roll_out_together(pulse, here.cluster, plan, waves, cause=f"omnicare run {run}", by=by)
     if plan.leaves:
         await here.fleet.mark_bad(here.environment, plan.leaves, f"left by run {run}")
     services = tuple(ReleasedService(service=change.service, image=change.after) for change in plan.changes)

@@ -228,7 +228,8 @@ async def test_both_services_roll_out_side_by_side_and_are_checked(here: Place):
     pulse = await stamped(here)
     changes = [here.change("backend"), here.change("frontend")]
     plan = Plan(title="Roll back", changes=tuple(changes))
-    results = await rollouts.roll_out_together(pulse, here.cluster, here.environment, plan, cause=CAUSE, by="requester")
+    waves = await rollouts.waves_of(here.cluster, here.environment, plan)
+    results = await rollouts.roll_out_together(pulse, here.cluster, plan, waves, cause=CAUSE, by="requester")
     assert [result.service for result in results] == ["backend", "frontend"]
     assert any("backend" in said and "frontend" in said for said in pulse.said)
     checked = await rollouts.check(pulse, here.cluster, changes)
