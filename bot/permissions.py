@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from bot.config import Settings
 from bot.delivery import Identity, Surface
 from bot.people import People
+from commands.kit.card import listed
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode
 
@@ -159,7 +160,7 @@ class Permissions:
     async def _refusal(self, permission: str, environment: str | None) -> str:
         what = _ACTS.get(permission, "do this in {place}").format(place=environment or "any environment")
         holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
-        ask = f" {_listed(holders)} can." if holders else " Nobody can: no role there has it."
+        ask = f" {_few(holders)} can." if holders else " Nobody can: no role there has it."
         return f"You may not {what} (permission {permission}).{ask}"
 
 
@@ -179,8 +180,8 @@ def _stranger(actor: Actor) -> Denied:
 _NAMES_SHOWN = 4
 
 
-def _listed(names: Sequence[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     shown = list(names[:_NAMES_SHOWN])
     if len(names) > _NAMES_SHOWN:
         shown[-1] = f"{len(names) - _NAMES_SHOWN + 1} more"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
+    return listed(shown)

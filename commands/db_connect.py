@@ -16,6 +16,7 @@ from commands.kit.card import (
     Text,
     Typed,
     duration,
+    listed,
     sentence,
     words,
 )
@@ -85,7 +86,7 @@ def _nowhere(text: str, tried: list[Known | RunbookError]) -> RunbookError:
 def _title(where: str, places: list[Place], tried: list[Known | RunbookError]) -> str:
     failed = [place for place, each in zip(places, tried, strict=True) if isinstance(each, RunbookError)]
     if failed:
-        return f"The database of {where} can't be used: {' and '.join(failed)}"
+        return f"The database of {where} can't be used: {listed(failed)}"
     return f"The database of {where} takes the bot's credentials"
 
 

@@ -20,6 +20,7 @@ from commands.kit.card import (
     Typed,
     counted,
     duration,
+    listed,
     sentence,
     words,
 )
@@ -140,7 +141,7 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
     pinned = {name: image for name, image in images.items() if image is not None and image.digest is not None}
     if missing := [name for name in images if name not in pinned]:
         raise PermanentError(
-            f"The digest that {' and '.join(missing)} runs in {where} is not known, so nothing could go back to just that.",
+            f"The digest that {listed(missing)} runs in {where} is not known, so nothing could go back to just that.",
             code=ReasonCode.NOT_A_RELEASE,
         )
     version = versions(pinned.values())

@@ -27,6 +27,7 @@ from commands.kit.card import (
     Text,
     Typed,
     duration,
+    listed,
     sentence,
     words,
 )
@@ -203,7 +204,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     sync = _sync_trouble(context, answers.sync)
     undecided = ", undecided" if record.undecided is not None and record.run is None else ""
     if bad:
-        names = " and ".join(each.state.service for each in bad)
+        names = listed(each.state.service for each in bad)
         return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} not well{undecided}"
     if ill:
         rolling = any(each.state.state == "rolling" for each in ill)
@@ -214,7 +215,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
             else (State.WAITING, f"{where} is paused{undecided}")
         )
     if silent := [name for name, health in answers.health if not health.well]:
-        return State.FAILED, f"{where} runs {versions}, {' and '.join(silent)} not well by the health URL{undecided}"
+        return State.FAILED, f"{where} runs {versions}, {listed(silent)} not well by the health URL{undecided}"
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
     if undecided or sync or database:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}"
@@ -246,7 +247,7 @@ def _since(services: Sequence[Standing]) -> Text | None:
             alike.setdefault((each.since, f"{', by hand' if each.by_hand else ''}{by}"), []).append(each.service)
     spans: list[Moment | str] = []
     for (since, by), names in alike.items():
-        whose = f"{' and '.join(names)} " if len(alike) > 1 else ""
+        whose = f"{listed(names)} " if len(alike) > 1 else ""
         spans += [
             f"{'; ' if spans else ''}{whose}",
             Moment(at=datetime.fromisoformat(since), form="date-time", age=True),

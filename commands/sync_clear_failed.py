@@ -1,6 +1,6 @@
 """`sync clear-failed`: throws failed items of the offline queue away, after an export that was read back."""
 
-from commands.kit.card import Button, Card, Typed
+from commands.kit.card import Button, Card, Typed, listed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
@@ -53,7 +53,7 @@ class SyncClearFailed:
         gone = cleared.items + cleared.gone_before
         where = context.where.name
         lines = [
-            f"Exported, read back and cleared; approved by {' and '.join(context.approved_by)}.",
+            f"Exported, read back and cleared; approved by {listed(context.approved_by)}.",
             f"What was written in them is in `{bucket.address(written.key)}`.",
         ]
         if cleared.gone_before:

@@ -28,6 +28,7 @@ from commands.kit.card import (
     Text,
     Typed,
     duration,
+    listed,
     person,
     sentence,
     words,
@@ -49,12 +50,11 @@ def _versions(plan: Plan | None) -> str:
         return ""
     names = [change.service for change in plan.changes]
     moves = {(change.before.tag or "?", change.after.tag or "?") for change in plan.changes}
-    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     if plan.confirms:
-        return f"{listed} {', '.join(sorted(after for _, after in moves))}, as it runs"
+        return f"{listed(names)} {', '.join(sorted(after for _, after in moves))}, as it runs"
     if all(change.restarts for change in plan.changes):
-        return f"{listed} {', '.join(sorted(after for _, after in moves))}, new pods"
-    return f"{listed} {' , '.join(f'{before} → {after}' for before, after in sorted(moves))}"
+        return f"{listed(names)} {', '.join(sorted(after for _, after in moves))}, new pods"
+    return f"{listed(names)} {'; '.join(f'{before} → {after}' for before, after in sorted(moves))}"
 
 
 def head_card(
@@ -191,7 +191,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
     short, policy = short_id(request.id), pending.policy
     first = len(names) - len(pending.later) if names else 0
     said = [f"{name} (on shift)" if pending.later and place < first else name for place, name in enumerate(names)]
-    who = " or ".join(said) if policy.count == 1 else ", ".join(said)
+    who = listed(said, "or") if policy.count == 1 else ", ".join(said)
     given = [f"{decision.name} approved" for decision in pending.given]
     if policy.own:
         ask = words("Confirmation by one person who may go back: ", who, *(f" · {each}" for each in given))
@@ -265,7 +265,7 @@ def decision_text(decisions: tuple[Decision, ...], verb: str) -> Text:
 
 def carried_card(request: Request, given: tuple[Decision, ...], before: str) -> Card:
     """In place of asking again: whose yes counts once more, and why."""
-    names = " and ".join(decision.name for decision in given)
+    names = listed(decision.name for decision in given)
     run = short_id(before)
     return Card(
         state=State.DONE,

@@ -17,7 +17,7 @@ from bot.runs.engine import WorkflowView
 from bot.runs.go_cards import clock_of
 from bot.runs.house import House
 from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, short_id, vigil_id
-from commands.kit.card import Card, StepLine, StepStatus, words
+from commands.kit.card import Card, StepLine, StepStatus, listed, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from runbooks.kit.reasons import ReasonCode
 
@@ -224,7 +224,7 @@ class EngineRuns:
             now=self._house.clock(),
             word=word,
             permitted=permitted,
-            approvers=" and ".join(able),
+            approvers=listed(able),
         )
 
     async def _check_scheduled(
@@ -354,7 +354,7 @@ def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:
     if state.outcome is not None:
         return Denied(f"Run {short} has ended: {state.outcome.title}.", code=ReasonCode.ALREADY_DECIDED)
     if state.approved_by:
-        names = " and ".join(decision.name for decision in state.approved_by)
+        names = listed(decision.name for decision in state.approved_by)
         return Denied(
             f"{names} approved run {short} already; `cancel {short}` stops it.", code=ReasonCode.ALREADY_DECIDED
         )

@@ -39,6 +39,7 @@ from commands.kit.card import (
     State,
     Strong,
     duration,
+    listed,
     person,
     words,
 )
@@ -343,7 +344,7 @@ class RequestFlow(Waiting, Running):
                 verb = "Confirmed" if pending.policy.own else "Approved"
                 text = cards.decision_text(pending.given, verb)
                 await self._close_card(
-                    pending, text, State.DONE, f"{verb.lower()} by {' and '.join(each.name for each in pending.given)}"
+                    pending, text, State.DONE, f"{verb.lower()} by {listed(each.name for each in pending.given)}"
                 )
                 await self._publish(phase="starting", approved_by=pending.given, pending=None)
                 await self._step("note the approval", partial(self._granted, pending.given))

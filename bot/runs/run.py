@@ -26,7 +26,7 @@ from bot.runs.model import (
     thread_id,
     vigil_id,
 )
-from commands.kit.card import Card, StepLine, StepStatus
+from commands.kit.card import Card, StepLine, StepStatus, listed
 from commands.kit.context import Context, Outcome
 from runbooks import evidence, pods, serving, surge
 from runbooks.fleet import Undecided
@@ -313,4 +313,4 @@ def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
 def _not_touched(services: list[str]) -> list[str]:
     if not services:
         return []
-    return [f"{' and '.join(services).capitalize()} {'was' if len(services) == 1 else 'were'} not touched."]
+    return [f"{listed(services).capitalize()} {'was' if len(services) == 1 else 'were'} not touched."]

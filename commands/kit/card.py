@@ -5,6 +5,7 @@ Text is a sequence of spans; a plain string in it is data and is escaped by the 
 pose as a link. Cards are stored with the run that shows them, so they are JSON.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -285,6 +286,12 @@ def person(key: str, *, mention: bool = False) -> PersonName:
 def counted(count: int, what: str) -> str:
     """`1 run`, `3 runs`, `1,204 lines`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """`backend`, `backend and frontend`, `Maya, Tomas or Ines`."""
+    *before, end = [*names] or [""]
+    return f"{', '.join(before)} {last} {end}" if before else end
 
 
 def duration(seconds: float) -> str:

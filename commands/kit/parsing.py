@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from commands.kit.card import listed
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.types import (
@@ -364,7 +365,7 @@ class _Values:
     def _nowhere(self, where: Parameter) -> UsageError:
         """What to add, by its name, in the example too: the same words alone would be refused again."""
         ways = [f"{where.flag} {name}" for name in self._known.environments]
-        shown = " or ".join(f"`{way}`" for way in ways[:_NAMED])
+        shown = listed((f"`{way}`" for way in ways[:_NAMED]), "or")
         error = self._fail(f"Say where: this channel has no environment of its own. Add {shown}.")
         if ways and error.example and where.flag not in error.example:
             error.example = f"{error.example} {ways[-1]}"
@@ -407,7 +408,7 @@ class _Values:
     def request(self, default_environment: str | None) -> Any:
         missing = [p for p in self._positional if p.required and p.name not in self._found]
         if missing:
-            names = " and ".join(f"the {p.type.name.replace('|', ' or ')}" for p in missing if p.type)
+            names = listed(f"the {p.type.name.replace('|', ' or ')}" for p in missing if p.type)
             raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
         where = environment_parameter(self._spec)
         if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:

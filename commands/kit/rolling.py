@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
+from commands.kit.card import Button, Card, Confirm, OpenForm, Typed, listed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
@@ -34,7 +34,7 @@ def version_of(plan: Plan) -> str:
 
 def cause(context: Context, what: str) -> str:
     """`kubernetes.io/change-cause`: who, what, which run."""
-    by = f", approved by {' and '.join(context.approved_by)}" if context.approved_by else ""
+    by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""
     return f"omnicare run {context.run_id}: {what}, asked by {context.actor.name}{by}"
 
 
@@ -140,7 +140,7 @@ async def finish(
 
 def _approval(context: Context, plan: Plan) -> str:
     """Who said yes, and to what: an approval that covers going back was given to the deploy."""
-    names = " and ".join(context.approved_by)
+    names = listed(context.approved_by)
     if plan.covered_by:
         return f"covered by {names}'s approval of the deploy"
     return f"approved by {names}" if names else "no approval was needed"
