@@ -10,6 +10,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from bot.connections import at_most
+
 Check = Callable[[], Awaitable[str | None]]
 """None where all is well, else a sentence that says what is not."""
 
@@ -18,6 +20,9 @@ _ACKNOWLEDGED = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0
 
 CHECK_SECONDS = 2.0
 """A check that takes longer counts as failed: a readiness probe gives up soon after."""
+_FRESH = 1.0
+"""Seconds for which what was found counts."""
+_CONNECTIONS = 64
 
 
 class Metrics:
@@ -82,6 +87,9 @@ class Web:
         self._checks = dict(checks)
         self._check_seconds = check_seconds
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self._answer: asyncio.Task[dict[str, str | None]] | None = None
+        self._answered = 0.0
         self.port = 0
 
     def application(self) -> web.Application:
@@ -100,12 +108,19 @@ class Web:
         """Listens; the port that was taken (0 asks for any free one)."""
         self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        self.port = int(self._runner.addresses[0][1])
+        few = at_most(_CONNECTIONS, self._runner.server)
+        self._server = await asyncio.get_running_loop().create_server(few, host, port)
+        self.port = int(self._server.sockets[0].getsockname()[1])
         return self.port
 
     async def stop(self) -> None:
         """Stops listening."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._answer is not None:
+            self._answer.cancel()
+            self._answer = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -114,10 +129,18 @@ class Web:
         return web.json_response({"alive": True})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        found = await readiness(self._checks, self._check_seconds)
+        found = await self._found()
         ready = all(why is None for why in found.values())
         shown: dict[str, Any] = {name: why or "ok" for name, why in found.items()}
         return web.json_response({"ready": ready, "checks": shown}, status=200 if ready else 503)
+
+    async def _found(self) -> dict[str, str | None]:
+        """Who asks at the same time, or soon after, gets the same answer: anybody may ask, and each look costs the cluster some."""
+        now = asyncio.get_running_loop().time()
+        if self._answer is None or (self._answer.done() and now - self._answered > _FRESH):
+            self._answered = now
+            self._answer = asyncio.ensure_future(readiness(self._checks, self._check_seconds))
+        return await asyncio.shield(self._answer)
 
     async def _figures(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
+from bot.connections import at_most
 from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.socket.wire import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
@@ -37,6 +38,7 @@ DIRECTORY_MODE = 0o750
 LONGEST_PATH = 107
 """Bytes of a Unix socket's address on Linux."""
 
+_CONNECTIONS = 256
 _CALLS_AT_ONCE = 32
 _REMEMBERED = 500
 _AT_ONCE = 500
@@ -83,6 +85,7 @@ class SocketServer:
         self._may_choose = may_choose
         self._alive = alive_seconds
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._taken: dict[str, asyncio.Task[Answer]] = {}
         self._callers: Counter[str] = Counter()
         self._streams: set[asyncio.Task[Any]] = set()
@@ -94,15 +97,16 @@ class SocketServer:
         application.router.add_post("/deliver", self._deliver)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
+        few = at_most(_CONNECTIONS, self._runner.server)
+        self._listening = await asyncio.get_running_loop().create_unix_server(few, sock=listening)
 
     async def stop(self, *, drain: float = 5.0) -> None:
         """Takes nothing new, lets what the door has taken end for `drain` seconds, and goes."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        for site in list(runner.sites):
-            await site.stop()
+        if self._listening is not None:
+            self._listening.close()
         self._path.unlink(missing_ok=True)
         pending = [task for task in self._taken.values() if not task.done()]
         if pending:

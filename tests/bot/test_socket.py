@@ -341,3 +341,15 @@ async def test_a_time_behind_the_next_change_of_the_clock_is_meant_as_the_clock_
         await lines(tmp_path / "s", "status", zone=zone, offset=offset)
     assert door.taken[0].zone is not None
     assert datetime(2026, 12, 1, 18, tzinfo=door.taken[0].zone).utcoffset() == timedelta(hours=hours)
+
+
+async def test_connections_that_say_nothing_are_bounded_and_when_they_end_others_are_served(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s", Door()):
+        opened = [await asyncio.open_unix_connection(tmp_path / "s") for _ in range(500)]
+        await asyncio.sleep(0.1)
+        ended = [reader for reader, _ in opened if reader.at_eof() or reader.exception()]
+        assert 100 < len(ended) < 500
+        for _, writer in opened:
+            writer.close()
+        await asyncio.sleep(0.1)
+        assert len(await lines(tmp_path / "s", "status")) == 2

@@ -65,6 +65,38 @@ async def test_what_is_not_ready_is_named_and_a_check_that_breaks_or_hangs_takes
     assert '"cluster": "ok"' in text
 
 
+async def test_who_asks_at_the_same_time_or_soon_after_gets_the_same_answer_and_the_cluster_is_asked_once() -> None:
+    looked = 0
+
+    async def look() -> str | None:
+        nonlocal looked
+        looked += 1
+        await asyncio.sleep(0.05)
+        return None
+
+    async with serving({"cluster": look}) as address:
+        answers = await asyncio.gather(*(asked(f"{address}/readyz") for _ in range(20)))
+        answers += [await asked(f"{address}/readyz")]
+        assert looked == 1
+        await asyncio.sleep(1.1)
+        answers += [await asked(f"{address}/readyz")]
+    assert looked == 2, "it does not count for long"
+    assert {status for status, _ in answers} == {200}
+
+
+async def test_connections_that_say_nothing_are_bounded_and_when_they_end_others_are_served() -> None:
+    async with serving({}) as address:
+        port = int(address.rpartition(":")[2])
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        await asyncio.sleep(0.1)
+        ended = [reader for reader, _ in opened if reader.at_eof() or reader.exception()]
+        assert 100 < len(ended) < 300
+        for _, writer in opened:
+            writer.close()
+        await asyncio.sleep(0.1)
+        assert (await asked(f"{address}/healthz"))[0] == 200
+
+
 async def test_figures_are_counted_by_their_labels() -> None:
     metrics = Metrics()
     metrics.delivery("slack", "deploy", "OK")
