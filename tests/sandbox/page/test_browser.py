@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.sandbox.page.conftest import Served
-from tests.support.browser import PHONE, Visit, chromium, visit
+from tests.support.browser import PHONE, WIDE, Visit, chromium, visit
 
 pytestmark = pytest.mark.browser
 
@@ -96,6 +96,42 @@ async def test_no_table_is_cut_beside_an_open_thread_and_the_newest_message_stay
         await expect(page.get_by_text("the end")).to_be_in_viewport()
         wider = "[...document.querySelectorAll('.b-table')].filter((one) => one.scrollWidth > one.clientWidth).length"
         assert await page.evaluate(wider) == 0
+        assert visited.complaints == []
+
+
+async def test_on_a_phone_a_wide_table_has_each_row_as_a_paragraph_and_stays_a_table_to_who_listens(
+    served: Served, browser: Browser
+) -> None:
+    head = ["Statement", "Mean", "Calls", "Total", "Share", "Cache", "Rows read"]
+    cells = [
+        "q3ef8704e select code from observations",
+        "0.14 ms",
+        "3,000",
+        "157 ms",
+        "> 99 %",
+        "\N{EN DASH}",
+        "10,005,000",
+    ]
+    rows = [[{"type": "raw_text", "text": text} for text in row] for row in (head, cells, ["7", *cells[1:]])]
+    table = {"type": "table", "rows": rows, "column_settings": [{"is_wrapped": True}]}
+    async with visit(browser, served.link, size=PHONE) as visited:
+        page = visited.page
+        await page.goto(f"{served.url}/as/maya/deploys")
+        await ready(page)
+        served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "a wide one", blocks=[table, *said("the end")])
+        await expect(page.get_by_text("the end")).to_be_in_viewport()
+        shown = page.get_by_role("table").last
+        assert await page.evaluate("document.querySelectorAll('.b-table.folded').length") == 1
+        assert await page.evaluate("Math.max(...[...document.querySelectorAll('.b-table')].map((one) => one.scrollWidth - one.clientWidth))") == 0  # fmt: skip
+        calls = shown.get_by_role("cell", name="3,000").first
+        assert await calls.evaluate("(cell) => getComputedStyle(cell, '::before').content") == '"Calls "'
+        statement = shown.get_by_role("cell", name="q3ef8704e").first
+        assert await statement.get_attribute("data-column") == ""
+        await expect(shown.get_by_role("cell", name="Statement 7", exact=True)).to_be_visible()
+        await expect(shown.get_by_role("cell", name="\N{EN DASH}")).to_have_count(0)
+        await expect(shown.get_by_role("columnheader")).to_have_count(7)
+        await page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        await expect(page.locator(".b-table.folded")).to_have_count(0)
         assert visited.complaints == []
 
 
