@@ -6,7 +6,7 @@
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from commands.kit.card import (
@@ -252,7 +252,7 @@ class _Shown:
     def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
         level = "" if shape.level is logs.Level.NONE else str(shape.level)
         return (
-            words(f"{shape.count:,}"), words(level), words(shape.text), _between(shape),
+            words(f"{shape.count:,}"), words(level), words(shape.text), _between(shape, self._context.now),
             words(", ".join(self._names(shape)) if len(shape.sources) <= _PODS_NAMED else self._many(shape)),
         )  # fmt: skip
 
@@ -288,7 +288,7 @@ class _Shown:
         notes: list[Text] = []
         if self._record is not None:
             notes.append(self._window(self._record))
-        elif asked.until:
+        elif asked.until and found.groups.lines:
             notes.append(words("Read up to ", *self._until(), "."))
         if not found.groups.lines and found.streams and not found.silent:
             # with no stream at all it is said why there is none
@@ -376,13 +376,18 @@ def again(request: Logs, where: str) -> str:
     return text if f"--env {where}" in text else f"{text} --env {where}"
 
 
-def _between(shape: logs.Shape) -> Text:
+def _between(shape: logs.Shape, now: datetime) -> Text:
+    """From when to when; with the day where it is not today's, since a container may have ended weeks ago."""
     if not shape.first:
         return words("")
-    first, last = moment_of(shape.first), moment_of(shape.last)
+    first, last = moment_of(shape.first).astimezone(now.tzinfo), moment_of(shape.last).astimezone(now.tzinfo)
     if f"{first:%F %H:%M}" == f"{last:%F %H:%M}":
-        return words(Moment(at=last))
-    return words(Moment(at=first), " to ", Moment(at=last))
+        return words(_moment(last, now))
+    return words(_moment(first, now), " to ", _moment(last, now))
+
+
+def _moment(at: datetime, now: datetime) -> Moment:
+    return Moment(at=at, form="time" if at.date() == now.date() else "date-time")
 
 
 def _words(spans: tuple[Plain | Code, ...]) -> str:

@@ -23,6 +23,13 @@ async def test_what_was_read_up_to_a_time_has_its_day(here: Story) -> None:
     assert "3 pods" in await logs(here, "--until 1s --tail 5", "Read up to ")
 
 
+async def test_what_a_container_said_days_ago_is_not_shown_as_this_mornings(here: Story) -> None:
+    await logs(here, "--all-containers --tail 5", "wait-for-database")
+    tables = [block for message in here.messages() for block in message.blocks if block["type"] == "table"]
+    row = next(row for row in tables[-1]["rows"] if "schema version" in str(row))
+    assert "{date" in str(row[3]), row[3]
+
+
 async def test_who_has_no_life_before_is_not_said_to_have_written_nothing(here: Story) -> None:
     said = await logs(here, "--previous", "has not restarted")
     assert "No line" not in said
