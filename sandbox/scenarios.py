@@ -66,6 +66,20 @@ class BreakDatabase:
     how: Literal["lock", "slow", "gone"]
 
 
+@dataclass(frozen=True)
+class BreakLogs:
+    """Pods of the backend write in a bad way (`sandbox.cluster.log_moods`)."""
+
+    mood: Literal["flood", "patients", "hang"]
+
+
+@dataclass(frozen=True)
+class BreakSync:
+    """The queue of offline sync, or the scripts that look after it, are in a bad way."""
+
+    how: Literal["stuck", "missing", "silent"]
+
+
 Act = Make | Remove | Forget | TaintNodes | FillNodes | Fault
 
 
@@ -80,7 +94,7 @@ class Scenario:
     """What to type, as Maya."""
     cause: str
     """The first words of the card that names it."""
-    acts: tuple[Act | BreakDatabase, ...] = field(default=())
+    acts: tuple[Act | BreakDatabase | BreakLogs | BreakSync, ...] = field(default=())
     deadline: int | None = None
     """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
 
@@ -283,5 +297,53 @@ DATABASE: tuple[Scenario, ...] = (
 )
 """Bad nights of the database; the page offers them where the sandbox has one."""
 
-EVERY = (*SCENARIOS, *DATABASE)
+LOGS: tuple[Scenario, ...] = (
+    Scenario(
+        "log-flood",
+        "One pod of the backend writes 400 lines a second.",
+        "logs backend --since 1m",
+        "fatal ",
+        (BreakLogs("flood"),),
+    ),
+    Scenario(
+        "log-patients",
+        "The backend writes patients' data into its log, all of it invented.",
+        "logs backend",
+        "Removed from these lines: ",
+        (BreakLogs("patients"),),
+    ),
+    Scenario(
+        "log-hang",
+        "The log of one pod of the backend opens and says nothing.",
+        "logs backend",
+        "is missing or incomplete: said nothing for",
+        (BreakLogs("hang"),),
+    ),
+)
+SYNC: tuple[Scenario, ...] = (
+    Scenario(
+        "sync-stuck",
+        "Nothing leaves the sync queue any more.",
+        "sync status",
+        "Sync in production is stuck",
+        (BreakSync("stuck"),),
+    ),
+    Scenario(
+        "sync-missing",
+        "The backend's image has no sync scripts.",
+        "sync status",
+        "has no script for this",
+        (BreakSync("missing"),),
+    ),
+    Scenario(
+        "sync-silent",
+        "The sync scripts never answer.",
+        "sync status",
+        "did not answer within",
+        (BreakSync("silent"),),
+    ),
+)
+"""These two can also be had for a while: the page's *World* has a button for each, and mends them by itself."""
+
+EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE)
 BY_NAME = {scenario.name: scenario for scenario in EVERY}

@@ -17,6 +17,8 @@ from sandbox.scenarios import (
     PRODUCTION,
     Act,
     BreakDatabase,
+    BreakLogs,
+    BreakSync,
     Fault,
     FillNodes,
     Forget,
@@ -33,7 +35,7 @@ _BY_HAND = Writer("kubectl-edit")
 def play(cluster: Cluster, scenario: Scenario) -> None:
     """What the scenario breaks is broken when this returns; what runs goes on."""
     for act in scenario.acts:
-        if not isinstance(act, BreakDatabase):  # that is the world's to do, whose database it is
+        if not isinstance(act, BreakDatabase | BreakLogs | BreakSync):  # those are the world's to do, whose they are
             _do(cluster, act)
     if scenario.deadline is not None:
         for deployment in list(cluster.store.all(DEPLOYMENT, PRODUCTION)):

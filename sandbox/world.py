@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -31,7 +32,7 @@ from sandbox.outside.health import HealthServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
 from sandbox.postgres import Database
-from sandbox.scenarios import BY_NAME, EVERY, SCENARIOS, BreakDatabase, Scenario
+from sandbox.scenarios import BY_NAME, DATABASE, EVERY, LOGS, SYNC, BreakDatabase, BreakLogs, BreakSync, Scenario
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint, Try
 from sandbox.slack.page.world import Breakage, Pod
@@ -44,14 +45,8 @@ FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 
 
-_BROKEN = {
-    "sync-stuck": "Nothing leaves the sync queue any more, for 2 min.",
-    "sync-missing": "The backend's image has no sync scripts, for 2 min.",
-    "sync-silent": "The sync scripts never answer, for 2 min.",
-    "log-flood": "One pod of the backend writes 400 lines a second for 5 min.",
-    "log-patients": "The backend writes patients' data for 5 min, all of it invented.",
-    "log-hang": "The log of one pod of the backend opens and says nothing for 5 min.",
-}
+_BRIEFLY = "-briefly"
+"""Behind a scenario's name: the same, but it mends itself."""
 
 
 class SandboxError(Exception):
@@ -65,12 +60,21 @@ class SandboxWorld:
         Breakage("bot", "Kill the bot"),
         Breakage("slack", "Slack down for 20 s"),
         Breakage("connections", "Refresh Slack's connections"),
-        Breakage("log-flood", "A pod floods its log for 5 min", "logs backend --since 1m"),
-        Breakage("log-patients", "The backend's log full of patients for 5 min", "logs backend"),
-        Breakage("log-hang", "A pod's log hangs for 5 min", "logs backend"),
-        Breakage("sync-stuck", "Sync stuck for 2 min", "sync status"),
-        Breakage("sync-missing", "Sync scripts missing for 2 min", "sync status"),
-        Breakage("sync-silent", "Sync never answers for 2 min", "sync status"),
+        *(
+            Breakage(f"{night.name}{_BRIEFLY}", label, night.command)
+            for night, label in zip(
+                (*LOGS, *SYNC),
+                (
+                    "A pod floods its log for 5 min",
+                    "The backend's log full of patients for 5 min",
+                    "A pod's log hangs for 5 min",
+                    "Sync stuck for 2 min",
+                    "Sync scripts missing for 2 min",
+                    "Sync never answers for 2 min",
+                ),
+                strict=True,
+            )
+        ),
     )
 
     def __init__(
@@ -129,35 +133,49 @@ class SandboxWorld:
             self.slack.go_down()
             self._tend(self._back_up(20.0))
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
-        if kind.startswith("log-"):
-            self._tend(self._break_logs(kind.removeprefix("log-")))
-        if kind.startswith("sync-"):
-            self._tend(self._break_sync(kind))
-        if kind in _BROKEN:
-            command = next(each.command for each in self.breakages if each.kind == kind)
-            return f"{_BROKEN[kind]} Type: /omnicare {command}"
+        if kind.endswith(_BRIEFLY):
+            night = BY_NAME[kind.removesuffix(_BRIEFLY)]
+            seconds = 300.0 if night in LOGS else 120.0
+            self._tend(self._briefly(night, seconds))
+            return f"{night.sentence} It passes in {seconds / 60:g} min. Type: /omnicare {night.command}"
         if kind in BY_NAME:
             await self.reset()  # one night at a time, and each from the same evening
             return await self.play(BY_NAME[kind])
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
 
-    async def _break_logs(self, mood: str) -> None:
+    async def _briefly(self, night: Scenario, seconds: float) -> None:
+        for act in night.acts:
+            self._break(act)
+        await asyncio.sleep(seconds)
+        kinds = {type(act) for act in night.acts}
+        if any(kinds & {type(act) for act in played.acts} for played in self.played):
+            return  # a night of the same kind was chosen meanwhile, and stays
+        if night in LOGS:
+            self._set_mood(None)
+        else:
+            for queue in self.sync.values():
+                queue.mend()
+
+    def _break(self, act: object) -> None:
+        """What is the world's own."""
+        match act:
+            case BreakLogs(mood):
+                self._set_mood(Mood(mood))
+            case BreakSync(how):
+                for queue in self.sync.values():
+                    queue.break_it(how)
+            case BreakDatabase(how):
+                if self.database is None:
+                    raise SandboxError("This sandbox has no database to break.")
+                self._tend(self.database.break_it(how))  # it may still be coming up
+
+    def _set_mood(self, mood: Mood | None) -> None:
+        """One pod is enough for what one pod does."""
         for namespace in NAMESPACES.values():
             pods = sorted(pod.name for pod in self.cluster.pods(namespace) if pod.deployment == "backend")
-            for name in pods if mood == Mood.PATIENTS else pods[:1]:
+            for name in pods if mood in (Mood.PATIENTS, None) else pods[:1]:
                 self.cluster.annotate_pod(namespace, name, ANNOTATION, mood)
-        await asyncio.sleep(300.0)
-        for pod in self.cluster.pods():
-            if pod.deployment == "backend":
-                self.cluster.annotate_pod(pod.namespace, pod.name, ANNOTATION, None)
-
-    async def _break_sync(self, kind: str) -> None:
-        for queue in self.sync.values():
-            queue.break_it(kind.removeprefix("sync-"))
-        await asyncio.sleep(120.0)
-        for queue in self.sync.values():
-            queue.mend()
 
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -175,18 +193,16 @@ class SandboxWorld:
         else:
             staging.play(self.cluster, scenario)
         for act in scenario.acts:
-            if isinstance(act, BreakDatabase):
-                if self.database is None:
-                    raise SandboxError("This sandbox has no database to break.")
-                self._tend(self.database.break_it(act.how))  # it may still be coming up
+            self._break(act)
         self.played.append(scenario)
         return f"{scenario.sentence} Type: /omnicare {scenario.command}"
 
     @property
     def scenarios(self) -> Sequence[Scenario]:
         """What the page offers."""
-        nights = SCENARIOS if self.offers_scenarios else ()
-        return nights if self.database is None or not nights else EVERY
+        if not self.offers_scenarios:
+            return ()
+        return [night for night in EVERY if self.database is not None or night not in DATABASE]
 
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit trail stay."""
@@ -307,16 +323,12 @@ def tries(world: SandboxWorld) -> list[Try]:
         pods = [pod for pod in world.pods() if pod.environment == "production"]
         return bool(pods) and all(pod.version == version and pod.ready for pod in pods)
 
+    def ended(night: Scenario) -> bool:
+        words = ("stopped at", "runs in production", "The database of", night.cause)
+        return any(map(said, filter(None, words)))
+
     nights = [
-        Try(
-            night.sentence,
-            f"/omnicare {night.command}",
-            lambda: (
-                said("stopped at") or said("runs in production") or said("Slow queries in") or said("The database of")
-            ),
-            "maya",
-        )
-        for night in world.played
+        Try(night.sentence, f"/omnicare {night.command}", partial(ended, night), "maya") for night in world.played
     ]
     return nights or [
         Try(
