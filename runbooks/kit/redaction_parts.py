@@ -267,9 +267,14 @@ def _phone_abroad(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> P
     return _none(start + 1)
 
 
-def _phone_cue(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+def _phone_cue(data: bytes, hit: re.Match[bytes], start: int, end: int) -> Part:
     digits = sum(byte in b"0123456789" for byte in data[start:end])
-    return Part(Kind.PHONE, start, end, end) if 7 <= digits <= 15 else _none(start)  # noqa: PLR2004
+    if not 7 <= digits <= 15:  # noqa: PLR2004
+        return _none(start)
+    before = data[start - 1 : start]
+    # what stands between a cue and its number may open a bracket, too, so it took the number's own
+    own = before == b"+" or (before == b"(" and data.count(b")", start, end) > data.count(b"(", start, end))
+    return Part(Kind.PHONE, start - 1 if own and start > hit.start() else start, end, end)
 
 
 def _patient_path(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
