@@ -1,5 +1,6 @@
 """`events`: what the cluster tells of the services, grouped: `kubectl get events`, with the part that matters first."""
 
+import re
 from datetime import timedelta
 
 from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, counted, words
@@ -30,8 +31,10 @@ class Events:
         text = kinds if found else f"No events of {of}"
         body: list[Element] = []
         if found:
-            rows = tuple(_row(each) for each in found[:_MOST])
-            body.append(Table(columns=("", "Reason", "About", "Message", "Times", "Last"), rows=rows))
+            columns = ("Reason", "About", "Message", "Times", "Last")
+            kind = ("Kind",) if warnings else ()  # it would say the same in every row
+            rows = tuple(_row(each, kind=bool(kind)) for each in found[:_MOST])
+            body.append(Table(columns=(*kind, *columns), rows=rows))
         if len(found) > _MOST:
             body.append(Note(text=words(f"{len(found) - _MOST} more; name a service, or a shorter --since.")))
         return Card(
@@ -42,13 +45,16 @@ class Events:
         )
 
 
-def _row(each: events.EventGroup) -> tuple[Text, ...]:
-    about = each.about[0] if len(each.about) == 1 else f"{each.about[0]} and {len(each.about) - 1} more"
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def _row(each: events.EventGroup, *, kind: bool) -> tuple[Text, ...]:
+    more = f" and {len(each.about) - 1} more" if len(each.about) > 1 else ""
     return (
-        words("warning" if each.warning else ""),
+        *((words("warning" if each.warning else "normal"),) if kind else ()),
         words(each.reason),
-        words(Code(text=about)),
-        words(each.message),
+        words(Code(text=each.about[0]), more),
+        words(_DIGEST.sub(r"\1…", each.message)),
         words(str(each.count)),
         words(Moment(at=each.last, form="date-time", age=True)),
     )

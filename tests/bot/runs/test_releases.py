@@ -69,6 +69,16 @@ async def test_the_same_event_of_many_pods_is_one_line_and_warnings_come_first(h
     assert re.search(r", [1-9]\d* warnings?\b", said)
 
 
+async def test_where_nothing_is_wrong_no_column_says_so_in_every_row(here: Story):
+    await here.deployed("v2.0.0")
+    await here.type(REQUESTER, "/omnicare events")
+    said = await here.answered("kinds of events of production, 0 warnings")
+    (table,) = [block for block in here.messages()[-1].blocks if block["type"] == "table"]
+    assert [cell["text"] for cell in table["rows"][0]] == ["Reason", "About", "Message", "Times", "Last"]
+    assert re.search(r"@sha256:[0-9a-f]{12}…", said)
+    assert not re.search(r"@sha256:[0-9a-f]{13}", said)
+
+
 async def test_no_events_are_said_as_such(here: Story):
     await here.type(REQUESTER, "/omnicare events frontend --since 1s")
     await here.answered("No events of frontend")
