@@ -176,7 +176,7 @@ def _how(data: bytes) -> tuple[int | None, str]:
         causes = (status.get("details") or {}).get("causes") or []
         code = next((int(each["message"]) for each in causes if each.get("reason") == "ExitCode"), None)
         return code, str(status.get("message") or "")
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None, "the cluster's word on how it ended can't be read"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import Unprocessable
-from runbooks.clients.cluster_exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered
+from runbooks.clients.cluster_exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered, _how
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster, seed_omnicare
@@ -181,3 +181,10 @@ async def test_an_account_without_create_may_not(here: World, tmp_path: Path):
         with pytest.raises(PermanentError) as caught:
             await programs.run(NAMESPACE, here.pod, "backend", CAT, limits=LIMITS)
     assert caught.value.code is ReasonCode.CLUSTER_REFUSED
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"null", b'{"details": 3}', b"[" * 100_000, b"\xff"])
+def test_a_word_on_how_it_ended_that_is_none_is_never_a_success(said: bytes):
+    code, why = _how(said)
+    assert code is None
+    assert "can't be read" in why
