@@ -21,6 +21,7 @@ from bot.socket.wire import AnswerLine, Call, CardLine, EndLine, Line, RefusedLi
 from commands.kit.card import Button, Card, Paragraph, RunAct, State, person, words
 from commands.kit.spec import Kind
 from runbooks.kit.reasons import ReasonCode
+from tests.support.crowds import silent
 from tests.support.doors import Door, Runs, card
 
 
@@ -345,11 +346,6 @@ async def test_a_time_behind_the_next_change_of_the_clock_is_meant_as_the_clock_
 
 async def test_connections_that_say_nothing_are_bounded_and_when_they_end_others_are_served(tmp_path: Path) -> None:
     async with listening(tmp_path / "s", Door()):
-        opened = [await asyncio.open_unix_connection(tmp_path / "s") for _ in range(500)]
-        await asyncio.sleep(0.1)
-        ended = [reader for reader, _ in opened if reader.at_eof() or reader.exception()]
-        assert 100 < len(ended) < 500
-        for _, writer in opened:
-            writer.close()
-        await asyncio.sleep(0.1)
+        async with silent(500, lambda: asyncio.open_unix_connection(tmp_path / "s")) as ended:
+            assert 100 < ended < 500
         assert len(await lines(tmp_path / "s", "status")) == 2
