@@ -17,13 +17,20 @@ from bot.runs.model import (
     run_id,
 )
 from bot.runs.telling import Telling
-from commands.kit.card import Card, Moment, State, words
+from commands.kit.card import Card, Moment, State, Text, duration, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 
 _A_DAY = 86400.0
+
+
+def interruption(told: InterruptedMessage) -> Text:
+    """Mostly seconds, so how long it was says more than the same minute twice."""
+    return words(
+        "Interrupted at ", Moment(at=told.at), f" for {duration(max(1.0, (told.on - told.at).total_seconds()))}"
+    )
 
 
 class Running(Telling):
@@ -60,7 +67,7 @@ class Running(Telling):
     async def _heard(self, message: Any, plan: Plan, word: str) -> None:
         if message["kind"] == "interrupted":
             told = InterruptedMessage.model_validate(message)
-            detail = words("Interrupted at ", Moment(at=told.at), ", went on at ", Moment(at=told.on))
+            detail = interruption(told)
             await self._publish(head=await self._head(State.RUNNING, "running", plan=plan, detail=detail))
         elif message["kind"] == "overtake":
             await self._stop(OvertakeMessage.model_validate(message).stop)

@@ -1,11 +1,15 @@
 """A thread's workflow alone: a refusal of Slack's that nobody foresaw costs one message, and not what comes after it."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from bot.delivery import Posted
-from bot.runs.model import Close, Request, Show
+from bot.runs.model import Close, InterruptedMessage, Request, Show
+from bot.runs.running import interruption
 from bot.runs.thread import Threads
 from commands.kit.card import Card, words
 from commands.kit.context import Actor
@@ -69,3 +73,11 @@ async def test_a_refusal_that_nobody_foresaw_costs_one_message_at_most() -> None
     first = {"request": request.model_dump(mode="json"), "head": card("making the plan").model_dump(mode="json")}
     await Threads(cast("Any", house)).workflow(first)
     assert slack.said == ["head: making the plan", "result: v2 runs"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (9.0, "9 s"), (130.0, "2 min 10 s")])
+def test_an_interruption_says_how_long_it_was(seconds: float, words: str):
+    at = datetime(2026, 11, 24, 14, 5, 31, tzinfo=UTC)
+    told = InterruptedMessage(at=at, on=at + timedelta(seconds=seconds))
+    first, moment, rest = interruption(told).spans
+    assert (first.text, moment.at, rest.text) == ("Interrupted at ", at, f" for {words}")  # type: ignore[union-attr]
