@@ -1,5 +1,6 @@
 """`db explain`: what PostgreSQL would do for a counted statement, and which step of it costs most. It is planned, never executed."""
 
+import re
 from typing import Annotated
 
 from commands.kit.card import (
@@ -47,7 +48,7 @@ class DbExplain:
         where = context.where.name
         if plan.tree is None:
             assert plan.refusal is not None
-            return _refused(statement, plan.refusal, place, where)
+            return _refused(statement, plan.refusal, place, where, generic=plan.generic)
         return _planned(statement, query_plans.read(plan.tree), place, where)
 
 
@@ -119,10 +120,12 @@ _WHY: dict[Refusal, tuple[str, str]] = {
 }
 
 
-def _refused(statement: Statement, refusal: Refusal, place: Place, where: str) -> Card:
+def _refused(statement: Statement, refusal: Refusal, place: Place, where: str, *, generic: bool) -> Card:
     name = queries.name_of(statement)
     why, to_do = _WHY[refusal]
-    by_hand = _by_hand(statement, place) if refusal is not Refusal.NOT_A_QUERY else shortened(statement.text, _LONGEST)
+    by_hand = shortened(statement.text, _LONGEST)
+    if refusal is not Refusal.NOT_A_QUERY:
+        by_hand = _by_hand(by_hand, place, generic=generic and refusal not in _NEEDS_VALUES)
     body: tuple[Element, ...] = (
         Paragraph(text=sentence(why)),
         Paragraph(text=sentence(to_do)),
@@ -145,13 +148,17 @@ def _refused(statement: Statement, refusal: Refusal, place: Place, where: str) -
     )
 
 
-def _by_hand(statement: Statement, place: Place) -> str:
-    """EXPLAIN alone plans; with ANALYZE it would execute."""
-    lines = [
-        f"-- psql on the {place}, as a role that may read these tables; values in place of $1, '…' and ?",
-        f"EXPLAIN {shortened(statement.text, _LONGEST)};",
-    ]
-    return "\n".join(lines)
+_NEEDS_VALUES = frozenset({Refusal.TEXT, Refusal.TYPES})
+_HIDDEN = re.compile(r"…|\?")
+"""What was written into a statement is hidden so, and is no parameter to plan with."""
+
+
+def _by_hand(text: str, place: Place, *, generic: bool) -> str:
+    """EXPLAIN alone plans; with ANALYZE it would execute. Pasted as it stands where the server needs no values (`generic`)."""
+    who = f"-- psql on the {place}, as a role that may read these tables"
+    if generic and not _HIDDEN.search(text):
+        return f"{who}\nEXPLAIN (GENERIC_PLAN) {text};"
+    return f"{who}; values in place of $1, '…' and ?\nEXPLAIN {text};"
 
 
 def _figures(statement: Statement) -> str:

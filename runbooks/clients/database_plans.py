@@ -5,7 +5,7 @@ it a function that plans and does nothing else; what it refuses comes back as a 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ class Plan:
     refusal: Refusal | None = None
     state: str = ""
     """The SQLSTATE of the refusal."""
+    generic: bool = False
+    """The server plans a statement with `$1` as it stands, so whoever asks by hand needs no values."""
 
 
 _BY_STATE = {
@@ -88,7 +90,8 @@ async def plan(session: Session, statement: Statement) -> Plan:
             return _plan(found[0]["plan"])
         return await _by_itself(session, statement.text)
     except psycopg.Error as error:
-        return _refused(error, installed=bool(function["there"]), mine=bool(function["mine"]))
+        refused = _refused(error, installed=bool(function["there"]), mine=bool(function["mine"]))
+        return replace(refused, generic=session.version >= _GENERIC)
 
 
 async def _by_itself(session: Session, text: str) -> Plan:

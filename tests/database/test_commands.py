@@ -77,6 +77,35 @@ async def test_a_plan_names_the_dearest_step_and_one_that_can_not_be_made_says_w
     assert "interval '1 day'" in refused
 
 
+async def test_without_the_function_a_server_that_needs_no_values_is_asked_by_what_the_card_says(
+    bot: Story, here: Served
+):
+    found = here.sql(
+        "SELECT lpad(to_hex(queryid), 16, '0') FROM pg_stat_statements WHERE userid = 'omnicare'::regrole "
+        "AND query LIKE '%FROM audit_events%'"
+    )
+    here.sql("ALTER FUNCTION omnicare_bot.explain_query(bigint) RENAME TO away")
+    try:
+        refused = await asked(bot, f"db explain q{found[0][0]}", "is not installed there")
+    finally:
+        here.sql("ALTER FUNCTION omnicare_bot.away(bigint) RENAME TO explain_query")
+    (blocks,) = [message.blocks for message in bot.messages() if "is not installed there" in shown_text(message)]
+    by_hand = next(text for text in texts_of(blocks) if "EXPLAIN" in text and "psql" in text)
+    if int(here.sql("SHOW server_version_num")[0][0]) < 160000:
+        assert "values in place of $1" in by_hand
+        return
+    assert "EXPLAIN (GENERIC_PLAN) select id, actor" in refused
+    assert "Seq Scan on audit_events" in str(here.sql(by_hand))
+
+
+def texts_of(value: Any) -> list[str]:
+    """Every text in blocks."""
+    if isinstance(value, dict):
+        own = [value["text"]] if isinstance(value.get("text"), str) else []
+        return own + [text for each in value.values() for text in texts_of(each)]
+    return [text for each in value for text in texts_of(each)] if isinstance(value, list | tuple) else []
+
+
 async def test_credentials_are_proved_and_not_shown(bot: Story):
     answer = await asked(bot, "db connect", "takes the bot's credentials")
     for words in (
