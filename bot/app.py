@@ -209,6 +209,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.push_async_callback(socket.stop)
         if slack is not None:
             slack.open(door, suggest=_suggest(door))
+            metrics.connections(slack.fresh_connections)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
         edges.callback(contexts.follows.stop_all, "because the bot is being restarted")

@@ -43,7 +43,7 @@ class Metrics:
         self._appends = self._counter("audit_appends", "Events written to the audit trail.", "result")
         self._slack = Gauge(
             "omnicare_socket_mode_connections",
-            "Socket Mode connections that heard a ping lately.",
+            "Socket Mode connections that are open and answered a ping lately.",
             registry=self.registry,
         )
 
@@ -70,9 +70,9 @@ class Metrics:
         """Events were written to the book, or could not be."""
         self._appends.labels("failed" if failed else "written").inc(count)
 
-    def connections(self, fresh: int) -> None:
-        """How many Socket Mode connections are fresh."""
-        self._slack.set(fresh)
+    def connections(self, fresh: Callable[[], int]) -> None:
+        """Who says how many Socket Mode connections are fresh: it is asked whenever the figures are."""
+        self._slack.set_function(fresh)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

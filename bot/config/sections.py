@@ -45,7 +45,9 @@ class SlackSettings(Section):
     connections: Annotated[int, Field(ge=1, le=10)] = 2
     """Socket Mode connections at once: while one is refreshed the other is live (10 is Slack's limit)."""
     stale_seconds: Seconds = 30.0
-    """A connection that heard no ping for so long is rebuilt, and `/readyz` says not ready meanwhile."""
+    """A connection that went silent is given up within half of this, and one that is being opened within all of it; `/readyz` says not
+    ready while deliveries may be lost.
+    """
     progress_seconds: Seconds = 3.0
     """Between two edits of one progress message."""
     edits_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0

@@ -128,6 +128,14 @@ class SlackApi:
         data = response.data
         return data if isinstance(data, dict) else {}
 
+    async def socket_address(self, app_token: str) -> str:
+        """Where one WebSocket may be opened, once. Raises as `call` does."""
+        said = await self._asked("apps.connections.open", params={"token": app_token})
+        url = str(said.get("url", ""))
+        if not self.permitted(url):
+            raise SlackError("Slack gave no address of its own for Socket Mode.", error="foreign_address")
+        return url
+
     async def send(self, url: str, *, data: bytes | None = None, json: Any = None) -> None:
         """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
         if not self.permitted(url):
@@ -170,7 +178,7 @@ def _of_word(what: str, word: str) -> Exception:
         return SurfaceGone(f"{what}: {word}")
     if word in KEPT_OUT:
         _log.error("Slack keeps the bot out (%s): %s", what, word)
-        return _later(what, 30.0)
+        return KeptOut(f"Slack keeps the bot out ({what}: {word}).", code=ReasonCode.TIMED_OUT, retry_after=30.0)
     if word in UNDRAWABLE:
         return Undrawable(f"Slack does not take {what} as it is drawn.", error=word)
     return SlackError(f"Slack refuses {what}: {word or 'no reason given'}.", error=word)
@@ -191,6 +199,10 @@ def _check(what: str, status: int, said: str) -> None:
 
 def _later(what: str, seconds: float) -> TemporaryError:
     return TemporaryError(f"Slack says later ({what}).", code=ReasonCode.TIMED_OUT, retry_after=seconds)
+
+
+class KeptOut(TemporaryError):
+    """Until somebody has mended the app or its token."""
 
 
 class Lost(TemporaryError):

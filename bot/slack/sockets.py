@@ -1,44 +1,25 @@
 """Socket Mode: two connections at once on the same app, so that one is live while the other is refreshed.
 
-A connection that went silent without an error is noticed by the age of its last sign of life, and built anew; `/readyz` says not
-ready meanwhile (`ready`), because Slack still hands deliveries to it. Slack gives each delivery to one of the connections.
+Slack gives each delivery to one of the connections, so one that went silent without an error loses deliveries: it is noticed by its
+pings, `/readyz` says not ready until then (`ready`), and another one takes its place.
 """
 
 import asyncio
 import logging
-import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from typing import Any
 
-from aiohttp import WSMessage
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+import aiohttp
 from slack_bolt.app.async_app import AsyncApp
+
+from bot.slack.api import KeptOut, SlackApi
+from bot.slack.line import Line, NotGreeted
+from runbooks.kit.errors import RunbookError, TemporaryError
 
 _log = logging.getLogger(__name__)
 
+_FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-
-
-@dataclass(slots=True)
-class _Line:
-    """One connection, and when it was last heard."""
-
-    handler: AsyncSocketModeHandler
-    heard: float
-    opening: "asyncio.Task[None] | None" = None
-
-    async def note(self, message: WSMessage) -> None:  # noqa: ARG002 - that it came is the news
-        self.heard = time.monotonic()
-
-    def age(self) -> float:
-        """Seconds since it was last heard: a message, or the answer to one of our pings."""
-        answered = self.handler.client.last_ping_pong_time
-        since_answer = time.time() - answered if answered is not None else float("inf")
-        return max(0.0, min(time.monotonic() - self.heard, since_answer))
-
-    def open(self) -> bool:
-        session = self.handler.client.current_session
-        return session is not None and not session.closed
 
 
 class Sockets:
@@ -47,100 +28,105 @@ class Sockets:
     def __init__(
         self,
         app: AsyncApp,
+        api: SlackApi,
         app_token: str,
         *,
         connections: int = 2,
         stale_seconds: float = 30.0,
-        proxy: str | None = None,
     ) -> None:
         self._app = app
+        self._api = api
         self._token = app_token
         self._count = connections
         self._stale = stale_seconds
-        self._proxy = proxy
         self._ping = min(5.0, max(0.05, stale_seconds / 4))
-        """The client pings so often; it gives up by itself after four that went unanswered."""
-        self._lines: list[_Line | None] = [None] * connections
+        """Two unanswered ones, and the connection is given up: half of `stale_seconds` or less."""
+        self._lines: dict[int, Line] = {}
+        """Those that Slack has greeted, by their place."""
         self._keepers: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
-        self._rebuilt = 0
+        self._http: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Begins to connect; returns at once, because the bot serves terminals while Slack is away."""
-        loop = asyncio.get_running_loop()
-        self._keepers = [loop.create_task(self._keep(place)) for place in range(self._count)]
+        self._http = aiohttp.ClientSession()
+        self._keepers = [asyncio.get_running_loop().create_task(self._keep(place)) for place in range(self._count)]
 
     def ready(self) -> bool:
-        """Whether deliveries arrive: a connection is open, and none is silent for longer than two of its pings."""
-        lines = [line for line in self._lines if line is not None]
-        silent = min(self._stale, 2.5 * self._ping)
-        return any(line.open() for line in lines) and all(line.age() < silent for line in lines)
+        """Whether deliveries arrive: Slack has a connection to send them by, and none that only seems to be one."""
+        live = [line for line in self._lines.values() if line.live()]
+        return bool(live) and all(self._fresh(line) for line in live)
 
-    def open_connections(self) -> int:
-        """How many are open."""
-        return sum(1 for line in self._lines if line is not None and line.open())
-
-    @property
-    def rebuilt(self) -> int:
-        """How many stale connections have been replaced since the start."""
-        return self._rebuilt
+    def fresh_connections(self) -> int:
+        """How many are open, and answered a ping lately."""
+        return sum(1 for line in self._lines.values() if line.live() and self._fresh(line))
 
     async def close(self) -> None:
         """Ends the connections; who calls it has let the short handlers end before."""
         for task in self._keepers:
             task.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        self._keepers = []
-        lines, self._lines = [line for line in self._lines if line is not None], [None] * self._count
-        await asyncio.gather(*(_ended(line) for line in lines), *self._closing, return_exceptions=True)
+        lines, self._lines, self._keepers = list(self._lines.values()), {}, []
+        await asyncio.gather(*(line.close() for line in lines), *self._closing, return_exceptions=True)
+        if self._http is not None:
+            await self._http.close()
+
+    def _fresh(self, line: Line) -> bool:
+        return line.age() < 2 * self._ping
 
     async def _keep(self, place: int) -> None:
-        """One place: a connection in it, a fresh one whenever it goes silent."""
-        pause = 0.5
+        """One place: a connection in it, and another whenever it ends; after two in a row that were hardly there not at once."""
+        loop, pause, brief = asyncio.get_running_loop(), _FIRST_PAUSE, 0
         while True:
-            line = self._new_line()
-            self._lines[place] = line
-            line.opening = asyncio.get_running_loop().create_task(_connect(line.handler))
-            began = time.monotonic()
-            await self._watch(line)
-            self._rebuilt += 1
-            _log.warning("a Socket Mode connection was silent for %.0f s and is built anew", line.age())
-            ending = asyncio.get_running_loop().create_task(_ended(line))
-            self._closing.add(ending)
-            ending.add_done_callback(self._closing.discard)
-            if time.monotonic() - began < 2 * self._stale:  # it never came to life: Slack may be away
-                await asyncio.sleep(pause)
+            try:
+                line = await self._open()
+            except (aiohttp.ClientError, RunbookError, OSError, TimeoutError) as error:
+                _log.warning("no Socket Mode connection: %s", str(error) or type(error).__name__)
+                if isinstance(error, NotGreeted) or not (place in self._lines and self._lines[place].live()):
+                    self._retire(place)  # it may be the one too many
+                await asyncio.sleep(max(pause, self._asked_to_wait(error)))
                 pause = min(_LONGEST_PAUSE, pause * 2)
-            else:
-                pause = 0.5
+                continue
+            began, pause = loop.time(), _FIRST_PAUSE
+            self._retire(place)
+            self._lines[place] = line
+            await line.ended.wait()
+            brief = brief + 1 if loop.time() - began < 2 * self._ping else 0
+            if brief > 1:
+                await asyncio.sleep(_FIRST_PAUSE)
 
-    async def _watch(self, line: _Line) -> None:
-        """Returns when the connection is stale. An age can't wake anybody, so it is looked at."""
-        while line.age() < self._stale:  # noqa: ASYNC110
-            await asyncio.sleep(min(1.0, max(0.02, (self._stale - line.age()) / 4)))
+    def _asked_to_wait(self, error: Exception) -> float:
+        """Slack's own word, if it said so."""
+        if isinstance(error, KeptOut):
+            return self._stale
+        return error.retry_after if isinstance(error, TemporaryError) else 0.0
 
-    def _new_line(self) -> _Line:
-        handler = AsyncSocketModeHandler(
-            self._app, self._token, logger=_log, proxy=self._proxy, ping_interval=self._ping
-        )
-        handler.client.proxy = self._proxy  # the SDK takes the environment's proxy where none is given
-        line = _Line(handler=handler, heard=time.monotonic())
-        handler.client.on_message_listeners.append(line.note)
+    async def _open(self) -> Line:
+        """A new connection that Slack has greeted. Its address is good for once."""
+        assert self._http is not None
+        line = Line(self._app, ping=self._ping, elsewhere=self._send)
+        try:
+            async with asyncio.timeout(self._stale):
+                url = await self._api.socket_address(self._token)
+                await line.open(self._http, url, proxy=self._api.proxy)
+        except BaseException:
+            self._later(line.close())
+            raise
         return line
 
+    def _retire(self, place: int) -> None:
+        """The one before: it was kept for what it still brought or acknowledged."""
+        if (old := self._lines.pop(place, None)) is not None:
+            self._later(old.close())
 
-async def _connect(handler: AsyncSocketModeHandler) -> None:
-    await handler.connect_async()  # type: ignore[no-untyped-call]
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-
-async def _ended(line: _Line) -> None:
-    if line.opening is not None:
-        line.opening.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await line.opening
-    with suppress(Exception):
-        async with asyncio.timeout(5):
-            await line.handler.client.close()  # type: ignore[no-untyped-call]
-    session = line.handler.client.aiohttp_client_session
-    if not session.closed:
-        await session.close()
+    async def _send(self, message: str) -> bool:
+        """By whichever connection there is."""
+        for line in tuple(self._lines.values()):
+            if await line.sent(message):
+                return True
+        return False

@@ -65,10 +65,10 @@ class SlackSurface:
         app = build(bolt_app(self.api), self._edge)
         self.sockets = Sockets(
             app,
+            self.api,
             self._settings.app_token.get_secret_value(),
             connections=self._settings.connections,
             stale_seconds=self._settings.stale_seconds,
-            proxy=self.api.proxy,
         )
         return app
 
@@ -82,6 +82,10 @@ class SlackSurface:
     def ready(self) -> bool:
         """Whether deliveries arrive: for `/readyz`."""
         return self.sockets is not None and self.sockets.ready()
+
+    def fresh_connections(self) -> int:
+        """How many connections deliveries arrive by: for `/metrics`."""
+        return 0 if self.sockets is None else self.sockets.fresh_connections()
 
     async def close(self, *, drain: float = 20.0) -> None:
         """Takes nothing new, lets short things end, then ends the connections."""

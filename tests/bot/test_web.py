@@ -102,7 +102,7 @@ async def test_figures_are_counted_by_their_labels() -> None:
     metrics.refused("own-request")
     metrics.appended(count=3)
     metrics.appended(failed=True)
-    metrics.connections(2)
+    metrics.connections(lambda: 2)
     async with serving({}, metrics) as address:
         _status, text = await asked(f"{address}/metrics")
     for line in (

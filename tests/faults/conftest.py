@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import pytest
 
 from tests.faults.wires import Wires
 from tests.support.interference import cluster_through, interfering
-from tests.support.worlds import story
+from tests.support.worlds import PATIENT_SLACK, story
 
 SHORT = {
     "silence_told": 0.3,
@@ -24,9 +25,11 @@ SHORT = {
 
 @pytest.fixture
 async def wires(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Wires]:
-    times = SHORT | getattr(request, "param", {})
+    """A parameter is of times, but for `settings` (the sandbox's Slack's) and `slack` (that section of the configuration)."""
+    asked = dict(getattr(request, "param", {}))
+    settings, more = asked.pop("settings", PATIENT_SLACK), asked.pop("slack", {})
     async with (
-        story(tmp_path / "world", times=times) as made,
+        story(tmp_path / "world", times=SHORT | asked, slack=settings) as made,
         cluster_through(made.world.folder / "bot.kubeconfig", tmp_path) as (cluster, through),
         interfering(made.world.slack.url) as slack,
     ):
@@ -34,8 +37,9 @@ async def wires(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         def change(document: dict[str, Any]) -> None:
             for environment in document["environments"].values():
                 environment["cluster"]["kubeconfig"] = str(through)
-            document["slack"]["api_url"] = f"{slack.url}/api/"
+            document["slack"] |= {"api_url": f"{slack.url}/api/", **more}
 
+        made.slack.response_base = f"{slack.url}/response/"
         made.configure(change)
         await made.inside()
         yield Wires(made, cluster, slack, lambda *cell: request.node.user_properties.append(("cell", cell)))
@@ -55,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> Iterator[None]:
     if not table:
         return
     hows = sorted({how for each in table.values() for how in each})
-    letters = {how: chr(ord("A") + place) for place, how in enumerate(hows)}
+    letters = dict(zip(hows, ascii_uppercase + ascii_lowercase, strict=False))
     terminalreporter.section("faults that were met, and came to the right end")
     for how, letter in letters.items():
         terminalreporter.write_line(f"  {letter}  {how}")

@@ -18,6 +18,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from tests.support.socket_wire import SocketWire
+
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length", "te", "upgrade"})
 BODY = web.RequestKey("body", bytes)
 """What a request sends, for who tells one from another by it."""
@@ -38,6 +40,7 @@ class How(StrEnum):
     BROKEN_AFTER = "done, and answered with 500"
     CUT = "done, and the answer is cut in the middle"
     NONSENSE = "done, and the answer is a web page"
+    KEPT_OUT = "invalid_auth"
     GONE = "410 as the answer"
     GONE_LATER = "410 inside the stream"
 
@@ -77,8 +80,13 @@ class Interference:
     seen: Counter[str] = field(default_factory=Counter)
     watchers: list[Callable[[web.Request], None]] = field(default_factory=list)
     """Told of each request, before it is answered."""
+    socket: SocketWire = field(init=False)
+    """What is a WebSocket; Slack's answer to who asks for one names this proxy instead."""
     _session: aiohttp.ClientSession | None = None
     _open: set[asyncio.Transport] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.socket = SocketWire(self.upstream)
 
     def go_down(self) -> None:
         self.down = True
@@ -123,6 +131,8 @@ class Interference:
                 return web.json_response(_status(500), status=500)
             case How.CONFLICT:
                 return web.json_response(_status(409), status=409)
+            case How.KEPT_OUT:
+                return web.json_response({"ok": False, "error": "invalid_auth"})
             case How.GONE:
                 return web.json_response(_status(410), status=410)
             case How.DELAY:
@@ -132,19 +142,42 @@ class Interference:
             case _:
                 pass
         assert self._session is not None
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._upgrade(request, how)
         body = request[BODY]
         kept = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         async with self._session.request(
             request.method, f"{self.upstream}{request.rel_url}", headers=kept, data=body or None
         ) as answer:
-            return await _pass(request, answer, how)
+            return await _pass(request, answer, how, self._here)
+
+    def _here(self, data: bytes) -> bytes:
+        """The address of a WebSocket, as this proxy's."""
+        there, here = (f"ws://{url.partition('://')[2]}/".encode() for url in (self.upstream, self.url))
+        return data.replace(there, here)
+
+    async def _upgrade(self, request: web.Request, how: How | None) -> web.StreamResponse:
+        assert self._session is not None
+        match how:
+            case How.SILENT:
+                await asyncio.Event().wait()
+            case How.NONSENSE:
+                return web.Response(text="<html>a proxy's page</html>", content_type="text/html")
+            case How.UNHEARD:
+                async with self._session.ws_connect(f"{self.upstream}{request.rel_url}"):
+                    return _reset(request)
+            case _:
+                pass
+        return await self.socket.handle(request, self._session)
 
 
-async def _pass(request: web.Request, answer: aiohttp.ClientResponse, how: How | None) -> web.StreamResponse:
+async def _pass(
+    request: web.Request, answer: aiohttp.ClientResponse, how: How | None, here: Callable[[bytes], bytes]
+) -> web.StreamResponse:
     headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
     if request.query.get("watch") == "true":
         return await _pass_stream(request, answer, how, headers)
-    data = await answer.read()
+    data = here(await answer.read())
     if how is How.UNHEARD:
         return _reset(request)
     if how is How.SILENT:

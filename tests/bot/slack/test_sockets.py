@@ -15,7 +15,7 @@ async def test_two_connections_are_open_and_ready(start: Start) -> None:
     slack = await start(connections=2)
     await _live(slack, 2)
     assert slack.surface.sockets is not None
-    assert slack.surface.sockets.open_connections() == 2
+    assert slack.surface.fresh_connections() == 2
 
 
 async def test_not_ready_before_a_connection_is_there(start: Start) -> None:
