@@ -5,14 +5,16 @@ from datetime import timedelta
 from commands.kit.card import Button, Card, Typed, duration
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import cause, finish, result_card, version_of
+from commands.kit.rolling import cause, finish, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
 from runbooks import going_back
+from runbooks.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
+from runbooks.kit.targets import short_run
 from runbooks.plans import plan_rollback
 
 _ALL = "Roll back all services"
@@ -77,7 +79,7 @@ class Rollback:
             )
         if self.goes_back and record.run is not None and record.run.run != context.run_id:
             warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
-        warnings = (*await self._just_gone_back(context), *warnings)
+        warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
 
@@ -113,6 +115,19 @@ class Rollback:
             and each.ended is not None
             and context.now - each.ended < _JUST_NOW
         )[:1]
+
+    async def _gone_unheard(self, context: Context, record: EnvironmentRecord, plan: Plan) -> tuple[str, ...]:
+        """The holder may have gone back already, and nothing says so but what it left: its bot was lost, or it is at its last steps."""
+        if not self.goes_back or record.run is None or record.run.run == context.run_id:
+            return ()
+        why = going_back.left_by(record.run.run)
+        left = {each.version for each in await context.fleet.releases(context.where) if each.why == why}
+        now = {change.before.tag for change in plan.changes}
+        if not left or not now or left & now:
+            return ()
+        whose = f"{record.run.by}'s rollback (run {short_run(record.run.run)})"
+        what = f"{whose} has left {' and '.join(sorted(left))} already: {version_before(plan)} runs."
+        return (f"{what} This goes further back.",)
 
     async def _covered_by(self, context: Context) -> tuple[str, ...]:
         """Who approved the failed run; nobody where it was not one, or another one ended since."""

@@ -33,12 +33,13 @@ from commands.kit.card import (
 )
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
+from commands.kit.lost import UNKNOWN, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks import standing
 from runbooks.clients.database import Answer
 from runbooks.clients.health import Health
-from runbooks.fleet import EnvironmentRecord, Release, Undecided
+from runbooks.fleet import EnvironmentRecord, Release, RunPlace, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import short_run
 from runbooks.standing import Standing
@@ -78,6 +79,8 @@ class _Answers:
     services: Part[list[Standing]]
     record: Part[EnvironmentRecord]
     releases: Part[tuple[Release, ...]]
+    lost: Part[RunPlace | None]
+    """Who has the place, if no engine knows that run."""
     runs: Part[Sequence[RunRecord]]
     sync: Part[SyncStatus]
     database: list[Answer]
@@ -100,6 +103,7 @@ async def _asked(context: Context) -> _Answers:
         services.result(),
         record.result(),
         releases.result(),
+        await _part(holder(context, seen)) if (seen := record.result().said) is not None else Part(),
         runs.result(),
         sync.result() if sync is not None else Part(),
         database.result() if database is not None else [],
@@ -271,7 +275,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
     runs = answers.runs.said or ()
     facts: list[tuple[str, Text | None]] = [
         ("Since", _since(answers.services.said or ())),
-        ("Going on", _going(record, runs, context)),
+        ("Going on", _going(record, runs, context, answers.lost.said)),
         ("Held", _held(record, runs)),
         ("Waiting", _waiting(runs, context)),
         ("Locked", _locked(record, context)),
@@ -286,7 +290,11 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
     return tuple(Fact(label=label, value=value) for label, value in facts if value is not None)
 
 
-def _going(record: EnvironmentRecord, runs: Sequence[RunRecord], context: Context) -> Text | None:
+def _going(
+    record: EnvironmentRecord, runs: Sequence[RunRecord], context: Context, lost: RunPlace | None
+) -> Text | None:
+    if lost is not None:
+        return words(f"{lost.title}, by {lost.by}, but {UNKNOWN}. ", sentence(f"{way_out(lost)}."))
     if record.run is not None:
         return words(f"{record.run.title}, by {record.run.by}")
     mine = next((each for each in runs if each.state == "running"), None)

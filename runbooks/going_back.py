@@ -22,6 +22,11 @@ class GoneBack(Frozen):
     """What was kept of the pods before, in words."""
 
 
+def left_by(run: str) -> str:
+    """Why what that run went back from is bad, in the fleet's record."""
+    return f"left by run {short_run(run)}"
+
+
 async def begin(
     pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, left: str | None
 ) -> rollouts.Stamped:
@@ -33,7 +38,7 @@ async def begin(
     taken = await rollouts.stamp(pulse, cluster, fleet, environment)
     if left is not None:
         with suppress(RunbookError):
-            await fleet.mark_bad(environment, left, f"left by run {short_run(pulse.run)}")
+            await fleet.mark_bad(environment, left, left_by(pulse.run))
     return taken
 
 

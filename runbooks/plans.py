@@ -18,9 +18,9 @@ from runbooks.releases import (
     bad_versions,
     change_of,
     good_release,
-    left_behind,
     previous_images,
     same_image,
+    undone,
 )
 from runbooks.states import ServiceState, current, pinned
 
@@ -117,8 +117,11 @@ async def plan_rollback(
         targets = {service.service: service.image for service in release.services}
         notes = [_recorded(release)]
     else:
-        affected = chosen if services or to is not None else left_behind(chosen)
-        targets = await previous_images(cluster, registry, environment, affected, bad=bad_versions(releases), to=to)
+        bad = bad_versions(releases)
+        if services or to is not None:
+            targets = await previous_images(cluster, registry, environment, chosen, bad=bad, to=to)
+        else:
+            targets = await undone(cluster, registry, environment, chosen, bad)
         notes = [
             f"{to} was never recorded as a release; it is taken from the Deployments' revision history."
             if to is not None

@@ -62,6 +62,31 @@ def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
     return [state for state in known if state.image is not None and _version(state.image) in versions]
 
 
+async def undone(
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    environment: Environment,
+    states: Sequence[ServiceState],
+    bad: frozenset[str],
+) -> dict[str, Image]:
+    """Where an unrecorded rollback of all services leads.
+
+    A service that still runs what was left as bad is one that the rollback before this did not get to: it follows the others to where
+    they went, and they stay there.
+    """
+    marked = [state for state in states if state.image is not None and _version(state.image) in bad]
+    if not marked:
+        return await previous_images(cluster, registry, environment, left_behind(states), bad=bad)
+    followed = await previous_images(cluster, registry, environment, marked, bad=bad)
+    arrived = {_version(image) for image in followed.values()} | bad
+    hanging = [
+        state
+        for state in states
+        if state.image is not None and not state.runs_completely and _version(state.image) not in arrived
+    ]
+    return followed | await previous_images(cluster, registry, environment, hanging, bad=bad)
+
+
 async def previous_images(
     cluster: ClusterClient,
     registry: RegistryClient,

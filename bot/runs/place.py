@@ -16,6 +16,7 @@ from bot.runs import cards, endings, leftovers, silence
 from bot.runs.house import House
 from bot.runs.model import Request, run_id, short_id
 from bot.runs.thread import HEAD
+from commands.kit import lost as lost_runs
 from commands.kit.card import State
 from commands.kit.context import Context
 from runbooks import rollouts
@@ -49,9 +50,12 @@ async def _looked(house: House, request: Request, context: Context) -> Any:
     except RunbookError as error:
         return {"error": endings.told(house, request, error)}
     freeze = record.freeze if record.freeze and record.freeze.holds(house.clock()) else None
+    lost = other is not None and await lost_runs.holder(context, record) is not None
+    unknown = f", but {lost_runs.UNKNOWN}" if lost else ""
     return {
         "freeze": freeze.model_dump(mode="json") if freeze else None,
-        "holder": f"{other.by}: {other.title} (run {short_id(other.run)})" if other else None,
+        "holder": f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
+        "way_out": f"{lost_runs.way_out(other)}." if other is not None and lost else "",
         "word": new_word(),
     }
 

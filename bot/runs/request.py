@@ -41,6 +41,7 @@ from commands.kit.card import (
     duration,
     listed,
     person,
+    sentence,
     words,
 )
 from commands.kit.context import Outcome
@@ -145,9 +146,9 @@ class RequestFlow(Waiting, Running):
                 return
             await self._publish(phase="waiting", holder=look["holder"], word=look["word"])
             withdraw = self._withdraw_button(look["word"])
-            await self._publish(
-                head=await self._head(State.WAITING, f"waits for {look['holder']}", buttons=(withdraw,))
-            )
+            detail = sentence(out) if (out := look.get("way_out")) else None
+            what = f"waits for {look['holder']}"
+            await self._publish(head=await self._head(State.WAITING, what, detail=detail, buttons=(withdraw,)))
             while (message := await self._message(self._house.settings.times.place_recheck)) is not None:
                 if message["kind"] == "free":
                     break

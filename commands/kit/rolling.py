@@ -7,10 +7,10 @@ from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
+from runbooks.going_back import left_by
 from runbooks.kit.plan import Image, ImageChange, Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
-from runbooks.kit.targets import short_run
 from runbooks.states import ServiceState, current, pinned
 
 CHECK = "Check"
@@ -32,6 +32,11 @@ def version_of(plan: Plan) -> str:
     return versions(change.after for change in plan.changes)
 
 
+def version_before(plan: Plan) -> str:
+    """The version that the plan leads away from; several where the services differ."""
+    return versions(change.before for change in plan.changes)
+
+
 def cause(context: Context, what: str) -> str:
     """`kubernetes.io/change-cause`: who, what, which run."""
     by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""
@@ -46,7 +51,7 @@ async def record(_pulse: Pulse, context: Context, release: Release, left: str | 
     """
     if any(release.image(service.name) is None for service in context.where.services):
         release = whole(release, await current(context.cluster, context.where))
-    marked = await context.fleet.mark_bad(context.where, left, f"left by run {short_run(release.run)}") if left else 0
+    marked = await context.fleet.mark_bad(context.where, left, left_by(release.run)) if left else 0
     await context.fleet.record_release(context.where, release)
     return marked
 

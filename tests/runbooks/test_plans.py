@@ -149,6 +149,23 @@ async def test_while_a_first_deploy_hangs_a_rollback_touches_only_what_it_change
     assert moves(again) == {"backend": ("v1.2.0", "v1.1.0")}
 
 
+async def test_a_rollback_after_one_that_did_not_get_to_all_takes_the_rest_where_the_others_went(
+    here: Place, registry: RegistryClient
+):
+    await both(here, "v1.2.0")
+    await asyncio.gather(by_hand(here, "backend", "v2.0.0"), by_hand(here, "frontend", "v2.0.0"))
+    await here.fleet.mark_bad(here.environment, "v2.0.0", "left by run 7KQ2")
+    await by_hand(here, "backend", "v1.2.0")
+    plan = await rollback(here, registry)
+    assert moves(plan) == {"frontend": ("v2.0.0", "v1.2.0")}
+    assert plan.unchanged == ("backend",)
+
+    await here.set_image("backend", f"ghcr.io/omnicare/backend:v2.0.0-bad@{digest_of('backend', 'v2.0.0-bad')}")
+    await here.until("backend", lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
+    plan = await rollback(here, registry)
+    assert moves(plan) == {"backend": ("v2.0.0-bad", "v1.2.0"), "frontend": ("v2.0.0", "v1.2.0")}
+
+
 async def test_a_rollback_without_anything_before_says_so(here: Place, registry: RegistryClient):
     await both(here)
     with pytest.raises(PermanentError) as caught:

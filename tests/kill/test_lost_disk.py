@@ -1,0 +1,148 @@
+"""The bot dies in the middle of a rollback and its disk is lost: what the fleet remembers is enough for the next person to go on.
+
+What was left as bad is never gone forth to, and the place of a run that no engine knows any more can be had back.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.runs.model import short_id
+from tests.faults.steps import patching
+from tests.support.interference import How, cluster_through
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, shown_text, story
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
+
+UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"
+
+
+async def died_going_back(here: Story, point: str) -> str:
+    """v2.0.0 runs; a rollback of it is cut off there, with everything that the bot had on its disk. The rollback's id."""
+    await here.start()
+    await here.deployed("v2.0.0")
+    await here.stop()
+    await here.start(point)
+    run = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.ended()
+    await disk_lost(here)
+    return run
+
+
+async def disk_lost(here: Story) -> None:
+    shutil.rmtree(here.world.folder / "state")
+    await here.start()
+
+
+async def waits_behind(here: Story, lost: str) -> str:
+    """A deploy that somebody asks for names the run that nobody knows, and the two ways out; the deploy's id."""
+    deploy = await here.ask("deploy v2.1.0-slow")
+    said = await here.says(deploy, UNKNOWN)
+    assert f"waits for Ines: Roll back production (run {short_id(lost)})" in said
+    assert f"resolve {lost} --reason …" in said
+    assert here.button("approve", deploy) is None
+    return deploy
+
+
+async def status_of_it(here: Story) -> str:
+    await here.type(REQUESTER, "/omnicare status")
+    said = await here.answered("production runs")
+    assert UNKNOWN in said
+    return said
+
+
+async def goes_back_again(here: Story, lost: str) -> None:
+    """The next rollback ends what the lost one began; the one after it goes further back, not forth."""
+    await waits_behind(here, lost)
+    again = await here.ask("rollback", who=ON_CALL)
+    plan = await here.says(again, "to v1.2.0", "plan")
+    assert "It takes the place of Ines's run" in plan
+    assert "goes further back" not in plan
+    await here.press(ON_CALL, "approve", again)
+    await here.ended_with(again, "Back on v1.2.0 in production")
+    assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+    assert {(each.version, each.verdict) for each in here.releases()} == {("v1.2.0", "good"), ("v2.0.0", "bad")}
+    further = await here.ask("rollback", who=ON_CALL)
+    plan = await here.says(further, "to v1.1.0", "plan")
+    assert "v1.2.0 → v1.1.0" in plan
+    assert "v2.0.0" not in plan, "never forth to what was left"
+    here.nothing_is_written_twice(again)
+
+
+@pytest.mark.parametrize("point", ["place-taken", "take-the-deployments-done"])
+async def test_the_next_rollback_ends_what_the_lost_one_began(tmp_path: Path, point: str):
+    async with story(tmp_path / "world") as here:
+        lost = await died_going_back(here, point)
+        assert "production runs v2.0.0" in await status_of_it(here)
+        await goes_back_again(here, lost)
+
+
+async def test_the_next_rollback_takes_the_service_along_that_the_lost_one_had_not_reached(tmp_path: Path):
+    kubeconfig = tmp_path / "world" / "bot.kubeconfig"
+    async with story(tmp_path / "world") as here, cluster_through(kubeconfig, tmp_path) as (cluster, through):
+        here.configure(lambda document: route(document, str(through)))
+        await here.start()
+        await here.deployed("v2.0.0")
+        kept = cluster.fail(How.LOST, patching("frontend", "/image"), times=1000)
+        run = await here.ask("rollback", who=ON_CALL)
+        await here.press(ON_CALL, "approve", run)
+        await here.until(lambda: kept.struck and here.new_pods("backend", "v1.2.0") == 3, "the backend alone went back")
+        await here.kill()
+        cluster.rules.clear()
+        await disk_lost(here)
+        await here.type(REQUESTER, "/omnicare status")
+        assert UNKNOWN in await here.answered("production runs v1.2.0, v2.0.0")
+        await goes_back_again(here, run)
+
+
+def route(document: dict[str, Any], kubeconfig: str) -> None:
+    for environment in document["environments"].values():
+        environment["cluster"]["kubeconfig"] = kubeconfig
+
+
+async def test_a_rollback_that_had_arrived_is_said_to_have_and_its_place_can_be_had_back(tmp_path: Path):
+    async with story(tmp_path / "world", times={"place_recheck": 0.3}) as here:
+        lost = await died_going_back(here, "roll-back-all-services-done")
+        assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
+        assert "production runs v1.2.0" in await status_of_it(here)
+        deploy = await waits_behind(here, lost)
+        await here.type(REQUESTER, "/omnicare rollback --dry-run")
+        plan = await here.answered("Dry run. Plan: Roll back production")
+        assert (
+            f"Ines's rollback (run {short_id(lost)}) has left v2.0.0 already: v1.2.0 runs. This goes further back."
+            in plan
+        )
+        assert "v1.2.0 → v1.1.0" in plan
+        old = here.button("approve", lost)
+        if old is not None:
+            await here.click(APPROVER, old)
+            await here.whispered(APPROVER, "There is no run")
+
+        await here.type(ON_CALL, f'/omnicare resolve {lost} --reason "the disk was lost, v1.2.0 serves"')
+        answer = await here.whispered(ON_CALL, "stays as it is: the disk was lost, v1.2.0 serves")
+        assert "The place is free again." in shown_text(answer)
+        assert here.environment().run is None
+        assert here.event_names(lost)[-1] == "run:resolved"
+        await here.press(APPROVER, "approve", deploy)
+        await here.ended_with(deploy, "v2.1.0-slow runs in production")
+        here.nothing_is_written_twice(deploy)
+
+        await here.type(ON_CALL, f"/omnicare resolve {lost} --reason again")
+        await here.whispered(ON_CALL, "There is no run")
+
+
+async def test_a_failed_run_whose_bot_was_lost_can_still_be_resolved(tmp_path: Path):
+    async with story(tmp_path / "world") as here:
+        await here.start()
+        failed = await here.deployed("v2.1.0-bad", ends="stopped")
+        await here.until(lambda: here.environment().undecided, "the environment is undecided")
+        await here.stop()
+        shutil.rmtree(here.world.folder / "state")
+        await here.start()
+        await here.type(ON_CALL, f"/omnicare resolve {failed} --reason lost")
+        answer = await here.whispered(ON_CALL, "stays as it is: lost")
+        assert "no longer undecided" in shown_text(answer)
+        assert here.environment().undecided is None
