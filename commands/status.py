@@ -26,6 +26,7 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
+    counted,
     duration,
     listed,
     sentence,
@@ -171,6 +172,8 @@ def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
     looks = [("Pods", "pods"), ("Runs", "runs")]
     if not all(each.well for each in answers.database):
         looks.insert(0, ("Database", "db connect"))
+    if _locks(answers.database):
+        looks.insert(0, ("Slow queries", "slow-queries"))
     if _sync_trouble(context, answers.sync):
         looks.insert(0, ("Sync", "sync status"))
     return tuple(Button(label=label, does=Typed(text=f"{command} --env {where}")) for label, command in looks)
@@ -187,6 +190,7 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         "record": answers.record.said.model_dump(mode="json") if answers.record.said else None,
         "sync": answers.sync.said.model_dump(mode="json") if answers.sync.said else None,
         "database": {each.place: each.why or round(each.seconds, 4) for each in answers.database},
+        "waiting_for_locks": sum(each.waiting for each in answers.database),
         "health": {name: each.status for name, each in answers.health},
         "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
         "unanswered": {name: part.why for name, part in parts.items() if part.why},
@@ -220,7 +224,9 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
         )
     if silent := [name for name, health in answers.health if not health.well]:
         return State.FAILED, f"{where} runs {versions}, {listed(silent)} not well by the health URL{undecided}"
+    locks = _locks(answers.database)
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
+    database += f", {locks} for a lock in the database" if locks else ""
     if undecided or sync or database:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}"
     return State.DONE, f"{where} runs {versions}"
@@ -370,6 +376,12 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     return words(f"{stuck}{found.pending or 'nothing'} waiting{oldest}{failed}")
 
 
+def _locks(answers: Sequence[Answer]) -> str:
+    """`4 sessions wait`, or nothing where nobody does."""
+    waiting = sum(each.waiting for each in answers)
+    return f"{counted(waiting, 'session')} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
+
+
 def _servers(answers: Sequence[Answer], where: str) -> Text | None:
     """`primary 3 ms, replica 4 ms`."""
     said = (
@@ -379,7 +391,8 @@ def _servers(answers: Sequence[Answer], where: str) -> Text | None:
     if not answers:
         return None
     if all(each.well for each in answers):
-        return words(", ".join(said))
+        locks = _locks(answers)
+        return words(", ".join(said), *([f"; {locks} for a lock"] if locks else []))
     return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " tells more")
 
 

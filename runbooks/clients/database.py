@@ -39,6 +39,14 @@ _GRACE = 1.5
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 8000}
 
 
+_ANSWER = """
+SELECT pg_catalog.pg_is_in_recovery() AS recovering,
+       (SELECT count(*) FROM pg_catalog.pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+           AND clock_timestamp() - query_start > interval '2 seconds') AS waiting
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Whether a server answers; made for `status`, so it is never an exception."""
@@ -54,6 +62,8 @@ class Answer:
     """Why there was no answer, as a sentence."""
     code: ReasonCode | None = None
     in_recovery: bool = False
+    waiting: int = 0
+    """Sessions that have waited for a lock for two seconds; 0 where the role may not see it, too."""
 
     @property
     def trouble(self) -> str:
@@ -188,13 +198,14 @@ class DatabaseClient:
                 async with self.asked(place, connect=limit, limit=limit) as session:
                     await session.rows("SELECT 1")  # the transaction begins with it
                     connected = time.monotonic() - began
-                    found = await session.row("SELECT pg_catalog.pg_is_in_recovery() AS recovering")
+                    found = await session.row(_ANSWER)
                     return Answer(
                         place,
                         address,
                         time.monotonic() - began - connected,
                         connected,
                         in_recovery=bool(found["recovering"]),
+                        waiting=int(found["waiting"]),
                     )
         except TimeoutError:
             error = errors.timed_out(label, limit) if label else errors.no_credentials_in_time(limit)

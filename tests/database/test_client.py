@@ -110,6 +110,16 @@ async def test_an_answer_tells_how_long_it_took(here: Served):
     assert 0 < found.seconds < 1.5
 
 
+async def test_an_answer_counts_who_waits_for_a_lock(here: Served):
+    assert (await here.database().answers()).waiting == 0
+    here.do(here.world.hold(waiting=3))
+    async with asyncio.timeout(10):
+        while (await here.database().answers()).waiting < 3:  # noqa: ASYNC110 - whoever waits counts after two seconds
+            await asyncio.sleep(0.1)
+    here.mend()
+    assert (await here.database().answers()).waiting == 0
+
+
 async def test_a_slow_server_is_measured_and_a_silent_one_is_over_in_time(here: Served):
     here.call(here.world.slow_down, 0.05)
     assert (await here.database(answer_timeout=9.0).answers()).seconds >= 0.05
