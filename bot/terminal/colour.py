@@ -1,12 +1,15 @@
 """A card for a person at a terminal: the same words in the same order, with tables and colour. Rich is imported here only."""
 
+import re
+from collections.abc import Iterator
+
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from bot.terminal.words import STEP_SIGNS, Reader, elapsed, is_ping, safe, span_words, typed
+from bot.terminal.words import STEP_SIGNS, Reader, elapsed, is_ping, safe, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
     Card,
@@ -108,7 +111,7 @@ def _element(element: Element, reader: Reader) -> RenderableType:
                 grid.add_row(Styled(safe(fact.label), style="bright_black"), styled(fact.value, reader))
             return grid
         case Table():
-            return _table(element, reader)
+            return _Fitting(element, reader)
         case StepList():
             return Group(Styled(safe(element.title), style="bold"), _steps(element))
         case Preformatted(excerpt=True):
@@ -141,21 +144,78 @@ def log_line(line: str) -> Styled:
     return Styled(line, style=_LEVELS.get(level_of(line), ""))
 
 
-def _table(table: Table, reader: Reader) -> RenderableType:
-    grid = Grid(
-        box=box.SIMPLE_HEAD,
-        title=Styled(safe(table.caption), style="bold") if table.caption else None,
-        title_justify="left",
-        show_edge=False,
-        pad_edge=False,
-        show_header=any(table.columns),
-        header_style="bright_black",
-    )
-    for column in table.columns:
-        grid.add_column(Styled(safe(column)), overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(styled(cell, reader.in_a_cell()) for cell in row))
-    return grid
+_GAP = 3
+"""Cells between two columns."""
+_BREAKS = 24
+"""A word that is longer may be broken over lines: a path, an address; a pod's name and a time may not."""
+_INDENT = 2
+_COUNT = re.compile(r"[\d,.]+")
+_NOTHING = frozenset({"", "\N{EN DASH}"})
+
+
+class _Fitting:
+    """A table; on a terminal too narrow for its words, as on a phone, each row as a paragraph, values behind their columns' names."""
+
+    def __init__(self, table: Table, reader: Reader) -> None:
+        self._table = table
+        self._cells = [[styled(cell, reader.in_a_cell()) for cell in row] for row in table.rows]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._needs() <= options.max_width:
+            yield self._grid()
+        else:
+            yield from self._paragraphs(options.max_width)
+
+    def _needs(self) -> int:
+        columns = [
+            [safe(name), *(row[place].plain for row in self._cells if place < len(row))]
+            for place, name in enumerate(self._table.columns)
+        ]
+        words = [max((wide(word) for cell in column for word in cell.split()), default=0) for column in columns]
+        return sum(min(word, _BREAKS) for word in words) + _GAP * (len(words) - 1)
+
+    def _grid(self) -> Grid:
+        table = self._table
+        grid = Grid(
+            box=box.SIMPLE_HEAD,
+            title=Styled(safe(table.caption), style="bold") if table.caption else None,
+            title_justify="left",
+            show_edge=False,
+            pad_edge=False,
+            show_header=any(table.columns),
+            header_style="bright_black",
+        )
+        for column in table.columns:
+            grid.add_column(Styled(safe(column)), overflow="fold")
+        for row in self._cells:
+            grid.add_row(*row)
+        return grid
+
+    def _paragraphs(self, width: int) -> Iterator[RenderableType]:
+        if self._table.caption:
+            yield Styled(safe(self._table.caption), style="bold")
+        for row in self._cells:
+            first, *others = zip(self._table.columns, row, strict=False)
+            # what a row is about speaks for itself, a bare number does not
+            yield _named(*first) if _COUNT.fullmatch(first[1].plain) else first[1]
+            said = [_named(*each) for each in others if each[1].plain.strip() not in _NOTHING]
+            yield from (Padding(line, (0, 0, 0, _INDENT)) for line in _flowing(said, width - _INDENT))
+
+
+def _flowing(said: list[Styled], width: int) -> Iterator[Styled]:
+    """As many beside each other as a line of `width` cells holds; none is broken that fits on one."""
+    line = Styled()
+    for each in said:
+        if line.plain and wide(line.plain) + _GAP + wide(each.plain) > width:
+            yield line
+            line = Styled()
+        line = Styled.assemble(line, " " * _GAP, each) if line.plain else each
+    if line.plain:
+        yield line
+
+
+def _named(column: str, value: Styled) -> Styled:
+    return Styled.assemble((f"{safe(column)} ".lstrip(), "bright_black"), value)
 
 
 def _steps(steps: StepList) -> RenderableType:

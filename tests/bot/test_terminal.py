@@ -225,6 +225,44 @@ def test_a_command_in_a_sentence_is_as_a_shell_wants_it(*, terminal: bool) -> No
     assert "omnicare doctor looks at --tail 0" in said
 
 
+def narrow(width: int, card: Card) -> list[str]:
+    """The lines of a card on a terminal so wide."""
+    from rich.console import Console
+
+    from bot.terminal.colour import drawn
+
+    console = Console(width=width, file=io.StringIO(), force_terminal=False, record=True)
+    console.print(drawn(card, READER))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_a_table_that_would_break_words_has_each_row_as_a_paragraph() -> None:
+    pod = "backend-8d88645cb-49sm5"
+    rows = (("backend", pod, "v2.1.0-slow", "0", ""), ("7", pod, "v2.1.0-slow", "1", "node-2"))
+    card = Card(
+        title=words("Pods"),
+        summary="Pods",
+        body=(
+            Table(
+                columns=("Service", "Pod", "Version", "Restarts", "Node"),
+                rows=tuple(tuple(map(words, row)) for row in rows),
+            ),
+        ),
+    )
+    assert narrow(44, card) == [
+        "Pods",
+        "backend",
+        f"  Pod {pod}",
+        "  Version v2.1.0-slow   Restarts 0",
+        "Service 7",
+        f"  Pod {pod}",
+        "  Version v2.1.0-slow   Restarts 1",
+        "  Node node-2",
+    ]
+    assert any(line.split() == list(rows[1]) for line in narrow(80, card))
+    assert all(len(line) <= 20 for line in narrow(20, card))
+
+
 def test_a_pipe_gets_only_what_changed() -> None:
     out = io.StringIO()
     with Screen(out, Manner.of(out, as_json=False), READER) as screen:
