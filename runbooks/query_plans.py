@@ -122,14 +122,17 @@ def _bare(text: str) -> str:
 def lines(reading: Reading) -> list[str]:
     """The tree, the dearest step marked, each with its part of the cost and the rows that are expected of it."""
     dearest = reading.dearest
-    shown = ["   cost     rows  step"]
+    wide = max(
+        len("rows"), *(len(f"{step.rows:,}") for step in reading.steps)
+    )  # no wider than need be: a phone breaks lines
+    shown = [f"   cost {'rows':>{wide}}  step"]
     for step in reading.steps:
         mark = "▶" if step is dearest else " "
         part = f"{step.own * 100:.0f} %" if step.own >= 0.005 else "·"  # noqa: PLR2004 - rounds to 1
         branch = "  " * (step.depth - 1) + "└ " if step.depth else ""
-        shown.append(f"{mark} {part:>5} {step.rows:>8,}  {branch}{step.what}")
+        shown.append(f"{mark} {part:>5} {step.rows:>{wide},}  {branch}{step.what}")
         under = "  " * step.depth
-        shown += [f"{'':>15}  {under}  {condition}" for condition in step.conditions]
+        shown += [f"{'':>{wide + 8}} {under}  {condition}" for condition in step.conditions]
     return shown
 
 

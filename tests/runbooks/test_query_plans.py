@@ -78,3 +78,14 @@ def test_no_literal_of_a_condition_is_shown() -> None:
 def test_the_dearest_step_is_said_in_words(tree: dict[str, Any], said: str) -> None:
     assert said in query_plans.meaning(query_plans.read(tree).dearest)
     assert query_plans.lines(query_plans.read(tree))
+
+
+def test_the_numbers_take_no_more_room_than_they_need() -> None:
+    scan = {"Node Type": "Seq Scan", "Relation Name": "observations", "Filter": "(encounter_id = $1)", "Total Cost": 9}
+    assert query_plans.lines(query_plans.read({**scan, "Plan Rows": 2})) == [
+        "   cost rows  step",
+        "▶ 100 %    2  Seq Scan on observations",
+        "               keeps encounter_id = $1",
+    ]
+    many = query_plans.lines(query_plans.read({**scan, "Plan Rows": 1_200_000}))
+    assert many[:2] == ["   cost      rows  step", "▶ 100 % 1,200,000  Seq Scan on observations"]
