@@ -43,12 +43,20 @@ class Writer:
 
 def fields_of(obj: Json) -> Fields:
     """Each managed field of an object with its value; a container that is itself owned ends in `.`."""
+    return _fields_in(_parts(obj))
+
+
+def _parts(obj: Json) -> Json:
+    """What of an object is managed, by its first key: metadata, spec, status."""
+    parts = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+    if "metadata" in parts:
+        parts["metadata"] = {name: inner for name, inner in parts["metadata"].items() if name not in _NOT_MANAGED}
+    return parts
+
+
+def _fields_in(parts: Json) -> Fields:
     found: Fields = {}
-    for key, value in obj.items():
-        if key in ("apiVersion", "kind"):
-            continue
-        if key == "metadata":
-            value = {name: inner for name, inner in value.items() if name not in _NOT_MANAGED}  # noqa: PLW2901
+    for key, value in parts.items():
         found.update(_walk(value, (key,), (f"f:{key}",), top=True))
     return found
 
@@ -110,10 +118,16 @@ def _is_of(entry: Json, writer: Writer, api_version: str) -> bool:
 
 
 def own_changes(old: Json | None, new: Json, writer: Writer, now: str) -> list[Json]:
-    """The managed fields after `writer` made `new` of `old` by an update."""
-    before, after = fields_of(old) if old else {}, fields_of(new)
+    """The managed fields after `writer` made `new` of `old` by an update.
+
+    Most updates change one part of the object (its status), so the others are compared as a whole and not looked into.
+    """
+    parts, former = _parts(new), _parts(old) if old else {}
+    same = {key for key, value in parts.items() if key in former and former[key] == value}
+    before = _fields_in({key: value for key, value in former.items() if key not in same})
+    after = _fields_in({key: value for key, value in parts.items() if key not in same})
     touched = {steps for steps, value in after.items() if steps not in before or before[steps] != value}
-    return _entries(new, touched, set(after), writer, now)
+    return _entries(new, touched, after, frozenset(f"f:{key}" for key in same), writer, now)
 
 
 def own_applied(old: Json | None, new: Json, applied: set[Steps], writer: Writer, now: str) -> list[Json]:
@@ -130,20 +144,23 @@ def own_applied(old: Json | None, new: Json, applied: set[Steps], writer: Writer
     return [*kept, _entry(new, applied & set(after), writer, now)]
 
 
-def _entries(new: Json, touched: set[Steps], present: set[Steps], writer: Writer, now: str) -> list[Json]:
+def _entries(
+    new: Json, touched: set[Steps], present: Fields, same: frozenset[str], writer: Writer, now: str
+) -> list[Json]:
+    """`present`: the fields in the parts that changed. `same`: the first steps of the parts that did not."""
     entries, mine = [], set(touched)
+    moved = {steps for steps in touched if steps[-1] != "."}
     for entry in new["metadata"].get("managedFields") or []:
+        own = _is_of(entry, writer, new["apiVersion"])
+        if same.issuperset(entry["fieldsV1"]) and not (own and touched):
+            entries.append(entry)  # all of its fields are as they were
+            continue
         have = from_tree(entry["fieldsV1"])
-        if _is_of(entry, writer, new["apiVersion"]):
-            mine |= have
-            if not touched and have <= present:
-                entries.append(entry)
-                mine = set()
-        else:
-            left = (have & present) - {steps for steps in touched if steps[-1] != "."}
-            if left:
-                entries.append(entry if left == have else {**entry, "fieldsV1": as_tree(left)})
-    mine &= present
+        left = {steps for steps in have if steps[0] in same or steps in present}
+        if own and (touched or left != have):
+            mine |= left
+        elif left := left if own else left - moved:
+            entries.append(entry if left == have else {**entry, "fieldsV1": as_tree(left)})
     if mine:
         entries.append(_entry(new, mine, writer, now))
     return entries
