@@ -70,15 +70,24 @@ class Acts:
             return await self._workspace.click_in_view(
                 desk.person, str(asked["view"]), action, block, value, state_values=values
             )
+        channel, ts = str(asked.get("channel", "")), str(asked.get("ts", ""))
+        self._tabs.pressed(str(asked.get("tab", "")), self._head_of(channel, ts))
         return await self._workspace.click(
             desk.person,
-            str(asked.get("ts", "")),
-            str(asked.get("channel", "")),
+            ts,
+            channel,
             action,
             block,
             value,
             state_values=values,
         )
+
+    def _head_of(self, channel: str, ts: str) -> str:
+        """The message under which an answer to a press of this one would stand."""
+        try:
+            return self._workspace.message(channel, ts).thread_ts or ts
+        except Refused:
+            return ts  # an ephemeral one is in no channel
 
     async def _submit(self, desk: Desk, asked: Json) -> Outcome:
         return await self._workspace.submit_view(desk.person, str(asked.get("view", "")), _values(asked))

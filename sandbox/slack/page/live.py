@@ -42,6 +42,7 @@ class Tab:
     made: float = field(default_factory=time.monotonic)
     claimed: bool = False
     follow_after: str = ""
+    follow_thread: str = ""
     follow_until: float = 0.0
     world_changed: asyncio.Event = field(default_factory=asyncio.Event)
     standing: dict[str, str] = field(default_factory=dict)
@@ -79,7 +80,12 @@ class Tabs:
     def typed(self, tab_id: str, ts: str) -> None:
         """A command was typed there: the next thread that the app starts in that channel is opened there."""
         if (tab := self._tabs.get(tab_id)) is not None:
-            tab.follow_after, tab.follow_until = ts, time.monotonic() + FOLLOW
+            tab.follow_after, tab.follow_thread, tab.follow_until = ts, "", time.monotonic() + FOLLOW
+
+    def pressed(self, tab_id: str, head: str) -> None:
+        """A button was pressed there, of the message `head` or in its thread: where the app answers in that thread, it is opened there."""
+        if (tab := self._tabs.get(tab_id)) is not None:
+            tab.follow_after, tab.follow_thread, tab.follow_until = "", head, time.monotonic() + FOLLOW
 
 
 class Stream:
@@ -213,16 +219,21 @@ class Stream:
         return orders[0] if orders else None
 
     def _follow(self, desk: Desk, place: Place, events: list[Event]) -> list[Order]:
-        """Open the thread that the person's command started."""
+        """Open the thread that the person's command started, or in which the button is answered that they pressed."""
         tab = self._tab
-        if not tab.follow_after or time.monotonic() > tab.follow_until:
+        if time.monotonic() > tab.follow_until:
             return []
         for event in events:
-            if event.kind == "message_posted" and event.channel == place.channel.id and event.thread_ts:
-                head = self._head(event)
-                if head is not None and head.ts > tab.follow_after and head.user == self._workspace.app.user_id:
-                    tab.follow_after = ""
-                    return [{"op": "go", "url": f"{desk.reader.base}/{place.path}/{head.ts}"}]
+            if event.kind != "message_posted" or event.channel != place.channel.id or not event.thread_ts:
+                continue
+            head = self._head(event)
+            if head is None or head.user != self._workspace.app.user_id:
+                continue
+            if head.ts == tab.follow_thread or (tab.follow_after and head.ts > tab.follow_after):
+                tab.follow_after = tab.follow_thread = ""
+                if tab.look.thread == head.ts:
+                    return []  # it is open
+                return [{"op": "go", "url": f"{desk.reader.base}/{place.path}/{head.ts}"}]
         return []
 
     def _head(self, event: Event) -> Message | None:

@@ -153,6 +153,23 @@ async def test_an_approval_asks_once_more_and_the_card_changes(served: Served, m
     assert sent == ["approve"]
 
 
+async def test_the_thread_in_which_a_button_is_answered_opens_for_who_pressed_it(
+    served: Served, browser: Browser, maya: Visit
+) -> None:
+    app = served.workspace.app.user_id
+    head = served.workspace.post("C0DEPLOYS", app, "x", blocks=[*served_actions()])
+    async with visit(browser, served.link) as other:
+        await other.page.goto(f"{served.url}/as/tomas/deploys")
+        await ready(other.page)
+        thread = maya.page.get_by_role("complementary", name="Thread")
+        await maya.page.get_by_role("button", name="Press me").click()
+        await expect(thread).to_be_hidden()
+        served.workspace.post("C0DEPLOYS", app, "answered below", thread_ts=head.ts)
+        await expect(thread).to_contain_text("answered below")
+        await expect(other.page.get_by_text("1 reply").last).to_be_visible()
+        await expect(other.page.get_by_role("complementary", name="Thread")).to_be_hidden()
+
+
 async def test_a_button_waits_visibly_and_takes_no_second_press(served: Served, maya: Visit) -> None:
     served.app.answer_after = 1.0
     served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "x", blocks=[*served_actions()])

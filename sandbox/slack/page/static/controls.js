@@ -74,6 +74,7 @@ async function use(control, value, pressed = control) {
     action: control.dataset.action,
     value: value ?? null,
     values: valuesOf(surfaceOf(control)),
+    tab: document.body.dataset.tab,
   });
   pressed.removeAttribute("aria-busy");
   for (const one of [pressed, ...neighbours]) if ("disabled" in one) one.disabled = false;
