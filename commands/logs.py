@@ -293,24 +293,7 @@ class _Shown:
         if not found.groups.lines and found.streams and not found.silent:
             # with no stream at all it is said why there is none
             notes.append(words(f"No line {'matches' if asked.grep else 'was written'}", *self._span(), "."))
-        if found.left_out and asked.tail < logs.MOST:
-            more = min(logs.MOST, max(100, asked.tail * 10))
-            notes.append(
-                words(
-                    f"{counted(found.left_out, 'older line')} left out here; ",
-                    Code(text=f"--tail {more}"),
-                    " shows more.",
-                )
-            )
-        elif found.left_out:
-            oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
-            notes.append(
-                words(
-                    f"{counted(found.left_out, 'older line')} left out here; ",
-                    Code(text=f'--until "{oldest}"'),
-                    " shows those before.",
-                )
-            )
+        notes += self._left_out()
         if found.more:
             notes.append(
                 words(
@@ -334,6 +317,20 @@ class _Shown:
             notes.append(words("Unredacted, but for values of Secrets that the bot itself has read."))
         notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
         return [*notes, *(words(note) for note in found.notes)]
+
+    def _left_out(self) -> list[Text]:
+        """How many lines are not here, and how to have them."""
+        found, tail = self._found, self._request.tail
+        if not found.left_out:
+            return []
+        if not tail:
+            return [words("The summary alone; ", Code(text="--tail 100"), " shows the newest lines.")]
+        if tail < logs.MOST:
+            how = Code(text=f"--tail {min(logs.MOST, max(100, tail * 10))}"), " shows more."
+        else:
+            oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
+            how = Code(text=f'--until "{oldest}"'), " shows those before."
+        return [words(f"{counted(found.left_out, 'older line')} left out here; ", *how)]
 
     def _until(self) -> tuple[Moment, ...]:
         """With its day: a time that is still to come today was meant as yesterday's."""

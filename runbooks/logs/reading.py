@@ -147,9 +147,9 @@ class _Work:
         self.newest = Newest(min(asked.tail, MOST))
         self.grouping = Grouping(pattern, scope)
         self.places = asyncio.Semaphore(_AT_ONCE)
-        # without a pattern or a window the kubelet itself can cut; else every line has to be looked at
-        whole = pattern is None and asked.since is None and asked.until is None
-        self.tail = max(1, min(asked.tail, MOST)) if whole else None
+        # without a pattern or a window the kubelet itself can cut; else every line has to be looked at, and for a summary alone too
+        whole = pattern is None and asked.since is None and asked.until is None and asked.tail > 0
+        self.tail = min(asked.tail, MOST) if whole else None
 
 
 class _Reader:

@@ -19,6 +19,14 @@ async def test_an_empty_answer_says_of_which_time_it_is(here: Story) -> None:
     assert "since" not in said
 
 
+async def test_a_summary_alone_is_of_all_that_there_is(here: Story) -> None:
+    said = await logs(here, "--tail 0", "The summary alone")
+    assert (count := re.search(r"([\d,]+) lines of 3 pods", said)) is not None
+    assert int(count[1].replace(",", "")) > 100
+    assert "older line" not in said
+    assert "Read were" not in said
+
+
 async def test_what_was_read_up_to_a_time_has_its_day(here: Story) -> None:
     assert "3 pods" in await logs(here, "--until 1s --tail 5", "Read up to ")
 
