@@ -196,10 +196,12 @@ class _Fitting:
             yield Styled(safe(self._table.caption), style="bold")
         for row in self._cells:
             first, *others = zip(self._table.columns, row, strict=False)
+            first[1].stylize("bold")
             # what a row is about speaks for itself, a bare number does not
-            yield _named(*first) if _COUNT.fullmatch(first[1].plain) else first[1]
+            subject = _named(*first) if _COUNT.fullmatch(first[1].plain) else first[1]
             said = [_named(*each) for each in others if each[1].plain.strip() not in _NOTHING]
-            yield from (Padding(line, (0, 0, 0, _INDENT)) for line in _flowing(said, width - _INDENT))
+            for number, line in enumerate(_flowing([subject, *said], width - _INDENT)):
+                yield Padding(line, (0, 0, 0, _INDENT if number else 0))
 
 
 def _flowing(said: list[Styled], width: int) -> Iterator[Styled]:

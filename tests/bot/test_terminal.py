@@ -251,11 +251,9 @@ def test_a_table_that_would_break_words_has_each_row_as_a_paragraph() -> None:
     )
     assert narrow(44, card) == [
         "Pods",
-        "backend",
-        f"  Pod {pod}",
+        f"backend   Pod {pod}",
         "  Version v2.1.0-slow   Restarts 0",
-        "Service 7",
-        f"  Pod {pod}",
+        f"Service 7   Pod {pod}",
         "  Version v2.1.0-slow   Restarts 1",
         "  Node node-2",
     ]
