@@ -125,7 +125,7 @@ async def plan_rollback(
         notes = [
             f"{to} was never recorded as a release; it is taken from the Deployments' revision history."
             if to is not None
-            else "No good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
+            else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
         ]
     if not targets and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen)):
         raise _nothing_to_go_back_to(releases, to)

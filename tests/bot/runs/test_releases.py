@@ -54,6 +54,15 @@ async def test_a_version_that_was_marked_bad_is_not_adopted(here: Story):
     await here.whispered(REQUESTER, "v2.0.0 was marked bad in production")
 
 
+async def test_what_runs_is_no_other_release_to_go_back_to(here: Story):
+    await here.type(REQUESTER, "/omnicare rollback --dry-run")
+    assert "No good release is recorded" in await here.answered("previous revision")
+    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.answered("as a good release of production")
+    await here.type(REQUESTER, "/omnicare rollback --dry-run")
+    await here.answered("No other good release is recorded")
+
+
 async def test_only_who_may_deploy_adopts(here: Story):
     await here.type(AUDITOR, "/omnicare releases adopt")
     await here.whispered(AUDITOR, "You may not")
