@@ -243,7 +243,7 @@ def _row(service: ServiceState) -> tuple[Text, ...]:
         words(service.service),
         words(service.image.short if service.image else "none"),
         words(WORDS[service.state]),
-        words(_ready(service)),
+        words(service.readiness),
         words(f"{service.restarts_lately} of {service.restarts}" if service.restarts else "0"),
     )
 
@@ -266,15 +266,8 @@ def _since(services: Sequence[Standing]) -> Text | None:
     return words(*(span for span in spans if span)) if spans else None
 
 
-def _ready(service: ServiceState) -> str:
-    """While it rolls out, old pods serve and say nothing of the new version."""
-    if service.state in ("complete", "degraded") or service.new_ready == service.ready:
-        return f"{service.ready}/{service.desired}"
-    return f"{service.new_ready}/{service.desired} new, {service.ready - service.new_ready} old"
-
-
 def _counted(service: ServiceState) -> str:
-    return f"{service.service} {_ready(service)}"
+    return f"{service.service} {service.readiness}"
 
 
 def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[Fact, ...]:

@@ -63,6 +63,16 @@ async def describe(cluster: ClusterClient, environment: Environment, target: str
     return await _pod(cluster, environment, target)
 
 
+_SAID: dict[states.Condition, str] = {
+    "complete": "runs {version}, {pods} ready",
+    "rolling": "is rolling out {version}, {pods}",
+    "degraded": "runs {version}, only {pods} ready",
+    "stuck": "is stuck at {version}, {pods} ready",
+    "paused": "is paused at {version}, {pods} ready",
+    "missing": "is missing",
+}
+
+
 async def _service(cluster: ClusterClient, environment: Environment, service: Service) -> Described:
     since = datetime.now(UTC) - _BACK
     found, events = await asyncio.gather(states.listed(cluster, environment), cluster.events(environment.namespace))
@@ -76,7 +86,7 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
         kind="service",
         name=service.name,
         service=service.name,
-        summary=f"{states.WORDS[state.state]} {version}, {state.ready}/{state.desired} ready",
+        summary=_SAID[state.state].format(version=version, pods=state.readiness),
         well=each.well,
         trouble=each.trouble,
         facts=_facts_of(state, deployment, service),

@@ -89,6 +89,13 @@ class ServiceState(Frozen):
     """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
 
     @property
+    def readiness(self) -> str:
+        """`3/3`; while it rolls out, old pods serve and say nothing of the new version: `0/3 new, 3 old`."""
+        if self.state in ("complete", "degraded") or self.new_ready == self.ready:
+            return f"{self.ready}/{self.desired}"
+        return f"{self.new_ready}/{self.desired} new, {self.ready - self.new_ready} old"
+
+    @property
     def runs_completely(self) -> bool:
         """All of it: complete, and the pods agree on one digest."""
         return self.state == "complete" and len(self.digests) <= 1

@@ -28,7 +28,7 @@ async def test_a_pod_is_found_by_the_end_of_its_name(here: Story):
 async def test_what_does_not_start_is_described_with_its_cause(here: Story):
     await here.deployed("v2.1.0-crash", ends="stopped")
     await here.type(ON_CALL, "/omnicare describe backend")
-    said = await here.answered("backend in production rolling out v2.1.0-crash")
+    said = await here.answered("backend in production is rolling out v2.1.0-crash, 0/3 new, 3 old")
     assert "🔴" in said
     assert "starts and exits again and again" in said
     (crashing,) = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.version == "v2.1.0-crash"]
