@@ -203,7 +203,8 @@ def _recorded(release: Release) -> str:
     by = f" by {release.by}" if release.by else ""
     age = _age(datetime.fromisoformat(release.at))
     good = "the last known good release" if release.verdict == "good" else "a recorded release"
-    return f"{release.version} is {good}, rolled out {age} ago{by}."
+    did = "rolled out" if release.run else "recorded as it ran"  # what was adopted may have run for weeks before
+    return f"{release.version} is {good}, {did} {age} ago{by}."
 
 
 def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> PermanentError:

@@ -61,6 +61,9 @@ async def test_what_runs_is_no_other_release_to_go_back_to(here: Story):
     await here.answered("as a good release of production")
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
     await here.answered("No other good release is recorded")
+    await here.deployed("v2.0.0")
+    await here.type(REQUESTER, "/omnicare rollback --dry-run")
+    await here.answered("v1.2.0 is the last known good release, recorded as it ran")
 
 
 async def test_only_who_may_deploy_adopts(here: Story):
