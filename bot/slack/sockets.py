@@ -81,7 +81,7 @@ class Sockets:
             try:
                 line = await self._open()
             except (aiohttp.ClientError, RunbookError, OSError, TimeoutError) as error:
-                _log.warning("no Socket Mode connection: %s", str(error) or type(error).__name__)
+                _log.warning("no Socket Mode connection: %s", _why(error))
                 if isinstance(error, NotGreeted) or not (place in self._lines and self._lines[place].live()):
                     self._retire(place)  # it may be the one too many
                 await asyncio.sleep(max(pause, self._asked_to_wait(error)))
@@ -130,3 +130,9 @@ class Sockets:
             if await line.sent(message):
                 return True
         return False
+
+
+def _why(error: Exception) -> str:
+    """For the log. aiohttp's own words have the address, which whoever has it may connect by."""
+    status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
+    return error.message if isinstance(error, RunbookError) else f"{type(error).__name__}{status}"

@@ -23,6 +23,7 @@ from tests.support.socket_wire import SocketWire
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length", "te", "upgrade"})
 BODY = web.RequestKey("body", bytes)
 """What a request sends, for who tells one from another by it."""
+THEN = web.RequestKey("then", Callable[[], None])
 _DELAY = 0.4
 """Seconds; long against everything else in a test, short against every deadline."""
 
@@ -57,6 +58,8 @@ class Fault:
     times: int = 1
     skip: int = 0
     struck: int = 0
+    then: Callable[[], None] | None = None
+    """Called when it has struck: the server has done what it was asked for, where the fault is one of the answer."""
 
     def strikes(self, request: web.Request) -> bool:
         if self.struck >= self.times or not self.matches(request):
@@ -117,6 +120,11 @@ class Interference:
             for watcher in self.watchers:
                 watcher(request)
             fault = next((rule for rule in self.rules if rule.strikes(request)), None)
+            if fault is not None and fault.then is not None:
+                if fault.how in DONE_ALL_THE_SAME:
+                    request[THEN] = fault.then
+                else:
+                    fault.then()
             return await self._answer(request, fault.how if fault else None)
         finally:
             self._open.discard(transport)
@@ -178,6 +186,8 @@ async def _pass(
     if request.query.get("watch") == "true":
         return await _pass_stream(request, answer, how, headers)
     data = here(await answer.read())
+    if (then := request.get(THEN)) is not None:
+        then()
     if how is How.UNHEARD:
         return _reset(request)
     if how is How.SILENT:
