@@ -18,6 +18,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import merged, ticking
 
 _KEPT_EVENTS = 200
+_EXPLAINED: Seen[EventView] = Seen("synced", None)
 
 V = TypeVar("V")
 _View = DeploymentView | ReplicaSetView | PodView | EventView
@@ -107,7 +108,7 @@ async def watched(
         cluster.watch_deployments(change.namespace, change.deployment),
         cluster.watch_replica_sets(change.namespace, first.selector),
         cluster.watch_pods(change.namespace, first.selector),
-        cluster.watch_events(change.namespace),
+        _explaining(cluster.watch_events(change.namespace)),
     )
     async with merged(*streams) as seen:
         yield _scenes(seen, change, first, since, tick)
@@ -123,8 +124,19 @@ async def _scenes(
     picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
     async with aclosing(ticking(stream, tick)) as changes:
         async for seen in changes:
-            if picture.complete if seen is None else picture.take(seen):
-                yield picture.scene()
+            if not (picture.complete if seen is None else picture.take(seen)):
+                continue
+            scene = picture.scene()
+            # events only explain: what they might still explain waits for them a while, what is done does not
+            if picture.explained or seen is None or completion(scene).complete:
+                yield scene
+
+
+async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
+    """Those of a namespace may be many more than all else in it, and their list fail where everything else answers."""
+    async with aclosing(events):
+        async for seen in events:
+            yield _EXPLAINED if seen.view is None else seen
 
 
 class _Picture:
@@ -137,7 +149,9 @@ class _Picture:
         """The Progressing condition as the change found it: an older rollout's, until it is written anew."""
         self._deployment = first
         self._present = False
-        self._unlisted = 4
+        self._unlisted = 3
+        self.explained = False
+        """Events were listed, too."""
         self._sets: dict[str, ReplicaSetView] = {}
         self._pods: dict[str, PodView] = {}
         self._events: dict[str, EventView] = {}
@@ -147,6 +161,8 @@ class _Picture:
         """Whether there is a scene to look at: a part of the picture could be taken for a failure, or for success."""
         gone = seen.kind == "deleted"
         match seen.view:
+            case None if seen is _EXPLAINED:
+                self.explained = True
             case None:
                 self._unlisted -= 1
             case DeploymentView() as view:
@@ -168,7 +184,7 @@ class _Picture:
 
     @property
     def complete(self) -> bool:
-        """Everything was listed once."""
+        """Everything that tells how it stands was listed once."""
         return self._unlisted == 0
 
     def scene(self) -> Scene:

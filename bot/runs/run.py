@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 _WORD_COMES = 5.0
 """Seconds within which a run that lost its place learns to whom."""
 _PATIENCE = 60.0
-"""Seconds that giving the place back waits for a cluster that can't be reached."""
+"""Seconds that giving the place back waits for a cluster that can't be reached, where it is waited for so long at all."""
 
 
 class Runs:
@@ -80,7 +80,9 @@ class Runs:
         await self._tell_waiting(run.request)
         await self._tell_vigils(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
-        await self._house.ways_back.of(self._house, run.request.environment)
+        back = bool(getattr(command, "goes_back", False))
+        changes = () if back else run.plan.changes
+        await self._house.ways_back.changed(self._house, run.request.environment, changes)
         return outcome.model_dump(mode="json")
 
     async def _though_a_bug(self, name: str, function: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
@@ -240,7 +242,7 @@ class Runs:
     async def _give_back(self, context: Context, run: RunInput, undecided: Undecided | None, *, decided: bool) -> None:
         """Where the cluster can't be reached for long, the next request sees that this run has ended, and takes the place."""
         fleet, where = context.fleet, context.where
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        deadline = asyncio.get_running_loop().time() + min(_PATIENCE, self._house.settings.times.cluster_patience)
         while True:
             try:
                 if undecided is not None:

@@ -5,13 +5,13 @@ Found anew where the cluster answers at once; else as they were last found, with
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from commands.kit.context import Actor, Context
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import versions
+from runbooks.kit.plan import ImageChange, versions
 from runbooks.kit.targets import Frozen
 from runbooks.plans import plan_rollback
 from runbooks.states import kubectl_lines
@@ -62,6 +62,14 @@ class WaysBack:
             _log.exception("the way back of %s could not be looked up", environment)
         return self._known.get(environment)
 
+    async def changed(self, house: Looks, environment: str, changes: Sequence[ImageChange]) -> None:
+        """A run has made these changes: what was known before leads elsewhere now. What undoes them is known, until it is looked up."""
+        self._known.pop(environment, None)
+        undone = [each.model_copy(update={"before": each.after, "after": each.before}) for each in changes]
+        if undone := [each for each in undone if each.before != each.after]:
+            self._known[environment] = _way(undone, house.clock())
+        await self.of(house, environment)
+
     async def remember(self, house: Looks, environments: Iterable[str]) -> None:
         """Looks while all is well, so that it is known when nothing answers."""
         for name in environments:
@@ -72,6 +80,9 @@ class WaysBack:
         context = house.context(nobody, environment)
         plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
         if plan.changes:
-            version = versions(change.after for change in plan.changes)
-            lines = tuple(kubectl_lines(plan.changes))
-            self._known[environment] = WayBack(version=version, lines=lines, found=house.clock())
+            self._known[environment] = _way(plan.changes, house.clock())
+
+
+def _way(changes: Sequence[ImageChange], now: datetime) -> WayBack:
+    version = versions(change.after for change in changes)
+    return WayBack(version=version, lines=tuple(kubectl_lines(changes)), found=now)

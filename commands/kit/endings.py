@@ -83,7 +83,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     return Card(
         state=ending_state(outcome),
         title=words(Strong(text=outcome.title.replace("`", ""))),
-        summary=" ".join([outcome.title + ".", *outcome.lines[:1]]),
+        summary=" ".join([outcome.title.rstrip(".") + ".", *outcome.lines[:1]]),
         elapsed=outcome.seconds or None,
         body=tuple(body),
         buttons=buttons,

@@ -1,15 +1,16 @@
 """Faults that last: silence is said wherever it falls, a run that can't go on fails by the fault's name, and Slack keeps nobody waiting."""
 
 import asyncio
+import itertools
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from sandbox.outside.registry import digest_of
-from tests.faults.steps import DEPLOY, Step
+from tests.faults.steps import DEPLOY, ROLLBACK, Step
 from tests.faults.wires import Changes, Wires
-from tests.support.interference import How
+from tests.support.interference import Fault, How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
@@ -34,9 +35,9 @@ async def asked(here: Story, text: str = "deploy v2.0.0") -> str:
     return run
 
 
-async def lasts_from(wires: Wires, step: Step, how: How, run: str) -> None:
-    """From that step on nothing of the cluster answers, until people are told so."""
-    here, begun = wires.here, asyncio.Event()
+def begins(wires: Wires, step: Step, how: How) -> Fault:
+    """From that step on nothing of the cluster answers."""
+    begun = asyncio.Event()
     matches = wires.at(step)
 
     def strikes(request: Any) -> bool:
@@ -45,15 +46,24 @@ async def lasts_from(wires: Wires, step: Step, how: How, run: str) -> None:
             asyncio.get_running_loop().call_soon(wires.cluster.drop)
         return begun.is_set()
 
-    fault = wires.cluster.fail(how, strikes, times=FOREVER)
-    await here.until(begun.is_set, f"the run comes to “{step.name}”")
+    return wires.cluster.fail(how, strikes, times=FOREVER)
+
+
+async def told_of(wires: Wires, fault: Fault, name: str, how: How, run: str) -> None:
+    """Until people are told so; then it answers again."""
+    here = wires.here
+    await here.until(lambda: fault.struck, f"the run comes to “{name}”")
     await here.until(
-        lambda: SAID in here.text(run, "progress") or SAID in here.text(run), f"silence is said at “{step.name}”"
+        lambda: SAID in here.text(run, "progress") or SAID in here.text(run), f"silence is said at “{name}”"
     )
     assert "🟢" not in here.text(run), "nothing was taken for success"
     wires.cluster.rules.remove(fault)
     wires.cluster.drop()
-    wires.tell("silence", step.name, str(how))
+    wires.tell("silence", name, str(how))
+
+
+async def lasts_from(wires: Wires, step: Step, how: How, run: str) -> None:
+    await told_of(wires, begins(wires, step, how), step.name, how, run)
 
 
 @pytest.mark.parametrize("wires", [{"cluster_patience": 60.0, "plan_deadline": 60.0}], indirect=True)
@@ -129,3 +139,99 @@ async def test_slack_that_fails_for_long_keeps_no_run_waiting_and_everything_is_
     back = await here.ask("rollback", who=ON_CALL)
     await here.press(ON_CALL, "approve", back)
     await here.ended_with(back, "Back on v1.2.0 in production")
+
+
+# going back
+
+BACK = {step.name: step for step in ROLLBACK}
+BACK_SILENCES = (
+    "plan: the Deployments",
+    "taking the place",
+    "taking the Deployments",
+    "evidence: looking",
+    "backend: the change",
+    "frontend: watching pods",
+    "check",
+    "recording the release",
+    "giving the place back",
+)
+
+
+@pytest.mark.parametrize("wires", [{"cluster_patience": 60.0, "plan_deadline": 60.0}], indirect=True)
+async def test_a_cluster_that_falls_silent_at_any_step_of_a_rollback_is_named_and_the_rollback_arrives(wires: Wires):
+    here, changes = wires.here, Changes(wires.here)
+    await here.deployed("v2.0.0")
+    wires.clear()
+    hows = itertools.cycle((How.LOST, How.SILENT, How.BROKEN))
+    steps = list(zip(BACK_SILENCES, hows, strict=False))
+    fault = begins(wires, BACK[steps[0][0]], steps[0][1])
+    run = await here.ask("rollback", who=ON_CALL)
+    pressed = asyncio.create_task(here.press(ON_CALL, "approve", run))
+    for (name, how), after in zip(steps, [*steps[1:], None], strict=True):
+        await here.until(lambda fault=fault: fault.struck, f"the run comes to “{name}”")
+        # the next one is there before this one goes: the run is quick
+        following = begins(wires, BACK[after[0]], after[1]) if after else fault
+        await told_of(wires, fault, name, how, run)
+        fault = following
+    assert (await pressed).ok
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    assert all(here.pod_digests(service) == {digest_of(service, "v1.2.0")} for service in SERVICES)
+    assert changes.images == {(service, version): 1 for service in SERVICES for version in ("v2.0.0", "v1.2.0")}
+    assert changes.raised == changes.lowered == dict.fromkeys(SERVICES, 1)
+    here.nothing_was_said_twice(run)
+    here.nothing_is_written_twice(run)
+
+
+STAGES = [
+    ("plan: the Deployments", How.LOST, "can't be reached"),
+    ("plan: the Deployments", How.SILENT, "did not answer in time"),
+    ("plan: the Deployments", How.BROKEN, "HTTP 500"),
+    ("taking the place", How.BROKEN, "HTTP 500"),
+    ("taking the Deployments", How.SILENT, "did not answer in time"),
+    ("evidence: looking", How.SILENT, ""),
+    ("room: the nodes", How.LOST, ""),
+    ("backend: the change", How.LOST, "can't be reached"),
+    ("backend: the change", How.SILENT, "did not answer in time"),
+    ("frontend: watching the Deployment", How.BROKEN, "frontend"),
+    ("backend: putting maxSurge back", How.BROKEN, "HTTP 500"),
+    ("check", How.SILENT, "did not answer in time"),
+    ("recording the release", How.BROKEN, "HTTP 500"),
+]
+"""What does not pass at that stage, and the word for it; none where going back does not need it."""
+
+
+@pytest.mark.parametrize("wires", [{"cluster_patience": 1.0, "rollout_deadline": 6.0}], indirect=True)
+async def test_a_rollback_that_can_not_go_on_fails_by_name_with_the_lines_to_type_and_else_goes_on(wires: Wires):
+    here = wires.here
+    for name, how, words in STAGES:
+        wires.clear()
+        if {here.tag(service) for service in SERVICES} != {"v2.0.0"}:
+            await here.deployed("v2.0.0")
+        way = await here.bot.house.ways_back.of(here.bot.house, "production")
+        assert way is not None
+        assert way.version == "v1.2.0"
+        wires.clear()
+        fault = wires.cluster.fail(how, wires.at(BACK[name]), times=FOREVER)
+        run = await here.ask("rollback", who=ON_CALL)
+        if not name.startswith("plan"):
+            await here.press(ON_CALL, "approve", run)
+        await here.until(lambda run=run: here.text(run, "result"), f"it ends: {name}, {how}", seconds=40)
+        said = here.text(run, "result")
+        assert fault.struck
+        if words:
+            assert words in said, (name, how, said)
+            assert "🔴" in said
+            assert "🟢" not in here.text(run)
+            for service in SERVICES:
+                image = f"ghcr.io/omnicare/{service}:v1.2.0@{digest_of(service, 'v1.2.0')}"
+                assert f"kubectl set image deployment/{service} {service}={image} -n omnicare-prod" in said, (name, how)
+            assert here.event_names(run)[-1] == "run:failed"
+        else:
+            await here.ended_with(run, "Back on v1.2.0 in production")
+        here.nothing_was_said_twice(run)
+        here.nothing_is_written_twice(run)
+        wires.tell("back", name, str(how))
+    wires.clear()
+    await here.deployed("v2.0.0")  # a place that could not be given back, or a maxSurge, is in nobody's way
+    for service in SERVICES:
+        assert here.deployment(service)["spec"]["strategy"]["rollingUpdate"]["maxSurge"] != "100%"

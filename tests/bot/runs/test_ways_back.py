@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from commands.kit.context import Actor
 from runbooks.kit.errors import TemporaryError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.plans import plan_deploy
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story, shown_text
@@ -111,3 +113,27 @@ async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: St
     assert await house.ways_back.of(elsewhere, "production") == known
     assert known.told(later) == "By hand, back to v1.2.0, as it was known 7 min ago:"
     assert await house.ways_back.of(elsewhere, "nowhere") is None
+
+
+async def test_what_a_run_changed_is_undone_by_lines_that_lead_back_from_it_though_nothing_answers_since(here: Story):
+    await here.deployed("v2.0.0")
+    house = here.bot.house
+    context = house.context(Actor(key="bot", name="OmniCare", surface="bot"), "production")
+    forth = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, "v1.1.0")
+    before = await house.ways_back.of(house, "production")
+    assert before is not None
+    assert before.version == "v1.2.0"
+
+    def silent(*_: object, **__: object) -> object:
+        raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
+
+    elsewhere = replace(house, context=silent)
+    await house.ways_back.changed(elsewhere, "production", forth.changes)
+    known = await house.ways_back.of(elsewhere, "production")
+    assert known is not None
+    assert known.version == "v2.0.0"
+    assert any(digest_of("backend", "v2.0.0") in each for each in known.lines)
+    await house.ways_back.changed(elsewhere, "production", ())
+    assert await house.ways_back.of(elsewhere, "production") is None, (
+        "what led back from what runs no more is forgotten"
+    )
