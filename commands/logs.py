@@ -297,7 +297,7 @@ class _Shown:
         if found.more:
             notes.append(
                 words(
-                    f"Read were the last {asked.tail:,} lines of each pod; ",
+                    f"The last {asked.tail:,} lines of each pod were read; ",
                     Code(text="--since 1h"),
                     " reads all of an hour.",
                 )

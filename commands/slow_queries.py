@@ -225,7 +225,7 @@ class _Told:
         if len(self._context.database().settings.places()) > 1:
             notes.append(
                 words(
-                    f"Counted is what the {self._found.place} ran itself. What was written into statements is hidden; the bot's own are left out."
+                    f"Only what the {self._found.place} ran itself is counted. What was written into statements is hidden; the bot's own are left out."
                 )
             )
         else:
