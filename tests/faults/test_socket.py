@@ -177,7 +177,7 @@ OPEN, LINK = "apps.connections.open", "the WebSocket"
 BEGINNINGS = [
     *((OPEN, how) for how in (How.DELAY, How.LOST, How.UNHEARD, How.SILENT, How.BUSY, How.BROKEN, How.CUT,
                               How.NONSENSE, How.KEPT_OUT)),
-    *((LINK, how) for how in (How.DELAY, How.LOST, How.UNHEARD, How.SILENT, How.BROKEN, How.NONSENSE)),
+    *((LINK, how) for how in (How.LOST, How.UNHEARD, How.SILENT, How.BROKEN)),
     *((LINK, leg) for leg in (Leg.UNGREETED, Leg.REFUSED)),
 ]  # fmt: skip
 
