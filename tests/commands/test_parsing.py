@@ -130,10 +130,10 @@ def test_what_was_probably_meant_keeps_the_words_that_stood_in_quotes_together()
     ],
 )
 def test_huge_input_is_refused_at_once(text: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(UsageError):
         parse(split(text), REGISTRY, KNOWN, default_environment="production")
-    assert time.perf_counter() - before < 3.0
+    assert time.process_time() - before < 3.0
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_huge_input_is_refused_at_once(text: str) -> None:
     ],
 )
 def test_the_longest_text_is_made_plain_at_once(text: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     made_plain(text)
-    assert time.perf_counter() - before < 1.0
+    assert time.process_time() - before < 1.0
 
 
 def mistyped(text: str) -> UsageError:

@@ -142,11 +142,11 @@ def test_what_is_no_time(typed: str) -> None:
     ],
 )
 def test_a_pattern_that_re2_refuses_is_a_sentence_at_once(typed: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     error = refused(f'logs backend --grep="{typed}"')
     assert "pattern" in error.message.lower()
     assert "`--grep`" in error.message
-    assert time.perf_counter() - before < 1.0
+    assert time.process_time() - before < 1.0
 
 
 @pytest.mark.parametrize("typed", ["timeout|refused", r"(?i)error \d+", "(a*)*b", "((a+)+)+$", "über", "🔴"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -287,19 +288,20 @@ async def test_a_hundred_thousand_failed_items_keep_nothing_else_waiting(here: P
     )
     here.cluster.add_scripts({"sync:failed": prints(many)})
     queue = here.with_scripts()
-    longest, over = 0.0, asyncio.Event()
+    longest, worked, over = 0.0, 0.0, asyncio.Event()
 
     async def beats() -> None:
-        nonlocal longest
-        loop = asyncio.get_running_loop()
+        nonlocal longest, worked
         while not over.is_set():
-            began = loop.time()
+            began, busy = time.monotonic(), time.process_time()
             await asyncio.sleep(0.01)
-            longest = max(longest, loop.time() - began)
+            longest, worked = max(longest, time.monotonic() - began), max(worked, time.process_time() - busy)
 
     beating = asyncio.create_task(beats())
     plan = await sync_changes.plan_clear(queue, here.bucket)
     over.set()
     await beating
     assert plan.items[0].count == 100_000
-    assert longest < 1.0, "what else the bot does waits for no list"
+    # what this process worked in a row: the time on a clock is also what other processes took from it
+    assert worked < 0.5, "what else the bot does waits for no list"
+    assert longest < 5.0, "nor for anything else"
