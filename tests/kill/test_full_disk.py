@@ -1,13 +1,14 @@
 """The disk is full in the middle of a run: really, by a limit that the kernel keeps to, for the book and for the engine alike."""
 
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.outside.registry import digest_of
 from tests.support.terminals import omnicare, read_until, run_of, started
-from tests.support.worlds import APPROVER, Story, story
+from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
 
@@ -22,12 +23,15 @@ def limit(here: Story, size: int) -> None:
 
 
 async def test_the_running_step_is_watched_to_its_end_and_no_other_starts(tmp_path: Path):
-    async with story(tmp_path / "world") as here:
+    async with story(tmp_path / "world", cluster=replace(FAST_CLUSTER, start_seconds=(0.6, 0.8))) as here:
         await here.start()
         run = await here.ask("deploy v2.0.0")
         await here.press(APPROVER, "approve", run)
-        await here.says(run, "Backend rollout", "progress")
+        posted = await here.says(run, "Backend rollout", "progress")
         await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+        await here.until(
+            lambda: here.text(run, "progress") != posted, "it is edited, so where it stands is on the disk"
+        )
         limit(here, FULL)
         said = await here.says(run, "no further step starts", "progress")
         assert here.new_pods("backend", "v2.0.0") == 3, "what ran was watched to its end"
