@@ -181,9 +181,12 @@ def test_twice_is_once_in_disguise_too(text: str) -> None:
 
 def test_a_long_coloured_text_takes_linear_time() -> None:
     line = f"{RED}INFO{OFF} MRN {BOLD}1234567{OFF} \\u001b[1mx \x1b]8;;{'a' * 300}\n"
-    times = []
-    for lines in (500, 2_000):
+
+    def cost(lines: int) -> float:
         began = time.process_time()
         assert "1234567" not in redact(line * lines)
-        times.append(time.process_time() - began)
-    assert times[1] < times[0] * 12, times
+        return time.process_time() - began
+
+    # the best of three: what a busy machine adds once is not the text's
+    few, many = (min(cost(lines) for _ in range(3)) for lines in (500, 2_000))
+    assert many < few * 12, (few, many)
