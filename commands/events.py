@@ -1,6 +1,5 @@
 """`events`: what the cluster tells of the services, grouped: `kubectl get events`, with the part that matters first."""
 
-import re
 from datetime import timedelta
 
 from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, counted, words
@@ -8,6 +7,7 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks import events
+from runbooks.kit.plan import with_short_digests
 
 _MOST = 40
 _HOUR = 3600
@@ -45,16 +45,13 @@ class Events:
         )
 
 
-_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
-
-
 def _row(each: events.EventGroup, *, kind: bool) -> tuple[Text, ...]:
     more = f" and {len(each.about) - 1} more" if len(each.about) > 1 else ""
     return (
         *((words("warning" if each.warning else "normal"),) if kind else ()),
         words(each.reason),
         words(Code(text=each.about[0]), more),
-        words(_DIGEST.sub(r"\1…", each.message)),
+        words(with_short_digests(each.message)),
         words(str(each.count)),
         words(Moment(at=each.last, form="date-time", age=True)),
     )

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from commands.kit.card import Button, Card, Typed, duration
+from commands.kit.card import Button, Card, Typed, duration, listed
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_before, version_of
@@ -126,7 +126,7 @@ class Rollback:
         if not left or not now or left & now:
             return ()
         whose = f"{record.run.by}'s rollback (run {short_run(record.run.run)})"
-        what = f"{whose} has left {' and '.join(sorted(left))} already: {version_before(plan)} runs."
+        what = f"{whose} has left {listed(sorted(left))} already: {version_before(plan)} runs."
         return (f"{what} This goes further back.",)
 
     async def _covered_by(self, context: Context) -> tuple[str, ...]:

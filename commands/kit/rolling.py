@@ -128,7 +128,7 @@ async def finish(
     await steps.run(RECORD, record, context, release, left)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
     by = _approval(context, plan)
-    before = "" if plan.confirms else versions(change.before for change in plan.changes)
+    before = "" if plan.confirms else version_before(plan)
     kept = f"{before} marked bad" if left else f"{before} kept as last known good" if before else "recorded as good"
     return Outcome(
         code=ReasonCode.SUCCEEDED,

@@ -5,7 +5,6 @@ failure itself.
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -17,13 +16,13 @@ from runbooks.failures.crashes import in_its_log, last_error
 from runbooks.failures.scene import Cause, Scene
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import with_short_digests
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import default_redactor
 
 T = TypeVar("T")
 
 _LONGEST_LINE = 300
-_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _LONGEST_CAUSE = 200
 _LOOK_UP = 3.0
 """Seconds for everything that is looked up: the card stands within five of Kubernetes' word."""
@@ -72,7 +71,7 @@ def clean(line: str, most: int = _LONGEST_LINE) -> str:
 
     A runtime names the image with its digest up to three times before it says why: twelve digits of it are enough.
     """
-    plain = _DIGEST.sub(r"\1…", " ".join(default_redactor().text(line).split()))
+    plain = with_short_digests(" ".join(default_redactor().text(line).split()))
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 

@@ -6,6 +6,7 @@ ages), so an approver's yes stays valid while pods come and go, and is void when
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -48,6 +49,14 @@ class Image(Frozen):
             tag=name[colon + 1 :] if tagged else None,
             digest=digest or None,
         )
+
+
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def with_short_digests(text: str) -> str:
+    """A runtime names an image with its digest, several times in one sentence: twelve digits are enough."""
+    return _DIGEST.sub(r"\1…", text)
 
 
 def versions(images: Iterable[Image]) -> str:
