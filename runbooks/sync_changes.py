@@ -80,11 +80,11 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     where = queue.environment.name
     if not items:
         return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to clear")
-    change = await asyncio.to_thread(_cleared, queue, items)
+    change, with_contents = await asyncio.to_thread(_cleared, queue, items)
     warnings = [
         "This throws away what clinicians wrote offline. Nobody gets it back from the queue, only from the export."
     ]
-    if not any(item.has_content for item in items):
+    if not with_contents:
         warnings.append(
             "The script prints the items without what was written, so the export will hold ids, reasons and devices only. "
             f"`contents` in `[environments.{where}.sync]` names a script that prints all of it."
@@ -103,12 +103,16 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     )
 
 
-def _cleared(queue: SyncQueue, items: Sequence[FailedItem]) -> ItemsChange:
+def _cleared(queue: SyncQueue, items: Sequence[FailedItem]) -> tuple[ItemsChange, bool]:
+    """Return the change, and whether any item holds what was written: whatever looks at each item, for a thread of its own."""
     groups = tuple(
         ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
         for each in grouped(items)
     )
-    return _change(queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items)))
+    change = _change(
+        queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items))
+    )
+    return change, any(item.has_content for item in items)
 
 
 def _change(
