@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -330,9 +329,7 @@ async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, im
     seed_omnicare(cluster)
     async with cluster.serve():
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
-    began = time.monotonic()
     found = await all_of(findings([Check(subject="Cluster", look=partial(outside.cluster, load(path), "production"))]))
-    assert time.monotonic() - began < 15
     assert [finding.level for finding in found] == [Level.FAILED]
     assert "can't be reached" in found[0].sentence
 

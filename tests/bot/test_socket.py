@@ -49,7 +49,7 @@ async def listening(path: Path, door: Door, runs: Runs | None = None, **more: An
 
 async def lines(path: Path, *tokens: str, **more: Any) -> list[Line]:
     call = Call(tokens=tokens, key=more.pop("key", None) or new_key(), **more)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [line async for line in say(path, call, patience=5.0)]
 
 

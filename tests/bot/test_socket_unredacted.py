@@ -41,7 +41,7 @@ async def bot(path: Path, door: Door, **more: Any) -> AsyncIterator[SocketServer
 
 
 async def lines(path: Path, *tokens: str, key: str = "") -> list[Line]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [each async for each in say(path, Call(tokens=tokens, key=key or new_key()), patience=2.0)]
 
 

@@ -243,7 +243,7 @@ def labelled(name):
 
 async def test_a_watch_ends_when_its_time_is_up(cluster):
     path = f"/api/v1/namespaces/{cluster.namespace}/pods"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await cluster.raw("GET", path, {"watch": "1", "timeoutSeconds": "1"}) == ""
 
 

@@ -39,6 +39,15 @@ ONLY_IN = {
     "marshal": (),
 }
 """Libraries with one place of their own; import-linter sees only those that are imported somewhere."""
+CLOCKS = {
+    "perf_counter",
+    "perf_counter_ns",
+    "process_time",
+    "process_time_ns",
+    "thread_time",
+    "getrusage",
+    "monotonic_ns",
+}
 SHELLS = {
     "os.system",
     "os.popen",
@@ -88,6 +97,10 @@ def imports(path: Path) -> Iterator[str]:
 PRODUCT = modules(*ROOMS)
 TESTS = modules("tests")
 EVERYTHING = [*PRODUCT, *TESTS, *modules("benchmarks")]
+
+
+def in_assert(path: Path, wanted: ast.Call) -> bool:
+    return any(wanted in ast.walk(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Assert))
 
 
 def test_there_is_something_to_look_at() -> None:
@@ -144,6 +157,18 @@ def test_nothing_sleeps_in_a_thread() -> None:
         if name == "time.sleep"
     ]
     assert found == []
+
+
+def test_no_test_asserts_on_a_clock() -> None:
+    """What costs too much is counted (`tests/support/steps.py`), or is a benchmark: a busy machine upsets every clock."""
+    found = [
+        f"{name_of(path)} {name}"
+        for path in modules("tests")
+        for name, call in calls(path)
+        if name.rsplit(".", 1)[-1] in CLOCKS
+        or (name.rsplit(".", 1)[-1] in {"time", "monotonic"} and in_assert(path, call))
+    ]
+    assert found == ["tests/runbooks/test_cluster_client.py loop.time"]
 
 
 def test_only_the_terminal_prints() -> None:

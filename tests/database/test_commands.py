@@ -101,7 +101,7 @@ async def test_without_the_function_a_server_that_needs_no_values_is_asked_by_wh
 async def test_status_says_who_waits_for_a_lock_and_leads_to_who_holds_it(bot: Story, here: Served):
     here.do(here.world.hold())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while "4 sessions wait for a lock" not in (said := await asked(bot, "status", "Asked of the cluster")):  # noqa: ASYNC110 - whoever waits counts after two seconds
                 await asyncio.sleep(0.2)
     finally:

@@ -168,7 +168,7 @@ async def test_a_role_that_may_do_more_than_it_should_is_told(here: Served):
 async def test_who_holds_up_whom_is_seen(here: Served):
     here.do(here.world.hold())
     stuck: dict[int, tuple[int, ...]] = {}
-    async with asyncio.timeout(30):  # until each of them has waited for long enough to be told
+    async with asyncio.timeout(60):  # until each of them has waited for long enough to be told
         while sum(map(len, stuck.values())) < 4:
             found = (await here.database().slow("primary", by="mean", limit=1)).running
             stuck = queries.blockers(found)

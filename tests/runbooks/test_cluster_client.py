@@ -115,7 +115,7 @@ async def test_a_watch_goes_on_when_its_connection_is_lost(here: Place, tmp_path
 
 
 async def first_named(watch: AsyncIterator[Seen[ConfigMapView]], name: str) -> Seen[ConfigMapView]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for seen in watch:
             if seen.view is not None and seen.view.name == name:
                 return seen
@@ -194,7 +194,7 @@ async def test_a_watch_whose_place_is_forgotten_lists_again_and_tells_what_chang
         ClusterClient(kubeconfig=written, timing=QUICK) as cluster,
         aclosing(cluster.watch_config_maps("here")) as watch,
     ):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for seen in watch:
                 told.append((seen.kind, seen.view.name if seen.view else None))
                 if told[-1] == ("changed", "later"):
@@ -286,9 +286,10 @@ async def test_a_server_that_says_when_to_come_again_is_not_asked_before(here: P
         proxy.fail(How.BUSY, reading, times=2)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while (await anext(watch)).kind != "synced":
                 pass
+        # the only clock in the suite that is compared: a busy machine only adds to it
         assert loop.time() - began >= 2.0, "Retry-After is one second, twice"
 
 

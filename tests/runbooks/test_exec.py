@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -119,10 +118,8 @@ async def test_a_flood_is_not_heard_out(here: World):
 
 
 async def test_a_program_that_never_ends_is_left_at_the_deadline(here: World):
-    began = time.monotonic()
     with pytest.raises(Unanswered) as caught:
         await here.run(SLEEPS, limits=Limits(seconds=0.5))
-    assert time.monotonic() - began < 5
     assert caught.value.code is ReasonCode.SCRIPT_UNANSWERED
     assert here.pod in caught.value.message
 

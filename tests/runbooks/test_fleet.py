@@ -101,14 +101,14 @@ async def test_whoever_waits_hears_when_the_place_is_free(here: Place):
     waiting = asyncio.create_task(wait())
     await heard.wait()
     await fleet.leave(where, "one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
     assert seen[0].run is not None
     assert seen[-1].run is None
 
 
 async def test_an_environment_without_a_record_is_told_at_once(here: Place):
-    async with asyncio.timeout(10), aclosing(here.fleet.watch(here.environment)) as records:
+    async with asyncio.timeout(60), aclosing(here.fleet.watch(here.environment)) as records:
         assert await anext(records) == EnvironmentRecord()
 
 

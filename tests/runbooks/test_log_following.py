@@ -18,7 +18,7 @@ async def test_new_lines_come_in_time_order_and_once(here: Place, is_real: bool)
         )
     await here.deploy("backend", replicas=2)
     lines: list[logs.LogLine] = []
-    async with asyncio.timeout(30), aclosing(_followed(here)) as moments:
+    async with asyncio.timeout(60), aclosing(_followed(here)) as moments:
         async for fresh in moments:
             assert [line.at for line in fresh.lines] == sorted(line.at for line in fresh.lines)
             lines += fresh.lines
@@ -35,7 +35,7 @@ async def test_pods_that_come_are_followed_too(here: Place, is_real: bool):
             "what the real plane's stand-in node says while it is followed carries no time, as a kubelet's lines always do"
         )
     await here.deploy("backend", replicas=1)
-    async with asyncio.timeout(40), aclosing(_followed(here)) as moments:
+    async with asyncio.timeout(60), aclosing(_followed(here)) as moments:
         first = await anext(moments)
         assert first.streams == 1
         await here.patch("backend", {"op": "replace", "path": "/spec/replicas", "value": 2})
@@ -49,7 +49,7 @@ async def test_pods_that_come_are_followed_too(here: Place, is_real: bool):
 
 async def test_only_lines_that_match_are_followed(here: Place):
     await here.deploy("backend", replicas=2)
-    async with asyncio.timeout(40), aclosing(_followed(here, grep="INFO")) as moments:
+    async with asyncio.timeout(60), aclosing(_followed(here, grep="INFO")) as moments:
         async for fresh in moments:
             if fresh.lines:
                 break

@@ -44,7 +44,7 @@ async def _said(world: tuple[Cluster, Place], mood: Mood, asked: Asked = EVERY) 
     cluster, here = world
     for pod in cluster.pods(here.namespace):
         cluster.annotate_pod(here.namespace, pod.name, ANNOTATION, mood)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             _, lines = await (await logs.unread(here.cluster, here.environment, asked)).read()
             if len(lines.lines) > 20:

@@ -53,7 +53,7 @@ async def test_the_summary_alone_has_no_lines(here: Place):
 async def test_a_window_has_two_ends(here: Place):
     await here.deploy("backend", replicas=2)
     asked = Asked(target="backend", tail=5000, since=LONG_AGO)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         every = await logs.read(here.cluster, here.environment, asked)
         while len({line.at for line in every.lines}) == 1:  # both pods began within one second
             await asyncio.sleep(0.3)

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from runbooks.kit.redaction import KnownSecrets, Redactor
 from runbooks.kit.redaction_disguise import plain, readings
 from tests.runbooks.test_redaction import RANDOM, STAYS, redact
+from tests.support.steps import steps_of
 
 RED, BOLD, OFF = "\x1b[31m", "\x1b[01;31m\x1b[K", "\x1b[0m"
 
@@ -182,11 +182,6 @@ def test_twice_is_once_in_disguise_too(text: str) -> None:
 def test_a_long_coloured_text_takes_linear_time() -> None:
     line = f"{RED}INFO{OFF} MRN {BOLD}1234567{OFF} \\u001b[1mx \x1b]8;;{'a' * 300}\n"
 
-    def cost(lines: int) -> float:
-        began = time.process_time()
-        assert "1234567" not in redact(line * lines)
-        return time.process_time() - began
-
-    # the best of three: what a busy machine adds once is not the text's
-    few, many = (min(cost(lines) for _ in range(3)) for lines in (500, 2_000))
-    assert many < few * 12, (few, many)
+    few, many = (steps_of(lambda lines=lines: redact(line * lines)) for lines in (500, 2_000))
+    assert "1234567" not in redact(line * 500)
+    assert many < few * 5, (few, many)

@@ -141,7 +141,7 @@ async def test_a_request_to_stop_ends_it_early_and_leaves_what_was_changed(here:
 async def test_what_no_waiting_will_mend_fails_at_once(here: Place, tag: str, code: ReasonCode, said: str):
     await only_backend(here, progressDeadlineSeconds=300)
     pulse = await stamped(here)
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(60):
         error = await refused(here, pulse, tag)
     found = error.diagnosis
     assert error.code is code

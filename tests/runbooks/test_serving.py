@@ -139,7 +139,7 @@ async def service_in(here: Place, name: str, **selector: str) -> None:
 
 async def settled(here: Place, name: str, ready: int) -> None:
     """The endpoints controller has seen the pods."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len((await here.cluster.endpoints(here.namespace, name)).ready) != ready:  # noqa: ASYNC110 - a test's own
             await asyncio.sleep(0.05)
 
@@ -161,7 +161,7 @@ async def test_ready_endpoints_and_the_version_behind_them_are_measured(here: Pl
 async def test_a_service_that_selects_nothing_serves_nobody(here: Place):
     await service_in(here, "backend", app="somebody-else")
     here.environment = here.environment.model_copy(update={"services": here.environment.services[:1]})
-    async with HealthClient() as health, asyncio.timeout(20):
+    async with HealthClient() as health, asyncio.timeout(60):
         while (found := (await serving.measure(here.cluster, health, here.environment))[0]).ready is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert found.sentence() == "Nobody serves backend: the Service backend has no ready endpoint."

@@ -137,7 +137,7 @@ async def test_a_reset_takes_everything_back(tmp_path: Path):
             seed_omnicare(cluster, (PRODUCTION,))
         stamp = [{"op": "add", "path": "/metadata/annotations/omnicare.dev~1run", "value": RUN_ID}]
         await client.patch_deployment(PRODUCTION, "backend", stamp)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             result = await rollouts.roll_out(PlainPulse(RUN_ID), client, change("v2.0.0"), cause="a test")
         assert result.ready == 3
         assert not any(node.taints for node in await client.nodes())

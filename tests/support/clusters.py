@@ -34,7 +34,7 @@ QUICK = Settings(
     stop_seconds=0.1,
     job_seconds=0.3,
 )
-LIMIT = 30.0
+LIMIT = 60.0
 _ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent"}
 
 

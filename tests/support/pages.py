@@ -12,7 +12,7 @@ from tests.support.browser import WIDE, chromium, visit
 from tests.support.worlds import Story
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for anything on a page, where a test does not say otherwise."""
 
 

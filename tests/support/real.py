@@ -90,7 +90,7 @@ class Place:
 
     async def until(self, name: str, holds: Callable[[DeploymentView], bool]) -> DeploymentView:
         """Waits for the Deployment to be so."""
-        async with asyncio.timeout(40), aclosing(self.cluster.watch_deployments(self.namespace, name)) as changes:
+        async with asyncio.timeout(60), aclosing(self.cluster.watch_deployments(self.namespace, name)) as changes:
             async for seen in changes:
                 if seen.view is not None and holds(seen.view):
                     return seen.view

@@ -38,7 +38,7 @@ SERVICES = ("backend", "frontend")
 PRODUCTION, STAGING = "omnicare-prod", "omnicare-staging"
 REVISION = "deployment.kubernetes.io/revision"
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for anything in a story; two cores are shared."""
 _LOOK = 0.02
 

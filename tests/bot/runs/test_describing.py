@@ -33,7 +33,7 @@ async def test_what_does_not_start_is_described_with_its_cause(here: Story):
     assert "starts and exits again and again" in said
     (crashing,) = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.version == "v2.1.0-crash"]
     said = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "CrashLoopBackOff" not in said:  # between two crashes it runs
             await here.type(ON_CALL, f"/omnicare describe {crashing}")
             said = await here.answered(f"{crashing} in production is not ready")

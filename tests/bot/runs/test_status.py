@@ -22,7 +22,7 @@ async def status(here: Story, words: str, who: str = ON_CALL) -> str:
         await here.until(lambda: len(here.messages()) > before, "an answer")
         return await here.answered("Asked of the cluster")
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while words not in (said := await ask()):  # noqa: ASYNC110 - a person who asks again
             await asyncio.sleep(0.2)
     return said

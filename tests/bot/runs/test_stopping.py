@@ -377,7 +377,7 @@ async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     await here.ended_with(back, "Back on v1.2.0")
     assert "Back on v1.2.0 in production, asked for by Ines" in await here.says(run, "Answered", "result")
     assert buttons_of(here, run) == {"type-evidence"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "is answered already" not in "\n".join(map(shown_text, here.messages())):
             await here.type(ON_CALL, f"/omnicare rollback --after {run}")  # the first one may be open for a moment more
             await asyncio.sleep(0.5)

@@ -15,7 +15,7 @@ from tests.support.toy import STEPS
 
 pytestmark = pytest.mark.kill
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Toy:

@@ -155,7 +155,7 @@ class Slack:
 
     async def until(self, true: Callable[[], bool], *, person: str = "requester") -> None:
         """Until it holds; looked at whenever the workspace changes."""
-        async with asyncio.timeout(5), self.workspace.subscribe(person) as events:
+        async with asyncio.timeout(60), self.workspace.subscribe(person) as events:
             while not true():
                 with suppress(TimeoutError):  # not everything that is waited for is an event of the workspace
                     await asyncio.wait_for(events.queue.get(), 0.05)

@@ -6,7 +6,7 @@ from tests.bot.slack.conftest import SHORT, Slack, Start
 
 
 async def _live(slack: Slack, connections: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await slack.server.socket.wait_connected(connections)
     await slack.until(slack.surface.ready)
 

@@ -31,7 +31,7 @@ def seeded():
 
 async def until(cluster, holds):
     """The pods as soon as they are as they should be."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for pods in cluster.changes(PRODUCTION):
             if holds(pods):
                 return pods
@@ -144,7 +144,7 @@ async def test_a_reset_tells_every_watcher_and_can_be_seeded_again(seeded):
         seeded.reset()
         seed_omnicare(seeded)
         seen = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for kind, obj in watch.events(5, bookmarks=False):
                 seen.append((kind, obj["metadata"]["name"]))
                 if seen.count(("ADDED", "backend")) == 1 and seen.count(("ADDED", "frontend")) == 1:
@@ -185,7 +185,7 @@ async def test_a_watch_can_begin_with_everything_that_is_there(tmp_path):
 
 
 async def test_a_client_that_goes_ends_its_watch(seeded):
-    async with seeded.serve(), asyncio.timeout(10):
+    async with seeded.serve(), asyncio.timeout(60):
         kubeconfig = yaml.safe_load(seeded.kubeconfig("viewer"))
         assert kubeconfig["clusters"][0]["cluster"]["server"].startswith("https://127.0.0.1:")
         host, port = kubeconfig["clusters"][0]["cluster"]["server"].removeprefix("https://").split(":")

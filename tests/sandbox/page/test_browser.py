@@ -196,7 +196,7 @@ async def test_a_card_that_is_drawn_anew_under_the_finger_is_pressed_all_the_sam
     await page.mouse.up()
     await expect(page.get_by_role("log").first).to_contain_text("2 of 3")
     await expect(page.get_by_role("log").first).to_contain_text("another message")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not served.app.received:  # noqa: ASYNC110 - what is looked at is in another server
             await asyncio.sleep(0.02)
     assert [one["type"] for one in served.app.received] == ["block_actions"]

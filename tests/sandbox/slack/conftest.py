@@ -94,7 +94,7 @@ async def slack(start: Start) -> Slack:
 
 async def until(subscription: Subscription, kind: str) -> Event:
     """The next event of this kind."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for event in subscription:
             if event.kind == kind:
                 return event

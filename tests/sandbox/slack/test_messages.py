@@ -141,7 +141,7 @@ async def test_a_mention_reaches_the_app_with_its_thread(slack):
     await slack.connect()
     head = (await slack.workspace.type("requester", "#deploys", "head")).message
     await slack.workspace.type("requester", "#deploys", "@omnicare logs backend", head.ts)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         event = await heard.get()
     assert event["text"] == f"<@{slack.workspace.app.user_id}> logs backend"
     assert (event["user"], event["channel"], event["thread_ts"]) == ("U1", "C1", head.ts)
@@ -175,7 +175,7 @@ async def test_an_edited_message_comes_as_changed_and_a_new_mention_in_it_as_edi
     posted = (await slack.workspace.type("requester", "#deploys", "status")).message
     edited = await slack.workspace.edit("requester", posted.ts, "@omnicare status")
     assert edited.edited
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         event = await changes.get()
         assert event["previous_message"]["text"] == "status"
         assert "edited" in await mentions.get()
