@@ -34,16 +34,19 @@ class Progress:
 
 
 def completion(scene: Scene) -> Progress:
-    """Complete as `kubectl rollout status` says, and every new pod is ready and runs what was asked."""
-    deployment, change = scene.deployment, scene.change
+    """Complete as `kubectl rollout status` says, and every pod of the new ReplicaSet is ready.
+
+    That a pod belongs to the ReplicaSet whose template names the asked image is the proof of what it runs. What a node reports as
+    `imageID` is not: an index's platform, a shared layer store or another runtime make another digest of the same image.
+    """
+    deployment = scene.deployment
     observed = deployment.observed_generation >= deployment.generation
-    ready = [pod for pod in scene.pods if pod.ready and _runs(pod, change)]
+    ready = [pod for pod in scene.pods if pod.ready]
     old = deployment.total - deployment.updated
     complete = (
         deployment.rolled_out
         and (scene.new is not None or deployment.desired == 0)
         and len(scene.pods) == len(ready) == deployment.desired
-        and len({_digest(pod, change) for pod in ready}) <= 1
     )
     detail = f"{len(ready)}/{deployment.desired} new pods ready"
     if len(ready) >= deployment.desired and old > 0:
@@ -220,16 +223,6 @@ def _keep(known: dict[str, V], key: str, view: V, *, gone: bool) -> None:
         known.pop(key, None)
     else:
         known[key] = view
-
-
-def _runs(pod: PodView, change: ImageChange) -> bool:
-    digest = _digest(pod, change)
-    return change.after.digest is None or digest == change.after.digest
-
-
-def _digest(pod: PodView, change: ImageChange) -> str | None:
-    container = pod.container(change.container)
-    return container.digest if container is not None else None
 
 
 def _deleted(change: ImageChange) -> PermanentError:

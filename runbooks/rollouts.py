@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from runbooks import failures, room, surge
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import DeploymentView
+from runbooks.clients.registry import RegistryClient
 from runbooks.failures import Scene
 from runbooks.fence import is_ours, set_image, stamp_one, still_ours
 from runbooks.fleet import Fleet
@@ -35,6 +36,7 @@ __all__ = [
     "Stamped",
     "check",
     "current",
+    "foreign_digests",
     "kubectl_lines",
     "roll_out",
     "roll_out_together",
@@ -49,13 +51,15 @@ class RolloutResult(Frozen):
     ready: int
     desired: int
     digest: str | None
-    """What every new pod runs."""
+    """What every new pod is asked to run; where that is a tag alone, what all of them report."""
     seconds: float
     revision: int
     already: bool
     """It was set before this call (the step was killed and ran again)."""
     wave: Wave | None = None
     """How its pods were replaced, where all were to come at once if there was room."""
+    reported: tuple[str, ...] = ()
+    """Other digests than the asked one that nodes report of its pods."""
 
 
 class Stamped(Frozen):
@@ -69,12 +73,17 @@ class CheckResult(Frozen):
 
     services: tuple[RolloutResult, ...]
     seconds: float
+    warnings: tuple[str, ...] = ()
+    """What is worth a look, though all is ready."""
 
 
 _DEFAULTS = RolloutSettings()
 _ROOM_PATIENCE = 3.0
 """Seconds that going back waits to know whether there is room for one wave."""
 _PUT_BACK_PATIENCE = 10.0
+_COMPARE_PATIENCE = 3.0
+"""Seconds for asking the registry which digests an image has: nothing depends on the answer."""
+_SHORT = len("sha256:") + 12
 _NOT_TOLD = "the cluster does not say in time whether there is room"
 
 
@@ -153,9 +162,17 @@ async def _in_one_wave(
 
 
 async def check(
-    pulse: Pulse, cluster: ClusterClient, changes: Sequence[ImageChange], *, settings: RolloutSettings = _DEFAULTS
+    pulse: Pulse,
+    cluster: ClusterClient,
+    changes: Sequence[ImageChange],
+    *,
+    registry: RegistryClient | None = None,
+    settings: RolloutSettings = _DEFAULTS,
 ) -> CheckResult:
-    """Looks once more at everything that was changed: the same digests everywhere, all ready."""
+    """Looks once more at everything that was changed: the same digests everywhere, all ready.
+
+    `registry` is asked what digests an image has where a node reports another one than the asked: that may be worth a warning.
+    """
     began = time.monotonic()
 
     async def one(change: ImageChange) -> RolloutResult:
@@ -165,8 +182,35 @@ async def check(
         return _result(change, scene, time.monotonic() - began, already=True)
 
     results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
-    pulse.say("same digests, all ready")
-    return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3))
+    warnings = await foreign_digests(registry, changes, results)
+    pulse.say("all ready, and nodes report other digests" if warnings else "same digests, all ready")
+    return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3), warnings=warnings)
+
+
+async def foreign_digests(
+    registry: RegistryClient | None, changes: Sequence[ImageChange], results: Sequence[RolloutResult]
+) -> tuple[str, ...]:
+    """A sentence for each service of which a node reports a digest that its image does not have at the registry."""
+
+    async def one(change: ImageChange, result: RolloutResult) -> str:
+        if registry is None or not result.reported or change.after.digest is None:
+            return ""
+        try:
+            async with asyncio.timeout(_COMPARE_PATIENCE):
+                known = await registry.digests_within(change.after.repository, change.after.digest)
+        except (RunbookError, TimeoutError):
+            return ""  # the ReplicaSet has proved what runs; there is nothing to compare the report with
+        foreign = [digest for digest in result.reported if digest not in known]
+        if not foreign:
+            return ""
+        names = ", ".join(digest[:_SHORT] for digest in foreign)
+        return (
+            f"{change.service}: a node reports {names}, which {change.after.short} does not have at the registry. "
+            "The pods are those of the approved ReplicaSet."
+        )
+
+    found = await asyncio.gather(*(one(change, result) for change, result in zip(changes, results, strict=True)))
+    return tuple(sentence for sentence in found if sentence)
 
 
 async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Scene | None:
@@ -267,16 +311,19 @@ async def _until_complete(
 def _result(
     change: ImageChange, scene: Scene, seconds: float, *, already: bool, wave: Wave | None = None
 ) -> RolloutResult:
-    digests = {c.digest for c in (pod.container(change.container) for pod in scene.pods) if c is not None}
+    views = [view for pod in scene.pods if (view := pod.container(change.container)) is not None]
+    digests = {view.digest for view in views}
+    reported = {view.reported for view in views} - {"", change.after.digest}
     return RolloutResult(
         service=change.service,
         ready=sum(pod.ready for pod in scene.pods),
         desired=scene.deployment.desired,
-        digest=next(iter(digests)) if len(digests) == 1 else change.after.digest,
+        digest=change.after.digest or (next(iter(digests)) if len(digests) == 1 else None),
         seconds=round(seconds, 3),
         revision=scene.deployment.revision,
         already=already,
         wave=wave,
+        reported=tuple(sorted(reported)) if change.after.digest else (),
     )
 
 

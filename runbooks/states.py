@@ -59,7 +59,7 @@ class ServiceState(Frozen):
     image: Image | None = None
     """What the Deployment asks for."""
     digests: tuple[str, ...] = ()
-    """What really runs, over all ready pods; more than one while it rolls."""
+    """What the nodes report of all ready pods; more than one while it rolls, or where they name one image in several ways."""
     desired: int = 0
     ready: int = 0
     """Of all its pods, old and new."""
@@ -97,15 +97,16 @@ class ServiceState(Frozen):
 
     @property
     def runs_completely(self) -> bool:
-        """All of it: complete, and the pods agree on one digest."""
-        return self.state == "complete" and len(self.digests) <= 1
+        """All of it: complete, and where the Deployment asks by tag alone, the pods agree on one digest."""
+        pinned_by_digest = self.image is not None and self.image.digest is not None
+        return self.state == "complete" and (pinned_by_digest or len(self.digests) <= 1)
 
     @property
     def digest(self) -> str | None:
-        """The digest that runs: as the pods say if they agree, else as it was asked for."""
-        if len(self.digests) == 1:
-            return self.digests[0]
-        return self.image.digest if self.image is not None else None
+        """The digest that runs: as it was asked for, else as the pods say if they agree."""
+        if self.image is not None and self.image.digest is not None:
+            return self.image.digest
+        return self.digests[0] if len(self.digests) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

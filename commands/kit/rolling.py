@@ -122,7 +122,14 @@ async def finish(
     context: Context, plan: Plan, steps: Steps, results: Sequence[rollouts.RolloutResult], *, left: str | None
 ) -> Outcome:
     """Check, record, and say what runs now. `results`: of the rollouts; none where the plan only confirms."""
-    checked = await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
+    checked = await steps.run(
+        CHECK,
+        rollouts.check,
+        context.cluster,
+        plan.changes,
+        registry=context.registry,
+        settings=context.patience,
+    )
     results = checked.services if plan.confirms else results
     release = release_of(context, plan, results)
     await steps.run(RECORD, record, context, release, left)
@@ -133,7 +140,7 @@ async def finish(
     return Outcome(
         code=ReasonCode.SUCCEEDED,
         title=f"{release.version} runs in {context.where.name}",
-        lines=(f"{pods} · {by} · {kept}",),
+        lines=(f"{pods} · {by} · {kept}", *checked.warnings),
         data={
             "version": release.version,
             "before": before,

@@ -188,9 +188,15 @@ class ContainerView:
 
     @property
     def digest(self) -> str | None:
-        """The digest that really runs, as the node reports it."""
+        """The digest by which the node could pull it again, where it reports one with its repository."""
         _, at, digest = self.image_id.rpartition("@")
         return digest if at and digest.startswith("sha256:") else None
+
+    @property
+    def reported(self) -> str:
+        """The digest that the node reports, of whatever kind: an index's, its platform's, or (bare) that of the configuration."""
+        _, prefix, digits = self.image_id.rpartition("sha256:")
+        return prefix + digits if prefix else ""
 
 
 @dataclass(frozen=True, slots=True)

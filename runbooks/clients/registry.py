@@ -35,6 +35,8 @@ _LARGEST = 4 * 1024 * 1024
 _PAGES = 50
 _DATED = 20
 """So many of the highest versions are asked for their age: each costs two requests, once."""
+_PLATFORMS = 20
+"""So many of an index are looked at."""
 _REMEMBERED = 1000
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(-.+)?", re.ASCII)
 _DESCRIBED = re.compile(r"-(\d+)-g[0-9a-f]{4,40}", re.ASCII)
@@ -148,6 +150,14 @@ class RegistryClient:
                 evidence=(f"named {claimed}", f"found {digest}"),
             )
         return digest
+
+    async def digests_within(self, repository: str, digest: str) -> frozenset[str]:
+        """Every digest by which a node may name that image: its own, each platform's manifest and configuration."""
+        manifest = _object((await self._manifest(repository, digest))[0])
+        platforms = _digests(manifest.get("manifests"))[:_PLATFORMS]
+        parts = await asyncio.gather(*(self._manifest(repository, each) for each in platforms))
+        configurations = [manifest.get("config"), *(_object(body).get("config") for body, _ in parts)]
+        return frozenset({digest, *platforms, *_digests(configurations)})
 
     async def created(self, repository: str, tag: str) -> datetime | None:
         """When the image was made; None where its configuration does not say."""
@@ -286,6 +296,14 @@ def _object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise PermanentError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE) from error
     return found if isinstance(found, dict) else {}
+
+
+def _digests(descriptors: object) -> list[str]:
+    """Of descriptors, as far as they are any."""
+    found = (
+        [each.get("digest") for each in descriptors if isinstance(each, dict)] if isinstance(descriptors, list) else []
+    )
+    return [digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest)]
 
 
 def _token_key(url: str) -> str:

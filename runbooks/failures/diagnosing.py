@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from runbooks.clients.cluster_views import ContainerView, PodView
+from runbooks.clients.cluster_views import PodView
 from runbooks.failures import admission, config, crashes, images, nodes, probes, scheduling, volumes
 from runbooks.failures.scene import Cause, Scene, usual
+from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 
 _ALIKE = 3
 _DIGEST = usual(
-    ("the tag was moved in the registry after it was planned", "plan it again"),
-    ("a node has another image under the same name", "remove it from that node, and delete the pod"),
+    ("an admission webhook rewrites the image of new pods", "ask who keeps it why it changes the digest"),
 )
 _UNKNOWN = usual(("something that no event names", "look with `kubectl describe pod`, then at the node"))
 
@@ -80,6 +80,9 @@ def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
         yield lost
     if pod.deleting or pod.over:
         return
+    other = _other_image(scene, pod)
+    if other is not None:
+        yield other
     unplaced = volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
     if unplaced is not None:
         yield unplaced
@@ -87,7 +90,6 @@ def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
         cause = (
             images.pull(scene, pod, container)
             or config.environment(pod, container)
-            or _digest(scene, pod, container)
             or crashes.crash(scene, pod, container, alike=alike)
             or probes.not_ready(scene, pod, container)
         )
@@ -98,16 +100,22 @@ def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
         yield waiting
 
 
-def _digest(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
-    asked = scene.change.after.digest
-    if container.name != scene.change.container or asked is None or container.digest in (None, asked):
+def _other_image(scene: Scene, pod: PodView) -> Cause | None:
+    """The pod was given another digest than its ReplicaSet asks for, which only admission can do.
+
+    What the node reports as `imageID` is no sign of it (see `completion`).
+    """
+    asked, spec = scene.change.after.digest, pod.spec(scene.change.container)
+    given = Image.parse(spec.image).digest if spec is not None else None
+    if asked is None or given is None or given == asked:
         return None
     return Cause(
         code=ReasonCode.WRONG_DIGEST,
-        what="the new pod runs another image than the approved one",
-        brief="another image than the approved one runs",
-        said=(f"asked for {asked}", f"running {container.digest}"),
+        what="the new pod is asked to run another image than the approved one",
+        brief="another image than the approved one is asked for",
+        said=(f"approved {asked}", f"the pod asks for {given}"),
         pod=pod,
         certain=True,
+        silent=True,
         usual=_DIGEST,
     )

@@ -87,7 +87,10 @@ def image_id(image: str) -> str:
     repository, _, tag = name.rpartition(":") if ":" in name[last:] else (name, "", "")
     if not digest or "moved" in name[last:]:
         digest = _registered(repository, tag) or "sha256:" + hashlib.sha256(name.encode()).hexdigest()
-    return f"{repository}@{digest}"
+    # some runtimes report the image's configuration, without a repository
+    return (
+        "sha256:" + hashlib.sha256(digest.encode()).hexdigest() if "bare" in name[last:] else f"{repository}@{digest}"
+    )
 
 
 def _registered(repository: str, tag: str) -> str | None:

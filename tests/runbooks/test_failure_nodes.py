@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runbooks import rollouts
 from runbooks.kit.reasons import ReasonCode as Code
 from tests.runbooks.test_rollouts import only_backend, refused, stamped
 from tests.support.real import Place, place, real_kubeconfig
@@ -93,3 +94,17 @@ async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(her
     assert error.code is Code.NODE_LOST, error.diagnosis
     assert error.diagnosis.cause == f"the node {here.namespace} was lost while the new pod was on it"
     assert "Kubelet stopped posting node status" in error.diagnosis.said[0], error.diagnosis
+
+
+@pytest.mark.parametrize(
+    "image_id", ["sha256:" + "c" * 64, "docker-pullable://mirror.local/backend@sha256:" + "d" * 64, ""]
+)
+async def test_a_rollout_is_complete_whatever_the_runtime_names_the_image(here: Place, image_id: str):
+    await only_backend(here, progressDeadlineSeconds=30)
+    pulse = await stamped(here)
+    running = container({"running": {"startedAt": stamp()}}) | {"imageID": image_id, "ready": True}
+    async with stand_in(here, lambda _pod, _looks: Told([running], phase="Running", ready=True)) as node:
+        await send_there(here, node)
+        result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause="deploy v2.0.0")
+        checked = await rollouts.check(pulse, here.cluster, [here.change()])
+    assert (result.ready, checked.warnings) == (2, ())

@@ -6,6 +6,7 @@ from runbooks import failures
 from runbooks.clients.cluster import ClusterClient
 from runbooks.failures.crashes import last_error
 from runbooks.kit.reasons import ReasonCode as Code
+from tests.support.real import image
 from tests.support.scenes import OLD, Json, event, pod, scene, stamp, status_of, unplaced
 
 IMAGE = "ghcr.io/omnicare/backend:v2.0.0@sha256:4293"
@@ -72,6 +73,16 @@ def test_why_an_image_can_not_be_pulled(code: Code, certain: bool, message: str,
 def test_a_tag_that_looks_like_a_status_is_not_taken_for_one():
     message = "failed to resolve reference ghcr.io/omnicare/backend:v1.429.503: not found"
     assert failures.at_deadline(scene(pod(waiting("ErrImagePull", message))), 600).code is Code.IMAGE_UNKNOWN
+
+
+def test_only_a_pod_that_asks_for_another_digest_runs_another_image():
+    mirrored = image("backend", "v2.0.0").reference.replace("ghcr.io", "mirror.local")
+    reported = status_of({"running": {}}) | {"ready": True, "imageID": "x@sha256:" + "4" * 64}
+    assert failures.certain(scene(pod(reported, phase="Running", container={"image": mirrored}))) is None
+    other = pod(reported, phase="Running", container={"image": "mirror.local/backend@sha256:" + "4" * 64})
+    found = failures.certain(scene(other))
+    assert found is not None
+    assert (found.code, found.said[1]) == (Code.WRONG_DIGEST, "the pod asks for sha256:" + "4" * 64)
 
 
 def test_an_invalid_name_is_certain():

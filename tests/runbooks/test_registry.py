@@ -3,7 +3,7 @@
 import base64
 import json
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import Redactor
 from sandbox.outside.registry import Registry, digest_of
+from tests.support.registries import answering
 
 BACKEND = "ghcr.io/omnicare/backend"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture(params=[False, True], ids=["open", "handshake"])
@@ -26,21 +26,6 @@ async def registry(request: pytest.FixtureRequest) -> AsyncIterator[RegistryClie
     served = Registry(handshake=request.param)
     async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
         yield client
-
-
-@asynccontextmanager
-async def answering(handler: Handler) -> AsyncIterator[RegistryClient]:
-    app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with RegistryClient({"ghcr.io": address}, plain_http=True, deadline=2) as client:
-            yield client
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_tag_is_resolved_to_the_digest_of_its_manifest(registry: RegistryClient):

@@ -76,16 +76,20 @@ def event(reason: str, message: str, *, about: str = POD, kind: str = "Pod", nam
     }  # fmt: skip
 
 
+def change() -> ImageChange:
+    return ImageChange(
+        service="backend", namespace="omnicare-prod", deployment="backend", container="backend",
+        before=image("backend", "v1.2.0"), after=image("backend", "v2.0.0"),
+    )  # fmt: skip
+
+
 def scene(
     *pods: Json, events: Sequence[Json] = (), refused: str = "", desired: int = 3, unavailable: str | int = "25%"
 ) -> Scene:
     """The rollout of the backend with these new pods."""
-    change = ImageChange(
-        service="backend", namespace="omnicare-prod", deployment="backend", container="backend",
-        before=image("backend", "v1.2.0"), after=image("backend", "v2.0.0"),
-    )  # fmt: skip
+    asked = change()
     annotations = {"annotations": {"deployment.kubernetes.io/revision": "2"}}
-    template = {"spec": {"containers": [{"name": "backend", "image": change.after.reference}]}}
+    template = {"spec": {"containers": [{"name": "backend", "image": asked.after.reference}]}}
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": unavailable}}
     deployment = {
         "metadata": meta("backend", DEPLOYMENT, generation=2, **annotations),
@@ -101,7 +105,7 @@ def scene(
     first = {"annotations": {"deployment.kubernetes.io/revision": "1"}}
     old = {"metadata": meta("backend-5b8d", OLD, DEPLOYMENT, **first), "spec": {"replicas": 3}, "status": {}}
     made = scene_of(
-        change,
+        asked,
         reading.deployment(deployment),
         [reading.replica_set(old), reading.replica_set(new)],
         [reading.pod(each) for each in pods],
