@@ -6,13 +6,15 @@ what is not listed may not be done.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
+from bot.config.problems import told
 from bot.config.sections import (
     SLACK_API,
     BotSettings,
@@ -211,31 +213,57 @@ def default_path() -> Path:
 def load(path: Path) -> Settings:
     """Reads the file and the environment. Raises `ConfigurationError`, which never shows a value of the file."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        raw = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(
             f"There is no configuration at {path}. Name one with --config or ${CONFIG_VARIABLE}; `omnicare sandbox` needs none."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} can't be read: {error}") from error
-    if any(secret in (raw.get("slack") or ()) for secret in ("bot_token", "app_token")):
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not UTF-8 text: byte {error.start + 1} can't be read. Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {_syntax(error)}") from error
+    slack = raw.get("slack")
+    if isinstance(slack, dict) and any(secret in slack for secret in ("bot_token", "app_token")):
         raise ConfigurationError(
             f"{path}: slack: tokens do not stand in the file. Take it out, revoke it, and set OMNICARE_SLACK_BOT_TOKEN and "
             "OMNICARE_SLACK_APP_TOKEN."
         )
     for variable, (section, key) in FROM_ENVIRONMENT.items():
-        if value := os.environ.get(variable):
-            raw.setdefault(section, {})[key] = value
-    return validate(raw, source=str(path))
+        table = raw.setdefault(section, {})
+        if isinstance(table, dict) and (value := _variable(variable)):
+            table[key] = value
+    return validate(raw, source=str(path), text=text)
 
 
-def validate(raw: dict[str, object], *, source: str = "configuration") -> Settings:
-    """Settings from plain data. Raises `ConfigurationError` naming each place that is wrong."""
+def _variable(name: str) -> str:
+    """Return an environment variable without the line break that `$(cat token)` or an editor leaves behind; "" where it is not set.
+
+    A token with anything else in it that can't be sent would keep the bot deaf, so it is refused here.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value.isprintable() or (name.endswith("_TOKEN") and not _TOKEN.fullmatch(value)):
+        raise ConfigurationError(
+            f"{name} holds a character that does not belong there: a blank, a line break, or a sign that is not ASCII. Set it again."
+        )
+    return value
+
+
+_TOKEN = re.compile(r"[!-~]*")
+
+
+def _syntax(error: Exception) -> str:
+    return "it is nested too deep." if isinstance(error, RecursionError) else f"{error}."
+
+
+def validate(raw: dict[str, Any], *, source: str = "configuration", text: str = "") -> Settings:
+    """Return settings from plain data; `text` is the file that they come from. Raises `ConfigurationError` naming each place that is wrong."""
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".removeprefix(": Value error, ")
-            for each in error.errors(include_input=False)
-        ]
+        lines = told(error.errors(include_input=False), Settings, text)
         raise ConfigurationError(f"{source} is not valid:\n  " + "\n  ".join(lines)) from None

@@ -26,7 +26,7 @@ SLACK_API = "https://slack.com/api/"
 class Section(BaseModel):
     """A table of the file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class SlackSettings(Section):

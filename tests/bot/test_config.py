@@ -1,12 +1,14 @@
 """The configuration: what does not fit together is refused with a sentence that names the place, and secrets never show."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bot.app import _secrets
@@ -64,11 +66,11 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "reader": "replica"}),
-            "environments.production.database: Value error, reader: there is no `replica`",
+            "environments.production.database: reader: there is no `replica`",
         ),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "password": "hunter2"}),
-            "environments.production.database.password: Extra inputs are not permitted",
+            "environments.production.database.password: there is no such setting; did you mean",
         ),
         (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
@@ -84,8 +86,11 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         (lambda r: r["people"]["second"].update(user="root"), "people.second.user: root is nobody's own account"),
         (lambda r: r["people"].update({"Maya": {"name": "Maya"}}), "people.Maya"),
         (lambda r: r["people"].update({"../x": {"name": "x"}}), "people.../x"),
-        (lambda r: r["people"]["second"].update(admin=True), "people.second.admin: Extra inputs are not permitted"),
-        (lambda r: r["people"]["second"].pop("name"), "people.second.name: Field required"),
+        (
+            lambda r: r["people"]["second"].update(admin=True),
+            "people.second.admin: there is no such setting; here stand `name`, `slack`, ",
+        ),
+        (lambda r: r["people"]["second"].pop("name"), "people.second.name: this setting is required"),
         (
             lambda r: production(r)["permissions"].update({"lock:write": ["chief"]}),
             "environments.production.permissions.lock:write: there is no role `chief`",
@@ -134,7 +139,7 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         (lambda r: r.update(slack={"edits_per_minute": 0}), "slack.edits_per_minute"),
         (lambda r: r.update(times={"drain": -1}), "times.drain"),
         (lambda r: r.update(times={"drain": float("nan")}), "times.drain"),
-        (lambda r: r.update(surprise={}), "surprise: Extra inputs are not permitted"),
+        (lambda r: r.update(surprise={}), "surprise: there is no such setting; here stand `bot`, "),
     ],
 )
 def test_what_does_not_fit_together_is_refused_and_the_place_is_named(change: Change, words: str) -> None:
@@ -239,12 +244,105 @@ def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
         load(tmp_path / "nothing.toml")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = [", b"a = 1\na = 2\n"])
-def test_a_file_that_is_no_toml_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text: byte 1 can't be read. Save it as UTF-8."),
+        (b"a = [", "is not TOML: "),
+        (b"a = 1\na = 2\n", "(at line 2, column 6)."),
+        (b"a = " + b"[" * 100_000, "is not TOML: it is nested too deep."),
+        (b"", "environments: at least one is needed"),
+        (b"[[bot]]\n", "line 1: bot: write a table: [bot]"),
+        (b"slack = true\n", "line 1: slack: write a table: [slack]"),
+        (b"[slack]\nenabled = 'never'\n", "line 2: slack.enabled: write true or false, without quotation marks"),
+        (b"[bot]\n# x\nweb_prot = 80\n", "line 3: bot.web_prot: there is no such setting; did you mean `web_port`?"),
+        (
+            b"[environments.production]\nnamespace = 'x'\n[[environments.production.services]]\nname = 'a'\nrepository = 'r'\n[[environments.production.services]]\nname = 'b'\n",
+            "line 6: environments.production.services.1.repository: this setting is required",
+        ),
+        (b'[people."maya"]\nroles = []\n', "line 1: people.maya.name: this setting is required"),
+        (b"bot.web_port = 'x'\n", "line 1: bot.web_port: write a whole number, without quotation marks"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_file_line_and_what_to_write_instead(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "omnicare.toml"
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"omnicare\.toml can't be read"):
+    os.environ["OMNICARE_EXECUTOR"] = "omnicare-7"  # which goes into a table of the file
+    with pytest.raises(ConfigurationError, match=r"omnicare\.toml is not") as error:
         load(path)
+    assert words in str(error.value)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = written(tmp_path, "[bot]\n")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(path).environments
+
+
+def settings_or_sentence(path: Path) -> str:
+    try:
+        load(path)
+    except ConfigurationError as error:
+        return str(error)
+    return str(path)
+
+
+_EXAMPLE = (Path(__file__).parents[2] / "docs/examples/omnicare.toml").read_text()
+
+
+@hypothesis_settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_whatever_a_file_has_become_is_settings_or_a_sentence(data: st.DataObject) -> None:
+    lines = _EXAMPLE.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        change = data.draw(st.sampled_from(["drop", "twice", "cut", "value", "header"]))
+        if change == "drop":
+            lines[at] = ""
+        elif change == "twice":
+            lines.insert(at, lines[at])
+        elif change == "cut":
+            lines[at] = lines[at][: data.draw(st.integers(0, len(lines[at])))]
+        elif change == "value":
+            values = [
+                "true",
+                "-1",
+                "1e999",
+                "nan",
+                '""',
+                "[]",
+                "{}",
+                "[[1]]",
+                "{ a = 1 }",
+                "1979-05-27",
+                '"\\u0000"',
+                '"x y"',
+            ]
+            lines[at] = f"{lines[at].partition('=')[0]} = {data.draw(st.sampled_from(values))}"
+        else:
+            lines[at] = data.draw(
+                st.sampled_from(["[[bot]]", "[slack]", "[people]", "[environments.production.services]"])
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "omnicare.toml"
+        path.write_text("\n".join(lines))
+        assert settings_or_sentence(path).startswith(str(path))
+
+
+@pytest.mark.parametrize("variable", ["OMNICARE_SLACK_BOT_TOKEN", "OMNICARE_SLACK_APP_TOKEN"])
+def test_a_line_break_behind_a_token_is_taken_off_and_one_inside_is_refused(tmp_path: Path, variable: str) -> None:
+    os.environ[variable] = " xapp-hunter2\r\n"
+    settings = load(written(tmp_path, "[bot]\n"))
+    assert "xapp-hunter2" in {each.get_secret_value() for each in (settings.slack.bot_token, settings.slack.app_token)}
+    for inside in ("xapp-\nhunter2", "xapp hunter2", "xapp-hunter2\u200b", "xäpp-hunter2"):
+        os.environ[variable] = inside
+        with pytest.raises(
+            ConfigurationError, match=f"^{variable} holds a character that does not belong there"
+        ) as error:
+            load(written(tmp_path, "[bot]\n"))
+        assert "hunter2" not in str(error.value)
 
 
 def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
