@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +34,7 @@ from bot.runs.memory import EngineRuns
 from bot.runs.model import InterruptedMessage, Request, short_id
 from bot.runs.workflows import workflows
 from bot.socket.server import SocketServer
+from bot.supervision import Supervisor
 from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
@@ -158,7 +160,9 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         redactor.learn(_secrets(settings))
         book = await _book(settings, stack)
         people = People(settings)
-        slack = None if foreground else _slack(settings, people, redactor)
+        metrics = Metrics()
+        supervisor = Supervisor(metrics.failed)
+        slack = None if foreground else _slack(settings, people, redactor, supervisor)
         identity: Identity | None = slack.identity if slack else None
         messenger: Messenger | None = slack.messenger if slack else None
         permissions = Permissions(settings, people, identity)
@@ -189,7 +193,6 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             identity=identity,
             of_the_machine=tuple(HERE),
         )
-        metrics = Metrics()
         house.metrics = metrics
         await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
@@ -201,7 +204,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             short=_short,
             may_choose=settings.bot.sandbox,
         )
-        web = Web(metrics, _checks(book, clients, slack))
+        web = Web(metrics, _checks(book, clients, slack), dead=supervisor.dead)
         edges = await stack.enter_async_context(AsyncExitStack())
         await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
@@ -213,12 +216,10 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
         edges.callback(contexts.follows.stop_all, "because the bot is being restarted")
-        sweeper = asyncio.create_task(_close_abandoned(house))
-        edges.callback(sweeper.cancel)
-        tidying = asyncio.create_task(leftovers.put_back_everywhere(house))
-        edges.callback(tidying.cancel)
-        looking = asyncio.create_task(house.ways_back.remember(house, settings.environments))
-        edges.callback(looking.cancel)
+        edges.push_async_callback(supervisor.close)
+        supervisor.start("closing abandoned requests", partial(_close_abandoned, house))
+        supervisor.start("putting rollout settings back", partial(leftovers.put_back_everywhere, house))
+        supervisor.start("finding ways back", partial(house.ways_back.remember, house, settings.environments))
         yield Bot(
             house=house,
             door=door,
@@ -263,13 +264,15 @@ async def _book(settings: Settings, stack: AsyncExitStack) -> Book:
     return await stack.enter_async_context(book)
 
 
-def _slack(settings: Settings, people: People, redactor: Redactor) -> Any:
+def _slack(settings: Settings, people: People, redactor: Redactor, supervisor: Supervisor) -> Any:
     """Slack's edge; None where it is turned off. Imported here: a bot without Slack needs none of it."""
     if not settings.slack.enabled:
         return None
     from bot.slack.surface import SlackSurface
 
-    return SlackSurface(settings.slack, names=people, redact=redactor, call_seconds=settings.times.slack_call)
+    return SlackSurface(
+        settings.slack, names=people, redact=redactor, supervisor=supervisor, call_seconds=settings.times.slack_call
+    )
 
 
 def _timing(times: TimeSettings) -> Timing:

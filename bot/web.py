@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from bot.connections import at_most
+from bot.connections import ARRIVE_SECONDS, Connections, by_address
 
 Check = Callable[[], Awaitable[str | None]]
 """None where all is well, else a sentence that says what is not."""
@@ -23,6 +23,8 @@ CHECK_SECONDS = 2.0
 _FRESH = 1.0
 """Seconds for which what was found counts."""
 _CONNECTIONS = 64
+_EACH = 32
+"""Connections by one peer: a probe and a scraper need two."""
 
 
 class Metrics:
@@ -41,6 +43,9 @@ class Metrics:
         self._runs = self._counter("runs", "Requests that ended, by how.", "environment", "command", "reason_code")
         self._refusals = self._counter("refusals", "What was refused, by reason code.", "reason_code")
         self._appends = self._counter("audit_appends", "Events written to the audit trail.", "result")
+        self._failures = self._counter(
+            "background_failures", "Background work that failed and was started again.", "task"
+        )
         self._slack = Gauge(
             "omnicare_socket_mode_connections",
             "Socket Mode connections that are open and answered a ping lately.",
@@ -70,6 +75,10 @@ class Metrics:
         """Events were written to the book, or could not be."""
         self._appends.labels("failed" if failed else "written").inc(count)
 
+    def failed(self, task: str) -> None:
+        """Background work failed; `task` is one of the supervisor's names."""
+        self._failures.labels(task).inc()
+
     def connections(self, fresh: Callable[[], int]) -> None:
         """Who says how many Socket Mode connections are fresh: it is asked whenever the figures are."""
         self._slack.set_function(fresh)
@@ -82,7 +91,18 @@ class Metrics:
 class Web:
     """The HTTP server: /healthz, /readyz, /metrics. No secrets, no names, so no login; bound to loopback by default."""
 
-    def __init__(self, metrics: Metrics, checks: Mapping[str, Check], *, check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        checks: Mapping[str, Check],
+        *,
+        dead: Callable[[], list[str]] = list,
+        check_seconds: float = CHECK_SECONDS,
+        arrive_seconds: float = ARRIVE_SECONDS,
+    ) -> None:
+        """`checks` are what `/readyz` asks; `dead` names what can only be mended by another process, which fails `/healthz`."""
+        self._connections = Connections(most=_CONNECTIONS, each=_EACH, peer=by_address, seconds=arrive_seconds)
+        self._dead = dead
         self._metrics = metrics
         self._checks = dict(checks)
         self._check_seconds = check_seconds
@@ -94,7 +114,7 @@ class Web:
 
     def application(self) -> web.Application:
         """The routes."""
-        application = web.Application()
+        application = web.Application(middlewares=[self._connections.whole])
         application.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -108,8 +128,8 @@ class Web:
         """Listens; the port that was taken (0 asks for any free one)."""
         self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
-        few = at_most(_CONNECTIONS, self._runner.server)
-        self._server = await asyncio.get_running_loop().create_server(few, host, port)
+        accepted = self._connections.serve(self._runner.server)
+        self._server = await asyncio.get_running_loop().create_server(accepted, host, port)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self.port
 
@@ -126,7 +146,8 @@ class Web:
             self._runner = None
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
+        dead = self._dead()
+        return web.json_response({"alive": not dead, "failed": dead}, status=503 if dead else 200)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         found = await self._found()

@@ -62,6 +62,8 @@ class Line(AsyncBaseSocketModeClient):
         loop = asyncio.get_running_loop()
         reading = self.process_messages()  # type: ignore[no-untyped-call]
         self._tasks = [loop.create_task(work) for work in (self._receive(), self._pinging(), reading)]
+        for task in self._tasks:  # without any one of them it is deaf or half-open
+            task.add_done_callback(self._one_is_over)
         greeted, over = loop.create_task(self._hello.wait()), loop.create_task(self.ended.wait())
         try:
             await asyncio.wait((greeted, over), return_when=asyncio.FIRST_COMPLETED)
@@ -112,6 +114,11 @@ class Line(AsyncBaseSocketModeClient):
             with suppress(Exception):
                 async with asyncio.timeout(_FAREWELL):
                     await self._session.close()
+
+    def _one_is_over(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a Socket Mode connection failed and is built anew", exc_info=error)
+        self.ended.set()
 
     async def session_id(self) -> str:
         """For the SDK's log."""

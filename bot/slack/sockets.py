@@ -7,6 +7,7 @@ pings, `/readyz` says not ready until then (`ready`), and another one takes its 
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from slack_bolt.app.async_app import AsyncApp
 
 from bot.slack.api import KeptOut, SlackApi
 from bot.slack.line import Line, NotGreeted
+from bot.supervision import Supervisor
 from runbooks.kit.errors import RunbookError, TemporaryError
 
 _log = logging.getLogger(__name__)
@@ -31,12 +33,14 @@ class Sockets:
         api: SlackApi,
         app_token: str,
         *,
+        supervisor: Supervisor,
         connections: int = 2,
         stale_seconds: float = 30.0,
     ) -> None:
         self._app = app
         self._api = api
         self._token = app_token
+        self._supervisor = supervisor
         self._count = connections
         self._stale = stale_seconds
         self._ping = min(5.0, max(0.05, stale_seconds / 4))
@@ -50,7 +54,10 @@ class Sockets:
     async def start(self) -> None:
         """Begins to connect; returns at once, because the bot serves terminals while Slack is away."""
         self._http = aiohttp.ClientSession()
-        self._keepers = [asyncio.get_running_loop().create_task(self._keep(place)) for place in range(self._count)]
+        self._keepers = [
+            self._supervisor.start(f"Socket Mode connection {place + 1}", partial(self._keep, place))
+            for place in range(self._count)
+        ]
 
     def ready(self) -> bool:
         """Whether deliveries arrive: Slack has a connection to send them by, and none that only seems to be one."""

@@ -1,6 +1,6 @@
 """Slack as one thing: what `bot.app` builds and what the rest of the bot asks of it.
 
-slack = SlackSurface(settings.slack, names=people, redact=redact)
+slack = SlackSurface(settings.slack, names=people, redact=redact, supervisor=supervisor)
 ... Door(identity=slack.identity, ...), House(messenger=slack.messenger, ...)
 slack.open(door, suggest=...)
 await slack.start()
@@ -27,6 +27,7 @@ from bot.slack.listeners import Edge, build
 from bot.slack.messages import SlackMessenger
 from bot.slack.places import Places
 from bot.slack.sockets import Sockets
+from bot.supervision import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +39,16 @@ class SlackSurface:
     """Everything of Slack's that lives as long as the process."""
 
     def __init__(
-        self, settings: SlackSettings, *, names: Directory, redact: Redact, call_seconds: float = 15.0
+        self,
+        settings: SlackSettings,
+        *,
+        names: Directory,
+        redact: Redact,
+        supervisor: Supervisor,
+        call_seconds: float = 15.0,
     ) -> None:
         self._settings = settings
+        self._supervisor = supervisor
         self._redact = redact
         self.api = SlackApi(settings.bot_token.get_secret_value(), settings.api_url, seconds=call_seconds)
         self.messenger = SlackMessenger(
@@ -67,6 +75,7 @@ class SlackSurface:
             app,
             self.api,
             self._settings.app_token.get_secret_value(),
+            supervisor=self._supervisor,
             connections=self._settings.connections,
             stale_seconds=self._settings.stale_seconds,
         )

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.connections import at_most
+from bot.connections import ARRIVE_SECONDS, Connections
 from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.socket.wire import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
@@ -40,6 +40,8 @@ LONGEST_PATH = 107
 
 _CONNECTIONS = 256
 _CALLS_AT_ONCE = 32
+_EACH = 2 * _CALLS_AT_ONCE
+"""Connections of one account, so that one whose calls are too many is still told so."""
 _REMEMBERED = 500
 _AT_ONCE = 500
 """Unredacted lines that one line of the answer has."""
@@ -74,6 +76,7 @@ class SocketServer:
         short: Callable[[str], str],
         may_choose: bool = False,
         alive_seconds: float = ALIVE_SECONDS,
+        arrive_seconds: float = ARRIVE_SECONDS,
     ) -> None:
         """`name`: a person's key → their name. `short`: a run's id as people type it. `may_choose`: `--as` works (sandbox)."""
         self._path = path
@@ -84,6 +87,7 @@ class SocketServer:
         self._short = short
         self._may_choose = may_choose
         self._alive = alive_seconds
+        self._connections = Connections(most=_CONNECTIONS, each=_EACH, peer=_user, seconds=arrive_seconds)
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
         self._taken: dict[str, asyncio.Task[Answer]] = {}
@@ -93,12 +97,12 @@ class SocketServer:
     async def start(self) -> None:
         """Raises `SocketError`."""
         listening = _bound(self._path)
-        application = web.Application(client_max_size=LONGEST_CALL)
+        application = web.Application(client_max_size=LONGEST_CALL, middlewares=[self._connections.whole])
         application.router.add_post("/deliver", self._deliver)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        few = at_most(_CONNECTIONS, self._runner.server)
-        self._listening = await asyncio.get_running_loop().create_unix_server(few, sock=listening)
+        accepted = self._connections.serve(self._runner.server)
+        self._listening = await asyncio.get_running_loop().create_unix_server(accepted, sock=listening)
 
     async def stop(self, *, drain: float = 5.0) -> None:
         """Takes nothing new, lets what the door has taken end for `drain` seconds, and goes."""
@@ -124,6 +128,7 @@ class SocketServer:
         except (ValidationError, web.HTTPRequestEntityTooLarge):
             return web.json_response({"message": "The call can't be understood, or is too long."}, status=400)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response.force_close()  # before it begins, so that the client is told
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
@@ -305,11 +310,16 @@ def _zone(call: Call) -> tzinfo | None:
 
 def _account(request: web.Request) -> str | None:
     """`uid:1000`: the user of the process at the other end, as the kernel has it."""
-    peer = request.transport.get_extra_info("socket") if request.transport is not None else None
+    uid = _user(request.transport) if request.transport is not None else None
+    return None if uid is None else f"uid:{uid}"
+
+
+def _user(transport: asyncio.BaseTransport) -> int | None:
+    peer = transport.get_extra_info("socket")
     if peer is None or peer.family != socket.AF_UNIX:
         return None
     _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return f"uid:{uid}"
+    return int(uid)
 
 
 def _bound(path: Path) -> socket.socket:

@@ -344,8 +344,20 @@ async def test_a_time_behind_the_next_change_of_the_clock_is_meant_as_the_clock_
     assert datetime(2026, 12, 1, 18, tzinfo=door.taken[0].zone).utcoffset() == timedelta(hours=hours)
 
 
-async def test_connections_that_say_nothing_are_bounded_and_when_they_end_others_are_served(tmp_path: Path) -> None:
-    async with listening(tmp_path / "s", Door()):
-        async with silent(500, lambda: asyncio.open_unix_connection(tmp_path / "s")) as ended:
-            assert 100 < ended < 500
+@pytest.mark.parametrize("half", [b"", b"POST /deliver HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"])
+async def test_a_terminal_is_answered_however_many_calls_stop_halfway(tmp_path: Path, half: bytes) -> None:
+    async with (
+        listening(tmp_path / "s", Door()),
+        silent(500, lambda: asyncio.open_unix_connection(tmp_path / "s"), half) as ended,
+    ):
+        assert ended >= 500 - 256
         assert len(await lines(tmp_path / "s", "status")) == 2
+
+
+async def test_a_call_that_does_not_arrive_whole_is_cut_off(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s", Door(), arrive_seconds=0.2):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(b"POST /deliver HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()

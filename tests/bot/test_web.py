@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import aiohttp
+import pytest
 
 from bot.web import Check, Metrics, Web
 from tests.support.crowds import silent
@@ -28,8 +31,8 @@ async def hanging() -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def serving(checks: Mapping[str, Check], metrics: Metrics | None = None) -> AsyncIterator[str]:
-    web = Web(metrics or Metrics(), checks, check_seconds=0.2)
+async def serving(checks: Mapping[str, Check], metrics: Metrics | None = None, **more: Any) -> AsyncIterator[str]:
+    web = Web(metrics or Metrics(), checks, check_seconds=0.2, **more)
     port = await web.start("127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{port}"
@@ -85,12 +88,46 @@ async def test_who_asks_at_the_same_time_or_soon_after_gets_the_same_answer_and_
     assert {status for status, _ in answers} == {200}
 
 
-async def test_connections_that_say_nothing_are_bounded_and_when_they_end_others_are_served() -> None:
-    async with serving({}) as address:
-        port = int(address.rpartition(":")[2])
-        async with silent(300, lambda: asyncio.open_connection("127.0.0.1", port)) as ended:
-            assert 100 < ended < 300
+def to(address: str) -> Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]:
+    return lambda: asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-a: ",
+        b"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+    ],
+)
+async def test_probes_are_answered_however_many_connections_stop_halfway(half: bytes) -> None:
+    async with serving({}) as address, silent(300, to(address), half) as ended:
+        assert ended >= 300 - 64
+        for _ in range(3):
+            assert (await asked(f"{address}/healthz"))[0] == 200
+            assert (await asked(f"{address}/readyz"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"", b"GET /healthz HTTP/1.1\r\nX-a: ", b"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n123"],
+)
+async def test_a_request_that_does_not_arrive_whole_is_cut_off(half: bytes) -> None:
+    async with serving({}, arrive_seconds=0.2) as address:
+        reader, writer = await to(address)()
+        writer.write(half)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_what_keeps_failing_in_the_background_ends_being_alive() -> None:
+    dead: list[str] = []
+    async with serving({}, dead=lambda: dead) as address:
         assert (await asked(f"{address}/healthz"))[0] == 200
+        dead.append("Socket Mode connection 1")
+        status, text = await asked(f"{address}/healthz")
+    assert (status, json.loads(text)) == (503, {"alive": False, "failed": ["Socket Mode connection 1"]})
 
 
 async def test_figures_are_counted_by_their_labels() -> None:
@@ -102,6 +139,7 @@ async def test_figures_are_counted_by_their_labels() -> None:
     metrics.refused("own-request")
     metrics.appended(count=3)
     metrics.appended(failed=True)
+    metrics.failed("Socket Mode connection 1")
     metrics.connections(lambda: 2)
     async with serving({}, metrics) as address:
         _status, text = await asked(f"{address}/metrics")
@@ -114,5 +152,6 @@ async def test_figures_are_counted_by_their_labels() -> None:
         'omnicare_audit_appends_total{result="written"} 3.0',
         'omnicare_audit_appends_total{result="failed"} 1.0',
         "omnicare_socket_mode_connections 2.0",
+        'omnicare_background_failures_total{task="Socket Mode connection 1"} 1.0',
     ):
         assert line in text

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bot.config.sections import SlackSettings
 from bot.delivery import Answer, Delivery, Form, FormField
 from bot.slack.surface import SlackSurface
+from bot.supervision import Supervisor
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.spec import Kind
 from sandbox.slack.server import SlackServer
@@ -142,6 +143,7 @@ class Slack:
     server: SlackServer
     surface: SlackSurface
     door: FakeDoor
+    supervisor: Supervisor
 
     @property
     def workspace(self) -> Workspace:
@@ -203,17 +205,24 @@ async def start() -> AsyncIterator[Start]:
             made = SlackSettings(
                 api_url=server.api_url,
                 bot_token=SecretStr(server.bot_token),
-                app_token=SecretStr(server.app_token),
-                **{"connections": 1, "progress_seconds": 0.05, "edits_per_minute": 6000, "stale_seconds": 20.0}
+                **{
+                    "app_token": SecretStr(server.app_token),
+                    "connections": 1,
+                    "progress_seconds": 0.05,
+                    "edits_per_minute": 6000,
+                    "stale_seconds": 20.0,
+                }
                 | settings,
             )
-            surface, door = SlackSurface(made, names=Names(), redact=redact), FakeDoor()
+            supervisor = Supervisor(first_pause=0.05, longest_pause=0.2, dead_after=0.3)
+            stack.push_async_callback(supervisor.close)
+            surface, door = SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor), FakeDoor()
             surface.open(door, suggest=_suggest)
             stack.push_async_callback(surface.close, drain=0.5)
             if connect:
                 await surface.start()
                 await server.socket.wait_connected(made.connections)
-            return Slack(server, surface, door)
+            return Slack(server, surface, door, supervisor)
 
         yield started
         for server in servers:

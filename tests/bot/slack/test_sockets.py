@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+from pydantic import SecretStr
+
 from tests.bot.slack.conftest import SHORT, Slack, Start
 
 
@@ -74,3 +77,13 @@ async def test_closing_ends_the_connections(start: Start) -> None:
     await slack.surface.close(drain=1.0)
     await slack.until(lambda: slack.server.socket.connected == 0)
     assert not slack.surface.ready()
+
+
+async def test_a_token_that_can_not_be_sent_is_logged_counted_and_fails_being_alive(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody foresaw ends no task without a word: here a header that aiohttp refuses to write."""
+    slack = await start(connect=False, app_token=SecretStr("xapp-1\nx"))
+    await slack.surface.start()
+    await slack.until(lambda: slack.supervisor.dead() == ["Socket Mode connection 1"])
+    assert "Socket Mode connection 1 failed and is started again" in caplog.text
