@@ -281,6 +281,7 @@ def _timing(times: TimeSettings) -> Timing:
         watch=times.cluster_watch,
         watch_grace=times.cluster_watch / 5,
         retry=times.cluster_retry,
+        refusals=times.cluster_refusals,
     )
 
 

@@ -181,6 +181,9 @@ class TimeSettings(Section):
     """A watch of the cluster is taken up anew after so long, and so one that went silent without an error is noticed."""
     cluster_retry: Seconds = 2.0
     """Before a cluster that failed to answer is asked again, where it does not say when."""
+    cluster_refusals: Seconds = 120.0
+    """For so long a cluster that refuses the bot's credentials, or what it allowed before, is asked again, since that may pass: its API
+    server restarts, a token or a role is replaced. Then it is told as a refusal."""
     slack_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
     """For a call of Slack's API; then it is looked up whether it was done."""
     cluster_patience: Seconds = 600.0

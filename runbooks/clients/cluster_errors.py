@@ -9,15 +9,9 @@ import ssl
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
-_SURE = {
-    401: (ReasonCode.CLUSTER_REFUSED, "The cluster does not accept the bot's credentials"),
-    403: (ReasonCode.CLUSTER_REFUSED, "The cluster refuses the bot's account"),
-    404: (ReasonCode.NOT_FOUND, "The cluster has no such object"),
-}
-
-
 RETRY = 2.0
 """Seconds before a server that failed is asked again, where it does not say when."""
+_ANONYMOUS = 'User "system:anonymous"'
 _LONGEST_WAIT = 60.0
 """Seconds that a server may make the bot wait before it is asked again."""
 
@@ -42,12 +36,24 @@ class Unprocessable(PermanentError):
     """The server took the request and could not apply it: a JSON Patch's `test` failed, or a value is not allowed."""
 
 
+class Unaccepted(PermanentError):
+    """The server does not know who asks: the credentials have expired, are another cluster's, or it can't check them just now."""
+
+
+class Forbidden(PermanentError):
+    """The server knows who asks, and its rules do not allow it."""
+
+
+class Untrusted(PermanentError):
+    """The server's certificate is not one that the bot trusts."""
+
+
 def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> RunbookError:
     """The network failed before an answer came."""
     from aiohttp import ClientConnectorCertificateError
 
     if isinstance(error, ssl.SSLCertVerificationError | ClientConnectorCertificateError):
-        return PermanentError(
+        return Untrusted(
             f"The Kubernetes API at {server} shows a certificate that the kubeconfig does not trust.",
             code=ReasonCode.CLUSTER_UNREACHABLE,
             evidence=(str(error),),
@@ -73,10 +79,16 @@ def unreadable(server: str, doing: str, *, retry: float = RETRY) -> TemporaryErr
 
 
 def refusal(
-    status: int, body: bytes, doing: str, retry_after: str | None = None, *, retry: float = RETRY
+    status: int,
+    body: bytes | None,
+    doing: str,
+    retry_after: str | None = None,
+    *,
+    retry: float = RETRY,
+    server: str = "the cluster",
 ) -> RunbookError:
-    """An answer that is not a success."""
-    reason, message = _status_of(body)
+    """An answer that is not a success; `body` is None where the answer's was not kept."""
+    reason, message = _status_of(body or b"")
     evidence = (message,) if message else ()
     if "admission webhook" in message or "exceeded quota" in message:
         return PermanentError(
@@ -84,10 +96,27 @@ def refusal(
             code=ReasonCode.ADMISSION_REFUSED,
             evidence=evidence,
         )
-    if status in _SURE:
-        code, sentence = _SURE[status]
-        advice = ("`doctor` lists the permissions that the bot lacks.",) if code is ReasonCode.CLUSTER_REFUSED else ()
-        return PermanentError(f"{sentence} (to {doing}).", code=code, evidence=evidence, advice=advice)
+    if status == 401 or (status == 403 and _ANONYMOUS in message):  # noqa: PLR2004 - HTTP's own numbers
+        return Unaccepted(
+            f"The cluster does not accept the bot's credentials (to {doing}).",
+            code=ReasonCode.CLUSTER_REFUSED,
+            evidence=evidence,
+        )
+    if status == 403:  # noqa: PLR2004
+        return Forbidden(
+            f"The cluster refuses the bot's account (to {doing}).",
+            code=ReasonCode.CLUSTER_REFUSED,
+            evidence=evidence,
+            advice=("`doctor` lists the permissions that the bot lacks.",),
+        )
+    if status == 404:  # noqa: PLR2004
+        if (
+            not reason
+        ):  # a load balancer's page while no API server is there: else the fleet's record would be taken for empty
+            return unreadable(server, doing, retry=retry)
+        return PermanentError(
+            f"The cluster has no such object (to {doing}).", code=ReasonCode.NOT_FOUND, evidence=evidence
+        )
     if status == 409:  # noqa: PLR2004 - HTTP's own number
         kind = AlreadyThere if reason == "AlreadyExists" else Conflict
         return kind(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbooks.clients.cluster_connection import Connection
-from runbooks.clients.cluster_errors import refusal, unreachable
+from runbooks.clients.cluster_errors import unreachable
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 
@@ -102,7 +102,7 @@ class Exec:
                 finally:
                     await _part(socket)
         except WSServerHandshakeError as error:
-            raise refusal(error.status, b"", doing) from error
+            raise self._connection.handshake_refused(error.status, doing) from error
         except TimeoutError as error:
             if not deadline.expired():
                 raise unreachable(self._connection.server, error) from error

@@ -180,6 +180,14 @@ class Cluster:
             raise ValueError(message)
         return found
 
+    def issue_token(self, user: str, lives: timedelta) -> str:
+        """A token that is good for so long, as `kubectl create token` makes one."""
+        return self._routes.tokens.issue(self.user(user), self.clock.now() + lives)
+
+    def revoke_tokens(self) -> None:
+        """None of those that were issued is good any more."""
+        self._routes.tokens.revoke()
+
     def kubeconfig(self, user: str = "admin", namespace: str = "omnicare-prod") -> str:
         """A kubeconfig for one user, as YAML; only while the cluster is served."""
         if not self.url or self._certificate is None:

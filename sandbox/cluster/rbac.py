@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
 from sandbox.cluster.errors import ApiError, bad_request, unauthorized
 from sandbox.cluster.resources import ACCESS_REVIEW, RULES_REVIEW, SELF_REVIEW, Json, Kind
@@ -27,12 +29,37 @@ class Attempt:
     name: str = ""
 
 
-def authenticate(users: tuple[User, ...], header: str) -> User:
+class Tokens:
+    """Who is known by which token: the users' own, which last, and those that are issued for a time."""
+
+    def __init__(self, users: tuple[User, ...]) -> None:
+        self._users = users
+        self._issued: dict[str, tuple[User, datetime]] = {}
+
+    def issue(self, user: User, until: datetime) -> str:
+        """A token of that user's that is good until then."""
+        token = f"{user.name}.{secrets.token_hex(16)}"
+        self._issued[token] = user, until
+        return token
+
+    def revoke(self) -> None:
+        """None of the issued ones is good any more."""
+        self._issued.clear()
+
+    def holder(self, token: str, now: datetime) -> User | None:
+        """Whose it is; nobody's once it has expired."""
+        if (found := self._issued.get(token)) is not None:
+            user, until = found
+            return user if now < until else None
+        return next((user for user in self._users if user.token == token), None)
+
+
+def authenticate(tokens: Tokens, header: str, now: datetime) -> User:
     """The user of an Authorization header; nobody in particular where there is none."""
     if not header:
         return ANONYMOUS
     scheme, _, token = header.partition(" ")
-    found = next((user for user in users if user.token == token.strip()), None)
+    found = tokens.holder(token.strip(), now)
     if scheme.lower() != "bearer" or found is None:
         raise unauthorized()
     return found
@@ -71,7 +98,7 @@ def refuse(user: User, attempt: Attempt, kind: Kind) -> ApiError:
     return ApiError(403, "Forbidden", message, {**details, "kind": kind.plural})
 
 
-def review(users: tuple[User, ...], user: User, kind: Kind, body: Json) -> Json:
+def review(tokens: Tokens, user: User, kind: Kind, body: Json, now: datetime) -> Json:
     """The answer to one of the reviews: the same object with its status filled in."""
     spec = body.get("spec") or {}
     answer: Json = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": {}, "spec": spec}
@@ -85,7 +112,7 @@ def review(users: tuple[User, ...], user: User, kind: Kind, body: Json) -> Json:
         return {"kind": kind.name, "apiVersion": kind.api_version, "metadata": {}, "status": {"userInfo": who}}
     if not spec.get("token"):
         raise bad_request("token is required for TokenReview in authentication")
-    found = next((other for other in users if other.token == spec["token"]), None)
+    found = tokens.holder(spec["token"], now)
     if found is None:
         return {**answer, "status": {"error": "the token is not known", "user": {}}}
     return {**answer, "status": {"authenticated": True, "user": {"username": found.name, "groups": list(found.groups)}}}

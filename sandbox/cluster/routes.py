@@ -46,7 +46,8 @@ class Routes:
     """Answers requests over one cluster's objects; `watches` are the streams that are open."""
 
     def __init__(self, api: Api, users: tuple[User, ...], protocols: tuple[str, ...]) -> None:
-        self._api, self._users, self._protocols = api, users, protocols
+        self._api, self._protocols = api, protocols
+        self.tokens = rbac.Tokens(users)
         self.watches: set[Watch] = set()
         self.scripts: dict[str, Program] = dict(ALWAYS)
 
@@ -70,7 +71,7 @@ class Routes:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"
-        user = rbac.authenticate(self._users, request.headers.get("Authorization", ""))
+        user = rbac.authenticate(self.tokens, request.headers.get("Authorization", ""), self._api.clock.now())
         if path in _HEALTH:
             return web.Response(text="ok")
         if path == "/":
@@ -84,7 +85,8 @@ class Routes:
         self._authorise(user, target, request)
         if target.kind in REVIEWS:
             body = body_of(await request.read(), request.content_type)
-            return _json(rbac.review(self._users, user, target.kind, object_of(target.kind, body)), 201)
+            asked = object_of(target.kind, body)
+            return _json(rbac.review(self.tokens, user, target.kind, asked, self._api.clock.now()), 201)
         return await self._verb(target, request)
 
     def _authorise(self, user: User, target: Target, request: web.Request) -> None:

@@ -38,6 +38,9 @@ class How(StrEnum):
     BUSY = "429 with Retry-After"
     BROKEN = "500"
     CONFLICT = "409"
+    UNKNOWN = "401"
+    FORBIDDEN = "403"
+    LOST_WAY = "404, a load balancer's page"
     BROKEN_AFTER = "done, and answered with 500"
     CUT = "done, and the answer is cut in the middle"
     NONSENSE = "done, and the answer is a web page"
@@ -47,6 +50,14 @@ class How(StrEnum):
 
 
 DONE_ALL_THE_SAME = frozenset({How.DELAY, How.UNHEARD, How.SILENT, How.BROKEN_AFTER, How.CUT, How.NONSENSE})
+REFUSALS: dict[How | None, int] = {
+    How.BUSY: 429,
+    How.BROKEN: 500,
+    How.CONFLICT: 409,
+    How.UNKNOWN: 401,
+    How.FORBIDDEN: 403,
+    How.GONE: 410,
+}
 
 
 @dataclass(slots=True)
@@ -130,19 +141,16 @@ class Interference:
             self._open.discard(transport)
 
     async def _answer(self, request: web.Request, how: How | None) -> web.StreamResponse:
+        if (status := REFUSALS.get(how)) is not None:
+            later = {"Retry-After": "1"} if how is How.BUSY else None
+            return web.json_response(_status(status), status=status, headers=later)
         match how:
             case How.LOST:
                 return _reset(request)
-            case How.BUSY:
-                return web.json_response(_status(429), status=429, headers={"Retry-After": "1"})
-            case How.BROKEN:
-                return web.json_response(_status(500), status=500)
-            case How.CONFLICT:
-                return web.json_response(_status(409), status=409)
+            case How.LOST_WAY:
+                return web.Response(text="default backend - 404", status=404)
             case How.KEPT_OUT:
                 return web.json_response({"ok": False, "error": "invalid_auth"})
-            case How.GONE:
-                return web.json_response(_status(410), status=410)
             case How.DELAY:
                 await asyncio.sleep(_DELAY)
             case How.GONE_LATER:
@@ -245,7 +253,14 @@ def _event(code: int) -> bytes:
 
 def _status(code: int) -> dict[str, object]:
     """In Kubernetes' form; Slack's clients look at the status line alone."""
-    reason = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}[code]
+    reason = {
+        401: "Unauthorized",
+        403: "Forbidden",
+        409: "Conflict",
+        410: "Expired",
+        429: "TooManyRequests",
+        500: "InternalError",
+    }[code]
     return {
         "kind": "Status",
         "apiVersion": "v1",
