@@ -189,7 +189,9 @@ def _container(view: ContainerView, spec: ContainerSpec | None) -> ContainerLine
         code = f", exit code {view.ended_code}" if view.ended_code is not None else ""
         ended = f"{view.ended_reason or 'ended'}{code}"
     return ContainerLine(
-        name=f"{view.name} (init)" if view.init else view.name,
+        name=f"{view.name} ({kind})"
+        if (kind := "init" if view.init else "sidecar" if view.sidecar else "")
+        else view.name,
         image=Image.parse(view.image).short if view.image else "",
         state=state,
         restarts=view.restarts,

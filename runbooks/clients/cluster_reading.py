@@ -218,7 +218,7 @@ def replica_set(item: Json) -> ReplicaSetView:
     )
 
 
-def _container(status: Json, *, init: bool = False) -> ContainerView:
+def _container(status: Json, *, init: bool = False, sidecar: bool = False) -> ContainerView:
     phase: ContainerPhase = "unknown"
     detail: Json = {}
     for word in ("waiting", "running", "terminated"):
@@ -240,6 +240,9 @@ def _container(status: Json, *, init: bool = False) -> ContainerView:
         ended_message=ended.get("message") or "",
         ended_at=(detail.get("finishedAt") if phase == "terminated" else ended.get("finishedAt")) or "",
         init=init,
+        sidecar=sidecar,
+        started=status.get("started") is not False,
+        started_at=str(detail.get("startedAt") or "") if phase == "running" else "",
     )
 
 
@@ -249,19 +252,23 @@ def pod(item: Json) -> PodView:
     scheduled = conditions.get("PodScheduled")
     waits = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
     disrupted = conditions.get("DisruptionTarget")
-    spec = item.get("spec", {})
+    spec, meta = item.get("spec", {}), item["metadata"]
+    sidecars = {c.get("name") for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"}
     return PodView(
         **_meta(item),
         created=_created(item),
         owner=_owner(item),
         phase=status.get("phase", ""),
         ready="Ready" in conditions and conditions["Ready"].status == "True",
-        deleting=bool(item["metadata"].get("deletionTimestamp")),
+        deleting=bool(meta.get("deletionTimestamp")),
         unschedulable=scheduled.message if waits and scheduled is not None else "",
         asked=_specs(spec),
         init=_specs(spec, "initContainers"),
         containers=(
-            *(_container(state, init=True) for state in status.get("initContainerStatuses") or []),
+            *(
+                _container(state, init=state.get("name") not in sidecars, sidecar=state.get("name") in sidecars)
+                for state in status.get("initContainerStatuses") or []
+            ),
             *(_container(state) for state in status.get("containerStatuses") or []),
         ),
         node=spec.get("nodeName") or "",
@@ -270,6 +277,12 @@ def pod(item: Json) -> PodView:
         claims=_claims(spec),
         tolerations=tuple(spec.get("tolerations") or ()),
         wanted_labels=spec.get("nodeSelector") or {},
+        conditions=tuple(conditions.values()),
+        readiness_gates=tuple(gate.get("conditionType", "") for gate in spec.get("readinessGates") or ()),
+        scheduling_gates=tuple(gate.get("name", "") for gate in spec.get("schedulingGates") or ()),
+        finalizers=tuple(meta.get("finalizers") or ()),
+        deleted_at=meta.get("deletionTimestamp") or "",
+        message=status.get("message") or "",
     )
 
 

@@ -184,7 +184,13 @@ class ContainerView:
     ended_at: str = ""
     """When its last run ended, the present one where that is over."""
     init: bool = False
-    """It runs before the others."""
+    """It runs to its end before the others start. An init container that goes on beside them is a sidecar, and not one of these."""
+    sidecar: bool = False
+    """Listed with the init containers, and runs as long as the pod (`restartPolicy: Always`)."""
+    started: bool = True
+    """Its startup probe has passed, where it has one."""
+    started_at: str = ""
+    """Since when it runs."""
 
     @property
     def digest(self) -> str | None:
@@ -228,6 +234,25 @@ class PodView:
     wanted_labels: Mapping[str, str] = field(default_factory=dict)
     """The labels that its node has to have."""
     init: tuple[ContainerSpec, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    readiness_gates: tuple[str, ...] = ()
+    """Conditions that others set, and that have to be true before the pod is ready."""
+    scheduling_gates: tuple[str, ...] = ()
+    """As long as there is one, no node is looked for."""
+    finalizers: tuple[str, ...] = ()
+    """Who has to agree before it is gone."""
+    deleted_at: str = ""
+    """By when it was to be gone, where it is being deleted."""
+    message: str = ""
+    """Of the pod as a whole: why it was evicted or refused."""
+
+    def condition(self, kind: str) -> Condition | None:
+        return next((c for c in self.conditions if c.type == kind), None)
+
+    def said(self, kind: str) -> tuple[str, ...]:
+        """Kubernetes' own words of why that condition is not met; none where it is, or says nothing."""
+        found = self.condition(kind)
+        return (found.message,) if found is not None and found.status != "True" and found.message else ()
 
     def container(self, name: str) -> ContainerView | None:
         return next((c for c in self.containers if c.name == name), None)

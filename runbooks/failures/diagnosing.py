@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 
 from runbooks.clients.cluster_views import PodView
-from runbooks.failures import admission, config, crashes, images, nodes, probes, scheduling, volumes
+from runbooks.failures import (
+    admission,
+    conditions,
+    config,
+    crashes,
+    images,
+    leaving,
+    nodes,
+    probes,
+    scheduling,
+    starting,
+    volumes,
+)
 from runbooks.failures.scene import Cause, Scene, usual
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
@@ -45,6 +57,9 @@ def standing(scene: Scene) -> Cause | None:
 
 def pending(scene: Scene, *, after: float, crash_restarts: int = _ALIKE) -> str:
     """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
+    staying = leaving.old_pods(scene)
+    if staying is not None:
+        return staying.brief
     refused = admission.refused(scene)
     waited = scene.seconds_since(admission.since(scene))
     if refused is not None and waited >= after:
@@ -68,6 +83,9 @@ def _causes(scene: Scene, alike: int) -> Iterator[Cause]:
     refused = admission.refused(scene)
     if refused is not None:
         yield refused
+    staying = leaving.old_pods(scene)
+    if staying is not None:
+        yield staying
     for pod in (*scene.pods, *scene.leaving):
         if pod in scene.pods or (scene.new is not None and pod.owner == scene.new.uid):
             yield from _of_pod(scene, pod, alike)
@@ -75,15 +93,26 @@ def _causes(scene: Scene, alike: int) -> Iterator[Cause]:
 
 def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
     """A lost node explains everything else that is wrong with a pod, so it is asked first."""
+    found = list(_known(scene, pod, alike))
+    other = conditions.named(scene, pod) if not found and not (pod.deleting or pod.over) else None
+    yield from found if other is None else (other,)
+
+
+def _known(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
     lost = nodes.lost(scene, pod)
     if lost is not None:
         yield lost
-    if pod.deleting or pod.over:
+    if pod.deleting:
+        return
+    if pod.over:
+        ended = conditions.over(pod)
+        if ended is not None and lost is None:
+            yield ended
         return
     other = _other_image(scene, pod)
     if other is not None:
         yield other
-    unplaced = volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
+    unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
     if unplaced is not None:
         yield unplaced
     for container in pod.containers:
@@ -91,11 +120,17 @@ def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
             images.pull(scene, pod, container)
             or config.environment(pod, container)
             or crashes.crash(scene, pod, container, alike=alike)
+            or starting.init_waits(scene, pod, container)
             or probes.not_ready(scene, pod, container)
         )
         if cause is not None:
             yield cause
-    waiting = config.mounted(scene, pod) or volumes.unmounted(scene, pod)
+    waiting = (
+        config.mounted(scene, pod)
+        or volumes.unmounted(scene, pod)
+        or starting.sandbox(scene, pod)
+        or conditions.readiness_gate(pod)
+    )
     if waiting is not None:
         yield waiting
 

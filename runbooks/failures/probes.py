@@ -43,8 +43,17 @@ def not_ready(scene: Scene, pod: PodView, container: ContainerView) -> Cause | N
     """A container that runs and is not ready."""
     if container.phase != "running" or container.ready or container.init:
         return None
-    event = _newest(scene, pod, container, "readiness") or _newest(scene, pod, container, "startup")
-    if event is None:
+    # as long as the startup probe has not passed, no other is asked
+    spec = pod.spec(container.name)
+    starts = not container.started and spec is not None and "startup" in spec.probes
+    kinds = ("startup", "readiness") if starts else ("readiness", "startup")
+    event = _newest(scene, pod, container, kinds[0]) or _newest(scene, pod, container, kinds[1])
+    if event is None and starts:
+        what = (
+            f"{named(container, scene)} runs, but its startup probe has not passed{_asked(pod, container, 'startup')}"
+        )
+        brief = "its startup probe has not passed"
+    elif event is None:
         what = f"{named(container, scene)} runs, but is not ready"
         brief = "it runs, but is not ready"
     else:
@@ -55,7 +64,7 @@ def not_ready(scene: Scene, pod: PodView, container: ContainerView) -> Cause | N
         code=ReasonCode.NEVER_READY,
         what=what,
         brief=brief,
-        said=(event.message,) if event is not None else (),
+        said=(event.message,) if event is not None else pod.said("ContainersReady"),
         pod=pod,
         container=container.name,
         usual=_NOT_READY,

@@ -105,4 +105,6 @@ def words(*texts: str) -> tuple[str, ...]:
 
 def named(container: ContainerView, scene: Scene) -> str:
     """`the container`, or its name where it is not the one that is being changed."""
-    return "the container" if container.name == scene.change.container else f"the container {container.name}"
+    if container.name == scene.change.container:
+        return "the container"
+    return f"the {'sidecar' if container.sidecar else 'container'} {container.name}"

@@ -53,11 +53,18 @@ class ReasonCode(StrEnum):
     CRASH_LOOP = "crash-loop"
     OUT_OF_MEMORY = "out-of-memory"
     INIT_FAILED = "init-failed"
+    INIT_WAITS = "init-waits"
     CONTAINER_CONFIG = "container-config"
     CONFIG_MISSING = "config-missing"
     NEVER_READY = "never-ready"
+    READINESS_GATE = "readiness-gate"
     PROBE_KILLS = "probe-kills"
     UNSCHEDULABLE = "unschedulable"
+    SCHEDULING_GATED = "scheduling-gated"
+    POD_SANDBOX = "pod-sandbox"
+    POD_WAITS = "pod-waits"
+    POD_ENDED = "pod-ended"
+    OLD_PODS_STAY = "old-pods-stay"
     VOLUME_UNAVAILABLE = "volume-unavailable"
     NODE_LOST = "node-lost"
     PROGRESS_DEADLINE = "progress-deadline"
@@ -140,6 +147,13 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.CRASH_LOOP: "The container starts and exits, again and again. Its last log lines are on the card.",
     ReasonCode.OUT_OF_MEMORY: "The container was killed for using more memory than its limit.",
     ReasonCode.INIT_FAILED: "A container that prepares the pod fails, again and again. Its last log lines are on the card.",
+    ReasonCode.INIT_WAITS: "A container that prepares the pod runs and does not end. Its last log lines are on the card.",
+    ReasonCode.READINESS_GATE: "All containers are ready, but a condition that another controller sets for the pod is not. Look at that controller.",
+    ReasonCode.SCHEDULING_GATED: "A scheduling gate keeps the pod from the scheduler. Look at the controller that removes it.",
+    ReasonCode.POD_SANDBOX: "The node can't make the pod's sandbox, mostly its network. Look at the network plugin on that node.",
+    ReasonCode.POD_WAITS: "The pod is not ready for a reason that Kubernetes names and the bot has no own words for. The card has it.",
+    ReasonCode.POD_ENDED: "A new pod was evicted or refused by its node. Look at the node's room.",
+    ReasonCode.OLD_PODS_STAY: "Old pods do not end, and the strategy Recreate makes no new one before. The card says what holds them.",
     ReasonCode.CONTAINER_CONFIG: "The container can't be made or started as it is configured, mostly because of its command.",
     ReasonCode.CONFIG_MISSING: "A ConfigMap or Secret that the pod names, or a key in it, is not there. Apply it first.",
     ReasonCode.NEVER_READY: "The container runs, but its readiness probe does not pass.",
