@@ -31,9 +31,10 @@ from commands.kit.card import Card, OpenForm
 from commands.kit.context import Actor, Denied
 from commands.kit.follows import LiveState
 from commands.kit.menu import menu_card
-from commands.kit.parsing import LONGEST, Parsed, UsageError, made_plain, parse, split, typed_again
+from commands.kit.parsing import LONGEST, Parsed, UsageError, parse, split, typed_again
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
+from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode

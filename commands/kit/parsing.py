@@ -3,16 +3,16 @@
 Typos never start anything: whatever is not understood raises `UsageError`, which says what to type instead.
 """
 
-import html
 import itertools
 import re
-from collections.abc import Iterator
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.card import listed
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.typed_text import invisible
 from commands.kit.types import (
     CommandNameType,
     DurationType,
@@ -61,49 +61,6 @@ class Parsed:
     request: Any
 
 
-_LINK = re.compile(r"<(?:mailto:|tel:)?([^<>|\s]*)(?:\|([^<>]*))?>")
-
-
-def made_plain(text: str) -> str:
-    """Undoes what clients do to typed text: entities, links and addresses made of words, phone keyboards' dashes and quotes.
-
-    A mention of a person (`<@U…|maya>`) becomes `@U…`, a linked word (`<http://v2.0.0|v2.0.0>`) its label.
-    """
-    text = _LINK.sub(lambda found: _unlinked(found[1], found[2]), text)
-    text = html.unescape(text).replace("\N{NO-BREAK SPACE}", " ").translate(_UNSEEN)
-    return "".join(_undone(text))
-
-
-_UNSEEN = {0x200B: None, 0xFEFF: None}
-_QUOTES = dict.fromkeys("“”„«»", '"') | dict.fromkeys("‘’‚", "'")  # noqa: RUF001
-
-
-def _undone(text: str) -> Iterator[str]:
-    """A keyboard's quotation marks and dashes as what they stand for, but none between straight quotation marks.
-
-    There they are a value's own signs: it would end where it does not, and what follows in it would be read as options.
-    """
-    opened, before = "", " "
-    for sign, after in zip(text, f"{text[1:]} ", strict=False):
-        meant = sign if opened == '"' else _QUOTES.get(sign, sign)
-        if opened:
-            opened = "" if meant == '"' else opened
-        elif meant == '"':
-            opened = sign
-        elif sign in "—–" and before.isspace() and (after.isalnum() or after == "_"):  # noqa: RUF001 - these dashes are the subject
-            meant = "--"  # where an option begins; nobody types such an option on purpose
-        yield meant
-        before = sign
-
-
-def _unlinked(target: str, label: str | None) -> str:
-    if target.startswith(("@", "#")):
-        return target
-    if target.startswith("!"):
-        return label or target
-    return label if label is not None else target
-
-
 _BARE = re.compile(r"(?!-)[\w.,:/+@-]+", re.ASCII)
 
 
@@ -149,6 +106,19 @@ def split(text: str) -> list[str]:
 
 def parse(tokens: list[str], registry: Registry, known: Known, *, default_environment: str | None) -> Parsed:
     """The request in `tokens` (its first one or two are the command's name). Raises `UsageError`."""
+    try:
+        return _parsed(tokens, registry, known, default_environment)
+    except UsageError as error:
+        # what is refused for a sign that nobody sees looks right
+        if unseen := next((sign for token in tokens for sign in token if invisible(sign)), ""):
+            name = unicodedata.name(unseen, "a control character")
+            error.message += (
+                f" There is an invisible character in what you typed: U+{ord(unseen):04X} ({name.lower()})."
+            )
+        raise
+
+
+def _parsed(tokens: list[str], registry: Registry, known: Known, default_environment: str | None) -> Parsed:
     if not tokens:
         raise UsageError("Which command?", usage="help")
     _check_text(tokens)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.kit.parsing import LONGEST, UsageError, made_plain, parse, quoted, split
+from commands.kit.parsing import LONGEST, UsageError, parse, quoted, split
 from commands.kit.registry import load
+from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 from tests.support.steps import counted, steps_of
 
@@ -206,3 +207,47 @@ def test_help_is_asked_for_as_in_a_shell(typed: str, command: str | None) -> Non
 def test_a_value_that_looks_like_a_question_for_help_stays_a_value() -> None:
     parsed = parse(split("logs backend --grep -h"), REGISTRY, KNOWN, default_environment="production")
     assert parsed.request.grep == "-h"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("deploy v2.0.0 ——env production", "deploy v2.0.0 --env production"),
+        ("deploy v2.0.0 ‑‑dry‑run", "deploy v2.0.0 --dry-run"),
+        ("deploy v2.0.0 --dry‑run", "deploy v2.0.0 --dry-run"),
+        ("deploy v2.0.0 —–dry–run", "deploy v2.0.0 --dry-run"),
+        ("deploy v2.0.0 −−env=production", "deploy v2.0.0 --env=production"),
+        ("deploy v2.0.0 ⸺env production", "deploy v2.0.0 --env production"),
+        ("deploy v2.0.0 －－env production", "deploy v2.0.0 --env production"),
+        ("logs backend --since=‐5m", "logs backend --since=-5m"),
+        ("lock --reason Mon–Fri — go-live", "lock --reason Mon–Fri — go-live"),
+        ('lock --reason "—env stays"', 'lock --reason "—env stays"'),
+        ("de\u00adploy\u2060 \u200ev2.0.0\u200f", "deploy v2.0.0"),
+        ("deploy\u3000v2.0.0\u2009--env\u202fproduction", "deploy v2.0.0 --env production"),
+        ("deploy v2.0.0\ufe0f\u3164\U000e0041", "deploy v2.0.0"),
+    ],
+)
+def test_dashes_blanks_and_invisible_characters_of_every_keyboard_are_what_was_meant(typed: str, meant: str) -> None:
+    assert made_plain(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("tokens", "named"),
+    [
+        (["deploy", "v2.0.0\u200e"], "U+200E (left-to-right mark)"),
+        (["dep\u00adloy", "v2.0.0"], "U+00AD (soft hyphen)"),
+        (["deploy", "v2.0.0", "--env\u2060", "production"], "U+2060 (word joiner)"),
+        (["deploy", "v2.0.0\x07"], "U+0007 (a control character)"),
+    ],
+)
+def test_what_is_refused_for_an_invisible_character_names_it(tokens: list[str], named: str) -> None:
+    """A terminal takes words as they are, and they look right."""
+    with pytest.raises(UsageError) as error:
+        parse(tokens, REGISTRY, KNOWN, default_environment="production")
+    assert error.value.message.endswith(f"There is an invisible character in what you typed: {named}.")
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=80))
+def test_what_is_made_plain_stays_as_it_is(text: str) -> None:
+    quiet = text.translate(dict.fromkeys(map(ord, "&<>")))
+    assert made_plain(made_plain(quiet)) == made_plain(quiet)

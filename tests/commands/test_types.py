@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.kit.parsing import UsageError, made_plain, parse, split
+from commands.kit.parsing import UsageError, parse, split
 from commands.kit.registry import load
+from commands.kit.typed_text import made_plain
 from commands.kit.types import DurationType, Invalid, Known, StartType, UntilType, VersionType, moment, start
 
 REGISTRY = load()

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from commands.kit.parsing import Parsed, UsageError, made_plain, parse, split, typed_again
+from commands.kit.parsing import Parsed, UsageError, parse, split, typed_again
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.typed_text import made_plain
 from commands.kit.types import (
     ChoiceType,
     CommandNameType,
