@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 MENU_SHORTCUT = "omnicare_menu"
 RUN_SHORTCUT = "omnicare_run"
 _IN_PASSING = "To give a command, begin the message with the mention, such as `@omnicare status`."
+_NOT_PLAIN = (
+    "I read plain messages only: no files, and nothing typed with `/me`. Send the command by itself, such as `status`."
+)
 _NOT_A_RUN = "That message does not belong to a run."
 _OLD_BUTTON = "That button is not one of mine any more. Type the command instead."
 
@@ -139,6 +142,10 @@ class Edge(AsyncMiddleware):
         if text is None and said.origin.mentioned:
             if self._once.is_new(said.once):
                 self._after.start(said.origin, self._answers.say(said.origin, _IN_PASSING))
+            return _acknowledged()
+        if not said.plain:
+            if self._once.is_new(said.once):
+                self._after.start(said.origin, self._answers.say(said.origin, _NOT_PLAIN))
             return _acknowledged()
         return await self._typed(said.origin, replace(said.delivery, text=said.text if text is None else text))
 

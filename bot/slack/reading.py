@@ -43,6 +43,8 @@ class Typed:
     origin: Origin
     once: str
     text: str
+    plain: bool = True
+    """Nothing but words: no file, no `/me`, no other kind of message that Slack may have."""
 
     @property
     def delivery(self) -> Delivery:
@@ -66,11 +68,11 @@ def slash_command(body: dict[str, Any]) -> Typed:
 
 
 def message(body: dict[str, Any]) -> Typed | None:
-    """A mention or a direct message; None for what runs nothing: edited ones, bots', joins and other notices."""
+    """Return a mention or a direct message; None for what no person said to the bot just now: edits, deletions, other bots' messages."""
     event = body.get("event") or {}
     if event.get("edited") or event.get("bot_id") or event.get("bot_profile") or event.get("hidden"):
         return None
-    if event.get("subtype") not in (None, "thread_broadcast") or not event.get("user"):
+    if event.get("user") in (None, "", "USLACKBOT"):
         return None
     mention = event.get("type") == "app_mention"
     if not mention and event.get("channel_type") != "im":
@@ -86,7 +88,8 @@ def message(body: dict[str, Any]) -> Typed | None:
     )
     text = str(event.get("text") or "")
     once = f"event:{body.get('event_id') or event.get('client_msg_id') or event.get('ts')}"
-    return Typed(origin=origin, once=once, text=text)
+    plain = event.get("subtype") in (None, "thread_broadcast") and not event.get("files")
+    return Typed(origin=origin, once=once, text=text, plain=plain)
 
 
 def after_mention(text: str, me: str | None) -> str | None:

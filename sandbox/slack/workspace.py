@@ -100,6 +100,12 @@ class Workspace(Posting):
             raise Refused("is_archived")
         if person.id not in channel.members:
             raise Refused("not_in_channel" if self.sees(person.id, channel) else "channel_not_found")
+        if text.startswith("/me "):
+            message = self.post(
+                channel, person, composer.typed(self, text.removeprefix("/me ")), thread_ts=thread_ts or ""
+            )
+            self.tell_of_post(message, subtype="me_message")
+            return Outcome(message=message)
         if text.startswith("/"):
             return await self._command(person, channel, text, thread_ts or "")
         message = self.post(channel, person, composer.typed(self, text), thread_ts=thread_ts or "")
@@ -346,11 +352,11 @@ class Workspace(Posting):
         names = {"im": "message.im", "group": "message.groups", "channel": "message.channels"}
         return names[payloads.channel_type(channel)]
 
-    def tell_of_post(self, message: Message) -> None:
+    def tell_of_post(self, message: Message, **more: Any) -> None:
         """The app hears of every message in its channels, its own included, as far as it asked for them."""
         channel = self.channels[message.channel]
         if self.app.user_id in channel.members:
-            self._tell(self._subscription_for(channel), payloads.message_event(self, message))
+            self._tell(self._subscription_for(channel), payloads.message_event(self, message, **more))
 
     def _tell_of_message(self, message: Message) -> None:
         channel = self.channels[message.channel]

@@ -92,6 +92,18 @@ async def test_an_edited_mention_runs_nothing(slack: Slack) -> None:
     assert [delivery.text for delivery in slack.door.taken] == ["status"]
 
 
+@pytest.mark.parametrize("subtype", ["me_message", "file_share", "whatever_slack_adds"])
+async def test_what_is_no_plain_message_runs_nothing_and_is_answered(slack: Slack, subtype: str) -> None:
+    direct = slack.workspace.direct_channel("requester")
+    if subtype == "me_message":
+        await slack.workspace.type("requester", direct, "/me deploy v2.0.0")
+    else:
+        slack.workspace.tell_of_post(slack.workspace.post(direct, "requester", "deploy v2.0.0"), subtype=subtype)
+    await slack.until(lambda: len(slack.workspace.history(direct)) == 2)
+    assert "I read plain messages only" in slack.workspace.history(direct)[-1].text
+    assert slack.door.taken == []
+
+
 async def test_a_mention_in_passing_runs_nothing_and_says_how(slack: Slack) -> None:
     await slack.workspace.type("requester", "deploys", "do not let <@U0OMNICARE> deploy v2.0.0 today")
     await slack.until(lambda: bool(slack.whispers()))
