@@ -107,7 +107,7 @@ def _events(found: Described) -> list[Element]:
 
 
 def _event(each: EventGroup) -> tuple[Text, ...]:
-    last = Moment(at=each.last, form="date-time", age=True)
+    last = Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"
     return words(each.reason), words(each.message), words(str(each.count)), words(last)
 
 

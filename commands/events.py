@@ -53,5 +53,5 @@ def _row(each: events.EventGroup, *, kind: bool) -> tuple[Text, ...]:
         words(Code(text=each.about[0]), more),
         words(with_short_digests(each.message)),
         words(str(each.count)),
-        words(Moment(at=each.last, form="date-time", age=True)),
+        words(Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"),
     )

@@ -1,7 +1,7 @@
 """The cluster's events of an environment's services, grouped: a hundred times the same message is one line with its count."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import EventView
@@ -23,13 +23,17 @@ class EventGroup(Frozen):
     message: str
     """Of the newest."""
     count: int
-    last: datetime
+    last: datetime | None
+    """When the newest was last seen; None where none of them gives a time that can be read."""
 
 
 async def told(
     cluster: ClusterClient, environment: Environment, service: str | None, *, since: datetime
 ) -> list[EventGroup]:
-    """What was told since then of one service or of all: warnings first, then the newest first."""
+    """What was told since then of one service or of all: warnings first, then the newest first.
+
+    An event of unknown time may be a new one, so it is told too.
+    """
     return of_service(await cluster.events(environment.namespace), environment, service, since=since)
 
 
@@ -39,27 +43,22 @@ def of_service(
     """The same, of the namespace's events."""
     known = [each.deployment for each in environment.services]
     wanted = {each.deployment for each in environment.services if service in (None, each.name)}
-    events = [
-        (event, at)
-        for event in found
-        if (at := _moment(event.at)) is not None and at >= since and _deployment_of(event, known) in wanted
-    ]
-    return _grouped(events)
+    return grouped(
+        [event for event in found if (event.at is None or event.at >= since) and _deployment_of(event, known) in wanted]
+    )
 
 
 def grouped(found: Sequence[EventView]) -> list[EventGroup]:
     """All of these, in the same order."""
-    return _grouped([(event, at) for event in found if (at := _moment(event.at)) is not None])
+    groups: dict[tuple[str, str, str, str], list[EventView]] = {}
+    for event in sorted(found, key=lambda event: event.order, reverse=True):
+        shape = event.message.replace(event.about_name, "") if event.about_name else event.message
+        groups.setdefault((event.type, event.reason, event.about_kind, shape), []).append(event)
+    return [_group(each) for each in sorted(groups.values(), key=_urgency, reverse=True)]
 
 
-def _grouped(events: Sequence[tuple[EventView, datetime]]) -> list[EventGroup]:
-    groups: dict[tuple[str, str, str, str], list[tuple[EventView, datetime]]] = {}
-    for event, at in sorted(events, key=lambda pair: pair[1], reverse=True):
-        shape = event.message.replace(event.about_name, "")
-        groups.setdefault((event.type, event.reason, event.about_kind, shape), []).append((event, at))
-    return sorted(
-        (_group(each) for each in groups.values()), key=lambda group: (not group.warning, -group.last.timestamp())
-    )
+def _urgency(events: Sequence[EventView]) -> tuple[bool, datetime]:
+    return events[0].type == "Warning", events[0].order
 
 
 def _deployment_of(event: EventView, deployments: Sequence[str]) -> str | None:
@@ -69,24 +68,16 @@ def _deployment_of(event: EventView, deployments: Sequence[str]) -> str | None:
     return max(fitting, key=len, default=None)
 
 
-def _group(events: list[tuple[EventView, datetime]]) -> EventGroup:
-    newest, last = events[0]
+def _group(events: Sequence[EventView]) -> EventGroup:
+    newest = events[0]
     # redacted first, then cut: a cut could leave half of a secret that no pattern knows any more
     plain = " ".join(default_redactor().text(newest.message).split())
     return EventGroup(
         warning=newest.type == "Warning",
         reason=newest.reason,
         kind=newest.about_kind,
-        about=tuple(dict.fromkeys(event.about_name for event, _ in events)),
+        about=tuple(dict.fromkeys(event.about_name for event in events)),
         message=plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…",
-        count=sum(max(1, event.count) for event, _ in events),
-        last=last,
+        count=sum(event.count for event in events),
+        last=newest.at,
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

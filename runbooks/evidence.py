@@ -329,4 +329,5 @@ def _container(seen: ContainerView) -> Iterator[str]:
 
 def _event(event: EventView) -> str:
     times = f" ({event.count} times)" if event.count > 1 else ""
-    return f"{event.at} {event.type} {event.reason}{times} {event.about_kind} {event.about_name}: {event.message}"
+    at = f"{event.at:%Y-%m-%dT%H:%M:%SZ}" if event.at is not None else "at an unknown time:"
+    return f"{at} {event.type} {event.reason}{times} {event.about_kind} {event.about_name}: {event.message}"

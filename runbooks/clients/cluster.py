@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from runbooks.clients import cluster_events
 from runbooks.clients import cluster_reading as reading
 from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing
 from runbooks.clients.cluster_exec import Exec, Program
@@ -96,7 +97,7 @@ class ClusterClient:
         """Events of the namespace, or of one object by its uid; oldest first."""
         fields = f"involvedObject.uid={about}" if about else ""
         items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
-        return sorted((reading.event(item) for item in items), key=lambda event: event.at)
+        return sorted((cluster_events.event(item) for item in items), key=lambda event: event.order)
 
     async def nodes(self) -> list[NodeView]:
         return [reading.node(item) for item in await self._items("/api/v1/nodes", "list nodes")]
@@ -246,7 +247,7 @@ class ClusterClient:
 
     def watch_events(self, namespace: str) -> AsyncGenerator[Seen[EventView]]:
         path = _core(namespace, "events")
-        return Watch(self._connection, path, {}, reading.event, f"watch events in {namespace}").seen()
+        return Watch(self._connection, path, {}, cluster_events.event, f"watch events in {namespace}").seen()
 
     def watch_config_maps(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[ConfigMapView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}

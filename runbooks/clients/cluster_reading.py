@@ -16,7 +16,6 @@ from runbooks.clients.cluster_views import (
     ContainerView,
     DeploymentView,
     EndpointsView,
-    EventView,
     FieldOwner,
     NodeView,
     PodView,
@@ -318,27 +317,6 @@ def quota(item: Json) -> QuotaView:
         used=status.get("used") or {},
         scopes=(*(spec.get("scopes") or ()), *(rule.get("scopeName", "") for rule in selected)),
     )
-
-
-def event(item: Json) -> EventView:
-    about = item.get("involvedObject") or item.get("regarding") or {}
-    return EventView(
-        **_meta(item),
-        type=item.get("type") or "",
-        reason=item.get("reason") or "",
-        message=item.get("message") or item.get("note") or "",
-        count=item.get("count") or 1,
-        at=item.get("lastTimestamp") or item.get("eventTime") or item.get("firstTimestamp") or _created(item),
-        about=about.get("uid", ""),
-        about_kind=about.get("kind", ""),
-        about_name=about.get("name", ""),
-        container=_named_container(about.get("fieldPath") or ""),
-    )
-
-
-def _named_container(path: str) -> str:
-    """`spec.containers{backend}` → `backend`."""
-    return path.partition("{")[2].removesuffix("}") if path.endswith("}") else ""
 
 
 def endpoints(item: Json) -> EndpointsView:

@@ -6,6 +6,7 @@ refuse what an older server leaves out. Each class names only what some runbook 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -281,13 +282,19 @@ class EventView:
     reason: str
     message: str
     count: int
-    at: str
+    at: datetime | None
+    """When it was last seen; None where the event gives no time that can be read."""
     about: str
     """The uid of the object that it tells of."""
     about_kind: str
     about_name: str
     container: str = ""
     """The container of the pod that it tells of, where it names one."""
+
+    @property
+    def order(self) -> datetime:
+        """Return a key to sort events by, those of unknown time first."""
+        return self.at or datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

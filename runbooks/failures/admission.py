@@ -87,7 +87,7 @@ def _failure(scene: Scene) -> str:
         return ""
     told = [event for event in scene.events if event.about == scene.new.uid and event.reason == "FailedCreate"]
     if told:
-        return max(told, key=lambda event: event.at).message.removeprefix("Error creating: ")
+        return max(told, key=lambda event: event.order).message.removeprefix("Error creating: ")
     return next(condition.message for condition in scene.new.conditions if _is_failure(condition))
 
 
@@ -96,7 +96,11 @@ def _is_new(scene: Scene) -> bool:
     set_at = scene.deployment.annotations.get(DEPLOYED_AT, "")
     stamps = [since(scene)]
     if scene.new is not None:
-        stamps += [e.at for e in scene.events if e.about == scene.new.uid and e.reason == "FailedCreate"]
+        stamps += [
+            e.at.isoformat()
+            for e in scene.events
+            if e.at is not None and e.about == scene.new.uid and e.reason == "FailedCreate"
+        ]
     try:
         return not set_at or any(
             datetime.fromisoformat(stamp) + _SKEW >= datetime.fromisoformat(set_at) for stamp in stamps if stamp

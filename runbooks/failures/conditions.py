@@ -82,7 +82,7 @@ def named(scene: Scene, pod: PodView) -> Cause | None:
         )
     warned = sorted(
         (e for e in scene.events if e.about == pod.uid and e.type == "Warning" and not _passed(e, pod)),
-        key=lambda event: event.at,
+        key=lambda event: event.order,
     )
     if warned:
         last = warned[-1]

@@ -146,7 +146,9 @@ def _events(scene: Scene, cause: Cause) -> list[str]:
     pod = cause.pod
     if pod is None:
         return []
-    told = sorted((e for e in scene.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.at)
+    told = sorted(
+        (e for e in scene.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.order
+    )
     told = [event for event in told if event.reason != "BackOff" and not event.message.startswith("Error: ")]
     fresh = [e for e in told if not any(e.message in said or said in e.message for said in cause.said)]
     return [f"Event {event.reason}: {event.message}" for event in fresh[-_EVENTS:]]

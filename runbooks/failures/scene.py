@@ -57,7 +57,7 @@ class Scene:
             and event.message
             and (not container or event.container in ("", container))
         ]
-        return sorted(found, key=lambda event: event.at)
+        return sorted(found, key=lambda event: event.order)
 
     def seconds_since(self, stamp: str) -> float:
         """How long ago Kubernetes wrote that time; 0 where it can't be read."""

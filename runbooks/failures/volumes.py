@@ -74,7 +74,7 @@ def _about_claims(scene: Scene, pod: PodView) -> list[EventView]:
         and event.about_name in pod.claims
         and (event.type == "Warning" or event.reason in _ABOUT_CLAIM)
     ]
-    return sorted(found, key=lambda event: event.at)
+    return sorted(found, key=lambda event: event.order)
 
 
 def _cause(pod: PodView, what: str, said: tuple[str, ...], causes: tuple[UsualCause, ...]) -> Cause:

@@ -10,6 +10,8 @@ from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import EVENT, Json
 
 _KUBELET = "kubelet"
+_IN_SERIES = ("default-scheduler",)
+"""Components that write events in the newer form: a time of their own, and a series where one repeats."""
 
 
 class Events:
@@ -29,7 +31,7 @@ class Events:
         """Events live for an hour in a real cluster; what a seeded past told goes at once."""
         for namespace, name in tuple(self._written):
             event = self._api.store.get(EVENT, namespace, name)
-            if event is None or event["lastTimestamp"] < moment:
+            if event is None or _last(event) < moment:
                 self._written.remove((namespace, name))
                 self._forget(namespace, name)
 
@@ -46,7 +48,12 @@ class Events:
         now = self._api.clock.stamp()
         known = self._known.get(key)
         if known and (event := self._api.store.get(EVENT, namespace, known)):
-            self._api.store.put(EVENT, {**event, "count": event["count"] + 1, "lastTimestamp": now})
+            if component in _IN_SERIES:
+                times = (event.get("series") or {}).get("count", 1) + 1
+                seen: Json = {"series": {"count": times, "lastObservedTime": self._exactly()}}
+            else:
+                seen = {"count": event["count"] + 1, "lastTimestamp": now}
+            self._api.store.put(EVENT, {**event, **seen})
             return
         reference = {
             name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata
@@ -64,11 +71,7 @@ class Events:
             "reason": reason,
             "message": message,
             "type": kind,
-            "source": {"component": component, **({"host": node} if node else {})},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-            "eventTime": None,
+            **self._told(component, node, now),
             "reportingComponent": component,
             "reportingInstance": node,
         }
@@ -81,7 +84,21 @@ class Events:
         if len(self._written) > self._keep:
             self._forget(*self._written.popleft())
 
+    def _told(self, component: str, node: str, now: str) -> Json:
+        if component in _IN_SERIES:
+            unset: Json = {"source": {}, "firstTimestamp": None, "lastTimestamp": None}
+            return {**unset, "eventTime": self._exactly(), "action": "Scheduling"}
+        source = {"component": component, **({"host": node} if node else {})}
+        return {"source": source, "firstTimestamp": now, "lastTimestamp": now, "count": 1, "eventTime": None}
+
+    def _exactly(self) -> str:
+        return self._api.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
     def _forget(self, namespace: str, name: str) -> None:
         self._known = {key: value for key, value in self._known.items() if value != name}
         if event := self._api.store.get(EVENT, namespace, name):
             self._api.store.remove(EVENT, event)
+
+
+def _last(event: Json) -> str:
+    return str((event.get("series") or {}).get("lastObservedTime") or event["lastTimestamp"] or event["eventTime"])

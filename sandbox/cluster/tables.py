@@ -200,9 +200,11 @@ def _endpoints(obj: Json, now: datetime) -> list[Any]:
 
 def _event(obj: Json, now: datetime) -> list[Any]:
     about = obj["involvedObject"]
-    first, last = obj.get("firstTimestamp") or obj.get("eventTime"), obj.get("lastTimestamp") or obj.get("eventTime")
+    first, series = obj.get("firstTimestamp") or obj.get("eventTime"), obj.get("series") or {}
+    last = series.get("lastObservedTime") or obj.get("lastTimestamp") or first
     source = obj.get("source") or {}
-    where = ", ".join(part for part in (source.get("component"), source.get("host")) if part)
+    by = source.get("component") or obj.get("reportingComponent"), source.get("host") or obj.get("reportingInstance")
+    where = ", ".join(part for part in by if part)
     return [
         _since(last, now),
         obj.get("type", ""),
@@ -212,7 +214,7 @@ def _event(obj: Json, now: datetime) -> list[Any]:
         where,
         str(obj.get("message", "")).strip(),
         _since(first, now),
-        str(obj.get("count", 1)),
+        str(series.get("count") or obj.get("count") or 1),
         _name(obj),
     ]
 

@@ -397,6 +397,16 @@ async def test_events_can_be_asked_for_by_what_they_are_about(cluster):
     assert {event.involved_object.name for event in events.items} == {pod}
 
 
+async def test_the_scheduler_writes_events_with_a_time_of_their_own_and_no_count(cluster):
+    await install(cluster, replicas=1)
+    told = await cluster.until(lambda found: [e for e in found["items"] if e["reason"] == "Scheduled"], "events")
+    event = next(each for each in told["items"] if each["reason"] == "Scheduled")
+    assert event["eventTime"].endswith("Z")
+    assert "." in event["eventTime"]
+    assert (event["firstTimestamp"], event["lastTimestamp"], event.get("count")) == (None, None, None)
+    assert event["reportingComponent"] == "default-scheduler"
+
+
 async def test_the_python_client_reads_every_kind_that_it_is_given(cluster):
     await install(cluster)
     core, apps = client.CoreV1Api(cluster.api), client.AppsV1Api(cluster.api)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runbooks.clients import cluster_events
 from runbooks.clients import cluster_reading as reading
 from runbooks.failures import Scene
 from runbooks.kit.plan import ImageChange
@@ -109,6 +110,6 @@ def scene(
         reading.deployment(deployment),
         [reading.replica_set(old), reading.replica_set(new)],
         [reading.pod(each) for each in pods],
-        [reading.event(each) for each in events],
+        [cluster_events.event(each) for each in events],
     )
     return Scene(**{name: getattr(made, name) for name in Scene.__slots__} | {"at": NOW})
