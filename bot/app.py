@@ -47,6 +47,7 @@ from runbooks.clients.database_credentials import CredentialsSource
 from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
+from runbooks.clients.registry_ecr import EcrLogins
 from runbooks.databases import Database
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
@@ -301,7 +302,13 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
         clients[name] = shared[key]
     logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
     images = await stack.enter_async_context(
-        RegistryClient(settings.registries, plain_http=settings.bot.sandbox, logins=logins)
+        RegistryClient(
+            settings.registries,
+            plain_http=settings.bot.sandbox,
+            logins=logins,
+            ecr=EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox),
+            versions=settings.bot.versions,
+        )
     )
     return clients, images
 

@@ -37,6 +37,7 @@ def _known(registry: Registry, settings: "Settings | None") -> Known:
         services=tuple(sorted(services)),
         commands=registry.names(),
         people=tuple(settings.people),
+        versions=settings.bot.versions,
     )
 
 

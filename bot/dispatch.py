@@ -78,6 +78,7 @@ class Door:
             commands=registry.names(),
             people=people.keys(),
             terminal=of_the_machine,
+            versions=settings.bot.versions,
         )
 
     # reading

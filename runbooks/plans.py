@@ -7,12 +7,13 @@ from statistics import median
 
 from runbooks import room
 from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.registry import RegistryClient, is_version, version_order
+from runbooks.clients.registry import RegistryClient
 from runbooks.fleet import EnvironmentRecord, Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
+from runbooks.kit.versions import is_older, spellings
 from runbooks.kit.waiting import side_by_side
 from runbooks.releases import (
     bad_versions,
@@ -51,6 +52,7 @@ async def plan_deploy(
         asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
         asyncio.gather(fleet.read(environment), fleet.releases(environment)),
     )
+    version = wanted[0].tag or version
     changes = [change_of(state, image) for state, image in zip(states, wanted, strict=True) if not _runs(state, image)]
     older = [change for change in changes if _goes_back(change)]
     warnings = [
@@ -112,14 +114,21 @@ async def plan_rollback(
     """The services (all where none is named) back to the last known good release, or to the recorded release `to`."""
     states, releases = await asyncio.gather(current(cluster, environment), fleet.releases(environment))
     chosen = [state for state in states if not services or state.service in services]
+    to = _as_recorded(to, releases, chosen) if to is not None else None
     release = good_release(releases, chosen, to)
     if release is not None:
         targets = {service.service: service.image for service in release.services}
         notes = [_recorded(release)]
     else:
         bad = bad_versions(releases)
-        if services or to is not None:
-            targets = await previous_images(cluster, registry, environment, chosen, bad=bad, to=to)
+        if to is not None:
+            for tag in spellings(to):
+                targets = await previous_images(cluster, registry, environment, chosen, bad=bad, to=tag)
+                if targets:
+                    to = tag
+                    break
+        elif services:
+            targets = await previous_images(cluster, registry, environment, chosen, bad=bad)
         else:
             targets = await undone(cluster, registry, environment, chosen, bad)
         notes = [
@@ -163,6 +172,12 @@ async def plan_rollback(
     )
 
 
+def _as_recorded(to: str, releases: Sequence[Release], states: Sequence[ServiceState]) -> str:
+    """As it was typed, or with or without its `v` where only that is recorded or runs."""
+    known = {release.version for release in releases} | {state.image.tag for state in states if state.image is not None}
+    return next((each for each in spellings(to) if each in known), to)
+
+
 async def _waves(cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange]) -> tuple[Wave, ...]:
     """A forecast: a plan is made without it, too."""
     try:
@@ -195,8 +210,7 @@ def _runs(state: ServiceState, image: Image) -> bool:
 
 
 def _goes_back(change: ImageChange) -> bool:
-    before, after = change.before.tag or "", change.after.tag or ""
-    return is_version(before) and is_version(after) and version_order(before) > version_order(after)
+    return is_older(change.after.tag or "", change.before.tag or "")
 
 
 def _recorded(release: Release) -> str:
@@ -218,20 +232,31 @@ def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> Perma
 
 
 async def _resolved(registry: RegistryClient, services: Sequence[Service], version: str) -> list[Image]:
-    """The image of each service; `NoSuchVersion` names those that exist."""
+    """The image of each service, by the tag that was typed or, where there is none, with or without its `v`.
+
+    `NoSuchVersion` names those that exist.
+    """
+    missing: PermanentError | None = None
+    for tag in spellings(version):
+        try:
+            digests = await side_by_side(*(registry.resolve(service.repository, tag) for service in services))
+        except PermanentError as error:
+            if error.code is not ReasonCode.NO_SUCH_VERSION:
+                raise
+            missing = missing or error
+            continue
+        return [
+            Image(repository=service.repository, tag=tag, digest=digest)
+            for service, digest in zip(services, digests, strict=True)
+        ]
+    assert missing is not None
     try:
-        digests = await side_by_side(*(registry.resolve(service.repository, version) for service in services))
-    except PermanentError as error:
-        if error.code is not ReasonCode.NO_SUCH_VERSION:
-            raise
         newest = await registry.newest(services[0].repository, _OFFERED)
-        ages = ", ".join(f"{each.tag} ({_age(each.created)} old)" if each.created else each.tag for each in newest)
-        newest_words = f" Newest: {ages}." if ages else ""
-        raise NoSuchVersion(f"{error.message}{newest_words}", tuple(each.tag for each in newest)) from error
-    return [
-        Image(repository=service.repository, tag=version, digest=digest)
-        for service, digest in zip(services, digests, strict=True)
-    ]
+    except RunbookError:  # a list that can't be read changes nothing: the version is not there
+        newest = []
+    ages = ", ".join(f"{each.tag} ({_age(each.created)} old)" if each.created else each.tag for each in newest)
+    newest_words = f" Newest: {ages}." if ages else ""
+    raise NoSuchVersion(f"{missing.message}{newest_words}", tuple(each.tag for each in newest)) from missing
 
 
 def _age(at: datetime) -> str:

@@ -12,6 +12,7 @@ from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.clients.aws import BucketSettings
 from runbooks.clients.database_access import DatabaseSettings
 from runbooks.clients.health import valid
+from runbooks.kit.versions import PATTERN, VersionPattern
 from runbooks.sync import SyncScripts
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -223,10 +224,20 @@ class BotSettings(Section):
     """/healthz, /readyz, /metrics; 0 for any free port."""
     registry_auth: Path | None = None
     """Logins for private registries: a `config.json` as `docker login` writes it. Read anew whenever a registry asks."""
+    registry_ecr: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")], ...] = ()
+    """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token of its own AWS role."""
+    versions: str = PATTERN
+    """Tags that are versions: a pattern of google-re2 for the whole tag, such as `release-[0-9]+` or `sha-[0-9a-f]{7,40}`."""
     default_environment: Key | None = None
     """For terminals."""
     sandbox: bool = False
     """Everything here is a throw-away world: Slack's address may be another one, `--as` works."""
+
+    @field_validator("versions")
+    @classmethod
+    def _a_pattern(cls, pattern: str) -> str:
+        VersionPattern(pattern)
+        return pattern
 
     @property
     def socket_path(self) -> Path:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from bot.config import Settings
@@ -14,6 +13,8 @@ from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
+from runbooks.clients.registry_ecr import EcrLogins
+from runbooks.kit.answers import read_http_date
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.redaction import default_redactor
 from runbooks.owners import owner
@@ -146,12 +147,21 @@ async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
 async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:
     """Whether the registry tells the repository's versions."""
     logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
-    async with RegistryClient(settings.registries, plain_http=settings.bot.sandbox, logins=logins) as client:
-        count = len(await client.tags(repository))
+    ecr = EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox)
+    async with RegistryClient(
+        settings.registries,
+        plain_http=settings.bot.sandbox,
+        logins=logins,
+        ecr=ecr,
+        versions=settings.bot.versions,
+    ) as client:
+        count = len(await client.versions(repository))
     if count:
-        yield fine(f"{repository}: {count} versions.")
+        yield fine(f"{repository}: {count} {'version' if count == 1 else 'versions'}.")
     else:
-        yield warning(f"{repository} has no version.", "Push one, or mend the repository in the configuration.")
+        yield warning(
+            f"{repository} has no version.", "Push one, or mend the repository or bot.versions in the configuration."
+        )
 
 
 def repositories(settings: Settings) -> tuple[str, ...]:
@@ -198,8 +208,8 @@ async def clock(settings: Settings) -> AsyncGenerator[Finding]:
                     said = response.headers.get("Date")
             except (aiohttp.ClientError, TimeoutError):
                 continue
-            if said:
-                yield _skew(parsedate_to_datetime(said), urlsplit(url).hostname or host)
+            if (at := read_http_date(said)) is not None:
+                yield _skew(at, urlsplit(url).hostname or host)
                 return
     yield warning(
         "Nobody told the time, so this machine's clock is not checked.", "Check that it is synchronised (NTP)."

@@ -350,7 +350,7 @@ class _Values:
             self._typed.setdefault(where.name, meant)
             return f"There is a word too many: `{token[:40]}`. Did you mean `{where.flag} {meant}`?"
         for option in self._options.values():
-            if isinstance(option.type, VersionType) and VersionType.looks_like(token):
+            if isinstance(option.type, VersionType) and VersionType.looks_like(token, self._known):
                 self._typed.setdefault(option.name, token)
                 return f"`{token[:40]}` is a version. Did you mean `{option.flag} {token[:40]}`?"
         return None

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Protocol, runtime_checkable
 
 from runbooks.kit.patterns import PatternRefused, compiled
+from runbooks.kit.versions import PATTERN, VersionPattern
 
 
 class Invalid(ValueError):
@@ -29,6 +30,8 @@ class Known:
     people: tuple[str, ...] = ()
     terminal: tuple[str, ...] = ()
     """Commands that only a terminal has, for the machine that it stands on."""
+    versions: str = PATTERN
+    """Which tags are versions, as `bot.versions` says it."""
 
 
 @runtime_checkable
@@ -79,24 +82,25 @@ def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
     raise Invalid(f"There is no {what} `{text[:40]}`.{hint}")
 
 
-_VERSION = re.compile(r"v?\d+(\.\d+){0,3}([-+][0-9A-Za-z][0-9A-Za-z.+_-]*)?", re.ASCII)
-
-
 class VersionType:
-    """A release's tag, such as `v2.0.0`; the leading `v` is added where it is missing."""
+    """A release's tag, such as `v2.0.0`, as it was typed: whether it has a `v` is looked up where it is looked for."""
 
     name = "version"
     example = "v2.0.0"
 
     @staticmethod
-    def looks_like(text: str) -> bool:
-        """Whether it is one; 128 is the longest tag that a registry takes."""
-        return len(text) <= 128 and _VERSION.fullmatch(text) is not None  # noqa: PLR2004
+    def looks_like(text: str, known: Known) -> bool:
+        """Whether it is one."""
+        return VersionPattern(known.versions).matches(text)
 
-    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
-        if not self.looks_like(text):
+    def parse(self, text: str, known: Known) -> str:
+        if self.looks_like(text, known):
+            return text
+        if text != (meant := text.lower()) and self.looks_like(meant, known):
+            raise Invalid(f"`{text[:40]}` is not a version. Did you mean `{meant[:40]}`?")
+        if known.versions == PATTERN:
             raise Invalid(f"`{text[:40]}` is not a version. A version looks like `{self.example}`.")
-        return text if text.startswith("v") else f"v{text}"
+        raise Invalid(f"`{text[:40]}` is not a version. Versions here match `{known.versions[:100]}`.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()

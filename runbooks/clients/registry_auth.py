@@ -6,12 +6,12 @@ The file is read at each handshake, so a rotated password needs no restart. `Reg
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import Redactor
@@ -53,14 +53,12 @@ class RegistryLogins:
     def _entries(path: Path) -> dict[str, Any]:
         try:
             with path.open("rb") as file:
-                found = json.loads(file.read(_LARGEST))
-            entries = found["auths"]
+                data = file.read(_LARGEST)
         except OSError as error:
             raise _unusable(path, f"it can't be read ({type(error).__name__})") from None
-        except (ValueError, KeyError, TypeError):
-            raise _unusable(path, "it is not JSON with `auths`") from None
+        entries = read_object(data, lambda: _unusable(path, "it is not JSON with `auths`")).get("auths")
         if not isinstance(entries, dict):
-            raise _unusable(path, "its `auths` is no object")
+            raise _unusable(path, "it has no object `auths`")
         return entries
 
 
@@ -74,8 +72,11 @@ def _unusable(path: Path, why: str) -> PermanentError:
 
 
 def _host(key: str) -> str:
-    """`https://ghcr.io/v2/` and `ghcr.io` are the same."""
-    return urlsplit(key if "://" in key else f"https://{key}").netloc
+    """`https://ghcr.io/v2/` and `ghcr.io` are the same; nothing where it is no address."""
+    try:
+        return urlsplit(key if "://" in key else f"https://{key}").netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _login(entry: Any) -> Login | None:

@@ -105,15 +105,21 @@ def _image(service: str, version: str, created: datetime) -> _Image:
 
 class Registry:
     """Serves the seeded images; with `handshake` it wants a token first, which it gives to anybody, as ghcr.io does for what is
-    public; with `login` (user, password) only to that account.
+    public; with `login` (user, password) only to that account. With `basic` it takes that login itself, as Amazon's ECR and htpasswd do.
     """
 
     def __init__(
-        self, *, handshake: bool = False, login: tuple[str, str] | None = None, started: datetime | None = None
+        self,
+        *,
+        handshake: bool = False,
+        login: tuple[str, str] | None = None,
+        basic: bool = False,
+        started: datetime | None = None,
     ) -> None:
         started = started or datetime.now(UTC)
         self._handshake = handshake or login is not None
         self.login = login
+        self._basic = basic
         self._token = secrets.token_urlsafe(16)
         self._images: dict[str, list[_Image]] = {
             f"omnicare/{service}": [_image(service, version, started - age) for version, age in VERSIONS.items()]
@@ -125,6 +131,10 @@ class Registry:
         """Delete a tag, as a clean-up job would: what runs stays, what is to be deployed is no longer found."""
         name = f"omnicare/{service}"
         self._images[name] = [image for image in self._images[name] if image.version != version]
+
+    def publish(self, service: str, version: str, created: datetime) -> None:
+        """Add a tag, as a build would; a reproducible build says that it was made in 1970."""
+        self._images[f"omnicare/{service}"].append(_image(service, version, created))
 
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
@@ -151,7 +161,13 @@ class Registry:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         asked = request.path.startswith("/v2/") and self._handshake
-        if asked and request.headers.get("Authorization") != f"Bearer {self._token}":
+        shown = request.headers.get("Authorization")
+        if asked and self._basic and self.login is not None:
+            if shown != encode_basic_auth(*self.login):
+                response = _error(401, "UNAUTHORIZED", "authentication required")
+                response.headers["WWW-Authenticate"] = f'Basic realm="{self.url}/",service="sandbox"'
+                return response
+        elif asked and shown != f"Bearer {self._token}":
             name = request.path.removeprefix("/v2/").partition("/manifests/")[0].partition("/tags/")[0].strip("/")
             scope = f',scope="repository:{name}:pull"' if name else ""
             challenge = f'Bearer realm="{self.url}/token",service="sandbox"{scope}'

@@ -40,10 +40,11 @@ def value(kind: Any, text: str) -> Any:
     ("typed", "meant"),
     [
         ("v2.0.0", "v2.0.0"),
-        ("2.0.0", "v2.0.0"),
+        ("2.0.0", "2.0.0"),
         ("v2", "v2"),
         ("v1.2.3-rc.1", "v1.2.3-rc.1"),
-        ("20261124", "v20261124"),
+        ("20261124", "20261124"),
+        ("2026.11.24-2", "2026.11.24-2"),
     ],
 )
 def test_a_version(typed: str, meant: str) -> None:
@@ -60,7 +61,6 @@ def test_a_version(typed: str, meant: str) -> None:
         "v2.0.0\n",
         "v2..0",
         "v2.0.0@sha256:ab",
-        "V2.0.0",
         "v２.0",
         "../v2",
         "v2.0.0;x",
@@ -73,6 +73,23 @@ def test_a_version(typed: str, meant: str) -> None:
 def test_what_is_no_version(typed: str) -> None:
     with pytest.raises(ValueError, match=r"is not a version\. A version looks like `v2.0.0`"):
         value(VersionType(), typed)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("V2.0.0", "v2.0.0"), ("V2.0.0-RC1", "v2.0.0-rc1")])
+def test_a_version_in_capitals_is_answered_with_what_was_meant(typed: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=rf"`{typed}` is not a version\. Did you mean `{meant}`"):
+        value(VersionType(), typed)
+
+
+@pytest.mark.parametrize("typed", ["release-7", "sha-1a2b3c4", "2026.11"])
+def test_the_configuration_says_which_tags_are_versions(typed: str) -> None:
+    known = Known(versions=r"release-[0-9]+|sha-[0-9a-f]{7,40}|20[0-9]{2}\.[0-9]{2}")
+    assert VersionType().parse(typed, known) == typed
+    for other in ("v2.0.0", "release-", f"{typed}; rm", f"x{typed}", f"{typed}\n", ""):
+        with pytest.raises(Invalid, match=r"is not a version\. Versions here match `release-"):
+            VersionType().parse(other, known)
+    with pytest.raises(Invalid, match="Did you mean `release-7`"):
+        VersionType().parse("Release-7", known)
 
 
 @pytest.mark.parametrize(

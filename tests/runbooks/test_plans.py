@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from runbooks import plans, rollouts, states
 from runbooks.clients.registry import RegistryClient
@@ -246,3 +249,56 @@ def test_a_script_that_gives_each_item_a_reason_of_its_own_makes_no_plan_without
     again = ItemsChange.model_validate(change.model_dump())
     assert again == change
     assert ItemsChange(act="clear", service="backend", namespace="n", groups=groups[:25]).groups == groups[:25]
+
+
+@pytest.mark.parametrize(("typed", "tag"), [("2.3.0", "2.3.0"), ("v2.3.0", "2.3.0"), ("2.0.0", "v2.0.0")])
+async def test_a_version_is_looked_for_as_typed_then_with_or_without_its_v(here: Place, typed: str, tag: str):
+    await both(here)
+    served = Registry()
+    for service in ("backend", "frontend"):
+        served.publish(service, "2.3.0", datetime.now(UTC))
+    async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
+        plan = await deploy(here, client, typed)
+    assert plan.title.startswith(f"Deploy {tag} to ")
+    assert [change.after.tag for change in plan.changes] == [tag, tag]
+
+
+async def test_of_two_spellings_that_exist_the_typed_one_is_taken(here: Place):
+    await both(here)
+    served = Registry()
+    for service in ("backend", "frontend"):
+        served.publish(service, "2.0.0", datetime.now(UTC))
+    async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
+        for typed in ("2.0.0", "v2.0.0"):
+            plan = await deploy(here, client, typed)
+            assert [change.after.tag for change in plan.changes] == [typed, typed]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_a_rollback_finds_the_named_release_with_or_without_its_v(
+    here: Place, registry: RegistryClient, recorded: bool
+):
+    await both(here)
+    if recorded:
+        await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1")
+        await carried_out(here, await deploy(here, registry, "v1.2.0"), "run-2")
+    else:
+        await asyncio.gather(by_hand(here, "backend", "v2.0.0"), by_hand(here, "frontend", "v2.0.0"))
+    plan = await rollback(here, registry, to="2.0.0" if recorded else "1.2.0")
+    assert {after for _, after in moves(plan).values()} == {"v2.0.0" if recorded else "v1.2.0"}
+
+
+async def test_a_list_of_versions_that_can_t_be_read_does_not_hide_that_the_version_is_missing(here: Place):
+    await both(here)
+
+    async def breaks_at_lists(request: web.Request) -> web.Response:
+        return web.Response(status=500 if "/tags/" in request.path else 404)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", breaks_at_lists)
+    async with (
+        TestServer(app) as server,
+        RegistryClient({"ghcr.io": str(server.make_url("")).rstrip("/")}, plain_http=True) as client,
+    ):
+        with pytest.raises(plans.NoSuchVersion, match=r"There is no image ghcr\.io/omnicare/backend:v9\.9\.9"):
+            await deploy(here, client, "v9.9.9")

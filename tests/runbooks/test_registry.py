@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from runbooks.clients.registry import RegistryClient, version_order
+from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.redaction import Redactor
+from runbooks.kit.versions import version_order
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.registries import answering
 
@@ -134,37 +135,41 @@ def encoded(user: str, password: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def private(
-    path: Path | None, redactor: Redactor | None = None
-) -> AsyncIterator[tuple[RegistryClient, Registry]]:
+async def private(path: Path, key: str | None = "{host}") -> AsyncIterator[tuple[RegistryClient, str]]:
+    """The client, and the host that the registry is at; the file holds a login under `key`."""
     served = Registry(login=("reader", "s3cr3t-of-the-registry"))
-    logins = RegistryLogins(path, redactor or Redactor())
-    async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True, logins=logins) as client:
-        yield client, served
+    async with served.serve() as url:
+        host = url.removeprefix("http://")
+        keys = {"other": {}} if key is None else {key.format(host=host): encoded("reader", "s3cr3t-of-the-registry")}
+        logins = RegistryLogins(login_file(path, **keys), Redactor())
+        async with RegistryClient({"ghcr.io": url}, plain_http=True, logins=logins) as client:
+            yield client, host
 
 
-@pytest.mark.parametrize("key", ["ghcr.io", "https://ghcr.io", "https://ghcr.io/v2/"])
+@pytest.mark.parametrize("key", ["{host}", "http://{host}", "http://{host}/v2/"])
 async def test_a_private_registry_is_read_with_the_login_of_docker_s_file(tmp_path: Path, key: str):
-    path = login_file(tmp_path / "config.json", **{key: encoded("reader", "s3cr3t-of-the-registry"), "other": {}})
-    async with private(path) as (client, _):
+    async with private(tmp_path / "config.json", key) as (client, _):
         assert await client.resolve(BACKEND, "v2.0.0") == digest_of("backend", "v2.0.0")
 
 
-@pytest.mark.parametrize("auths", [{}, {"elsewhere.example": encoded("reader", "s3cr3t-of-the-registry")}])
-async def test_without_a_login_for_it_a_private_registry_is_told_as_such(tmp_path: Path, auths: dict[str, object]):
-    async with private(login_file(tmp_path / "config.json", **auths)) as (client, _):
-        with pytest.raises(PermanentError, match="lets the bot not read") as caught:
+@pytest.mark.parametrize("key", [None, "elsewhere.example", "ghcr.io"])
+async def test_without_a_login_for_the_host_that_is_asked_a_private_registry_is_told_as_such(
+    tmp_path: Path, key: str | None
+):
+    async with private(tmp_path / "config.json", key) as (client, host):
+        with pytest.raises(PermanentError, match="denies the bot access to ghcr") as caught:
             await client.resolve(BACKEND, "v2.0.0")
-    assert "registry_auth" in caught.value.advice[0]
+    assert f"`bot.registry_auth` can name a file with a login for {host}" in caught.value.advice[0]
 
 
 async def test_a_rotated_password_needs_no_restart(tmp_path: Path):
-    path = login_file(tmp_path / "config.json", **{"ghcr.io": encoded("reader", "an-older-one")})
-    async with private(path) as (client, _):
+    path = tmp_path / "config.json"
+    async with private(path) as (client, host):
+        login_file(path, **{host: encoded("reader", "an-older-one")})
         with pytest.raises(PermanentError) as caught:
             await client.resolve(BACKEND, "v2.0.0")
         assert "was refused" in caught.value.advice[0]
-        login_file(path, **{"ghcr.io": encoded("reader", "s3cr3t-of-the-registry")})
+        login_file(path, **{host: encoded("reader", "s3cr3t-of-the-registry")})
         assert await client.resolve(BACKEND, "v2.0.0")
 
 

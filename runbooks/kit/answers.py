@@ -1,0 +1,104 @@
+"""Reads what servers answer: JSON, a pause that was asked for, points in time.
+
+Whatever a server sends ends as a value of a known type or as the caller's own `RunbookError`: too long, nested too deep, no JSON, a
+number that no clock knows.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from runbooks.kit.errors import RunbookError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of an answer, where the caller does not say otherwise."""
+LONGEST_WAIT = 300.0
+"""Seconds: a server may ask for more, and is asked again earlier."""
+
+_CHUNK = 64 * 1024
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
+_LONGEST_TIME = 64
+_FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+", re.ASCII)
+"""Go writes nine digits behind the point; Python reads six."""
+
+Otherwise = Callable[[], RunbookError]
+"""Makes the error for an answer that can't be read."""
+
+
+async def read_bounded(content: "aiohttp.StreamReader", otherwise: Otherwise, *, largest: int = LARGEST) -> bytes:
+    """Return the whole answer; raises `otherwise()` as soon as it is larger than `largest`."""
+    found = bytearray()
+    async for chunk in content.iter_chunked(_CHUNK):
+        found += chunk
+        if len(found) > largest:
+            raise otherwise()
+    return bytes(found)
+
+
+def read_json(data: bytes | str, otherwise: Otherwise) -> Any:
+    """Return the JSON value, whose texts can all be written as UTF-8; raises `otherwise()` for everything else."""
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig", errors="replace")
+        found = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        if "\\ud" in text or "\\uD" in text:  # half a character could be stored nowhere
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", errors="replace"))
+    except (ValueError, RecursionError) as error:
+        # only the kind of error: the parser's own keeps the whole answer
+        raise otherwise() from ValueError(type(error).__name__)
+    return found
+
+
+def read_object(data: bytes | str, otherwise: Otherwise) -> dict[str, Any]:
+    """Return the JSON object; raises `otherwise()` for everything else."""
+    found = read_json(data, otherwise)
+    if not isinstance(found, dict):
+        raise otherwise()
+    return found
+
+
+def read_wait(header: str | None, *, longest: float = LONGEST_WAIT) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, given in seconds or as a date; None where it says neither."""
+    plain = (header or "").strip()
+    if _SECONDS.fullmatch(plain):
+        return min(float(plain), longest)
+    at = read_http_date(plain)
+    return None if at is None else min(max(0.0, (at - datetime.now(UTC)).total_seconds()), longest)
+
+
+def read_http_date(header: str | None) -> datetime | None:
+    """Return the time of a header such as `Date`; None where it is no date."""
+    if not header or len(header) > _LONGEST_TIME:
+        return None
+    try:
+        found = parsedate_to_datetime(header)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def read_time(value: object) -> datetime | None:
+    """Return the point in time of an RFC 3339 text, in UTC; None where it is not one, or has no zone."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+        return None
+    try:
+        found = datetime.fromisoformat(_FRACTION.sub(r"\1", value))
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the year 1 of a zone east of Greenwich is before all years
+        return None
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if found in (float("inf"), float("-inf")):
+        raise ValueError("a number without end")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
