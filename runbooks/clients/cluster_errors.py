@@ -110,9 +110,8 @@ def refusal(
             advice=("`doctor` lists the permissions that the bot lacks.",),
         )
     if status == 404:  # noqa: PLR2004
-        if (
-            not reason
-        ):  # a load balancer's page while no API server is there: else the fleet's record would be taken for empty
+        # A load balancer's page, while no API server is there: else the fleet's record would be taken for empty.
+        if body is not None and not reason:
             return unreadable(server, doing, retry=retry)
         return PermanentError(
             f"The cluster has no such object (to {doing}).", code=ReasonCode.NOT_FOUND, evidence=evidence
