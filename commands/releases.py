@@ -25,6 +25,7 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context
+from commands.kit.lost import as_it_is
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
 from commands.kit.types import EnvironmentName, NumberType, Words
 from runbooks import releases, states
@@ -107,7 +108,7 @@ class ReleasesAdopt:
 
     async def decide(self, context: Context) -> Card:
         where = context.where
-        record = await context.fleet.read(where)
+        record = await as_it_is(context, await context.fleet.read(where))
         if record.run is not None:
             raise PermanentError(
                 f"{record.run.by}'s run is changing {where.name} now: {record.run.title}. Adopt when it has ended.",

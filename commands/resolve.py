@@ -2,6 +2,7 @@
 
 from commands.kit.card import Card, Code, Paragraph, words
 from commands.kit.context import Context, Denied
+from commands.kit.lost import as_it_is
 from commands.kit.parsing import UsageError
 from commands.kit.spec import argument, decision, option
 from commands.kit.types import RunId, Words
@@ -37,10 +38,12 @@ class Resolve:
                 code=ReasonCode.NOT_PERMITTED,
             )
         environment = context.environments[record.environment]
-        undecided = (await context.fleet.read(environment)).undecided
+        seen = await context.fleet.read(environment)
+        undecided = (await as_it_is(context, seen)).undecided
         if undecided is None or undecided.run != record.id:
             raise Denied(f"Run {record.short} is not undecided.", code=ReasonCode.NOT_WAITING)
-        await context.fleet.decide(environment)
+        if not await context.fleet.end(environment, record.id, decided=True):  # its end may not be written there yet
+            await context.fleet.decide(environment)
         await context.runs.answered(record.id, f"{context.actor.name} left it as it is: {self.reason}")
         text = f"{record.title} stays as it is: {self.reason}"
         return Card(

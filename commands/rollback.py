@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from commands.kit.card import Button, Card, Typed, duration, listed
 from commands.kit.context import Context, Denied, Outcome
+from commands.kit.lost import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
@@ -77,8 +78,9 @@ class Rollback:
                 f"It passes {record.freeze.name}'s lock ({record.freeze.reason}), which stands afterwards.",
                 *warnings,
             )
-        if self.goes_back and record.run is not None and record.run.run != context.run_id:
-            warnings = (f"It takes the place of {record.run.by}'s run: {record.run.title}.", *warnings)
+        going = (await as_it_is(context, record)).run
+        if self.goes_back and going is not None and going.run != context.run_id:
+            warnings = (f"It takes the place of {going.by}'s run: {going.title}.", *warnings)
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
@@ -136,7 +138,7 @@ class Rollback:
             failed = await context.runs.find(self.after)
         except Denied:
             return ()
-        undecided = (await context.fleet.read(context.where)).undecided
+        undecided = (await as_it_is(context, await context.fleet.read(context.where))).undecided
         open_still = undecided is not None and undecided.run == failed.id
         fits = (
             failed.state in ("failed", "cancelled")

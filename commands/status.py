@@ -34,7 +34,7 @@ from commands.kit.card import (
 )
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
-from commands.kit.lost import UNKNOWN, holder, way_out
+from commands.kit.lost import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks import standing
@@ -82,6 +82,8 @@ class _Answers:
     releases: Part[tuple[Release, ...]]
     lost: Part[RunPlace | None]
     """Who has the place, if no engine knows that run."""
+    true: Part[EnvironmentRecord]
+    """The record, with what could not be written there yet."""
     runs: Part[Sequence[RunRecord]]
     sync: Part[SyncStatus]
     database: list[Answer]
@@ -105,6 +107,7 @@ async def _asked(context: Context) -> _Answers:
         record.result(),
         releases.result(),
         await _part(holder(context, seen)) if (seen := record.result().said) is not None else Part(),
+        await _part(as_it_is(context, seen)) if seen is not None else Part(),
         runs.result(),
         sync.result() if sync is not None else Part(),
         database.result() if database is not None else [],
@@ -142,7 +145,7 @@ async def _database(context: Context) -> list[Answer]:
 def _card(context: Context, answers: _Answers) -> Card:
     where = context.where.name
     services = answers.services.said or []
-    record = answers.record.said or EnvironmentRecord()
+    record = answers.true.said or answers.record.said or EnvironmentRecord()
     state, what = _verdict(context, answers, record)
     body: list[Element] = []
     if services:
@@ -284,6 +287,8 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
         ("Database", _servers(answers.database, context.where.name)),
         ("Last release", _last(answers.releases)),
     ]
+    if answers.record.said is not None and answers.record.said.run != record.run:
+        facts.append(("Record", words("can't be written now, so it still names that run; the bot goes on trying")))
     if answers.record.why and answers.services.said is not None:
         facts.append(("Lock and run", words(answers.record.why)))
     return tuple(Fact(label=label, value=value) for label, value in facts if value is not None)

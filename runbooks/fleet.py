@@ -105,6 +105,19 @@ class Fleet:
 
         return await self._change(environment, change)
 
+    async def end(
+        self, environment: Environment, run: str, *, undecided: Undecided | None = None, decided: bool = False
+    ) -> bool:
+        """Gives the environment back and says what the run left, in one; nothing where the run does not hold it any more."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
+            if record.run is None or record.run.run != run:
+                return record, False
+            left = None if decided else undecided or record.undecided
+            return record.model_copy(update={"run": None, "undecided": left}), True
+
+        return await self._change(environment, change)
+
     async def freeze(self, environment: Environment, freeze: Freeze) -> Freeze | None:
         """Locks it; returns the lock that it replaces."""
         kept = freeze.model_copy(update={"reason": freeze.reason[:LONGEST_TEXT]})

@@ -13,6 +13,7 @@ from bot.audit import EventName
 from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
 from commands.kit.context import Actor, Context
+from commands.kit.lost import as_it_is
 from commands.kit.parsing import typed_again
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.errors import RunbookError
@@ -69,7 +70,7 @@ async def going_back(house: House, of: Request, actor: Actor) -> Any:
 async def undecided(context: Context) -> str | None:
     """The run that left the environment undecided; a cluster that does not say so carries nothing over."""
     try:
-        found = (await context.fleet.read(context.where)).undecided
+        found = (await as_it_is(context, await context.fleet.read(context.where))).undecided
     except RunbookError:
         return None
     return found.run if found is not None else None

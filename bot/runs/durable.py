@@ -19,6 +19,7 @@ from bot.runs.cards import head_card, progress_card
 from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
+from commands.kit.rolling import Unrecorded
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import ImageChange
@@ -98,6 +99,8 @@ class DurableSteps:
         self.redact = house.redact
         self.current: str | None = None
         self.started = house.clock()
+        self.unrecorded: Unrecorded | None = None
+        """What runs, and could not be recorded."""
 
     @property
     def run_id(self) -> str:

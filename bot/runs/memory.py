@@ -132,6 +132,7 @@ class EngineRuns:
             steps=steps,
             card=state.head if state else None,
             rolled=bool(state and state.plan and state.plan.changes),
+            left_undecided=bool(state and state.left_undecided),
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,
             held_since=state.hold.at if state and state.hold else None,

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from bot.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
-from runbooks.kit.plan import Plan
+from runbooks.fleet import Release, Undecided
+from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Frozen
 
@@ -40,6 +42,11 @@ def run_id(request: str) -> str:
 def thread_id(request: str) -> str:
     """The workflow that keeps the request's thread."""
     return f"{request}.thread"
+
+
+def closing_id(request: str) -> str:
+    """The workflow that writes the run's end into the fleet's record, where the run could not."""
+    return f"{request}.closing"
 
 
 def vigil_id(request: str) -> str:
@@ -139,6 +146,14 @@ class RequestState(Frozen):
     holds: int = 0
     """How often it was held or let go on."""
 
+    @property
+    def left_undecided(self) -> bool:
+        """Its run ended so that somebody has to decide what becomes of it."""
+        outcome, rolled = self.outcome, self.plan is not None and bool(self.plan.changes)
+        if outcome is None or self.started is None or not rolled:
+            return False
+        return not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
+
 
 class DecisionMessage(Frozen):
     """A person decided: from the door to the request's workflow."""
@@ -190,6 +205,22 @@ class RunInput(Frozen):
     plan: Plan
     approved_by: tuple[Decision, ...]
     word: str
+
+
+class Ending(Frozen):
+    """What is true once a run has ended, for the fleet's record."""
+
+    request: Request
+    undecided: Undecided | None = None
+    """Somebody has to decide what becomes of it."""
+    decided: bool = False
+    """What was undecided before is not so any more."""
+    put_back: tuple[ImageChange, ...] = ()
+    """Deployments whose `maxSurge` the run raised."""
+    release: Release | None = None
+    """It runs and was checked, and could not be recorded."""
+    left: str | None = None
+    """The version that is marked bad with it."""
 
 
 class Vigil(Frozen):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from bot import crash_points
 from bot.approvals import Decision, new_word
-from bot.runs import cards, endings, leftovers, silence
+from bot.runs import cards, closing, endings, leftovers, silence
 from bot.runs.house import House
 from bot.runs.model import Request, run_id, short_id
 from bot.runs.thread import HEAD
@@ -30,20 +30,20 @@ T = TypeVar("T")
 NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
 
 
-async def look(house: House, request: Request) -> Any:
-    """Freeze, holder in words, and the word for the card that says so; or an error."""
+async def look(house: House, request: Request, *, back: bool = False) -> Any:
+    """Freeze, holder in words, and the word for the card that says so; or an error. `back`: it goes back, so it waits for nobody."""
     context = _context(house, request)
     async with _saying_so(house, request, context, "making the plan"):
-        return await _looked(house, request, context)
+        return await _looked(house, request, context, back=back)
 
 
-async def _looked(house: House, request: Request, context: Context) -> Any:
+async def _looked(house: House, request: Request, context: Context, *, back: bool) -> Any:
     try:
         record = await _patiently(house, lambda: context.fleet.read(context.where))
         other = record.run if record.run and record.run.run != request.id else None
-        if other is not None and await _is_over(house, other.run):
-            ended = other.run
-            await _patiently(house, lambda: context.fleet.leave(context.where, ended))
+        if other is not None and not back and (ended := await _ended(house, other.run)) is not None:
+            ending = await closing.of(house, ended)
+            await _patiently(house, lambda: closing.write(house, ending))
             other = None
         if other is None:
             await _patiently(house, lambda: leftovers.put_back(house, request.environment))
@@ -122,15 +122,19 @@ async def _goes_back_too(house: House, context: Context, request: str) -> bool:
     )
 
 
-async def give_back(house: House, request: Request) -> None:
-    """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could."""
+async def give_back(house: House, request: Request) -> bool:
+    """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could.
+
+    False where the cluster does not take it: then the workflow `closing` goes on.
+    """
     if await house.engine.view(run_id(request.id)) is not None:
-        return  # its run gives the place back itself
+        return True  # its run gives the place back itself
     context = _context(house, request)
     try:
         await _patiently(house, lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
     except RunbookError:
-        return  # the next request sees that this one is over
+        return False
+    return True
 
 
 def substance(request: Request) -> dict[str, object]:
@@ -151,10 +155,11 @@ async def _taken_over(context: Context, place: RunPlace) -> dict[str, Any]:
     return {"result": "taken", "overtaken": before.run if before and before.run != place.run else None}
 
 
-async def _is_over(house: House, other: str) -> bool:
-    """The holder has ended and could not give its place back (the cluster was away just then)."""
+async def _ended(house: House, other: str) -> Request | None:
+    """The holder's request, where it has ended and could not give its place back (the cluster was away just then)."""
     request, run = await asyncio.gather(house.engine.view(other), house.engine.view(run_id(other)))
-    return request is not None and not request.active and (run is None or not run.active)
+    over = request is not None and not request.active and (run is None or not run.active)
+    return Request.model_validate(request.input) if request is not None and over else None
 
 
 def _context(house: House, request: Request) -> Context:

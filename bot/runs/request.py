@@ -22,10 +22,12 @@ from bot.runs.house import House
 from bot.runs.model import (
     Close,
     DecisionMessage,
+    Ending,
     OvertakeMessage,
     Request,
     RequestState,
     Vigil,
+    closing_id,
     short_id,
     thread_id,
     vigil_id,
@@ -137,7 +139,7 @@ class RequestFlow(Waiting, Running):
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""
         while True:
-            look = await self._step("look at the place", lambda: place.look(self._house, self.request))
+            look = await self._step("look at the place", self._look)
             if "error" in look:
                 raise endings.failed(self.request, look["error"])
             if look["freeze"] is not None and not self._going_back and not self._over_by_then(look["freeze"]):
@@ -154,6 +156,9 @@ class RequestFlow(Waiting, Running):
                     break
                 if message["kind"] == "decision" and message["act"] == "withdraw" and message["word"] == look["word"]:
                     raise endings.withdrawn(self.request, DecisionMessage.model_validate(message))
+
+    async def _look(self) -> Any:
+        return await place.look(self._house, self.request, back=self._going_back)
 
     def _withdraw_button(self, word: str) -> Button:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
@@ -420,6 +425,9 @@ class RequestFlow(Waiting, Running):
     ) -> None:
         """Result, head message, audit event, and the thread is closed. `going_back`: what to do next is decided already."""
         ended = await self._step("end", lambda: self._noted(outcome, event, actor))
+        if not ended["given"]:
+            left = Ending(request=self.request)
+            await self._house.engine.start("closing", closing_id(self.request.id), left.model_dump(mode="json"))
         # before it is said: who reads that it is over may ask for the same again, and press the result's buttons
         self._house.pending.end(self.request)
         over = datetime.fromisoformat(ended["at"])
@@ -445,18 +453,12 @@ class RequestFlow(Waiting, Running):
         await self._show("head", head)
         await self._publish(phase="ended", head=head)
         if self.request.threaded:
-            watched = event is None and self._left_undecided(outcome)
+            watched = event is None and self._state.left_undecided
             await self._close(outcome, card, ended["at"], watched=watched, told=failed)
         self._house.live.end(self.request.id)
         self._house.steps.pop(self.request.id, None)
         if self._house.metrics is not None:
             self._house.metrics.ended(self.request.environment, self.request.command, outcome.code)
-
-    def _left_undecided(self, outcome: Outcome) -> bool:
-        """As the run's end wrote it into the fleet's record."""
-        plan = self._state.plan
-        rolled = plan is not None and bool(plan.changes)
-        return rolled and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
 
     async def _close(self, outcome: Outcome, card: Card, ended: str, *, watched: bool, told: bool) -> None:
         """The thread is done, or kept open by the vigil for as long as nobody has decided."""
@@ -475,6 +477,7 @@ class RequestFlow(Waiting, Running):
             await self._house.engine.send(thread_id(self.request.id), Close().model_dump(mode="json"))
 
     async def _noted(self, outcome: Outcome, event: EventName | None, actor: str | None) -> Any:
+        given = True
         if event is not None:
             await self._house.note(
                 self.request,
@@ -485,5 +488,5 @@ class RequestFlow(Waiting, Running):
                 reason=outcome.title,
                 details={"took": duration(outcome.seconds)},
             )
-            await place.give_back(self._house, self.request)
-        return {"at": self._house.clock().isoformat()}
+            given = await place.give_back(self._house, self.request)
+        return {"at": self._house.clock().isoformat(), "given": given}

@@ -11,24 +11,26 @@ from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
-from bot.runs import cards, silence
+from bot.runs import cards, closing, silence
 from bot.runs.durable import PROGRESS, DurableSteps
 from bot.runs.engine import Broke
 from bot.runs.house import House
 from bot.runs.model import (
     Answered,
     EndedMessage,
-    FreeMessage,
+    Ending,
     Request,
     RunInput,
     Show,
+    closing_id,
     short_id,
     thread_id,
     vigil_id,
 )
 from commands.kit.card import Card, StepLine, StepStatus, listed
-from commands.kit.context import Context, Outcome
-from runbooks import evidence, pods, serving, surge
+from commands.kit.context import Outcome
+from commands.kit.rolling import Unrecorded
+from runbooks import evidence, pods, serving
 from runbooks.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -40,7 +42,11 @@ _log = logging.getLogger(__name__)
 _WORD_COMES = 5.0
 """Seconds within which a run that lost its place learns to whom."""
 _PATIENCE = 60.0
-"""Seconds that giving the place back waits for a cluster that can't be reached, where it is waited for so long at all."""
+"""Seconds that a run which ends waits for a cluster that takes nothing, where it is waited for so long at all; then `closing` goes on."""
+_UNWRITTEN = (
+    "The cluster does not take the fleet's record now. The bot goes on trying by itself; `status` says how it stands."
+)
+_RECORDED = "The release was recorded right afterwards, so there is nothing to decide."
 
 
 class Runs:
@@ -77,7 +83,7 @@ class Runs:
         outcome = Outcome.model_validate(await self._ended(run, steps, outcome))
         await self._settle(run, steps, outcome)
         await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
-        await self._tell_waiting(run.request)
+        await closing.tell_waiting(self._house, run.request)
         await self._tell_vigils(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
         back = bool(getattr(command, "goes_back", False))
@@ -94,8 +100,13 @@ class Runs:
 
     async def _ended(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         ended = await self._though_a_bug("end the run", lambda: self._end(run, steps, outcome), None)
-        # whoever comes next sees that it is over, and takes the place
-        return ended or await self._house.engine.step("note the end", lambda: self._noted(run, outcome))
+        if ended is None:
+            ended = await self._house.engine.step(
+                "note the end", lambda: self._noted(run, outcome, self._ending(run, steps, outcome))
+            )
+        if ended["unwritten"] is not None:  # goes on by itself: people are told, and nobody waits for it
+            await self._house.engine.start("closing", closing_id(run.request.id), ended["unwritten"])
+        return ended["outcome"]
 
     async def _done(self, run: RunInput, command: Any, steps: DurableSteps) -> Outcome:
         """The runbook's own outcome, or what stopped it."""
@@ -121,6 +132,8 @@ class Runs:
         except RunbookError as error:
             if error.code is ReasonCode.OVERTAKEN:  # the fence noticed it before the word of it came
                 return self._stopped(run, steps, Stopped(await self._overtaker(run)))
+            if isinstance(error, Unrecorded) and error.code is not ReasonCode.BOOK_UNAVAILABLE:
+                steps.unrecorded = error
             return self._failed(run, steps, error)
         except Exception as error:
             if type(error).__module__.startswith("dbos"):
@@ -210,21 +223,36 @@ class Runs:
         )
 
     async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
-        """Gives the place back and writes the ending; recorded, so done once."""
+        """Writes into the fleet's record what is true now, and the ending into the book; recorded, so done once."""
         context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
         seconds = (self._house.clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
+        ending = self._ending(run, steps, outcome)
+        async with silence.told(context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice):
+            line = await self._closed(ending)
+        steps.notice("")
+        if line:
+            outcome = outcome.model_copy(update={"lines": (*outcome.lines, line)})
+        return await self._noted(run, outcome, None if line != _UNWRITTEN else ending)
+
+    def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
         rolls = bool(run.plan.changes)  # what runs is decided, or not, only by who changes it
         if rolls and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
             since = self._house.clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
-        async with silence.told(context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice):
-            await self._give_back(context, run, undecided, decided=outcome.ok and rolls)
-        steps.notice("")
-        return await self._noted(run, outcome)
+        unrecorded = steps.unrecorded
+        return Ending(
+            request=run.request,
+            undecided=undecided,
+            decided=outcome.ok and rolls,
+            put_back=run.plan.changes if run.plan.together else (),
+            release=unrecorded.release if unrecorded is not None else None,
+            left=unrecorded.left if unrecorded is not None else None,
+        )
 
-    async def _noted(self, run: RunInput, outcome: Outcome) -> Any:
+    async def _noted(self, run: RunInput, outcome: Outcome, unwritten: Ending | None) -> Any:
+        """The outcome, and what the workflow `closing` has to write."""
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )
@@ -237,46 +265,25 @@ class Runs:
             later=True,
         )
         crash_points.reached("run-ended")
-        return outcome.model_dump(mode="json")
+        left = unwritten.model_dump(mode="json") if unwritten is not None else None
+        return {"outcome": outcome.model_dump(mode="json"), "unwritten": left}
 
-    async def _give_back(self, context: Context, run: RunInput, undecided: Undecided | None, *, decided: bool) -> None:
-        """Where the cluster can't be reached for long, the next request sees that this run has ended, and takes the place."""
-        fleet, where = context.fleet, context.where
+    async def _closed(self, ending: Ending) -> str:
+        """Tries for a while; what people are told where that did not end as usual."""
         deadline = asyncio.get_running_loop().time() + min(_PATIENCE, self._house.settings.times.cluster_patience)
         while True:
             try:
-                if undecided is not None:
-                    await fleet.leave_undecided(where, undecided)
-                elif decided:
-                    await fleet.decide(where)
-                await self._put_back(context, run)
-                await fleet.leave(where, run.request.id)
-                head = await self._house.book.head()
-                await fleet.write_head(where, head.book, head.seq, head.hash)
+                recorded = await closing.write(self._house, ending)
             except TemporaryError as error:
                 if asyncio.get_running_loop().time() < deadline:
                     await asyncio.sleep(error.retry_after)
                     continue
-                _log.exception("the place could not be given back in time", extra={"run": run.request.id})
+                _log.exception("the end of a run could not be written in time", extra={"run": ending.request.id})
             except RunbookError:
-                _log.exception("the place could not be given back", extra={"run": run.request.id})
-            return
-
-    async def _put_back(self, context: Context, run: RunInput) -> None:
-        """What the run's own steps could not put back, because the cluster was away just then."""
-        for change in run.plan.changes if run.plan.together else ():
-            with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
-                await surge.put_back(context.cluster, change.namespace, change.deployment, run=run.request.id)
-
-    async def _tell_waiting(self, request: Request) -> None:
-        """Those who wait for the place look again."""
-
-        async def waiting() -> Any:
-            views = await self._house.engine.list(name="request", prefix=f"{request.environment}.", active=True)
-            return [view.id for view in views if view.id != request.id]
-
-        for other in await self._house.engine.step("who waits", waiting):
-            await self._house.engine.send(other, FreeMessage().model_dump(mode="json"))
+                _log.exception("the end of a run could not be written", extra={"run": ending.request.id})
+            else:
+                return _RECORDED if recorded else ""
+            return _UNWRITTEN
 
     async def _tell_vigils(self, run: RunInput, outcome: Outcome) -> None:
         """What this run did to the environment may answer an earlier failure there."""

@@ -14,6 +14,7 @@ from bot.runs import cards
 from bot.runs.house import House
 from bot.runs.model import Close, Request, Show, Vigil, thread_id
 from commands.kit.card import Button, Card, Typed
+from commands.kit.lost import as_it_is
 from commands.kit.spec import Kind
 from runbooks.kit.errors import RunbookError
 
@@ -55,7 +56,7 @@ class Vigils:
         request = vigil.request
         context = self._house.context(request.requester, request.environment)
         try:
-            undecided = (await context.fleet.read(context.where)).undecided
+            undecided = (await as_it_is(context, await context.fleet.read(context.where))).undecided
         except RunbookError:
             pass  # a cluster that can't be asked has decided nothing
         else:

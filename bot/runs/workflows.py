@@ -1,5 +1,6 @@
 """Every workflow that the engine runs, by name."""
 
+from bot.runs.closing import Closings
 from bot.runs.engine import Workflow
 from bot.runs.house import House
 from bot.runs.request import Requests
@@ -14,5 +15,6 @@ def workflows(house: House) -> dict[str, Workflow]:
         "request": Requests(house).workflow,
         "run": Runs(house).workflow,
         "thread": Threads(house).workflow,
+        "closing": Closings(house).workflow,
         "vigil": Vigils(house).workflow,
     }

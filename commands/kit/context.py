@@ -91,6 +91,8 @@ class RunRecord(Frozen):
     """The newest card of its head message."""
     rolled: bool = False
     """Its plan changes what runs."""
+    left_undecided: bool = False
+    """It ended without success after it had begun to change what runs: somebody has to decide, until somebody does."""
     follows: str | None = None
     """The run that it tries again, or goes back from."""
     held_by: str | None = None

@@ -1,10 +1,11 @@
-"""A run that has the environment's place and that no engine knows: the bot's files were lost in the middle of it, or another bot runs it.
+"""A run of which the fleet's record says that it has the environment's place, though it is over or nobody knows it.
 
-What the fleet remembers of it is all there is. Nobody may guess which of the two it is, so it is said, with what a person can do.
+It is over, and the cluster has not taken its end yet: `as_it_is` says what the record will say. Or no engine knows it: the bot's files
+were lost in the middle of it, or another bot runs it. Nobody may guess which of the two, so it is said, with what a person can do.
 """
 
 from commands.kit.context import Context, Denied
-from runbooks.fleet import EnvironmentRecord, RunPlace
+from runbooks.fleet import EnvironmentRecord, RunPlace, Undecided
 from runbooks.kit.reasons import ReasonCode
 
 UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"
@@ -13,6 +14,21 @@ UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot run
 def way_out(place: RunPlace) -> str:
     """What ends it."""
     return f"`rollback` takes its place, `resolve {place.run} --reason …` gives it back"
+
+
+async def as_it_is(context: Context, record: EnvironmentRecord) -> EnvironmentRecord:
+    """The record, where a run that is over and could not be written there is taken for what it is."""
+    if record.run is None:
+        return record
+    try:
+        run = await context.runs.find(record.run.run)
+    except Denied:
+        return record
+    if run.ended is None:
+        return record
+    since = run.ended.isoformat(timespec="seconds")
+    left = Undecided(run=run.id, title=run.ending[:200], since=since) if run.left_undecided else record.undecided
+    return record.model_copy(update={"run": None, "undecided": left})
 
 
 async def holder(context: Context, record: EnvironmentRecord) -> RunPlace | None:

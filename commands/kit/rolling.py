@@ -8,6 +8,7 @@ from commands.kit.endings import ending_card
 from runbooks import rollouts
 from runbooks.fleet import Release, ReleasedService, utc_now
 from runbooks.going_back import left_by
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
@@ -15,6 +16,21 @@ from runbooks.states import ServiceState, current, pinned
 
 CHECK = "Check"
 RECORD = "Record the release"
+
+
+class Unrecorded(PermanentError):
+    """All of it runs and was checked, and the fleet's record does not have it: whoever ends the run writes it there."""
+
+    def __init__(self, error: RunbookError, release: Release, left: str | None) -> None:
+        super().__init__(
+            error.message,
+            code=error.code,
+            evidence=error.evidence,
+            advice=error.advice,
+            diagnosis=error.diagnosis,
+        )
+        self.release = release
+        self.left = left
 
 
 def rollout_title(change: ImageChange) -> str:
@@ -132,7 +148,10 @@ async def finish(
     )
     results = checked.services if plan.confirms else results
     release = release_of(context, plan, results)
-    await steps.run(RECORD, record, context, release, left)
+    try:
+        await steps.run(RECORD, record, context, release, left)
+    except RunbookError as error:
+        raise Unrecorded(error, release, left) from error
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
     by = _approval(context, plan)
     before = "" if plan.confirms else version_before(plan)

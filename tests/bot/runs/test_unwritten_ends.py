@@ -1,0 +1,170 @@
+"""A run ends while the cluster takes nothing: people are told at once, and the record says what is true as soon as it can be written."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.runs.model import closing_id
+from tests.faults.conftest import SHORT
+from tests.faults.steps import RECORDS, recording
+from tests.faults.wires import Wires
+from tests.support.interference import How, cluster_through, interfering
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, story
+
+pytestmark = pytest.mark.timeout(120)
+
+FOREVER = 10**6
+IMPATIENT = {"cluster_patience": 0.5, "cluster_refusals": 0.5, "place_recheck": 0.3, "escalate_after": 0.5}
+"""Seconds; in production minutes."""
+
+
+@pytest.fixture
+async def wires(tmp_path: Path) -> AsyncIterator[Wires]:
+    async with (
+        story(tmp_path / "world", times=SHORT | IMPATIENT) as made,
+        cluster_through(made.world.folder / "bot.kubeconfig", tmp_path) as (cluster, through),
+        interfering(made.world.slack.url) as slack,
+    ):
+
+        def change(document: dict[str, Any]) -> None:
+            for environment in document["environments"].values():
+                environment["cluster"]["kubeconfig"] = str(through)
+
+        made.configure(change)
+        await made.inside()
+        yield Wires(made, cluster, slack, lambda *_: None)
+        await made.leave()
+
+
+def everything(_: web.Request) -> bool:
+    return True
+
+
+def writing(request: web.Request) -> bool:
+    """Writes any of the fleet's records."""
+    return request.method in ("POST", "PUT") and request.path.startswith(RECORDS)
+
+
+async def failed_while(wires: Wires, how: How, matches: Any) -> str:
+    """A deploy during which the cluster fails so, from the backend's rollout on; the run."""
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-unready")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-unready", "the backend is rolling")
+    wires.cluster.fail(how, matches, times=FOREVER)
+    wires.cluster.drop()
+    return run
+
+
+async def status(here: Story) -> str:
+    before = len(here.messages())
+    await here.type(ON_CALL, "/omnicare status")
+    await here.until(lambda: len(here.messages()) > before, "an answer")
+    return await here.answered("Asked of the cluster")
+
+
+async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_it_can_be_written(wires: Wires):
+    here = wires.here
+    run = await failed_while(wires, How.UNKNOWN, everything)
+    said = await here.says(run, "does not accept the bot's credentials", "result", seconds=60)
+    assert "The bot goes on trying by itself" in said
+    held = here.environment().run
+    assert held is not None
+    assert held.run == run
+    wires.clear()
+    await here.until(lambda: here.environment().run is None, "the place is given back")
+    undecided = here.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run
+    assert "does not accept the bot's credentials" in undecided.title
+    here.nothing_was_said_twice(run)
+    here.nothing_is_written_twice(run)
+
+
+@pytest.mark.parametrize("how", [How.FORBIDDEN, How.BROKEN, How.BUSY, How.LOST, How.UNKNOWN], ids=lambda how: how.name)
+async def test_a_record_that_can_only_be_read_is_shown_as_it_will_be_and_resolved_afterwards(wires: Wires, how: How):
+    """The run fails by itself, and its end can't be written."""
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-bad")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
+    wires.cluster.fail(how, writing, times=FOREVER)
+    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    record = here.environment()
+    assert record.run is not None
+    card = await status(here)
+    assert "Going on" not in card
+    assert "Undecided" in card
+    assert "can't be written now" in card
+    wires.clear()
+    await here.until(lambda: here.environment().run is None, "the place is given back")
+    undecided = here.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run
+    await here.type(REQUESTER, f"/omnicare resolve {run} --reason fixed")
+    await here.until(lambda: here.environment().undecided is None, "it is decided")
+
+
+async def test_a_run_that_has_failed_can_be_resolved_before_its_end_is_written(wires: Wires):
+    """Only the book's head is not taken, so the end is tried again and again; a person may decide meanwhile."""
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-bad")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
+    wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
+    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    view = await here.bot.house.engine.view(closing_id(run))
+    assert view is not None
+    assert view.active
+    wires.cluster.rules.clear()
+    await here.type(REQUESTER, f"/omnicare resolve {run} --reason fixed")
+    await here.until(lambda: here.environment().run is None, "the place is given back")
+    await here.until(lambda: here.environment().undecided is None, "it is decided")
+
+
+async def test_a_rollback_does_not_wait_for_an_end_that_can_not_be_written(wires: Wires):
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-bad")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
+    fault = wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
+    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    wires.cluster.rules.remove(fault)
+    # the end alone goes on failing: what gives the place back without another run in it
+    wires.cluster.fail(How.FORBIDDEN, recording("environment-production", "undecided", without="run"), times=FOREVER)
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v1.2.0 in production")
+    await here.until(lambda: here.environment().run is None, "the place is given back")
+    assert here.environment().undecided is None, "what was decided meanwhile is not undone"
+    wires.clear()
+
+
+async def test_a_release_that_could_not_be_recorded_is_recorded_as_soon_as_it_can_be(wires: Wires):
+    here = wires.here
+    fault = wires.cluster.fail(How.BROKEN, recording("releases-production"), times=FOREVER)
+    run = await here.ask("deploy v2.0.0")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "stopped at Record the release", "result", seconds=60)
+    assert fault.struck
+    assert here.releases() == []
+    wires.clear()
+    await here.until(lambda: here.environment().run is None, "the place is given back")
+    assert [(each.version, each.verdict) for each in here.releases()] == [("v2.0.0", "good")]
+    assert here.environment().undecided is None
+    await here.says(run, "recorded as good now", "result")
+
+
+async def test_a_failure_is_told_again_though_its_end_is_not_written_yet(wires: Wires):
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-bad")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
+    wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
+    await here.says(run, "still undecided", "unanswered-1", seconds=60)
+    assert "Roll back" in here.text(run, "result"), "its buttons still lead somewhere"
+    wires.clear()
+    await here.until(lambda: here.environment().undecided is not None, "it is undecided in the record, too")
