@@ -35,7 +35,9 @@ class Pods:
         left = len(found) - _MOST
         body = [Table(columns=("Service", "Pod", "Version", "State", "Restarts", "Age"), rows=rows)] if rows else []
         notes = (Note(text=words(f"{left} more; name a service to see fewer.")),) if left > 0 else ()
-        text = f"{ready} of {len(found)} pods ready in {context.where.name}"
+        over = sum(each.over for each in found)
+        text = f"{ready} of {len(found) - over} pods ready in {context.where.name}"
+        text += f", {over} ended before" if over else ""
         return Card(
             title=words(Strong(text=text)),
             summary=text,

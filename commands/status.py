@@ -211,12 +211,16 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
         return State.FAILED, f"{where}: the cluster does not answer"
     versions = ", ".join(dict.fromkeys(e.state.image.tag or "untagged" for e in services if e.state.image))
     ill = [each for each in services if not each.well]
+    idle = [each.state.service for each in services if each.state.idle]
     bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
     sync = _sync_trouble(context, answers.sync)
     undecided = ", undecided" if record.undecided is not None and record.run is None else ""
     if bad:
         names = listed(each.state.service for each in bad)
         return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} not well{undecided}"
+    if idle:
+        # nothing of a service that is scaled to 0 runs, whatever its Deployment asks for
+        return State.WAITING, f"{where}: {listed(idle)} {'are' if len(idle) > 1 else 'is'} scaled to 0{undecided}"
     if ill:
         rolling = any(each.state.state == "rolling" for each in ill)
         return (

@@ -82,15 +82,18 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
     state = each.state
     own = _own(found, deployment)
     version = state.image.tag or "untagged" if state.image is not None else "nothing"
+    said = "asks for {version}, scaled to 0 replicas: no pod runs" if state.idle else _SAID[state.state]
     return Described(
         kind="service",
         name=service.name,
         service=service.name,
-        summary=_SAID[state.state].format(version=version, pods=state.readiness),
+        summary=said.format(version=version, pods=state.readiness),
         well=each.well,
         trouble=each.trouble,
         facts=_facts_of(state, deployment, service),
-        pods=tuple(pods.line(pod, service) for pod in sorted(own, key=lambda pod: (pod.ready, pod.name))),
+        pods=tuple(
+            pods.line(pod, service) for pod in sorted(own, key=lambda pod: (pod.ready and not pod.deleting, pod.name))
+        ),
         events=tuple(told.of_service(events, environment, service.name, since=since)),
     )
 

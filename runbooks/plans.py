@@ -62,6 +62,7 @@ async def plan_deploy(
         *_by_hand(states),
         *_owned(states),
         *_paused(states),
+        *_idle(states),
         *_unsettled(states),
     ]
     title = f"Deploy {version} to {environment.name}"
@@ -159,6 +160,7 @@ async def plan_rollback(
         else (),
         warnings=(
             *_paused(chosen),
+            *_idle(chosen),
             *_by_hand(chosen),
             *_owned(chosen),
             *(_bad(releases, to) if to is not None else ()),
@@ -195,7 +197,7 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
     return Plan(
         title=f"Restart {service} in {environment.name}",
         changes=(change_of(chosen, chosen.image),),
-        warnings=(*_undecided(record), *_by_hand([chosen]), *_owned([chosen]), *_unsettled([chosen])),
+        warnings=(*_undecided(record), *_by_hand([chosen]), *_owned([chosen]), *_idle([chosen]), *_unsettled([chosen])),
         notes=("The image stays as it is. Old pods serve until new ones are ready.",),
     )
 
@@ -303,6 +305,10 @@ def _paused(states: Sequence[ServiceState]) -> list[str]:
         for state in states
         if state.paused
     ]
+
+
+def _idle(states: Sequence[ServiceState]) -> list[str]:
+    return [f"{state.service} is scaled to 0 replicas: no pod of it will run." for state in states if state.idle]
 
 
 def _unsettled(states: Sequence[ServiceState]) -> list[str]:

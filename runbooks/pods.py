@@ -27,6 +27,8 @@ class PodLine(Frozen):
     """Why it is not ready, in Kubernetes' own word (`ImagePullBackOff`), where it gives one."""
     age: str = ""
     node: str = ""
+    over: bool = False
+    """It was evicted, or has ended: another one runs in its place."""
 
 
 async def list_pods(cluster: ClusterClient, environment: Environment, service: str | None = None) -> list[PodLine]:
@@ -39,17 +41,19 @@ async def list_pods(cluster: ClusterClient, environment: Environment, service: s
 
 def line(pod: PodView, service: Service) -> PodLine:
     """One pod of that service."""
-    container = pod.container(service.container)
+    container, asked = pod.container(service.container), pod.spec(service.container)
+    detail = pod.reason if pod.over else pod.unschedulable or (container.reason if container else "")
     return PodLine(
         service=service.name,
         name=pod.name,
-        image=container.image if container else "",
+        image=asked.image if asked else "",
         phase=pod.phase,
-        ready=pod.ready,
+        ready=pod.ready and not pod.deleting and not pod.over,
         restarts=pod.restarts,
-        detail="Terminating" if pod.deleting else pod.unschedulable or (container.reason if container else ""),
+        detail="Terminating" if pod.deleting else detail,
         age=age(pod.created),
         node=pod.node,
+        over=pod.over,
     )
 
 
@@ -72,7 +76,7 @@ def named(pods: Sequence[PodView], target: str, environment: Environment) -> Pod
 async def by_version(cluster: ClusterClient, environment: Environment) -> str:
     """In a few words: `backend v1.2.0 2 ready, v2.0.0 1 of 2 ready; frontend v1.2.0 3 ready`."""
     counted: dict[str, dict[str, list[bool]]] = {}
-    for pod in await list_pods(cluster, environment):
+    for pod in (each for each in await list_pods(cluster, environment) if not each.over):
         version = Image.parse(pod.image).tag or "untagged" if pod.image else "unknown"
         counted.setdefault(pod.service, {}).setdefault(version, []).append(pod.ready)
     services = (

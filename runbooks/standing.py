@@ -32,7 +32,7 @@ class Standing(Frozen):
 
     @property
     def well(self) -> bool:
-        return self.state.state == "complete"
+        return self.state.state == "complete" and not self.state.idle
 
 
 async def look(cluster: ClusterClient, environment: Environment) -> list[Standing]:
@@ -63,6 +63,8 @@ async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[
 
 def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> Standing:
     deployment = found.deployment(service)
+    if state.idle:
+        return Standing(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
     if deployment is None or state.image is None or state.state == "complete":
         return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
     scene = _scene(state, state.image, deployment, found, events)

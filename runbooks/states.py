@@ -96,6 +96,11 @@ class ServiceState(Frozen):
         return f"{self.new_ready}/{self.desired} new, {self.ready - self.new_ready} old"
 
     @property
+    def idle(self) -> bool:
+        """It is scaled to 0: nothing of what the Deployment asks for runs."""
+        return self.state != "missing" and self.desired == 0
+
+    @property
     def runs_completely(self) -> bool:
         """All of it: complete, and where the Deployment asks by tag alone, the pods agree on one digest."""
         pinned_by_digest = self.image is not None and self.image.digest is not None
@@ -146,9 +151,13 @@ def read(environment: Environment, found: Listed) -> list[ServiceState]:
 
 
 def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]) -> ReplicaSetView | None:
-    """The ReplicaSet of the Deployment's present revision."""
+    """The ReplicaSet of what the Deployment asks for now; None while there is none yet.
+
+    The Deployment's revision is that of the last ReplicaSet that was made: while `Recreate` waits for old pods, the old one's.
+    """
+    asked = {container.name: container.image for container in deployment.containers}
     own = (r for r in replica_sets if r.owner == deployment.uid and r.revision == deployment.revision)
-    return next(own, None)
+    return next((r for r in own if {c.name: c.image for c in r.containers} == asked), None)
 
 
 def pinned(state: ServiceState) -> Image | None:
@@ -199,7 +208,7 @@ def _state(
         return ServiceState(**place, state="missing", detail=f"{what} in {environment.namespace}.")
     owners = {r.uid for r in replica_sets if r.owner == deployment.uid}
     newest = newest_of(deployment, replica_sets)
-    own = [pod for pod in pods if pod.owner in owners and not pod.deleting]
+    own = [pod for pod in pods if pod.owner in owners and not pod.deleting and not pod.over]
     state, detail = _condition(deployment, newest)
     image = container[1].image
     by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
@@ -264,7 +273,7 @@ def _condition(deployment: DeploymentView, newest: ReplicaSetView | None) -> tup
         return "stuck", progressing.message if progressing is not None else ""
     if deployment.paused:
         return "paused", "The Deployment is paused."
-    return ("degraded" if _was_complete(deployment) else "rolling"), ""
+    return ("degraded" if newest is not None and _was_complete(deployment) else "rolling"), ""
 
 
 def _was_complete(deployment: DeploymentView) -> bool:

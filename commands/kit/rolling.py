@@ -156,9 +156,11 @@ async def finish(
     by = _approval(context, plan)
     before = "" if plan.confirms else version_before(plan)
     kept = f"{before} marked bad" if left else f"{before} kept as last known good" if before else "recorded as good"
+    idle = [result.service for result in results if result.desired == 0]
+    title = f"{release.version} {'is set' if idle else 'runs'} in {context.where.name}"
     return Outcome(
         code=ReasonCode.SUCCEEDED,
-        title=f"{release.version} runs in {context.where.name}",
+        title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
         lines=(f"{pods} · {by} · {kept}", *checked.warnings),
         data={
             "version": release.version,

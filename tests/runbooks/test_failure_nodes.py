@@ -108,3 +108,13 @@ async def test_a_rollout_is_complete_whatever_the_runtime_names_the_image(here: 
         result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause="deploy v2.0.0")
         checked = await rollouts.check(pulse, here.cluster, [here.change()])
     assert (result.ready, checked.warnings) == (2, ())
+
+
+async def test_a_pod_disruption_budget_holds_up_no_rollout(here: Place):
+    """It limits evictions; the Deployment's controllers delete."""
+    await only_backend(here)
+    spec = {"minAvailable": "100%", "selector": {"matchLabels": {"app": "backend"}}}
+    body = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "all"}, "spec": spec}
+    await here.create(f"/apis/policy/v1beta1/namespaces/{here.namespace}/poddisruptionbudgets", body)
+    result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause="deploy v2.0.0")
+    assert (result.ready, result.desired) == (2, 2)

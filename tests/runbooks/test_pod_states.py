@@ -119,12 +119,20 @@ def recreated() -> Scene:
     return replace(found, new=None, leaving=leaving, deployment=replace(found.deployment, strategy="Recreate"))
 
 
+def left_over() -> Scene:
+    found, evicted = scene(), failed("Evicted")
+    evicted["metadata"]["ownerReferences"][0]["uid"] = OLD
+    leaving = [reading.pod(evicted)]
+    return replace(found, new=None, leaving=leaving, deployment=replace(found.deployment, strategy="Recreate"))
+
+
 FORBIDDEN = 'pods "backend-7c9f-x" is forbidden: '
 CREATING = waiting("ContainerCreating")
 STATES: dict[str, Scene] = {
     "Not created: quota": scene(refused=f"{FORBIDDEN}exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6"),
     "Not created: refused": scene(refused='admission webhook "policy.example.com" denied the request: no'),
     "Not created: old pods stay": recreated(),
+    "Not created: an ended pod is left": left_over(),
     "Held from the scheduler": scene(
         pod(nodeName="", schedulingGates=[{"name": "example.com/quota"}], conditions=[condition("PodScheduled", "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")])
     ),

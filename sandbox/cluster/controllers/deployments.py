@@ -7,7 +7,7 @@ import copy
 from sandbox.cluster import names
 from sandbox.cluster.api import Api
 from sandbox.cluster.controllers import rollouts
-from sandbox.cluster.controllers.owners import CONTROLLER, active_pods, is_leaving, owned, owner_of, reference_to
+from sandbox.cluster.controllers.owners import CONTROLLER, is_leaving, owned, owner_of, reference_to
 from sandbox.cluster.controllers.progress import Progress
 from sandbox.cluster.controllers.queue import Queue
 from sandbox.cluster.errors import ApiError
@@ -38,13 +38,17 @@ class Deployments:
             self._see_pod_gone(change.obj)
 
     def _see_pod_gone(self, pod: Json) -> None:
-        """A Deployment that recreates waits for its last old pod."""
+        """A Deployment that recreates waits for its last old pod; one that was evicted and is still listed counts, as it does really."""
         owner = owner_of(pod)
         namespace = pod["metadata"]["namespace"]
         replica_set = self._api.store.get(REPLICA_SET, namespace, owner["name"]) if owner else None
         top = owner_of(replica_set) if replica_set else None
-        if top:
-            self.queue.add(namespace, top["name"])
+        deployment = self._api.store.get(DEPLOYMENT, namespace, top["name"]) if top else None
+        if deployment is None or any(
+            True for entry in self._sets(deployment) for _ in owned(self._api.store, POD, entry)
+        ):
+            return
+        self.queue.add(namespace, deployment["metadata"]["name"])
 
     def _work(self, namespace: str, name: str) -> None:
         deployment = self._api.store.get(DEPLOYMENT, namespace, name)
@@ -208,10 +212,9 @@ class Deployments:
             self._scale(deployment, entry, sizes[entry["metadata"]["name"]])
 
     def _still_running(self, sets: list[Json]) -> bool:
-        """Whether any pod of these is there at all, those on their way out too."""
-        return any(True for entry in sets for _ in owned(self._api.store, POD, entry)) or any(
-            active_pods(self._api.store, entry) for entry in sets
-        )
+        """Whether a pod of these has not ended yet, those on their way out too; one that was evicted has."""
+        pods = (pod for entry in sets for pod in owned(self._api.store, POD, entry))
+        return any(pod["status"].get("phase") not in ("Succeeded", "Failed") for pod in pods)
 
     def _scale(self, deployment: Json, replica_set: Json, size: int) -> None:
         wanted = deployment["spec"]["replicas"]

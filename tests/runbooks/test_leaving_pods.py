@@ -1,0 +1,95 @@
+"""Pods that are on their way out, have ended or are not there at all, on both clusters: what is told of them is what is so."""
+
+from runbooks import pods, rollouts, standing
+from runbooks.describing import describe
+from runbooks.kit.reasons import ReasonCode
+from runbooks.plans import plan_restart
+from tests.runbooks.test_rollouts import CAUSE, only_backend, refused, stamped
+from tests.support.real import Place
+
+MERGE = "application/merge-patch+json"
+RECREATE = {"type": "Recreate"}
+
+
+async def change_pod(here: Place, name: str, body: dict[str, object], part: str = "") -> None:
+    path = f"/api/v1/namespaces/{here.namespace}/pods/{name}{part}"
+    await here.connection.call("PATCH", path, doing="change a test's pod", body=body, content_type=MERGE)
+
+
+async def held(here: Place, finalizers: list[str] | None) -> None:
+    for pod in await here.cluster.pods(here.namespace):
+        await change_pod(here, pod.name, {"metadata": {"finalizers": finalizers}})
+
+
+async def test_old_pods_that_a_finalizer_holds_are_named_as_what_holds_up_the_rollout(here: Place):
+    await only_backend(here, strategy=RECREATE)
+    pulse = await stamped(here)
+    await held(here, ["example.com/drain"])
+    try:
+        error = await refused(here, pulse, "v2.0.0", deadline_seconds=4, explain_seconds=1, tick_seconds=0.5)
+        (state,) = await rollouts.current(here.cluster, here.environment)
+        told = await describe(here.cluster, here.environment, "backend")
+    finally:
+        await held(here, None)
+    cause = "2 old pods are still ending, held by the finalizer example.com/drain; the strategy Recreate makes no new pod before they are gone"
+    assert (error.code, error.diagnosis.cause) == (ReasonCode.OLD_PODS_STAY, cause)
+    assert "0/2 new pods ready; 2 old pods are still ending, held by the finalizer example.com/drain" in pulse.said
+    assert (state.state, state.new_ready, state.readiness) == ("rolling", 0, "0/2")
+    assert told.summary == "is rolling out v2.0.0, 0/2"
+    assert [(each.ready, each.detail) for each in told.pods] == [(False, "Terminating")] * 2
+    assert cause in told.trouble
+
+
+async def test_an_evicted_pod_is_counted_neither_as_ready_nor_as_missing(here: Place):
+    await only_backend(here)
+    first = (await here.cluster.pods(here.namespace))[0]
+    evicted = {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": "The node was low on resource: memory.",
+        "conditions": [],
+    }
+    await change_pod(here, first.name, {"status": evicted}, "/status")
+    await here.until("backend", lambda d: d.available < 2)
+    await here.until("backend", lambda d: d.rolled_out and d.available == 2)
+    lines = await pods.list_pods(here.cluster, here.environment)
+    assert sorted((each.detail, each.ready, each.over) for each in lines if each.over) == [("Evicted", False, True)]
+    assert await pods.by_version(here.cluster, here.environment) == "backend v1.2.0 2 ready"
+    pulse = await stamped(here)
+    result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE)
+    assert (result.ready, result.desired) == (2, 2)
+
+
+async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Place):
+    """The real controller goes on only when the last pod of the Deployment is deleted, of whatever phase."""
+    await only_backend(here, strategy=RECREATE)
+    first = (await here.cluster.pods(here.namespace))[0]
+    await change_pod(
+        here, first.name, {"status": {"phase": "Failed", "reason": "Evicted", "conditions": []}}, "/status"
+    )
+    await here.until("backend", lambda d: d.available < 2)
+    await here.until("backend", lambda d: d.rolled_out and d.available == 2)
+    pulse = await stamped(here)
+    error = await refused(here, pulse, "v2.0.0", deadline_seconds=5, explain_seconds=1, tick_seconds=0.5)
+    found = error.diagnosis
+    cause = (
+        "1 old pod that has ended is still listed (Evicted); the strategy Recreate makes no new pod before it is gone"
+    )
+    assert (error.code, found.cause) == (ReasonCode.OLD_PODS_STAY, cause)
+    assert found.causes[0].to_do.startswith(f"`kubectl delete pod {first.name} -n {here.namespace}`")
+    path = f"/api/v1/namespaces/{here.namespace}/pods/{first.name}"
+    await here.connection.call("DELETE", path, doing="delete a test's pod", body={"gracePeriodSeconds": 0})
+    result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE)
+    assert (result.ready, result.desired) == (2, 2)
+
+
+async def test_a_service_without_replicas_is_a_warning(here: Place):
+    await only_backend(here, replicas=0)
+    plan = await plan_restart(here.cluster, here.fleet, here.environment, "backend")
+    (stands,) = await standing.look(here.cluster, here.environment)
+    told = await describe(here.cluster, here.environment, "backend")
+    result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause=CAUSE)
+    assert "backend is scaled to 0 replicas: no pod of it will run." in plan.warnings
+    assert (stands.well, stands.broken, stands.trouble) == (False, False, "it is scaled to 0 replicas, so no pod runs")
+    assert told.summary == "asks for v1.2.0, scaled to 0 replicas: no pod runs"
+    assert (result.ready, result.desired) == (0, 0)
