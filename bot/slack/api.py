@@ -13,6 +13,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.delivery import SurfaceGone
+from runbooks.kit.answers import read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
@@ -188,7 +189,7 @@ def _check(what: str, status: int, said: str) -> None:
     """A response URL's refusal is a word, bare or in JSON, and may come with any status."""
     try:
         found = json_module.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):
         if status == 200 and found.get("ok", True):  # noqa: PLR2004
@@ -217,7 +218,5 @@ def lost(what: str, error: BaseException) -> Lost:
 def _seconds(header: object) -> float:
     if isinstance(header, list | tuple):
         header = header[0] if header else None
-    try:
-        return max(0.5, float(str(header)))
-    except ValueError:
-        return 1.0
+    asked = read_wait(str(header))
+    return 1.0 if asked is None else max(0.5, asked)

@@ -9,7 +9,6 @@ temporary for `Timing.refusals`.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbooks.clients.cluster_credentials import Credentials, Mark
 from runbooks.clients.cluster_errors import RETRY, Forbidden, Unaccepted, Untrusted, refusal, unreachable, unreadable
+from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
@@ -132,12 +132,7 @@ class Connection:
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 raise self._refusal(answer, data, doing)
             self._accepted(answer)
-            try:
-                found = json.loads(data) if data else {}
-            except ValueError as error:
-                raise unreadable(self.server, doing, retry=self.timing.retry) from error
-            if not isinstance(found, dict):
-                raise unreadable(self.server, doing, retry=self.timing.retry)
+            found = read_object(data or b"{}", lambda: unreadable(self.server, doing, retry=self.timing.retry))
             self.answered()
             return found
 

@@ -3,9 +3,9 @@
 The cluster client raises nothing else. Kubernetes' own message stands in `evidence`, so that people can read it.
 """
 
-import json
 import ssl
 
+from runbooks.kit.answers import read_object, read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
@@ -131,12 +131,12 @@ def refusal(
             f"The cluster can't {doing}: the request does not fit.", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
         )
     if status == 429 or status >= 500:  # noqa: PLR2004
-        said = float(retry_after) if retry_after and retry_after.isdecimal() else None
+        said = read_wait(retry_after, longest=_LONGEST_WAIT)
         error = TemporaryError if said is None else Busy
         return error(
             f"The Kubernetes API can't {doing} just now (HTTP {status}).",
             code=ReasonCode.CLUSTER_UNREACHABLE,
-            retry_after=retry if said is None else min(said, _LONGEST_WAIT),
+            retry_after=retry if said is None else said,
             evidence=evidence,
         )
     return PermanentError(
@@ -147,7 +147,8 @@ def refusal(
 def _status_of(body: bytes) -> tuple[str, str]:
     """Reason and message of a `Status`, or the answer's beginning where it is something else."""
     try:
-        status = json.loads(body)
-        return status.get("reason") or "", status.get("message") or ""
-    except (ValueError, AttributeError):
+        status = read_object(body, lambda: unreadable("", ""))
+        reason, message = status.get("reason"), status.get("message")
+        return reason if isinstance(reason, str) else "", message if isinstance(message, str) else ""
+    except TemporaryError:
         return "", body[:300].decode(errors="replace").strip()
