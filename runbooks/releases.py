@@ -125,7 +125,7 @@ def _previous(
     for replica_set in own:
         reference = replica_set.image(state.container)
         image = Image.parse(reference) if reference else None
-        if image is None or same_image(image, state.image) or replica_set.revision >= deployment.revision:
+        if image is None or same_image(image, state.image) or replica_set.template_hash == deployment.template_hash:
             continue
         if image.tag == to if to is not None else image.tag not in bad:
             return image

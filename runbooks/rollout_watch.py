@@ -16,6 +16,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import merged, ticking
+from runbooks.states import newest_of
 
 _KEPT_EVENTS = 200
 _EXPLAINED: Seen[EventView] = Seen("synced", None)
@@ -74,12 +75,9 @@ def scene_of(
     *,
     fresh: bool = True,
 ) -> Scene:
-    """Tells new pods from old ones, once the Deployment's controller has seen the change."""
+    """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
     own = [r for r in sets if r.owner == deployment.uid]
-    new = None
-    if deployment.observed_generation >= deployment.generation:
-        asked = (r for r in own if r.revision == deployment.revision)
-        new = next((r for r in asked if r.image(change.container) == change.after.reference), None)
+    new = newest_of(deployment, own)
     uids = {r.uid for r in own}
     ours = [pod for pod in pods if pod.owner in uids]
     # One that was evicted stays in the list, and its ReplicaSet makes another in its place.

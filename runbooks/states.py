@@ -151,13 +151,13 @@ def read(environment: Environment, found: Listed) -> list[ServiceState]:
 
 
 def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]) -> ReplicaSetView | None:
-    """The ReplicaSet of what the Deployment asks for now; None while there is none yet.
+    """The ReplicaSet of the Deployment's present pod template, whether or not the controller has seen its latest change.
 
-    The Deployment's revision is that of the last ReplicaSet that was made: while `Recreate` waits for old pods, the old one's.
+    None while there is none yet. Not the one of its present revision: that is written later, and while `Recreate` waits for old pods
+    it is the old one's.
     """
-    asked = {container.name: container.image for container in deployment.containers}
-    own = (r for r in replica_sets if r.owner == deployment.uid and r.revision == deployment.revision)
-    return next((r for r in own if {c.name: c.image for c in r.containers} == asked), None)
+    own = (r for r in replica_sets if r.owner == deployment.uid and r.template_hash == deployment.template_hash)
+    return min(own, key=lambda r: r.created, default=None)
 
 
 def pinned(state: ServiceState) -> Image | None:
@@ -206,10 +206,11 @@ def _state(
     if deployment is None or container is None:
         what = "There is no such Deployment" if deployment is None else f"It has no container {service.container}"
         return ServiceState(**place, state="missing", detail=f"{what} in {environment.namespace}.")
-    owners = {r.uid for r in replica_sets if r.owner == deployment.uid}
-    newest = newest_of(deployment, replica_sets)
+    sets = [r for r in replica_sets if r.owner == deployment.uid]
+    owners = {r.uid for r in sets}
+    newest = newest_of(deployment, sets)
     own = [pod for pod in pods if pod.owner in owners and not pod.deleting and not pod.over]
-    state, detail = _condition(deployment, newest)
+    state, detail = _condition(deployment, newest, sets)
     image = container[1].image
     by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
     owner = max((o for o in deployment.owners if service.container in o.containers), key=lambda o: o.time, default=None)
@@ -258,8 +259,11 @@ def _later(stamp: str, than: datetime) -> bool:
         return False
 
 
-def _condition(deployment: DeploymentView, newest: ReplicaSetView | None) -> tuple[Condition, str]:
-    if deployment.rolled_out:
+def _condition(
+    deployment: DeploymentView, newest: ReplicaSetView | None, sets: Sequence[ReplicaSetView]
+) -> tuple[Condition, str]:
+    """Never by whether the controller has observed the newest generation: the bot's own stamp raises that, and is no rollout."""
+    if newest is not None and _complete(deployment, newest, sets):
         return "complete", ""
     refused = (
         next((c for c in newest.conditions if c.type == "ReplicaFailure" and c.status == "True"), None)
@@ -273,18 +277,23 @@ def _condition(deployment: DeploymentView, newest: ReplicaSetView | None) -> tup
         return "stuck", progressing.message if progressing is not None else ""
     if deployment.paused:
         return "paused", "The Deployment is paused."
-    return ("degraded" if newest is not None and _was_complete(deployment) else "rolling"), ""
+    return ("degraded" if newest is not None and _was_complete(deployment, newest, sets) else "rolling"), ""
 
 
-def _was_complete(deployment: DeploymentView) -> bool:
+def _complete(deployment: DeploymentView, newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
+    """All pods are of the present template and available: as the ReplicaSets count them, since they know their template."""
+    counts = (newest.desired, newest.total, newest.available)
+    return counts == (deployment.desired,) * 3 and _alone(newest, sets)
+
+
+def _was_complete(deployment: DeploymentView, newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
     """Kubernetes saw this rollout to its end before."""
     progressing = deployment.condition("Progressing")
-    return (
-        deployment.observed_generation >= deployment.generation
-        and deployment.total == deployment.updated
-        and progressing is not None
-        and progressing.reason == "NewReplicaSetAvailable"
-    )
+    return progressing is not None and progressing.reason == "NewReplicaSetAvailable" and _alone(newest, sets)
+
+
+def _alone(newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
+    return not any(each.desired or each.total for each in sets if each is not newest)
 
 
 def _since(

@@ -257,6 +257,7 @@ async def opened(
     cluster: ClusterSettings | None = None,
     slack: dict[str, object] | None = None,
     namespaces: dict[str, str] | None = None,
+    record_namespace: str = "omnicare-bot",
     database: Database | None = None,
 ) -> AsyncIterator[SandboxWorld]:
     """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up."""
@@ -288,6 +289,7 @@ async def opened(
             registry=registry,
             exports=exports,
             namespaces=namespaces or NAMESPACES,
+            record_namespace=record_namespace,
             times=times,
             slack=slack,
             health=world.health.url_of if kubeconfig is None else None,

@@ -85,6 +85,11 @@ class Before(NamedTuple):
 
     digest: str = ""
     result: str = ""
+    approved: tuple[Decision, ...] = ()
+
+    def covers(self, digest: str) -> bool:
+        """What changed for a moment is as it was approved again: who approved it is not asked twice."""
+        return self.result == "changed" and digest == self.digest
 
     def why(self, digest: str) -> str:
         """Why it asks again, for a plan with this digest; empty where it asks for the first time."""
@@ -124,7 +129,7 @@ class RequestFlow(Waiting, Running):
             # going back waits for nobody's plan
             async with nullcontext() if self._going_back else self._house.planning:
                 plan, digest = await self._plan()
-            approved = await self._ask(plan, digest, before=before)
+            approved = before.approved if before.covers(digest) else await self._ask(plan, digest, before=before)
             await self._until_its_time(plan)
             taken = await self._take(plan, digest)
             if taken == "taken":
@@ -134,7 +139,7 @@ class RequestFlow(Waiting, Running):
                 if back is not None:  # it is covered by what this run's approval said, so after its ending
                     await self._house.engine.start("request", back["id"], back)
                 return outcome
-            before = Before(digest, taken)
+            before = Before(digest, taken, approved)
 
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""

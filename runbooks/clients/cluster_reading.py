@@ -5,6 +5,7 @@ Fields that an older server leaves out are read as empty.
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from runbooks.clients.cluster_views import (
 )
 
 Json = Mapping[str, Any]
+
+_TEMPLATE_HASH = "pod-template-hash"
 
 
 def _meta(item: Json) -> dict[str, str]:
@@ -152,7 +155,17 @@ def deployment(item: Json) -> DeploymentView:
         labels=item["metadata"].get("labels") or {},
         writers=_template_writers(item["metadata"].get("managedFields") or []),
         template=dict(_hashed("", spec.get("template") or {})),
+        template_hash=_template_hash(spec),
     )
+
+
+def _template_hash(spec: Json) -> str:
+    """Of the pod template without what the Deployment controller adds to a ReplicaSet's: it compares the two in the same way."""
+    template = spec.get("template") or {}
+    metadata = dict(template.get("metadata") or {})
+    metadata["labels"] = {key: each for key, each in (metadata.get("labels") or {}).items() if key != _TEMPLATE_HASH}
+    compared = {**template, "metadata": {key: each for key, each in metadata.items() if each}}
+    return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
 
 
 def _template_writers(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
@@ -213,7 +226,9 @@ def replica_set(item: Json) -> ReplicaSetView:
         desired=spec.get("replicas", 1),
         total=status.get("replicas", 0),
         ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
         conditions=_conditions(item),
+        template_hash=_template_hash(spec),
     )
 
 

@@ -105,6 +105,8 @@ class DeploymentView:
     """Who wrote anything of the pod template."""
     template: Mapping[str, str]
     """The pod template's paths, and a hash of what stands there: to see what changed, never what it says. Images are left out."""
+    template_hash: str
+    """Of the whole pod template, images included: the ReplicaSet with the same one is the present one."""
 
     @property
     def revision(self) -> int:
@@ -155,7 +157,9 @@ class ReplicaSetView:
     desired: int
     total: int
     ready: int
+    available: int
     conditions: tuple[Condition, ...]
+    template_hash: str
 
     @property
     def revision(self) -> int:

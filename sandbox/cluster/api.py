@@ -20,7 +20,18 @@ from sandbox.cluster.apply import apply_configuration
 from sandbox.cluster.clock import Clock, stamp
 from sandbox.cluster.defaults import defaulted
 from sandbox.cluster.fields import Steps, Writer, own_applied, own_changes
-from sandbox.cluster.resources import EVENT, NAMESPACE, POD, Json, Kind, has_generation
+from sandbox.cluster.resources import (
+    DEPLOYMENT,
+    EVENT,
+    JOB,
+    NAMESPACE,
+    POD,
+    REPLICA_SET,
+    Json,
+    Kind,
+    counts,
+    has_generation,
+)
 from sandbox.cluster.selectors import Match
 from sandbox.cluster.store import Store
 from sandbox.cluster.validation import validate
@@ -82,6 +93,8 @@ class Api:
         obj = {"kind": kind.name, "apiVersion": kind.api_version, **body, "metadata": metadata}
         if "status" in kind.subresources and kind not in (NAMESPACE, POD):
             obj.pop("status", None)
+            if kind in (DEPLOYMENT, REPLICA_SET, JOB):
+                obj["status"] = {}
         obj = defaulted(kind, obj, self.rng)
         validate(kind, obj)
         if kind == POD:
@@ -117,7 +130,7 @@ class Api:
             if applied is None:
                 return old
         else:
-            if has_generation(kind) and obj.get("spec") != old.get("spec"):
+            if writer.subresource != "status" and counts(kind, old, obj):
                 obj["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
             validate(kind, obj, old)
         attributed = self._attributed(kind, old, obj, writer, applied)

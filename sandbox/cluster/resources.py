@@ -118,3 +118,10 @@ def by_kind(api_version: str, name: str) -> Kind | None:
 def has_generation(kind: Kind) -> bool:
     """Whether a change of the specification is counted in `metadata.generation`."""
     return kind in (DEPLOYMENT, REPLICA_SET, JOB)
+
+
+def counts(kind: Kind, old: Json, new: Json) -> bool:
+    """Whether a change raises `metadata.generation`: of a Deployment that of an annotation does, too."""
+    if kind == DEPLOYMENT and old["metadata"].get("annotations") != new["metadata"].get("annotations"):
+        return True
+    return has_generation(kind) and old.get("spec") != new.get("spec")

@@ -70,6 +70,8 @@ class Settings:
     restart_seconds: float = 2.0
     longest_restart_seconds: float = 20.0
     stop_seconds: float = 0.5
+    observe_seconds: float = 0.005
+    """Until the Deployment controller sees a change of a Deployment, as the real one does a few milliseconds later."""
     job_seconds: float = 1.5
     node_grace_seconds: float = 2.0
     """A node that is silent for so long is not ready; a real cluster waits 40 s."""

@@ -19,7 +19,11 @@ async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
             pytest.skip("REAL_CLUSTER_KUBECONFIG names no kubeconfig")
         yield path
         return
-    cluster = Cluster(Settings(start_seconds=(0.05, 0.15), slow_seconds=4.0, pull_retry_seconds=0.5, stop_seconds=0.1))
+    cluster = Cluster(
+        Settings(
+            start_seconds=(0.05, 0.15), slow_seconds=4.0, pull_retry_seconds=0.5, stop_seconds=0.1, observe_seconds=0.05
+        )
+    )
     async with cluster.serve():
         written = tmp_path / "admin.kubeconfig"
         written.write_text(cluster.kubeconfig())

@@ -302,3 +302,34 @@ async def test_a_list_of_versions_that_can_t_be_read_does_not_hide_that_the_vers
     ):
         with pytest.raises(plans.NoSuchVersion, match=r"There is no image ghcr\.io/omnicare/backend:v9\.9\.9"):
             await deploy(here, client, "v9.9.9")
+
+
+@pytest.mark.parametrize(
+    "own_write",
+    [
+        ("/metadata/annotations/omnicare.dev~1run", "7KQ2"),
+        ("/spec/strategy/rollingUpdate/maxSurge", "100%"),
+        ("/metadata/labels/seen", "yes"),
+    ],
+)
+async def test_what_is_no_new_pod_template_is_no_rollout(
+    here: Place, registry: RegistryClient, own_write: tuple[str, str]
+) -> None:
+    await both(here)
+    await by_hand(here, "backend", "v2.0.0")
+    before = await deploy(here, registry, "v2.0.0")
+    path, value = own_write
+    for service in ("backend", "frontend"):
+        await here.patch(service, {"op": "add", "path": path, "value": value})
+    after = await deploy(here, registry, "v2.0.0")
+    assert moves(after) == {"frontend": ("v1.2.0", "v2.0.0")}
+    assert after.digest({}) == before.digest({})
+    assert [each.state for each in await states.current(here.cluster, here.environment)] == ["complete"] * 2
+
+
+async def test_a_new_pod_template_is_a_rollout_at_once(here: Place, registry: RegistryClient) -> None:
+    await both(here)
+    await here.set_image("backend", f"ghcr.io/omnicare/backend:v2.1.0-bad@{digest_of('backend', 'v2.1.0-bad')}")
+    backend, frontend = await states.current(here.cluster, here.environment)
+    assert (backend.state, frontend.state) == ("rolling", "complete")
+    assert moves(await rollback(here, registry)) == {"backend": ("v2.1.0-bad", "v1.2.0")}

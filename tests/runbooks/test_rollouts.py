@@ -116,7 +116,8 @@ async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):
     killed.cancel()
     with pytest.raises(asyncio.CancelledError):
         await killed
-    changed = await here.cluster.deployment(here.namespace, "backend")
+    # the controller has written the new revision, which counts as a change, too
+    changed = await here.until("backend", lambda d: d.revision == 2)
     result = await steps.run("Backend rollout", rollouts.roll_out, here.cluster, here.change(), cause=CAUSE)
     assert result.already
     assert (await here.cluster.deployment(here.namespace, "backend")).generation == changed.generation

@@ -29,6 +29,7 @@ from sandbox.slack.settings import SlackSettings
 from sandbox.slack.workspace import Workspace
 from sandbox.world import SandboxWorld, opened
 from tests.support.leaks import nothing_leaked
+from tests.support.real import Place
 
 T = TypeVar("T")
 
@@ -407,6 +408,16 @@ def shown_text(message: Message) -> str:
     return f"{message.text}\n{json.dumps(message.blocks, ensure_ascii=False)}"
 
 
+def _elsewhere(place: Place | None) -> dict[str, Any]:
+    if place is None:
+        return {}
+    return {
+        "kubeconfig": Path(place.kubeconfig),
+        "namespaces": {"production": place.namespace},
+        "record_namespace": place.environment.record_namespace,
+    }
+
+
 @asynccontextmanager
 async def story(
     folder: Path,
@@ -415,12 +426,19 @@ async def story(
     slack: SlackSettings = PATIENT_SLACK,
     cluster: ClusterSettings = FAST_CLUSTER,
     database: Database | None = None,
+    elsewhere: Place | None = None,
 ) -> AsyncIterator[Story]:
-    """The world without a bot yet. At its end nothing that is private may have left it (`tests.support.leaks`)."""
+    """The world without a bot yet; `elsewhere`: its production is there, instead of in the sandbox's cluster. At its end nothing that is private may have left it (`tests.support.leaks`)."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
             opened(
-                folder, times=QUICK | (times or {}), settings=slack, cluster=cluster, slack=LIVELY, database=database
+                folder,
+                times=QUICK | (times or {}),
+                settings=slack,
+                cluster=cluster,
+                slack=LIVELY,
+                database=database,
+                **_elsewhere(elsewhere),
             )
         )
         made = Story(world, stack)

@@ -21,15 +21,15 @@ _COMPONENT = "deployment-controller"
 
 
 class Deployments:
-    def __init__(self, api: Api, events: Events) -> None:
-        self._api, self._events = api, events
+    def __init__(self, api: Api, events: Events, observe_seconds: float) -> None:
+        self._api, self._events, self._observe_seconds = api, events, observe_seconds
         self.queue = Queue(api.clock, self._work)
         self._progress = Progress(api, self.queue)
 
     def see(self, change: Change) -> None:
         namespace = change.obj["metadata"].get("namespace", "")
         if change.kind == DEPLOYMENT and change.type != "DELETED":
-            self.queue.add(namespace, change.obj["metadata"]["name"])
+            self.queue.add_later(namespace, change.obj["metadata"]["name"], self._observe_seconds)
         elif change.kind == REPLICA_SET:
             owner = owner_of(change.obj)
             if owner and owner["kind"] == DEPLOYMENT.name:
