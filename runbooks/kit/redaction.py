@@ -29,6 +29,7 @@ from runbooks.kit.redaction_disguise import Reading, plain, readings, wears
 from runbooks.kit.redaction_known import Ignored, source_of, why_ignored
 from runbooks.kit.redaction_parts import Part, private_parts
 from runbooks.kit.redaction_rules import MARK, Kind, patterns
+from runbooks.kit.redaction_text import LONGEST_LINE, Text, TooDense, long_lines
 
 __all__ = [
     "Ignored",
@@ -219,16 +220,18 @@ class Scope:
             kind, _, number = mark.group()[1:-1].rpartition(b" ")
             self._last[Kind(kind.decode())] = max(self._last[Kind(kind.decode())], int(number))
         counts: Counter[Kind] = Counter()
+        data = _without_long_lines(data)
         if (known := self.redactor.known()) is not None:
             # First: a pattern's hit could otherwise take half of a value, and leave half.
             data = self._without(data, partial(_known_parts, known), counts)
         return self._without(data, _parts, counts), counts
 
     def _without(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
-        once = self._without_once if wears(data) else self._replaced
+        disguised = wears(data)
         for _ in range(_PASSES):
             before = data
-            data = once(data, find, counts)
+            disguised = disguised and wears(data)  # it may have gone with what was found
+            data = (self._without_once if disguised else self._replaced)(data, find, counts)
             if data is before:
                 break
         return data
@@ -259,8 +262,11 @@ class Scope:
                 end += 1
             if end <= at:
                 continue  # the rest of one sign that stands for several
-            out += (data[at:start], self._mark(part.kind, value or data[start:end]))
-            counts[part.kind] += 1
+            if part.withheld:
+                out += (data[at:start], _REST % (end - start))
+            else:
+                out += (data[at:start], self._mark(part.kind, value or data[start:end]))
+                counts[part.kind] += 1
             at = end
         if not out:
             return data
@@ -309,6 +315,19 @@ _SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")
 """What does not tell two values apart: `555-0100` and `555 0100`."""
 
 
+_LONG = b"[a line of %%d bytes was withheld: lines are read up to %d bytes]" % LONGEST_LINE
+_REST = b"[the rest of this line was withheld, %d bytes: it can't be read in a reasonable time]"
+
+
+def _without_long_lines(data: bytes) -> bytes:
+    out: list[bytes] = []
+    at = 0
+    for start, end in long_lines(data):
+        out += (data[at:start], _LONG % (end - start))
+        at = end
+    return b"".join((*out, data[at:])) if out else data
+
+
 _Find = Callable[[bytes], Iterable[Part]]
 
 
@@ -316,14 +335,21 @@ def _known_parts(known: Any, data: bytes) -> list[Part]:
     return [Part(Kind.SECRET, hit.start(), hit.end(), hit.end()) for hit in known.finditer(data)]
 
 
-def _parts(data: bytes) -> Iterator[Part]:
+def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
     find = patterns().any.finditer
+    text = text or Text(data)
     at = 0
     hits = find(data, 0)
     while (hit := next(hits, None)) is not None:
         start, end = hit.span()
-        for part in private_parts(data, start, end):
+        text.reached(start)
+        try:
+            parts = private_parts(text, start, end)
+        except TooDense:
+            ends = text.line_end(end)
+            parts = (Part(Kind.SECRET, start, ends, ends, withheld=True),)
+        for part in parts:
             if part.end > part.start and part.end > at:
                 yield part if part.start >= at else part._replace(start=at)
             at = max(at, part.resume, start + 1)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from runbooks.kit.redaction_checks import looks_like_a_person
 from runbooks.kit.redaction_rules import Kind
+from runbooks.kit.redaction_text import Text
 
 
 class Found(NamedTuple):
@@ -20,7 +21,7 @@ class Found(NamedTuple):
     end: int
 
 
-Reader = Callable[[bytes, int, int], Iterator[Found]]
+Reader = Callable[[Text, int, int], Iterator[Found]]
 """(text, where the rule's group begins, where it ends) → what is private there."""
 
 # ---- HL7 v2: https://hl7-definition.caristix.com/v2/HL7v2.5.1, field numbers as in the standard's chapters 3 and 6 ----
@@ -43,23 +44,27 @@ _FIELDS: dict[bytes, dict[int, Kind]] = {
     b"ORC": {2: Kind.RECORD, 3: Kind.RECORD, 4: Kind.RECORD},
     b"OBR": {2: Kind.RECORD, 3: Kind.RECORD},
 }  # fmt: skip
-_SEGMENT = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"]|\"\")*")
+_FIELD = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"|]|\"\")*+")
+_PIPE = 0x7C
 _DONE = re.compile(rb"\[(?:" + b"|".join(re.escape(kind.value.encode()) for kind in Kind) + rb")(?: \d{1,6})?\]")
 """A mark, with its number or, in the shape of many lines, without."""
 _NO_VALUE = re.compile(rb"[\s\"^~&\\]*")
 
 
-def _hl7(data: bytes, start: int, end: int) -> Iterator[Found]:
+def _hl7(text: Text, start: int, end: int) -> Iterator[Found]:
     """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
+    data, at = text.data, end
     kinds = _FIELDS[data[start : start + 3]]
-    segment = _SEGMENT.match(data, end)
-    last = segment.end() if segment else end
-    at = end
-    for number, field in enumerate(data[end:last].split(b"|"), start=1):
+    for number in range(1, max(kinds) + 1):
+        field = _FIELD.match(data, at)
+        last = field.end() if field else at
+        text.look(last - at)
         kind = kinds.get(number)
-        if kind is not None and not _NO_VALUE.fullmatch(field) and not _DONE.fullmatch(field):
-            yield Found(kind, at, at + len(field))
-        at += len(field) + 1
+        if kind is not None and not _NO_VALUE.fullmatch(data, at, last) and not _DONE.fullmatch(data, at, last):
+            yield Found(kind, at, last)
+        if last >= len(data) or data[last] != _PIPE:
+            return
+        at = last + 1
 
 
 # ---- FHIR, as JSON ----
@@ -71,7 +76,6 @@ _STRUCTURES = {
     b"identifier": Kind.MRN,
     b"photo": Kind.PICTURE,
 }
-_LONGEST = 64 << 10
 _TEXT = re.compile(
     rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)(?P<close>\\{0,3}")\s{0,3}(?P<colon>:)?'
 )
@@ -82,18 +86,22 @@ _SHOWN = frozenset(
 _OF_A_PERSON = frozenset({b"family", b"given", b"text", b"prefix"})
 
 
-def _structure(data: bytes, start: int, _end: int) -> Iterator[Found]:
+def _structure(text: Text, start: int, _end: int) -> Iterator[Found]:
     """Each text in a `HumanName`, `Address`, `ContactPoint`, `Identifier` or picture; what only codes it stays."""
-    last = _closing(data, start)
+    data = text.data
     key = next(
         key for key in _STRUCTURES if data[max(0, start - 40) : start].lower().rstrip(b" :\t\r\n\\\"'").endswith(key)
     )
+    if start < text.read_until(b"") or start < text.read_until(key):
+        return  # with the structure around it
+    last = text.closing(start)
+    text.look(last - start)
     texts = list(_TEXT.finditer(data, start, last))
     keys = {each["text"] for each in texts if each["colon"]}
-    if key == b"name" and not keys & _OF_A_PERSON:
+    told = not (key == b"name" and not keys & _OF_A_PERSON) and not (key == b"identifier" and b"value" not in keys)
+    text.was_read(b"" if told else key, last)
+    if not told:
         return  # a Deployment's, a metric's
-    if key == b"identifier" and b"value" not in keys:
-        return
     kind, under = _STRUCTURES[key], b""
     for each in texts:
         if each["colon"]:
@@ -111,25 +119,6 @@ def _finer(kind: Kind, text: bytes) -> Kind:
     return Kind.EMAIL if kind is Kind.PHONE and b"@" in text else kind
 
 
-def _closing(data: bytes, start: int) -> int:
-    """Where the bracket that opens at `start` is closed, quotation marks passed over; the end of the text where it is cut."""
-    depth, at, size = 0, start, min(len(data), start + _LONGEST)
-    while at < size:
-        sign = data[at]
-        if sign in b"[{":
-            depth += 1
-        elif sign in b"]}":
-            depth -= 1
-            if depth == 0:
-                return at
-        elif sign == 0x22:  # noqa: PLR2004 - "
-            text = _TEXT.match(data, at)
-            at = text.end("close") if text else at + 1
-            continue
-        at += 1
-    return size
-
-
 # ---- behind a cue, or by a check digit ----
 
 _HEX = re.compile(rb"(?=[0-9]*[a-f])[0-9a-f]{12,}")
@@ -140,7 +129,8 @@ _LEAST_DIGITS = 4
 def _numbered(kind: Kind) -> Reader:
     """An identifier: some digits, no digest and no UUID, and no mark."""
 
-    def read(data: bytes, start: int, end: int) -> Iterator[Found]:
+    def read(text: Text, start: int, end: int) -> Iterator[Found]:
+        data = text.data
         value = data[start:end].rstrip(b"-/")
         digits = sum(byte in b"0123456789" for byte in value)
         # what goes on (`…_7`, `….5`) is a longer name, which the cue does not mean
@@ -151,7 +141,7 @@ def _numbered(kind: Kind) -> Reader:
 
 
 def _plain(kind: Kind) -> Reader:
-    def read(_data: bytes, start: int, end: int) -> Iterator[Found]:
+    def read(_text: Text, start: int, end: int) -> Iterator[Found]:
         yield Found(kind, start, end)
 
     return read
@@ -196,7 +186,8 @@ def vin(value: bytes) -> bool:
 
 
 def _checked(kind: Kind, holds: Callable[[bytes], bool]) -> Reader:
-    def read(data: bytes, start: int, end: int) -> Iterator[Found]:
+    def read(text: Text, start: int, end: int) -> Iterator[Found]:
+        data = text.data
         if holds(data[start:end]):
             yield Found(kind, start, end)
 
@@ -207,22 +198,24 @@ def _card(value: bytes) -> bool:
     return luhn(_CARD_DIGITS.sub(b"", value))
 
 
-def _vehicle(data: bytes, start: int, end: int) -> Iterator[Found]:
+def _vehicle(text: Text, start: int, end: int) -> Iterator[Found]:
     """Behind its cue: capitals and digits, up to a second blank."""
+    data = text.data
     value = re.match(rb"[A-Z0-9]{2,17}(?:[ -][A-Z0-9]{1,5})?", data[start:end])
     if value and re.search(rb"\d", value.group()):
         yield Found(Kind.VEHICLE, start, start + value.end())
 
 
-def _ip(data: bytes, start: int, end: int) -> Iterator[Found]:
+def _ip(text: Text, start: int, end: int) -> Iterator[Found]:
     """A person's: none of the ranges that networks use among themselves."""
+    data = text.data
     at = start
     for part in data[start:end].split(b","):
-        text = part.strip()
-        first = data.index(text, at) if text else at
-        if _public(text):
-            yield Found(Kind.IP, first, first + len(text))
-        at = first + len(text)
+        address = part.strip()
+        first = data.index(address, at) if address else at
+        if _public(address):
+            yield Found(Kind.IP, first, first + len(address))
+        at = first + len(address)
 
 
 def _public(text: bytes) -> bool:
@@ -244,22 +237,24 @@ _SENTENCE_ENDS = re.compile(rb"(?<=[a-z]{4})\.(?=\s)")
 _STREET_NUMBER = re.compile(rb"\d")
 
 
-def _address(data: bytes, _start: int, end: int) -> Iterator[Found]:
+def _address(text: Text, _start: int, end: int) -> Iterator[Found]:
     """Behind its cue, from the house's number to the postal code, else to the end of the sentence, the line or the value."""
+    data = text.data
     digit = _STREET_NUMBER.search(data, end)
     value = _ADDRESS.match(data, digit.start()) if digit else None
     if value is None:
         return
-    start, text = value.start(), value.group()
-    if (whole := _TO_ZIP.match(text)) is not None:
-        text = whole.group()
-    elif (ends := _SENTENCE_ENDS.search(text)) is not None:
-        text = text[: ends.start()]
-    yield Found(Kind.ADDRESS, start, start + len(text.rstrip(b" .,)")))
+    start, said = value.start(), value.group()
+    if (whole := _TO_ZIP.match(said)) is not None:
+        said = whole.group()
+    elif (ends := _SENTENCE_ENDS.search(said)) is not None:
+        said = said[: ends.start()]
+    yield Found(Kind.ADDRESS, start, start + len(said.rstrip(b" .,)")))
 
 
 def _named(words: int) -> Reader:
-    def read(data: bytes, start: int, end: int) -> Iterator[Found]:
+    def read(text: Text, start: int, end: int) -> Iterator[Found]:
+        data = text.data
         last = looks_like_a_person(data, start, end, words=words)
         if last > start:
             yield Found(Kind.NAME, start, last)
@@ -267,8 +262,9 @@ def _named(words: int) -> Reader:
     return read
 
 
-def _name_before(data: bytes, start: int, end: int) -> Iterator[Found]:
+def _name_before(text: Text, start: int, end: int) -> Iterator[Found]:
     """All of it has to be a name: a sentence's own words may stand before one."""
+    data = text.data
     name = data[start:end].rstrip(b", (")
     last = looks_like_a_person(data, start, start + len(name), words=2)
     if last == start + len(name):

@@ -19,6 +19,7 @@ from runbooks.kit.redaction_checks import (
 from runbooks.kit.redaction_identifiers import READERS
 from runbooks.kit.redaction_pieces import NAME
 from runbooks.kit.redaction_rules import MARK, Kind, patterns, read
+from runbooks.kit.redaction_text import ALPHANUMERIC, BASE64, URL_SAFE, Text
 
 
 class Part(NamedTuple):
@@ -28,30 +29,37 @@ class Part(NamedTuple):
     start: int
     end: int
     resume: int
+    withheld: bool = False
+    """Nobody looked at it: a sentence stands in its place."""
 
 
-def private_parts(data: bytes, start: int, end: int) -> tuple[Part, ...]:
-    """What of the hit `data[start:end]` is private, in reading order; one part at least.
+def private_parts(text: Text, start: int, end: int) -> tuple[Part, ...]:
+    """What of the hit between `start` and `end` is private, in reading order; one part at least. Raises `TooDense`.
 
     Where the two engines disagree all of it is.
     """
+    data = text.data
     if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
         return (_none(mark.end()),)  # `[password 1]`: its own words are no cue
     hit = read(data, start, end)
     if hit is None or hit.lastgroup is None:
         return (Part(Kind.SECRET, start, end, end),)
-    return _random(data, start, hit.end()) if hit.lastgroup == "random" else _of(data, hit)
+    return _random(text, start) if hit.lastgroup == "random" else _of(text, hit)
 
 
-def _of(data: bytes, hit: re.Match[bytes]) -> tuple[Part, ...]:
+def _of(text: Text, hit: re.Match[bytes]) -> tuple[Part, ...]:
     """What of one rule's hit is private."""
-    rule = hit.lastgroup or ""
+    data, rule = text.data, hit.lastgroup or ""
     start, end = hit.span(rule)
+    if (tail := _TAILS.get(rule)) is not None:
+        end = _tail_end(text, tail, end)
     if (kind := _EXACT.get(rule)) is not None:
         return (Part(kind, start, end, end),)
+    if (far := _FAR_READERS.get(rule)) is not None:
+        return (far(text, start, end),)
     if (reader := _READERS.get(rule)) is not None:
         return (reader(data, hit, start, end),)
-    found = (each for each in READERS[rule](data, start, end) if not _marked(data, each.start))
+    found = (each for each in READERS[rule](text, start, end) if not _marked(data, each.start))
     return tuple(Part(*each, each.end) for each in found) or (_none(max(start, hit.start() + 1)),)
 
 
@@ -68,26 +76,35 @@ def _none(resume: int) -> Part:
 
 # ---- random tokens ----
 
-_LEFT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*\Z")
-_RIGHT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
+_LEFT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*+")
+_RIGHT_OF_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]*+={0,2}")
+_TOKENS = ((ALPHANUMERIC, 20), (BASE64, 40), (URL_SAFE, 40))
+"""The signs that a token may have, and its least length."""
 _REACH = 256
 """How far back a token is followed, and how far behind it a cue inside of it may have its value."""
 
 
-def _random(data: bytes, start: int, end: int) -> tuple[Part, ...]:
+def _left(signs: re.Pattern[bytes], data: bytes, start: int, reach: int) -> int:
+    """Where the run of these signs begins that ends at `start`."""
+    run = signs.match(data[max(0, start - reach) : start][::-1])
+    return start - (run.end() if run else 0)
+
+
+def _random(text: Text, start: int) -> tuple[Part, ...]:
     """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
+    data = text.data
+    end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
     if not data[start:end].translate(None, b"0123456789abcdef"):
         return (_none(end),)  # a digest: the most frequent of them by far
     within = patterns().within.search(data, start, min(len(data), end + _REACH))
     if within is not None and within.start() < end:
         hit = read(data, *within.span())
         if hit is not None and hit.lastgroup != "random":
-            return _of(data, hit)
+            return _of(text, hit)
     if not is_random(data[start:end]):
         return (_none(end),)
-    left = _LEFT_OF_TOKEN.search(data, max(0, start - _REACH), start)
     right = _RIGHT_OF_TOKEN.match(data, end)
-    first = left.start() if left else start
+    first = _left(_LEFT_OF_TOKEN, data, start, _REACH)
     last = right.end() if right else end
     return (Part(Kind.TOKEN, first, last, last),)
 
@@ -99,7 +116,7 @@ _BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
 _VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
 _SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
 _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
-_STOP = rb"[,;&)\]}|]+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']+(?:\s|\Z|[,;)\]}:\\>])|\\+[nrt\"']|</|&(?:quot|amp);"
+_STOP = rb"[,;&)\]}|]{1,64}+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']{1,64}+(?:\s|\Z|[,;)\]}:\\>])|\\{1,64}+[nrt\"']|</|&(?:quot|amp);"
 _BARE = re.compile(rb"(?:(?!" + _STOP + rb")[^\s])+")
 _BARE_IN_URL = re.compile(rb"(?:(?!" + _STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[Cc]|3[Bb]))[^\s\"'<>])+")
 _LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
@@ -213,18 +230,24 @@ def _bearer(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
     return _none(end) if looks_like_a_word(data[start:end]) else Part(Kind.BEARER, start, end, end)
 
 
-def _basic(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+def _basic(text: Text, start: int, end: int) -> Part:
+    text.look(end - start)
+    data = text.data
     return Part(Kind.BASIC, start, end, end) if is_basic_credential(data[start:end]) else _none(start)
 
 
-_END_OF_KEY = re.compile(rb"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s:,.\\-]|%[0-9A-Fa-f]{2})*")
+_END_OF_KEY = re.compile(rb"-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s:,.\\-]|%[0-9A-Fa-f]{2})*+")
 
 
-def _private_key(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
-    closing = _END_OF_KEY.search(data, end, end + _LONGEST)
-    if closing:
-        return Part(Kind.PRIVATE_KEY, start, closing.end(), closing.end())
+def _private_key(text: Text, start: int, end: int) -> Part:
+    data = text.data
+    ends = text.next(b"-----END ", end)
+    while 0 <= ends < end + _LONGEST:
+        if (closing := _END_OF_KEY.match(data, ends)) is not None:
+            return Part(Kind.PRIVATE_KEY, start, closing.end(), closing.end())
+        text.look(ends - end)
+        ends = text.next(b"-----END ", ends + 1)
     body = _KEY_BODY.match(data, end)
     last = body.end() if body else end
     return Part(Kind.PRIVATE_KEY, start, last, last)
@@ -285,7 +308,13 @@ def _patient_path(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> P
     return Part(Kind.MRN, start, start + len(value), start + len(value))
 
 
+_USER = re.compile(rb"[A-Za-z0-9._%+-]*+")
+_LONGEST_USER = 128
+
+
 def _email(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    """The pattern begins with the last sign before the @: what has none would be sought from each sign of a long run."""
+    start = _left(_USER, data, start, _LONGEST_USER)
     user, _, host = data[start:end].replace(b"%40", b"@").rpartition(b"@")
     if user == b"git" or data[start - 3 : start] == b"://" or re.match(rb"\d+\.\d", host):
         return _none(end)  # a repository, a connection string without a password, package@1.2.tgz
@@ -334,11 +363,34 @@ _EXACT = {
     "ssn_cue": Kind.SSN,
     "mrn": Kind.MRN,
 }
-_READERS = {
+_TAILS = {
+    "jwt": URL_SAFE,
+    "github": re.compile(rb"[A-Za-z0-9_]*+"),
+    "slack": re.compile(rb"[A-Za-z0-9_/%-]*+"),
+    "token": re.compile(rb"[A-Za-z0-9._-]*+"),
+    "bearer": re.compile(rb"[A-Za-z0-9._~+/-]*+={0,2}"),
+    "basic": re.compile(rb"[A-Za-z0-9+/_-]*+={0,2}"),
+    "picture": re.compile(rb"[A-Za-z0-9+/=_%-]*+"),
+    "biometric": re.compile(rb"[A-Za-z0-9+/=_:-]*+"),
+}
+"""What else belongs to a value whose pattern says only how it begins."""
+_JWT_PARTS = re.compile(rb"(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*+){0,3}")
+
+
+def _tail_end(text: Text, tail: re.Pattern[bytes], end: int) -> int:
+    end = text.run_end(tail, end)
+    if tail is URL_SAFE and (parts := _JWT_PARTS.match(text.data, end)) is not None:
+        return parts.end()
+    return end
+
+
+_FAR_READERS = {
+    "basic": _basic,
     "private_key": _private_key,
+}
+_READERS = {
     "url_password": _url_password,
     "bearer": _bearer,
-    "basic": _basic,
     "flag": _flag,
     "patient_path": _patient_path,
     "birth_date": _birth_date,

@@ -63,7 +63,7 @@ _STREET = (
     rb"|Highway|Hwy|Square|Sq|Trail|Trl|Crescent|Close)\b\.?"
 )
 _BLANK = rb"(?:[ ]{1,2}|%20|\+)"
-_NEXT = rb"(?:,[ ]?|%2C(?:%20)?|[ ]|\r?\n[ \t]*|\\n)"
+_NEXT = rb"(?:,[ ]?|%2C(?:%20)?|[ ]|\r?\n[ \t]{0,40}|\\n)"
 _STATE = rb"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|PR|RI|S[CD]|T[NX]|UT|V[AIT]|W[AIVY])"
 _ZIP = rb"\d{5}(?:-\d{4})?"
 _CITY = rb"[A-Z][A-Za-z.'-]{1,24}(?:[ ][A-Z][A-Za-z.'-]{1,24}){0,2}"
@@ -79,7 +79,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ("hl7", rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|ORC|OBR)\|)"),
     (
         "picture",
-        rb"(?i:data:(?:image|audio|video|application)/[a-z0-9.+-]{2,40});base64,(?P<picture>[A-Za-z0-9+/=_%-]{16,})",
+        rb"(?i:data:(?:image|audio|video|application)/[a-z0-9.+-]{2,40});base64,(?P<picture>[A-Za-z0-9+/=_%-]{16})",
     ),
     ("structure", rb"[\"'](?i:address|name|telecom|identifier|photo)\\{0,3}[\"']\s{0,3}:\s{0,9}(?P<structure>[\[{])"),
     (
@@ -134,7 +134,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ("vin", rb"\b(?P<vin>[A-HJ-NPR-Z0-9]{17})\b"),
     ("device", _DEVICE + GAP + rb"{1,8}" + FILLER + rb"(?P<device>(?:\(01\))?" + _ID + rb")"),
     ("record", _RECORD + GAP + rb"{1,8}" + FILLER + rb"(?P<record>" + _ID + rb")\b"),
-    ("biometric", _BIOMETRIC + GAP + rb"{1,8}(?P<biometric>[A-Za-z0-9+/=_:-]{8,})"),
+    ("biometric", _BIOMETRIC + GAP + rb"{1,8}(?P<biometric>[A-Za-z0-9+/=_:-]{8})"),
     (
         "person_ip",
         rb"(?i:(?:client|remote|user|visitor|caller|patient)[ _-]?(?:ip|addr(?:ess)?)|x-forwarded-for|x-real-ip|\bforwarded[ ]for)"

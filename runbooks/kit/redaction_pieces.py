@@ -6,7 +6,7 @@ Used by `runbooks.kit.redaction_rules` and `redaction_people`.
 GAP = (
     rb"(?:[\s:#=.\"'\\>|,(\[{~-]|%(?:20|3[AaDdEe]|2[2378CcDd]|0[AaDd9]|5[BbCc]|7[Bb])|\+|\\[nrtu]|&(?:quot|#3[49]|gt);)"
 )
-SPACE = rb"(?:[ \t]|\r?\n[ \t]*|%20|\+|\\[nt])"
+SPACE = rb"(?:[ \t]|\r?\n[ \t]{0,40}|%20|\+|\\[nt])"
 OPENS = rb"(?:\\{0,3}[\"'<]|%22|&quot;)?"
 DASH = rb"(?:-|\xe2\x80[\x90-\x95]|%2[Dd])"
 COLON = rb"(?::|%3[Aa])"

@@ -78,23 +78,23 @@ _NAME_FIELD = (
 # In the order in which they are tried where two begin at the same byte.
 _RULES: tuple[tuple[str, bytes], ...] = (
     *_OF_PEOPLE,
-    ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
-    ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,}(?:\.|%2[Ee])[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*){0,3})"),
+    ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
+    ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,256}(?:\.|%2[Ee])[A-Za-z0-9_-]{4})"),
     ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b"),
-    ("github", rb"(?P<github>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
+    ("github", rb"(?P<github>gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20})"),
     (
         "slack",
-        rb"(?P<slack>xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[0-9]-[A-Za-z0-9-]{8,}|hooks\.slack\.com(?:"
+        rb"(?P<slack>xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8}|xapp-[0-9]-[A-Za-z0-9-]{8}|hooks\.slack\.com(?:"
         + SLASH
         + rb"[A-Za-z]{1,12})"
         + SLASH
-        + rb"T[A-Z0-9]{2,}"
+        + rb"T[A-Z0-9]{2,24}"
         + SLASH
-        + rb"[A-Za-z0-9_/%-]{8,})",
+        + rb"[A-Za-z0-9_/%-]{8})",
     ),
     (
         "token",
-        rb"(?P<token>(?:glpat-|npm_|AIza|SG\.|(?:sk|rk|pk)_(?:live|test)_|dop_v1_|hvs\.)[A-Za-z0-9._-]{16,})",
+        rb"(?P<token>(?:glpat-|npm_|AIza|SG\.|(?:sk|rk|pk)_(?:live|test)_|dop_v1_|hvs\.)[A-Za-z0-9._-]{16})",
     ),
     (
         "url_password",
@@ -105,8 +105,8 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         + COLON
         + rb"(?P<url_password>[^\s@/?#\"<>]{1,256}(?:@[^\s@/?#\"<>]{0,128}){0,3}|[^\s@\"<>]{1,256})(?:@|%40)",
     ),
-    ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8,}={0,2})"),
-    ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8,}={0,2})"),
+    ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8})"),
+    ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8})"),
     ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb")\s"),
     ("ssn_cue", _SSN + GAP + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
     ("mrn", _MRN + GAP + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
@@ -134,13 +134,20 @@ _RULES: tuple[tuple[str, bytes], ...] = (
     ("phone_abroad", rb"(?P<phone_abroad>\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6})\b"),
     (
         "email",
-        rb"(?P<email>[A-Za-z0-9._%+-]+(?:@|%40)(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24})\b",
+        rb"[A-Za-z0-9._%+-](?P<email>(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b",
     ),
 )
-_RANDOM = rb"(?P<random>[A-Za-z0-9]{20,}|[A-Za-z0-9+/]{40,}|[A-Za-z0-9_-]{40,})"
+_RANDOM = rb"(?P<random>[A-Za-z0-9]{20}|[A-Za-z0-9+/]{40}|[A-Za-z0-9_-]{40})"
 
 _SOURCE = b"|".join(pattern for _, pattern in _RULES)
 _READ = re.compile(_SOURCE + b"|" + _RANDOM)
+
+
+def rules() -> dict[str, bytes]:
+    """Each pattern by its name."""
+    return {**dict(_RULES), "random": _RANDOM}
+
+
 _EACH = tuple(re.compile(pattern) for pattern in (*(pattern for _, pattern in _RULES), _RANDOM))
 
 
