@@ -393,17 +393,8 @@ def _checks(book: Book, clients: Mapping[str, ClusterClient], slack: Any) -> dic
     """What `/readyz` asks."""
 
     async def writable() -> str | None:
-        # really written, once a minute: an event whose id exists is not written again
-        now = datetime.now(UTC)
-        event = Event(
-            id=f"{EventName.BOOK_CHECKED}/{book.name}/{now:%Y%m%d%H%M}",
-            name=EventName.BOOK_CHECKED,
-            at=now,
-            actor=book.name,
-            surface="bot",
-        )
         try:
-            await book.append(event)
+            await book.check()
         except BookUnavailable as error:
             return str(error)
         return None

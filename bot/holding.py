@@ -12,6 +12,8 @@ import json
 import logging
 import os
 import pwd
+import shlex
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,10 +46,15 @@ class StateHeld(Exception):
     """Another process has the directory; the message is a sentence."""
 
 
+class StateOpen(StateHeld):
+    """Others may write in the directory; the message has the line that mends it."""
+
+
 @asynccontextmanager
 async def held(state: Path, *, foreground: bool = False) -> AsyncIterator[None]:
     """Inside, the directory is ours alone. Raises `StateHeld` at once, but waits for a foreground bot to end."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once, before anything runs
+    _refuse_open(state)
     descriptor = await _taken(state, foreground=foreground)
     mine = Holder(pid=os.getpid(), account=account_name(os.geteuid()), since=_now(), foreground=foreground)
     with contextlib.suppress(OSError):  # the words are for people; a full disk does not stop the lock
@@ -90,6 +97,32 @@ async def _taken(state: Path, *, foreground: bool) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _refuse_open(state: Path) -> None:
+    """What others could have written is not served: they would be the bot."""
+    open_files = [each for each in sorted(state.iterdir()) if each.is_file() and _others_write(each)]
+    directories = [each for each in (state, state / "run") if each.is_dir() and _others_write(each)]
+    if not open_files and not directories:
+        return
+    shown = [*directories, *open_files]
+    what = ", ".join(f"{each} ({stat.S_IMODE(each.stat().st_mode):04o})" for each in shown)
+    lines = [f"chmod 0700 {_words(directories)}"] if directories else []
+    lines += [f"chmod 0600 {_words(open_files)}"] if open_files else []
+    raise StateOpen(
+        f"Others than the bot's account may write {what}, and so could be the bot. Find out who did, "
+        f"`omnicare audit verify`, then: {' && '.join(lines)}."
+    )
+
+
+def _others_write(path: Path) -> bool:
+    """Not the bot's own group: a volume in Kubernetes gives it the right to write."""
+    found = path.stat()
+    return bool(found.st_mode & stat.S_IWOTH) or (bool(found.st_mode & stat.S_IWGRP) and found.st_gid != os.getegid())
+
+
+def _words(paths: list[Path]) -> str:
+    return " ".join(shlex.quote(str(each)) for each in paths)
 
 
 def _refuse(state: Path, other: Holder | None, *, foreground: bool) -> None:

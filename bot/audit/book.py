@@ -18,6 +18,9 @@ from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorde
 from bot.audit.file import BookFile, search_books
 from runbooks.kit.redaction import Redactor
 
+_UNFORESEEN = "The book failed in a way that nobody foresaw."
+_STOPPING = "The book is closed: the bot is stopping."
+
 
 class _Waiting(NamedTuple):
     event: Event
@@ -31,13 +34,20 @@ class _Batch(NamedTuple):
     waiting: list[_Waiting]
 
 
+class _Probe(NamedTuple):
+    """Whether an event could be written now; none is."""
+
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[None]"
+
+
 class Book:
     """One per process. Made by `Book.open`; closing it writes what still waits."""
 
     def __init__(self, file: BookFile, redactor: Redactor) -> None:
         self._file = file
         self._redactor = redactor
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Batch | _Probe | None] = queue.SimpleQueue()
         self._gathering: dict[asyncio.AbstractEventLoop, _Batch] = {}
         self._closing = threading.Lock()
         self._closed = False
@@ -80,7 +90,17 @@ class Book:
             if not self._closed:
                 self._queue.put(batch)
                 return
-        _settle([(each.done, BookUnavailable("The book is closed: the bot is stopping.")) for each in batch.waiting])
+        _settle([(each.done, BookUnavailable(_STOPPING)) for each in batch.waiting])
+
+    async def check(self) -> None:
+        """Raises `BookUnavailable` where an event could not be written now. It writes none."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        with self._closing:
+            if self._closed:
+                raise BookUnavailable(_STOPPING)
+            self._queue.put(_Probe(loop, done))
+        await done
 
     async def head(self) -> Head:
         """The newest event, to be written to the fleet."""
@@ -135,8 +155,10 @@ class Book:
             while not self._queue.empty():
                 batches.append(self._queue.get())
             going = None not in batches
-            if work := [each for each in batches if each is not None]:
+            if work := [each for each in batches if isinstance(each, _Batch)]:
                 self._commit(work)
+            if probes := [each for each in batches if isinstance(each, _Probe)]:
+                self._probe(probes)
         self._file.close()
 
     def _commit(self, batches: list[_Batch]) -> None:
@@ -146,7 +168,7 @@ class Book:
         except BookUnavailable as error:
             outcome = [_again(error) for _ in events]
         except Exception as error:  # noqa: BLE001 - the thread must live on: whoever waits is told, and it is a bug
-            unforeseen = BookUnavailable("The book failed in a way that nobody foresaw.")
+            unforeseen = BookUnavailable(_UNFORESEEN)
             unforeseen.__cause__ = error
             outcome = [_again(unforeseen) for _ in events]
         results = iter(outcome)
@@ -154,6 +176,19 @@ class Book:
             settled = [(each.done, next(results)) for each in batch.waiting]
             with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits there any more
                 batch.loop.call_soon_threadsafe(_settle, settled)
+
+    def _probe(self, probes: list[_Probe]) -> None:
+        why: BookUnavailable | None = None
+        try:
+            self._file.check()
+        except BookUnavailable as error:
+            why = error
+        except Exception as error:  # noqa: BLE001 - as in `_commit`
+            why = BookUnavailable(_UNFORESEEN)
+            why.__cause__ = error
+        for each in probes:
+            with contextlib.suppress(RuntimeError):
+                each.loop.call_soon_threadsafe(_answer, each.done, _again(why) if why else None)
 
     def _appended(self, events: Sequence[Event]) -> list[Recorded | BookUnavailable]:
         """One transaction for all that can be written; what can't be is told why, and keeps nobody else out."""
@@ -178,3 +213,12 @@ def _settle(settled: list[tuple["asyncio.Future[Recorded]", Recorded | BookUnava
             done.set_exception(result)
         else:
             done.set_result(result)
+
+
+def _answer(done: "asyncio.Future[None]", why: BookUnavailable | None) -> None:
+    if done.done():
+        return
+    if why is not None:
+        done.set_exception(why)
+    else:
+        done.set_result(None)

@@ -1,4 +1,4 @@
-"""The book's SQLite file: its schema, opening it to write or to read, appending, searching. The one place with SQL here.
+"""The book's SQLite file: opening it to write or to read, appending, searching.
 
 What people search by is read by SQLite from the very bytes that were hashed (expression indexes), so it can't disagree
 with them. Triggers refuse to change or remove a row, and to insert one anywhere but behind the last. Who may write the
@@ -17,52 +17,28 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 from bot.audit.events import GENESIS, BookHeld, BookUnavailable, Draft, Entry, Head, Recorded, chained, read_entry
+from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _FORMAT = 1
 _BUSY_SECONDS = 2.0
+_COMPANIONS = ("", "-wal", "-shm")
+"""What SQLite has open of it: where one of them is another file than it was, what is written there is lost."""
+_ROOM = b"\0" * 4096
 
-
-def _said(name: str) -> str:
-    """What the stored bytes say: an expression, which SQLite indexes and so can't disagree with them."""
-    return f"json_extract(data, '$.event.{name}')"
-
-
-SCHEMA: dict[str, str] = {
-    "book": "CREATE TABLE book (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, format INTEGER NOT NULL) STRICT",
-    # AUTOINCREMENT: SQLite keeps the highest number that ever was beside the table, a first witness of a cut tail
-    "event": "CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, hash BLOB NOT NULL) STRICT",
-    # not UNIQUE: `INSERT OR REPLACE` would remove the row that has the id, without asking the trigger on DELETE;
-    # the one writer looks ids up before it appends
-    "event_id": f"CREATE INDEX event_id ON event ({_said('id')})",
-    # no further index: each is one more page in every commit, and a million events are looked through in a second or two
-    "event_appended": "CREATE TRIGGER event_appended BEFORE INSERT ON event "
-    "WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM event) "
-    "BEGIN SELECT RAISE(ABORT, 'the book is only appended to'); END",
-    "event_kept": "CREATE TRIGGER event_kept BEFORE DELETE ON event "
-    "BEGIN SELECT RAISE(ABORT, 'nothing is removed from the book'); END",
-    "event_unchanged": "CREATE TRIGGER event_unchanged BEFORE UPDATE ON event "
-    "BEGIN SELECT RAISE(ABORT, 'nothing in the book is changed'); END",
-    "book_named_once": "CREATE TRIGGER book_named_once BEFORE INSERT ON book WHEN EXISTS (SELECT 1 FROM book) "
-    "BEGIN SELECT RAISE(ABORT, 'the book has its name'); END",
-    "book_kept": "CREATE TRIGGER book_kept BEFORE DELETE ON book "
-    "BEGIN SELECT RAISE(ABORT, 'the book keeps its name'); END",
-    "book_unchanged": "CREATE TRIGGER book_unchanged BEFORE UPDATE ON book "
-    "BEGIN SELECT RAISE(ABORT, 'the book keeps its name'); END",
-}
-
-_FIND = f"SELECT {_said('id')}, seq, hash FROM event WHERE {_said('id')} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
+_FIND = f"SELECT data, seq, hash FROM event WHERE {said('id')} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
 _APPEND = "INSERT INTO event (seq, data, hash) VALUES (?, ?, ?)"
 _APPEND_NEW = (
-    f"INSERT INTO event (seq, data, hash) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM event WHERE {_said('id')} = ?)"  # noqa: S608
+    f"INSERT INTO event (seq, data, hash) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM event WHERE {said('id')} = ?)"  # noqa: S608
 )
 _LAST = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
+_BEHIND = "SELECT seq, data, hash FROM event NOT INDEXED WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
 class BookFile:
@@ -73,7 +49,10 @@ class BookFile:
         self.name = name
         self._lock = _hold(path)
         self._database: Database | None = None
-        self._inode = 0
+        self._inodes: tuple[int, ...] = ()
+        self._schema_version = 0
+        self._altered = ""
+        """What somebody else did to it while it was open: nothing more is written, and the file stays as it was found."""
         self._seq = 0
         self._previous = GENESIS
         try:
@@ -89,18 +68,37 @@ class BookFile:
 
     def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
         """All of them in one transaction, in this order, or none. Raises `BookUnavailable`."""
-        try:
-            connection = self._connected().conn
-            self._check_place()
+        with self._writing() as connection:
             recorded, seq, previous = self._insert(connection, drafts)
-        except (sqlite3.Error, OSError) as error:
+            self._check_place()  # again: what went into a file that is no longer there is not acknowledged
+            self._seq, self._previous = seq, previous
+            return recorded
+
+    def check(self) -> None:
+        """Raises `BookUnavailable` where an event could not be written now. It writes none."""
+        with self._writing() as connection:
+            self._check_known(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            _check_room(self.path)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection, opened again after a failure; whatever fails is a `BookUnavailable`."""
+        if self._altered:
+            raise BookUnavailable(self._altered)
+        try:
+            if self._database is None:
+                self._connect()
+            assert self._database is not None
+            self._check_place()
+            yield self._database.conn
+        except (*DAMAGED, OSError) as error:
             self._disconnect()
             raise BookUnavailable(_sentence(error, self.path)) from error
         except BookUnavailable:
             self._disconnect()
             raise
-        self._seq, self._previous = seq, previous
-        return recorded
 
     def _insert(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> tuple[list[Recorded], int, str]:
         if len(drafts) == 1 and (one := self._insert_one(connection, drafts[0])):
@@ -108,7 +106,7 @@ class BookFile:
         seq, previous = self._seq, self._previous
         connection.execute("BEGIN IMMEDIATE")
         found = connection.execute(_FIND, (json.dumps([draft.id for draft in drafts]),)).fetchall()
-        recorded = {identity: Recorded(number, digest.hex()) for identity, number, digest in found}
+        recorded = {json.loads(data)["event"]["id"]: Recorded(number, digest.hex()) for data, number, digest in found}
         rows = []
         for draft in drafts:
             if draft.id not in recorded:
@@ -118,35 +116,52 @@ class BookFile:
                 recorded[draft.id] = Recorded(seq, previous)
                 rows.append((seq, text, digest))
         connection.executemany(_APPEND, rows)
+        self._check_written(connection, rows)
         connection.execute("COMMIT")
         return [recorded[draft.id] for draft in drafts], seq, previous
 
     def _insert_one(self, connection: sqlite3.Connection, draft: Draft) -> Recorded | None:
-        """One statement is one transaction. None where the id is there already."""
+        """One statement is one transaction. None where it wrote nothing: the id is there already, or it was swallowed."""
         seq = self._seq + 1
         text, digest = chained(self.name, seq, self._previous, draft.body)
         if connection.execute(_APPEND_NEW, (seq, text, digest, draft.id)).rowcount == 1:
+            self._check_written(connection, [(seq, text, digest)])
             return Recorded(seq, digest.hex())
         return None
 
-    def _connected(self) -> "Database":
-        """Opened again after a failure; what was acknowledged before must still stand there."""
-        if self._database is None:
-            self._connect()
-        assert self._database is not None
-        return self._database
+    def _check_written(self, connection: sqlite3.Connection, rows: list[tuple[int, str, bytes]]) -> None:
+        """What stands behind the last event is what was to be written, and nothing else; and no trigger came meanwhile."""
+        if connection.execute(_BEHIND, (self._seq, len(rows) + 1)).fetchall() != rows:
+            self._alter("what was written to it does not stand there")
+        if connection.execute("PRAGMA schema_version").fetchone()[0] != self._schema_version:
+            self._check_schema(connection)
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+        for difference in differences(connection):
+            self._alter(difference.sentence.rstrip("."))
+        self._schema_version = version
+
+    def _alter(self, what: str) -> NoReturn:
+        self._altered = (
+            f"The book {self.path} was changed by somebody else: {what}. Nothing more is written to it. Keep a copy, "
+            "find out who could write it; `omnicare audit verify` names what was done."
+        )
+        raise BookUnavailable(self._altered)
 
     def _connect(self) -> None:
         try:
-            database = _open_for_writing(self.path, self.name, create=self._inode == 0)
-        except (sqlite3.Error, OSError) as error:
+            database = _open_for_writing(self.path, self.name, create=not self._inodes)
+        except (*DAMAGED, OSError) as error:
             raise BookUnavailable(_sentence(error, self.path)) from error
         try:
-            self._inode = self._inode or self.path.stat().st_ino
-            self._check_place()
+            self._check_file()
+            self._check_schema(database.conn)
+            _check_name(database, self.path, self.name)
             self._check_known(database.conn)
             last = database.conn.execute(_LAST).fetchone()
-        except (sqlite3.Error, OSError) as error:
+            self._inodes = _inodes(self.path)
+        except (*DAMAGED, OSError) as error:
             database.close()
             raise BookUnavailable(_sentence(error, self.path)) from error
         except BookUnavailable:
@@ -155,26 +170,35 @@ class BookFile:
         self._seq, self._previous = (last[0], bytes(last[1]).hex()) if last else (0, GENESIS)
         self._database = database
 
-    def _check_place(self) -> None:
+    def _check_file(self) -> None:
         """An event written to a file that was moved away or removed would be lost."""
-        if self.path.stat().st_ino != self._inode:
+        if self._inodes and self.path.stat().st_ino != self._inodes[0]:
             raise BookUnavailable(f"The book {self.path} was replaced while the bot had it open.")
+
+    def _check_place(self) -> None:
+        """The same for SQLite's log of what is not in the file yet. What it holds is put into the file while that can be done."""
+        self._check_file()
+        if _inodes(self.path) == self._inodes:
+            return
+        if self._database is not None:
+            with contextlib.suppress(*DAMAGED):
+                self._database.conn.rollback()
+                self._database.conn.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        self._alter("its -wal or -shm file was removed or replaced while the bot had it open")
 
     def _check_known(self, connection: sqlite3.Connection) -> None:
         if self._seq == 0:
             return
         row = connection.execute("SELECT hash FROM event WHERE seq = ?", (self._seq,)).fetchone()
         if row is None or bytes(row[0]).hex() != self._previous:
-            raise BookUnavailable(
-                f"The book {self.path} was changed by somebody else: event {self._seq} is not what the bot wrote."
-            )
+            self._alter(f"event {self._seq} is not what the bot wrote")
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*DAMAGED):
                 database.conn.rollback()
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*DAMAGED):
                 database.close()
 
     def close(self) -> None:
@@ -183,6 +207,29 @@ class BookFile:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _inodes(path: Path) -> tuple[int, ...]:
+    """Which files they are; 0 for one that is not there."""
+    found = []
+    for companion in _COMPANIONS:
+        try:
+            found.append(path.with_name(path.name + companion).stat().st_ino)
+        except FileNotFoundError:
+            found.append(0)
+    return tuple(found)
+
+
+def _check_room(path: Path) -> None:
+    """A page beside the file, synced and removed: that nothing could be written shows before it has to be."""
+    probe = path.with_name(path.name + ".probe")
+    descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.pwrite(descriptor, _ROOM, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        probe.unlink(missing_ok=True)
 
 
 def _hold(path: Path) -> int:
@@ -218,8 +265,8 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
         database = Database(connection)
         for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
+        bound(connection)
         _make_schema(database, name)
-        _check_name(database, path, name)
     except BaseException:
         connection.close()
         raise
@@ -227,7 +274,7 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
 
 
 def _check_name(database: "Database", path: Path, name: str) -> None:
-    found = database.conn.execute("SELECT name, format FROM book").fetchall()
+    found = database.conn.execute("SELECT name, format FROM book LIMIT 2").fetchall()
     if found != [(name, _FORMAT)]:
         raise BookUnavailable(f"The file {path} is the book of {found[0][0] if found else 'nobody'}, not of {name}.")
 
@@ -248,9 +295,7 @@ def _make_private(path: Path) -> None:
 
 
 def _make_schema(database: "Database", name: str) -> None:
-    if database.conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        if "book" not in database.table_names() or "event" not in database.table_names():
-            raise BookUnavailable("The file is a database, but not a book.")
+    if database.conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         return
     with database.atomic():
         for statement in SCHEMA.values():
@@ -274,9 +319,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         # A directory where nothing may be made (a backup, another account's): nobody writes there either.
         try:
             connection = _open_to_read(target + "&immutable=1")
-        except sqlite3.Error as second:
+        except DAMAGED as second:
             raise BookUnavailable(_sentence(second, path)) from second
-    except sqlite3.Error as error:
+    except DAMAGED as error:
         raise BookUnavailable(_sentence(error, path)) from error
     database = Database(connection)
     connection.text_factory = bytes
@@ -289,7 +334,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def _open_to_read(target: str) -> sqlite3.Connection:
     connection = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        bound(connection)
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except BaseException:
         connection.close()
         raise
@@ -311,8 +357,8 @@ def search_books(
     """What matches in these books, newest first, at most `limit` events. Raises `BookUnavailable`."""
     equal = {"actor": actor, "command": command, "environment": environment, "run": run, "name": name}
     conditions = [_equals(column, str(value)) for column, value in equal.items() if value is not None]
-    conditions += [(f"{_said('at')} >= ?", (_stamp(since),))] if since else []
-    conditions += [(f"{_said('at')} < ?", (_stamp(until),))] if until else []
+    conditions += [(f"{said('at')} >= ?", (_stamp(since),))] if since else []
+    conditions += [(f"{said('at')} < ?", (_stamp(until),))] if until else []
     where = " AND ".join(condition for condition, _ in conditions) or "1"
     values: list[Any] = [value for _, pair in conditions for value in pair]
     sql = f"SELECT data, hash FROM event WHERE {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - columns are our own words
@@ -320,11 +366,13 @@ def search_books(
     for path in paths:
         with reading(path) as connection:
             try:
+                if any(each.hinders for each in differences(connection)):
+                    raise BookUnavailable(f"The book {path} can't be read: its schema was changed. {_VERIFY}")
                 rows = connection.execute(sql, (*values, limit)).fetchall()
                 found.append([read_entry(data, digest) for data, digest in rows])
-            except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            except (*DAMAGED, ValueError, KeyError, TypeError) as error:
                 raise BookUnavailable(
-                    f"The book {path} can't be read: something in it was changed. `omnicare audit verify` names it."
+                    f"The book {path} can't be read: something in it was changed. {_VERIFY}"
                 ) from error
     if len(found) == 1:
         return found[0]
@@ -333,13 +381,14 @@ def search_books(
 
 def _equals(column: str, value: str) -> tuple[str, tuple[str, ...]]:
     """The stored bytes are looked through for the field as it would stand there; only a row that has it is parsed."""
-    return f"instr(data, ?) AND {_said(column)} = ?", (f'"{column}":{encode_basestring(value)}', value)
+    return f"instr(data, ?) AND {said(column)} = ?", (f'"{column}":{encode_basestring(value)}', value)
 
 
 def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").zfill(27)
 
 
+_VERIFY = "`omnicare audit verify` names it."
 _SENTENCES = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_BUSY": "another process keeps it locked",

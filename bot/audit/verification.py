@@ -10,14 +10,15 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from bot.audit.events import GENESIS, BookUnavailable, Head, front
-from bot.audit.file import SCHEMA, reading
+from bot.audit.file import reading
+from bot.audit.schema import DAMAGED, differences
 
 _MOST = 100
 """Findings of one book that are told one by one; a ruined book needs no million of them."""
@@ -68,7 +69,7 @@ def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Find
         try:
             with reading(path) as connection:
                 check.run(connection, known)
-        except (BookUnavailable, sqlite3.Error) as error:
+        except (BookUnavailable, *DAMAGED) as error:
             why = (
                 str(error)
                 if isinstance(error, BookUnavailable)
@@ -118,10 +119,15 @@ class _Check:
     def run(self, connection: sqlite3.Connection, heads: Sequence[Head]) -> None:
         """The whole book, in one snapshot: the bot may go on writing."""
         connection.execute("BEGIN")
+        hindered = False
+        for difference in differences(connection):
+            self.find(FindingKind.SCHEMA, difference.sentence)
+            hindered |= difference.hinders
+        if hindered:
+            self.find(FindingKind.UNREADABLE, "its events were not read: a table is not the one that it should be.")
+            return
         row = connection.execute("SELECT name FROM book").fetchone()
         self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
-        for sentence in _schema_findings(connection):
-            self.find(FindingKind.SCHEMA, sentence)
         wanted = {head.seq: head.hash for head in heads if head.book == self.name}
         self._rows(connection, wanted)
         self._tail(connection, max(wanted, default=0))
@@ -137,7 +143,14 @@ class _Check:
         sha256 = hashlib.sha256
         opening = front(self.name, 0, "").partition('"seq":')[0] + '"seq":'
         expected, previous = self.expected, self.previous
-        for seq, data, digest in connection.execute("SELECT seq, data, hash FROM event ORDER BY seq"):
+        for seq, data, digest in connection.execute("SELECT seq, data, hash FROM event NOT INDEXED ORDER BY seq"):
+            if seq < expected:  # in a whole table each number is larger; pages that lead in a circle would never end
+                self.expected = expected
+                self.find(
+                    FindingKind.UNREADABLE,
+                    f"event {seq} stands where event {expected} should: it was not read any further.",
+                )
+                return
             # All is well with nearly every row: its number, its hash, and the name, number and hash it begins with.
             try:
                 well = (
@@ -259,22 +272,3 @@ def _chain_of(data: bytes) -> tuple[str | None, int | None, str | None]:
 
 def _hex(digest: Any) -> str | None:
     return digest.hex() if isinstance(digest, bytes) else None
-
-
-def _schema_findings(connection: sqlite3.Connection) -> Iterator[str]:
-    found = {}
-    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
-        text = sql.decode(errors="replace") if isinstance(sql, bytes) else ""
-        found[name.decode(errors="replace")] = (kind.decode(), text)
-    for name, sql in SCHEMA.items():
-        kind = sql.split()[1].lower().replace("unique", "index")
-        if name not in found:
-            yield f"the {kind} {name} is missing{_GUARDS.get(kind, '')}."
-        elif found[name][1] != sql:
-            yield f"the {kind} {name} was changed{_GUARDS.get(kind, '')}."
-    for name, (kind, _) in found.items():
-        if name not in SCHEMA and not name.startswith("sqlite_"):
-            yield f"the {kind} {name} is none of the book's."
-
-
-_GUARDS = {"trigger": ", so the book can be changed"}

@@ -7,7 +7,7 @@ from runbooks.kit.reasons import ReasonCode
 EVENTS: dict[EventName, str] = {
     EventName.BOT_STARTED: "The bot opened the book and serves.",
     EventName.BOT_STOPPED: "The bot was asked to stop and drained. Where it is missing between two starts, it was killed.",
-    EventName.BOOK_CHECKED: "The bot proved the book's chain by itself.",
+    EventName.BOOK_CHECKED: "Written by earlier versions when `/readyz` was asked. It proves nothing.",
     EventName.COMMAND_ANSWERED: "Somebody looked at something.",
     EventName.COMMAND_ACCEPTED: "Somebody's decision was taken; written before it acts.",
     EventName.DISCLOSURE_ALLOWED: "Somebody is about to read lines of a log unredacted: who, why, of which pods, with which options; "

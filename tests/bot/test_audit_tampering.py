@@ -12,7 +12,8 @@ import pytest
 
 from bot.audit import FindingKind, Head, search_books, verify, verify_books
 from bot.audit.events import BookUnavailable, draft
-from bot.audit.file import SCHEMA, BookFile
+from bot.audit.file import BookFile
+from bot.audit.schema import SCHEMA
 from runbooks.kit.redaction import Redactor
 from tests.bot.test_audit import event
 
