@@ -221,6 +221,9 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     if idle:
         # nothing of a service that is scaled to 0 runs, whatever its Deployment asks for
         return State.WAITING, f"{where}: {listed(idle)} {'are' if len(idle) > 1 else 'is'} scaled to 0{undecided}"
+    if mixed := [each.state.service for each in services if each.state.state == "complete" and each.state.mixed]:
+        verb = "run" if len(mixed) > 1 else "runs"
+        return State.WAITING, f"{where}: {listed(mixed)} {verb} several versions{undecided}"
     if ill:
         rolling = any(each.state.state == "rolling" for each in ill)
         return (

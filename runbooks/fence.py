@@ -106,14 +106,15 @@ async def set_image(
 def _setting(
     pulse: Pulse, seen: DeploymentView, change: ImageChange, cause: str, by: str, *, at_once: bool
 ) -> list[dict[str, Any]]:
-    index = _refuse_at_once(seen, change, pulse.run)
-    image = f"/spec/template/spec/containers/{index}/image"
-    patch: list[dict[str, Any]] = [
-        {"op": "test", "path": annotation_path(RUN), "value": pulse.run},
-        {"op": "test", "path": f"/spec/template/spec/containers/{index}/name", "value": change.container},
-        {"op": "test", "path": image, "value": change.before.reference},
-        {"op": "replace", "path": image, "value": change.after.reference},
-    ]
+    _refuse_at_once(seen, change, pulse.run)
+    patch: list[dict[str, Any]] = [{"op": "test", "path": annotation_path(RUN), "value": pulse.run}]
+    for name, before in change.references_before.items():
+        path = seen.image_path(name)
+        patch += [
+            {"op": "test", "path": f"{path}/name", "value": name},
+            {"op": "test", "path": f"{path}/image", "value": before},
+            {"op": "replace", "path": f"{path}/image", "value": change.after.reference},
+        ]
     facts = {
         CHANGE_CAUSE: cause,
         DEPLOYED_RUN: pulse.run,
@@ -122,7 +123,7 @@ def _setting(
         DEPLOYED_IMAGE: change.after.reference,
     }
     patch += [{"op": "add", "path": annotation_path(key), "value": value} for key, value in facts.items()]
-    if change.before.reference == change.after.reference:
+    if change.restarts:
         # A rollout of the same image that hangs: new pods, since the old ones may wait minutes before they pull again.
         restart = {
             "op": "add",
@@ -138,8 +139,8 @@ def _setting(
     return patch + (surge.raising(seen) if at_once else surge.lowering(seen))
 
 
-def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> int:
-    """The container's index, if the Deployment still is what the plan saw and the run still holds its place."""
+def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None:
+    """Raises where the Deployment is no longer what the plan saw, or the run no longer holds its place."""
     holder = seen.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
@@ -148,18 +149,16 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> int:
             else f"{change.service}: the Deployment does not carry this run's stamp, so nothing was changed",
             code=ReasonCode.OVERTAKEN,
         )
-    found = seen.container(change.container)
-    if found is None:
-        raise PermanentError(
-            f"{change.service}: deployment {change.deployment} has no container {change.container}",
-            code=ReasonCode.NOT_FOUND,
-        )
-    index, container = found
-    if container.image != change.before.reference:
-        raise _changed(change, container.image, by=owners.last_writer(seen))
+    for name, before in change.references_before.items():
+        image = seen.images.get(name)
+        if image is None:
+            raise PermanentError(
+                f"{change.service}: deployment {change.deployment} has no container {name}", code=ReasonCode.NOT_FOUND
+            )
+        if image != before:
+            raise _changed(change, image, by=owners.last_writer(seen))
     if seen.paused:
         raise _paused(change)
-    return index
 
 
 def still_ours(scene: Scene, change: ImageChange, run: str, *, since: DeploymentView | None = None) -> None:
@@ -173,10 +172,10 @@ def still_ours(scene: Scene, change: ImageChange, run: str, *, since: Deployment
             f"{change.service}: another run ({holder}) took this run's place during the rollout",
             code=ReasonCode.OVERTAKEN,
         )
-    found = scene.deployment.container(change.container)
-    if found is None or found[1].image != change.after.reference:
-        now = found[1].image if found is not None else "no such container"
-        raise _changed(change, now, by=owners.last_writer(scene.deployment))
+    for name in change.references_before:
+        now = scene.deployment.images.get(name, "no such container")
+        if now != change.after.reference:
+            raise _changed(change, now, by=owners.last_writer(scene.deployment))
     if scene.deployment.paused:
         raise _paused(change)
     if since is not None and (fields := owners.changed_fields(since, scene.deployment)):
@@ -191,10 +190,8 @@ def still_ours(scene: Scene, change: ImageChange, run: str, *, since: Deployment
 
 def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
     """This very run set the image before: the step was killed, or the answer was lost."""
-    found = seen.container(change.container)
     return (
-        found is not None
-        and found[1].image == change.after.reference
+        all(seen.images.get(name) == change.after.reference for name in change.references_before)
         and seen.annotations.get(DEPLOYED_RUN) == run
         and seen.annotations.get(DEPLOYED_IMAGE) == change.after.reference
         and seen.annotations.get(RUN) == run

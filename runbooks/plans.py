@@ -20,10 +20,10 @@ from runbooks.releases import (
     change_of,
     good_release,
     previous_images,
-    same_image,
+    runs_all,
     undone,
 )
-from runbooks.states import ServiceState, current, pinned
+from runbooks.states import ServiceState, current
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
@@ -53,7 +53,9 @@ async def plan_deploy(
         asyncio.gather(fleet.read(environment), fleet.releases(environment)),
     )
     version = wanted[0].tag or version
-    changes = [change_of(state, image) for state, image in zip(states, wanted, strict=True) if not _runs(state, image)]
+    changes = [
+        change_of(state, image) for state, image in zip(states, wanted, strict=True) if not runs_all(state, image)
+    ]
     older = [change for change in changes if _goes_back(change)]
     warnings = [
         *_undecided(record),
@@ -91,6 +93,7 @@ async def plan_deploy(
         warnings=tuple(warnings),
         notes=(
             "Old pods serve until new ones are ready.",
+            *_together([state for state in states if state.service in {change.service for change in changes}]),
             *((_BACK_BY_ITSELF,) if environment.on_failure == "rollback" else ()),
         )
         if changes
@@ -142,7 +145,7 @@ async def plan_rollback(
     changes = [
         change_of(state, targets[state.service])
         for state in chosen
-        if state.service in targets and not _runs(state, targets[state.service])
+        if state.service in targets and not runs_all(state, targets[state.service])
     ]
     waves = await _waves(cluster, environment, changes)
     version = versions(change.after for change in changes)
@@ -165,7 +168,7 @@ async def plan_rollback(
             *_owned(chosen),
             *(_bad(releases, to) if to is not None else ()),
         ),
-        notes=(*notes, *room.told(waves), *((f"{left} is marked bad.",) if left else ())),
+        notes=(*notes, *_together(chosen), *room.told(waves), *((f"{left} is marked bad.",) if left else ())),
         waves=waves,
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
@@ -206,9 +209,20 @@ def _all(count: int) -> str:
     return {1: "its digest", 2: "both digests"}.get(count, f"all {count} digests")
 
 
-def _runs(state: ServiceState, image: Image) -> bool:
-    """The service already runs just that, everywhere: nothing to do for it."""
-    return state.runs_completely and same_image(pinned(state), image)
+def _together(states: Sequence[ServiceState]) -> list[str]:
+    """Which containers go with their service, and which of the same repository do not."""
+    said = []
+    for state in states:
+        if state.beside:
+            names = ", ".join(each.named for each in state.beside)
+            verb = "goes" if len(state.beside) == 1 else "go"
+            said.append(f"{state.service}: {names} {verb} with it, having the same repository.")
+        if state.kept:
+            verb = "stays as it is" if len(state.kept) == 1 else "stay as they are"
+            said.append(
+                f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), though the repository is the same."
+            )
+    return said
 
 
 def _goes_back(change: ImageChange) -> bool:

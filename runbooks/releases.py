@@ -27,10 +27,16 @@ def same_image(one: Image | None, other: Image | None) -> bool:
     return one.reference == other.reference
 
 
+def runs_all(state: ServiceState, image: Image) -> bool:
+    """The service runs just that, everywhere, and so do the containers that are released with it."""
+    same = state.runs_completely and same_image(pinned(state), image)
+    return same and all(same_image(each.image, image) for each in state.beside)
+
+
 def runs_completely(release: Release, states: Sequence[ServiceState]) -> bool:
     """Every service of the release that is looked at runs exactly its image, everywhere."""
     pairs = [(state, release.image(state.service)) for state in states]
-    return all(image is None or (state.runs_completely and same_image(pinned(state), image)) for state, image in pairs)
+    return all(image is None or runs_all(state, image) for state, image in pairs)
 
 
 def bad_versions(releases: Sequence[Release]) -> frozenset[str]:
@@ -157,6 +163,7 @@ def change_of(state: ServiceState, after: Image) -> ImageChange:
         container=state.container,
         before=state.image,
         after=after,
+        beside=state.beside,
         replicas=state.desired,
         since=state.since,
         by=state.by,

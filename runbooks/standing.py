@@ -32,7 +32,7 @@ class Standing(Frozen):
 
     @property
     def well(self) -> bool:
-        return self.state.state == "complete" and not self.state.idle
+        return self.state.state == "complete" and not self.state.idle and not self.state.mixed
 
 
 async def look(cluster: ClusterClient, environment: Environment) -> list[Standing]:
@@ -65,6 +65,9 @@ def _standing(service: Service, state: ServiceState, found: Listed, events: Sequ
     deployment = found.deployment(service)
     if state.idle:
         return Standing(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
+    if state.state == "complete" and state.mixed:
+        others = ", ".join(f"{each.named} {each.image.short}" for each in state.mixed)
+        return Standing(state=state, trouble=f"not all of its containers ask for the same image: {others}")
     if deployment is None or state.image is None or state.state == "complete":
         return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
     scene = _scene(state, state.image, deployment, found, events)

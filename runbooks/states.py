@@ -12,7 +12,7 @@ from typing import Literal
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_connection import FIELD_MANAGER
 from runbooks.clients.cluster_views import DeploymentView, PodView, ReplicaSetView
-from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.owners import owner as owner_of
 
@@ -58,6 +58,10 @@ class ServiceState(Frozen):
     """Kubernetes' own words where it is stuck or missing."""
     image: Image | None = None
     """What the Deployment asks for."""
+    beside: tuple[Beside, ...] = ()
+    """Its other containers and init containers of the same repository, which are released with it."""
+    kept: tuple[str, ...] = ()
+    """Those that the configuration leaves as they are."""
     digests: tuple[str, ...] = ()
     """What the nodes report of all ready pods; more than one while it rolls, or where they name one image in several ways."""
     desired: int = 0
@@ -94,6 +98,11 @@ class ServiceState(Frozen):
         if self.state in ("complete", "degraded") or self.new_ready == self.ready:
             return f"{self.ready}/{self.desired}"
         return f"{self.new_ready}/{self.desired} new, {self.ready - self.new_ready} old"
+
+    @property
+    def mixed(self) -> tuple[Beside, ...]:
+        """The containers beside that ask for another image than the service does."""
+        return tuple(each for each in self.beside if self.image is not None and each.image != self.image)
 
     @property
     def idle(self) -> bool:
@@ -170,7 +179,7 @@ def pinned(state: ServiceState) -> Image | None:
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:
     """The commands by which a person makes these changes by hand, digests included."""
     setting = [
-        f"kubectl set image deployment/{c.deployment} {c.container}={c.after.reference} -n {c.namespace}"
+        f"kubectl set image deployment/{c.deployment} {' '.join(f'{name}={c.after.reference}' for name in c.references_before)} -n {c.namespace}"
         for c in changes
     ]
     waiting = [
@@ -212,6 +221,7 @@ def _state(
     own = [pod for pod in pods if pod.owner in owners and not pod.deleting and not pod.over]
     state, detail = _condition(deployment, newest, sets)
     image = container[1].image
+    alike = _beside(deployment, service, {service.repository, Image.parse(image).repository})
     by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
     owner = max((o for o in deployment.owners if service.container in o.containers), key=lambda o: o.time, default=None)
     hand = owner is not None and owner.name != FIELD_MANAGER and (
@@ -223,6 +233,8 @@ def _state(
         state=state,
         detail=detail,
         image=Image.parse(image),
+        beside=tuple(each for each in alike if each.container not in service.keeps),
+        kept=tuple(each.container for each in alike if each.container in service.keeps),
         digests=tuple(sorted({c.digest for c in running if c is not None and c.digest is not None})),
         desired=deployment.desired,
         ready=deployment.ready,
@@ -243,6 +255,17 @@ def _state(
         paused=deployment.paused,
         owned=found.sentence if (found := owner_of(deployment)) is not None else None,
     )
+
+
+def _beside(deployment: DeploymentView, service: Service, repositories: set[str]) -> list[Beside]:
+    """Every other container and init container that runs the service's own image."""
+    init = {each.name for each in deployment.init}
+    found = [
+        Beside(container=name, init=name in init, image=Image.parse(reference))
+        for name, reference in deployment.images.items()
+        if name != service.container
+    ]
+    return [each for each in found if each.image.repository in repositories]
 
 
 def _restarts_since(pod: PodView, since: datetime) -> int:

@@ -168,6 +168,7 @@ class Settings(Section):
                     deployment=service.deployment or service.name,
                     container=service.container or service.name,
                     repository=service.repository,
+                    keeps=service.keeps,
                     kubernetes_service=service.kubernetes_service,
                     health_url=service.health_url,
                     surge_limit=service.surge_limit,

@@ -97,7 +97,9 @@ class ServiceSettings(Section):
     container: str | None = None
     """Default: the service's name."""
     repository: str
-    """Image without tag: `ghcr.io/omnicare/backend`."""
+    """Image without tag: `ghcr.io/omnicare/backend`. Other containers and init containers of the Deployment that have it are released with it."""
+    keeps: tuple[str, ...] = ()
+    """Containers and init containers with that repository which a release leaves as they are; each plan names them."""
     kubernetes_service: str | None = None
     """The Kubernetes Service whose ready endpoints say who is served. Default: the service's name."""
     health_url: str | None = Field(default=None, repr=False)

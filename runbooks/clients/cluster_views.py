@@ -107,6 +107,19 @@ class DeploymentView:
     """The pod template's paths, and a hash of what stands there: to see what changed, never what it says. Images are left out."""
     template_hash: str
     """Of the whole pod template, images included: the ReplicaSet with the same one is the present one."""
+    init: tuple[ContainerSpec, ...] = ()
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Of each container and init container."""
+        return {c.name: c.image for c in (*self.init, *self.containers)}
+
+    def image_path(self, name: str) -> str:
+        """Where the image of that container or init container stands, as a JSON Pointer without its last part."""
+        for index, each in enumerate(self.init):
+            if each.name == name:
+                return f"/spec/template/spec/initContainers/{index}"
+        return f"/spec/template/spec/containers/{next(i for i, c in enumerate(self.containers) if c.name == name)}"
 
     @property
     def revision(self) -> int:
@@ -160,13 +173,19 @@ class ReplicaSetView:
     available: int
     conditions: tuple[Condition, ...]
     template_hash: str
+    init: tuple[ContainerSpec, ...] = ()
 
     @property
     def revision(self) -> int:
         return int(self.annotations.get(REVISION, "0") or "0")
 
+    @property
+    def images(self) -> dict[str, str]:
+        """Of each container and init container."""
+        return {c.name: c.image for c in (*self.init, *self.containers)}
+
     def image(self, container: str) -> str | None:
-        return next((c.image for c in self.containers if c.name == container), None)
+        return self.images.get(container)
 
 
 @dataclass(frozen=True, slots=True)

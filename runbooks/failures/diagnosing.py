@@ -140,9 +140,12 @@ def _other_image(scene: Scene, pod: PodView) -> Cause | None:
 
     What the node reports as `imageID` is no sign of it (see `completion`).
     """
-    asked, spec = scene.change.after.digest, pod.spec(scene.change.container)
-    given = Image.parse(spec.image).digest if spec is not None else None
-    if asked is None or given is None or given == asked:
+    asked = scene.change.after.digest
+    specs = (pod.spec(name) for name in scene.change.references_before)
+    given = next(
+        (found for spec in specs if spec and (found := Image.parse(spec.image).digest) not in (None, asked)), None
+    )
+    if asked is None or given is None:
         return None
     return Cause(
         code=ReasonCode.WRONG_DIGEST,

@@ -64,6 +64,20 @@ def versions(images: Iterable[Image]) -> str:
     return ", ".join(dict.fromkeys(image.tag or image.short for image in images))
 
 
+class Beside(Frozen):
+    """Another container of a service's pods whose image has the same repository: it goes where the service goes."""
+
+    container: str
+    init: bool = False
+    image: Image
+    """As it is before."""
+
+    @property
+    def named(self) -> str:
+        """`worker`, `migrate (init)`."""
+        return f"{self.container} (init)" if self.init else self.container
+
+
 class ImageChange(Frozen):
     """One Deployment's container gets another image."""
 
@@ -74,6 +88,8 @@ class ImageChange(Frozen):
     container: str
     before: Image
     after: Image
+    beside: tuple[Beside, ...] = ()
+    """Set to `after` with the same change."""
     # what follows is shown, and not part of the digest: it moves by itself
     replicas: int = 0
     since: str | None = None
@@ -86,11 +102,17 @@ class ImageChange(Frozen):
     @property
     def restarts(self) -> bool:
         """The image stays: new pods of the same."""
-        return self.before.reference == self.after.reference
+        return set(self.references_before.values()) == {self.after.reference}
+
+    @property
+    def references_before(self) -> dict[str, str]:
+        """Each container that is changed, and the image that it is changed from."""
+        return {self.container: self.before.reference} | {each.container: each.image.reference for each in self.beside}
 
     def substance(self) -> dict[str, str]:
         """What the approval is bound to."""
-        return {
+        beside = {f"beside/{each.container}": each.image.reference for each in self.beside}
+        return beside | {
             "kind": self.kind,
             "target": f"{self.namespace}/{self.deployment}/{self.container}",
             "before": self.before.reference,
@@ -219,6 +241,8 @@ class Plan(Frozen):
         for change in self.changes:
             before = known.get(change.substance()["target"])
             if before is None or change.after != before.after or change.before not in (before.before, before.after):
+                return False
+            if not set(change.references_before) <= set(before.references_before):
                 return False
         alike = (self.together, self.on_failure) == (approved.together, approved.on_failure)
         return alike and not self.needs_reason

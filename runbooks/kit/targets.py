@@ -34,6 +34,8 @@ class Service(Frozen):
     """Not needed to find its pods (the Deployment's own selector does that); shown only."""
     kubernetes_service: str | None = None
     """The Kubernetes Service through which it is reached, where that has another name."""
+    keeps: tuple[str, ...] = ()
+    """Containers of its pods that have the same repository and stay as they are."""
     health_url: str | None = None
     """Asked when somebody has to know whether it serves."""
     surge_limit: int | None = None
