@@ -16,9 +16,10 @@ from runbooks.kit.redaction_checks import (
     looks_like_a_word,
     valid_ssn,
 )
-from runbooks.kit.redaction_identifiers import READERS
+from runbooks.kit.redaction_identifiers import READERS as _OF_PEOPLE
 from runbooks.kit.redaction_pieces import NAME
 from runbooks.kit.redaction_rules import MARK, Kind, patterns, read
+from runbooks.kit.redaction_sql import READERS as _OF_SQL
 from runbooks.kit.redaction_text import ALPHANUMERIC, BASE64, URL_SAFE, Text
 
 
@@ -59,7 +60,7 @@ def _of(text: Text, hit: re.Match[bytes]) -> tuple[Part, ...]:
         return (far(text, start, end),)
     if (reader := _READERS.get(rule)) is not None:
         return (reader(data, hit, start, end),)
-    found = (each for each in READERS[rule](text, start, end) if not _marked(data, each.start))
+    found = (each for each in _FIELD_READERS[rule](text, start, end) if not _marked(data, each.start))
     return tuple(Part(*each, each.end) for each in found) or (_none(max(start, hit.start() + 1)),)
 
 
@@ -384,6 +385,7 @@ def _tail_end(text: Text, tail: re.Pattern[bytes], end: int) -> int:
     return end
 
 
+_FIELD_READERS = {**_OF_PEOPLE, **_OF_SQL}
 _FAR_READERS = {
     "basic": _basic,
     "private_key": _private_key,

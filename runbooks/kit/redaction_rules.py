@@ -18,6 +18,7 @@ from runbooks.kit.redaction_compiled import compiled, options, without_groups
 from runbooks.kit.redaction_disguise import DISGUISE
 from runbooks.kit.redaction_people import RULES as _OF_PEOPLE
 from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, NAME, OPENS, SEP, SLASH, SPACE
+from runbooks.kit.redaction_sql_patterns import RULES as _OF_SQL
 
 
 class Kind(StrEnum):
@@ -136,6 +137,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         "email",
         rb"[A-Za-z0-9._%+-](?P<email>(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b",
     ),
+    *_OF_SQL,
 )
 _RANDOM = rb"(?P<random>[A-Za-z0-9]{20}|[A-Za-z0-9+/]{40}|[A-Za-z0-9_-]{40})"
 
