@@ -11,6 +11,7 @@ lacks is left out with a word.
 import asyncio
 import json
 import os
+import random
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from runbooks.kit.redaction import Redactor
 from tests.support.corpus import Item, Score, corpus
+from tests.support.formats import scored_by_format, streamed, unremarkable
 
 PEERS = "REDACTION_PEERS"
 _CLEAN = (
@@ -49,6 +51,7 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
         Figure(name="redaction: recall of the weakest kind", ours=_weakest(ours) * 100, unit="%", goal=99.5, sense="at least"),
         Figure(name="redaction: look-alikes that stayed", ours=ours.kept * 100, unit="%", goal=99.5, sense="at least"),
     ]  # fmt: skip
+    figures += _formats(redactor, each=4 if smoke else 60)
     for name in ("datafog-core", "presidio"):
         theirs = await _peer(name, items)
         if theirs is None:
@@ -62,6 +65,44 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
             Figure(name="redaction: look-alikes that stayed", ours=ours.kept * 100, unit="%", peer=score.kept * 100, peer_name=name),
             Figure(name=f"redaction: kinds in which {name} finds more", ours=len(worse), unit="kinds", goal=0),
         ]  # fmt: skip
+    return figures
+
+
+def _formats(redactor: Redactor, *, each: int) -> list[Figure]:
+    """Of each format over several lines, streamed in chunks as a kubelet does: how much goes; and of what only looks like one what stays."""
+    rng = random.Random(1)
+
+    def stream(text: str) -> str:
+        return streamed(redactor.scope(), text, rng)
+
+    figures = [
+        Figure(name=f"redaction: {name}, recall", ours=_overall(score) * 100, unit="%", goal=99.5, sense="at least")
+        for name, score in scored_by_format(stream, each=each).items()
+    ]
+    alike = list(unremarkable(each=each))
+    stayed = sum(stream(text) == text for text in alike) / len(alike)
+    figures.append(
+        Figure(
+            name="redaction: texts that look like a format and stayed",
+            ours=stayed * 100,
+            unit="%",
+            goal=99.5,
+            sense="at least",
+        )
+    )
+    lines = redactor.scope().lines()
+    lines.feed(_CLEAN)
+    clean = _CLEAN * each * 1000
+    rate = statistics.median(_rate(lambda: lines.feed(clean), len(clean)) for _ in range(3))
+    figures.append(
+        Figure(
+            name="redaction: plain lines, looked through for formats",
+            ours=rate,
+            unit="MB/s",
+            goal=100,
+            sense="at least",
+        )
+    )
     return figures
 
 

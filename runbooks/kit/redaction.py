@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from runbooks.kit.redaction_blocks.lines import Lines, whole
 from runbooks.kit.redaction_compiled import compiled
 from runbooks.kit.redaction_disguise import Reading, plain, readings, wears
 from runbooks.kit.redaction_known import Ignored, source_of, why_ignored
@@ -224,7 +225,16 @@ class Scope:
         if (known := self.redactor.known()) is not None:
             # First: a pattern's hit could otherwise take half of a value, and leave half.
             data = self._without(data, partial(_known_parts, known), counts)
+        data = whole(data, partial(self._counted, counts))
         return self._without(data, _parts, counts), counts
+
+    def lines(self) -> Lines:
+        """For the lines of one stream as they come, so that what belongs together is read together."""
+        return Lines(self._mark)
+
+    def _counted(self, counts: Counter[Kind], kind: Kind, value: bytes) -> bytes:
+        counts[kind] += 1
+        return self._mark(kind, value)
 
     def _without(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
         disguised = wears(data)
@@ -279,6 +289,8 @@ class Scope:
             same = (kind, _SAME.sub(b"", value).lower() or value)
             mark = self._marks.get(same)
             if mark is None:
+                if len(self._marks) > _REMEMBERED:
+                    self._marks.clear()
                 self._last[kind] += 1
                 mark = self._marks[same] = b"[%s %d]" % (kind.encode(), self._last[kind])
             self._marks[kind, value] = mark
@@ -299,6 +311,10 @@ class KnownSecrets(Scope):
         except Exception:  # noqa: BLE001 - fails closed
             raise RedactionFailed from None
 
+    def lines(self) -> Lines:
+        """Nothing of a block is read: a value that was learned is known by itself, whatever stands around it."""
+        return Lines(None)
+
     def _redacted(self, data: bytes) -> tuple[bytes, Mapping[Kind, int]]:
         if self.finds_nothing(data):
             return data, _NOTHING_REMOVED
@@ -309,6 +325,8 @@ class KnownSecrets(Scope):
 _PASSES = 12
 """A mark has other neighbours than what it stands for, so that something beside it may show only then; two passes are usual,
 the second of them nearly without hits. Of what wears a disguise one pass looks in one way."""
+_REMEMBERED = 50_000
+"""Values whose mark is known again; beyond them an equal value may get another number."""
 _CONTINUES = 0x80
 """How the further bytes of a character begin in UTF-8."""
 _SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")

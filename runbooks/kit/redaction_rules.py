@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from runbooks.kit.redaction_begins import BEGINS
 from runbooks.kit.redaction_compiled import compiled, options, without_groups
 from runbooks.kit.redaction_disguise import DISGUISE
 from runbooks.kit.redaction_people import RULES as _OF_PEOPLE
@@ -53,6 +54,7 @@ class Kind(StrEnum):
     IP = "ip address"
     PICTURE = "picture"
     BIOMETRIC = "biometric"
+    NARRATIVE = "narrative"
 
     __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
 
@@ -170,7 +172,7 @@ class Patterns(NamedTuple):
     """Compiled by google-re2: `any` finds all there is, `within` all but random tokens."""
 
     first: Any
-    """Says in one search that there is nothing: neither a hit nor a disguise."""
+    """Says in one search that there is nothing: neither a hit, nor a disguise, nor the beginning of a block."""
     any: Any
     within: Any
     which: Any
@@ -187,7 +189,7 @@ def patterns() -> Patterns:
         which.Add(without_groups(each.pattern))
     which.Compile()
     return Patterns(
-        first=compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE),
+        first=compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE + b"|" + BEGINS),
         any=compiled(_SOURCE + b"|" + _RANDOM),
         within=compiled(_SOURCE),
         which=which,

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import default_redactor
+from runbooks.kit.redaction import Scope, default_redactor
+from runbooks.kit.redaction_blocks.lines import Lines
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
@@ -47,12 +48,12 @@ async def follow(
     """New lines, until it is closed; something every `moment` seconds, if only that nothing came. Raises where there is nothing to follow."""
     pattern = Pattern(asked.grep) if asked.grep else None
     found = await sources(cluster, environment, asked.target, every_container=asked.every_container)
-    work = _Following(cluster, environment, asked, Grouping(pattern), pattern)
+    scope = default_redactor().scope()
+    work = _Following(cluster, environment, asked, Grouping(pattern), pattern, scope)
     for source in found.found:
         work.begin(source)
     if found.selector:
         work.watch(found.selector)
-    scope = default_redactor().scope()
     # tasks of its own, no group: each part of a generator may run in another task
     try:
         while True:
@@ -74,12 +75,14 @@ class _Following:
         asked: Asked,
         grouping: Grouping,
         pattern: Pattern | None,
+        scope: Scope,
     ) -> None:
         self._cluster = cluster
         self._environment = environment
         self._asked = asked
         self._grouping = grouping
         self._pattern = pattern
+        self._scope = scope
         self._begun = datetime.now(UTC)
         self._known: set[tuple[str, str]] = set()
         self._gathered: list[Entry] = []
@@ -87,6 +90,7 @@ class _Following:
         self.labels: list[str] = []
         self.silent: dict[str, Silent] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._lines: dict[int, Lines] = {}
 
     def begin(self, source: Source) -> None:
         """Follows it, once."""
@@ -112,6 +116,8 @@ class _Following:
         for task in self._tasks:
             if task.done():
                 task.result()
+        for number, lines in self._lines.items():
+            self._gather(lines.pause(), number)
         entries, skipped = sorted(self._gathered, key=lambda entry: entry[:2]), self._skipped
         self._gathered, self._skipped = [], 0
         return entries, skipped
@@ -134,9 +140,11 @@ class _Following:
 
     async def _one(self, source: Source, number: int) -> None:
         last = stamped(self._begun - timedelta(seconds=1))
+        lines = self._scope.lines()  # a block that began before a break goes on behind it
+        self._lines[number] = lines
         while True:
             try:
-                last = await self._stream(source, number, last)
+                last = await self._stream(source, number, last, lines)
                 self.silent.pop(source.label, None)
             except RunbookError as error:
                 if not isinstance(error.__cause__, TimeoutError):  # silence alone says nothing: an idle pod has it too
@@ -144,7 +152,7 @@ class _Following:
                     self.silent[source.label] = Silent(pod=source.label, why=why)
             await asyncio.sleep(_PAUSE)
 
-    async def _stream(self, source: Source, number: int, last: str) -> str:
+    async def _stream(self, source: Source, number: int, last: str, lines: Lines) -> str:
         """The stamp of the last line that came."""
         blocks = Blocks()
         since = datetime.fromisoformat(f"{last[:_DIGITS]}+00:00")
@@ -155,22 +163,28 @@ class _Following:
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     self.silent.pop(source.label, None)
-                    last = self._take(blocks.feed(chunk), number, last)
+                    last = self._take(blocks.feed(chunk), number, last, lines)
         except RunbookError as error:
             if not isinstance(error.__cause__, TimeoutError):
                 raise
-        return self._take(blocks.rest(), number, last)
+        last = self._take(blocks.rest(), number, last, lines)
+        self._gather(lines.end(), number)
+        return last
 
-    def _take(self, block: bytes, number: int, last: str) -> str:
+    def _take(self, block: bytes, number: int, last: str, lines: Lines) -> str:
         if not block:
             return last
-        lines = self._pattern.lines(block) if self._pattern is not None else block.split(b"\n")[:-1]
         # a stream that was taken up again begins with the whole second of its last line
-        fresh = [line for line in lines if is_stamped(line) and stamp_of(line) > last]
-        for line in self._grouping.take(fresh, number):
+        fresh = [line for line in block.split(b"\n")[:-1] if is_stamped(line) and stamp_of(line) > last]
+        self._gather(lines.feed(b"".join(line + b"\n" for line in fresh)), number)
+        return max(last, *(stamp_of(line) for line in block.split(b"\n")[-2:]))
+
+    def _gather(self, block: bytes, number: int) -> None:
+        if not block:
+            return
+        found = self._pattern.lines(block) if self._pattern is not None else block.split(b"\n")[:-1]
+        for line in self._grouping.take(found, number):
             self._gathered.append((stamp_of(line), number, line))
         if len(self._gathered) > _GATHERED:
             self._skipped += len(self._gathered) - _GATHERED
             self._gathered = sorted(self._gathered, key=lambda entry: entry[:2])[-_GATHERED:]
-        ends = [stamp_of(line) for line in block.split(b"\n")[-2:]]
-        return max(last, *ends)

@@ -12,6 +12,7 @@ from datetime import datetime
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.redaction import Kind, Scope, default_redactor
+from runbooks.kit.redaction_rules import MARK
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamped
 from runbooks.logs.grouping import Grouping
@@ -92,7 +93,7 @@ async def read_from(
     readers = [_Reader(work, source, number) for number, source in enumerate(found.found)]
     await _all(readers, work.limits.all)
     labels = [source.label for source in found.found]
-    lines, removed, cut = shown(work.newest.entries(), labels, scope())
+    lines, removed, cut = shown(work.newest.entries(), labels, work.marks)
     groups = work.grouping.groups(SHAPES)
     return Reading(
         title=found.title,
@@ -146,6 +147,8 @@ class _Work:
         self.limits = limits
         self.newest = Newest(min(asked.tail, MOST))
         self.grouping = Grouping(pattern, scope)
+        self.marks = scope()
+        """For what is shown, and for blocks, which are redacted as they are read: equal values get equal marks in both."""
         self.places = asyncio.Semaphore(_AT_ONCE)
         # without a pattern or a window the kubelet itself can cut; else every line has to be looked at, and for a summary alone too
         whole = pattern is None and asked.since is None and asked.until is None and asked.tail > 0
@@ -160,6 +163,7 @@ class _Reader:
         self._source = source
         self._number = number
         self._blocks = Blocks()
+        self._lines = work.marks.lines()
         self._found: list[bytes] = []
         self._found_bytes = 0
         asked = work.asked
@@ -193,6 +197,7 @@ class _Reader:
                     return
                 self.why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
             finally:
+                self._take(self._lines.end())
                 self._hand_over()
 
     async def _stream(self) -> None:
@@ -209,11 +214,11 @@ class _Reader:
         )
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                if self._take(self._blocks.feed(chunk)):
+                if self._read(self._blocks.feed(chunk)):
                     return
-        self._take(self._blocks.rest())
+        self._read(self._blocks.rest())
 
-    def _take(self, block: bytes) -> bool:
+    def _read(self, block: bytes) -> bool:
         """True: what comes next is behind the window."""
         if not block:
             return False
@@ -221,16 +226,21 @@ class _Reader:
             self.why = "the node says: " + " ".join(default_redactor().text(block.decode()).split())[:200]
             return True
         block, over = self._window.within(block)
+        if block:
+            self.lines += block.count(b"\n")
+            # before a pattern picks lines: one line of a block says nothing of what it is part of
+            self._take(self._lines.feed(block))
+        return over
+
+    def _take(self, block: bytes) -> None:
         if not block:
-            return over
-        self.lines += block.count(b"\n")
+            return
         pattern = self._work.pattern
         lines = pattern.lines(block) if pattern is not None else block.split(b"\n")[:-1]
         self._found += lines
         self._found_bytes += sum(map(len, lines))
         if len(self._found) >= _TOGETHER or self._found_bytes >= _TOGETHER_BYTES:
             self._hand_over()
-        return over
 
     def _hand_over(self) -> None:
         lines, self._found, self._found_bytes = self._found, [], 0
@@ -244,6 +254,9 @@ def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[li
     cut = 0
     for at, source, raw in entries:
         text = text_of(raw) if is_stamped(raw) else raw
+        for mark in MARK.finditer(text):  # of a block
+            kind = Kind(mark.group()[1:].rpartition(b" ")[0].decode())
+            removed[kind] = removed.get(kind, 0) + 1
         redacted = scope.redact(text.decode(errors="replace"))
         for kind, count in redacted.counts.items():
             removed[kind] = removed.get(kind, 0) + count

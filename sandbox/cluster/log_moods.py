@@ -27,6 +27,8 @@ class Mood(StrEnum):
     JSON = "json"
     HANG = "hang"
     """The stream opens, and nothing ever comes."""
+    BLOCKS = "blocks"
+    """Patients over several lines: JSON as it is pretty-printed, XML, an X12 message, a table."""
     LOST = "lost"
     """The node answers with a sentence of its own in place of the log, and as if all were well."""
 
@@ -38,6 +40,8 @@ class Manner:
     a_second: float = 2.0
     kept: int = 2_000
     write: Callable[[random.Random], str] | None = None
+    in_turn: tuple[str, ...] = ()
+    """Lines that come one after the other, and then again."""
 
 
 def mood_of(pod: Json) -> Mood | None:
@@ -78,8 +82,42 @@ def _patients(rng: random.Random) -> str:
     )
 
 
+_BLOCKS = """\
+INFO  merged 2 records, the first of them:
+{
+  "resourceType": "Patient",
+  "status": "active",
+  "name": [
+    {
+      "family": "Haddad",
+      "given": [
+        "Maria"
+      ]
+    }
+  ]
+}
+INFO  sent to the insurance:
+ISA*00*          *00*          *ZZ*SUBMITTER      *ZZ*RECEIVER       *261124*1120*^*00501*000000001*0*P*:~
+NM1*IL*1*LOPEZ*MARIA****MI*W884471203~
+IEA*1*000000001~
+INFO  from the laboratory:
+<Patient xmlns="http://hl7.org/fhir">
+  <active value="true"/>
+  <name>
+    <family value="Adeyemi"/>
+  </name>
+</Patient>
+INFO  found in the table:
+ id | last_name | status
+----+-----------+--------
+  1 | Haddad    | active
+(1 row)
+INFO  done"""
+
+
 _MANNERS: dict[Mood | None, Manner] = {
     Mood.FLOOD: Manner(a_second=400.0, kept=40_000, write=_flood),
     Mood.PATIENTS: Manner(a_second=4.0, write=_patients),
     Mood.JSON: Manner(write=_json),
+    Mood.BLOCKS: Manner(a_second=200.0, in_turn=tuple(_BLOCKS.split("\n"))),
 }

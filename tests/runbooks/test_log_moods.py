@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +94,47 @@ async def test_nothing_of_patients_leaves(world: tuple[Cluster, Place]):
     for name in NAMES:
         assert f"patient {name}" not in text
     assert sum(found.removed.values()) > 0
+
+
+@pytest.mark.parametrize("grep", [None, "a"])
+async def test_nothing_of_patients_leaves_over_several_lines_wherever_the_tail_begins(
+    world: tuple[Cluster, Place], grep: str | None
+):
+    _moody(world, Mood.BLOCKS, every=True)
+    for tail in range(8, 38):
+        asked = Asked(target="backend", tail=tail, grep=grep)
+        found = await logs.read(world[1].cluster, world[1].environment, asked)
+        text = found.model_dump_json()
+        assert found.lines
+        assert [name for name in NAMES if name in text] == []
+    assert any("active" in line.text for line in found.lines), "what says nothing of anybody stays"
+
+
+async def test_a_person_is_not_found_by_a_pattern_that_sees_only_a_line_of_a_block(world: tuple[Cluster, Place]):
+    _moody(world, Mood.BLOCKS, every=True)
+    since = datetime.now(UTC) - timedelta(minutes=10)
+    for name in NAMES:
+        found = await logs.read(
+            world[1].cluster,
+            world[1].environment,
+            Asked(target="backend", since=since, grep=f'"{name}|="{name}|\\*{name}'),
+        )
+        assert (name, found.groups.lines) == (name, 0)
+
+
+async def test_nothing_of_patients_is_followed_over_several_lines(world: tuple[Cluster, Place]):
+    _moody(world, Mood.BLOCKS, every=True)
+    cluster, environment = world[1].cluster, world[1].environment
+    text = ""
+    async with (
+        asyncio.timeout(40),
+        aclosing(logs.follow(cluster, environment, Asked(target="backend"), moment=0.1)) as moments,
+    ):
+        async for fresh in moments:
+            text += fresh.model_dump_json()
+            if text.count("X12 message") > 3 and text.count("[name") > 6:
+                break
+    assert [name for name in NAMES if name in text] == []
 
 
 async def test_json_lines_are_read(world: tuple[Cluster, Place]):

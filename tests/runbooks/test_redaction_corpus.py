@@ -4,6 +4,7 @@ import pytest
 
 from runbooks.kit.redaction import Kind, Redactor
 from tests.support.corpus import corpus, scored
+from tests.support.formats import formats
 
 RECALL = 0.995
 """Of each kind."""
@@ -19,7 +20,7 @@ def test_recall_of_each_kind_and_what_stays_have_floors(seed: int) -> None:
 
 
 def test_every_kind_of_patient_data_is_planted() -> None:
-    planted = {kind for item in corpus(each=60) for kind, _ in item.private}
+    planted = {kind for item in (*corpus(each=60), *formats(each=2)) for kind, _ in item.private}
     secrets = {
         Kind.SECRET,
         Kind.PASSWORD,
