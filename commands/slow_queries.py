@@ -113,8 +113,10 @@ class _Told:
         by_pid = {each.pid: each for each in self._found.running}
         body: list[Element] = []
         for holder, pids in self._stuck.items():
-            found = by_pid.get(holder)
-            says = [f"{_sessions(len(pids))} for process {holder}"]
+            found = by_pid.get(holder) if isinstance(holder, int) else None
+            says: list[str | Code] = [f"{_sessions(len(pids))} for process {holder}"]
+            if isinstance(holder, str):
+                says = [f"{_sessions(len(pids))} for a prepared transaction, ", Code(text=holder)]
             if found is not None:
                 says.append(
                     f" ({found.role}, {found.state} for {duration(found.seconds)}, its transaction open for {duration(found.transaction)})"
@@ -122,10 +124,7 @@ class _Told:
             parts: list[str | Code | Strong] = [Strong(text="Stuck now: "), *says]
             if found is not None and found.text:
                 parts += [". The last it said: ", Code(text=shortened(found.text, _IN_SENTENCE))]
-            parts += [
-                ". Ask who that is; to end it, as the DBA: ",
-                Code(text=f"SELECT pg_terminate_backend({holder});"),
-            ]
+            parts += _ending(holder)
             body.append(Paragraph(text=words(*parts)))
             for pid in pids[:_STUCK]:
                 waiting = by_pid[pid]
@@ -197,7 +196,11 @@ class _Told:
     def _notes(self) -> list[Text]:
         counted = self._found.counted
         notes: list[Text] = []
-        slow_now = [each for each in self._found.running if not each.blocked_by and each.pid not in self._stuck]
+        slow_now = [
+            each
+            for each in self._found.running
+            if not each.blocked_by and not each.prepared and each.pid not in self._stuck
+        ]
         for each in slow_now[:_STUCK]:
             what = (
                 f"{each.role} is at it for {duration(each.seconds)}"
@@ -211,6 +214,20 @@ class _Told:
                     f"The least used statements were dropped {counted.forgotten:,} times to make room, so sums are too low; ",
                     Code(text="pg_stat_statements.max"),
                     " gives more.",
+                )
+            )
+        if not counted.texts:
+            notes.append(
+                words(
+                    "The texts are left out: one of another database on this server can't be written in this one's encoding."
+                )
+            )
+        elif any(not each.text for each in counted.statements):
+            notes.append(
+                words(
+                    "The server has lost its file of texts; ",
+                    Code(text="pg_stat_statements_reset()"),
+                    " begins a new one.",
                 )
             )
         left_out = counted.of - len(counted.statements)
@@ -277,6 +294,17 @@ def _row(each: Statement) -> tuple[Text, ...]:
     )
 
 
+def _ending(holder: int | str) -> list[str | Code | Strong]:
+    """How a DBA ends what others wait for."""
+    if isinstance(holder, int):
+        return [". Ask who that is; to end it, as the DBA: ", Code(text=f"SELECT pg_terminate_backend({holder});")]
+    name = "'" + holder.replace("'", "''") + "'"
+    return [
+        ". No session holds it, so none can be ended. Ask whoever prepared it to finish it; to undo it, as the DBA: ",
+        Code(text=f"ROLLBACK PREPARED {name};"),
+    ]
+
+
 def _sessions(count: int) -> str:
     return f"{count} session waits" if count == 1 else f"{count} sessions wait"
 
@@ -306,5 +334,6 @@ def _running_data(each: Running) -> dict[str, Any]:
         "seconds": round(each.seconds, 1),
         "transaction_seconds": round(each.transaction, 1),
         "blocked_by": list(each.blocked_by),
+        "blocked_by_prepared": list(each.prepared),
         "statement": each.text,
     }

@@ -159,6 +159,17 @@ def _concerns(who: Identity) -> Iterator[Concern]:
             f"`ALTER ROLE {role} SET default_transaction_read_only = on;`",
             fatal=True,
         )
+    if who.unlimited:
+        yield Concern(
+            f"The bot's own limits are not in force: {', '.join(who.unlimited)}.",
+            "Name the server itself in `[environments.….database]`, not the pooler in front of it.",
+            fatal=True,
+        )
+    elif who.dropped:
+        yield Concern(
+            "A pooler in front of the server drops the limits that the bot connects with; it sets them anew in each transaction.",
+            "Name the server itself in `[environments.….database]`, or take `options` out of PgBouncer's `ignore_startup_parameters`.",
+        )
     if who.writable:
         yield Concern(
             f"The role {role} may change {_tables(who.writable)}.",
@@ -193,6 +204,12 @@ def _statistics(who: Identity) -> Iterator[Concern]:
     if who.extension is None:
         yield Concern(
             "pg_stat_statements is not in this database.", "`CREATE EXTENSION pg_stat_statements;`", fatal=True
+        )
+    elif not who.statistics_usable:
+        yield Concern(
+            f"The role {who.role} may not read pg_stat_statements.",
+            "`deploy/database/reader.sql` grants what is missing: `USAGE` on its schema, `SELECT` on its views.",
+            fatal=True,
         )
     elif not who.loaded:
         yield Concern(

@@ -88,18 +88,24 @@ def _because(statement: Statement) -> Iterable[str]:
         yield f"fetches {statement.rows / statement.calls:,.0f} rows each time"
 
 
-def blockers(running: Iterable[Running]) -> dict[int, tuple[int, ...]]:
-    """Who holds up whom: the process that nobody holds up itself, and all that wait behind it, however far."""
-    waits = {each.pid: each.blocked_by for each in running if each.blocked_by}
-    found: dict[int, set[int]] = {}
+def blockers(running: Iterable[Running]) -> dict[int | str, tuple[int, ...]]:
+    """Return who holds up whom: the process that nobody holds up itself, and all that wait behind it, however far.
+
+    A prepared transaction, which belongs to no process, stands there by its global id.
+    """
+    waits: dict[int, list[int | str]] = {
+        each.pid: [*each.blocked_by, *each.prepared] for each in running if each.blocked_by or each.prepared
+    }
+    found: dict[int | str, set[int]] = {}
     for pid, ahead in waits.items():
-        seen, queue = {pid}, list(ahead)
+        seen: set[int | str] = {pid}
+        queue: list[int | str] = list(ahead)
         while queue:
             holder = queue.pop()
             if holder in seen:
                 continue
             seen.add(holder)
-            if holder in waits:
+            if isinstance(holder, int) and holder in waits:
                 queue += waits[holder]
             else:
                 found.setdefault(holder, set()).add(pid)

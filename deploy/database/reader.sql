@@ -26,5 +26,11 @@ SELECT format('GRANT CONNECT ON DATABASE %I TO omnicare_reader', current_databas
 GRANT pg_read_all_stats TO omnicare_reader;
 
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+-- Where it stands in a schema of its own, or PUBLIC's right to read it was taken away.
+SELECT format('GRANT USAGE ON SCHEMA %I TO omnicare_reader', n.nspname)
+  FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements' \gexec
+SELECT format('GRANT SELECT ON %I.%I TO omnicare_reader', n.nspname, c.relname)
+  FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace JOIN pg_class c ON c.relnamespace = n.oid
+ WHERE e.extname = 'pg_stat_statements' AND c.relname IN ('pg_stat_statements', 'pg_stat_statements_info') \gexec
 
 COMMIT;

@@ -8,6 +8,7 @@ care here, and a production server keeps no idle guest. The driver is imported w
 """
 
 import asyncio
+import codecs
 import contextlib
 import os
 import socket
@@ -77,6 +78,24 @@ class Answer:
         return not self.why
 
 
+def limits(seconds: float) -> dict[str, str]:
+    """Return what the bot asks of each session of its own, by setting; times in milliseconds."""
+    return {
+        "search_path": "pg_catalog",
+        "statement_timeout": f"{seconds * 1000:.0f}",
+        "lock_timeout": f"{min(_LOCK_WAIT, seconds) * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{(seconds + 5) * 1000:.0f}",
+    }
+
+
+def _encoding(server: str | None) -> str:
+    """Return Python's name for a server's encoding; UTF-8 where it has none of its own, or Python does not know it."""
+    try:
+        return codecs.lookup((server or "").replace("WIN", "cp")).name if server != "SQL_ASCII" else "utf-8"
+    except LookupError:
+        return "utf-8"
+
+
 class Source(Protocol):
     """Where credentials come from."""
 
@@ -90,7 +109,9 @@ class Session:
 
     def __init__(self, connection: "psycopg.AsyncConnection[Row]", target: Target, limit: float) -> None:
         self._connection = connection
-        self._limit = limit
+        self.limit = limit
+        """Seconds that a statement may take."""
+        self._encoding = _encoding(connection.info.parameter_status("server_encoding"))
         self.target = target
         self.version: int = connection.info.server_version
         """As the server counts: 150004, 180006."""
@@ -118,26 +139,44 @@ class Session:
 
         async def ask() -> list[Row]:
             cursor = await self._connection.execute(sql.encode(), values)
-            return await cursor.fetchall() if cursor.description else []
+            found = await cursor.fetchall() if cursor.description else []
+            return [{name: self._text(value) for name, value in row.items()} for row in found]
+
+        began = time.monotonic()
 
         try:
             return await self._within(ask())
         except psycopg.Error as error:
             if bare and error.sqlstate and not error.sqlstate.startswith(("08", "57", "53", "55")):
                 raise
-            raise errors.asking(error, self.target.label, self.target.user, self._limit) from None
+            raise self.refused(error, time.monotonic() - began) from None
+
+    def refused(self, error: "psycopg.Error", took: float = 0.0) -> RunbookError:
+        """Return the driver's error as this project's."""
+        return errors.asking(error, self.target.label, self.target.user, self.limit, took)
+
+    async def limited(self) -> None:
+        """Begin the transaction with the bot's limits. A pooler may have dropped those that came with the connection."""
+        settings = [f"SET LOCAL {name} = '{value}'" for name, value in limits(self.limit).items()]
+        await self.rows("; ".join(settings))
+
+    def _text(self, value: Any) -> Any:
+        """Return a text of the server's as it can be read: nothing is converted on its way, so no byte of it ends a whole list."""
+        if isinstance(value, bytes):
+            return value.decode(self._encoding, errors="replace")
+        return [self._text(each) for each in value] if isinstance(value, list) else value
 
     async def _within(self, doing: Coroutine[Any, Any, T]) -> T:
         """The driver, told to stop, waits for the server first; here nobody does: the line is cut, so whatever it did ends at once."""
         task = asyncio.ensure_future(doing)
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._limit + _GRACE)
+            done, _ = await asyncio.wait({task}, timeout=self.limit + _GRACE)
         except asyncio.CancelledError:
             await self._cut(task)
             raise
         if not done:
             await self._cut(task)
-            raise errors.timed_out(self.target.label, self._limit)
+            raise errors.timed_out(self.target.label, self.limit)
         return task.result()
 
     async def _cut(self, task: "asyncio.Future[Any]") -> None:
@@ -181,7 +220,9 @@ class DatabaseClient:
             try:
                 if connection.info.server_version < errors.OLDEST:
                     raise errors.too_old(target.label, connection.info.server_version)
-                yield Session(connection, target, limit)
+                session = Session(connection, target, limit)
+                await session.limited()
+                yield session
             finally:
                 await connection.close()  # which waits for nobody
         finally:
@@ -196,7 +237,6 @@ class DatabaseClient:
                 target = await self._target(place, fresh=False)
                 address, label = target.address, target.label
                 async with self.asked(place, connect=limit, limit=limit) as session:
-                    await session.rows("SELECT 1")  # the transaction begins with it
                     connected = time.monotonic() - began
                     found = await session.row(_ANSWER)
                     return Answer(
@@ -219,6 +259,7 @@ class DatabaseClient:
     async def _connect(self, target: Target, seconds: float, limit: float) -> "psycopg.AsyncConnection[Row]":
         import psycopg
         from psycopg.rows import dict_row
+        from psycopg.types.string import TextLoader
 
         try:
             async with asyncio.timeout(seconds):
@@ -230,20 +271,15 @@ class DatabaseClient:
         except psycopg.errors.ConnectionTimeout:
             raise errors.timed_out(target.label, seconds) from None
         except psycopg.Error as error:
-            raise errors.connecting(error, target.label, target.user, target.name) from None
+            raise errors.connecting(error, target.label, target.user, target.name, target.password) from None
+        connection.adapters.register_loader("json", TextLoader)  # its bytes are in the server's encoding too
         await connection.set_read_only(True)
         return connection
 
     def _how(self, target: Target, seconds: float, limit: float) -> dict[str, Any]:
         """By keywords, each said: nothing is taken from `PG…` variables, a password file or a service file."""
         settings = self.settings
-        milliseconds = {
-            "statement_timeout": limit,
-            "lock_timeout": min(_LOCK_WAIT, limit),
-            "idle_in_transaction_session_timeout": limit + 5,
-        }
-        options = ["default_transaction_read_only=on", "search_path=pg_catalog"]
-        options += [f"{name}={value * 1000:.0f}" for name, value in milliseconds.items()]
+        options = ["default_transaction_read_only=on", *(f"{name}={value}" for name, value in limits(limit).items())]
         how: dict[str, Any] = {
             "host": target.host,
             "port": target.port,
@@ -254,7 +290,7 @@ class DatabaseClient:
             "sslmode": settings.tls,
             "gssencmode": "disable",
             "target_session_attrs": "any",
-            "client_encoding": "UTF8",
+            "client_encoding": "SQL_ASCII",  # nothing is converted: see Session
             "application_name": "omnicare-bot",
             "connect_timeout": max(2, round(seconds)),
             "options": " ".join(f"-c {option}" for option in options),

@@ -43,7 +43,7 @@ _CONNECTING: tuple[_Known, ...] = (
         ),
     ),
     _Known(
-        r"password authentication failed|no password supplied|SCRAM|"
+        r"authentication failed|no password supplied|SCRAM|has no credentials for the role|no such user|"
         r"role .* does not exist|role .* is not permitted to log in",
         ReasonCode.DATABASE_REFUSED,
         "{server} does not accept the reader's name or password",
@@ -63,11 +63,11 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"no pg_hba\.conf entry|pg_hba\.conf rejects",
         ReasonCode.DATABASE_REFUSED,
-        "{server} lets the role {user} not in from the bot's address",
+        "{server} rejects the role {user} from the bot's address",
         ("Add a line to its `pg_hba.conf`, or the bot's network to its security group.",),
     ),
     _Known(
-        r"database .* does not exist",
+        r"database .* does not exist|no such database",
         ReasonCode.DATABASE_REFUSED,
         "{server} has no database {name}",
         ("Mend `name` in `[environments.….database]`.",),
@@ -79,7 +79,7 @@ _CONNECTING: tuple[_Known, ...] = (
         ("`GRANT CONNECT ON DATABASE {name} TO {user};`",),
     ),
     _Known(
-        r"too many (clients|connections)|remaining connection slots",
+        r"too many (clients|connections)|remaining connection slots|no more connections allowed|max_client_conn|query_wait_timeout",
         ReasonCode.DATABASE_BUSY,
         "{server} has no connection left for the bot",
         (
@@ -198,8 +198,13 @@ def too_old(server: str, version: int) -> PermanentError:
     )
 
 
-def connecting(error: "psycopg.Error", server: str, user: str, name: str) -> RunbookError:
-    """Why no connection came about. libpq gives no code for it, only words."""
+_ANSWERED = re.compile(r"failed: [^\W\d_][^:\n]{1,40}:  ([^\n]+)")
+"""libpq's own words, then a severity in the server's language and two blanks: a server has answered. libpq keeps its SQLSTATE to itself."""
+_LONGEST_ANSWER = 200
+
+
+def connecting(error: "psycopg.Error", server: str, user: str, name: str, secret: str = "") -> RunbookError:
+    """Return why no connection came about. `secret`: what may not be quoted, whoever wrote it into an answer."""
     words = _said(error)
     for known in _CONNECTING:
         if re.search(known.pattern, words, re.IGNORECASE | re.DOTALL):
@@ -209,6 +214,17 @@ def connecting(error: "psycopg.Error", server: str, user: str, name: str) -> Run
             if known.passes:
                 return TemporaryError(f"{says}.", code=known.code, retry_after=2.0, advice=advice)
             return PermanentError(f"{says}.", code=known.code, advice=advice)
+    if answered := _ANSWERED.search(words):
+        # whatever its language, and whoever wrote it: a pooler and an authentication plugin have texts of their own
+        return PermanentError(
+            f"{server} answers and refuses the connection.",
+            code=ReasonCode.DATABASE_REFUSED,
+            evidence=(f"It says: {answered[1][:_LONGEST_ANSWER]}",) if not secret or secret not in words else (),
+            advice=(
+                "If that is about the password: the bot reads the Secret again by itself. If it is about a limit: ask again in a moment.",
+                _HOW_TO,
+            ),
+        )
     return TemporaryError(
         f"{server} can't be reached ({type(error).__name__}).",
         code=ReasonCode.DATABASE_UNREACHABLE,
@@ -250,9 +266,37 @@ def may_not_see(role: str) -> PermanentError:
     )
 
 
-def asking(error: "psycopg.Error", server: str, user: str, seconds: float) -> RunbookError:
-    """Why a statement gave no answer."""
+def no_usage(role: str, schema: str) -> PermanentError:
+    """The role may not look into the schema of `pg_stat_statements`."""
+    return PermanentError(
+        f"The role {role} may not use the schema {schema}, where pg_stat_statements is.",
+        code=ReasonCode.DATABASE_RIGHTS,
+        advice=(f"`GRANT USAGE ON SCHEMA {schema} TO {role};` as a superuser (on RDS: as the master user).", _HOW_TO),
+    )
+
+
+def no_select(role: str, schema: str) -> PermanentError:
+    """The role may not read the view itself."""
+    return PermanentError(
+        f"The role {role} may not read {schema}.pg_stat_statements.",
+        code=ReasonCode.DATABASE_RIGHTS,
+        advice=(
+            f"`GRANT SELECT ON {schema}.pg_stat_statements TO {role};` as a superuser (on RDS: as the master user).",
+            _HOW_TO,
+        ),
+    )
+
+
+def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took: float) -> RunbookError:
+    """Return why a statement gave no answer. It might take `seconds`, and took `took`. By SQLSTATE alone: texts come in many languages."""
     code = error.sqlstate or ""
+    if code == "57014" and took < seconds * 0.9:  # one code for both: the server's own limit, and somebody who ended it
+        return TemporaryError(
+            f"{server}: somebody cancelled the bot's statement after {took:.1f} s.",
+            code=ReasonCode.DATABASE_BUSY,
+            retry_after=5.0,
+            advice=("A DBA or a tool called `pg_cancel_backend`. Ask them, or ask again.",),
+        )
     if code == "57014":
         return TemporaryError(
             f"{server} did not answer within the {seconds:g} s that a statement of the bot's may take.",
@@ -269,25 +313,36 @@ def asking(error: "psycopg.Error", server: str, user: str, seconds: float) -> Ru
             retry_after=5.0,
             advice=("`slow-queries` shows who waits for whom.",),
         )
+    if code.startswith("40"):
+        return TemporaryError(
+            f"{server} ended the bot's statement, which was in the way of other changes (SQLSTATE {code}).",
+            code=ReasonCode.DATABASE_BUSY,
+            retry_after=2.0,
+            advice=("On a replica that happens while it catches up: `--on primary` asks the primary.",),
+        )
     if code == "42501":
         return PermanentError(
-            f"The role {user} has not the right to do that.",
+            f"The role {user} lacks a right that the statement needs.",
             code=ReasonCode.DATABASE_RIGHTS,
-            advice=(GRANT.format(role=user), _HOW_TO),
+            advice=("`db connect` tries each right, and names the one that is missing.", _HOW_TO),
         )
     if code == "55000" and "pg_stat_statements" in _said(error):
         return no_statistics(loaded=False)
     if code == "53300":
         return connecting(error, server, user, "")
-    if not code or code.startswith(("08", "57P", "53")):
+    if not code or code.startswith(("08", "57", "53", "55", "58", "XX")):
         return TemporaryError(
             f"{server} broke the connection off ({code or type(error).__name__}).",
             code=ReasonCode.DATABASE_UNREACHABLE,
             retry_after=2.0,
-            advice=("A failover or a restart does that. Ask again in a moment.",),
+            advice=("A failover, a restart or a full disk does that: its own log says which. Ask again in a moment.",),
         )
     return PermanentError(
         f"{server} refuses the bot's statement (SQLSTATE {code}).",
         code=ReasonCode.DATABASE_REFUSED,
-        advice=("Report it as a bug of the bot, with the code.",),
+        advice=(
+            "Report it as a bug of the bot, with the code."
+            if code.startswith("42")
+            else "The server's own log says why; `db connect` tries what the bot needs of it.",
+        ),
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runbooks.clients import database_statements as statements
-from runbooks.clients.database import Session
+from runbooks.clients.database import Session, limits
 
 _FUNCTION = "omnicare_bot.explain_query(bigint)"
 
@@ -28,6 +28,8 @@ SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT')) AS readable,
  WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
    AND n.nspname NOT LIKE 'pg\\_toast%%' AND has_schema_privilege(n.oid, 'USAGE')
 """
+
+_LIMITS = "SELECT name, setting, reset_val FROM pg_settings WHERE name = ANY(%s)"
 
 _CREATES = """
 SELECT n.nspname FROM pg_namespace n
@@ -64,7 +66,13 @@ class Identity:
     extension: str | None
     """pg_stat_statements' version; None where it is not created."""
     loaded: bool
-    """And the server loads it."""
+    """And the server loads it, as far as the role may tell."""
+    statistics_usable: bool
+    """The role may look into pg_stat_statements' schema, and read the view."""
+    unlimited: tuple[str, ...]
+    """The bot's own settings that are not in force. None is right."""
+    dropped: tuple[str, ...]
+    """Those that did not arrive with the connection: a pooler in between ignores them."""
     counted_since: datetime | None
 
 
@@ -74,6 +82,8 @@ async def identity(session: Session) -> Identity:
     rights = await session.row(_RIGHTS)
     creates = await session.rows(_CREATES)
     extension = await statements.extension(session)
+    wanted = limits(session.limit)
+    settings = await session.rows(_LIMITS, list(wanted))
     loaded, since = await statements.counted_since(session, extension)
     return Identity(
         address=session.target.address,
@@ -93,5 +103,8 @@ async def identity(session: Session) -> Identity:
         function=None if who["function_there"] is None else bool(who["may_explain"]),
         extension=extension.version if extension else None,
         loaded=loaded,
+        statistics_usable=extension is None or (extension.usable and extension.readable),
+        unlimited=tuple(str(each["name"]) for each in settings if each["setting"] != wanted[each["name"]]),
+        dropped=tuple(str(each["name"]) for each in settings if each["reset_val"] != wanted[each["name"]]),
         counted_since=since,
     )

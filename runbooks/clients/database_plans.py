@@ -4,6 +4,7 @@ The bot's role should read no clinical table, and EXPLAIN wants the rights that 
 it a function that plans and does nothing else; what it refuses comes back as a reason, and so does what can't be planned at all.
 """
 
+import json
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -114,7 +115,7 @@ async def _by_itself(session: Session, text: str) -> Plan:
 
 
 def _plan(found: Any) -> Plan:
-    return Plan(found[0]["Plan"])
+    return Plan(json.loads(found)[0]["Plan"])
 
 
 def _refused(error: "psycopg.Error", *, installed: bool, mine: bool) -> Plan:

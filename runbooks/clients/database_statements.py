@@ -24,12 +24,13 @@ _SLOW_NOW = 2.0
 """Seconds from which a statement that runs now is worth telling."""
 
 _EXTENSION = """
-SELECT e.extversion AS version, n.nspname AS schema,
+SELECT e.extversion AS version, n.nspname AS schema, has_schema_privilege(n.oid, 'USAGE') AS usable,
+       has_table_privilege(v.oid, 'SELECT') AS readable,
        (SELECT array_agg(a.attname::text) FROM pg_attribute a
-         WHERE a.attrelid = to_regclass(quote_ident(n.nspname) || '.pg_stat_statements')
-           AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-       to_regclass(quote_ident(n.nspname) || '.pg_stat_statements_info') IS NOT NULL AS info
+         WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       EXISTS (SELECT FROM pg_class i WHERE i.relnamespace = n.oid AND i.relname = 'pg_stat_statements_info') AS info
   FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+  LEFT JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = 'pg_stat_statements'
  WHERE e.extname = 'pg_stat_statements'
 """
 
@@ -44,7 +45,7 @@ WITH counted AS (
          max({longest})::float8 AS longest, sum(rows)::bigint AS rows, sum(shared_blks_hit)::bigint AS hit,
          sum(shared_blks_read)::bigint AS read, sum(temp_blks_written)::bigint AS spilled, {since} AS since,
          {outermost} AS outermost, min(left(query, {characters})) AS text, array_agg(DISTINCT userid::regrole::text) AS roles
-    FROM {schema}.pg_stat_statements
+    FROM {source}
    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND queryid IS NOT NULL
    GROUP BY queryid)
@@ -55,7 +56,7 @@ SELECT * FROM (
                  sum(outermost) OVER () AS all_total, sum(calls) OVER ()::bigint AS all_calls,
                  sum(hit) OVER ()::float8 / nullif(sum(hit + read) OVER (), 0)::float8 AS all_cache
             FROM counted) compared
-   WHERE text !~* %s AND {where}) placed
+   WHERE coalesce(text, '') !~* %s AND {where}) placed
  WHERE place <= %s OR by_total <= %s ORDER BY place
 """
 
@@ -64,6 +65,15 @@ SELECT a.pid, a.usename AS role, a.state, a.wait_event_type AS waits_for, a.wait
        extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start))::float8 AS seconds,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction,
        CASE WHEN a.wait_event_type = 'Lock' THEN pg_blocking_pids(a.pid) ELSE '{}' END AS blocked_by,
+       CASE WHEN a.wait_event_type = 'Lock' THEN (
+         SELECT array_agg(DISTINCT p.gid) FROM pg_locks w
+           JOIN pg_locks h ON h.granted AND h.pid IS NULL
+            AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
+                IS NOT DISTINCT FROM
+                (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
+           JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = h.virtualtransaction
+           JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
+          WHERE w.pid = a.pid AND NOT w.granted) END AS prepared,
        left(a.query, 10000) AS text
   FROM pg_stat_activity a
  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
@@ -81,6 +91,10 @@ class Extension:
     columns: frozenset[str]
     info: bool
     """It says since when it counts (1.9, PostgreSQL 14)."""
+    usable: bool = True
+    """The role may look into its schema."""
+    readable: bool = True
+    """And read the view."""
 
     @property
     def renamed(self) -> bool:
@@ -130,6 +144,8 @@ class Counted:
     cache: float | None
     since: datetime | None
     """None: the server does not tell (before PostgreSQL 14)."""
+    texts: bool
+    """They can be shown. The server keeps those of all databases together, and can't write each in every encoding."""
     forgotten: int
     """So often the least used ones were dropped to make room: with many, sums are too low."""
 
@@ -147,6 +163,9 @@ class Running:
     transaction: float
     """Seconds that its transaction is open."""
     blocked_by: tuple[int, ...]
+    """The sessions that hold what it waits for."""
+    prepared: tuple[str, ...]
+    """The prepared transactions that do, by their global ids: no session holds those, and ending one is another statement."""
     text: str
 
 
@@ -156,12 +175,19 @@ async def extension(session: Session) -> Extension | None:
     if not found:
         return None
     row = found[0]
-    return Extension(str(row["version"]), str(row["schema"]), frozenset(row["columns"] or ()), bool(row["info"]))
+    return Extension(
+        version=str(row["version"]),
+        schema=str(row["schema"]),
+        columns=frozenset(row["columns"] or ()),
+        info=bool(row["info"]),
+        usable=bool(row["usable"]),
+        readable=bool(row["readable"]),
+    )
 
 
 async def counted_since(session: Session, found: Extension | None) -> tuple[bool, datetime | None]:
     """Whether the server counts at all, and since when where it tells. The last thing to ask of a session: a refusal ends it."""
-    if found is None:
+    if found is None or not (found.usable and found.readable):
         return False, None
     what = "pg_stat_statements_info" if found.info else "pg_stat_statements"
     columns = "stats_reset AS since" if found.info else "NULL::timestamptz AS since"
@@ -181,7 +207,7 @@ async def counted(session: Session, by: By, limit: int) -> Counted:
     if found.info:
         info = await session.row(f"SELECT stats_reset, dealloc FROM {found.quoted()}.pg_stat_statements_info")  # noqa: S608
         since, forgotten = info["stats_reset"], int(info["dealloc"])
-    rows = await session.rows(_sql(found, by), _NOISE, limit, _BESIDE)
+    rows, texts = await _rows(session, found, by, limit)
     first: Row = rows[0] if rows else {"statements": 0, "all_total": 0.0, "all_calls": 0, "all_cache": None}
     return Counted(
         statements=tuple(_statement(row) for row in rows if row["place"] <= limit),
@@ -191,8 +217,23 @@ async def counted(session: Session, by: By, limit: int) -> Counted:
         calls=int(first["all_calls"] or 0),
         cache=first["all_cache"],
         since=since,
+        texts=texts,
         forgotten=forgotten,
     )
+
+
+async def _rows(session: Session, found: Extension, by: By, limit: int) -> tuple[list[Row], bool]:
+    """Return the statements, and whether with their texts: one that can't be converted would end the whole list."""
+    import psycopg
+
+    await session.rows("SAVEPOINT with_texts")
+    try:
+        return await session.said(_sql(found, by), (_NOISE, limit, _BESIDE), bare=True), True
+    except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
+        await session.rows("ROLLBACK TO with_texts")
+        return await session.rows(_sql(found, by, texts=False), _NOISE, limit, _BESIDE), False
+    except psycopg.Error as error:
+        raise session.refused(error) from None
 
 
 async def named(session: Session, name: str) -> tuple[Statement, ...]:
@@ -213,7 +254,8 @@ async def running(session: Session, *, longer_than: float = _SLOW_NOW) -> tuple[
             waits=f"{row['waits_for']}: {row['waits']}" if row["waits_for"] not in (None, "Client") else "",
             seconds=float(row["seconds"] or 0.0),
             transaction=float(row["transaction"] or 0.0),
-            blocked_by=tuple(row["blocked_by"] or ()),
+            blocked_by=tuple(pid for pid in row["blocked_by"] or () if pid > 0),  # 0 is a prepared transaction
+            prepared=tuple(row["prepared"] or ()),
             text=row["text"] or "",
         )
         for row in await session.rows(_RUNS, longer_than, _RUNNING)
@@ -226,12 +268,16 @@ async def _ready(session: Session) -> Extension:
     if found is None:
         raise errors.no_statistics(loaded=True)
     who = await session.row(_SEES)
+    if not found.usable:
+        raise errors.no_usage(str(who["role"]), found.quoted())
+    if not found.readable:
+        raise errors.no_select(str(who["role"]), found.quoted())
     if not who["sees"]:
         raise errors.may_not_see(str(who["role"]))
     return found
 
 
-def _sql(found: Extension, by: By, where: str = "true") -> str:
+def _sql(found: Extension, by: By, where: str = "true", *, texts: bool = True) -> str:
     total = "total_exec_time" if found.renamed else "total_time"
     # with pg_stat_statements.track = all a function's time is counted once more in the statements inside of it
     filtered = " FILTER (WHERE toplevel)" if "toplevel" in found.columns else ""
@@ -240,7 +286,7 @@ def _sql(found: Extension, by: By, where: str = "true") -> str:
         outermost=f"coalesce(sum({total}){filtered}, 0)::float8",
         longest="max_exec_time" if found.renamed else "max_time",
         since="min(stats_since)" if "stats_since" in found.columns else "NULL::timestamptz",
-        schema=found.quoted(),
+        source=f"{found.quoted()}.pg_stat_statements{'' if texts else '(false)'}",
         characters=_LONGEST,
         where=where,
         by=by,

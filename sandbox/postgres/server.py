@@ -32,6 +32,7 @@ _SETTINGS: Mapping[str, str] = {
     "shared_buffers": "16MB",
     "max_connections": "40",
     "shared_preload_libraries": "pg_stat_statements",
+    "max_prepared_transactions": "4",
     "pg_stat_statements.track_planning": "off",
     "wal_level": "replica",
     "hot_standby": "on",

@@ -7,12 +7,13 @@ import pytest
 
 from runbooks.clients.database import Answer, DatabaseClient
 from runbooks.clients.database_access import Credentials, DatabaseSettings
-from runbooks.databases import Database
-from runbooks.kit.errors import RunbookError
+from runbooks.databases import Database, concerns
+from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.postgres import schema
 from tests.support.databases import Served
 from tests.support.old_postgres import speaking
+from tests.support.poolers import dropping_options
 
 PASSWORD = "pw-of-the-reader-x7Q"
 
@@ -248,10 +249,10 @@ async def test_a_host_that_nobody_knows():
             "28000",
             'no pg_hba.conf entry for host "10.0.0.9", user "omnicare_reader", database "omnicare_emr", SSL encryption',
             ReasonCode.DATABASE_REFUSED,
-            "not in from the bot's address",
+            "from the bot's address",
         ),
         ("08P01", "unsupported startup parameter: options", ReasonCode.DATABASE_REFUSED, "a pooler"),
-        ("XX000", f"internal trouble with {PASSWORD}", ReasonCode.DATABASE_UNREACHABLE, "can't be reached"),
+        ("XX000", f"internal trouble with {PASSWORD}", ReasonCode.DATABASE_REFUSED, "answers and refuses"),
     ],
 )
 async def test_what_servers_say_at_the_door_is_recognised(state: str, words: str, code: ReasonCode, said: str):
@@ -259,6 +260,88 @@ async def test_what_servers_say_at_the_door_is_recognised(state: str, words: str
         error = await refused(elsewhere(address))
     assert error.code is code
     assert said in error.message
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "code"),
+    [
+        (
+            "28P01",
+            "Passwort-Authentifizierung für Benutzer »omnicare_reader« fehlgeschlagen",
+            ReasonCode.DATABASE_REFUSED,
+        ),
+        ("3D000", "Datenbank »omnicare_emr« existiert nicht", ReasonCode.DATABASE_REFUSED),
+        ("28000", "la autentificación PAM falló para el usuario «omnicare_reader»", ReasonCode.DATABASE_REFUSED),
+        ("28000", "The IAM authentication failed for the role omnicare_reader", ReasonCode.DATABASE_REFUSED),
+        ("28P01", "This RDS proxy has no credentials for the role omnicare_reader.", ReasonCode.DATABASE_REFUSED),
+        ("08P01", "no such database: omnicare_emr", ReasonCode.DATABASE_REFUSED),
+        ("08P01", "SASL authentication failed", ReasonCode.DATABASE_REFUSED),
+        ("08P01", "no more connections allowed (max_client_conn)", ReasonCode.DATABASE_BUSY),
+        ("28000", 'LDAP authentication failed for user "omnicare_reader"', ReasonCode.DATABASE_REFUSED),
+    ],
+)
+async def test_a_server_that_answers_in_any_language_is_not_told_as_out_of_reach_and_the_credentials_are_read_again(
+    state: str, words: str, code: ReasonCode
+):
+    asked: list[bool] = []
+
+    async def credentials(*, fresh: bool = False) -> Credentials:
+        asked.append(fresh)
+        return Credentials(schema.READER, PASSWORD)
+
+    async with speaking(refuses=(state, words)) as address:
+        plain = {"primary": address, "name": schema.NAME, "tls": "disable"}
+        error = await refused(
+            Database("production", DatabaseClient(DatabaseSettings.model_validate(plain), credentials))
+        )
+    assert error.code is code
+    assert (True in asked) == (code is ReasonCode.DATABASE_REFUSED)
+
+
+async def test_limits_hold_behind_a_pooler_that_drops_them_and_db_connect_says_so(here: Served):
+    async with dropping_options(here.settings().primary or "") as address:
+        database = here.database(primary=address, statement_timeout=0.3)
+        with pytest.raises(RunbookError) as caught:
+            async with database._client.asked("primary") as session:
+                await session.rows("SELECT pg_sleep(30)")
+        assert caught.value.code is ReasonCode.DATABASE_SLOW
+        who = (await database.known("primary")).identity
+    assert (who.unlimited, "statement_timeout" in who.dropped) == ((), True)
+    assert any("pooler" in each.says for each in concerns(who))
+    assert not (await here.database().known("primary")).identity.dropped
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("40001", ReasonCode.DATABASE_BUSY),
+        ("40P01", ReasonCode.DATABASE_BUSY),
+        ("53100", ReasonCode.DATABASE_UNREACHABLE),
+    ],
+)
+async def test_a_statement_that_was_in_the_way_may_be_asked_again(here: Served, state: str, code: ReasonCode):
+    with pytest.raises(TemporaryError) as caught:
+        async with here.database()._client.asked("primary") as session:
+            await session.rows(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+    assert caught.value.code is code
+    assert "bug" not in " ".join(caught.value.advice)
+
+
+async def test_a_statement_that_a_dba_cancels_is_not_told_as_a_time_out(here: Served):
+    database = here.database(statement_timeout=60)
+
+    async def ask() -> None:
+        async with database._client.asked("primary") as session:
+            await session.rows("SELECT pg_sleep(57)")
+
+    task = asyncio.create_task(ask())
+    cancel = (
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(57)' AND state = 'active'"
+    )
+    while not await asyncio.to_thread(here.sql, cancel):
+        assert not task.done()
+    with pytest.raises(TemporaryError, match="somebody cancelled the bot's statement after"):
+        await task
 
 
 async def test_a_server_from_before_postgresql_10():

@@ -1,7 +1,9 @@
 """What servers count, in either naming of the extension's columns; what is missing is told with what to do; what runs now and who holds it up."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +68,7 @@ async def test_a_short_list_still_knows_what_takes_the_time(here: Served):
 async def test_the_bots_own_statements_are_left_out(here: Served):
     for _ in range(3):
         counted = (await here.database().slow("primary", by="calls", limit=50)).counted
-    assert not [text for text in texts(counted) if "pg_stat_statements s" in text or "pg_stat_activity" in text]
+    assert not [each for each in counted.statements if schema.READER in each.roles]
 
 
 async def test_time_inside_of_a_function_is_not_counted_twice_in_the_whole(here: Served):
@@ -216,12 +218,136 @@ def test_reasons(values: dict[str, Any], why: list[str]) -> None:
 def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None:
     from runbooks.clients.database_statements import Running
 
-    def runs(pid: int, *ahead: int) -> Running:
-        return Running(pid=pid, role="a", state="active", waits="", seconds=1, transaction=1, blocked_by=ahead, text="")
+    def runs(pid: int, *ahead: int, prepared: tuple[str, ...] = ()) -> Running:
+        return Running(
+            pid=pid,
+            role="a",
+            state="active",
+            waits="",
+            seconds=1,
+            transaction=1,
+            blocked_by=ahead,
+            prepared=prepared,
+            text="",
+        )
 
     assert queries.blockers([runs(1), runs(2, 1), runs(3, 2), runs(4, 3, 1)]) == {1: (2, 3, 4)}
     assert queries.blockers([runs(1, 2), runs(2, 1)]) == {}
     assert queries.blockers([runs(5, 99)]) == {99: (5,)}
+    assert queries.blockers([runs(6, prepared=("x",)), runs(7, 6)]) == {"x": (6, 7)}
+
+
+async def test_a_lock_of_a_prepared_transaction_is_told_by_its_id_and_not_as_process_0(here: Served):
+    here.sql(
+        "BEGIN",
+        "LOCK TABLE encounters IN ACCESS EXCLUSIVE MODE",
+        "PREPARE TRANSACTION 'order o''brien'",
+        name=schema.NAME,
+    )
+    try:
+        waiting = asyncio.create_task(
+            asyncio.to_thread(here.sql, "SET lock_timeout = '55s'", "SELECT count(*) FROM encounters", name=schema.NAME)
+        )
+        running: list[Any] = []
+        while not any(each.prepared for each in running):
+            running = list((await here.database().slow("primary", by="mean", limit=1)).running)
+        (stuck,) = [each for each in running if each.prepared]
+        assert (stuck.blocked_by, stuck.prepared) == ((), ("order o'brien",))
+        assert queries.blockers(running) == {"order o'brien": (stuck.pid,)}
+    finally:
+        here.sql("ROLLBACK PREPARED 'order o''brien'", name=schema.NAME)
+    await waiting
+
+
+async def test_texts_of_other_encodings_and_lost_ones_take_no_list_with_them(here: Served):
+    """One server has databases in several encodings, and counts the statements of all of them in one file."""
+    name = "latin"
+    here.sql(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        here.sql(
+            "CREATE EXTENSION pg_stat_statements", "SET client_encoding = 'UTF8'", 'SELECT 1 AS "größe"', name=name
+        )
+        here.sql('SELECT 1 AS "größe €"', name=schema.NAME)
+        found = (await here.database().slow("primary", by="mean", limit=50)).counted
+        assert (found.texts, any("größe €" in each.text for each in found.statements)) == (True, True)
+        found = (await here.database(name=name).slow("primary", by="mean", limit=50)).counted
+        assert (found.texts, {each.text for each in found.statements}) == (False, {""})
+        forget = "SELECT pg_stat_statements_reset(0, 0, queryid) FROM pg_stat_statements WHERE query LIKE '%größe €%'"
+        here.sql(forget, name=schema.NAME)
+        here.sql('SELECT 1 AS "größe"', name=name)
+        found = (await here.database(name=name).slow("primary", by="mean", limit=50)).counted
+        assert (found.texts, any("größe" in each.text for each in found.statements)) == (True, True)
+    finally:
+        here.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_counters_whose_texts_the_server_has_lost_are_shown(here: Served):
+    (folder,) = here.sql("SHOW data_directory")[0]
+    texts_of_statements = Path(folder) / "pg_stat_tmp" / "pgss_query_texts.stat"
+    kept = texts_of_statements.read_bytes()
+    texts_of_statements.unlink()
+    try:
+        counted = (await here.database().slow("primary", by="mean", limit=5)).counted
+    finally:
+        texts_of_statements.write_bytes(kept)
+        os.chown(texts_of_statements, *_owner(Path(folder)))
+    assert counted.of > 0
+    assert {each.text for each in counted.statements} == {""}
+
+
+def _owner(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid
+
+
+@pytest.mark.parametrize(
+    ("taken", "given", "sentence", "line"),
+    [
+        (
+            "REVOKE USAGE ON SCHEMA statistics FROM PUBLIC, omnicare_reader",
+            "GRANT USAGE ON SCHEMA statistics TO omnicare_reader",
+            "may not use the schema",
+            "GRANT USAGE ON SCHEMA",
+        ),
+        (
+            "REVOKE SELECT ON statistics.pg_stat_statements FROM PUBLIC, omnicare_reader",
+            "GRANT SELECT ON statistics.pg_stat_statements TO PUBLIC",
+            "may not read",
+            "GRANT SELECT ON",
+        ),
+        (
+            "REVOKE pg_read_all_stats FROM omnicare_reader",
+            "GRANT pg_read_all_stats TO omnicare_reader",
+            "may not see",
+            "pg_read_all_stats",
+        ),
+    ],
+)
+async def test_the_right_that_is_missing_is_the_one_that_is_named(
+    here: Served, taken: str, given: str, sentence: str, line: str
+):
+    (before,) = here.sql(
+        "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_stat_statements'",
+        name=schema.NAME,
+    )[0]
+    here.sql(
+        "CREATE SCHEMA statistics",
+        "ALTER EXTENSION pg_stat_statements SET SCHEMA statistics",
+        "GRANT USAGE ON SCHEMA statistics TO omnicare_reader",
+        name=schema.NAME,
+    )
+    try:
+        assert (await here.database().slow("primary", by="mean", limit=1)).counted.statements
+        here.sql(taken, name=schema.NAME)
+        error = await refused(here)
+        assert error.code is ReasonCode.DATABASE_RIGHTS
+        assert sentence in error.message
+        assert line in error.advice[0]
+        assert concerns((await here.database().known("primary")).identity)[0].fatal
+    finally:
+        here.sql(
+            given, f"ALTER EXTENSION pg_stat_statements SET SCHEMA {before}", "DROP SCHEMA statistics", name=schema.NAME
+        )
 
 
 @pytest.mark.parametrize(
