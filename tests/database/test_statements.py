@@ -263,21 +263,20 @@ async def test_texts_of_other_encodings_and_lost_ones_take_no_list_with_them(her
     """One server has databases in several encodings, and counts the statements of all of them in one file."""
     name = "latin"
     here.sql(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    looked = 'SELECT count(*) FROM "größe{}"'
     try:
-        here.sql(
-            "CREATE EXTENSION pg_stat_statements", "SET client_encoding = 'UTF8'", 'SELECT 1 AS "größe"', name=name
-        )
-        here.sql('SELECT 1 AS "größe €"', name=schema.NAME)
+        here.sql("CREATE EXTENSION pg_stat_statements", 'CREATE TABLE "größe" (a int)', looked.format(""), name=name)
+        here.sql('CREATE TABLE "größe €" (a int)', looked.format(" €"), name=schema.NAME)
         found = (await here.database().slow("primary", by="mean", limit=50)).counted
         assert (found.texts, any("größe €" in each.text for each in found.statements)) == (True, True)
         found = (await here.database(name=name).slow("primary", by="mean", limit=50)).counted
         assert (found.texts, {each.text for each in found.statements}) == (False, {""})
         forget = "SELECT pg_stat_statements_reset(0, 0, queryid) FROM pg_stat_statements WHERE query LIKE '%größe €%'"
         here.sql(forget, name=schema.NAME)
-        here.sql('SELECT 1 AS "größe"', name=name)
         found = (await here.database(name=name).slow("primary", by="mean", limit=50)).counted
         assert (found.texts, any("größe" in each.text for each in found.statements)) == (True, True)
     finally:
+        here.sql('DROP TABLE IF EXISTS "größe €"', name=schema.NAME)
         here.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
