@@ -35,6 +35,8 @@ class Kubelet:
         self._lifecycle = NodeLifecycle(api, events, settings)
         self._lives: dict[str, Life] = {}
         self._silent: set[str] = set()
+        self._nodes: frozenset[str] = frozenset()
+        """Its own: a node that somebody else registered has a kubelet of its own."""
         self._addresses = 1
 
     def clear(self) -> None:
@@ -50,8 +52,9 @@ class Kubelet:
 
     def register(self) -> None:
         """Make the nodes known to the cluster."""
-        for number in range(self._settings.nodes):
-            self._register(f"node-{number + 1}")
+        self._nodes = frozenset(f"node-{number + 1}" for number in range(self._settings.nodes))
+        for node in sorted(self._nodes):
+            self._register(node)
 
     def _register(self, node: str) -> None:
         settings, now = self._settings, self._api.clock.stamp()
@@ -100,7 +103,7 @@ class Kubelet:
         if change.type == "DELETED":
             self._forget(uid)
             return
-        if not change.obj["spec"].get("nodeName"):
+        if change.obj["spec"].get("nodeName") not in self._nodes:
             return
         if is_leaving(change.obj):
             if "leaving" not in (life := self._lives.setdefault(uid, Life())).told:

@@ -1,28 +1,14 @@
-"""Causes that a kubelet says, on a real control plane with a node of the test's own; the sandbox's are in tests/sandbox."""
-
-from collections.abc import AsyncIterator
-from pathlib import Path
+"""Causes that a kubelet says, with a node of the test's own on both clusters; what the sandbox's own node says is in tests/sandbox."""
 
 import pytest
 
 from runbooks import rollouts
 from runbooks.kit.reasons import ReasonCode as Code
 from tests.runbooks.test_rollouts import only_backend, refused, stamped
-from tests.support.real import Place, place, real_kubeconfig
+from tests.support.real import Place
 from tests.support.stand_in_node import Json, Told, send_there, stamp, stand_in
 
-pytestmark = pytest.mark.real_cluster
-
 SECRET = "postgres://omnicare:hunter2@db:5432/emr"
-
-
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Place]:
-    path = real_kubeconfig()
-    if path is None:
-        pytest.skip("REAL_CLUSTER_KUBECONFIG names no kubeconfig")
-    async with place(path) as made:
-        yield made
 
 
 def container(state: Json, *, restarts: int = 0, last: Json | None = None, name: str = "backend") -> Json:
@@ -47,6 +33,9 @@ PROBE = (
     ("Killing", "Container backend failed liveness probe, will be restarted"),
 )
 
+sandbox_only = pytest.mark.parametrize("kubeconfig", ["sandbox"], indirect=True)
+real_only = pytest.mark.parametrize("kubeconfig", [pytest.param("real", marks=pytest.mark.real_cluster)], indirect=True)
+
 STORIES: list[tuple[str, Told, Code, str]] = [
     ("unauthorised", waits("ErrImagePull", f"{CONTAINERD}failed to authorize: unexpected status: 401 Unauthorized"), Code.IMAGE_UNAUTHORIZED, "the image can't be pulled: the registry refuses the nodes' credentials"),
     ("rate-limited", waits("ErrImagePull", f"{CONTAINERD}unexpected status code: 429 Too Many Requests"), Code.IMAGE_RATE_LIMITED, "the image can't be pulled: the registry limits"),
@@ -60,6 +49,40 @@ STORIES: list[tuple[str, Told, Code, str]] = [
     ("segfault", Told([container(LOOP, restarts=3, last=ended(139))], phase="Running"), Code.CRASH_LOOP, "the container starts and exits again and again (exit code 139"),
     ("readiness", Told([container({"running": {"startedAt": stamp()}})], phase="Running", events=(("Unhealthy", "Readiness probe failed: dial tcp 10.0.0.7:3001: connect: connection refused"),)), Code.NEVER_READY, "the readiness probe fails: connection refused"),
 ]  # fmt: skip
+
+
+GATE = "example.com/target-health"
+MIGRATE: Json = {"name": "migrate", "image": "x"}
+PROXY: Json = {**MIGRATE, "name": "proxy", "startupProbe": {"httpGet": {"path": "/up", "port": 15021}}}
+RUNS: Json = {"running": {"startedAt": stamp()}}
+INITIALIZING = container({"waiting": {"reason": "PodInitializing"}})
+UNSANDBOXED = (
+    'Failed to create pod sandbox: plugin type="aws-cni" failed (add): failed to assign an IP address to container'
+)
+
+HANGING: list[tuple[str, Told, dict[str, object], Code, str]] = [
+    ("readiness-gate", Told([container(RUNS) | {"ready": True}], phase="Running", conditions=(("ContainersReady", "True", "", ""), (GATE, "False", "Draining", "the target answers 502"))), {"readinessGates": [{"conditionType": GATE}]}, Code.READINESS_GATE, f"all containers are ready, but the readiness gate {GATE} is False: Draining"),
+    ("init-waits", Told([INITIALIZING], [container(RUNS, name="migrate")], conditions=(("Initialized", "False", "ContainersNotInitialized", "containers with incomplete status: [migrate]"),)), {"initContainers": [MIGRATE]}, Code.INIT_WAITS, "the init container migrate runs since"),
+    ("pod-sandbox", Told([container({"waiting": {"reason": "ContainerCreating"}})], events=(("FailedCreatePodSandBox", UNSANDBOXED),)), {}, Code.POD_SANDBOX, "the node"),
+    ("evicted", Told([], phase="Failed", reason="Evicted"), {}, Code.POD_ENDED, "a new pod was ended as a whole: Evicted"),
+    ("startup-probe", Told([container(RUNS) | {"ready": True}, container(RUNS, name="proxy") | {"started": False}], phase="Running", conditions=(("ContainersReady", "False", "ContainersNotReady", "containers with unready status: [proxy]"),)), {"containers/-": PROXY}, Code.NEVER_READY, "the container proxy runs, but its startup probe has not passed (GET /up on port 15021)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "template", "code", "cause"), [story[1:] for story in HANGING], ids=[story[0] for story in HANGING]
+)
+async def test_what_keeps_a_new_pod_from_being_ready_is_named(
+    here: Place, told: Told, template: dict[str, object], code: Code, cause: str
+):
+    await only_backend(here, progressDeadlineSeconds=6)
+    async with stand_in(here, lambda _pod, _looks: told) as node:
+        await send_there(here, node, **template)
+        error = await refused(here, await stamped(here), "v2.0.0", deadline_seconds=20)
+    found = error.diagnosis
+    assert (error.code, found.cause.startswith(cause)) == (code, True), found
+    assert found.said, found
+    assert not any("no event names" in each.cause for each in found.causes)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +101,7 @@ async def test_what_a_kubelet_says_is_named_first(here: Place, told: Told, code:
     assert "hunter2" not in found.model_dump_json()
 
 
+@real_only
 async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(here: Place):
     """The controller waits 40 s before it says so."""
     await only_backend(here, progressDeadlineSeconds=300)
@@ -110,6 +134,7 @@ async def test_a_rollout_is_complete_whatever_the_runtime_names_the_image(here: 
     assert (result.ready, checked.warnings) == (2, ())
 
 
+@real_only
 async def test_a_pod_disruption_budget_holds_up_no_rollout(here: Place):
     """It limits evictions; the Deployment's controllers delete."""
     await only_backend(here)
@@ -118,3 +143,27 @@ async def test_a_pod_disruption_budget_holds_up_no_rollout(here: Place):
     await here.create(f"/apis/policy/v1beta1/namespaces/{here.namespace}/poddisruptionbudgets", body)
     result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause="deploy v2.0.0")
     assert (result.ready, result.desired) == (2, 2)
+
+
+@sandbox_only
+async def test_a_native_sidecar_that_is_not_started_is_named(here: Place):
+    """Kubernetes 1.20 knows none."""
+    await only_backend(here, progressDeadlineSeconds=5)
+    unready = ("ContainersReady", "False", "ContainersNotReady", "containers with incomplete status: [proxy]")
+    told = Told([INITIALIZING], [container(RUNS, name="proxy") | {"started": False}], conditions=(unready,))
+    async with stand_in(here, lambda _pod, _looks: told) as node:
+        await send_there(here, node, initContainers=[{**PROXY, "restartPolicy": "Always"}])
+        error = await refused(here, await stamped(here), "v2.0.0", deadline_seconds=20)
+    assert error.diagnosis.cause.startswith("the sidecar proxy runs, but its startup probe has not passed")
+
+
+@sandbox_only
+async def test_a_scheduling_gate_is_named(here: Place):
+    """Kubernetes 1.20 knows none."""
+    await only_backend(here, progressDeadlineSeconds=5)
+    gates = [{"name": "example.com/quota"}]
+    await here.patch("backend", {"op": "add", "path": "/spec/template/spec/schedulingGates", "value": gates})
+    error = await refused(here, await stamped(here), "v2.0.0", deadline_seconds=20)
+    assert error.code is Code.SCHEDULING_GATED
+    assert error.diagnosis.cause == "the new pod is kept from the scheduler by the gate example.com/quota"
+    assert error.diagnosis.said == ("Scheduling is blocked due to non-empty scheduling gates", "SchedulingGated")

@@ -1,8 +1,8 @@
-"""A node of a test's own on a real control plane: a kubelet that says what the test wants, and nothing runs.
+"""A node of a test's own on either cluster: a kubelet that says what the test wants, and nothing runs.
 
 It registers, keeps its node ready (until it falls silent), and tells of each pod that the scheduler gives it what the test's story
-says: a status and the events that a kubelet writes with it. Scheduler, controllers, endpoints and progress deadlines are the real
-ones. Logs are not served: a missing log hides no failure.
+says: a status and the events that a kubelet writes with it. Scheduler, controllers, endpoints and progress deadlines are the
+cluster's own. Logs are not served: a missing log hides no failure.
 """
 
 import asyncio
@@ -33,9 +33,13 @@ class Told:
     containers: list[Json] = field(default_factory=list)
     inits: list[Json] = field(default_factory=list)
     phase: str = "Pending"
+    reason: str = ""
+    """Of the pod as a whole."""
     ready: bool = False
     events: tuple[tuple[str, str], ...] = ()
     """(reason, message), about the first container."""
+    conditions: tuple[tuple[str, str, str, str], ...] = ()
+    """(type, status, reason, message), in place of those that follow from `ready`."""
 
 
 Story = Callable[[Json, int], Told]
@@ -125,9 +129,15 @@ class StandInNode:
 def _status(told: Told) -> Json:
     word = "True" if told.ready else "False"
     kinds = {"Initialized": "True", "Ready": word, "ContainersReady": word, "PodScheduled": "True"}
+    conditions = {kind: (kind, value, "", "") for kind, value in kinds.items()}
+    conditions |= {each[0]: each for each in told.conditions}
+    fields = ("type", "status", "reason", "message")
     return {
         "phase": told.phase,
-        "conditions": [{"type": kind, "status": value, "lastTransitionTime": stamp()} for kind, value in kinds.items()],
+        **({"reason": told.reason, "message": f"it was {told.reason.lower()}"} if told.reason else {}),
+        "conditions": [
+            {**dict(zip(fields, each, strict=True)), "lastTransitionTime": stamp()} for each in conditions.values()
+        ],
         "containerStatuses": told.containers,
         **({"initContainerStatuses": told.inits} if told.inits else {}),
     }
@@ -148,11 +158,12 @@ async def stand_in(here: Place, story: Story) -> AsyncIterator[StandInNode]:
         await node.remove()
 
 
-async def send_there(here: Place, node: StandInNode) -> None:
+async def send_there(here: Place, node: StandInNode, **template: object) -> None:
     """The backend's next pods go to that node."""
     tolerate = [{"key": LABEL, "operator": "Equal", "value": node.name, "effect": "NoSchedule"}]
     await here.patch(
         "backend",
         {"op": "add", "path": "/spec/template/spec/nodeSelector", "value": {LABEL: node.name}},
         {"op": "add", "path": "/spec/template/spec/tolerations", "value": tolerate},
+        *({"op": "add", "path": f"/spec/template/spec/{field}", "value": value} for field, value in template.items()),
     )

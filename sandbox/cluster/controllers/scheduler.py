@@ -16,6 +16,7 @@ from sandbox.cluster.store import Change
 
 _COMPONENT = "default-scheduler"
 _WRITER, _STATUS = Writer("kube-scheduler"), Writer("kube-scheduler", subresource="status")
+_GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 class Scheduler:
@@ -28,7 +29,7 @@ class Scheduler:
             ended = change.type == "DELETED" or change.obj["status"].get("phase") in ("Succeeded", "Failed")
             if ended:
                 self._retry()
-            elif not change.obj["spec"].get("nodeName") and change.type == "ADDED":
+            elif not change.obj["spec"].get("nodeName"):
                 self.queue.add(change.obj["metadata"]["namespace"], change.obj["metadata"]["name"])
         elif change.kind == NODE or affects(change.kind):
             self._retry()
@@ -41,6 +42,9 @@ class Scheduler:
     def _work(self, namespace: str, name: str) -> None:
         pod = self._api.store.get(POD, namespace, name)
         if pod is None or pod["spec"].get("nodeName") or is_leaving(pod):
+            return
+        if pod["spec"].get("schedulingGates"):
+            self._refuse(pod, _GATED, "SchedulingGated", warns=False)
             return
         nodes = sorted(self._api.store.all(NODE), key=self._load)
         waits = claims(self._api.store, pod)
@@ -92,13 +96,14 @@ class Scheduler:
         message = f"Successfully assigned {namespace}/{name} to {node}"
         self._events.normal(_COMPONENT, pod, "Scheduled", message)
 
-    def _refuse(self, pod: Json, message: str) -> None:
+    def _refuse(self, pod: Json, message: str, reason: str = "Unschedulable", *, warns: bool = True) -> None:
         have = condition(pod, "PodScheduled")
         if have and have.get("message") == message:
             return
-        self._events.warning(_COMPONENT, pod, "FailedScheduling", message)
+        if warns:
+            self._events.warning(_COMPONENT, pod, "FailedScheduling", message)
         now = self._api.clock.stamp()
-        entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        entry = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
 
         def change(draft: Json) -> None:
             others = [item for item in draft["status"].get("conditions") or [] if item["type"] != "PodScheduled"]
