@@ -231,14 +231,16 @@ async def clear(
 ) -> Cleared:
     """Throws the approved items away, and looks that they are gone. What is gone already is not cleared twice."""
     approved = frozenset(await _approved(queue, bucket, change, written))
-    present = _ids((await queue.items())[0])
+    items, _ = await queue.items()
+    present = _ids(items)
     left = approved & present
     if not queue.scripts.takes_ids and left and present - approved:
         _same(change, (await queue.items())[0], "since the export")
     if left:
         await _still_ours(pulse, queue, fleet)
         pulse.say(f"{len(left)} items")
-        stdin = json.dumps(sorted(left)).encode() + b"\n" if queue.scripts.takes_ids else b""
+        told = [item.printed for item in sorted(items, key=lambda item: item.id) if item.id in left]
+        stdin = json.dumps(told).encode() + b"\n" if queue.scripts.takes_ids else b""
         await queue.ran(queue.scripts.clear_failed, stdin=stdin)
     still = approved & _ids((await queue.items())[0])
     if still:

@@ -6,7 +6,6 @@ an everyday word hidden.
 """
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +19,13 @@ from runbooks.kit.targets import Frozen
 _LONGEST_REASON = 90
 _READ = 4_000
 """Characters of a reason that are redacted before it is cut: what the cut halves is far behind what is shown."""
-_STARTS = 20
-"""Lines at which JSON is sought: npm says three or four before it."""
+_STARTS = 200
+"""Lines at which JSON is sought; an output with more is not understood."""
+_BEGINS = re.compile(r"(?m)^[ \t]*[\[{]")
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_DECODER = json.JSONDecoder()
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+"""What a database driver gives for `count(*)` and for a sum: a number as a text."""
 _CODE = re.compile(
     r"[a-z]+(?:[._:/-]?[a-z]+)*|[A-Z]+(?:_[A-Z]+)+|(?:[A-Z][a-z]+)+(?:Error|Exception|Conflict|Failed|Timeout)"
 )
@@ -38,6 +42,13 @@ _METADATA = re.compile(
     r"id|itemid|uuid|reason|code|error|message|device|deviceid|ageseconds|age|failedat|createdat|at|attempts|retries|type"
 )
 """Fields of an item that are about it; any other is what was written."""
+
+
+_PENDING = ("pending", "backlog", "queued")
+_OLDEST = ("oldestpendingseconds", "oldestseconds")
+_RATE = ("perminute", "rateperminute", "processedperminute")
+_READ_NAMES = (*_PENDING, "failed", *_OLDEST, *_RATE)
+"""Numbers from which a queue is called healthy: one that is there and can't be read makes the whole answer not understood."""
 
 
 class SyncStatus(Frozen):
@@ -75,6 +86,13 @@ class FailedItem:
     device: str
     age_seconds: float | None
     has_content: bool
+    is_number: bool = False
+    """The script prints the id as a number, and takes it back as one."""
+
+    @property
+    def printed(self) -> str | int:
+        """Return the id as the script printed it."""
+        return int(self.id) if self.is_number else self.id
 
 
 class ReasonGroup(Frozen):
@@ -100,16 +118,27 @@ class FailedItems(Frozen):
 
 
 def parsed(out: bytes) -> Any | None:
-    """The JSON in an output, also below npm's own lines; None where there is none."""
-    text = out.decode(errors="replace").strip()
-    starts = (found.start() for found in re.finditer(r"(?m)^[\[{]", text))
-    for start in dict.fromkeys((0, *itertools.islice(starts, _STARTS))):
+    """Return the one JSON document in an output, whatever stands before and behind it; None where there is none, or several.
+
+    Of several nobody knows which is the answer: a logger writes JSON too, so none of them is taken.
+    """
+    text = _COLOUR.sub("", out.decode("utf-8-sig", errors="replace"))
+    found: list[Any] = []
+    at, starts = 0, 0
+    while (begin := _BEGINS.search(text, at)) is not None:
+        starts += 1
+        if starts > _STARTS:
+            return None
         try:
-            value = json.loads(text[start:])
+            value, at = _DECODER.raw_decode(text, begin.end() - 1)
         except (ValueError, RecursionError):
+            at = begin.end()
             continue
-        return value if isinstance(value, dict | list) else None
-    return None
+        line_end = text.find("\n", at)
+        if text[at : line_end if line_end >= 0 else len(text)].strip():
+            continue  # a line that only begins like JSON, such as `[info] …` or `[1/4] …`
+        found.append(value)
+    return found[0] if len(found) == 1 else None
 
 
 def status_of(value: Any, pod: str) -> SyncStatus | None:
@@ -119,15 +148,16 @@ def status_of(value: Any, pod: str) -> SyncStatus | None:
     found = _folded(value)
     status = SyncStatus(
         pod=pod,
-        pending=_whole(found, "pending", "backlog", "queued"),
+        pending=_whole(found, *_PENDING),
         failed=_whole(found, "failed"),
-        oldest_seconds=_number(found, "oldestpendingseconds", "oldestseconds"),
+        oldest_seconds=_number(found, *_OLDEST),
         devices=_whole(found, "devices", "devicecount", "devicespending"),
         connected=_whole(found, "websocketclients", "connected", "clients"),
-        per_minute=(rate := _number(found, "perminute", "rateperminute", "processedperminute")),
+        per_minute=(rate := _number(found, *_RATE)),
         told=rate is not None,
     )
-    return status if status.pending is not None or status.failed is not None else None
+    unread = [name for name in _READ_NAMES if found.get(name) is not None and _number(found, name) is None]
+    return status if (status.pending is not None or status.failed is not None) and not unread else None
 
 
 def items_of(value: Any) -> tuple[FailedItem, ...] | None:
@@ -149,7 +179,7 @@ def _item(value: Any) -> FailedItem | None:
         return None
     found = _folded(value)
     identity = next((found[name] for name in ("id", "itemid", "uuid") if name in found), None)
-    if not isinstance(identity, str | int) or not 0 < len(str(identity)) <= 200:  # noqa: PLR2004
+    if not isinstance(identity, str | int) or isinstance(identity, bool) or not 0 < len(str(identity)) <= 200:  # noqa: PLR2004
         return None
     reason = next(
         (found[name] for name in ("reason", "code", "error", "message") if isinstance(found.get(name), str)), ""
@@ -159,6 +189,7 @@ def _item(value: Any) -> FailedItem | None:
         reason=reason,
         device=str(found.get("device", found.get("deviceid", ""))),
         age_seconds=_age(found),
+        is_number=not isinstance(identity, str),
         has_content=any(not _METADATA.fullmatch(name) for name in found),
     )
 
@@ -182,6 +213,8 @@ def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _number(found: Mapping[str, Any], *names: str) -> float | None:
     value = next((found[name] for name in names if name in found), None)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        value = float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:  # noqa: PLR2004
         return float(value)
     return None

@@ -367,6 +367,12 @@ class _Values:
 
     def _value(self, parameter: Parameter, token: str) -> Any:
         assert parameter.type is not None
+        if not any(sign.isprintable() and not sign.isspace() for sign in token):
+            # for every type at once: a sentence around an empty value says nothing, and an empty pattern matches everything
+            name = (
+                f"`{parameter.flag}`" if not parameter.positional else f"The {parameter.type.name.replace('|', ' or ')}"
+            )
+            raise self._fail(f"{name} is empty. Type a value, such as `{parameter.type.example}`, or leave it out.")
         try:
             return parameter.type.parse(token, self._known)
         except Invalid as error:

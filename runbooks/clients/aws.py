@@ -23,9 +23,42 @@ from runbooks.kit.targets import Frozen
 T = TypeVar("T")
 
 _CONNECT, _READ = 5, 20
-_THERE = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_THERE = frozenset({"PreconditionFailed", "412"})
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _LATER = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"})
+_SAID: dict[str, tuple[str, str]] = {
+    "NoSuchBucket": ("there is no such bucket", "Check the bucket's name under `exports` in `omnicare.toml`, or make the bucket."),
+    "PermanentRedirect": ("the bucket is in another region", "Set `region` under `exports` to the bucket's own region."),
+    "301": ("the bucket is in another region", "Set `region` under `exports` to the bucket's own region."),
+    "AuthorizationHeaderMalformed": (
+        "the bucket is in another region", "Set `region` under `exports` to the bucket's own region.",
+    ),
+    "IllegalLocationConstraintException": (
+        "the bucket is in another region", "Set `region` under `exports` to the bucket's own region.",
+    ),
+    "ExpiredToken": ("the bot's AWS token has expired", "Renew the credentials that the bot is given, or use a role (IRSA)."),
+    "ExpiredTokenException": (
+        "the bot's AWS token has expired", "Renew the credentials that the bot is given, or use a role (IRSA).",
+    ),
+    "InvalidAccessKeyId": ("AWS does not know the bot's access key", "Check the credentials that the bot is given."),
+    "InvalidToken": ("AWS does not accept the bot's session token", "Check the credentials that the bot is given."),
+    "SignatureDoesNotMatch": ("the bot's secret access key is wrong", "Check the credentials that the bot is given."),
+    "RequestTimeTooSkewed": ("the clock of the bot's machine is wrong", "Set the clock of the machine that the bot runs on."),
+    "AccessDenied": (
+        "the bot's account may not do that",
+        "It needs `s3:PutObject` and `s3:GetObject`, and `kms:GenerateDataKey` and `kms:Decrypt` for the bucket's key.",
+    ),
+    "403": ("the bot's account may not do that", "The account needs `s3:PutObject` and `s3:GetObject` in the bucket."),
+    "KMS.DisabledException": ("the KMS key is disabled", "Enable the key, or set another `kms_key` under `exports`."),
+    "KMS.NotFoundException": ("there is no such KMS key", "Check `kms_key` under `exports`, and the key's region."),
+    "KMS.AccessDeniedException": (
+        "the bot's account may not use the KMS key", "The account needs `kms:GenerateDataKey` and `kms:Decrypt` for the key.",
+    ),
+    "KMS.KMSInvalidStateException": ("the KMS key can't be used in its state", "Look at the key in KMS: it may be scheduled for deletion."),
+    "InvalidObjectState": ("the object is archived", "Restore the object from the archive first."),
+    "InvalidRequest": ("the bucket does not take such a request", "With `lock_days`, the bucket must be made with Object Lock."),
+}  # fmt: skip
+"""What a code means, and what to do about it: S3's own message may quote what was sent."""
 
 
 class BucketSettings(Frozen):
@@ -193,9 +226,20 @@ def _wrapped(error: Exception, doing: str) -> RunbookError:
             ("ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
         ):
             return _Absent(f"S3 can't {doing}: it is not there.", code=ReasonCode.EXPORT_FAILED)
+        if code == "ConditionalRequestConflict":  # another write or a deletion of that key goes on, so nobody knows yet
+            return TemporaryError(
+                f"S3 can't {doing} just now: another request changes the same object.",
+                code=ReasonCode.EXPORT_FAILED,
+                retry_after=2.0,
+            )
         if code in _LATER:
             return TemporaryError(
                 f"S3 can't {doing} just now ({code}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
+            )
+        if code in _SAID:
+            what, advice = _SAID[code]
+            return PermanentError(
+                f"S3 can't {doing}: {what} ({code}).", code=ReasonCode.EXPORT_FAILED, advice=(advice,)
             )
         return PermanentError(
             f"S3 refuses to {doing} ({code or 'no code'}).",

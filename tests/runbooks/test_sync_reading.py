@@ -29,6 +29,47 @@ def test_json_is_found_below_npms_own_lines(said: str):
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        json.dumps(STATUS) + "\nDone in 0.31s.\n",
+        "\ufeff" + json.dumps(STATUS),
+        "\x1b[32m" + json.dumps(STATUS) + "\x1b[0m\n",
+        "".join(f"INFO line {number}\n" for number in range(20)) + json.dumps(STATUS),
+        "[1/4] resolving\n[2/4] linking\n" + json.dumps(STATUS),
+    ],
+)
+def test_lines_around_the_json_do_not_hide_it(said: str):
+    status = reading.status_of(reading.parsed(said.encode()), "pod")
+    assert status is not None
+    assert (status.pending, status.failed) == (12, 3)
+
+
+def test_a_number_that_a_database_driver_gives_as_a_text_is_a_number():
+    told = {"pending": "84", "failed": "0", "oldestPendingSeconds": "4000.500000", "ratePerMinute": "0"}
+    status = reading.status_of(told, "pod")
+    assert status is not None
+    assert (status.pending, status.failed, status.oldest_seconds, status.per_minute) == (84, 0, 4000.5, 0)
+
+
+@pytest.mark.parametrize("field", ["pending", "failed", "oldestPendingSeconds", "ratePerMinute"])
+def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(field: str):
+    assert reading.status_of({"pending": 0, "failed": 0, field: "many"}, "pod") is None
+
+
+def test_of_two_json_lines_none_is_taken_for_the_answer():
+    log = '{"level":30,"failed":0,"pending":0}'
+    said = f"{json.dumps({'failed': 3, 'pending': 84})}\n{log}\n"
+    assert reading.parsed(said.encode()) is None
+    assert reading.items_of(reading.parsed(f'[{{"id": 1}}]\n{log}'.encode())) is None
+
+
+def test_an_id_that_is_a_number_goes_back_as_one():
+    items = reading.items_of([{"id": 17}, {"id": "18"}])
+    assert items is not None
+    assert [item.printed for item in items] == [17, "18"]
+
+
+@pytest.mark.parametrize(
     "said", ["", "queue: 12 waiting", "12", '"text"', "{", '{"pending": 1', "[" * 100_000, "[\n" * 10_000]
 )
 def test_what_is_no_json_stays_text(said: str):
@@ -43,7 +84,7 @@ def test_names_of_fields_are_taken_in_several_spellings():
     assert status.drains_in == 120
 
 
-@pytest.mark.parametrize("value", [True, -1, "12", None, [12], 1e300, float("inf")])
+@pytest.mark.parametrize("value", [True, -1, "twelve", "-1", "1e3", "", None, [12], 1e300, float("inf")])
 def test_a_number_that_is_none_is_not_made_one(value: object):
     assert reading.status_of({"pending": value}, "pod") is None
 
