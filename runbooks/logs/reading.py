@@ -14,7 +14,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.redaction import Kind, Scope, default_redactor
 from runbooks.kit.redaction_rules import MARK
 from runbooks.kit.targets import Environment, Frozen
-from runbooks.logs.blocks import Blocks, Window, is_stamped, stamped
+from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern, text_of
 from runbooks.logs.model import LogLine, Reading, Silent
@@ -252,8 +252,9 @@ def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[li
     removed: dict[Kind, int] = {}
     lines: list[LogLine] = []
     cut = 0
-    for at, source, raw in entries:
+    for order, source, raw in entries:
         text = text_of(raw) if is_stamped(raw) else raw
+        at = stamp_of(raw) or order  # its own time: what sorts it may be a later one, where the clock was set back
         for mark in MARK.finditer(text):  # of a block
             kind = Kind(mark.group()[1:].rpartition(b" ")[0].decode())
             removed[kind] = removed.get(kind, 0) + 1
