@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.redacting import redacted
 from commands.kit.card import Card, Paragraph, State, words
+from runbooks.kit.redaction_blocks.fields import cue_of
 
 Redact = Callable[[str], str]
 
@@ -26,7 +27,7 @@ def leaf_by_leaf(value: Any, redact: Redact, *, fixed: frozenset[str] = frozense
         return redact(value)
     if isinstance(value, Mapping):
         return {
-            redact(str(key)): each if key in fixed else _under(str(key), each, redact, fixed)
+            redact(str(key)): each if key in fixed else _under(cue_of(str(key), value), each, redact, fixed)
             for key, each in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):

@@ -17,7 +17,7 @@ from runbooks.clients.cluster_views import ContainerView, DeploymentView, EventV
 from runbooks.fleet import utc_now
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import default_redactor
+from runbooks.kit.redaction import Scope, default_redactor
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, Service
 
@@ -163,7 +163,8 @@ async def _kept(
     owners = {each.uid: mine[each.owner] for each in sets if each.owner in mine}
     own = sorted((pod for pod in pods if pod.owner in owners), key=_worst_first)
     told = _of(events, [*mine.values()], own)
-    logs = await _logs(cluster, [(pod, containers[owners[pod.owner].name]) for pod in own[:_PODS]])
+    scope = default_redactor().scope()
+    logs = await _logs(cluster, scope, [(pod, containers[owners[pod.owner].name]) for pod in own[:_PODS]])
     looked.set()
     parts = [_deployment(view) for view in mine.values()]
     parts += [_pod(pod, told, logs.get(pod.uid, [])) for pod in own[:_PODS]]
@@ -171,7 +172,7 @@ async def _kept(
     lines = sum(len(log.lines) for each in logs.values() for log in each)
     kept = Kept(pods=len(own[:_PODS]), events=len(told), lines=lines)
     if own or told:
-        await _write(cluster, environment, run, kept, await asyncio.to_thread(_fitting, parts))
+        await _write(cluster, environment, run, kept, await asyncio.to_thread(_fitting, scope, parts))
     return kept
 
 
@@ -194,10 +195,10 @@ def _of(events: Iterable[EventView], deployments: Sequence[DeploymentView], pods
     return told[-_EVENTS:]
 
 
-async def _logs(cluster: ClusterClient, pods: Sequence[tuple[PodView, str]]) -> dict[str, list[_Log]]:
+async def _logs(cluster: ClusterClient, scope: Scope, pods: Sequence[tuple[PodView, str]]) -> dict[str, list[_Log]]:
     """Of all pods side by side; who has not answered by the deadline is left out, and said."""
     tasks = {
-        asyncio.ensure_future(_log(cluster, pod, container, previous=previous)): (pod.uid, previous)
+        asyncio.ensure_future(_log(cluster, scope, pod, container, previous=previous)): (pod.uid, previous)
         for pod, container in pods
         for previous in ((True, False) if _restarted(pod, container) else (False,))
     }
@@ -223,7 +224,7 @@ def _titled(*, previous: bool) -> str:
     return "Log before its last restart" if previous else "Log"
 
 
-async def _log(cluster: ClusterClient, pod: PodView, container: str, *, previous: bool) -> _Log:
+async def _log(cluster: ClusterClient, scope: Scope, pod: PodView, container: str, *, previous: bool) -> _Log:
     log = _Log(_titled(previous=previous), [])
     count = _LINES // 2 if _restarted(pod, container) else _LINES
     most = LARGEST // _PODS * 4
@@ -240,7 +241,7 @@ async def _log(cluster: ClusterClient, pod: PodView, container: str, *, previous
         log.why = " ".join((*error.evidence, error.message)[0].split())[:200]
     if cut:  # a line's rest could be half of a secret that no pattern knows any more
         kept = kept.partition(b"\n")[2]
-    log.lines = [line for line in kept.decode(errors="replace").splitlines() if line.strip()][-count:]
+    log.lines = [line for line in scope.tail(kept).decode(errors="replace").splitlines() if line.strip()][-count:]
     return log
 
 
@@ -254,9 +255,8 @@ async def _bounded(chunks: AsyncIterator[bytes], most: int = 4 << 20) -> AsyncIt
             return
 
 
-def _fitting(parts: Sequence[str]) -> str:
+def _fitting(scope: Scope, parts: Sequence[str]) -> str:
     """Redacted as a whole, so that equal secrets get equal marks; then cut, each part as far as it has to be."""
-    scope = default_redactor().scope()
     whole: list[str] = []
     left = LARGEST
     for place, part in enumerate(parts):

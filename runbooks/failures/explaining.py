@@ -125,7 +125,8 @@ async def _last_log(
                 kept = (kept + chunk)[-count * 4096 :]
         except RunbookError:
             continue
-        lines = [line for line in kept.decode(errors="replace").splitlines() if line.strip()][-count:]
+        tail = default_redactor().scope().tail(kept)  # here, since the lines go on one by one
+        lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()][-count:]
         if lines:
             return lines, previous
     return [], False

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from runbooks.kit.redaction_blocks.fields import cue_of
 from runbooks.kit.redaction_blocks.lines import Lines, whole
 from runbooks.kit.redaction_compiled import compiled
 from runbooks.kit.redaction_disguise import Reading, plain, readings, wears
@@ -190,7 +191,7 @@ class Scope:
         if isinstance(value, str):
             return self._under(key, value)
         if isinstance(value, Mapping):
-            return {self.text(name): self._json(each, name) for name, each in value.items()}
+            return {self.text(name): self._json(each, cue_of(name, value)) for name, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._json(each, key) for each in value]
         if value is None or isinstance(value, bool):
@@ -231,6 +232,11 @@ class Scope:
     def lines(self) -> Lines:
         """For the lines of one stream as they come, so that what belongs together is read together."""
         return Lines(self._mark)
+
+    def tail(self, log: bytes) -> bytes:
+        """The end of a log with what is private in its blocks taken out; its lines are then redacted like any other text."""
+        lines = self.lines()
+        return lines.feed(log if log.endswith(b"\n") else log + b"\n") + lines.end() if log else log
 
     def _counted(self, counts: Counter[Kind], kind: Kind, value: bytes) -> bytes:
         counts[kind] += 1

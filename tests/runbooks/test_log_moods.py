@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import logs
+from runbooks import evidence, logs
+from runbooks.kit.steps import PlainPulse
 from runbooks.logs import Asked, Level, Limits
 from sandbox.cluster import Cluster
 from sandbox.cluster.log_moods import ANNOTATION, Mood
@@ -135,6 +136,16 @@ async def test_nothing_of_patients_is_followed_over_several_lines(world: tuple[C
             if text.count("X12 message") > 3 and text.count("[name") > 6:
                 break
     assert [name for name in NAMES if name in text] == []
+
+
+async def test_nothing_of_patients_is_kept_over_several_lines(world: tuple[Cluster, Place]):
+    _moody(world, Mood.BLOCKS, every=True)
+    here = world[1]
+    await evidence.keep(PlainPulse("production.rollback.0f3a"), here.cluster, here.environment, ["backend"])
+    told = await evidence.find(here.cluster, here.environment, "production.rollback.0f3a")
+    assert told is not None
+    assert "X12" in told.text
+    assert [name for name in NAMES if name in told.text] == []
 
 
 async def test_json_lines_are_read(world: tuple[Cluster, Place]):

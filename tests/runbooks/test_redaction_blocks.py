@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.leaving import leaf_by_leaf
 from runbooks.kit.redaction import KnownSecrets, Redactor
 from runbooks.kit.redaction_blocks.lines import Lines
 from runbooks.kit.redaction_blocks.reading import DEEPEST
@@ -222,5 +223,17 @@ def test_equal_values_of_a_block_and_of_a_line_have_equal_marks() -> None:
     assert scope.text("patient Lopez is here") == "patient [name 1] is here"
 
 
+def test_a_value_beside_the_name_of_a_secret_goes_from_json_that_was_read_too() -> None:
+    value = {"env": [{"name": "DB_PASSWORD", "value": "hunter22"}, {"name": "MODE", "value": "prod"}]}
+    left = {"env": [{"name": "DB_PASSWORD", "value": "[password 1]"}, {"name": "MODE", "value": "prod"}]}
+    assert Redactor().json(value) == left
+    assert leaf_by_leaf(value, Redactor()) == left
+
+
 def test_a_narrative_is_a_kind_that_is_planted() -> None:
     assert Kind.NARRATIVE in {kind for item in formats(each=2) for kind, _ in item.private}
+
+
+def test_a_private_key_whose_first_line_is_stuck_to_a_token_goes_whole() -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nq1w2e3r4t5y6u7i8\n-----END RSA PRIVATE KEY-----"
+    assert _text(f"xoxb-123456789012-1234567890123-AbCdEfGhIjKl{key}\nend") == "[slack token 1][private key 1]\nend"

@@ -1,6 +1,7 @@
 """What is withheld or read line by line, each by itself: X12 messages, DICOM header dumps; and private keys, up to their last line."""
 
 import re
+from collections.abc import Callable
 
 from runbooks.kit.redaction_blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.kit.redaction_checks import is_placeholder
@@ -150,6 +151,29 @@ def _dicom_kind(vr: bytes, where: tuple[bytes, bytes]) -> Kind:
 _KEY_BEGINS = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 KEY_ENDS = re.compile(rb"-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _OF_A_KEY = re.compile(rb"[\s>|\"']*+(?:[A-Za-z0-9+/=]{1,200}+|[A-Za-z][\w-]{1,40}: .*+)?(?:\\n)?[\"',+\s\\]*+$")
+
+
+_LONGEST_KEY = 16 << 10
+
+
+def without_keys(text: bytes, mark: Callable[[Kind, bytes], bytes]) -> bytes:
+    """The text with one mark for each key that is there whole: before a pattern takes a token that its first line is stuck to."""
+    out: list[bytes] = []
+    at = 0
+    ends: re.Match[bytes] | None = None
+    while (begins := _KEY_BEGINS.search(text, at)) is not None:
+        if ends is None or ends.start() < begins.end():  # each is looked for once
+            ends = KEY_ENDS.search(text, begins.end())
+        if ends is None:
+            break
+        start, end = begins.span()
+        if ends.end() - start <= _LONGEST_KEY:
+            end = ends.end()
+            out += (text[at:start], mark(Kind.PRIVATE_KEY, text[start:end]))
+        else:
+            out.append(text[at:end])
+        at = end
+    return text if not out else b"".join((*out, text[at:]))
 
 
 class PrivateKey:

@@ -5,8 +5,10 @@ not tell (`value`, `text`, `start`) its surroundings do: `Context` is what is kn
 """
 
 import re
+from collections.abc import Mapping
 from enum import Enum, auto
 from functools import lru_cache
+from typing import Any
 
 from runbooks.kit.redaction_checks import is_placeholder
 from runbooks.kit.redaction_rules import MARK, Kind
@@ -100,6 +102,16 @@ def is_secret(key: bytes) -> bool:
     return any(_SECRET.fullmatch(b"_".join(words[-count:])) is not None for count in (1, 2, 3)) or words[-1].endswith(
         (b"password", b"passwd", b"secret", b"token", b"apikey")
     )
+
+
+def cue_of(key: str, around: Mapping[Any, Any]) -> str:
+    """What says what stands under the key: of `{"name": "DB_PASSWORD", "value": …}` it is the name."""
+    if key in ("value", "Value"):
+        for name in ("name", "key", "Name", "Key"):
+            found = around.get(name)
+            if isinstance(found, str) and is_secret(found[:_LONGEST].encode(errors="replace")):
+                return found[:_LONGEST]
+    return key
 
 
 def columns(names: list[bytes]) -> list[Kind | None]:

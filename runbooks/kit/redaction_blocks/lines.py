@@ -11,7 +11,7 @@ from typing import Any
 
 from runbooks.kit.redaction_begins import BEGINS, STAMP
 from runbooks.kit.redaction_blocks import tables
-from runbooks.kit.redaction_blocks.documents import KEY_ENDS, X12, Dicom, PrivateKey
+from runbooks.kit.redaction_blocks.documents import KEY_ENDS, X12, Dicom, PrivateKey, without_keys
 from runbooks.kit.redaction_blocks.json_lines import JsonLines, is_orphan
 from runbooks.kit.redaction_blocks.reading import FOREIGN, RECORD, Read, Reader, Then
 from runbooks.kit.redaction_blocks.xml import Xml, ends_what_was_not_seen
@@ -375,10 +375,11 @@ def whole(text: bytes, mark: Mark) -> bytes:
     """A text that is there whole; the same object where nothing of it is private by its structure."""
     if begins().search(text) is None:
         return text
+    came, text = text, without_keys(text, mark)
     several = b"\n" in text.rstrip(b"\n")
-    # a key that is there whole is one mark, which the line patterns make; a line alone was made by somebody, or was read as one of many
+    # of a key without its end the line patterns make one mark; a line alone was made by somebody, or was read as one of many
     lines = Lines(mark, keys=False, cut=several, orphans=several)
     made = lines.feed(text if text.endswith(b"\n") else text + b"\n") + lines.end()
     if not text.endswith(b"\n"):
         made = made.removesuffix(b"\n")
-    return text if made == text else made
+    return came if made == came else made
