@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runbooks.kit.redaction_checks import looks_like_a_person
-from runbooks.kit.redaction_rules import Kind
+from runbooks.kit.redaction_rules import MARK, Kind
 from runbooks.kit.redaction_text import Text
 
 
@@ -36,15 +36,18 @@ _FIELDS: dict[bytes, dict[int, Kind]] = {
         2: _NAME, 4: _PLACE, 5: _PHONE, 6: _PHONE, 8: _DATE, 9: _DATE, 12: Kind.RECORD, 13: _NAME, 16: Kind.BIRTH_DATE,
         26: _NAME, 30: _NAME, 31: _PHONE, 32: _PLACE, 33: Kind.MRN, 37: Kind.SSN,
     },
-    b"GT1": {2: Kind.ACCOUNT, 3: _NAME, 4: _NAME, 5: _PLACE, 6: _PHONE, 7: _PHONE, 8: Kind.BIRTH_DATE, 12: Kind.SSN, 45: _NAME, 46: _PHONE},
+    b"GT1": {2: Kind.ACCOUNT, 3: _NAME, 4: _NAME, 5: _PLACE, 6: _PHONE, 7: _PHONE, 8: Kind.BIRTH_DATE, 12: Kind.SSN, 16: _NAME, 17: _PLACE, 18: _PHONE, 19: Kind.RECORD, 45: _NAME, 46: _PHONE},
     b"IN1": {6: _NAME, 8: Kind.PLAN, 10: Kind.PLAN, 16: _NAME, 18: Kind.BIRTH_DATE, 19: _PLACE, 36: Kind.PLAN, 49: Kind.PLAN},
     b"IN2": {1: Kind.PLAN, 2: Kind.SSN, 6: Kind.PLAN, 8: Kind.PLAN, 25: Kind.PLAN, 61: Kind.PLAN, 63: _PHONE, 64: _PHONE},
     b"MRG": {1: Kind.MRN, 2: Kind.MRN, 3: Kind.ACCOUNT, 4: Kind.MRN, 5: Kind.RECORD, 6: Kind.RECORD, 7: _NAME},
     b"PV1": {5: Kind.RECORD, 19: Kind.RECORD, 44: _DATE, 45: _DATE, 50: Kind.RECORD},
-    b"ORC": {2: Kind.RECORD, 3: Kind.RECORD, 4: Kind.RECORD},
-    b"OBR": {2: Kind.RECORD, 3: Kind.RECORD},
+    b"PV2": {8: _DATE, 9: _DATE},
+    b"ORC": {2: Kind.RECORD, 3: Kind.RECORD, 4: Kind.RECORD, 9: _DATE, 15: _DATE},
+    b"OBR": {2: Kind.RECORD, 3: Kind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
+    b"OBX": {14: _DATE, 19: _DATE},
 }  # fmt: skip
-_FIELD = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"|]|\"\")*+")
+_FIELD = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"|]|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+")
+"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
 _PIPE = 0x7C
 _DONE = re.compile(rb"\[(?:" + b"|".join(re.escape(kind.value.encode()) for kind in Kind) + rb")(?: \d{1,6})?\]")
 """A mark, with its number or, in the shape of many lines, without."""
@@ -59,12 +62,15 @@ def _hl7(text: Text, start: int, end: int) -> Iterator[Found]:
         field = _FIELD.match(data, at)
         last = field.end() if field else at
         text.look(last - at)
+        behind = last
+        if data[last : last + 1] == b'"':
+            last = at + len(data[at:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
         kind = kinds.get(number)
         if kind is not None and not _NO_VALUE.fullmatch(data, at, last) and not _DONE.fullmatch(data, at, last):
             yield Found(kind, at, last)
-        if last >= len(data) or data[last] != _PIPE:
+        if behind >= len(data) or data[behind] != _PIPE:
             return
-        at = last + 1
+        at = behind + 1
 
 
 # ---- FHIR, as JSON ----
@@ -75,6 +81,7 @@ _STRUCTURES = {
     b"telecom": Kind.PHONE,
     b"identifier": Kind.MRN,
     b"photo": Kind.PICTURE,
+    b"period": Kind.DATE,
 }
 _TEXT = re.compile(
     rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)(?P<close>\\{0,3}")\s{0,3}(?P<colon>:)?'
@@ -98,7 +105,11 @@ def _structure(text: Text, start: int, _end: int) -> Iterator[Found]:
     text.look(last - start)
     texts = list(_TEXT.finditer(data, start, last))
     keys = {each["text"] for each in texts if each["colon"]}
-    told = not (key == b"name" and not keys & _OF_A_PERSON) and not (key == b"identifier" and b"value" not in keys)
+    told = (
+        not (key == b"name" and not keys & _OF_A_PERSON)
+        and not (key == b"identifier" and b"value" not in keys)
+        and not (key == b"period" and keys.isdisjoint((b"start", b"end")))
+    )
     text.was_read(b"" if told else key, last)
     if not told:
         return  # a Deployment's, a metric's
@@ -271,7 +282,83 @@ def _name_before(text: Text, start: int, end: int) -> Iterator[Found]:
         yield Found(Kind.NAME, start, last)
 
 
+_DISPLAYED = re.compile(rb"(?:[^\"\\\r\n]|\\[^\"\r\n])*+")
+_REFERS_TO = re.compile(
+    rb"reference\\{0,3}\"\s{0,9}:\s{0,9}\\{0,3}\"[^\"]{0,100}?(?:Patient|RelatedPerson|Practitioner|Person)\\?/"
+)
+_STANDS_FOR = re.compile(
+    rb"(?:subject|patient|individual|beneficiary|subscriber|performer|practitioner|participant|author|recorder|asserter|actor)\\{0,3}\"\s{0,9}:\s{0,9}\[?\s{0,20}\Z"
+)
+_AROUND = 300
+
+
+def _display(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """The name beside a reference to a person; what a code is displayed as stays."""
+    data = text.data
+    value = _DISPLAYED.match(data, end)
+    if value is None or value.end() == end:
+        return
+    before, opens, inside = data[max(0, end - _AROUND) : end].rpartition(b"{")
+    behind = data[value.end() : value.end() + _AROUND].partition(b"}")[0]
+    if _REFERS_TO.search(inside) or _REFERS_TO.search(behind) or (opens and _STANDS_FOR.search(before[-80:])):
+        yield Found(Kind.NAME, end, value.end())
+
+
+_SEARCHES = {
+    b"family": Kind.NAME, b"given": Kind.NAME, b"name": Kind.NAME, b"patient": Kind.MRN, b"subject": Kind.MRN, b"birthdate": Kind.BIRTH_DATE,
+    b"phone": Kind.PHONE, b"email": Kind.EMAIL, b"telecom": Kind.PHONE, b"identifier": Kind.MRN,
+}  # fmt: skip
+_SAY_IT_ALONE = frozenset({b"family", b"given", b"birthdate"})
+_PREFIX = re.compile(rb"(?:(?i:patient)(?:/|%2[Ff])|(?:eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\d{4}))")
+_PATIENTS = re.compile(rb"(?i:patient|person)")
+
+
+def _search(text: Text, start: int, end: int) -> Iterator[Found]:
+    """A FHIR search: `?family=…&given=…`, `?patient=88213`; `name=` and the like only where patients are sought."""
+    data = text.data
+    key, _, value = data[start:end].partition(b"=")
+    key = key.partition(b":")[0]
+    first = end - len(value)
+    if prefix := _PREFIX.match(value):
+        first += prefix.end()
+    value = data[first:end]
+    kind = _SEARCHES.get(key, Kind.ADDRESS)
+    if key in (b"patient", b"subject"):
+        if not any(byte in b"0123456789" for byte in value):
+            return
+    elif key not in _SAY_IT_ALONE and not _PATIENTS.search(data, max(0, start - 120), start):
+        return
+    marked = value.find(b"[")
+    if marked >= 0 and MARK.match(data, first + marked):
+        return
+    if value and not value.lower().startswith(b"ipv"):
+        yield Found(kind, first, end)
+
+
+_OTHER_COORDINATE = re.compile(rb"(?i:\bl(?:at|on|ng|at[a-z]*|on[a-z]*)\b)")
+
+
+def _coordinate(text: Text, start: int, end: int) -> Iterator[Found]:
+    """A latitude or a longitude beside the other one; `lat=` alone is also how long something took."""
+    data = text.data
+    around = _OTHER_COORDINATE.findall(data, max(0, start - 60), min(len(data), end + 40))
+    if {word[:2].lower() for word in around} >= {b"la", b"lo"} or {word.lower() for word in around} >= {b"lat", b"lng"}:
+        yield Found(Kind.ADDRESS, start, end)
+
+
+def _city(text: Text, start: int, end: int) -> Iterator[Found]:
+    last = looks_like_a_person(text.data, start, end, words=1)
+    last -= len(text.data[start:last]) - len(text.data[start:last].rstrip(b"'"))
+    if last > start:
+        yield Found(Kind.ADDRESS, start, last)
+
+
 READERS: dict[str, Reader] = {
+    "display": _display,
+    "clinical_date": _plain(Kind.DATE),
+    "search": _search,
+    "city": _city,
+    "coordinate": _coordinate,
     "hl7": _hl7,
     "structure": _structure,
     "picture": _plain(Kind.PICTURE),

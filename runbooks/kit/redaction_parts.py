@@ -5,6 +5,7 @@ behind what was understood of it, never behind more, so that a cue inside is sti
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from runbooks.kit.redaction_checks import (
@@ -151,6 +152,59 @@ def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
     bare = (_BARE_IN_URL if in_url else _BARE).match(data, at)
     prose = not in_url and at > end and kind is not Kind.PASSWORD
     return _checked(data, kind, at, bare.end() if bare else at, strict=not prose)
+
+
+_NUMBER_ONLY = re.compile(rb"\d{1,5}|[\d.]+%?|\d+(?:ms|s|m|h)")
+_LEAST_SECRET = 6
+_STRICT = (b"pass", b"_pass", b"pw", b"_pw")
+
+
+def _short(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
+    """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords."""
+    found = _assigned(data, hit, _start, end)
+    value = data[found.start : found.end]
+    cue = hit.group()[: hit.start("short") - hit.start()].lower()
+    assigned = b"=" in hit["short"] or hit["short"][:1] in b"\"'\\"
+    if _NUMBER_ONLY.fullmatch(value) or (
+        not (cue in _STRICT and assigned) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
+    ):
+        return _none(max(end, found.start))
+    return found._replace(kind=Kind.PASSWORD if cue in _STRICT else Kind.SECRET)
+
+
+def _called(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    quote = _QUOTE.match(data, start)
+    return _checked(data, Kind.SECRET, *_quoted(data, quote), strict=True) if quote else _none(end)
+
+
+_BEFORE = 300
+
+
+def _on_a_line_of(*programs: bytes) -> Callable[[bytes, re.Match[bytes], int, int], Part]:
+    """An option that is a password only of these programs."""
+
+    def read(data: bytes, hit: re.Match[bytes], start: int, end: int) -> Part:
+        before = data[max(0, hit.start() - _BEFORE) : start].rpartition(b"\n")[2]
+        if not any(program in before for program in programs) or data[start:end].isdigit():
+            return _none(start)
+        return _checked(data, Kind.PASSWORD, start, end, strict=True)
+
+    return read
+
+
+def _stated(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    """`IDENTIFIED BY '…'`, `requirepass …`."""
+    if quote := _QUOTE.match(data, start):
+        return _checked(data, Kind.PASSWORD, *_quoted(data, quote), strict=True)
+    return _checked(data, Kind.PASSWORD, start, end, strict=True)
+
+
+def _query(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    return (
+        _none(start)
+        if looks_like_a_word(data[start:end]) or _NUMBER_ONLY.fullmatch(data[start:end])
+        else Part(Kind.SECRET, start, end, end)
+    )
 
 
 def _secret_kind(cue: bytes) -> Kind:
@@ -361,6 +415,7 @@ _EXACT = {
     "github": Kind.GITHUB,
     "slack": Kind.SLACK,
     "token": Kind.TOKEN,
+    "vendor": Kind.TOKEN,
     "ssn_cue": Kind.SSN,
     "mrn": Kind.MRN,
 }
@@ -371,6 +426,7 @@ _TAILS = {
     "token": re.compile(rb"[A-Za-z0-9._-]*+"),
     "bearer": re.compile(rb"[A-Za-z0-9._~+/-]*+={0,2}"),
     "basic": re.compile(rb"[A-Za-z0-9+/_-]*+={0,2}"),
+    "vendor": re.compile(rb"[A-Za-z0-9_.+/=~-]*+"),
     "picture": re.compile(rb"[A-Za-z0-9+/=_%-]*+"),
     "biometric": re.compile(rb"[A-Za-z0-9+/=_:-]*+"),
 }
@@ -402,6 +458,12 @@ _READERS = {
     "plain_name": _plain_name,
     "assigned": _assigned,
     "said": _said,
+    "short": _short,
+    "called": _called,
+    "user_password": _on_a_line_of(b"curl", b"wget", b"http "),
+    "glued": _on_a_line_of(b"mysql", b"mariadb"),
+    "stated": _stated,
+    "query": _query,
     "ssn": _ssn,
     "phone": _phone,
     "phone_abroad": _phone_abroad,

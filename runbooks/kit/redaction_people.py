@@ -5,7 +5,7 @@ engineer needs looks alike (a cluster's own addresses, versions, sizes, times of
 check digit.
 """
 
-from runbooks.kit.redaction_pieces import ASSIGN, DATE, FILLER, GAP, NAME, SLASH
+from runbooks.kit.redaction_pieces import ASSIGN, DATE, FILLER, GAP, GAPS, NAME, SLASH
 
 _NUMBER = rb"(?:[ _.-]?(?i:number|num|no|nr|id|identifier)\b\.?|[ ]?#)"
 _ID = rb"[A-Za-z]{0,6}[-/]?\d[A-Za-z0-9/-]{3,24}"
@@ -76,12 +76,15 @@ _RELATIVE = (
 
 # In the order in which they are tried where two begin at the same byte.
 RULES: tuple[tuple[str, bytes], ...] = (
-    ("hl7", rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|ORC|OBR)\|)"),
+    ("hl7", rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|PV2|ORC|OBR|OBX)\|)"),
     (
         "picture",
         rb"(?i:data:(?:image|audio|video|application)/[a-z0-9.+-]{2,40});base64,(?P<picture>[A-Za-z0-9+/=_%-]{16})",
     ),
-    ("structure", rb"[\"'](?i:address|name|telecom|identifier|photo)\\{0,3}[\"']\s{0,3}:\s{0,9}(?P<structure>[\[{])"),
+    (
+        "structure",
+        rb"[\"'](?i:address|name|telecom|identifier|photo|(?:[a-z]{2,16})?period)\\{0,3}[\"']\s{0,3}:\s{0,9}(?P<structure>[\[{])",
+    ),
     (
         "street",
         rb"\b(?P<street>\d{1,6}[A-Za-z]?"
@@ -115,25 +118,25 @@ RULES: tuple[tuple[str, bytes], ...] = (
         + ASSIGN
         + rb"?(?P<address>\s?[\"']?\s?)\d{1,6}[ ][A-Za-z]",
     ),
-    ("event_date", _EVENT + GAP + rb"{1,6}(?P<event_date>" + DATE + _TIME + rb")\b"),
-    ("age", rb"(?i:\bage[d]?)" + GAP + rb"{1,6}(?P<age>9\d|1[01]\d)\b"),
-    ("old", rb"\b(?P<old>9\d|1[01]\d)[ -]?(?i:years?[ -]old|yrs?[ -]old|y/?o\b)"),
-    ("plan", _PLAN + GAP + rb"{1,8}" + FILLER + rb"(?P<plan>" + _ID + rb")\b"),
+    ("event_date", _EVENT + GAPS + rb"{1,6}(?P<event_date>" + DATE + _TIME + rb")\b"),
+    ("age", rb"(?i:\bage[d]?)" + GAPS + rb"{1,6}(?:value" + GAP + rb"{1,6})?(?P<age>9\d|1[01]\d)\b"),
+    ("old", rb"\b(?P<old>9\d|1[01]\d)[ -]?(?i:years?[ -]old|years?[ ]of[ ]age|yrs?[ -]old|y/?o\b)"),
+    ("plan", _PLAN + GAPS + rb"{1,8}" + FILLER + rb"(?P<plan>" + _ID + rb")\b"),
     (
         "mbi",
         rb"\b(?P<mbi>[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2})\b",
     ),
-    ("account", _ACCOUNT + GAP + rb"{1,8}" + FILLER + rb"(?P<account>" + _ID + rb")\b"),
+    ("account", _ACCOUNT + GAPS + rb"{1,8}" + FILLER + rb"(?P<account>" + _ID + rb")\b"),
     (
         "card",
         rb"\b(?P<card>(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})\b",
     ),
     ("iban", rb"\b(?P<iban>[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3})?)\b"),
-    ("licence", _LICENCE + GAP + rb"{1,8}" + FILLER + rb"(?P<licence>" + _ID + rb")\b"),
-    ("plate", _PLATE + GAP + rb"{1,8}" + FILLER + rb"(?P<plate>[A-Z0-9][A-Z0-9 -]{2,15}[A-Z0-9])\b"),
+    ("licence", _LICENCE + GAPS + rb"{1,8}" + FILLER + rb"(?P<licence>" + _ID + rb")\b"),
+    ("plate", _PLATE + GAPS + rb"{1,8}" + FILLER + rb"(?P<plate>[A-Z0-9][A-Z0-9 -]{2,15}[A-Z0-9])\b"),
     ("vin", rb"\b(?P<vin>[A-HJ-NPR-Z0-9]{17})\b"),
-    ("device", _DEVICE + GAP + rb"{1,8}" + FILLER + rb"(?P<device>(?:\(01\))?" + _ID + rb")"),
-    ("record", _RECORD + GAP + rb"{1,8}" + FILLER + rb"(?P<record>" + _ID + rb")\b"),
+    ("device", _DEVICE + GAPS + rb"{1,8}" + FILLER + rb"(?P<device>(?:\(01\))?" + _ID + rb")"),
+    ("record", _RECORD + GAPS + rb"{1,8}" + FILLER + rb"(?P<record>" + _ID + rb")\b"),
     ("biometric", _BIOMETRIC + GAP + rb"{1,8}(?P<biometric>[A-Za-z0-9+/=_:-]{8})"),
     (
         "person_ip",
@@ -166,6 +169,30 @@ RULES: tuple[tuple[str, bytes], ...] = (
         + SLASH
         + rb"[^\s\"'<>]{3,300})",
     ),
-    ("relative", _RELATIVE + GAP + rb"{1,6}(?P<relative>" + NAME + rb")"),
+    (
+        "display",
+        rb"display\\{0,3}\"\s{0,3}:\s{0,3}(?P<display>\\{0,3}\")",
+    ),
+    (
+        "clinical_date",
+        rb"(?:(?:effective|onset|abatement|performed|occurrence|deceased)DateTime|effectiveInstant|issued|authoredOn|recordedDate|assertedDate)"
+        rb"\\{0,3}\"\s{0,3}:\s{0,3}\\{0,3}\"(?P<clinical_date>" + DATE + _TIME + rb")\b",
+    ),
+    (
+        "search",
+        (
+            rb"[?&](?P<search>(?:family|given|name|patient|subject|birthdate|phone|email|telecom|identifier|address(?:-city|-postalcode)?)"
+            rb"(?::[a-z]{1,12})?=[^&\s\"'<>#;\\]{1,200})"
+        ),
+    ),
+    (
+        "city",
+        rb"\b(?i:city|town|hometown)" + ASSIGN + GAP + rb"{0,3}(?P<city>" + NAME + rb")",
+    ),
+    (
+        "coordinate",
+        rb"(?i:\blat(?:itude)?|\blon(?:gitude)?|\blng)" + ASSIGN + GAP + rb"{0,3}(?P<coordinate>-?\d{1,3}\.\d{3,15})\b",
+    ),
+    ("relative", _RELATIVE + GAPS + rb"{1,6}(?P<relative>" + NAME + rb")"),
     ("name_before", rb"\b(?P<name_before>" + NAME + rb")(?:,?[ ]?\(?)(?i:mrn|dob|ssn)\b"),
 )

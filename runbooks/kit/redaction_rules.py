@@ -18,8 +18,10 @@ from runbooks.kit.redaction_begins import BEGINS
 from runbooks.kit.redaction_compiled import compiled, options, without_groups
 from runbooks.kit.redaction_disguise import DISGUISE
 from runbooks.kit.redaction_people import RULES as _OF_PEOPLE
-from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, NAME, OPENS, SEP, SLASH, SPACE
+from runbooks.kit.redaction_pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, GAPS, NAME, OPENS, SEP, SLASH, SPACE
 from runbooks.kit.redaction_sql_patterns import RULES as _OF_SQL
+from runbooks.kit.redaction_vendors import SOURCE as VENDORS
+from runbooks.kit.redaction_ways import RULES as _WAYS
 
 
 class Kind(StrEnum):
@@ -84,6 +86,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
     ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
     ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,256}(?:\.|%2[Ee])[A-Za-z0-9_-]{4})"),
     ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b"),
+    ("vendor", VENDORS),
     ("github", rb"(?P<github>gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20})"),
     (
         "slack",
@@ -111,15 +114,21 @@ _RULES: tuple[tuple[str, bytes], ...] = (
     ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8})"),
     ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8})"),
     ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb")\s"),
-    ("ssn_cue", _SSN + GAP + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
-    ("mrn", _MRN + GAP + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
+    ("ssn_cue", _SSN + GAPS + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
+    ("mrn", _MRN + GAPS + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
     ("patient_path", rb"(?i:\bpatients?)" + SLASH + rb"(?P<patient_path>[A-Za-z0-9.-]{1,64})"),
-    ("birth_date", _BIRTH + GAP + rb"{1,8}(?:(?i:is|on|was)" + GAP + rb")?(?P<birth_date>" + DATE + rb")"),
-    ("phone_cue", _PHONE_WORDS + GAP + rb"{1,8}" + FILLER + rb"(?P<phone_cue>\+?\(?\d[\d ()./-]{5,20}\d)"),
+    ("birth_date", _BIRTH + GAPS + rb"{1,8}(?:(?i:is|on|was)" + GAP + rb")?(?P<birth_date>" + DATE + rb")"),
+    ("phone_cue", _PHONE_WORDS + GAPS + rb"{1,8}" + FILLER + rb"(?P<phone_cue>\+?\(?\d[\d ()./-]{5,20}\d)"),
     ("field_name", _NAME_FIELD + rb"(?P<field_name>" + ASSIGN + rb")"),
-    ("name", _PERSON_CUE + GAP + rb"{1,6}(?P<name>" + NAME + rb")"),
-    ("plain_name", rb"\b(?i:name)" + ASSIGN + GAP + rb"{0,3}(?P<plain_name>" + NAME + rb")"),
-    ("assigned", _SECRET_WORDS + rb"(?P<assigned>" + ASSIGN + rb")"),
+    ("name", _PERSON_CUE + GAPS + rb"{1,6}(?P<name>" + NAME + rb")"),
+    ("plain_name", rb"\b(?i:name)" + ASSIGN + rb"[ \t]{0,60}" + GAP + rb"{0,3}(?P<plain_name>" + NAME + rb")"),
+    (
+        "assigned",
+        _SECRET_WORDS
+        + rb"(?:(?:\s?:)?\s{1,3}(?:string|String|str|char|text)(?:\[\]|[*])?)?(?P<assigned>"
+        + ASSIGN
+        + rb")",
+    ),
     ("said", rb"(?i:pass(?:word|phrase|wd)|\bpwd)\s{1,3}(?:(?i:is|was|to)\s{1,3})?(?P<said>[^\s:=]{4,128})"),
     ("ssn", rb"(?P<ssn>\d{3}" + DASH + rb"\s?\d{2}" + DASH + rb"\s?\d{4})\b"),
     (
@@ -139,6 +148,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         "email",
         rb"[A-Za-z0-9._%+-](?P<email>(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b",
     ),
+    *_WAYS,
     *_OF_SQL,
 )
 _RANDOM = rb"(?P<random>[A-Za-z0-9]{20}|[A-Za-z0-9+/]{40}|[A-Za-z0-9_-]{40})"
