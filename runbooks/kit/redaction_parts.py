@@ -108,6 +108,8 @@ def _random(text: Text, start: int) -> tuple[Part, ...]:
     right = _RIGHT_OF_TOKEN.match(data, end)
     first = _left(_LEFT_OF_TOKEN, data, start, _REACH)
     last = right.end() if right else end
+    if data[first:last].startswith((b"sha256-", b"sha384-", b"sha512-")):
+        return (_none(last),)  # how npm and browsers write a digest
     return (Part(Kind.TOKEN, first, last, last),)
 
 
@@ -117,6 +119,7 @@ _QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
 _BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
 _VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
 _SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
+_NEXT_ENTRY = re.compile(rb"\d{4}(?:[-/ T]|\Z)|\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
 _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
 _STOP = rb"[,;&)\]}|]{1,64}+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']{1,64}+(?:\s|\Z|[,;)\]}:\\>])|\\{1,64}+[nrt\"']|</|&(?:quot|amp);"
 _BARE = re.compile(rb"(?:(?!" + _STOP + rb")[^\s])+")
@@ -138,6 +141,12 @@ def _assigned(data: bytes, hit: re.Match[bytes], _start: int, end: int) -> Part:
     if variable := _VARIABLE.match(data, at):
         return _none(variable.end())
     over_a_line = b"\n" in data[end:at]
+    if over_a_line and _NEXT_ENTRY.match(data, at):
+        return _none(at)
+    if (cue.startswith(b"pwd") and data[at : at + 1] == b"/") or (
+        cue.startswith(b"session") and data[at : at + 2] == b"0x"
+    ):
+        return _none(at)  # the shell's directory; ZooKeeper's and etcd's sessions
     if data[at : at + 1] in (b"", b"{", b"[", b"<", b"|", b">", b"&") and not MARK.match(data, at):
         return _none(max(at, end))
     if over_a_line and _NEXT_KEY.match(data, at):
@@ -236,8 +245,13 @@ def _quoted(data: bytes, quote: re.Match[bytes]) -> tuple[int, int]:
 def _checked(data: bytes, kind: Kind, first: int, last: int, *, strict: bool) -> Part:
     """`strict`: a plain word counts as a value too; otherwise it is prose (`token: expired`)."""
     value = data[first:last]
-    if mark := MARK.match(data, first):
-        return _none(mark.end())
+    at = first
+    while mark := MARK.match(data, at):
+        at = mark.end()
+    if at > first:
+        # what goes on behind a mark is no mark's: somebody may have typed it
+        rest = _BARE.match(data, at) if data[at : at + 1].isalnum() else None
+        return Part(kind, at, rest.end(), rest.end()) if rest else _none(at)
     if is_placeholder(value) or (not strict and looks_like_a_word(value)):
         return _none(last)
     return Part(kind, first, last, last)
@@ -335,7 +349,8 @@ def _ssn(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
 
 
 def _phone(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
-    return _number(Kind.PHONE, data, start, end, valid=True)
+    of_so_many = data[start - 1 : start] == b"/" and data[start - 2 : start - 1].isdigit()  # `236/236 200 4586`
+    return _number(Kind.PHONE, data, start, end, valid=not of_so_many)
 
 
 def _phone_abroad(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
@@ -400,6 +415,8 @@ def _field_name(data: bytes, _hit: re.Match[bytes], _start: int, end: int) -> Pa
     """`first_name=`, `"family":`: whatever stands there is a name."""
     blank = _BLANK.match(data, end)
     at = blank.end() if blank else end
+    if data[at : at + 5].lower().strip(b"\"'\\").startswith(b"ipv"):
+        return _none(max(at, end))
     if opens := _LIST_OPENS.match(data, at):
         at = at if MARK.match(data, at) else opens.end()
     if quote := _QUOTE.match(data, at):

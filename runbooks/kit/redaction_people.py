@@ -132,6 +132,13 @@ RULES: tuple[tuple[str, bytes], ...] = (
         rb"\b(?P<card>(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})\b",
     ),
     ("iban", rb"\b(?P<iban>[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,7}(?:[ ]?[A-Z0-9]{1,3})?)\b"),
+    ("card_cue", rb"(?i:\bcard)(?:" + _NUMBER + rb")?" + GAPS + rb"{1,6}(?P<card_cue>\d(?:[ -]?\d){11,18})\b"),
+    (
+        "iban_cue",
+        rb"(?i:\biban)"
+        + GAPS
+        + rb"{1,6}(?P<iban_cue>[A-Za-z]{2}\d{2}(?:[ ]?[A-Za-z0-9]{4}){3,7}(?:[ ]?[A-Za-z0-9]{1,3})?)\b",
+    ),
     ("licence", _LICENCE + GAPS + rb"{1,8}" + FILLER + rb"(?P<licence>" + _ID + rb")\b"),
     ("plate", _PLATE + GAPS + rb"{1,8}" + FILLER + rb"(?P<plate>[A-Z0-9][A-Z0-9 -]{2,15}[A-Z0-9])\b"),
     ("vin", rb"\b(?P<vin>[A-HJ-NPR-Z0-9]{17})\b"),
@@ -148,7 +155,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
         + _IP
         + rb"){0,8})",
     ),
-    ("access_ip", rb"(?P<access_ip>" + _IP + rb")[ ]-[ ](?:-|[\w.@-]{1,60})[ ]\[\d"),
+    ("access_ip", rb"\b(?P<access_ip>" + _IP + rb")[ ]-[ ](?:-|[\w.@-]{1,60})[ ]\[\d"),
     (
         "profile",
         rb"(?P<profile>(?:https?:"

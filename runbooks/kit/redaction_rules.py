@@ -73,9 +73,7 @@ _MRN = rb"(?i:mrn|medical[ _-]?record(?:[ _-]?(?:number|num|no|nr|id))?|patient[
 _SSN = rb"(?i:ssn|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)"
 _PHONE_WORDS = rb"(?i:telephone|phone|mobile|cell|fax|\btel)(?:(?i:[ _-]?(?:number|num|no)))?"
 _BIRTH = rb"(?i:\bdob|_dob|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\bborn(?:[ ]on)?)"
-_PERSON_CUE = (
-    rb"(?:(?i:patients?)(?:[ _-]?(?i:named?|is|was))?|\b(?:[Pp]t|PT)\b\.?(?:[ ](?i:named?))?|\b(?:Mr|Mrs|Ms|Miss)\b\.?)"
-)
+_PERSON_CUE = rb"(?:(?i:patients?)(?:[ _-]?(?i:named?|is|was))?|\b(?:[Pp]t|PT)\b\.?(?:[ ](?i:named?))?|\b(?:Mr|Mrs|Ms|Miss|Dr)\b\.?)"
 _NAME_FIELD = (
     rb"(?i:(?:first|last|middle|given|family|full|maiden|patient|sur)[ _-]?name|\bsurname|[\"']family|[\"']given)"
 )
@@ -141,7 +139,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         + SEP
         + rb")[2-9]\d{2}"
         + SEP
-        + rb"\d{4})\b",
+        + rb"\d{4}(?:[ ]?(?i:x|ext\.?)[ ]?\d{1,6})?)\b",
     ),
     ("phone_abroad", rb"(?P<phone_abroad>\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6})\b"),
     (

@@ -70,6 +70,14 @@ def test_what_opens_a_door_in_a_url_is_hidden(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        '127.0.0.1 - - [24/Nov/2026:10:00:00] "GET"',
+        "PWD=/home/app OLDPWD=/",
+        "done 236/236 200 4586",
+        '"family":"IPv4"',
+        "sessionid = 0x100012abf340000",
+        "trace_id=4111111111111111",
+        "token:\n2026-11-24 INFO start",
+        '"integrity": "sha512-Zm9vYmFyMTIzNDU2Nzg5MFFX7hQ2Zm9vYmFyMTIzNDU2Nzg5MFFX7hQ2aa=="',
         "tests: pass: 120, fail: 0, skip: 3",
         "pass=120 fail=0",
         "session: started, auth: none, auth=ok",
@@ -118,6 +126,11 @@ def test_each_vendors_token_is_known_by_its_form_alone(vendor: Vendor) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("password=[secret 1]hunter22", "password=[secret 1][password 1]"),
+        ("Dr. Lopez called", "Dr. [name 1] called"),
+        ("at 206-555-0143x22 now", "at [phone 1] now"),
+        ("iban gb82west12345698765432", "iban [account number 1]"),
+        ("card 30569309025904", "card [account number 1]"),
         (
             r'{"hl7":"PID|1||4471203^^^GEN^MR||\"\"|Berg|19570312|F|||12 Elm"}',
             r'{"hl7":"PID|1||[mrn 1]||\"\"|[name 1]|[birth date 1]|F|||[address 1]"}',
