@@ -10,6 +10,8 @@ from typing import Any
 from bot.delivery import Delivery, Filled, Place, Surface
 from commands.kit.card import RunAct
 
+_NOT_SAID = frozenset({"bot_message", "message_changed", "message_deleted", "message_replied"})
+"""Subtypes of what no person said just now. Two bots that answer each other would never end."""
 _MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^>]*)?>[\s:,]*")
 
 
@@ -72,7 +74,7 @@ def message(body: dict[str, Any]) -> Typed | None:
     event = body.get("event") or {}
     if event.get("edited") or event.get("bot_id") or event.get("bot_profile") or event.get("hidden"):
         return None
-    if event.get("user") in (None, "", "USLACKBOT"):
+    if event.get("user") in (None, "", "USLACKBOT") or event.get("subtype") in _NOT_SAID:
         return None
     mention = event.get("type") == "app_mention"
     if not mention and event.get("channel_type") != "im":
