@@ -85,13 +85,27 @@ class Fleet:
 
         return await self._change(environment, change)
 
-    async def take_over(self, environment: Environment, run: RunPlace) -> RunPlace | None:
-        """Takes the environment whoever holds it, and whatever freezes it; returns whom it took it from."""
+    async def take_over(
+        self,
+        environment: Environment,
+        run: RunPlace,
+        *,
+        of: RunPlace | None,
+        undecided: Undecided | None = None,
+        decided: bool = False,
+    ) -> bool:
+        """Takes the environment from `of`, whatever freezes it, and says what `of` left, in one.
 
-        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, RunPlace | None]:
+        False, and nothing is written, where somebody else than `of` holds it. Taking it again for the same run changes nothing.
+        """
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is not None and record.run.run == run.run:
-                return record, None
-            return record.model_copy(update={"run": run}), record.run
+                return record, True
+            if record.run != of:
+                return record, False
+            left = None if decided else undecided or record.undecided
+            return record.model_copy(update={"run": run, "undecided": left}), True
 
         return await self._change(environment, change)
 
@@ -126,10 +140,6 @@ class Fleet:
     async def unfreeze(self, environment: Environment) -> Freeze | None:
         """Unlocks it; returns the lock that was there."""
         return await self._change(environment, lambda r: (r.model_copy(update={"freeze": None}), r.freeze))
-
-    async def leave_undecided(self, environment: Environment, undecided: Undecided) -> None:
-        """A run ended without success: the next plan says so first."""
-        await self._change(environment, lambda r: (r.model_copy(update={"undecided": undecided}), None))
 
     async def decide(self, environment: Environment) -> Undecided | None:
         """Somebody decided what becomes of the failed run; returns what was open."""

@@ -9,7 +9,6 @@ from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
 from runbooks.fleet import Release, Undecided
 from runbooks.kit.plan import ImageChange, Plan
-from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Frozen
 
@@ -152,7 +151,7 @@ class RequestState(Frozen):
         outcome, rolled = self.outcome, self.plan is not None and bool(self.plan.changes)
         if outcome is None or self.started is None or not rolled:
             return False
-        return not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN
+        return not outcome.ok
 
 
 class DecisionMessage(Frozen):

@@ -14,13 +14,13 @@ from bot import crash_points
 from bot.approvals import Decision, new_word
 from bot.runs import cards, closing, endings, leftovers, silence
 from bot.runs.house import House
-from bot.runs.model import Request, run_id, short_id
+from bot.runs.model import Ending, Request, RequestState, closing_id, run_id, short_id
 from bot.runs.thread import HEAD
 from commands.kit import lost as lost_runs
 from commands.kit.card import State
 from commands.kit.context import Context
 from runbooks import rollouts
-from runbooks.fleet import RunPlace
+from runbooks.fleet import RunPlace, Undecided
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import PlainPulse
@@ -83,7 +83,7 @@ async def _tried_to_take(house: House, request: Request, command: Any, digest: s
                 and (await _plan(house, command, context, request)) != digest
             ):
                 return answer | {"result": "changed"}
-            answer |= await _patiently(house, lambda: _taken_over(context, place))
+            answer |= await _patiently(house, lambda: _taken_over(house, context, place))
             # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
             await _patiently(
                 house, lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
@@ -137,6 +137,18 @@ async def give_back(house: House, request: Request) -> bool:
     return True
 
 
+async def undecided(house: House, request: Request) -> Any:
+    """What is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
+    context = _context(house, request)
+    try:
+        record = await lost_runs.as_it_is(context, await context.fleet.read(context.where))
+    except RunbookError:
+        return []
+    if record.undecided is None or (record.run is not None and record.run.run != request.id):
+        return []
+    return [f"{request.environment} is undecided: {record.undecided.title}."]
+
+
 def substance(request: Request) -> dict[str, object]:
     """What of the request an approval is bound to, beside the plan."""
     return {"command": request.command, "arguments": request.arguments, "environment": request.environment}
@@ -150,9 +162,38 @@ async def _taken(context: Context, place: RunPlace) -> dict[str, Any]:
     return {"result": "held", "freeze": taken.freeze.model_dump(mode="json") if taken.freeze and stands else None}
 
 
-async def _taken_over(context: Context, place: RunPlace) -> dict[str, Any]:
-    before = await context.fleet.take_over(context.where, place)
-    return {"result": "taken", "overtaken": before.run if before and before.run != place.run else None}
+async def _taken_over(house: House, context: Context, place: RunPlace) -> dict[str, Any]:
+    """Whoever has the place; again where it has changed hands while it was looked at what that run leaves."""
+    while True:
+        holder = (await context.fleet.read(context.where)).run
+        if holder is None or holder.run == place.run:
+            undecided, decided = None, False
+        else:
+            undecided, decided = await _left_by(house, holder, place)
+        if await context.fleet.take_over(context.where, place, of=holder, undecided=undecided, decided=decided):
+            return {"result": "taken", "overtaken": holder.run if holder and holder.run != place.run else None}
+
+
+async def _left_by(house: House, holder: RunPlace, place: RunPlace) -> tuple[Undecided | None, bool]:
+    """What somebody has to decide once its place is taken; and whether what was undecided before is so no more.
+
+    What it may have changed stays changed, whatever becomes of the one that takes its place.
+    """
+    request, run, end = await asyncio.gather(
+        *(house.engine.view(each(holder.run)) for each in (str, run_id, closing_id))
+    )
+    if end is not None:  # it is over, and the cluster has not taken its end
+        ending = Ending.model_validate(end.input)
+        return ending.undecided, ending.decided
+    if request is not None:
+        raw = await house.engine.event(holder.run, "state")
+        state = RequestState.model_validate(raw) if raw is not None else None
+        begins = run is not None or (state is not None and state.phase == "starting")
+        if not begins or (state is not None and state.plan is not None and not state.plan.changes):
+            return None, False
+    # or nobody knows it: the bot's files were lost, and it may have changed anything
+    title = f"{holder.title} was overtaken by run {short_id(place.run)}"
+    return Undecided(run=holder.run, title=title[:200], since=place.since), False
 
 
 async def _ended(house: House, other: str) -> Request | None:

@@ -104,10 +104,12 @@ class RequestFlow(Waiting, Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
 
     async def with_way_back(self, outcome: Outcome) -> Outcome:
-        """Going back that the bot can't do is told as `kubectl` lines."""
-        if not self._going_back or (
-            ending_state(outcome) is not State.FAILED and outcome.code is not ReasonCode.NO_APPROVER
-        ):
+        """Going back that ended before it ran says what is undecided, such as the run that it stopped; what the bot can't do, as `kubectl` lines."""
+        if not self._going_back:
+            return outcome
+        left = await self._step("look what is undecided", partial(place.undecided, self._house, self.request))
+        outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left)})
+        if ending_state(outcome) is not State.FAILED and outcome.code is not ReasonCode.NO_APPROVER:
             return outcome
         lines = await self._step("look up the way back", self._way_back)
         return outcome.model_copy(update={"kubectl": tuple(lines)})

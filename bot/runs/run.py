@@ -238,7 +238,7 @@ class Runs:
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
         rolls = bool(run.plan.changes)  # what runs is decided, or not, only by who changes it
-        if rolls and not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:
+        if rolls and not outcome.ok:  # of one that was overtaken, who took its place wrote it already
             since = self._house.clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
         unrecorded = steps.unrecorded

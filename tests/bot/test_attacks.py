@@ -21,7 +21,7 @@ from commands.kit.card import OpenForm, RunAct, Typed
 from commands.kit.registry import load
 from commands.kit.spec import Kind
 from runbooks.clients.cluster import ClusterClient
-from runbooks.fleet import Fleet, Undecided
+from runbooks.fleet import Fleet, RunPlace, Undecided
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster
 from tests.support.thresholds import (
@@ -402,7 +402,8 @@ async def test_leaving_a_failed_run_acts_in_its_own_cluster_with_permission_ther
             staging = await here.asking("deploy v2.0.0 --env staging")
             environment, fleet = here.settings.environment("staging"), Fleet(clients["staging"])
             left = Undecided(run=staging.id, title=staging.title, since=NOON.isoformat())
-            await fleet.leave_undecided(environment, left)
+            await fleet.take(environment, RunPlace(run=staging.id, title="", by="", since=left.since))
+            await fleet.end(environment, staging.id, undecided=left)
             denied = await here.type(APPROVER, f"resolve {staging.id} --reason x")
             assert code(denied) is ReasonCode.NOT_PERMITTED
             assert (await fleet.read(environment)).undecided == left

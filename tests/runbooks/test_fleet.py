@@ -71,13 +71,13 @@ async def test_a_lock_keeps_runs_out_until_it_runs_out(here: Place):
     assert (await fleet.take(where, run("one"))).taken
 
 
-async def test_taking_over_passes_a_lock_and_names_whom_it_took_it_from(here: Place):
+async def test_taking_over_passes_a_lock_and_takes_it_from_whom_it_was_read_to_have_it(here: Place):
     fleet, where = here.fleet, here.environment
     await fleet.take(where, run("one"))
     await fleet.freeze(where, freeze())
-    before = await fleet.take_over(where, run("two"))
-    assert before is not None
-    assert before.run == "one"
+    holder = (await fleet.read(where)).run
+    assert not await fleet.take_over(where, run("two"), of=None), "the place is not as it was read"
+    assert await fleet.take_over(where, run("two"), of=holder)
     record = await fleet.read(where)
     assert record.run is not None
     assert (record.run.run, record.freeze is not None) == ("two", True)
@@ -115,7 +115,10 @@ async def test_an_environment_without_a_record_is_told_at_once(here: Place):
 async def test_what_is_undecided_stays_until_somebody_decides(here: Place):
     fleet, where = here.fleet, here.environment
     undecided = Undecided(run="one", title="Deploy v2.0.0 stopped at Backend rollout", since=utc_now())
-    await fleet.leave_undecided(where, undecided)
+    await fleet.take(where, run("one"))
+    assert await fleet.take_over(where, run("two"), of=(await fleet.read(where)).run, undecided=undecided)
+    assert await fleet.take_over(where, run("two"), of=None), "taking it again changes nothing"
+    assert await fleet.leave(where, "two")
     assert (await fleet.read(where)).undecided == undecided
     assert await fleet.decide(where) == undecided
     assert (await fleet.read(where)).undecided is None

@@ -111,7 +111,8 @@ async def test_an_image_set_past_the_bot_is_warned_of(here: Place, registry: Reg
 async def test_an_undecided_environment_is_said_first(here: Place, registry: RegistryClient):
     await both(here)
     undecided = Undecided(run="one", title="Deploy v2.0.0 stopped at Backend rollout", since=utc_now())
-    await here.fleet.leave_undecided(here.environment, undecided)
+    await here.take("one")
+    await here.fleet.end(here.environment, "one", undecided=undecided)
     assert "Deploy v2.0.0 stopped" in (await deploy(here, registry, "v2.0.0")).warnings[0]
 
 

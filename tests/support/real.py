@@ -110,7 +110,8 @@ class Place:
         """The run takes the environment, as the bot does before it stamps."""
         place = RunPlace(run=run, title="Deploy v2.0.0 to production", by="requester", since=utc_now())
         if over:
-            await self.fleet.take_over(self.environment, place)
+            holder = (await self.fleet.read(self.environment)).run
+            assert await self.fleet.take_over(self.environment, place, of=holder)
         else:
             assert (await self.fleet.take(self.environment, place)).taken
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from bot.runs.model import short_id
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
@@ -89,6 +90,7 @@ async def test_a_rollback_takes_the_place_of_a_run_that_goes_on(here: Story):
     for service in SERVICES:
         assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
     assert here.environment().run is None
+    assert here.environment().undecided is None, "who took the place answered what it stopped"
     assert here.tag("frontend") == "v2.0.0"
 
 
@@ -153,8 +155,43 @@ async def test_a_rollback_that_is_withdrawn_while_it_asks_again_gives_the_place_
     await here.press(ON_CALL, "approve", run)
     await here.says(run, "The plan changed meanwhile", "approval")
     await here.press(ON_CALL, "more", run)
-    await here.says(run, "Ines withdrew", "result")
+    ending = await here.says(run, "Ines withdrew", "result")
     await here.until(lambda: here.environment().run is None, "the place is free")
+    left = here.environment().undecided
+    assert left is not None
+    overtaken = f"Deploy v2.1.0-slow to production was overtaken by run {short_id(run)}"
+    assert (left.run, left.title) == (slow, overtaken)
+    assert f"production is undecided: {overtaken}." in ending
+    before = len(here.messages())
+    await here.type(ON_CALL, "/omnicare status")
+    await here.until(lambda: len(here.messages()) > before, "an answer")
+    assert "undecided" in await here.answered("production")
+    planned = await here.ask("deploy v2.1.0-slow")
+    assert overtaken in await here.says(planned, "The environment is undecided since", "plan")
+    await here.press(REQUESTER, "more", planned)
+    await here.says(planned, "Maya withdrew", "result")
+    await here.type(ON_CALL, f'/omnicare resolve {slow} --reason "the slow one stays"')
+    await here.whispered(ON_CALL, "stays as it is: the slow one stays")
+    assert here.environment().undecided is None
+
+
+async def test_a_rollback_that_is_overtaken_before_it_runs_leaves_undecided_what_it_stopped(here: Story):
+    """The second takes the place from one that only asks: what has changed something is still the deploy."""
+    await here.deployed("v2.0.0")
+    slow = await here.ask("deploy v2.1.0-slow")
+    await here.press(APPROVER, "approve", slow)
+    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    first = await here.ask("rollback", who=ON_CALL)
+    await here.shown("approve", first)
+    await here.until(lambda: here.tag("frontend") == "v2.1.0-slow", "the frontend is rolling")
+    await here.press(ON_CALL, "approve", first)
+    await here.says(first, "The plan changed meanwhile", "approval")
+    left = here.environment().undecided
+    assert left is not None
+    assert left.run == slow
+    second = await back(here, who=REQUESTER)
+    await here.ended_with(second, "Back on v2.0.0 in production")
+    assert here.environment().undecided is None
 
 
 async def test_what_the_pods_said_is_one_button_away_after_they_went(here: Story):
