@@ -20,6 +20,7 @@ from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
 from commands.kit.rolling import Unrecorded
+from runbooks.clients.cluster_connection import Unanswered
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import ImageChange
@@ -79,9 +80,9 @@ class DurableSteps:
         outline: tuple[str, ...],
         *,
         hold_points: tuple[str, ...] = (),
-        unanswered: Callable[[], float],
+        unanswered: Callable[[], Unanswered],
     ) -> None:
-        """`hold_points`: the steps before which people may hold the run. `unanswered`: seconds since the cluster last answered."""
+        """`hold_points`: the steps before which people may hold the run. `unanswered`: what the cluster does instead of answering."""
         self._house = house
         self._run = run
         self._hold_points = hold_points

@@ -1,4 +1,4 @@
-"""What people are told while a cluster does not answer: after a while, in words, wherever its waiting shows.
+"""What people are told while a cluster does not answer, or refuses: after a while, in words, wherever its waiting shows.
 
 `durable` puts it on the progress line of the step that waits, `place` on the head message before anything runs. It is in memory
 only, and never waits: what the run does is not changed by it.
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from commands.kit.card import StepLine, StepStatus, duration
+from runbooks.clients.cluster_connection import Unanswered
 
 _LOOK = 0.5
 """Seconds between two looks; an age can't wake anybody."""
@@ -16,7 +17,7 @@ _MINUTE = 60.0
 
 
 @asynccontextmanager
-async def told(unanswered: Callable[[], float], after: float, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def told(unanswered: Callable[[], Unanswered], after: float, say: Callable[[str], None]) -> AsyncIterator[None]:
     """Inside, `say` gets a sentence once the cluster has not answered for `after` seconds, and "" when it answers again."""
     telling = asyncio.ensure_future(_tell(unanswered, after, say))
     try:
@@ -26,21 +27,22 @@ async def told(unanswered: Callable[[], float], after: float, say: Callable[[str
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def _tell(unanswered: Callable[[], float], after: float, say: Callable[[str], None]) -> None:
+async def _tell(unanswered: Callable[[], Unanswered], after: float, say: Callable[[str], None]) -> None:
     said = ""
     while True:
-        seconds = unanswered()
-        now = sentence(seconds) if seconds >= after else ""
+        seen = unanswered()
+        now = sentence(seen) if seen.seconds and seen.seconds >= after else ""
         if now != said:
             said = now
             say(now)
         await asyncio.sleep(_LOOK)
 
 
-def sentence(seconds: float) -> str:
-    """In steps that people can read: each second would be a flood."""
+def sentence(seen: Unanswered) -> str:
+    """What the cluster does instead of answering, and for how long, in steps that people can read: each second would be a flood."""
+    seconds = seen.lately
     step = 1 if seconds < 10 else 10 if seconds < _MINUTE else 30  # noqa: PLR2004 - seconds
-    return f"the cluster has not answered for {duration(seconds - seconds % step)}; trying again"
+    return f"the cluster {seen.what} for {duration(seconds - seconds % step)}; trying again"
 
 
 def noticed(lines: tuple[StepLine, ...], notice: str) -> tuple[StepLine, ...]:

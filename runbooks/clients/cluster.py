@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from runbooks.clients import cluster_events
 from runbooks.clients import cluster_reading as reading
-from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing
+from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing, Unanswered
 from runbooks.clients.cluster_exec import Exec, Program
 from runbooks.clients.cluster_views import (
     ConfigMapView,
@@ -57,8 +57,8 @@ class ClusterClient:
         """The API's address."""
         return self._connection.server
 
-    def unanswered(self) -> float:
-        """Seconds since the cluster, asked again and again, has last answered; 0 while it answers."""
+    def unanswered(self) -> Unanswered:
+        """For how long the cluster, asked again and again, has not answered, and what it does instead; no seconds while it answers."""
         return self._connection.unanswered()
 
     # reading

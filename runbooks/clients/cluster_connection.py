@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbooks.clients.cluster_credentials import Credentials, Mark
-from runbooks.clients.cluster_errors import RETRY, Forbidden, Unaccepted, Untrusted, refusal, unreachable, unreadable
+from runbooks.clients.cluster_errors import (
+    RETRY,
+    Forbidden,
+    Passing,
+    Unaccepted,
+    Untrusted,
+    refusal,
+    unreachable,
+    unreadable,
+)
 from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -29,6 +38,12 @@ FIELD_MANAGER = "omnicare-bot"
 _LARGEST_FRAME = 1 << 20
 _CREDENTIALS, _CERTIFICATE = "credentials", "certificate"
 _UNAUTHORIZED = 401
+_SILENT = "has not answered"
+_REFUSED = {
+    _CREDENTIALS: "has refused the bot's credentials",
+    _CERTIFICATE: "has shown a certificate that the bot does not trust",
+}
+_RIGHTS = "has refused what it allowed the bot before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +67,17 @@ class Timing:
     """A refusal that may pass is taken for one for so long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """For how long the cluster has been asked in vain, and what it does instead of answering."""
+
+    seconds: float = 0.0
+    what: str = _SILENT
+    """Completes "the cluster …"."""
+    lately: float = 0.0
+    """Seconds for which it has done just that."""
+
+
 class Connection:
     """Entered once, used for the life of the process."""
 
@@ -66,6 +92,8 @@ class Connection:
         self.server = "the cluster"
         self._answered = 0.0
         self._in_vain_since: float | None = None
+        self._in_vain = _SILENT, 0.0
+        """What it did instead of answering, and since when."""
         self._allowed: set[str] = set()
         """What the cluster has let the bot do since this process began."""
         self._refused_since: dict[str, float] = {}
@@ -97,21 +125,25 @@ class Connection:
             await self._api.close()
             self._api = None
 
-    def unanswered(self) -> float:
-        """Seconds since the cluster, asked again and again, has last answered; 0 while it answers."""
+    def unanswered(self) -> Unanswered:
+        """For how long the cluster, asked again and again, has done what it was not asked for; no seconds while it answers."""
         if self._in_vain_since is None:
-            return 0.0
-        return asyncio.get_running_loop().time() - self._in_vain_since
+            return Unanswered()
+        now, (what, since) = asyncio.get_running_loop().time(), self._in_vain
+        return Unanswered(seconds=now - self._in_vain_since, what=what, lately=now - since)
 
     def answered(self) -> None:
         """Something came that only a cluster that works says."""
         self._answered = asyncio.get_running_loop().time()
         self._in_vain_since = None
 
-    def asked_in_vain(self, since: float) -> None:
-        """What was asked at `since` (the loop's time) was not answered."""
+    def asked_in_vain(self, since: float, what: str = _SILENT) -> None:
+        """What was asked at `since` (the loop's time) was not answered; `what` came instead."""
+        since = max(since, self._answered)
+        if self._in_vain_since is None or what != self._in_vain[0]:
+            self._in_vain = what, since
         if self._in_vain_since is None:
-            self._in_vain_since = max(since, self._answered)
+            self._in_vain_since = since
 
     async def call(
         self,
@@ -177,13 +209,7 @@ class Connection:
         now = asyncio.get_running_loop().time()
         if now - self._refused_since.setdefault(what, now) >= self.timing.refusals:
             return error
-        return TemporaryError(
-            error.message,
-            code=ReasonCode.CLUSTER_UNREACHABLE,
-            retry_after=self.timing.retry,
-            evidence=error.evidence,
-            advice=error.advice,
-        )
+        return Passing(error, _REFUSED.get(what, _RIGHTS), retry=self.timing.retry)
 
     def _accepted(self, answer: "aiohttp.ClientResponse") -> None:
         """Whatever was refused before, this is not refused any more."""
@@ -270,8 +296,8 @@ class Connection:
                 answer = await ask()  # nothing was done for who was not let in
             yield answer
         except (ClientError, OSError, TimeoutError) as error:
-            self.asked_in_vain(began)
             failed = unreachable(self.server, error, retry=self.timing.retry)
+            self.asked_in_vain(began, _REFUSED[_CERTIFICATE] if isinstance(failed, Untrusted) else _SILENT)
             if isinstance(failed, Untrusted):
                 if mark is not None:
                     await self._credentials.renewed(mark)
@@ -279,7 +305,7 @@ class Connection:
             raise failed from error
         except RunbookError as error:
             if isinstance(error, TemporaryError) and error.code is ReasonCode.CLUSTER_UNREACHABLE:
-                self.asked_in_vain(began)
+                self.asked_in_vain(began, error.what if isinstance(error, Passing) else _SILENT)
             else:
                 self.answered()  # a clear no is an answer
             raise

@@ -48,6 +48,20 @@ class Untrusted(PermanentError):
     """The server's certificate is not one that the bot trusts."""
 
 
+class Passing(TemporaryError):
+    """A refusal that may pass; `what` completes "the cluster …" in the sentence that says what is waited for."""
+
+    def __init__(self, refused: PermanentError, what: str, *, retry: float) -> None:
+        super().__init__(
+            refused.message,
+            code=ReasonCode.CLUSTER_UNREACHABLE,
+            retry_after=retry,
+            evidence=refused.evidence,
+            advice=refused.advice,
+        )
+        self.what = what
+
+
 def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> RunbookError:
     """The network failed before an answer came."""
     from aiohttp import ClientConnectorCertificateError

@@ -264,17 +264,40 @@ async def test_an_answer_that_failed_is_temporary_and_never_taken_for_an_answer(
         cluster_through(Path(here.kubeconfig), tmp_path) as (proxy, through),
         ClusterClient(kubeconfig=str(through), timing=timing) as cluster,
     ):
-        assert cluster.unanswered() == 0
+        assert cluster.unanswered().seconds == 0
         # aiohttp asks once more by itself where a connection was reset before it said anything
         proxy.fail(how, reading, times=2 if how in (How.LOST, How.UNHEARD) else 1)
         with pytest.raises(TemporaryError) as caught:
             await cluster.deployment(here.namespace, "backend")
         assert caught.value.code is ReasonCode.CLUSTER_UNREACHABLE
-        assert cluster.unanswered() > 0
+        assert cluster.unanswered().seconds > 0
         if how is How.BUSY:
             assert caught.value.retry_after == 1.0
         assert (await cluster.deployment(here.namespace, "backend")).name == "backend"
-        assert cluster.unanswered() == 0
+        assert cluster.unanswered().seconds == 0
+
+
+async def test_a_refusal_that_may_pass_is_not_taken_for_silence(here: Place, tmp_path: Path):
+    await here.deploy("backend", replicas=1)
+    async with (
+        cluster_through(Path(here.kubeconfig), tmp_path) as (proxy, through),
+        ClusterClient(kubeconfig=str(through), timing=SHORT) as cluster,
+    ):
+        await cluster.deployment(here.namespace, "backend")
+        for how, what in (
+            (How.UNKNOWN, "has refused the bot's credentials"),
+            (How.FORBIDDEN, "has refused what it allowed the bot before"),
+            (How.BROKEN, "has not answered"),
+        ):
+            proxy.fail(how, reading, times=2 if how is How.UNKNOWN else 1)
+            with pytest.raises(TemporaryError):
+                await cluster.deployment(here.namespace, "backend")
+            seen = cluster.unanswered()
+            assert seen.what == what
+            assert seen.seconds >= seen.lately > 0
+            proxy.rules.clear()
+        await cluster.deployment(here.namespace, "backend")
+        assert cluster.unanswered().seconds == 0
 
 
 async def test_a_server_that_says_when_to_come_again_is_not_asked_before(here: Place, tmp_path: Path):
@@ -297,7 +320,7 @@ async def test_a_clear_no_is_an_answer(here: Place, tmp_path: Path):
     async with wired(here.kubeconfig, tmp_path) as (_, through), ClusterClient(kubeconfig=through) as cluster:
         with pytest.raises(PermanentError):
             await cluster.deployment(here.namespace, "nothing")
-        assert cluster.unanswered() == 0
+        assert cluster.unanswered().seconds == 0
 
 
 async def test_an_object_longer_than_a_reader_s_line_is_watched_like_any_other(here: Place):

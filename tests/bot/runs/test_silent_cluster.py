@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.outside.registry import digest_of
-from tests.support.interference import Interference, cluster_through
+from tests.support.interference import How, Interference, cluster_through
 from tests.support.worlds import APPROVER, REQUESTER, SERVICES, Story, story
 
 
@@ -70,3 +70,17 @@ async def test_before_anything_runs_the_head_message_says_what_it_waits_for(wire
     proxy.come_back()
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "v2.0.0 runs in production")
+
+
+async def test_a_cluster_that_refuses_the_credentials_is_not_said_to_be_silent(wire: tuple[Story, Interference]):
+    here, proxy = wire
+    run = await here.ask("deploy v2.0.0")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+    proxy.fail(How.UNKNOWN, lambda _: True, times=10**6)
+    proxy.drop()
+    said = await here.says(run, "the cluster has refused the bot's credentials for", "progress")
+    assert "trying again" in said
+    proxy.rules.clear()
+    await here.ended_with(run, "v2.0.0 runs in production")
+    assert "has refused" not in here.text(run, "progress")
