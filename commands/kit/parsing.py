@@ -275,6 +275,10 @@ _NAMED = 3
 """So many environments are named."""
 
 
+_INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf")
+"""Categories of signs that nobody sees: a value of these alone is empty."""
+
+
 class _Values:
     """Collects what was typed for one command."""
 
@@ -367,7 +371,7 @@ class _Values:
 
     def _value(self, parameter: Parameter, token: str) -> Any:
         assert parameter.type is not None
-        if not any(sign.isprintable() and not sign.isspace() for sign in token):
+        if all(unicodedata.category(sign) in _INVISIBLE for sign in token):
             # for every type at once: a sentence around an empty value says nothing, and an empty pattern matches everything
             name = (
                 f"`{parameter.flag}`" if not parameter.positional else f"The {parameter.type.name.replace('|', ' or ')}"

@@ -44,6 +44,11 @@ def test_whatever_is_typed_is_read_or_refused_with_a_sentence(value: str):
         assert said is None or "``" not in said or "`" in value, (spec.name, parameter.name)
 
 
+@pytest.mark.parametrize("sign", ["\ue000", "\ud7fc", "\U00018cd6"])
+def test_a_sign_that_this_python_does_not_know_is_not_empty(sign: str):
+    assert _refusal(["lock", "--reason", sign]) is None
+
+
 def _refusal(tokens: list[str]) -> str | None:
     try:
         parse(tokens, REGISTRY, KNOWN, default_environment="production")
