@@ -195,6 +195,14 @@ def test_the_bot_is_bound_in_its_namespaces_and_in_no_other() -> None:
     assert not [each for each in manifests() if each["kind"] == "ClusterRoleBinding"]
 
 
+def test_each_environment_has_a_record_namespace_of_its_own() -> None:
+    records = [each.record_namespace for each in load(EXAMPLE).environments.values()]
+    assert len(set(records)) == len(records)
+    for name in records:
+        labels = manifest("Namespace", name)["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
 def test_the_bot_can_not_write_where_its_own_configuration_is() -> None:
     home = manifest("ConfigMap")["metadata"]["namespace"]
     assert home == manifest("StatefulSet")["metadata"]["namespace"]
@@ -228,6 +236,48 @@ def test_the_pod_may_do_no_more_than_it_needs() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert not [each for each in manifests() if each["kind"] == "Secret"]
+
+
+PRIVATE = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
+
+
+def test_the_pod_reaches_only_what_it_needs_and_the_reason_stands_beside_each_rule() -> None:
+    policy = manifest("NetworkPolicy")["spec"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    allowed = {
+        port["port"]: {peer.get("ipBlock", {}).get("cidr", "pods") for peer in rule["to"]}
+        for rule in policy["egress"]
+        for port in rule["ports"]
+    }
+    assert allowed == {53: {"pods"}, 443: {"0.0.0.0/0", "::/0"}, 6443: PRIVATE, 5432: PRIVATE}
+    anywhere = next(rule for rule in policy["egress"] if rule["ports"][0]["port"] == 443)
+    assert all(peer["ipBlock"]["except"] for peer in anywhere["to"]), "not the node's metadata"
+    assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == [load(EXAMPLE).bot.web_port]
+    lines = (ROOT / "deploy/network-policy.yml").read_text(encoding="utf-8").splitlines()
+    rules_ = [number for number, line in enumerate(lines) if re.match(r"    - (to|from):", line)]
+    assert len(rules_) == len(policy["ingress"]) + len(policy["egress"])
+    for number in rules_:
+        assert lines[number - 1].startswith("    # "), lines[number]
+
+
+def test_every_image_is_named_by_digest_and_the_page_says_how_it_is_updated() -> None:
+    (image,) = yaml.safe_load((ROOT / "deploy/kustomization.yaml").read_text(encoding="utf-8"))["images"]
+    page = "\n".join(blocks(ROOT / "docs/how-to/deploy-the-bot.md", "sh"))
+    assert set(image) == {"name", "newName", "digest"}
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", image["digest"])
+    assert "digest: $digest" in page
+    steps = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    bases = re.findall(r"^FROM (\S+)", steps, re.MULTILINE)
+    assert set(bases) == {"${PYTHON}"}
+    assert re.search(r"^ARG PYTHON=\S+@sha256:[0-9a-f]{64}$", steps, re.MULTILINE)
+    assert "ARG PYTHON=" in page
+
+
+def test_the_pod_is_bound_in_memory_and_the_reason_for_no_cpu_limit_is_given() -> None:
+    (container,) = manifest("StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(container["resources"]["limits"]) == {"memory"}
+    assert "# No CPU limit: " in (ROOT / "deploy/statefulset.yml").read_text(encoding="utf-8")
 
 
 def test_everything_to_apply_is_in_the_kustomization() -> None:
