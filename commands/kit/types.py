@@ -79,6 +79,8 @@ def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
         return text
     meant = nearest(text, choices)
     hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(choices)}." if choices else ""
+    if not text:  # `@` or `pod/` alone: what stands before a name, and no name
+        raise Invalid(f"The {what}'s name is missing.{hint}")
     raise Invalid(f"There is no {what} `{text[:40]}`.{hint}")
 
 

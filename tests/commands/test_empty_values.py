@@ -15,7 +15,23 @@ KNOWN = Known(
 TYPED = [(spec, p) for spec in REGISTRY for p in spec.parameters if p.type is not None and not p.hidden]
 EMPTY = ("", " ", "\t\n", "\u200b", "\u00a0\u2060")
 VALUES = st.one_of(
-    st.sampled_from([*EMPTY, "x", "`", "*", "<!channel>", "[a](http://b)", "<script>", "a" * 2900, "`" * 600, "\x00"]),
+    st.sampled_from(
+        [
+            *EMPTY,
+            "x",
+            "@",
+            "#",
+            "pod/",
+            "`",
+            "*",
+            "<!channel>",
+            "[a](http://b)",
+            "<script>",
+            "a" * 2900,
+            "`" * 600,
+            "\x00",
+        ]
+    ),
     st.text(max_size=40),
 )
 
@@ -47,6 +63,11 @@ def test_whatever_is_typed_is_read_or_refused_with_a_sentence(value: str):
 @pytest.mark.parametrize("sign", ["\ue000", "\ud7fc", "\U00018cd6"])
 def test_a_sign_that_this_python_does_not_know_is_not_empty(sign: str):
     assert _refusal(["lock", "--reason", sign]) is None
+
+
+@pytest.mark.parametrize("tokens", [["audit", "--person", "@"], ["logs", "pod/"]])
+def test_what_stands_before_a_name_is_no_name(tokens: list[str]):
+    assert "name is missing" in str(_refusal(tokens))
 
 
 def _refusal(tokens: list[str]) -> str | None:
