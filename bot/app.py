@@ -29,6 +29,7 @@ from bot.people import People
 from bot.permissions import Permissions
 from bot.runs import leftovers
 from bot.runs.engine import Engine, EngineSettings
+from bot.runs.heads_told import Telling, compared
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
 from bot.runs.model import InterruptedMessage, Request, short_id
@@ -181,6 +182,9 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             redact=redactor,
         )
         contexts.runs = EngineRuns(house)
+        telling = Telling(house)
+        house.heads.tell = telling.tell
+        stack.callback(telling.stop)
         engine = _engine(settings, house)
         last = await _last_sign_of_life(book)
         await engine.launch()
@@ -195,6 +199,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             of_the_machine=tuple(HERE),
         )
         house.metrics = metrics
+        await compared(house)
         await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
@@ -205,7 +210,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             short=_short,
             may_choose=settings.bot.sandbox,
         )
-        web = Web(metrics, _checks(book, clients, slack), dead=supervisor.dead)
+        web = Web(metrics, _checks(house, clients, slack), dead=supervisor.dead)
         edges = await stack.enter_async_context(AsyncExitStack())
         await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
@@ -389,15 +394,15 @@ async def _close_abandoned(house: House) -> None:
             )
 
 
-def _checks(book: Book, clients: Mapping[str, ClusterClient], slack: Any) -> dict[str, Callable[[], Any]]:
+def _checks(house: House, clients: Mapping[str, ClusterClient], slack: Any) -> dict[str, Callable[[], Any]]:
     """What `/readyz` asks."""
 
     async def writable() -> str | None:
         try:
-            await book.check()
+            await house.book.check()
         except BookUnavailable as error:
             return str(error)
-        return None
+        return f"{house.heads.wrong}." if house.heads.wrong else None
 
     async def reachable() -> str | None:
         for name, client in clients.items():

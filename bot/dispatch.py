@@ -163,7 +163,7 @@ class Door:
             card = refusal_card(self._house.redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
         except BookUnavailable:
-            text = "The audit trail can't be written, so nothing was started. `doctor` says why."
+            text = f"{self._house.book_trouble}, so nothing was started. `doctor` says why."
             refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
         return await self._with_way_back(actor, parsed, refused)
 

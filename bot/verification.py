@@ -71,7 +71,7 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[str]]:
             return f"{name}: {error.message.rstrip('.')}"
         except TimeoutError:
             return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
-        return [Head(book=head.book, seq=head.number, hash=head.hash) for head in heads.values()]
+        return [Head(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
 
     answers = await asyncio.gather(*(ask(name) for name in settings.environments))
     heads = {(head.book, head.seq): head for answer in answers if not isinstance(answer, str) for head in answer}

@@ -7,7 +7,6 @@ know who may change what, and what to go back to.
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -32,7 +31,9 @@ from runbooks.records import (
     Undecided,
     environment_data,
     environment_from,
-    head_from,
+    heads_from,
+    heads_key,
+    heads_text,
     releases_from,
     releases_text,
     utc_now,
@@ -193,23 +194,25 @@ class Fleet:
 
     # the books' heads
 
-    async def write_head(self, environment: Environment, book: str, number: int, digest: str) -> None:
-        """Keeps the newest head of a book; an older number than the one that is kept is not written."""
-        key = re.sub(r"[^-._a-zA-Z0-9]", "_", book)
+    async def keep_head(self, environment: Environment, head: Head, found: tuple[Head, ...]) -> bool:
+        """Puts a head behind those of its book that were found in the log; False where others are kept by now: look again."""
+        key = heads_key(head.book)
 
-        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            if key in data and head_from(key, data[key]).number > number:
-                return data, None
-            head = Head(book=book, number=number, hash=digest, at=utc_now())
-            return {**data, key: head.model_dump_json(indent=2)}, None
+        def change(data: dict[str, str]) -> tuple[dict[str, str], bool]:
+            kept = heads_from(key, data[key]) if key in data else ()
+            if kept != found:
+                return data, False
+            if kept and kept[-1].number >= head.number:
+                return data, True
+            return {**data, key: heads_text((*kept, head))}, True
 
-        await self._update(environment.record_namespace, _HEADS, {_RECORD: "heads"}, change)
+        return await self._update(environment.record_namespace, _HEADS, {_RECORD: "heads"}, change)
 
-    async def heads(self, environment: Environment) -> dict[str, Head]:
-        """By book."""
+    async def heads(self, environment: Environment) -> dict[str, tuple[Head, ...]]:
+        """By book, oldest first."""
         found = await self._find(environment.record_namespace, _HEADS)
-        heads = (head_from(key, text) for key, text in (found.data.items() if found is not None else ()))
-        return {head.book: head for head in heads}
+        kept = {key: heads_from(key, text) for key, text in (found.data.items() if found is not None else ())}
+        return {heads[-1].book: heads for heads in kept.values()}
 
     # one way to change a config map
 

@@ -3,11 +3,12 @@
 `fleet` reads and writes them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
@@ -15,6 +16,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 
 KEPT_RELEASES = 50
+KEPT_HEADS = 200
 LONGEST_TEXT = 500
 _LARGEST = 900_000  # a ConfigMap holds 1 MiB, its metadata included
 
@@ -112,6 +114,7 @@ class Head(Frozen):
     at: str
 
 
+_HEADS: TypeAdapter[tuple[Head, ...]] = TypeAdapter(Annotated[tuple[Head, ...], Field(min_length=1)])
 _RELEASES: TypeAdapter[tuple[Release, ...]] = TypeAdapter(tuple[Release, ...])
 
 
@@ -120,12 +123,30 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def head_from(key: str, text: str) -> Head:
-    """What is no head is not written over: it may be somebody's trace."""
+def heads_key(book: str) -> str:
+    """Under which a log's heads stand."""
+    return re.sub(r"[^-._a-zA-Z0-9]", "_", book)
+
+
+def heads_from(key: str, text: str) -> tuple[Head, ...]:
+    """Oldest first; one by itself is what the version before kept. What is no head is not written over: it may be somebody's trace."""
     try:
-        return Head.model_validate_json(text)
+        if text.lstrip().startswith("{"):
+            heads: tuple[Head, ...] = (Head.model_validate_json(text),)
+        else:
+            heads = _HEADS.validate_json(text)
     except ValidationError as error:
         raise _unreadable(key, error) from error
+    numbers = [head.number for head in heads]
+    if any(heads_key(head.book) != key for head in heads) or numbers != sorted({*numbers}):
+        raise _unreadable(key)
+    return heads
+
+
+def heads_text(heads: Iterable[Head]) -> str:
+    """The newest, a line each."""
+    lines = [head.model_dump_json() for head in heads][-KEPT_HEADS:]
+    return "[\n" + ",\n".join(lines) + "\n]"
 
 
 def environment_from(data: Mapping[str, str]) -> EnvironmentRecord:
@@ -164,10 +185,10 @@ def releases_text(releases: Iterable[Release]) -> str:
     return _RELEASES.dump_json(tuple(kept), indent=1).decode()
 
 
-def _unreadable(key: str, error: ValidationError) -> PermanentError:
+def _unreadable(key: str, error: ValidationError | None = None) -> PermanentError:
     return PermanentError(
         f"The fleet's record can't be read: `{key}` was changed by hand, or by a newer bot.",
         code=ReasonCode.RECORD_UNREADABLE,
-        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",),
+        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",) if error else (),
         advice=("`kubectl get configmap -o yaml` in the bot's namespace shows it.",),
     )

@@ -10,7 +10,7 @@
 
 from bot.audit.book import Book
 from bot.audit.events import BookHeld, BookUnavailable, Entry, Event, EventName, Head, Recorded
-from bot.audit.file import search_books
+from bot.audit.file import first_not_found, search_books
 from bot.audit.verification import Finding, FindingKind, verify, verify_books
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "FindingKind",
     "Head",
     "Recorded",
+    "first_not_found",
     "search_books",
     "verify",
     "verify_books",

@@ -10,6 +10,7 @@ writer them, and what was acknowledged survives a power cut.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import sqlite3
@@ -340,6 +341,21 @@ def _open_to_read(target: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
+    """The first of these heads that does not stand in the book at its number with its hash. Raises `BookUnavailable`."""
+    with reading(path) as connection:
+        try:
+            if any(each.hinders for each in differences(connection)):
+                raise BookUnavailable(f"The book {path} can't be read: its schema was changed. {_VERIFY}")
+            for head in heads:
+                row = connection.execute("SELECT data, hash FROM event WHERE seq = ?", (head.seq,)).fetchone()
+                if row is None or row[1].hex() != head.hash or hashlib.sha256(row[0]).digest() != row[1]:
+                    return head
+        except (*DAMAGED, AttributeError, TypeError) as error:
+            raise BookUnavailable(f"The book {path} can't be read: something in it was changed. {_VERIFY}") from error
+    return None
 
 
 def search_books(

@@ -67,8 +67,7 @@ async def write(house: House, ending: Ending) -> bool:
         with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
             await surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
     await fleet.end(where, run, undecided=None if recorded else ending.undecided, decided=ending.decided or recorded)
-    head = await house.book.head()
-    await fleet.write_head(where, head.book, head.seq, head.hash)
+    await house.heads.keep(fleet, where)
     return recorded
 
 

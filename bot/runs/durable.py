@@ -41,7 +41,6 @@ PROGRESS = "progress"
 HEAD = "head"
 _TICK = 5.0
 """Seconds."""
-BOOK_IS_GONE = "The audit trail can't be written, so no further step starts."
 
 _log = logging.getLogger(__name__)
 HOLD = "hold"
@@ -162,11 +161,14 @@ class DurableSteps:
             if not whole and not any(change.service in title for title in done)
         )
 
+    def _book_is_gone(self) -> str:
+        return f"{self._house.book_trouble}, so no further step starts."
+
     def _go_on_by_hand(self) -> None:
         """The book is gone: nothing further starts here, so people get the lines that do the rest."""
         _log.error("the audit trail can't be written, so run %s goes no further", self.run_id)
         self._by_hand = tuple(kubectl_lines(self.left()))
-        self._notice = BOOK_IS_GONE
+        self._notice = self._book_is_gone()
         self.redraw()
 
     def redraw(self) -> None:
@@ -260,7 +262,7 @@ class DurableSteps:
         )
         if not noted:
             self._go_on_by_hand()
-            return {"error": _book_is_gone()}
+            return {"error": _no_further_step(self._book_is_gone())}
         self.show(title, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (
@@ -364,10 +366,10 @@ def _error(described: dict[str, Any]) -> PermanentError:
     )
 
 
-def _book_is_gone() -> dict[str, Any]:
+def _no_further_step(why: str) -> dict[str, Any]:
     return {
         "code": ReasonCode.BOOK_UNAVAILABLE,
-        "message": BOOK_IS_GONE,
+        "message": why,
         "evidence": [],
         "advice": [
             "Free space on the bot's disk, then `omnicare doctor`.",

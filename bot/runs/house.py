@@ -12,6 +12,7 @@ from bot.config import Settings
 from bot.delivery import Messenger, Posted
 from bot.permissions import Permissions
 from bot.runs.engine import Engine
+from bot.runs.heads import KeptHeads
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
 from bot.runs.ways_back import WaysBack
@@ -20,6 +21,9 @@ from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
+
+_STARTS = frozenset({EventName.RUN_REQUESTED, EventName.RUN_STARTED, EventName.STEP_STARTED})
+"""Behind each of these something is changed."""
 
 
 class MakesContext(Protocol):
@@ -98,7 +102,20 @@ class House:
     """Plans that are made at once, for the same reason: everybody's first message comes before anybody's plan."""
     unwritten: deque[Event] = field(default_factory=lambda: deque(maxlen=1000))
     """What happened while the book could not be written, oldest first."""
+    heads: KeptHeads = field(init=False)
     engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.heads = KeptHeads(self.book)
+
+    def may_start(self, request: Request) -> bool:
+        """Whether the audit log is what the bot wrote, as far as its kept heads tell; who goes back may all the same."""
+        return not self.heads.wrong or bool(getattr(self.make(request), "goes_back", False))
+
+    @property
+    def book_trouble(self) -> str:
+        """Why nothing starts, for people; without its full stop."""
+        return self.heads.wrong or "The audit trail can't be written"
 
     def draw(self, run: str, slot: str, card: Card) -> None:
         """What a message of the run says just now, to terminals and to Slack: newest wins, any of it may be dropped."""
@@ -143,6 +160,8 @@ class House:
             ticket=request.ticket,
             details=details or {},
         )
+        if name in _STARTS and not self.may_start(request):
+            return False
         try:
             while self.unwritten:
                 await self.book.append(self.unwritten[0])

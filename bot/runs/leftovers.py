@@ -52,6 +52,8 @@ async def _patiently(house: House, environment: str) -> None:
 
 
 async def _noted(house: House, environment: str, found: DeploymentView) -> bool:
+    if house.heads.wrong:
+        return False
     run = found.annotations.get(RUN)
     what = {"deployment": found.name, "max_surge": found.annotations[SURGE], "left_by": run}
     event = Event(

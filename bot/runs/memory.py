@@ -314,7 +314,7 @@ class EngineRuns:
             )
         if not await again.noted(self._house, request):
             raise Denied(
-                "The audit trail can't be written, so nothing was started. `doctor` says why.",
+                f"{self._house.book_trouble}, so nothing was started. `doctor` says why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,
             )
         crash_points.reached("retry-noted")

@@ -113,9 +113,7 @@ class Runs:
         begun = await self._house.engine.step("begin the run", lambda: self._begin(run))
         steps.started = run.request.at.fromisoformat(begun["at"])
         if not begun["noted"]:
-            error = PermanentError(
-                "The audit trail can't be written, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE
-            )
+            error = PermanentError(f"{self._house.book_trouble}, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE)
             return self._failed(run, steps, error)
         await self._post_progress(run, steps)
         context = self._house.context(

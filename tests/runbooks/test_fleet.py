@@ -10,6 +10,7 @@ from runbooks.fleet import (
     KEPT_RELEASES,
     EnvironmentRecord,
     Freeze,
+    Head,
     Release,
     ReleasedService,
     RunPlace,
@@ -18,7 +19,7 @@ from runbooks.fleet import (
 )
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.records import environment_from
+from runbooks.records import KEPT_HEADS, environment_from
 from tests.support.real import Place, image
 
 
@@ -151,16 +152,59 @@ async def test_a_version_is_marked_bad_also_when_it_never_ran_completely(here: P
     assert verdicts == {"v2.0.0": ("bad", True), "v2.1.0": ("bad", False)}
 
 
-async def test_a_books_newest_head_is_kept(here: Place):
+def head(book: str, number: int) -> Head:
+    return Head(book=book, number=number, hash=f"{number:064x}", at="2026-05-04T18:00:00+00:00")
+
+
+async def test_the_heads_of_each_book_are_kept_and_an_older_one_is_not_put_behind_them(here: Place):
     fleet, where = here.fleet, here.environment
-    await fleet.write_head(where, "omnicare-0", 7, "abc")
-    await fleet.write_head(where, "omnicare-0", 5, "older")
-    await fleet.write_head(where, "book of two words", 1, "def")
-    heads = await fleet.heads(where)
-    assert {book: (head.number, head.hash) for book, head in heads.items()} == {
-        "omnicare-0": (7, "abc"),
-        "book of two words": (1, "def"),
-    }
+    kept: tuple[Head, ...] = ()
+    for number in range(1, KEPT_HEADS + 3):
+        assert await fleet.keep_head(where, head("omnicare-0", number), kept)
+        kept = (*kept, head("omnicare-0", number))[-KEPT_HEADS:]
+    assert await fleet.keep_head(where, head("omnicare-0", 5), kept)
+    assert await fleet.keep_head(where, head("book of two words", 1), ())
+    assert await fleet.heads(where) == {"omnicare-0": kept, "book of two words": (head("book of two words", 1),)}
+
+
+async def test_a_head_is_not_kept_beside_others_than_those_that_were_found(here: Place):
+    fleet, where = here.fleet, here.environment
+    await fleet.keep_head(where, head("omnicare-0", 7), ())
+    assert not await fleet.keep_head(where, head("omnicare-0", 9), ())
+    assert await fleet.heads(where) == {"omnicare-0": (head("omnicare-0", 7),)}
+
+
+async def test_the_one_head_that_the_version_before_kept_is_read_and_stays_first(here: Place):
+    fleet, where = here.fleet, here.environment
+    old = head("omnicare-0", 7)
+    text = old.model_dump_json(indent=2)
+    await here.cluster.create_config_map(where.record_namespace, "book-heads", {"omnicare-0": text}, {})
+    assert await fleet.keep_head(where, head("omnicare-0", 9), (old,))
+    assert await fleet.heads(where) == {"omnicare-0": (old, head("omnicare-0", 9))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{oops",
+        "[]",
+        "[{}]",
+        '{"book":"omnicare-0"}',
+        f"[{head('another', 7).model_dump_json()}]",
+        f"[{head('omnicare-0', 9).model_dump_json()},{head('omnicare-0', 7).model_dump_json()}]",
+    ],
+)
+async def test_kept_heads_that_can_not_be_read_are_said_to_be_and_not_written_over(here: Place, text: str):
+    fleet, where = here.fleet, here.environment
+    await here.cluster.create_config_map(where.record_namespace, "book-heads", {"omnicare-0": text}, {})
+    for asked in (fleet.heads(where), fleet.keep_head(where, head("omnicare-0", 9), ())):
+        with pytest.raises(PermanentError) as caught:
+            await asked
+        assert caught.value.code is ReasonCode.RECORD_UNREADABLE
+    found = await here.cluster.config_map(where.record_namespace, "book-heads")
+    assert found is not None
+    assert found.data["omnicare-0"] == text
 
 
 async def test_a_record_that_was_edited_into_nonsense_is_refused_not_guessed(here: Place):

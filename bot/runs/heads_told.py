@@ -1,0 +1,73 @@
+"""The audit log is compared with its kept heads when the bot starts, and people are told at once where it is not what was kept."""
+
+import asyncio
+import contextvars
+import logging
+
+from bot.runs.house import House
+from commands.kit.card import Card, Note, State, words
+from commands.kit.context import Actor
+from runbooks.kit.errors import RunbookError, TemporaryError
+
+_log = logging.getLogger(__name__)
+
+_COMPARE_SECONDS = 3.0
+"""For an environment's kept heads; where its cluster does not answer, they are compared when a run has ended there."""
+_WHAT_NOW = (
+    "Nothing that changes something starts, except going back. Keep a copy of the log as it is, find out who could write it, and "
+    "run `omnicare audit verify`: it names what was done. The kept heads stay."
+)
+
+
+class Telling:
+    """Posts in each environment's channel: not by way of the engine, whose database may be on the same disk."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, wrong: str) -> None:
+        """Never waits."""
+        for name, environment in self._house.settings.environments.items():
+            if environment.channel is not None and self._house.messenger is not None:
+                # a context of its own: it may be called from within a workflow's step
+                said = self._say(name, environment.channel, wrong)
+                task = asyncio.get_running_loop().create_task(said, context=contextvars.Context())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        """What was not said yet is said after the next start, which compares again."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _say(self, name: str, channel: str, wrong: str) -> None:
+        assert self._house.messenger is not None
+        card = Card(
+            title=words(f"{wrong}."), summary=f"{wrong}.", state=State.FAILED, body=(Note(text=words(_WHAT_NOW)),)
+        )
+        run = f"{name}.audit.{self._house.clock():%Y%m%d%H%M%S}"
+        while True:
+            try:
+                await self._house.messenger.post(run, "audit", card, channel=channel, thread=None, search=False)
+            except TemporaryError as error:
+                await asyncio.sleep(max(1.0, error.retry_after))
+            except RunbookError as error:
+                _log.warning("%s can't be told about the audit log: %s", channel, error.code)
+                return
+            else:
+                return
+
+
+async def compared(house: House) -> None:
+    """Each environment's kept heads, as far as its cluster answers."""
+
+    async def one(name: str) -> None:
+        context = house.context(Actor(key=house.book.name, name=house.book.name, surface="bot"), name)
+        try:
+            async with asyncio.timeout(_COMPARE_SECONDS):
+                await house.heads.compare(context.fleet, context.where)
+        except (RunbookError, TimeoutError):
+            _log.warning("the audit log's kept heads in %s could not be asked for", name)
+
+    await asyncio.gather(*map(one, house.settings.environments))

@@ -1,0 +1,89 @@
+"""The heads that the fleet's record keeps of the audit log: looked for in it before another is kept, and when the bot starts."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from bot.audit import EventName, FindingKind, Head, verify
+from bot.audit.events import chained
+from bot.audit.schema import SCHEMA
+from runbooks.records import heads_from
+from sandbox.people import DEPLOYS
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story
+
+
+def kept(here: Story) -> list[Head]:
+    """What the record of production keeps."""
+    texts = here._record("book-heads")
+    return [Head(each.book, each.number, each.hash) for key, text in texts.items() for each in heads_from(key, text)]
+
+
+def texts(here: Story) -> str:
+    """What everybody can read in the channel, in its main view."""
+    return "\n".join(message.text for message in here.slack.history(DEPLOYS))
+
+
+def rewritten(raw: sqlite3.Connection) -> None:
+    """The whole chain anew, with another name of who approved: whoever does it knows the format."""
+    name = raw.execute("SELECT name FROM book").fetchone()[0]
+    previous = "0" * 64
+    for seq, data in raw.execute("SELECT seq, data FROM event ORDER BY seq").fetchall():
+        body = data[data.index('"event":') + len('"event":') : -1].replace("tomas", "nobody")
+        text, digest = chained(name, seq, previous, body)
+        previous = digest.hex()
+        raw.execute("UPDATE event SET data = ?, hash = ? WHERE seq = ?", (text, digest, seq))
+
+
+def cut(raw: sqlite3.Connection) -> None:
+    raw.execute("DELETE FROM event WHERE seq > 5")
+    raw.execute("UPDATE sqlite_sequence SET seq = 5")
+
+
+def falsify(here: Story, change: Callable[[sqlite3.Connection], None]) -> None:
+    triggers = [name for name, sql in SCHEMA.items() if sql.startswith("CREATE TRIGGER")]
+    with closing(sqlite3.connect(here.book)) as raw:
+        for name in triggers:
+            raw.execute(f"DROP TRIGGER {name}")
+        change(raw)
+        for name in triggers:
+            raw.execute(SCHEMA[name])
+        raw.commit()
+
+
+async def test_each_run_keeps_one_more_head(here: Story) -> None:
+    await here.deployed("v2.0.0")
+    await here.until(lambda: kept(here), "a head is kept")
+    first = kept(here)
+    run = await here.ask("restart backend")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "was restarted")
+    await here.until(lambda: len(kept(here)) > len(first), "another head is kept")
+    assert kept(here)[: len(first)] == first
+    assert verify(here.book, kept(here)) == []
+
+
+@pytest.mark.parametrize("change", [rewritten, cut])
+async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_and_the_kept_heads_stay(
+    here: Story, change: Callable[[sqlite3.Connection], None]
+) -> None:
+    await here.deployed("v2.0.0")
+    await here.until(lambda: kept(here), "a head is kept")
+    before = kept(here)
+    await here.leave()
+    falsify(here, change)
+    assert verify(here.book) == [], "by itself the chain holds"
+    wrong = [each.kind for each in verify(here.book, before)]
+    assert wrong
+    assert {*wrong} <= {FindingKind.REWRITTEN, FindingKind.CUT}
+    await here.inside()
+    await here.until(lambda: "audit log was changed" in texts(here), "people are told")
+    await here.type(REQUESTER, "/omnicare restart backend")
+    await here.whispered(REQUESTER, "audit log was changed")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v1.2.0 in production")
+    assert EventName.RUN_SUCCEEDED in here.event_names(back)
+    assert kept(here) == before, "the witness stays"
+    assert FindingKind.REWRITTEN in [each.kind for each in verify(here.book, before)] or FindingKind.CUT in wrong
