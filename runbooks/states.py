@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from runbooks import images
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_connection import FIELD_MANAGER
-from runbooks.clients.cluster_views import DeploymentView, PodView, ReplicaSetView
+from runbooks.clients.cluster_views import DEFAULT_SURGE, DeploymentView, PodView, ReplicaSetView
+from runbooks.kit.answers import read_stamp
 from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.owners import owner as owner_of
+from runbooks.records import Release
 
 RUN = "omnicare.dev/run"
 """The run that may change the environment now: the fence."""
@@ -56,6 +59,8 @@ class ServiceState(Frozen):
     state: Condition
     detail: str = ""
     """Kubernetes' own words where it is stuck or missing."""
+    repository: str = ""
+    """The configured one."""
     image: Image | None = None
     """What the Deployment asks for."""
     beside: tuple[Beside, ...] = ()
@@ -77,9 +82,9 @@ class ServiceState(Frozen):
     since: str | None = None
     """When the present image was set (ISO 8601, UTC), where that is known."""
     by: str | None = None
-    """A person's name where the bot set it, else the field manager."""
+    """A person's name where the release record has it, else the field manager. Never what the object says of itself."""
     run: str | None = None
-    """The run that set it."""
+    """The run that set it, by the release record."""
     cause: str | None = None
     by_hand: bool = False
     """Set with kubectl, since the bot or without it."""
@@ -89,8 +94,22 @@ class ServiceState(Frozen):
     """The run that may change it now."""
     paused: bool = False
     """Nothing would roll out, though what runs may be complete."""
+    unknown: tuple[str, ...] = ()
+    """What somebody wrote on the Deployment and can't be read, each a sentence."""
     owned: str | None = None
     """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
+
+    @property
+    def foreign(self) -> str:
+        """A sentence where it asks for an image of another repository than the configured one; else empty."""
+        if self.image is None or not self.repository or self.image.is_of(self.repository):
+            return ""
+        return f"{images.named(self.service, self.image, self.repository)}."
+
+    @property
+    def shown(self) -> str:
+        """The image for the eye, with host and repository where they are not the configured ones."""
+        return self.image.shown(self.repository) if self.image is not None else "none"
 
     @property
     def readiness(self) -> str:
@@ -146,17 +165,27 @@ async def listed(cluster: ClusterClient, environment: Environment) -> Listed:
     )
 
 
-async def current(cluster: ClusterClient, environment: Environment) -> list[ServiceState]:
-    """Every service of the environment, in its order; a Deployment that is not there is a state, not an error."""
-    return read(environment, await listed(cluster, environment))
+async def current(
+    cluster: ClusterClient, environment: Environment, releases: Sequence[Release] = ()
+) -> list[ServiceState]:
+    """Every service of the environment, in its order; a Deployment that is not there is a state, not an error.
+
+    Who set what runs is known by the recorded releases alone.
+    """
+    return read(environment, await listed(cluster, environment), releases)
 
 
-def read(environment: Environment, found: Listed) -> list[ServiceState]:
+def read(environment: Environment, found: Listed, releases: Sequence[Release] = ()) -> list[ServiceState]:
     """The same, of what was listed."""
     return [
-        _state(service, environment, found.deployment(service), found.replica_sets, found.pods)
+        _state(service, environment, found.deployment(service), found.replica_sets, found.pods, releases)
         for service in environment.services
     ]
+
+
+def with_record(states: Sequence[ServiceState], releases: Sequence[Release]) -> list[ServiceState]:
+    """The same states, with who set what runs by the recorded releases; for who asks for both side by side."""
+    return [_with_record(state, releases) for state in states]
 
 
 def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]) -> ReplicaSetView | None:
@@ -204,8 +233,10 @@ def _state(
     deployment: DeploymentView | None,
     replica_sets: Sequence[ReplicaSetView],
     pods: Sequence[PodView],
+    releases: Sequence[Release],
 ) -> ServiceState:
     place = {
+        "repository": service.repository,
         "service": service.name,
         "namespace": environment.namespace,
         "deployment": service.deployment,
@@ -228,7 +259,7 @@ def _state(
         owner.name in _BY_HAND or DEPLOYED_IMAGE in deployment.annotations
     )  # fmt: skip
     running = [pod.container(service.container) for pod in own if pod.ready]
-    return ServiceState(
+    found_state = ServiceState(
         **place,
         state=state,
         detail=detail,
@@ -244,8 +275,7 @@ def _state(
         restarts_lately=sum(_restarts_since(pod, datetime.now(UTC) - _LATELY) for pod in own),
         revision=deployment.revision,
         since=_since(deployment, newest, owner.time if owner is not None else None, by_bot=by_bot),
-        by=deployment.annotations.get(DEPLOYED_BY) if by_bot else owner.name if owner is not None else None,
-        run=deployment.annotations.get(DEPLOYED_RUN) if by_bot else None,
+        by=owner.name if owner is not None else None,
         cause=deployment.annotations.get(CHANGE_CAUSE)
         if by_bot or DEPLOYED_IMAGE not in deployment.annotations
         else None,
@@ -253,8 +283,27 @@ def _state(
         drifted=DEPLOYED_IMAGE in deployment.annotations and not by_bot,
         stamp=deployment.annotations.get(RUN),
         paused=deployment.paused,
+        unknown=_unknown(deployment),
         owned=found.sentence if (found := owner_of(deployment)) is not None else None,
     )
+    return _with_record(found_state, releases)
+
+
+def _with_record(state: ServiceState, releases: Sequence[Release]) -> ServiceState:
+    """Whose field manager it is may be claimed by anybody, and so may an annotation: a person is named only where the record has it."""
+    release = images.recorded(releases, state.service, pinned(state))
+    if release is None or state.by_hand or state.drifted or state.by not in (None, FIELD_MANAGER):
+        return state
+    return state.model_copy(update={"by": release.by or state.by, "run": release.run})
+
+
+def _unknown(deployment: DeploymentView) -> tuple[str, ...]:
+    said = []
+    if (at := deployment.annotations.get(DEPLOYED_AT)) is not None and not read_stamp(at):
+        said.append(f"The annotation {DEPLOYED_AT} is no time, so it is ignored.")
+    if (kept := deployment.annotations.get(SURGE)) is not None and deployment.read_surge(kept) is None:
+        said.append(f"The annotation {SURGE} is no value that fits, so it is ignored: {DEFAULT_SURGE} holds.")
+    return tuple(said)
 
 
 def _beside(deployment: DeploymentView, service: Service, repositories: set[str]) -> list[Beside]:
@@ -322,6 +371,6 @@ def _alone(newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
 def _since(
     deployment: DeploymentView, newest: ReplicaSetView | None, set_at: str | None, *, by_bot: bool
 ) -> str | None:
-    if by_bot and DEPLOYED_AT in deployment.annotations:
-        return deployment.annotations[DEPLOYED_AT]
-    return set_at or (newest.created if newest is not None else None)
+    if by_bot and (at := read_stamp(deployment.annotations.get(DEPLOYED_AT))):
+        return at
+    return set_at or (newest.created if newest is not None else None) or None

@@ -300,7 +300,7 @@ async def test_killed_while_a_rollback_runs(tmp_path: Path):
         for service in SERVICES:
             assert here.pod_digests(service) == {digest_of(service, "v1.2.0")}
             assert here.revision(service) == 4
-        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
         here.nothing_was_said_twice(run)
         here.nothing_is_written_twice(run)
 
