@@ -1,6 +1,6 @@
 """The cards of a request's thread, in every state: head, plan, approval, progress. Results are told by the command itself."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.approvals import Decision, Pending
 from bot.runs import go_cards
@@ -35,7 +35,6 @@ from commands.kit.card import (
 )
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
-from runbooks.kit.answers import read_time
 from runbooks.kit.plan import ImageChange, ItemsChange, Plan
 from runbooks.kit.reasons import ReasonCode
 
@@ -144,7 +143,7 @@ def _order(plan: Plan) -> str:
 def _next(plan: Plan, change: ImageChange) -> Text:
     if plan.confirms:
         return words("stays as it is")
-    return words("the same, new pods" if change.restarts else Strong(text=change.after.shown(change.repository)))
+    return words("the same, new pods" if change.restarts else Strong(text=change.after.short))
 
 
 def _table(plan: Plan) -> Table:
@@ -153,7 +152,7 @@ def _table(plan: Plan) -> Table:
         rows=tuple(
             (
                 words(change.service),
-                words(change.before.shown(change.repository)),
+                words(change.before.short),
                 _next(plan, change),
                 words(str(change.replicas)),
                 _since(change),
@@ -178,8 +177,8 @@ def _items_table(change: ItemsChange) -> Table:
 
 def _since(change: ImageChange) -> Text:
     parts: list[object] = []
-    if change.since and (since := read_time(change.since)) is not None:
-        parts.append(Moment(at=since, form="date-time", age=True))
+    if change.since:
+        parts.append(Moment(at=datetime.fromisoformat(change.since), form="date-time", age=True))
     if change.by:
         parts.append(f"{', ' if parts else ''}by {change.by}")
     if change.run:
