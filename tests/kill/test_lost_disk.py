@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.runs.model import short_id
+from sandbox.cluster.resources import CONFIG_MAP
 from tests.faults.steps import patching
 from tests.support.interference import How, cluster_through
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, shown_text, story
@@ -33,7 +34,11 @@ async def died_going_back(here: Story, point: str) -> str:
 
 
 async def disk_lost(here: Story) -> None:
+    """With the log went what its kept heads are looked for in: a person takes them away, as docs/how-to/deploy-the-bot.md says."""
     shutil.rmtree(here.world.folder / "state")
+    kept = here.world.cluster.store.get(CONFIG_MAP, "omnicare-bot", "book-heads")
+    if kept is not None:
+        here.world.cluster.store.remove(CONFIG_MAP, kept)
     await here.start()
 
 
