@@ -22,7 +22,6 @@ from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import EnvironmentName, Target
 from runbooks.describing import ContainerLine, Described, describe
 from runbooks.events import EventGroup
-from runbooks.kit.plan import Image
 from runbooks.pods import PodLine
 
 _PODS, _EVENTS = 12, 6
@@ -85,7 +84,7 @@ def _pods(lines: tuple[PodLine, ...]) -> list[Element]:
     rows = tuple(
         (
             words(Code(text=each.name)),
-            words(Image.parse(each.image).tag or "untagged" if each.image else "unknown"),
+            words(each.version),
             words("ready" if each.ready else each.detail or each.phase),
             words(str(each.restarts)),
             words(each.age),

@@ -5,7 +5,6 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks import pods
-from runbooks.kit.plan import Image
 
 _MOST = 60
 """Rows of the table; the rest is counted."""
@@ -25,7 +24,7 @@ class Pods:
             (
                 words(each.service),
                 words(each.name),
-                words(Image.parse(each.image).tag or "untagged" if each.image else "unknown"),
+                words(each.version),
                 words("ready" if each.ready else each.detail or each.phase),
                 words(str(each.restarts)),
                 words(each.age),

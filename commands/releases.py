@@ -3,7 +3,6 @@
 A new installation has no releases recorded, and so nothing that a rollback could call known good; adopting says so once.
 """
 
-from datetime import datetime
 from typing import Annotated
 
 from commands.kit.card import (
@@ -11,7 +10,6 @@ from commands.kit.card import (
     Card,
     Code,
     Element,
-    Moment,
     Note,
     State,
     Strong,
@@ -21,6 +19,7 @@ from commands.kit.card import (
     counted,
     duration,
     listed,
+    moment,
     sentence,
     words,
 )
@@ -28,7 +27,7 @@ from commands.kit.context import Context
 from commands.kit.lost import as_it_is
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
 from commands.kit.types import EnvironmentName, NumberType, Words
-from runbooks import releases, states
+from runbooks import images, releases, states
 from runbooks.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, versions
@@ -43,7 +42,8 @@ class Releases:
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def run(self, context: Context) -> Card:
-        known = await context.fleet.releases(context.where)
+        record = await context.fleet.known_releases(context.where)
+        known = record.releases
         shown = known[: self.limit]
         good = sum(release.verdict == "good" for release in known)
         where = context.where.name
@@ -57,6 +57,8 @@ class Releases:
                     rows=tuple(_row(release) for release in shown),
                 )
             )
+        body += [Note(text=words(warning)) for warning in record.warnings]
+        body += [Note(text=words(each)) for each in images.usable(record, context.where.services)[1]]
         if len(known) > len(shown):
             body.append(Note(text=sentence(f"{len(known) - len(shown)} older: `releases --limit {len(known)}`.")))
         if not good:
@@ -79,7 +81,7 @@ def _row(release: Release) -> tuple[Text, ...]:
     return (
         words(release.version),
         words(verdict),
-        words(Moment(at=datetime.fromisoformat(release.at), form="date-time", age=True)),
+        words(moment(release.at)),
         words(release.by),
         words(", ".join(release.approved_by)),
         words(duration(release.seconds)) if release.seconds is not None else words(""),
@@ -132,15 +134,21 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
     """What runs, as a release; `PermanentError` where it could not be gone back to."""
     where = context.where.name
     for service in current:
+        if service.foreign:
+            raise PermanentError(
+                f"{service.foreign[:-1]}, so it is no release.",
+                code=ReasonCode.FOREIGN_IMAGE,
+                advice=("`deploy VERSION` rolls out what the configured repository has.",),
+            )
         if not service.runs_completely or service.ready < service.desired or service.desired == 0:
             why = service.detail or f"{service.ready} of {service.desired} pods are ready"
             raise PermanentError(
                 f"{service.service} does not run completely in {where} ({why}), so this is no good release yet.",
                 code=ReasonCode.NOT_A_RELEASE,
             )
-    images = {service.service: states.pinned(service) for service in current}
-    pinned = {name: image for name, image in images.items() if image is not None and image.digest is not None}
-    if missing := [name for name in images if name not in pinned]:
+    running = {service.service: states.pinned(service) for service in current}
+    pinned = {name: image for name, image in running.items() if image is not None and image.digest is not None}
+    if missing := [name for name in running if name not in pinned]:
         raise PermanentError(
             f"The digest that {listed(missing)} runs in {where} is not known, so nothing could go back to just that.",
             code=ReasonCode.NOT_A_RELEASE,
@@ -150,7 +158,12 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
         raise PermanentError(
             f"{version} was marked bad in {where}, so a rollback would never choose it.", code=ReasonCode.NOT_A_RELEASE
         )
-    if known and known[0].version == version and releases.runs_completely(known[0], current):
+    if (
+        known
+        and known[0].verdict == "good"
+        and known[0].version == version
+        and releases.runs_completely(known[0], current)
+    ):
         raise PermanentError(
             f"{version} is the newest recorded release of {where} already.", code=ReasonCode.NOTHING_TO_DO
         )

@@ -72,7 +72,7 @@ class Rollback:
             context.cluster, context.registry, context.fleet, context.where, services=self.services, to=self.to
         )
         record = await context.fleet.read(context.where)
-        warnings = plan.warnings
+        warnings = (*record.warnings, *plan.warnings)
         if self.goes_back and record.freeze is not None and record.freeze.holds(context.now):
             warnings = (
                 f"It passes {record.freeze.name}'s lock ({record.freeze.reason}), which stands afterwards.",

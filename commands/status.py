@@ -7,7 +7,6 @@ within two seconds whatever is down.
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from commands.kit.card import (
@@ -29,6 +28,7 @@ from commands.kit.card import (
     counted,
     duration,
     listed,
+    moment,
     sentence,
     words,
 )
@@ -40,7 +40,7 @@ from commands.kit.types import EnvironmentName
 from runbooks import standing
 from runbooks.clients.database import Answer
 from runbooks.clients.health import Health
-from runbooks.fleet import EnvironmentRecord, Release, RunPlace, Undecided
+from runbooks.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import short_run
 from runbooks.standing import Standing
@@ -79,7 +79,7 @@ class Status:
 class _Answers:
     services: Part[list[Standing]]
     record: Part[EnvironmentRecord]
-    releases: Part[tuple[Release, ...]]
+    releases: Part[KnownReleases]
     lost: Part[RunPlace | None]
     """Who has the place, if no engine knows that run."""
     true: Part[EnvironmentRecord]
@@ -95,9 +95,9 @@ async def _asked(context: Context) -> _Answers:
     may_sync = context.sync is not None and await context.authority.may(context.actor, "sync:read", where.name)
     may_ask = context.postgres is not None and await context.authority.may(context.actor, "database:read", where.name)
     async with asyncio.TaskGroup() as together:
-        services = together.create_task(_part(standing.look(context.cluster, where)))
+        releases = together.create_task(_part(context.fleet.known_releases(where)))
+        services = together.create_task(_part(standing.look(context.cluster, where, _said(releases))))
         record = together.create_task(_part(context.fleet.read(where)))
-        releases = together.create_task(_part(context.fleet.releases(where)))
         runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
         health = together.create_task(_health(context))
         database = together.create_task(_database(context)) if may_ask else None
@@ -113,6 +113,10 @@ async def _asked(context: Context) -> _Answers:
         database.result() if database is not None else [],
         health.result(),
     )
+
+
+async def _said(releases: asyncio.Task[Part[KnownReleases]]) -> KnownReleases:
+    return (await releases).said or KnownReleases()
 
 
 async def _part(work: Coroutine[Any, Any, T]) -> Part[T]:
@@ -156,6 +160,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     body += [
         Paragraph(text=words(Strong(text=f"{each.state.service}: "), each.trouble)) for each in services if each.trouble
     ]
+    body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
     if facts := _facts(context, answers, record):
         body.append(Facts(facts=facts))
     body.append(Note(text=words("Asked of the cluster ", Moment(at=context.now))))
@@ -167,6 +172,14 @@ def _card(context: Context, answers: _Answers) -> Card:
         buttons=_buttons(context, answers),
         data=_data(where, answers),
     )
+
+
+def _warnings(answers: _Answers, services: Sequence[Standing]) -> list[str]:
+    """What somebody wrote into the cluster or the record and can't be read; it is shown as unknown."""
+    said = [f"{each.state.service}: {unknown}" for each in services for unknown in each.state.unknown]
+    said += answers.record.said.warnings if answers.record.said is not None else ()
+    known = answers.releases.said
+    return [*said, *(known.warnings if known is not None else ())]
 
 
 def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
@@ -209,7 +222,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     where, services = context.where.name, answers.services.said
     if services is None:
         return State.FAILED, f"{where}: the cluster does not answer"
-    versions = ", ".join(dict.fromkeys(e.state.image.tag or "untagged" for e in services if e.state.image))
+    versions = ", ".join(dict.fromkeys(_version(e.state) for e in services if e.state.image))
     ill = [each for each in services if not each.well]
     idle = [each.state.service for each in services if each.state.idle]
     bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
@@ -242,6 +255,11 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     return State.DONE, f"{where} runs {versions}"
 
 
+def _version(service: ServiceState) -> str:
+    """The tag alone says nothing of an image that is not of the configured repository."""
+    return service.shown if service.foreign else (service.image.tag if service.image else None) or "untagged"
+
+
 def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
     if part.why:
         return ", sync does not answer" if part.late else ", sync can't be asked"
@@ -251,7 +269,7 @@ def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
 def _row(service: ServiceState) -> tuple[Text, ...]:
     return (
         words(service.service),
-        words(service.image.short if service.image else "none"),
+        words(service.shown),
         words(WORDS[service.state]),
         words(service.readiness),
         words(f"{service.restarts_lately} of {service.restarts}" if service.restarts else "0"),
@@ -270,7 +288,7 @@ def _since(services: Sequence[Standing]) -> Text | None:
         whose = f"{listed(names)} " if len(alike) > 1 else ""
         spans += [
             f"{'; ' if spans else ''}{whose}",
-            Moment(at=datetime.fromisoformat(since), form="date-time", age=True),
+            moment(since),
             by,
         ]
     return words(*(span for span in spans if span)) if spans else None
@@ -340,13 +358,13 @@ def _locked(record: EnvironmentRecord, context: Context) -> Text | None:
         return None
     until: list[str | Moment] = []
     if record.freeze.until:
-        until = [" until ", Moment(at=datetime.fromisoformat(record.freeze.until), form="date-time")]
+        until = [" until ", moment(record.freeze.until, age=False)]
     return words(f"🔒 by {record.freeze.name}", *until, f": {record.freeze.reason}")
 
 
 def _undecided(undecided: Undecided) -> Text:
     """What happened, since when, and the three ways to decide it."""
-    since = Moment(at=datetime.fromisoformat(undecided.since), form="date-time", age=True)
+    since = moment(undecided.since)
     ways = [f"{verb} {short_run(undecided.run)}" for verb in ("rollback --after", "retry", "resolve")]
     return words(
         undecided.title, ", ", since, ". Decide: ",
@@ -401,10 +419,12 @@ def _servers(answers: Sequence[Answer], where: str) -> Text | None:
     return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " tells more")
 
 
-def _last(part: Part[tuple[Release, ...]]) -> Text | None:
-    if not part.said:
-        return words("none is recorded: ", Code(text="releases adopt")) if part.said is not None else None
-    last = part.said[0]
-    return words(
-        f"{last.version} by {last.by}, ", Moment(at=datetime.fromisoformat(last.at), form="date-time", age=True)
-    )
+def _last(part: Part[KnownReleases]) -> Text | None:
+    if part.said is None:
+        return None
+    if not part.said.releases:
+        unknown = "can't be read" if part.said.unreadable else "none is recorded"
+        return words(f"{unknown}: ", Code(text="releases adopt"))
+    last = part.said.releases[0]
+    by = f" by {last.by}" if last.by else ""
+    return words(f"{last.version}{by}, ", moment(last.at))

@@ -13,6 +13,7 @@ from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import ContainerSpec, ContainerView, DeploymentView, NodeView, PodView
 from runbooks.events import EventGroup
 from runbooks.failures import clean
+from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
 from runbooks.kit.targets import Environment, Frozen, Service
@@ -199,7 +200,7 @@ def _container(view: ContainerView, spec: ContainerSpec | None) -> ContainerLine
         state=state,
         restarts=view.restarts,
         last_end=clean(ended),
-        ended_at=datetime.fromisoformat(view.ended_at) if ended and view.ended_at else None,
+        ended_at=read_time(view.ended_at) if ended else None,
         asked=clean(_asked(spec)) if spec is not None else "",
     )
 

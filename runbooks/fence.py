@@ -26,7 +26,6 @@ from runbooks.states import (
     RESTARTED,
     RUN,
     annotation_path,
-    asked_image,
     escaped,
 )
 
@@ -109,11 +108,11 @@ def _setting(
 ) -> list[dict[str, Any]]:
     _refuse_at_once(seen, change, pulse.run)
     patch: list[dict[str, Any]] = [{"op": "test", "path": annotation_path(RUN), "value": pulse.run}]
-    for name in change.references_before:
+    for name, before in change.references_before.items():
         path = seen.image_path(name)
         patch += [
             {"op": "test", "path": f"{path}/name", "value": name},
-            {"op": "test", "path": f"{path}/image", "value": seen.images[name]},
+            {"op": "test", "path": f"{path}/image", "value": before},
             {"op": "replace", "path": f"{path}/image", "value": change.after.reference},
         ]
     facts = {
@@ -151,8 +150,8 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
             code=ReasonCode.OVERTAKEN,
         )
     for name, before in change.references_before.items():
-        image = asked_image(seen, name)
-        if not image:
+        image = seen.images.get(name)
+        if image is None:
             raise PermanentError(
                 f"{change.service}: deployment {change.deployment} has no container {name}", code=ReasonCode.NOT_FOUND
             )
@@ -162,17 +161,8 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
         raise _paused(change)
 
 
-def still_ours(
-    scene: Scene,
-    change: ImageChange,
-    run: str,
-    *,
-    since: DeploymentView | None = None,
-    answer: DeploymentView | None = None,
-) -> None:
+def still_ours(scene: Scene, change: ImageChange, run: str, *, since: DeploymentView | None = None) -> None:
     """Raises where somebody else took the place, or changed what rolls out. `since`: the Deployment as the run left it.
-
-    `answer`: what the API server answered to the run's own write.
 
     How many replicas there are is nobody's secret plan: people and autoscalers may change that meanwhile.
     """
@@ -184,14 +174,7 @@ def still_ours(
         )
     for name in change.references_before:
         now = scene.deployment.images.get(name, "no such container")
-        # what the API server answered to the bot's own write is what the bot wrote, whatever admission made of it
-        if answer is not None and now == answer.images.get(name):
-            continue
-        if asked_image(scene.deployment, name) != change.after.reference:
-            if scene.deployment.annotations.get(DEPLOYED_IMAGE) == change.after.reference and (
-                owners.image_written_by_bot(scene.deployment, name)
-            ):
-                raise _rewritten(change, now)
+        if now != change.after.reference:
             raise _changed(change, now, by=owners.last_writer(scene.deployment))
     if scene.deployment.paused:
         raise _paused(change)
@@ -208,7 +191,7 @@ def still_ours(
 def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
     """This very run set the image before: the step was killed, or the answer was lost."""
     return (
-        all(asked_image(seen, name) == change.after.reference for name in change.references_before)
+        all(seen.images.get(name) == change.after.reference for name in change.references_before)
         and seen.annotations.get(DEPLOYED_RUN) == run
         and seen.annotations.get(DEPLOYED_IMAGE) == change.after.reference
         and seen.annotations.get(RUN) == run
@@ -229,15 +212,6 @@ def _changed(change: ImageChange, now: str, *, by: str = "") -> PermanentError:
         code=ReasonCode.CHANGED_MEANWHILE,
         evidence=(f"planned from {change.before.reference} to {change.after.reference}", f"now {now}"),
         advice=("Plan it again.",),
-    )
-
-
-def _rewritten(change: ImageChange, now: str) -> PermanentError:
-    return PermanentError(
-        f"{change.service}: admission rewrote the image that the bot set, and it can't be told whether it is still the same one",
-        code=ReasonCode.CHANGED_MEANWHILE,
-        evidence=(f"asked for {change.after.reference}", f"now {now}"),
-        advice=("A mirror that keeps the digest is taken for the image itself.",),
     )
 
 

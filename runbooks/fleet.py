@@ -24,6 +24,8 @@ from runbooks.records import (
     EnvironmentRecord,
     Freeze,
     Head,
+    KnownReleases,
+    Part,
     Place,
     Release,
     ReleasedService,
@@ -34,8 +36,9 @@ from runbooks.records import (
     heads_from,
     heads_key,
     heads_text,
+    releases_data,
     releases_from,
-    releases_text,
+    unknown_holder,
     utc_now,
 )
 
@@ -45,6 +48,7 @@ __all__ = [
     "Fleet",
     "Freeze",
     "Head",
+    "KnownReleases",
     "Place",
     "Release",
     "ReleasedService",
@@ -77,12 +81,14 @@ class Fleet:
         """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Place]:
+            if (unknown := unknown_holder(record)) is not None:
+                raise unknown
             if record.run is not None and record.run.run == run.run:
                 return record, Place(taken=True, holder=record.run)
             frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
             if record.run is not None or (frozen is not None and not despite_freeze):
                 return record, Place(taken=False, holder=record.run, freeze=frozen)
-            return record.model_copy(update={"run": run}), Place(taken=True, holder=run, freeze=frozen)
+            return record.having({"run": run}), Place(taken=True, holder=run, freeze=frozen)
 
         return await self._change(environment, change)
 
@@ -105,8 +111,10 @@ class Fleet:
                 return record, True
             if record.run != of:
                 return record, False
-            left = None if decided else undecided or record.undecided
-            return record.model_copy(update={"run": run, "undecided": left}), True
+            changed: dict[Part, RunPlace | Undecided | None] = {"run": run}
+            if decided or undecided is not None:
+                changed["undecided"] = None if decided else undecided
+            return record.having(changed), True
 
         return await self._change(environment, change)
 
@@ -116,7 +124,7 @@ class Fleet:
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is None or record.run.run != run:
                 return record, False
-            return record.model_copy(update={"run": None}), True
+            return record.having({"run": None}), True
 
         return await self._change(environment, change)
 
@@ -128,23 +136,25 @@ class Fleet:
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is None or record.run.run != run:
                 return record, False
-            left = None if decided else undecided or record.undecided
-            return record.model_copy(update={"run": None, "undecided": left}), True
+            changed: dict[Part, RunPlace | Undecided | None] = {"run": None}
+            if decided or undecided is not None:
+                changed["undecided"] = None if decided else undecided
+            return record.having(changed), True
 
         return await self._change(environment, change)
 
     async def freeze(self, environment: Environment, freeze: Freeze) -> Freeze | None:
         """Locks it; returns the lock that it replaces."""
         kept = freeze.model_copy(update={"reason": freeze.reason[:LONGEST_TEXT]})
-        return await self._change(environment, lambda r: (r.model_copy(update={"freeze": kept}), r.freeze))
+        return await self._change(environment, lambda r: (r.having({"freeze": kept}), r.freeze))
 
     async def unfreeze(self, environment: Environment) -> Freeze | None:
         """Unlocks it; returns the lock that was there."""
-        return await self._change(environment, lambda r: (r.model_copy(update={"freeze": None}), r.freeze))
+        return await self._change(environment, lambda r: (r.having({"freeze": None}), r.freeze))
 
     async def decide(self, environment: Environment) -> Undecided | None:
         """Somebody decided what becomes of the failed run; returns what was open."""
-        return await self._change(environment, lambda r: (r.model_copy(update={"undecided": None}), r.undecided))
+        return await self._change(environment, lambda r: (r.having({"undecided": None}), r.undecided))
 
     async def watch(self, environment: Environment) -> AsyncGenerator[EnvironmentRecord, None]:
         """The record as it is, then at each change; use inside `contextlib.aclosing`."""
@@ -162,8 +172,13 @@ class Fleet:
     # releases
 
     async def releases(self, environment: Environment) -> tuple[Release, ...]:
-        """Newest first."""
-        return _releases(await self._find(environment.record_namespace, _releases_name(environment)))
+        """Those that can be read, newest first."""
+        return (await self.known_releases(environment)).releases
+
+    async def known_releases(self, environment: Environment) -> KnownReleases:
+        """The same, with what could not be read."""
+        found = await self._find(environment.record_namespace, _releases_name(environment))
+        return releases_from(found.data) if found is not None else KnownReleases()
 
     async def record_release(self, environment: Environment, release: Release) -> None:
         """Puts a release first; recording it again for the same run replaces what that run wrote."""
@@ -221,7 +236,7 @@ class Fleet:
     ) -> T:
         def apply(data: dict[str, str]) -> tuple[dict[str, str], T]:
             record, answer = change(environment_from(data))
-            return environment_data(record), answer
+            return environment_data(record, data), answer
 
         labels = {_RECORD: "environment", _ENVIRONMENT: environment.name}
         return await self._update(environment.record_namespace, _environment_name(environment), labels, apply)
@@ -230,7 +245,8 @@ class Fleet:
         self, environment: Environment, change: Callable[[tuple[Release, ...]], tuple[Release, ...]]
     ) -> None:
         def apply(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            return {"releases": releases_text(change(releases_from(data)))}, None
+            known = releases_from(data)
+            return releases_data(change(known.releases), data, unreadable=known.unreadable), None
 
         labels = {_RECORD: "releases", _ENVIRONMENT: environment.name}
         await self._update(environment.record_namespace, _releases_name(environment), labels, apply)
@@ -282,7 +298,3 @@ def _releases_name(environment: Environment) -> str:
 
 def _environment(found: ConfigMapView | None) -> EnvironmentRecord:
     return environment_from(found.data) if found is not None else EnvironmentRecord()
-
-
-def _releases(found: ConfigMapView | None) -> tuple[Release, ...]:
-    return releases_from(found.data) if found is not None else ()

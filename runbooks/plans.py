@@ -1,7 +1,7 @@
 """The plans of `deploy` and `rollback`: what will be changed, and what people should know before they say yes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
@@ -9,24 +9,30 @@ from runbooks import room
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.fleet import EnvironmentRecord, Fleet, Release
+from runbooks.images import usable
+from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.versions import is_older, spellings
 from runbooks.kit.waiting import side_by_side
+from runbooks.records import unknown_holder
 from runbooks.releases import (
+    Earlier,
     bad_versions,
     change_of,
     good_release,
     previous_images,
+    proven,
     runs_all,
     undone,
 )
-from runbooks.states import ServiceState, current
+from runbooks.states import ServiceState, current, kubectl_lines, with_record
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
+_UNPROVEN = "No record knows this image as good: somebody may have written it there. It is not recorded as good when it runs; `releases adopt` does that."
 _BACK_BY_ITSELF = "If it fails, it goes back by itself to the last known good release. That is approved with it."
 _OFFERED = 5
 """So many of the newest versions are offered when one does not exist."""
@@ -48,10 +54,14 @@ async def plan_deploy(
     Where all of it is there, but the last run was not seen through (it failed at its check, or somebody finished it by hand), that is
     checked and recorded, so that the environment is decided and a rollback knows this release.
     """
-    (states, wanted), (record, releases) = await asyncio.gather(
+    (states, wanted), (record, known) = await asyncio.gather(
         asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
-        asyncio.gather(fleet.read(environment), fleet.releases(environment)),
+        asyncio.gather(fleet.read(environment), fleet.known_releases(environment)),
     )
+    if (unknown := unknown_holder(record)) is not None:
+        raise unknown
+    releases, left_out = usable(known, environment.services)
+    states = with_record(states, releases)
     version = wanted[0].tag or version
     changes = [
         change_of(state, image) for state, image in zip(states, wanted, strict=True) if not runs_all(state, image)
@@ -59,7 +69,11 @@ async def plan_deploy(
     older = [change for change in changes if _goes_back(change)]
     warnings = [
         *_undecided(record),
-        *_bad(releases, version),
+        *_not_trusted(states),
+        *record.warnings,
+        *known.warnings,
+        *left_out,
+        *_bad(known.releases, version),
         *_older(older, version),
         *_by_hand(states),
         *_owned(states),
@@ -116,31 +130,42 @@ async def plan_rollback(
     to: str | None = None,
 ) -> Plan:
     """The services (all where none is named) back to the last known good release, or to the recorded release `to`."""
-    states, releases = await asyncio.gather(current(cluster, environment), fleet.releases(environment))
-    chosen = [state for state in states if not services or state.service in services]
+    states, known = await asyncio.gather(current(cluster, environment), fleet.known_releases(environment))
+    releases, left_out = usable(known, environment.services)
+    chosen = [state for state in with_record(states, releases) if not services or state.service in services]
     to = _as_recorded(to, releases, chosen) if to is not None else None
     release = good_release(releases, chosen, to)
+    earlier = Earlier({})
+    unproven = False
+    targets: Mapping[str, Image]
     if release is not None:
         targets = {service.service: service.image for service in release.services}
         notes = [_recorded(release)]
+        unproven = release.verdict == "unproven"
     else:
-        bad = bad_versions(releases)
+        judged = [*releases, *(each for each in known.releases if each.verdict == "bad" and each not in releases)]
         if to is not None:
             for tag in spellings(to):
-                targets = await previous_images(cluster, registry, environment, chosen, bad=bad, to=tag)
-                if targets:
+                earlier |= await previous_images(cluster, registry, environment, chosen, judged, to=tag)
+                if earlier.images:
                     to = tag
                     break
         elif services:
-            targets = await previous_images(cluster, registry, environment, chosen, bad=bad)
+            earlier = await previous_images(cluster, registry, environment, chosen, judged)
         else:
-            targets = await undone(cluster, registry, environment, chosen, bad)
+            earlier = await undone(cluster, registry, environment, chosen, judged)
+        targets = earlier.images
+        unproven = not all(proven(releases, service, image) for service, image in targets.items())
+        bad = bad_versions(known.releases)
         notes = [
             f"{to} was never recorded as a release; it is taken from the Deployments' revision history."
             if to is not None
             else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
         ]
+    left_out = (*left_out, *earlier.left_out)
     if not targets and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen)):
+        if left_out:
+            raise await _not_one_of_ours(registry, environment, chosen, earlier, left_out, to)
         raise _nothing_to_go_back_to(releases, to)
     changes = [
         change_of(state, targets[state.service])
@@ -162,18 +187,51 @@ async def plan_rollback(
         if changes
         else (),
         warnings=(
+            *_not_trusted(chosen),
+            *known.warnings,
+            *left_out,
+            *((_UNPROVEN,) if unproven and changes else ()),
             *_paused(chosen),
             *_idle(chosen),
             *_by_hand(chosen),
             *_owned(chosen),
-            *(_bad(releases, to) if to is not None else ()),
+            *(_bad(known.releases, to) if to is not None else ()),
         ),
+        unproven=unproven,
         notes=(*notes, *_together(chosen), *room.told(waves), *((f"{left} is marked bad.",) if left else ())),
         waves=waves,
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
         leaves=left,
         usual_seconds=None,
+    )
+
+
+async def _not_one_of_ours(
+    registry: RegistryClient,
+    environment: Environment,
+    states: Sequence[ServiceState],
+    earlier: Earlier,
+    left_out: Sequence[str],
+    to: str | None,
+) -> PermanentError:
+    """The refusal, with the lines for a person: the same version as the configured repository has it."""
+    changes = []
+    for state in states:
+        service, tag = environment.service(state.service), to or earlier.tags.get(state.service)
+        if service is None or tag is None or state.image is None:
+            continue
+        try:
+            digest = await registry.resolve(service.repository, tag)
+        except RunbookError:
+            continue
+        changes.append(change_of(state, Image(repository=service.repository, tag=tag, digest=digest)))
+    by_hand = ("By hand, of the configured repository:", *kubectl_lines(changes)) if changes else ()
+    return PermanentError(
+        "The only images to go back to are not of the configured repositories, or not what is recorded; none of them is rolled out.",
+        code=ReasonCode.FOREIGN_IMAGE,
+        evidence=tuple(left_out),
+        advice=(*by_hand, "`deploy VERSION` rolls out any version that the configured repositories have."),
     )
 
 
@@ -193,14 +251,25 @@ async def _waves(cluster: ClusterClient, environment: Environment, changes: Sequ
 
 async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Environment, service: str) -> Plan:
     """New pods of the image that the service asks for now."""
-    states, record = await asyncio.gather(current(cluster, environment), fleet.read(environment))
+    states, record, known = await asyncio.gather(
+        current(cluster, environment), fleet.read(environment), fleet.known_releases(environment)
+    )
+    states = with_record(states, usable(known, environment.services)[0])
     chosen = next(state for state in states if state.service == service)
     if chosen.image is None:
         raise PermanentError(chosen.detail or f"{service} is not there.", code=ReasonCode.NOT_FOUND)
     return Plan(
         title=f"Restart {service} in {environment.name}",
         changes=(change_of(chosen, chosen.image),),
-        warnings=(*_undecided(record), *_by_hand([chosen]), *_owned([chosen]), *_idle([chosen]), *_unsettled([chosen])),
+        warnings=(
+            *_undecided(record),
+            *_not_trusted([chosen]),
+            *record.warnings,
+            *_by_hand([chosen]),
+            *_owned([chosen]),
+            *_idle([chosen]),
+            *_unsettled([chosen]),
+        ),
         notes=("The image stays as it is. Old pods serve until new ones are ready.",),
     )
 
@@ -231,10 +300,17 @@ def _goes_back(change: ImageChange) -> bool:
 
 def _recorded(release: Release) -> str:
     by = f" by {release.by}" if release.by else ""
-    age = _age(datetime.fromisoformat(release.at))
+    found = read_time(release.at)
+    at = f"{_age(found)} ago" if found is not None else "at an unknown time"
     good = "the last known good release" if release.verdict == "good" else "a recorded release"
     did = "rolled out" if release.run else "recorded as it ran"  # what was adopted may have run for weeks before
-    return f"{release.version} is {good}, {did} {age} ago{by}."
+    return f"{release.version} is {good}, {did} {at}{by}."
+
+
+def _not_trusted(states: Sequence[ServiceState]) -> list[str]:
+    """What runs and is not ours, and what was written on the Deployments and can't be read."""
+    foreign = [state.foreign for state in states if state.foreign]
+    return [*foreign, *(f"{state.service}: {each}" for state in states for each in state.unknown)]
 
 
 def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> PermanentError:
@@ -303,7 +379,7 @@ def _older(older: Sequence[ImageChange], version: str) -> list[str]:
 
 def _by_hand(states: Sequence[ServiceState]) -> list[str]:
     return [
-        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {_age(datetime.fromisoformat(state.since))} ago' if state.since else ''})."
+        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {_age(at)} ago' if (at := read_time(state.since)) is not None else ''})."
         for state in states
         if state.drifted
     ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import PodView
+from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
@@ -20,6 +21,8 @@ class PodLine(Frozen):
     service: str
     name: str
     image: str
+    version: str = "unknown"
+    """For the eye; with host and repository where they are not the configured ones."""
     phase: str
     ready: bool
     restarts: int
@@ -47,6 +50,7 @@ def line(pod: PodView, service: Service) -> PodLine:
         service=service.name,
         name=pod.name,
         image=asked.image if asked else "",
+        version=version(asked.image, service) if asked and asked.image else "unknown",
         phase=pod.phase,
         ready=pod.ready and not pod.deleting and not pod.over,
         restarts=pod.restarts,
@@ -77,8 +81,7 @@ async def by_version(cluster: ClusterClient, environment: Environment) -> str:
     """In a few words: `backend v1.2.0 2 ready, v2.0.0 1 of 2 ready; frontend v1.2.0 3 ready`."""
     counted: dict[str, dict[str, list[bool]]] = {}
     for pod in (each for each in await list_pods(cluster, environment) if not each.over):
-        version = Image.parse(pod.image).tag or "untagged" if pod.image else "unknown"
-        counted.setdefault(pod.service, {}).setdefault(version, []).append(pod.ready)
+        counted.setdefault(pod.service, {}).setdefault(pod.version, []).append(pod.ready)
     services = (
         f"{service} {', '.join(_ready(*each) for each in sorted(pods.items()))}" for service, pods in counted.items()
     )
@@ -90,11 +93,18 @@ def _ready(version: str, pods: list[bool]) -> str:
     return f"{version} {ready} ready" if ready == len(pods) else f"{version} {ready} of {len(pods)} ready"
 
 
+def version(reference: str, service: Service) -> str:
+    """For the eye: the tag, or all of it where it is not of the configured repository."""
+    image = Image.parse(reference)
+    return image.tag or "untagged" if image.is_of(service.repository) else image.named
+
+
 def age(created: str | None, now: datetime | None = None) -> str:
-    """In one unit: `3 min`, `2 d`."""
-    if created is None:
+    """In one unit: `3 min`, `2 d`; empty where the time is not known."""
+    at = read_time(created)
+    if at is None:
         return ""
-    seconds = max(0, int(((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()))
+    seconds = max(0, int(((now or datetime.now(UTC)) - at).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"

@@ -6,10 +6,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
+from runbooks.kit.answers import read_json, read_stamp
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
@@ -19,28 +20,71 @@ KEPT_RELEASES = 50
 KEPT_HEADS = 200
 LONGEST_TEXT = 500
 _LARGEST = 900_000  # a ConfigMap holds 1 MiB, its metadata included
+_KEPT_UNREADABLE = 100_000
+_MOST = 1 << 31
+_LONGEST_ROLLOUT = 7 * 86400.0
+_SHOWN = 3
+UNREADABLE_RELEASES = "releases-unreadable"
+"""Where the text of a list that can't be read is kept, once a run writes a new one."""
+
+
+def _stamp(value: object, info: ValidationInfo) -> str:
+    found = read_stamp(value)
+    if value and not found:
+        _told(info, f"`{info.field_name}` is no time")
+    return found
+
+
+def _end(value: object, info: ValidationInfo) -> str | None:
+    """What is no time ends nothing: it holds until somebody takes it away."""
+    return _stamp(value, info) or None if value is not None else None
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str) or len(value) <= LONGEST_TEXT:
+        return value
+    return f"{value[: LONGEST_TEXT - 1]}…"
+
+
+def _count(value: object, info: ValidationInfo) -> int:
+    if type(value) is int and 0 <= value < _MOST:
+        return value
+    _told(info, f"`{info.field_name}` is no count")
+    return 0
+
+
+def _seconds(value: object, info: ValidationInfo) -> float | None:
+    if value is None or (type(value) in (int, float) and 0 <= float(str(value)) <= _LONGEST_ROLLOUT):
+        return value  # type: ignore[return-value] # one of the two
+    _told(info, f"`{info.field_name}` is no duration")
+    return None
+
+
+def _told(info: ValidationInfo, trouble: str) -> None:
+    if isinstance(info.context, list):
+        info.context.append(trouble)
+
+
+Stamp = Annotated[str, BeforeValidator(_stamp)]
+"""ISO 8601, UTC; empty where what stands in the record is no time."""
+End = Annotated[str | None, BeforeValidator(_end)]
+Text = Annotated[str, BeforeValidator(_text)]
+"""Anybody may write it, so it is no longer than what the bot itself would write."""
+Count = Annotated[int, BeforeValidator(_count)]
+Seconds = Annotated[float | None, BeforeValidator(_seconds)]
 
 
 class Freeze(Frozen):
     """Somebody locked the environment."""
 
-    person: str
+    person: Text
     """The person's key."""
-    name: str
+    name: Text
     """For people."""
-    reason: str
-    since: str
-    until: str | None = None
+    reason: Text
+    since: Stamp
+    until: End = None
     """ISO 8601, UTC; None until somebody unlocks it."""
-
-    @field_validator("until")
-    @classmethod
-    def _is_a_time(cls, until: str | None) -> str | None:
-        """Somebody may write it with `kubectl edit`: what has no zone is UTC, what is no time is refused as the record is read."""
-        if until is None:
-            return None
-        at = datetime.fromisoformat(until)
-        return until if at.tzinfo is not None else at.replace(tzinfo=UTC).isoformat()
 
     def holds(self, now: datetime) -> bool:
         """Whether it has not run out."""
@@ -50,19 +94,22 @@ class Freeze(Frozen):
 class RunPlace(Frozen):
     """The run that may change the environment now."""
 
-    run: str
-    title: str
-    by: str
+    run: Text
+    title: Text
+    by: Text
     """Who asked for it, for people."""
-    since: str
+    since: Stamp
 
 
 class Undecided(Frozen):
     """A run ended without success, and nobody has said yet what to do: retry, go back, leave."""
 
-    run: str
-    title: str
-    since: str
+    run: Text
+    title: Text
+    since: Stamp
+
+
+Part = Literal["freeze", "run", "undecided"]
 
 
 class EnvironmentRecord(Frozen):
@@ -71,6 +118,28 @@ class EnvironmentRecord(Frozen):
     freeze: Freeze | None = None
     run: RunPlace | None = None
     undecided: Undecided | None = None
+    unreadable: tuple[Part, ...] = ()
+    """What stands in the record and can't be read: whether it is locked, say, is unknown, and not a no."""
+    troubles: tuple[str, ...] = ()
+    """What else could not be read, in words."""
+
+    def having(self, changed: Mapping[Part, Freeze | RunPlace | Undecided | None]) -> "EnvironmentRecord":
+        """Return the record with other parts, which are readable from then on."""
+        left = tuple(part for part in self.unreadable if part not in changed)
+        return self.model_copy(update={"unreadable": left, **{str(part): value for part, value in changed.items()}})
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know before they rely on it."""
+        said = [f"The fleet's record can't be read in part: {_PARTS[part]} is unknown." for part in self.unreadable]
+        return (*said, *(f"In the fleet's record, {trouble}, so it is unknown." for trouble in self.troubles))
+
+
+_PARTS: dict[Part, str] = {
+    "freeze": "who locked it",
+    "run": "which run is changing it",
+    "undecided": "which run left it undecided",
+}
 
 
 class Place(Frozen):
@@ -84,25 +153,41 @@ class Place(Frozen):
 class ReleasedService(Frozen):
     service: str
     image: Image
-    revision: int = 0
+    revision: Count = 0
 
 
 class Release(Frozen):
     """What was rolled out completely, once."""
 
-    version: str
+    version: Text
     services: tuple[ReleasedService, ...]
-    run: str
-    by: str
-    approved_by: tuple[str, ...] = ()
-    at: str
-    """ISO 8601, UTC."""
-    verdict: Literal["good", "bad"] = "good"
-    why: str = ""
-    seconds: float | None = None
+    run: Text
+    by: Text
+    approved_by: tuple[Text, ...] = ()
+    at: Stamp
+    verdict: Literal["good", "bad", "unproven"] = "good"
+    """unproven: it runs because somebody went back to a revision that no record knew."""
+    why: Text = ""
+    seconds: Seconds = None
 
     def image(self, service: str) -> Image | None:
         return next((s.image for s in self.services if s.service == service), None)
+
+
+class KnownReleases(Frozen):
+    """What is recorded, newest first, and what of it could not be read."""
+
+    releases: tuple[Release, ...] = ()
+    unreadable: int = 0
+    """So many entries; of a list that is none at all, one."""
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know before they rely on it."""
+        many = "entry" if self.unreadable == 1 else "entries"
+        said = [f"{self.unreadable} {many} of the release record can't be read, and not gone back to."]
+        return (*(said if self.unreadable else ()), *self.troubles)
 
 
 class Head(Frozen):
@@ -113,6 +198,8 @@ class Head(Frozen):
     hash: str
     at: str
 
+
+P = TypeVar("P", bound=BaseModel)
 
 _HEADS: TypeAdapter[tuple[Head, ...]] = TypeAdapter(Annotated[tuple[Head, ...], Field(min_length=1)])
 _RELEASES: TypeAdapter[tuple[Release, ...]] = TypeAdapter(tuple[Release, ...])
@@ -150,27 +237,77 @@ def heads_text(heads: Iterable[Head]) -> str:
 
 
 def environment_from(data: Mapping[str, str]) -> EnvironmentRecord:
-    def field(kind: type[Freeze] | type[RunPlace] | type[Undecided], key: str) -> object:
-        try:
-            return kind.model_validate_json(data[key]) if data.get(key) else None
-        except ValidationError as error:
-            raise _unreadable(key, error) from error
-
-    return EnvironmentRecord.model_validate(
-        {"freeze": field(Freeze, "freeze"), "run": field(RunPlace, "run"), "undecided": field(Undecided, "undecided")}
+    """Return what can be read of it; what can't is named, and never taken for nothing."""
+    troubles: list[str] = []
+    unreadable: list[Part] = []
+    freeze = _part(Freeze, "freeze", data, unreadable, troubles)
+    run = _part(RunPlace, "run", data, unreadable, troubles)
+    undecided = _part(Undecided, "undecided", data, unreadable, troubles)
+    return EnvironmentRecord(
+        freeze=freeze, run=run, undecided=undecided, unreadable=tuple(unreadable), troubles=tuple(troubles)
     )
 
 
-def environment_data(record: EnvironmentRecord) -> dict[str, str]:
-    fields = {"freeze": record.freeze, "run": record.run, "undecided": record.undecided}
-    return {key: value.model_dump_json(indent=2) for key, value in fields.items() if value is not None}
-
-
-def releases_from(data: Mapping[str, str]) -> tuple[Release, ...]:
+def _part(kind: type[P], key: Part, data: Mapping[str, str], unreadable: list[Part], troubles: list[str]) -> P | None:
+    if not data.get(key):
+        return None
+    found: list[str] = []
     try:
-        return _RELEASES.validate_json(data["releases"]) if data.get("releases") else ()
-    except ValidationError as error:
-        raise _unreadable("releases", error) from error
+        value = kind.model_validate_json(data[key], context=found)
+    except ValidationError:
+        unreadable.append(key)
+        return None
+    troubles += [f"{trouble} (in `{key}`)" for trouble in found]
+    return value
+
+
+def environment_data(record: EnvironmentRecord, before: Mapping[str, str]) -> dict[str, str]:
+    """Return the record as it is written; what could not be read stays as it stood."""
+    fields = {"freeze": record.freeze, "run": record.run, "undecided": record.undecided}
+    written = {key: value.model_dump_json(indent=2) for key, value in fields.items() if value is not None}
+    return {**{part: before[part] for part in record.unreadable if part in before}, **written}
+
+
+def unknown_holder(record: EnvironmentRecord) -> PermanentError | None:
+    """Return why nobody but a rollback may take the environment, where it can't be read whether it is free."""
+    closed = [part for part in record.unreadable if part != "undecided"]
+    return _unreadable(closed[0]) if closed else None
+
+
+def releases_from(data: Mapping[str, str]) -> KnownReleases:
+    """Return the releases that can be read: one entry that somebody wrote wrong hides no other."""
+    text = data.get("releases")
+    if not text:
+        return KnownReleases()
+    try:
+        listed = read_json(text, lambda: _unreadable("releases"))
+    except PermanentError:
+        listed = None
+    if not isinstance(listed, list):
+        return KnownReleases(unreadable=1, troubles=("The release record can't be read: it is no list of releases.",))
+    kept, troubles, unreadable = [], [], 0
+    for entry in listed:
+        found: list[str] = []
+        try:
+            release = Release.model_validate(entry, context=found)
+        except (ValidationError, RecursionError):
+            unreadable += 1
+            continue
+        kept.append(release)
+        troubles += [
+            f"In the release record of {release.version or 'no version'}, {each}, so it is unknown." for each in found
+        ]
+    more = len(troubles) - _SHOWN
+    said = (*troubles[:_SHOWN], *((f"{more} more values of the release record can't be read.",) if more > 0 else ()))
+    return KnownReleases(releases=tuple(kept), unreadable=unreadable, troubles=said)
+
+
+def releases_data(releases: Iterable[Release], before: Mapping[str, str], *, unreadable: int) -> dict[str, str]:
+    """Return the list as it is written; the text of one that could not be read is kept beside it, since it may be somebody's trace."""
+    kept = {key: text for key, text in before.items() if key == UNREADABLE_RELEASES}
+    if unreadable:
+        kept[UNREADABLE_RELEASES] = before["releases"].encode()[:_KEPT_UNREADABLE].decode(errors="ignore")
+    return {"releases": releases_text(releases), **kept}
 
 
 def releases_text(releases: Iterable[Release]) -> str:
@@ -189,6 +326,10 @@ def _unreadable(key: str, error: ValidationError | None = None) -> PermanentErro
     return PermanentError(
         f"The fleet's record can't be read: `{key}` was changed by hand, or by a newer bot.",
         code=ReasonCode.RECORD_UNREADABLE,
-        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",) if error else (),
-        advice=("`kubectl get configmap -o yaml` in the bot's namespace shows it.",),
+        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",) if error is not None else (),
+        advice=(
+            "`kubectl get configmap -o yaml` in the bot's namespace shows it.",
+            *(("`unlock` takes the lock away.",) if key == "freeze" else ()),
+            *(("`rollback` takes the environment whoever holds it.",) if key == "run" else ()),
+        ),
     )

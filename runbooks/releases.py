@@ -5,8 +5,10 @@ the bot never deployed it is the previous revision, as `kubectl rollout undo` wo
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from runbooks import images
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import DeploymentView, ReplicaSetView
 from runbooks.clients.registry import RegistryClient
@@ -14,7 +16,7 @@ from runbooks.fleet import Release
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import Environment
+from runbooks.kit.targets import Environment, Service
 from runbooks.states import ServiceState, pinned
 
 
@@ -50,7 +52,15 @@ def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to
     if to is not None:
         return next((release for release in recorded if release.version == to), None)
     bad = bad_versions(releases)
-    return next((r for r in recorded if r.version not in bad and not runs_completely(r, states)), None)
+    left = [release for release in recorded if release.version not in bad and not runs_completely(release, states)]
+    # one that nobody called good did run here, all of it: better than what stands in an old ReplicaSet
+    return next((release for release in left if release.verdict == "good"), next(iter(left), None))
+
+
+def proven(releases: Sequence[Release], service: str, image: Image) -> bool:
+    """Whether a record has that very image as good."""
+    known = (release.image(service) for release in releases if release.verdict == "good")
+    return any(image.digest is not None and same_image(each, image) for each in known)
 
 
 def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
@@ -68,29 +78,46 @@ def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
     return [state for state in known if state.image is not None and _version(state.image) in versions]
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Where the revision history leads."""
+
+    images: Mapping[str, Image]
+    """By service; one that the history says nothing of is left out."""
+    left_out: tuple[str, ...] = ()
+    """The revisions that were passed over since their image is not one of the service's own, in sentences."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of those, the newest one's tag by service."""
+
+    def __or__(self, other: "Earlier") -> "Earlier":
+        left_out = tuple(dict.fromkeys((*self.left_out, *other.left_out)))
+        return Earlier({**self.images, **other.images}, left_out, {**other.tags, **self.tags})
+
+
 async def undone(
     cluster: ClusterClient,
     registry: RegistryClient,
     environment: Environment,
     states: Sequence[ServiceState],
-    bad: frozenset[str],
-) -> dict[str, Image]:
+    releases: Sequence[Release],
+) -> Earlier:
     """Where an unrecorded rollback of all services leads.
 
     A service that still runs what was left as bad is one that the rollback before this did not get to: it follows the others to where
     they went, and they stay there.
     """
+    bad = bad_versions(releases)
     marked = [state for state in states if state.image is not None and _version(state.image) in bad]
     if not marked:
-        return await previous_images(cluster, registry, environment, left_behind(states), bad=bad)
-    followed = await previous_images(cluster, registry, environment, marked, bad=bad)
-    arrived = {_version(image) for image in followed.values()} | bad
+        return await previous_images(cluster, registry, environment, left_behind(states), releases)
+    followed = await previous_images(cluster, registry, environment, marked, releases)
+    arrived = {_version(image) for image in followed.images.values()} | bad
     hanging = [
         state
         for state in states
         if state.image is not None and not state.runs_completely and _version(state.image) not in arrived
     ]
-    return followed | await previous_images(cluster, registry, environment, hanging, bad=bad)
+    return followed | await previous_images(cluster, registry, environment, hanging, releases)
 
 
 async def previous_images(
@@ -98,44 +125,60 @@ async def previous_images(
     registry: RegistryClient,
     environment: Environment,
     states: Sequence[ServiceState],
+    releases: Sequence[Release],
     *,
-    bad: frozenset[str] = frozenset(),
     to: str | None = None,
-) -> dict[str, Image]:
+) -> Earlier:
     """Of each service, the image of the newest older revision that is another one, and not bad; or that has the tag `to`.
 
-    A service without one is left out.
+    Anybody may edit an old ReplicaSet: one whose image is not of the configured repository, or has another digest than the record knows
+    for its tag, is passed over and named.
     """
     replica_sets, deployments = await asyncio.gather(
         cluster.replica_sets(environment.namespace), cluster.deployments(environment.namespace)
     )
     by_name = {deployment.name: deployment for deployment in deployments}
     found: dict[str, Image] = {}
+    left_out: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    bad = bad_versions(releases)
     for state in states:
-        image = _previous(state, by_name.get(state.deployment), replica_sets, bad, to)
-        if image is not None:
+        service = environment.service(state.service)
+        for image in _previous(state, by_name.get(state.deployment), replica_sets):
+            if (image.tag in bad) if to is None else image.tag != to:
+                continue
+            if service is not None and (why := images.trouble(service, image) or _disagrees(service, image, releases)):
+                left_out.setdefault(image.reference, f"An earlier revision is passed over. {why}.")
+                if image.tag:
+                    tags.setdefault(state.service, image.tag)
+                continue
             found[state.service] = await _pinned(registry, image)
-    return found
+            break
+    return Earlier(found, tuple(left_out.values()), tags)
+
+
+def _disagrees(service: Service, image: Image, releases: Sequence[Release]) -> str:
+    """Why the record speaks against it: its tag is recorded, with other digests."""
+    known = [own for each in releases if (own := each.image(service.name)) is not None and own.tag == image.tag]
+    digests = {own.digest for own in known if own.digest}
+    if image.digest is None or not digests or image.digest in digests:
+        return ""
+    return f"{service.name}: {image.named} has another digest than the one that is recorded for {image.tag}"
 
 
 def _previous(
-    state: ServiceState,
-    deployment: DeploymentView | None,
-    replica_sets: Sequence[ReplicaSetView],
-    bad: frozenset[str],
-    to: str | None,
-) -> Image | None:
+    state: ServiceState, deployment: DeploymentView | None, replica_sets: Sequence[ReplicaSetView]
+) -> Iterator[Image]:
+    """The images of the service's older revisions, newest first."""
     if deployment is None:
-        return None
+        return
     own = sorted((r for r in replica_sets if r.owner == deployment.uid), key=lambda r: r.revision, reverse=True)
     for replica_set in own:
         reference = replica_set.image(state.container)
         image = Image.parse(reference) if reference else None
         if image is None or same_image(image, state.image) or replica_set.template_hash == deployment.template_hash:
             continue
-        if image.tag == to if to is not None else image.tag not in bad:
-            return image
-    return None
+        yield image
 
 
 def _version(image: Image) -> str:
@@ -164,6 +207,7 @@ def change_of(state: ServiceState, after: Image) -> ImageChange:
         before=state.image,
         after=after,
         beside=state.beside,
+        repository=state.repository,
         replicas=state.desired,
         since=state.since,
         by=state.by,

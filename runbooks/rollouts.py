@@ -18,6 +18,7 @@ from runbooks.clients.registry import RegistryClient
 from runbooks.failures import Scene
 from runbooks.fence import is_ours, set_image, stamp_one, still_ours
 from runbooks.fleet import Fleet
+from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import ImageChange, Plan, Wave
@@ -254,8 +255,10 @@ async def _roll_out(
     seen = await cluster.deployment(change.namespace, change.deployment)
     already = is_ours(seen, change, pulse.run)
     if already:
-        set_at = datetime.fromisoformat(seen.annotations[DEPLOYED_AT])
-        began -= max(0.0, (datetime.now(UTC) - set_at).total_seconds())
+        set_at = read_time(read_stamp(seen.annotations.get(DEPLOYED_AT)))
+        if set_at is not None:  # else somebody changed it since, and it counts from now
+            passed = (datetime.now(UTC) - set_at).total_seconds()
+            began -= min(max(0.0, passed), settings.deadline_seconds)
         # What room there is now says nothing of how it was begun.
         wave = wave.model_copy(update={"how": "raised", "why": ""}) if wave and SURGE in seen.annotations else None
     else:
@@ -286,7 +289,7 @@ async def _until_complete(
         async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
             async for scene in scenes:
                 first = first or scene.deployment
-                still_ours(scene, change, pulse.run, since=first, answer=since)
+                still_ours(scene, change, pulse.run, since=first)
                 progress = completion(scene)
                 late = failures.pending(scene, after=settings.explain_seconds)
                 detail = f"{progress.detail}; {late}" if late else progress.detail

@@ -111,4 +111,6 @@ def _versions(endpoints: EndpointsView, pods: Sequence[PodView], service: Servic
     """What the pods behind the endpoints were made to run."""
     images = {pod.name: spec.image for pod in pods if (spec := pod.spec(service.container)) is not None}
     behind = (Image.parse(images[name]) for name in endpoints.ready if name in images)
-    return dict(Counter(image.tag or image.short for image in behind))
+    return dict(
+        Counter((image.tag or image.short) if image.is_of(service.repository) else image.named for image in behind)
+    )

@@ -3,10 +3,10 @@
 The causes are those that a rollout is told of (`failures`), read out of one look at the cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
-from runbooks import states
+from runbooks import images, states
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import DeploymentView, EventView, PodView
 from runbooks.failures import Cause, Scene, clean
@@ -14,6 +14,7 @@ from runbooks.failures import standing as cause_of
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.records import KnownReleases, Release
 from runbooks.rollout_watch import scene_of
 from runbooks.states import Listed, ServiceState
 
@@ -32,13 +33,18 @@ class Standing(Frozen):
 
     @property
     def well(self) -> bool:
-        return self.state.state == "complete" and not self.state.idle and not self.state.mixed
+        return self.state.state == "complete" and not (self.state.idle or self.state.mixed or self.state.foreign)
 
 
-async def look(cluster: ClusterClient, environment: Environment) -> list[Standing]:
-    """Every service of the environment, in its order; events are asked for only where something is not well."""
+async def look(
+    cluster: ClusterClient, environment: Environment, known: Awaitable[KnownReleases] | None = None
+) -> list[Standing]:
+    """Every service of the environment, in its order; events are asked for only where something is not well.
+
+    `known` says who set what runs, and is asked for beside the cluster; without it nobody is named.
+    """
     found = await states.listed(cluster, environment)
-    services = states.read(environment, found)
+    services = states.read(environment, found, await _usable(environment, known))
     events: Sequence[EventView] = ()
     if any(service.state != "complete" for service in services):
         events = await _events(cluster, environment)
@@ -53,6 +59,13 @@ def of(
     return [_standing(service, state, found, events) for service, state in pairs]
 
 
+async def _usable(environment: Environment, known: Awaitable[KnownReleases] | None) -> Sequence[Release]:
+    try:
+        return images.usable(await known, environment.services)[0] if known is not None else ()
+    except RunbookError:
+        return ()
+
+
 async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[EventView]:
     """Without them there are fewer causes, and still an answer."""
     try:
@@ -63,6 +76,8 @@ async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[
 
 def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> Standing:
     deployment = found.deployment(service)
+    if state.foreign:
+        return Standing(state=state, trouble=clean(state.foreign.partition(": ")[2]), broken=True)
     if state.idle:
         return Standing(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
     if state.state == "complete" and state.mixed:

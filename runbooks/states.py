@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from runbooks import images
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_connection import FIELD_MANAGER
-from runbooks.clients.cluster_views import DeploymentView, PodView, ReplicaSetView
+from runbooks.clients.cluster_views import DEFAULT_SURGE, DeploymentView, PodView, ReplicaSetView
+from runbooks.kit.answers import read_stamp
 from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
-from runbooks.owners import image_written_by_bot
 from runbooks.owners import owner as owner_of
+from runbooks.records import Release
 
 RUN = "omnicare.dev/run"
 """The run that may change the environment now: the fence."""
@@ -57,6 +59,8 @@ class ServiceState(Frozen):
     state: Condition
     detail: str = ""
     """Kubernetes' own words where it is stuck or missing."""
+    repository: str = ""
+    """The configured one."""
     image: Image | None = None
     """What the Deployment asks for."""
     beside: tuple[Beside, ...] = ()
@@ -78,9 +82,9 @@ class ServiceState(Frozen):
     since: str | None = None
     """When the present image was set (ISO 8601, UTC), where that is known."""
     by: str | None = None
-    """A person's name where the bot set it, else the field manager."""
+    """A person's name where the release record has it, else the field manager. Never what the object says of itself."""
     run: str | None = None
-    """The run that set it."""
+    """The run that set it, by the release record."""
     cause: str | None = None
     by_hand: bool = False
     """Set with kubectl, since the bot or without it."""
@@ -90,8 +94,22 @@ class ServiceState(Frozen):
     """The run that may change it now."""
     paused: bool = False
     """Nothing would roll out, though what runs may be complete."""
+    unknown: tuple[str, ...] = ()
+    """What somebody wrote on the Deployment and can't be read, each a sentence."""
     owned: str | None = None
     """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
+
+    @property
+    def foreign(self) -> str:
+        """A sentence where it asks for an image of another repository than the configured one; else empty."""
+        if self.image is None or not self.repository or self.image.is_of(self.repository):
+            return ""
+        return f"{images.named(self.service, self.image, self.repository)}."
+
+    @property
+    def shown(self) -> str:
+        """The image for the eye, with host and repository where they are not the configured ones."""
+        return self.image.shown(self.repository) if self.image is not None else "none"
 
     @property
     def readiness(self) -> str:
@@ -147,17 +165,27 @@ async def listed(cluster: ClusterClient, environment: Environment) -> Listed:
     )
 
 
-async def current(cluster: ClusterClient, environment: Environment) -> list[ServiceState]:
-    """Every service of the environment, in its order; a Deployment that is not there is a state, not an error."""
-    return read(environment, await listed(cluster, environment))
+async def current(
+    cluster: ClusterClient, environment: Environment, releases: Sequence[Release] = ()
+) -> list[ServiceState]:
+    """Every service of the environment, in its order; a Deployment that is not there is a state, not an error.
+
+    Who set what runs is known by the recorded releases alone.
+    """
+    return read(environment, await listed(cluster, environment), releases)
 
 
-def read(environment: Environment, found: Listed) -> list[ServiceState]:
+def read(environment: Environment, found: Listed, releases: Sequence[Release] = ()) -> list[ServiceState]:
     """The same, of what was listed."""
     return [
-        _state(service, environment, found.deployment(service), found.replica_sets, found.pods)
+        _state(service, environment, found.deployment(service), found.replica_sets, found.pods, releases)
         for service in environment.services
     ]
+
+
+def with_record(states: Sequence[ServiceState], releases: Sequence[Release]) -> list[ServiceState]:
+    """The same states, with who set what runs by the recorded releases; for who asks for both side by side."""
+    return [_with_record(state, releases) for state in states]
 
 
 def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]) -> ReplicaSetView | None:
@@ -168,23 +196,6 @@ def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]
     """
     own = (r for r in replica_sets if r.owner == deployment.uid and r.template_hash == deployment.template_hash)
     return min(own, key=lambda r: r.created, default=None)
-
-
-def asked_image(deployment: DeploymentView, container: str) -> str:
-    """Return the image as the bot asked for it where admission only renamed it; else as it stands; empty for no such container.
-
-    Only where the digest is the same, and nobody else has written the image since: what somebody else moved to another registry is
-    another image, since whoever has that registry says whether it can still be pulled.
-    """
-    image = deployment.images.get(container, "")
-    asked = deployment.annotations.get(DEPLOYED_IMAGE, "")
-    renamed = same_digest(image, asked) and image_written_by_bot(deployment, container)
-    return asked if renamed else image
-
-
-def same_digest(one: str, other: str) -> bool:
-    """Whether both references are pinned, to the same content."""
-    return one == other or (Image.parse(one).digest or "none") == Image.parse(other).digest
 
 
 def pinned(state: ServiceState) -> Image | None:
@@ -222,8 +233,10 @@ def _state(
     deployment: DeploymentView | None,
     replica_sets: Sequence[ReplicaSetView],
     pods: Sequence[PodView],
+    releases: Sequence[Release],
 ) -> ServiceState:
     place = {
+        "repository": service.repository,
         "service": service.name,
         "namespace": environment.namespace,
         "deployment": service.deployment,
@@ -238,7 +251,7 @@ def _state(
     newest = newest_of(deployment, sets)
     own = [pod for pod in pods if pod.owner in owners and not pod.deleting and not pod.over]
     state, detail = _condition(deployment, newest, sets)
-    image = asked_image(deployment, service.container)
+    image = container[1].image
     alike = _beside(deployment, service, {service.repository, Image.parse(image).repository})
     by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
     owner = max((o for o in deployment.owners if service.container in o.containers), key=lambda o: o.time, default=None)
@@ -246,7 +259,7 @@ def _state(
         owner.name in _BY_HAND or DEPLOYED_IMAGE in deployment.annotations
     )  # fmt: skip
     running = [pod.container(service.container) for pod in own if pod.ready]
-    return ServiceState(
+    found_state = ServiceState(
         **place,
         state=state,
         detail=detail,
@@ -262,8 +275,7 @@ def _state(
         restarts_lately=sum(_restarts_since(pod, datetime.now(UTC) - _LATELY) for pod in own),
         revision=deployment.revision,
         since=_since(deployment, newest, owner.time if owner is not None else None, by_bot=by_bot),
-        by=deployment.annotations.get(DEPLOYED_BY) if by_bot else owner.name if owner is not None else None,
-        run=deployment.annotations.get(DEPLOYED_RUN) if by_bot else None,
+        by=owner.name if owner is not None else None,
         cause=deployment.annotations.get(CHANGE_CAUSE)
         if by_bot or DEPLOYED_IMAGE not in deployment.annotations
         else None,
@@ -271,16 +283,35 @@ def _state(
         drifted=DEPLOYED_IMAGE in deployment.annotations and not by_bot,
         stamp=deployment.annotations.get(RUN),
         paused=deployment.paused,
+        unknown=_unknown(deployment),
         owned=found.sentence if (found := owner_of(deployment)) is not None else None,
     )
+    return _with_record(found_state, releases)
+
+
+def _with_record(state: ServiceState, releases: Sequence[Release]) -> ServiceState:
+    """Whose field manager it is may be claimed by anybody, and so may an annotation: a person is named only where the record has it."""
+    release = images.recorded(releases, state.service, pinned(state))
+    if release is None or state.by_hand or state.drifted or state.by not in (None, FIELD_MANAGER):
+        return state
+    return state.model_copy(update={"by": release.by or state.by, "run": release.run})
+
+
+def _unknown(deployment: DeploymentView) -> tuple[str, ...]:
+    said = []
+    if (at := deployment.annotations.get(DEPLOYED_AT)) is not None and not read_stamp(at):
+        said.append(f"The annotation {DEPLOYED_AT} is no time, so it is ignored.")
+    if (kept := deployment.annotations.get(SURGE)) is not None and deployment.read_surge(kept) is None:
+        said.append(f"The annotation {SURGE} is no value that fits, so it is ignored: {DEFAULT_SURGE} holds.")
+    return tuple(said)
 
 
 def _beside(deployment: DeploymentView, service: Service, repositories: set[str]) -> list[Beside]:
     """Every other container and init container that runs the service's own image."""
     init = {each.name for each in deployment.init}
     found = [
-        Beside(container=name, init=name in init, image=Image.parse(asked_image(deployment, name)))
-        for name in deployment.images
+        Beside(container=name, init=name in init, image=Image.parse(reference))
+        for name, reference in deployment.images.items()
         if name != service.container
     ]
     return [each for each in found if each.image.repository in repositories]
@@ -340,6 +371,6 @@ def _alone(newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
 def _since(
     deployment: DeploymentView, newest: ReplicaSetView | None, set_at: str | None, *, by_bot: bool
 ) -> str | None:
-    if by_bot and DEPLOYED_AT in deployment.annotations:
-        return deployment.annotations[DEPLOYED_AT]
-    return set_at or (newest.created if newest is not None else None)
+    if by_bot and (at := read_stamp(deployment.annotations.get(DEPLOYED_AT))):
+        return at
+    return set_at or (newest.created if newest is not None else None) or None

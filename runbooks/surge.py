@@ -8,7 +8,7 @@ from typing import Any
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_errors import Conflict, Unprocessable
-from runbooks.clients.cluster_views import DeploymentView
+from runbooks.clients.cluster_views import DEFAULT_SURGE, DeploymentView
 from runbooks.fleet import Fleet
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment
@@ -22,17 +22,18 @@ Patch = list[dict[str, Any]]
 
 
 def own(seen: DeploymentView) -> int | str | None:
-    """The Deployment's own `maxSurge`, though a run may have raised it."""
+    """The Deployment's own `maxSurge`, though a run may have raised it; Kubernetes' default where what was kept is no such value."""
     kept = seen.annotations.get(SURGE)
     if kept is None:
         return seen.max_surge
-    return int(kept) if kept.isdecimal() else kept
+    found = seen.read_surge(kept)
+    return DEFAULT_SURGE if found is None else found
 
 
 def raising(seen: DeploymentView) -> Patch:
     """What raises it, beside the change that it is for; nothing where it is raised already."""
-    if seen.max_surge is None or SURGE in seen.annotations:
-        return []
+    if seen.max_surge is None or SURGE in seen.annotations or seen.read_surge(str(seen.max_surge)) is None:
+        return []  # what could not be read again later is left as it is
     return [
         {"op": "test", "path": _MAX_SURGE, "value": seen.max_surge},
         {"op": "replace", "path": _MAX_SURGE, "value": RAISED},

@@ -1,6 +1,6 @@
 """The cards of a request's thread, in every state: head, plan, approval, progress. Results are told by the command itself."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot.approvals import Decision, Pending
 from bot.runs import go_cards
@@ -35,6 +35,7 @@ from commands.kit.card import (
 )
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
+from runbooks.kit.answers import read_time
 from runbooks.kit.plan import ImageChange, ItemsChange, Plan
 from runbooks.kit.reasons import ReasonCode
 
@@ -143,7 +144,7 @@ def _order(plan: Plan) -> str:
 def _next(plan: Plan, change: ImageChange) -> Text:
     if plan.confirms:
         return words("stays as it is")
-    return words("the same, new pods" if change.restarts else Strong(text=change.after.short))
+    return words("the same, new pods" if change.restarts else Strong(text=change.after.shown(change.repository)))
 
 
 def _table(plan: Plan) -> Table:
@@ -152,7 +153,7 @@ def _table(plan: Plan) -> Table:
         rows=tuple(
             (
                 words(change.service),
-                words(change.before.short),
+                words(change.before.shown(change.repository)),
                 _next(plan, change),
                 words(str(change.replicas)),
                 _since(change),
@@ -177,8 +178,8 @@ def _items_table(change: ItemsChange) -> Table:
 
 def _since(change: ImageChange) -> Text:
     parts: list[object] = []
-    if change.since:
-        parts.append(Moment(at=datetime.fromisoformat(change.since), form="date-time", age=True))
+    if change.since and (since := read_time(change.since)) is not None:
+        parts.append(Moment(at=since, form="date-time", age=True))
     if change.by:
         parts.append(f"{', ' if parts else ''}by {change.by}")
     if change.run:

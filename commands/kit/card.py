@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Frozen
 
 
@@ -108,6 +109,12 @@ def words(*parts: "str | Plain | Strong | Code | PersonName | Moment | Link | Te
         else:
             spans.append(Plain(text=part) if isinstance(part, str) else part)
     return Text(spans=tuple(spans))
+
+
+def moment(stamp: str, *, age: bool = True) -> Moment | str:
+    """Return a time of the fleet's record, or words where what stands there is none."""
+    at = read_time(stamp)
+    return Moment(at=at, form="date-time", age=age) if at is not None else "at an unknown time"
 
 
 def sentence(text: str) -> Text:

@@ -18,6 +18,9 @@ CHECK = "Check"
 RECORD = "Record the release"
 
 
+_UNPROVEN = "no record knew this image as good"
+
+
 class Unrecorded(PermanentError):
     """All of it runs and was checked, and the fleet's record does not have it: whoever ends the run writes it there."""
 
@@ -79,7 +82,7 @@ def whole(release: Release, standing: Sequence[ServiceState]) -> Release:
     for state in standing:
         if (own := changed.get(state.service)) is not None:
             services.append(own)
-        elif (image := pinned(state)) is not None:
+        elif (image := pinned(state)) is not None and not state.foreign:
             services.append(ReleasedService(service=state.service, image=image, revision=state.revision))
     version = versions(each.image for each in services)
     return release.model_copy(update={"services": tuple(services), "version": version})
@@ -97,6 +100,8 @@ def release_of(context: Context, plan: Plan, results: Sequence[rollouts.RolloutR
         by=context.actor.name,
         approved_by=context.approved_by,
         at=utc_now(),
+        verdict="unproven" if plan.unproven else "good",
+        why=_UNPROVEN if plan.unproven else "",
         seconds=None if plan.confirms else _took(plan, results),
     )
 
@@ -161,7 +166,11 @@ async def finish(
     return Outcome(
         code=ReasonCode.SUCCEEDED,
         title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
-        lines=(f"{pods} · {by} · {kept}", *checked.warnings),
+        lines=(
+            f"{pods} · {by} · {kept}",
+            *((f"Not recorded as good: {_UNPROVEN}. `releases adopt` records it.",) if plan.unproven else ()),
+            *checked.warnings,
+        ),
         data={
             "version": release.version,
             "before": before,

@@ -6,10 +6,14 @@ Fields that an older server leaves out are read as empty.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
+from runbooks.clients.cluster_fields import Json, code, count, fields, generation, listed, mapped, stamp, text, texts
 from runbooks.clients.cluster_views import (
+    DEFAULT_SURGE,
+    SHARE,
     Condition,
     ConfigMapView,
     ContainerPhase,
@@ -26,81 +30,85 @@ from runbooks.clients.cluster_views import (
     Taint,
 )
 
-Json = Mapping[str, Any]
+_PHASES: tuple[ContainerPhase, ...] = ("waiting", "running", "terminated")
 
 _TEMPLATE_HASH = "pod-template-hash"
 
 
 def _meta(item: Json) -> dict[str, str]:
-    meta = item.get("metadata", {})
+    meta = fields(item, "metadata")
     return {
-        "namespace": meta.get("namespace", ""),
-        "name": meta.get("name", ""),
-        "uid": meta.get("uid", ""),
-        "resource_version": meta.get("resourceVersion", ""),
+        "namespace": text(meta, "namespace"),
+        "name": text(meta, "name"),
+        "uid": text(meta, "uid"),
+        "resource_version": text(meta, "resourceVersion"),
     }
 
 
 def _created(item: Json) -> str:
-    return str(item.get("metadata", {}).get("creationTimestamp") or "")
+    return stamp(fields(item, "metadata"), "creationTimestamp")
 
 
 def _owner(item: Json) -> str:
-    owners = item.get("metadata", {}).get("ownerReferences") or []
-    return next((o.get("uid", "") for o in owners if o.get("controller")), "")
+    owners = listed(fields(item, "metadata"), "ownerReferences")
+    return next((text(each, "uid") for each in owners if each.get("controller")), "")
 
 
-def _annotations(item: Json) -> Mapping[str, str]:
-    return item.get("metadata", {}).get("annotations") or {}
+def _annotations(item: Json) -> dict[str, str]:
+    return mapped(fields(item, "metadata"), "annotations")
 
 
 def _specs(pod_spec: Json, which: str = "containers") -> tuple[ContainerSpec, ...]:
-    return tuple(_spec(c) for c in pod_spec.get(which) or [])
+    return tuple(_spec(each) for each in listed(pod_spec, which))
 
 
 def _spec(container: Json) -> ContainerSpec:
-    resources = container.get("resources") or {}
-    probes = {kind: container.get(f"{kind}Probe") for kind in ("readiness", "liveness", "startup")}
+    resources = fields(container, "resources")
+    probes = {kind: fields(container, f"{kind}Probe") for kind in ("readiness", "liveness", "startup")}
     return ContainerSpec(
-        name=container.get("name", ""),
-        image=container.get("image", ""),
-        requests=resources.get("requests") or resources.get("limits") or {},
-        limits=resources.get("limits") or {},
+        name=text(container, "name"),
+        image=text(container, "image"),
+        requests=mapped(resources, "requests") or mapped(resources, "limits"),
+        limits=mapped(resources, "limits"),
         probes={kind: _probe(probe) for kind, probe in probes.items() if probe},
     )
 
 
 def _probe(probe: Json) -> str:
     """What is asked; a command's words are left out, since they may carry anything."""
-    if http := probe.get("httpGet"):
-        return f"GET {http.get('path', '/').partition('?')[0]} on port {http.get('port')}"
-    if tcp := probe.get("tcpSocket"):
-        return f"a connection to port {tcp.get('port')}"
-    if grpc := probe.get("grpc"):
-        return f"gRPC on port {grpc.get('port')}"
+    if http := fields(probe, "httpGet"):
+        return f"GET {text(http, 'path', '/').partition('?')[0]} on port {_port(http)}"
+    if tcp := fields(probe, "tcpSocket"):
+        return f"a connection to port {_port(tcp)}"
+    if grpc := fields(probe, "grpc"):
+        return f"gRPC on port {_port(grpc)}"
     return "a command" if "exec" in probe else ""
 
 
+def _port(probe: Json) -> str:
+    """By number or name."""
+    return text(probe, "port") or str(count(probe, "port"))
+
+
 def _conditions(item: Json) -> tuple[Condition, ...]:
-    found = item.get("status", {}).get("conditions") or []
     return tuple(
         Condition(
-            type=c.get("type", ""),
-            status=c.get("status", ""),
-            reason=c.get("reason") or "",
-            message=c.get("message") or "",
-            updated=c.get("lastUpdateTime") or c.get("lastTransitionTime") or "",
+            type=text(each, "type"),
+            status=text(each, "status"),
+            reason=text(each, "reason"),
+            message=text(each, "message"),
+            updated=stamp(each, "lastUpdateTime") or stamp(each, "lastTransitionTime"),
         )
-        for c in found
+        for each in listed(fields(item, "status"), "conditions")
     )
 
 
 def selector_text(selector: Json) -> str:
     """A `LabelSelector` as the text that a query takes."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for rule in selector.get("matchExpressions") or []:
-        key, values = rule["key"], ",".join(rule.get("values") or [])
-        match rule["operator"]:
+    parts = [f"{key}={value}" for key, value in mapped(selector, "matchLabels").items()]
+    for rule in listed(selector, "matchExpressions"):
+        key, values = text(rule, "key"), ",".join(texts(rule, "values"))
+        match rule.get("operator"):
             case "In":
                 parts.append(f"{key} in ({values})")
             case "NotIn":
@@ -115,68 +123,65 @@ def selector_text(selector: Json) -> str:
 def _image_owners(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
     found = []
     for entry in entries:
-        fields: Any = entry.get("fieldsV1") or {}
-        for step in ("f:spec", "f:template", "f:spec"):
-            fields = fields.get(step) or {}
+        owned = fields(entry, "fieldsV1", "f:spec", "f:template", "f:spec", "f:containers")
         names = frozenset(
             key.split('"name":"', 1)[1].split('"', 1)[0]
-            for which in ("f:containers", "f:initContainers")
-            for key, value in (fields.get(which) or {}).items()
-            if key.startswith("k:") and '"name":"' in key and "f:image" in (value or {})
+            for key in owned
+            if key.startswith("k:") and '"name":"' in key and "f:image" in fields(owned, key)
         )
         if names:
-            found.append(FieldOwner(entry.get("manager", ""), entry.get("time") or "", names))
+            found.append(FieldOwner(text(entry, "manager"), stamp(entry, "time"), names))
     return tuple(found)
 
 
 def deployment(item: Json) -> DeploymentView:
-    spec, status = item.get("spec", {}), item.get("status", {})
+    spec, status, meta = fields(item, "spec"), fields(item, "status"), fields(item, "metadata")
+    template = fields(spec, "template")
     return DeploymentView(
         **_meta(item),
         created=_created(item),
-        generation=item["metadata"].get("generation", 0),
-        observed_generation=status.get("observedGeneration", 0),
+        generation=generation(meta, "generation"),
+        observed_generation=generation(status, "observedGeneration"),
         annotations=_annotations(item),
-        has_annotations=bool(_annotations(item)),
-        template_annotated=bool(_annotations(spec.get("template", {}))),
-        selector=selector_text(spec.get("selector") or {}),
-        containers=_specs(spec.get("template", {}).get("spec", {})),
-        init=_specs(spec.get("template", {}).get("spec", {}), "initContainers"),
-        desired=spec.get("replicas", 1),
-        total=status.get("replicas", 0),
-        updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
-        available=status.get("availableReplicas", 0),
-        paused=bool(spec.get("paused")),
-        progress_deadline=spec.get("progressDeadlineSeconds", 600),
+        has_annotations=bool(fields(meta, "annotations")),
+        template_annotated=bool(fields(template, "metadata", "annotations")),
+        selector=selector_text(fields(spec, "selector")),
+        containers=_specs(fields(template, "spec")),
+        init=_specs(fields(template, "spec"), "initContainers"),
+        desired=count(spec, "replicas", 1),
+        total=count(status, "replicas"),
+        updated=count(status, "updatedReplicas"),
+        ready=count(status, "readyReplicas"),
+        available=count(status, "availableReplicas"),
+        paused=spec.get("paused") is True,
+        progress_deadline=count(spec, "progressDeadlineSeconds", 600),
         max_unavailable=_max_unavailable(spec),
-        strategy=(spec.get("strategy") or {}).get("type") or "RollingUpdate",
+        strategy=text(fields(spec, "strategy"), "type", "RollingUpdate"),
         max_surge=_max_surge(spec),
         conditions=_conditions(item),
-        owners=_image_owners(item["metadata"].get("managedFields") or []),
-        labels=item["metadata"].get("labels") or {},
-        writers=_template_writers(item["metadata"].get("managedFields") or []),
-        template=dict(_hashed("", spec.get("template") or {})),
+        owners=_image_owners(listed(meta, "managedFields")),
+        labels=mapped(meta, "labels"),
+        writers=_template_writers(listed(meta, "managedFields")),
+        template=dict(_hashed("", template)),
         template_hash=_template_hash(spec),
     )
 
 
 def _template_hash(spec: Json) -> str:
     """Of the pod template without what the Deployment controller adds to a ReplicaSet's: it compares the two in the same way."""
-    template = spec.get("template") or {}
-    metadata = dict(template.get("metadata") or {})
-    metadata["labels"] = {key: each for key, each in (metadata.get("labels") or {}).items() if key != _TEMPLATE_HASH}
+    template = fields(spec, "template")
+    metadata = dict(fields(template, "metadata"))
+    metadata["labels"] = {key: each for key, each in fields(metadata, "labels").items() if key != _TEMPLATE_HASH}
     compared = {**template, "metadata": {key: each for key, each in metadata.items() if each}}
     return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
 
 
 def _template_writers(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
-    found = []
-    for entry in entries:
-        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if spec.get("f:template"):
-            found.append(FieldOwner(entry.get("manager", ""), entry.get("time") or "", frozenset()))
-    return tuple(found)
+    return tuple(
+        FieldOwner(text(entry, "manager"), stamp(entry, "time"), frozenset())
+        for entry in entries
+        if fields(entry, "fieldsV1", "f:spec", "f:template")
+    )
 
 
 def _hashed(path: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -195,41 +200,43 @@ def _hashed(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def _max_unavailable(spec: Json) -> int:
     """A share is rounded down, as the Deployment controller does it; where nothing may surge either, it is one."""
-    replicas = spec.get("replicas", 1)
-    strategy = spec.get("strategy") or {}
-    if strategy.get("type") == "Recreate":
-        return int(replicas)
-    rolling = strategy.get("rollingUpdate") or {}
-    missing = _share(rolling.get("maxUnavailable", "25%"), replicas)
-    return missing or (0 if _share(rolling.get("maxSurge", "25%"), 100) else 1)
+    replicas = count(spec, "replicas", 1)
+    if fields(spec, "strategy").get("type") == "Recreate":
+        return replicas
+    rolling = fields(spec, "strategy", "rollingUpdate")
+    missing = _share(rolling.get("maxUnavailable", DEFAULT_SURGE), replicas)
+    return missing or (0 if _share(rolling.get("maxSurge", DEFAULT_SURGE), 100) else 1)
 
 
 def _max_surge(spec: Json) -> int | str | None:
-    strategy = spec.get("strategy") or {}
-    if strategy.get("type") == "Recreate":
+    if fields(spec, "strategy").get("type") == "Recreate":
         return None
-    found: int | str = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
-    return found
+    found = fields(spec, "strategy", "rollingUpdate").get("maxSurge", DEFAULT_SURGE)
+    valid = (type(found) is int and found >= 0) or (isinstance(found, str) and SHARE.fullmatch(found) is not None)
+    return found if valid else DEFAULT_SURGE
 
 
-def _share(value: Any, whole: int) -> int:
-    """Of a share, rounded down."""
-    return int(value[:-1]) * whole // 100 if isinstance(value, str) and value.endswith("%") else int(value)
+def _share(value: object, whole: int) -> int:
+    """Of a share, rounded down; Kubernetes' own default where it is neither a share nor a number."""
+    if isinstance(value, str) and SHARE.fullmatch(value):
+        return int(value[:-1]) * whole // 100
+    return value if type(value) is int and value >= 0 else _share(DEFAULT_SURGE, whole)
 
 
 def replica_set(item: Json) -> ReplicaSetView:
-    spec, status = item.get("spec", {}), item.get("status", {})
+    spec, status = fields(item, "spec"), fields(item, "status")
+    template = fields(spec, "template")
     return ReplicaSetView(
         **_meta(item),
         created=_created(item),
         owner=_owner(item),
         annotations=_annotations(item),
-        containers=_specs(spec.get("template", {}).get("spec", {})),
-        init=_specs(spec.get("template", {}).get("spec", {}), "initContainers"),
-        desired=spec.get("replicas", 1),
-        total=status.get("replicas", 0),
-        ready=status.get("readyReplicas", 0),
-        available=status.get("availableReplicas", 0),
+        containers=_specs(fields(template, "spec")),
+        init=_specs(fields(template, "spec"), "initContainers"),
+        desired=count(spec, "replicas", 1),
+        total=count(status, "replicas"),
+        ready=count(status, "readyReplicas"),
+        available=count(status, "availableReplicas"),
         conditions=_conditions(item),
         template_hash=_template_hash(spec),
     )
@@ -238,44 +245,44 @@ def replica_set(item: Json) -> ReplicaSetView:
 def _container(status: Json, *, init: bool = False, sidecar: bool = False) -> ContainerView:
     phase: ContainerPhase = "unknown"
     detail: Json = {}
-    for word in ("waiting", "running", "terminated"):
-        if word in (status.get("state") or {}):
-            phase, detail = word, status["state"][word] or {}
-    ended = (status.get("lastState") or {}).get("terminated") or {}
+    for word in _PHASES:
+        if word in fields(status, "state"):
+            phase, detail = word, fields(status, "state", word)
+    ended = fields(status, "lastState", "terminated")
     return ContainerView(
-        name=status.get("name", ""),
-        image=status.get("image", ""),
-        image_id=status.get("imageID") or "",
-        ready=bool(status.get("ready")),
-        restarts=status.get("restartCount", 0),
+        name=text(status, "name"),
+        image=text(status, "image"),
+        image_id=text(status, "imageID"),
+        ready=status.get("ready") is True,
+        restarts=count(status, "restartCount"),
         phase=phase,
-        reason=detail.get("reason") or "",
-        message=detail.get("message") or "",
-        exit_code=detail.get("exitCode"),
-        ended_reason=ended.get("reason") or "",
-        ended_code=ended.get("exitCode"),
-        ended_message=ended.get("message") or "",
-        ended_at=(detail.get("finishedAt") if phase == "terminated" else ended.get("finishedAt")) or "",
+        reason=text(detail, "reason"),
+        message=text(detail, "message"),
+        exit_code=code(detail, "exitCode"),
+        ended_reason=text(ended, "reason"),
+        ended_code=code(ended, "exitCode"),
+        ended_message=text(ended, "message"),
+        ended_at=stamp(detail if phase == "terminated" else ended, "finishedAt"),
         init=init,
         sidecar=sidecar,
         started=status.get("started") is not False,
-        started_at=str(detail.get("startedAt") or "") if phase == "running" else "",
+        started_at=stamp(detail, "startedAt") if phase == "running" else "",
     )
 
 
 def pod(item: Json) -> PodView:
-    status = item.get("status", {})
+    status = fields(item, "status")
     conditions = {c.type: c for c in _conditions(item)}
     scheduled = conditions.get("PodScheduled")
     waits = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
     disrupted = conditions.get("DisruptionTarget")
-    spec, meta = item.get("spec", {}), item["metadata"]
-    sidecars = {c.get("name") for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"}
+    spec, meta = fields(item, "spec"), fields(item, "metadata")
+    sidecars = {text(each, "name") for each in listed(spec, "initContainers") if each.get("restartPolicy") == "Always"}
     return PodView(
         **_meta(item),
         created=_created(item),
         owner=_owner(item),
-        phase=status.get("phase", ""),
+        phase=text(status, "phase"),
         ready="Ready" in conditions and conditions["Ready"].status == "True",
         deleting=bool(meta.get("deletionTimestamp")),
         unschedulable=scheduled.message if waits and scheduled is not None else "",
@@ -283,33 +290,33 @@ def pod(item: Json) -> PodView:
         init=_specs(spec, "initContainers"),
         containers=(
             *(
-                _container(state, init=state.get("name") not in sidecars, sidecar=state.get("name") in sidecars)
-                for state in status.get("initContainerStatuses") or []
+                _container(state, init=text(state, "name") not in sidecars, sidecar=text(state, "name") in sidecars)
+                for state in listed(status, "initContainerStatuses")
             ),
-            *(_container(state) for state in status.get("containerStatuses") or []),
+            *(_container(state) for state in listed(status, "containerStatuses")),
         ),
-        node=spec.get("nodeName") or "",
-        reason=status.get("reason") or "",
+        node=text(spec, "nodeName"),
+        reason=text(status, "reason"),
         disrupted=disrupted.message or disrupted.reason if disrupted is not None and disrupted.status == "True" else "",
         claims=_claims(spec),
-        tolerations=tuple(spec.get("tolerations") or ()),
-        wanted_labels=spec.get("nodeSelector") or {},
+        tolerations=tuple(mapped({"": each}, "") for each in listed(spec, "tolerations")),
+        wanted_labels=mapped(spec, "nodeSelector"),
         conditions=tuple(conditions.values()),
-        readiness_gates=tuple(gate.get("conditionType", "") for gate in spec.get("readinessGates") or ()),
-        scheduling_gates=tuple(gate.get("name", "") for gate in spec.get("schedulingGates") or ()),
-        finalizers=tuple(meta.get("finalizers") or ()),
-        deleted_at=meta.get("deletionTimestamp") or "",
-        message=status.get("message") or "",
+        readiness_gates=tuple(text(gate, "conditionType") for gate in listed(spec, "readinessGates")),
+        scheduling_gates=tuple(text(gate, "name") for gate in listed(spec, "schedulingGates")),
+        finalizers=texts(meta, "finalizers"),
+        deleted_at=stamp(meta, "deletionTimestamp"),
+        message=text(status, "message"),
     )
 
 
 def _claims(pod_spec: Json) -> tuple[str, ...]:
-    found = ((volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in pod_spec.get("volumes") or [])
+    found = (text(fields(volume, "persistentVolumeClaim"), "claimName") for volume in listed(pod_spec, "volumes"))
     return tuple(name for name in found if name)
 
 
 def node(item: Json) -> NodeView:
-    spec, status, meta = item.get("spec", {}), item.get("status", {}), _meta(item)
+    spec, status, meta = fields(item, "spec"), fields(item, "status"), _meta(item)
     ready = next((c for c in _conditions(item) if c.type == "Ready"), None)
     return NodeView(
         name=meta["name"],
@@ -319,36 +326,40 @@ def node(item: Json) -> NodeView:
         ready_message=ready.message if ready is not None else "",
         cordoned=bool(spec.get("unschedulable")),
         taints=tuple(
-            Taint(t.get("key", ""), t.get("value") or "", t.get("effect", "")) for t in spec.get("taints") or []
+            Taint(text(each, "key"), text(each, "value"), text(each, "effect")) for each in listed(spec, "taints")
         ),
-        labels=item.get("metadata", {}).get("labels") or {},
-        allocatable=status.get("allocatable") or {},
+        labels=mapped(fields(item, "metadata"), "labels"),
+        allocatable=mapped(status, "allocatable"),
     )
 
 
 def quota(item: Json) -> QuotaView:
-    spec, status = item.get("spec", {}), item.get("status", {})
-    selected = (spec.get("scopeSelector") or {}).get("matchExpressions") or []
+    spec, status = fields(item, "spec"), fields(item, "status")
+    selected = listed(fields(spec, "scopeSelector"), "matchExpressions")
     return QuotaView(
-        name=item["metadata"]["name"],
-        hard=status.get("hard") or spec.get("hard") or {},
-        used=status.get("used") or {},
-        scopes=(*(spec.get("scopes") or ()), *(rule.get("scopeName", "") for rule in selected)),
+        name=_meta(item)["name"],
+        hard=mapped(status, "hard") or mapped(spec, "hard"),
+        used=mapped(status, "used"),
+        scopes=(*texts(spec, "scopes"), *(text(rule, "scopeName") for rule in selected)),
     )
 
 
 def endpoints(item: Json) -> EndpointsView:
     def names(key: str) -> tuple[str, ...]:
-        found = [a for subset in item.get("subsets") or [] for a in subset.get(key) or []]
-        return tuple(sorted((a.get("targetRef") or {}).get("name") or a.get("ip", "") for a in found))
+        found = [each for subset in listed(item, "subsets") for each in listed(subset, key)]
+        return tuple(sorted(text(fields(each, "targetRef"), "name") or text(each, "ip") for each in found))
 
-    return EndpointsView(item["metadata"]["name"], names("addresses"), names("notReadyAddresses"))
+    return EndpointsView(_meta(item)["name"], names("addresses"), names("notReadyAddresses"))
 
 
 def config_map(item: Json) -> ConfigMapView:
-    return ConfigMapView(**_meta(item), labels=item["metadata"].get("labels") or {}, data=item.get("data") or {})
+    return ConfigMapView(**_meta(item), labels=mapped(fields(item, "metadata"), "labels"), data=mapped(item, "data"))
 
 
 def secret(item: Json) -> SecretView:
-    data = {key: base64.b64decode(value) for key, value in (item.get("data") or {}).items()}
+    """A key whose value is no base64 is left out, as one that is not there."""
+    data: dict[str, bytes] = {}
+    for key, value in mapped(item, "data").items():
+        with suppress(ValueError):
+            data[key] = base64.b64decode(value)
     return SecretView(**_meta(item), data=data)

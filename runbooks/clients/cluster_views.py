@@ -4,12 +4,36 @@ Runbooks, plans and diagnoses work on these and never see the SDK's models, whos
 refuse what an older server leaves out. Each class names only what some runbook needs.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
 REVISION = "deployment.kubernetes.io/revision"
+DEFAULT_SURGE = "25%"
+"""Kubernetes' own, where a Deployment does not say."""
+_MOST_SURGE = 1000
+_SURGE = re.compile(r"[0-9]{1,4}|[0-9]{1,3}%", re.ASCII)
+SHARE = re.compile(r"[0-9]{1,9}%", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+def read_surge(value: object) -> int | str | None:
+    """Return a `maxSurge` that Kubernetes takes and that makes sense, up to 1000 pods or 100 %; None for everything else."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not _SURGE.fullmatch(text):
+        return None
+    if text.endswith("%"):
+        return f"{int(text[:-1])}%" if int(text[:-1]) <= 100 else None  # noqa: PLR2004 - per cent
+    return int(text) if int(text) <= _MOST_SURGE else None
+
+
+def _revision(annotations: Mapping[str, str]) -> int:
+    """0 where the annotation is missing or no number: anybody may write it."""
+    found = annotations.get(REVISION, "")
+    return int(found) if _NUMBER.fullmatch(found) else 0
+
 
 ContainerPhase = Literal["waiting", "running", "terminated", "unknown"]
 
@@ -123,7 +147,7 @@ class DeploymentView:
 
     @property
     def revision(self) -> int:
-        return int(self.annotations.get(REVISION, "0") or "0")
+        return _revision(self.annotations)
 
     def container(self, name: str) -> tuple[int, ContainerSpec] | None:
         """The container of that name and its index."""
@@ -134,9 +158,17 @@ class DeploymentView:
 
     def surge(self, allowed: int | str | None) -> int:
         """So many pods more than asked for, by that `maxSurge`: a share is rounded up, as the Deployment controller does it."""
-        if isinstance(allowed, str) and allowed.endswith("%"):
-            return -(-int(allowed[:-1]) * self.desired // 100)
-        return int(allowed or 0)
+        if isinstance(allowed, str):
+            return -(-int(allowed[:-1]) * self.desired // 100) if SHARE.fullmatch(allowed) else 0
+        return allowed or 0
+
+    def read_surge(self, kept: str) -> int | str | None:
+        """Return the `maxSurge` that somebody wrote down for it; None where Kubernetes would not take it here.
+
+        Nothing may surge only where something may be missing.
+        """
+        found = read_surge(kept)
+        return None if found in (0, "0%") and self.max_unavailable == 0 else found
 
     @property
     def past_deadline(self) -> bool:
@@ -177,7 +209,7 @@ class ReplicaSetView:
 
     @property
     def revision(self) -> int:
-        return int(self.annotations.get(REVISION, "0") or "0")
+        return _revision(self.annotations)
 
     @property
     def images(self) -> dict[str, str]:

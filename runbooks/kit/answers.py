@@ -24,6 +24,8 @@ LONGEST_WAIT = 300.0
 _CHUNK = 64 * 1024
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
 _LONGEST_TIME = 64
+_YEARS = range(1970, 9999)
+"""Kubernetes writes the year 1 for a time that is not set; the calendar's last year falls off it in another zone."""
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+", re.ASCII)
 """Go writes nine digits behind the point; Python reads six."""
 
@@ -91,6 +93,17 @@ def read_time(value: object) -> datetime | None:
         return found.astimezone(UTC) if found.tzinfo is not None else None
     except (ValueError, OverflowError):  # the year 1 of a zone east of Greenwich is before all years
         return None
+
+
+def read_stamp(value: object) -> str:
+    """Return a point in time as records have it (ISO 8601, UTC); empty where it is none. What has no zone is taken for UTC.
+
+    Anybody may write one by hand: a year that no calendar or zone can hold is no time either.
+    """
+    if not isinstance(value, str):
+        return ""
+    found = read_time(value) or read_time(f"{value}+00:00")
+    return found.isoformat() if found is not None and found.year in _YEARS else ""
 
 
 def _finite(text: str) -> float:

@@ -38,6 +38,20 @@ class Image(Frozen):
         digits = self.digest.removeprefix("sha256:")[:6] if self.digest else ""
         return " ".join(word for word in (self.tag or "untagged", digits) if word)
 
+    @property
+    def named(self) -> str:
+        """For the eye, with host and repository: `ghcr.io/omnicare/backend:v1.1.0@sha256:abc123abc123…`."""
+        said = with_short_digests(self.reference)
+        return said if len(said) <= _LONGEST_NAME else f"{said[:_LONGEST_NAME]}…"
+
+    def is_of(self, repository: str) -> bool:
+        """Whether it is of that repository, by whichever of its names."""
+        return _full(self.repository) == _full(repository)
+
+    def shown(self, repository: str) -> str:
+        """For the eye: its version where it is of that repository, else with its host and repository."""
+        return self.short if not repository or self.is_of(repository) else self.named
+
     @classmethod
     def parse(cls, reference: str) -> "Image":
         """Takes `repository[:tag][@digest]` apart; a port in the registry's address is not a tag."""
@@ -49,6 +63,17 @@ class Image(Frozen):
             tag=name[colon + 1 :] if tagged else None,
             digest=digest or None,
         )
+
+
+_LONGEST_NAME = 200
+
+
+def _full(repository: str) -> str:
+    """With its host: `omnicare/backend` is Docker Hub's."""
+    host, slash, rest = repository.partition("/")
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        return f"{host.lower()}/{rest}"
+    return f"docker.io/{repository}" if slash else f"docker.io/library/{repository}"
 
 
 _DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
@@ -90,12 +115,14 @@ class ImageChange(Frozen):
     after: Image
     beside: tuple[Beside, ...] = ()
     """Set to `after` with the same change."""
+    repository: str = ""
+    """The configured one: an image of another is shown with its host and repository."""
     # what follows is shown, and not part of the digest: it moves by itself
     replicas: int = 0
     since: str | None = None
     """When the present image was deployed (ISO 8601, UTC), where that is known."""
     by: str | None = None
-    """Who deployed it: a person's name, or a field manager where the bot did not."""
+    """Who deployed it: a person's name by the release record, else a field manager."""
     run: str | None = None
     """The run that deployed it."""
 
@@ -208,6 +235,8 @@ class Plan(Frozen):
     """What this run does not do, though somebody may expect it."""
     links: tuple[tuple[str, str], ...] = ()
     """(label, URL)."""
+    unproven: bool = False
+    """It goes back to an image that no record knows as good: what runs then is not recorded as good either."""
     needs_reason: bool = False
     """The requester has to give a reason (going to something older)."""
     on_failure: Literal["ask", "rollback"] = "ask"

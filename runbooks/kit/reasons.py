@@ -75,6 +75,7 @@ class ReasonCode(StrEnum):
     CHANGED_MEANWHILE = "changed-meanwhile"
     NO_SUCH_VERSION = "no-such-version"
     NO_RELEASE = "no-release"
+    FOREIGN_IMAGE = "foreign-image"
     NOT_A_RELEASE = "not-a-release"
     CLUSTER_UNREACHABLE = "cluster-unreachable"
     CLUSTER_REFUSED = "cluster-refused"
@@ -174,6 +175,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.CLUSTER_REFUSED: "The Kubernetes API refuses the bot's account. `doctor` lists the missing permissions.",
     ReasonCode.NOT_FOUND: "A Deployment, pod or container that the configuration names is not there.",
     ReasonCode.REGISTRY_UNREACHABLE: "The image registry does not answer.",
+    ReasonCode.FOREIGN_IMAGE: "An image is not of the configured repository, or not the one that is recorded, and is not rolled out. Look who wrote it there; `deploy VERSION` rolls out what the repository has.",
     ReasonCode.RECORD_UNREADABLE: "The fleet's record was changed by hand or by a newer bot. `kubectl get configmap -o yaml` shows it.",
     ReasonCode.SCRIPT_MISSING: "The pod has no such script. Check the release's `package.json`, or the script's name in `omnicare.toml`.",
     ReasonCode.SCRIPT_FAILED: "The script in the pod ended with an error, or with an answer that can't be used. The card has the end of its output.",

@@ -97,27 +97,42 @@ def stamped(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
 
 
+_BEYOND = 10_000
+"""Lines in a row that are later than the window, before the rest of a stream is taken to be later too."""
+
+
 class Window:
-    """The lines between two points in time, of a stream in time order."""
+    """The lines of one stream between two points in time. Each is judged by its own stamp: a node's clock may jump and come back."""
 
     def __init__(self, since: str = "", until: str = "") -> None:
         self._since = since
         self._until = until
+        self._at = ""
+        self._in_a_row = 0
+        self.later = 0
+        """Lines that were left out because their time is later."""
+        self.between = 0
+        """Of these, the ones that stand before a line of the window."""
 
-    def within(self, block: bytes) -> tuple[bytes, bool]:
-        """The block's part that is inside, and whether what follows is behind the window."""
+    @property
+    def over(self) -> bool:
+        """So many lines were later that what follows need not be read."""
+        return self._in_a_row >= _BEYOND
+
+    def within(self, block: bytes) -> bytes:
+        """The block's part that is inside. A line without a stamp, which a kubelet's own words are, goes with the one before it."""
         if not self._since and not self._until:
-            return block, False
-        first = stamp_of(block)
-        last = stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])
-        if first and first >= self._since and last and (not self._until or last <= self._until):
-            return block, False
+            return block
+        if not self._until and min(stamp_of(block), stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])) >= self._since:
+            return block  # the kubelet has looked at each line; only the first second of `since` is left to judge
         kept: list[bytes] = []
-        at = first
         for line in block.split(b"\n")[:-1]:
-            at = stamp_of(line) or at
+            at = self._at = stamp_of(line) or self._at
             if self._until and at > self._until:
-                return b"".join(each + b"\n" for each in kept), True
-            if at >= self._since:
+                self.later += 1
+                self._in_a_row += 1
+            elif at >= self._since or not at:
+                self.between = self.later
+                self._in_a_row = 0
                 kept.append(line)
-        return b"".join(each + b"\n" for each in kept), False
+        return b"".join([line + b"\n" for line in kept])

@@ -108,8 +108,17 @@ async def read_from(
         cut=cut,
         removed=removed,
         silent=tuple(Silent(pod=reader.label, why=reader.why) for reader in readers if reader.why),
-        notes=(*found.notes, *(note for reader in readers for note in reader.notes())),
+        notes=(*found.notes, *(note for reader in readers for note in reader.notes()), *_later(readers)),
     )
+
+
+def _later(readers: list["_Reader"]) -> list[str]:
+    """How many lines `until` left out. Those that a step of the clock explains are told with their pod."""
+    count = sum(reader.window.later - reader.window.between for reader in readers)
+    if not count:
+        return []
+    least = "At least " if any(reader.window.over for reader in readers) else ""
+    return [f"{least}{count:,} {'line is' if count == 1 else 'lines are'} left out because of a later time."]
 
 
 async def _all(readers: list["_Reader"], seconds: float) -> None:
@@ -167,7 +176,7 @@ class _Reader:
         self._found: list[bytes] = []
         self._found_bytes = 0
         asked = work.asked
-        self._window = Window(stamped(asked.since) if asked.since else "", stamped(asked.until) if asked.until else "")
+        self.window = Window(stamped(asked.since) if asked.since else "", stamped(asked.until) if asked.until else "")
         self.label = source.label
         self.lines = 0
         self.why = "not read in time"
@@ -178,9 +187,16 @@ class _Reader:
         return self._work.tail is not None and self.lines >= self._work.tail
 
     def notes(self) -> list[str]:
-        if not self._blocks.dropped:
-            return []
-        return [f"{self.label} has lines so long that {self._blocks.dropped:,} bytes of them were not looked at."]
+        found: list[str] = []
+        if dropped := self._blocks.dropped:
+            found.append(f"{self.label} has lines so long that {dropped:,} bytes of them were not looked at.")
+        if between := self.window.between:
+            lines = "1 line that stands" if between == 1 else f"{between:,} lines that stand"
+            found.append(
+                f"The clock of {self.label}'s node was set back: {lines} among those shown had a later time and"
+                f" {'is' if between == 1 else 'are'} left out."
+            )
+        return found
 
     async def read(self) -> None:
         async with self._work.places:
@@ -219,18 +235,18 @@ class _Reader:
         self._read(self._blocks.rest())
 
     def _read(self, block: bytes) -> bool:
-        """True: what comes next is behind the window."""
+        """True: what comes next need not be read."""
         if not block:
             return False
         if not self.lines and not is_stamped(block) and block.startswith(_NODES_WORDS):
             self.why = "the node says: " + " ".join(default_redactor().text(block.decode()).split())[:200]
             return True
-        block, over = self._window.within(block)
+        block = self.window.within(block)
         if block:
             self.lines += block.count(b"\n")
             # before a pattern picks lines: one line of a block says nothing of what it is part of
             self._take(self._lines.feed(block))
-        return over
+        return self.window.over
 
     def _take(self, block: bytes) -> None:
         if not block:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import ContainerView, PodView
+from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Environment
 from runbooks.pods import named
 
@@ -47,7 +48,7 @@ async def sources(
     else:
         pods = [named(await cluster.pods(environment.namespace), target, environment)]
         selector, container = "", next((s.container for s in environment.services if _is_of(pods[0], s.deployment)), "")
-    young = [pod for pod in pods if before is not None and datetime.fromisoformat(pod.created) > before]
+    young = [pod for pod in pods if before is not None and (at := read_time(pod.created)) is not None and at > before]
     pods = sorted((pod for pod in pods if pod not in young), key=lambda pod: pod.name)
     labels = _labels(pods)
     found: list[Source] = []

@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from sandbox.cluster.resources import Json
@@ -31,6 +32,8 @@ class Mood(StrEnum):
     """Patients over several lines: JSON as it is pretty-printed, XML, an X12 message, a table."""
     LOST = "lost"
     """The node answers with a sentence of its own in place of the log, and as if all were well."""
+    CLOCK = "clock"
+    """One line in ten is stamped an hour late: the node's clock jumps and is set back."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class Manner:
     write: Callable[[random.Random], str] | None = None
     in_turn: tuple[str, ...] = ()
     """Lines that come one after the other, and then again."""
+    jumps: timedelta | None = None
+    """By how much the node's clock is wrong for every tenth line."""
+
+    def clock(self, number: int) -> timedelta:
+        """By how much the stamp of that line is wrong."""
+        return self.jumps if self.jumps is not None and number % 10 == 5 else timedelta()  # noqa: PLR2004
 
 
 def mood_of(pod: Json) -> Mood | None:
@@ -119,5 +128,8 @@ _MANNERS: dict[Mood | None, Manner] = {
     Mood.FLOOD: Manner(a_second=400.0, kept=40_000, write=_flood),
     Mood.PATIENTS: Manner(a_second=4.0, write=_patients),
     Mood.JSON: Manner(write=_json),
+    Mood.CLOCK: Manner(
+        a_second=20.0, in_turn=tuple(f"INFO  entry {number}" for number in range(2_000)), jumps=timedelta(hours=1)
+    ),
     Mood.BLOCKS: Manner(a_second=200.0, in_turn=tuple(_BLOCKS.split("\n"))),
 }

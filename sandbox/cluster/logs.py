@@ -152,11 +152,10 @@ class Log:
     def line(self, number: int) -> Line:
         if number < len(self._opening):
             return Line(self._started, self._opening[number])
+        at = self.due(number) + self._manner.clock(number)
         if self._manner.in_turn:
-            return Line(
-                self.due(number), self._manner.in_turn[(number - len(self._opening)) % len(self._manner.in_turn)]
-            )
-        return Line(self.due(number), self._write(random.Random(f"{self._seed}/{number}")))  # noqa: S311
+            return Line(at, self._manner.in_turn[(number - len(self._opening)) % len(self._manner.in_turn)])
+        return Line(at, self._write(random.Random(f"{self._seed}/{number}")))  # noqa: S311
 
 
 def statuses_of(pod: Json) -> list[Json]:

@@ -64,7 +64,7 @@ async def test_a_fault_at_every_step_passes_and_nothing_is_done_or_said_twice(wi
     assert changes.images == {(service, version): 1 for service in SERVICES for version in ("v2.0.0", "v1.2.0")}
     assert changes.raised == changes.lowered == dict.fromkeys(SERVICES, 1)
     all_is_as_after(here, back, "v1.2.0")
-    assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+    assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
     assert evidence_of(here, back) == 1
 
 

@@ -58,7 +58,7 @@ async def test_killed_in_the_middle_of_a_rollback_that_it_runs_and_the_ordinary_
         for service in SERVICES:
             assert here.pod_digests(service) == {digest_of(service, "v1.2.0")}
             assert here.revision(service) == 4, "each Deployment was changed once"
-        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
         assert here.environment().run is None
         here.nothing_was_said_twice(full)
         here.nothing_is_written_twice(full)
@@ -148,7 +148,7 @@ async def test_a_person_is_asked_and_becomes_the_bot_and_their_command_is_done(t
             await person.reads("has ended")
             assert await person.status() == 0
         assert holder(state(here)) is None
-        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
 
 
 class Terminal:

@@ -99,7 +99,7 @@ async def test_the_rollback_ends_and_what_was_raised_is_put_back(
             assert here.revision(service) == revisions[service] + 1
         assert here.environment().run is None
         assert here.environment().undecided is None
-        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
         here.nothing_was_said_twice(run)
         here.nothing_is_written_twice(run)
         names = Counter(here.event_names(run))

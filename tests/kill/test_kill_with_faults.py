@@ -132,7 +132,7 @@ async def test_killed_while_it_is_answered_with_a_fault_at_every_change(wires: W
         assert changes.images == {(service, version): 1 for service in SERVICES for version in ("v2.0.0", "v1.2.0")}
         assert changes.raised == changes.lowered == dict.fromkeys(SERVICES, 1)
         all_is_as_after(here, back, "v1.2.0")
-        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+        assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
         names = Counter(here.event_names(back))
         assert [names[name] for name in ("run:requested", "approval:given", "run:started", "run:succeeded")] == [1] * 4
 

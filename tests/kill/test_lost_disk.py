@@ -69,7 +69,7 @@ async def goes_back_again(here: Story, lost: str) -> None:
     await here.press(ON_CALL, "approve", again)
     await here.ended_with(again, "Back on v1.2.0 in production")
     assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
-    assert {(each.version, each.verdict) for each in here.releases()} == {("v1.2.0", "good"), ("v2.0.0", "bad")}
+    assert {(each.version, each.verdict) for each in here.releases()} == {("v1.2.0", "unproven"), ("v2.0.0", "bad")}
     further = await here.ask("rollback", who=ON_CALL)
     plan = await here.says(further, "to v1.1.0", "plan")
     assert "v1.2.0 → v1.1.0" in plan

@@ -222,8 +222,9 @@ def test_a_lock_that_somebody_wrote_by_hand_without_a_zone_is_utc():
     assert not by_hand.holds(datetime(2026, 5, 4, 18, 1, tzinfo=UTC))
 
 
-def test_a_lock_whose_end_is_no_time_is_told_as_a_record_that_can_not_be_read():
+def test_a_lock_whose_end_is_no_time_holds_until_it_is_taken_away_and_is_said():
     text = freeze().model_dump_json().replace('"until":null', '"until":"tomorrow"')
-    with pytest.raises(PermanentError, match="changed by hand") as raised:
-        environment_from({"freeze": text})
-    assert raised.value.code is ReasonCode.RECORD_UNREADABLE
+    record = environment_from({"freeze": text})
+    assert record.freeze is not None
+    assert record.freeze.holds(datetime(2100, 1, 1, tzinfo=UTC))
+    assert record.warnings == ("In the fleet's record, `until` is no time (in `freeze`), so it is unknown.",)

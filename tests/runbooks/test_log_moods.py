@@ -85,11 +85,11 @@ async def test_a_pod_that_floods_is_seen_in_the_summary_and_what_drowns_in_it_to
 
 async def test_nothing_of_patients_leaves(world: tuple[Cluster, Place]):
     _moody(world, Mood.PATIENTS, every=True)
-    found = await logs.read(
-        world[1].cluster,
-        world[1].environment,
-        Asked(target="backend", tail=5000, since=datetime.now(UTC) - timedelta(hours=1)),
-    )
+    asked = Asked(target="backend", tail=5000, since=datetime.now(UTC) - timedelta(hours=1))
+    while True:  # it writes while the test looks
+        found = await logs.read(world[1].cluster, world[1].environment, asked)
+        if found.removed:
+            break
     text = "\n".join([line.text for line in found.lines if "resourceType" not in line.text and "PID|" not in line.text])
     assert found.lines
     for name in NAMES:

@@ -211,7 +211,10 @@ async def test_what_runs_is_told_with_who_set_it_and_when(here: Place, registry:
     before = (await states.current(here.cluster, here.environment))[0]
     assert (before.state, before.ready, before.run) == ("complete", 2, None)
     await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1", by="Maya")
-    after = (await states.current(here.cluster, here.environment))[0]
+    by_object_alone = (await states.current(here.cluster, here.environment))[0]
+    assert (by_object_alone.by, by_object_alone.run) == ("omnicare-bot", None), "anybody may edit an annotation"
+    recorded = await here.fleet.releases(here.environment)
+    after = (await states.current(here.cluster, here.environment, recorded))[0]
     assert (after.by, after.run, after.stamp, after.by_hand) == ("Maya", "run-1", "run-1", False)
     assert after.digests == (digest_of("backend", "v2.0.0"),)
     assert after.cause == "omnicare run run-1"

@@ -21,7 +21,7 @@ async def test_who_is_on_call_goes_back_alone_with_one_confirmation(here: Story)
     await here.ended_with(run, "Back on v1.2.0 in production")
     for service in SERVICES:
         assert here.pod_digests(service) == {digest_of(service, "v1.2.0")}
-    assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "good"), ("v2.0.0", "bad")]
+    assert [(each.version, each.verdict) for each in here.releases()] == [("v1.2.0", "unproven"), ("v2.0.0", "bad")]
     assert "5 min" in here.text(run, "result")
     assert "approval:granted" in here.event_names(run)
 

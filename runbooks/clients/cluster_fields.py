@@ -1,0 +1,73 @@
+"""Reads one field of Kubernetes' JSON as the type that it has to be, or as empty.
+
+An API server holds most of this to its own types, an aggregated or a broken one does not, and a proxy between may say anything. A view
+is always made: one field that can't be read hides no other.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbooks.kit.answers import read_stamp, read_time
+
+Json = Mapping[str, Any]
+
+_MOST = 1 << 31
+"""Kubernetes counts in 32 bits."""
+_MOST_GENERATIONS = 1 << 63
+
+
+def fields(item: object, *path: str) -> Json:
+    """Return the object at that path; empty where there is none."""
+    for name in path:
+        item = item.get(name) if isinstance(item, Mapping) else None
+    return item if isinstance(item, Mapping) else {}
+
+
+def listed(item: Json, name: str) -> list[Json]:
+    """Return the objects of that list; what is no object is left out."""
+    found = item.get(name)
+    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+
+
+def text(item: Json, name: str, otherwise: str = "") -> str:
+    """Return the text; `otherwise` where it is none."""
+    found = item.get(name)
+    return found if isinstance(found, str) and found else otherwise
+
+
+def texts(item: Json, name: str) -> tuple[str, ...]:
+    """Return the texts of that list."""
+    found = item.get(name)
+    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
+
+
+def mapped(item: Json, name: str) -> dict[str, str]:
+    """Return the texts by key; a number (as a quantity may be written) is one."""
+    found = item.get(name)
+    if not isinstance(found, Mapping):
+        return {}
+    return {key: str(each) for key, each in found.items() if isinstance(each, str) or type(each) in (int, float)}
+
+
+def count(item: Json, name: str, otherwise: int = 0) -> int:
+    """Return the number; `otherwise` where it is none that Kubernetes counts."""
+    found = item.get(name)
+    return found if type(found) is int and 0 <= found < _MOST else otherwise
+
+
+def generation(item: Json, name: str) -> int:
+    """Return a generation, which Kubernetes counts in 64 bits."""
+    found = item.get(name)
+    return found if type(found) is int and 0 <= found < _MOST_GENERATIONS else 0
+
+
+def code(item: Json, name: str) -> int | None:
+    """Return an exit code."""
+    found = item.get(name)
+    return found if type(found) is int and -_MOST <= found < _MOST else None
+
+
+def stamp(item: Json, name: str) -> str:
+    """Return the time as the server wrote it; empty where it is none."""
+    found = item.get(name)
+    return found if isinstance(found, str) and read_time(found) is not None and read_stamp(found) else ""
