@@ -17,6 +17,8 @@ from sandbox.cluster.resources import DEPLOYMENT, POD, REPLICA_SET, Json
 from sandbox.cluster.store import Change
 
 _WRITER = Writer(CONTROLLER)
+_STATUS = Writer(CONTROLLER, subresource="status")
+"""The real controller writes the revision with the status, which raises no generation."""
 _COMPONENT = "deployment-controller"
 
 
@@ -96,7 +98,7 @@ class Deployments:
             draft["metadata"]["annotations"] = {**annotations, rollouts.REVISION: number}
 
         metadata = deployment["metadata"]
-        self._api.modify(DEPLOYMENT, metadata["namespace"], metadata["name"], change, _WRITER)
+        self._api.modify(DEPLOYMENT, metadata["namespace"], metadata["name"], change, _STATUS)
 
     @staticmethod
     def _annotations(deployment: Json, revision: int) -> dict[str, str]:
