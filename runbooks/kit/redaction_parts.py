@@ -400,7 +400,13 @@ _ANY_WORD = re.compile(rb"(?:[A-Za-z.'-]|%20|[\x80-\xff])+")
 _LIST_OPENS = re.compile(rb"\s*\[\s*")
 
 
+_VALUE_TYPE = re.compile(rb"[A-Z]{2}: ")
+"""DICOM headers say a value's type between its name and the value: `PatientName   PN: 'LOPEZ^MARIA'`."""
+
+
 def _name(data: bytes, _hit: re.Match[bytes], start: int, end: int) -> Part:
+    if _VALUE_TYPE.match(data, start):
+        return _none(start)
     end = looks_like_a_person(data, start, end, words=1)
     return Part(Kind.NAME, start, end, end) if end > start else _none(start)
 
