@@ -3,7 +3,6 @@
 Nothing is sent twice by itself: a call whose answer was lost may have been done, and only the caller knows how to find that out.
 """
 
-import json as json_module
 import logging
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +12,13 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.delivery import SurfaceGone
-from runbooks.kit.answers import read_wait
+from runbooks.kit.answers import read_bounded, read_object, read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
+_LARGEST_WORD = 64 * 1024
+"""Bytes of an answer to a response URL: a word, or a small object."""
+_LONGEST_WORD = 200
 _log = logging.getLogger(__name__)
 
 SLACK_HOST = "slack.com"
@@ -146,7 +148,8 @@ class SlackApi:
         what = "an answer" if data is None else "an upload"
         try:
             async with self.session().post(url, data=data, json=json, proxy=self.proxy) as response:
-                said = (await response.text())[:200].strip()
+                answer = await read_bounded(response.content, lambda: _later(what, 1.0), largest=_LARGEST_WORD)
+                said = answer.decode(errors="replace").strip()
                 if response.status == 429:  # noqa: PLR2004 - too many requests
                     raise _later(what, _seconds(response.headers.get("Retry-After")))
                 if response.status >= 500:  # noqa: PLR2004 - Slack's own trouble
@@ -188,14 +191,13 @@ def _of_word(what: str, word: str) -> Exception:
 def _check(what: str, status: int, said: str) -> None:
     """A response URL's refusal is a word, bare or in JSON, and may come with any status."""
     try:
-        found = json_module.loads(said)
-    except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        if status == 200 and found.get("ok", True):  # noqa: PLR2004
-            return
-        said = str(found.get("error", ""))
-    raise _of_word(what, said)
+        found = read_object(said, lambda: _later(what, 1.0))
+    except TemporaryError:
+        raise _of_word(what, said[:_LONGEST_WORD]) from None
+    if status == 200 and found.get("ok", True):  # noqa: PLR2004
+        return
+    word = found.get("error")
+    raise _of_word(what, word[:_LONGEST_WORD] if isinstance(word, str) else "")
 
 
 def _later(what: str, seconds: float) -> TemporaryError:

@@ -26,7 +26,7 @@ from runbooks.clients.cluster_errors import (
     unreachable,
     unreadable,
 )
-from runbooks.kit.answers import read_object
+from runbooks.kit.answers import read_bounded, read_object
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER = "omnicare-bot"
 
+_LARGEST_ANSWER = 256 * 1024 * 1024
+"""Bytes: a list of all pods of a large cluster is tens of megabytes."""
 _LARGEST_FRAME = 1 << 20
 _CREDENTIALS, _CERTIFICATE = "credentials", "certificate"
 _UNAUTHORIZED = 401
@@ -160,7 +162,9 @@ class Connection:
 
         limits = ClientTimeout(total=self.timing.call, sock_connect=self.timing.connect)
         async with self._response(method, path, query, body, content_type, limits) as answer:
-            data = await answer.read()
+            data = await read_bounded(
+                answer.content, lambda: unreadable(self.server, doing, retry=self.timing.retry), largest=_LARGEST_ANSWER
+            )
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 raise self._refusal(answer, data, doing)
             self._accepted(answer)
@@ -178,7 +182,10 @@ class Connection:
         limits = ClientTimeout(total=None, sock_connect=self.timing.connect, sock_read=silence)
         async with self._response("GET", path, query, None, None, limits) as answer:
             if answer.status >= 300:  # noqa: PLR2004
-                raise self._refusal(answer, await answer.read(), doing)
+                data = await read_bounded(
+                    answer.content, lambda: unreadable(self.server, doing, retry=self.timing.retry)
+                )
+                raise self._refusal(answer, data, doing)
             self._accepted(answer)
             self.answered()
             yield answer.content

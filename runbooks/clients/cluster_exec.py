@@ -8,16 +8,17 @@ The channels are read raw (`v5.channel.k8s.io` where the server has it, else `v4
 """
 
 import asyncio
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runbooks.clients.cluster_connection import Connection
-from runbooks.clients.cluster_errors import unreachable
-from runbooks.kit.errors import PermanentError
+from runbooks.clients.cluster_errors import unreachable, unreadable
+from runbooks.clients.cluster_fields import fields, listed, text
+from runbooks.kit.answers import read_object
+from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _CLOSE = 255
 """v5 only: the channel after it gets no more. v4 can't say so, so a program may not wait for the end of its input."""
 
 _ARGUMENT = re.compile(r"[A-Za-z0-9@%+=:,./_-]{1,200}")
+_CODE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _FRAME = 32 * 1024
 _BYE = 0.5
 """Seconds for a polite end of the socket."""
@@ -169,15 +171,16 @@ class _Talk:
 
 def _how(data: bytes) -> tuple[int | None, str]:
     """Exit status and the cluster's words, from the `Status` on channel 3."""
+    unknown = "the cluster's word on how it ended can't be read"
     try:
-        status: Mapping[str, Any] = json.loads(data)
-        if status.get("status") == "Success":
-            return 0, ""
-        causes = (status.get("details") or {}).get("causes") or []
-        code = next((int(each["message"]) for each in causes if each.get("reason") == "ExitCode"), None)
-        return code, str(status.get("message") or "")
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return None, "the cluster's word on how it ended can't be read"
+        status = read_object(data, lambda: unreadable("", ""))
+    except TemporaryError:
+        return None, unknown
+    if status.get("status") == "Success":
+        return 0, ""
+    causes = listed(fields(status, "details"), "causes")
+    said = next((text(each, "message") for each in causes if each.get("reason") == "ExitCode"), "")
+    return int(said) if _CODE.fullmatch(said) else None, text(status, "message", unknown)
 
 
 async def _part(socket: "aiohttp.ClientWebSocketResponse") -> None:

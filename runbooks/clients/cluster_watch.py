@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runbooks.clients.cluster_connection import Connection
 from runbooks.clients.cluster_errors import Busy, Gone, refusal, unreadable
+from runbooks.clients.cluster_fields import count, fields, listed, text
 from runbooks.clients.cluster_views import Seen, View
+from runbooks.kit.answers import read_object
 from runbooks.kit.errors import TemporaryError
 
 if TYPE_CHECKING:
@@ -77,10 +79,10 @@ class Watch(Generic[V]):
 
     async def _list(self) -> list[Seen[V]]:
         answer = await self._connection.call("GET", self._path, doing=self._doing, query=self._query)
-        version = (answer.get("metadata") or {}).get("resourceVersion")
-        if version is None:  # no list at all: everything that is known would be taken for deleted
-            raise unreadable(self._connection.server, self._doing)
-        present = {view.uid: view for view in map(self._read, answer.get("items") or [])}
+        version = text(fields(answer, "metadata"), "resourceVersion")
+        if not version:  # no list at all: everything that is known would be taken for deleted
+            raise self._unreadable()
+        present = {view.uid: view for view in map(self._read, listed(answer, "items"))}
         told: list[Seen[V]] = [Seen("deleted", view) for uid, view in self._known.items() if uid not in present]
         for uid, view in present.items():
             before = self._known.get(uid)
@@ -113,15 +115,15 @@ class Watch(Generic[V]):
                     yield item
 
     def _take(self, line: bytes) -> Seen[V] | None:
-        try:
-            told = json.loads(line)
-            kind, thing = told["type"], told["object"]
-        except (ValueError, KeyError, TypeError) as error:
-            # Cut in the middle of a line, or no event at all. What comes after it is not looked at: the next watch tells all of it again.
-            raise unreadable(self._connection.server, self._doing) from error
+        # Cut in the middle of a line, or no event at all: what comes after it is not looked at, the next watch tells all of it again.
+        told = read_object(line, self._unreadable)
+        kind, thing = text(told, "type"), fields(told, "object")
         if kind == "ERROR":
-            raise refusal(int(thing.get("code") or 500), json.dumps(thing).encode(), self._doing)
-        self._version = thing["metadata"]["resourceVersion"]
+            raise refusal(count(thing, "code") or 500, json.dumps(thing).encode(), self._doing)
+        version = text(fields(thing, "metadata"), "resourceVersion")
+        if not kind or not version:
+            raise self._unreadable()
+        self._version = version
         if kind == "BOOKMARK":
             return None
         view = self._read(thing)
@@ -130,6 +132,9 @@ class Watch(Generic[V]):
             return Seen("deleted", view)
         self._known[view.uid] = view
         return Seen("changed", view)
+
+    def _unreadable(self) -> TemporaryError:
+        return unreadable(self._connection.server, self._doing)
 
     def _recovered(self) -> None:
         """It told something, which is more than that it could be taken up: one that is refused right after waits longer each time."""
