@@ -9,21 +9,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.audit import Finding, Head, verify_books
+from bot.audit import Finding, FindingKind, Head, verify_books
 from bot.config import Settings
 from bot.delivery import Exit
 from bot.terminal.words import safe
 from runbooks.clients.cluster import ClusterClient
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
 
 ASKED_SECONDS = 10.0
 
 
 def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
     """Exit status 1 where anything is wrong. Without `settings` the fleet is not asked, so a cut tail may not show."""
-    heads, missing = asyncio.run(known_heads(settings)) if settings else ([], ["no configuration names a fleet to ask"])
-    found = verify_books(books, heads)
+    heads, changed, missing = (
+        asyncio.run(known_heads(settings)) if settings else ([], [], ["no configuration names a fleet to ask"])
+    )
+    found = [*changed, *verify_books(books, heads)]
     if as_json:
         _write(json.dumps(_document(books, found, heads, missing), indent=2))
         return Exit.FAILED if found else Exit.OK
@@ -54,10 +57,10 @@ def _document(
     }
 
 
-async def known_heads(settings: Settings) -> tuple[list[Head], list[str]]:
-    """The newest heads that each environment's fleet remembers, and whom could not be asked."""
+async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], list[str]]:
+    """The heads that each environment's fleet remembers, which of them were changed, and whom could not be asked."""
 
-    async def ask(name: str) -> list[Head] | str:
+    async def ask(name: str) -> list[Head] | Finding | str:
         where = settings.environments[name].cluster
         try:
             async with (
@@ -68,14 +71,19 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[str]]:
             ):
                 heads = await Fleet(client).heads(settings.environment(name))
         except RunbookError as error:
+            if error.code is ReasonCode.RECORD_UNREADABLE:
+                sentence = f"{name}: the heads that the fleet's record keeps can't be read: they were changed."
+                return Finding(FindingKind.RECORD, name, sentence)
             return f"{name}: {error.message.rstrip('.')}"
         except TimeoutError:
             return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
         return [Head(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
 
     answers = await asyncio.gather(*(ask(name) for name in settings.environments))
-    heads = {(head.book, head.seq): head for answer in answers if not isinstance(answer, str) for head in answer}
-    return list(heads.values()), [answer for answer in answers if isinstance(answer, str)]
+    # not by number: two that differ are not the same head
+    heads = dict.fromkeys(head for answer in answers if isinstance(answer, list) for head in answer)
+    changed = [answer for answer in answers if isinstance(answer, Finding)]
+    return [*heads], changed, [answer for answer in answers if isinstance(answer, str)]
 
 
 def _write(line: str) -> None:

@@ -36,6 +36,7 @@ class FindingKind(StrEnum):
     FOREIGN = "foreign"
     CUT = "cut"
     REWRITTEN = "rewritten"
+    RECORD = "record"
     UNKNOWN_BOOK = "unknown-book"
     MORE = "more"
 
@@ -128,7 +129,10 @@ class _Check:
             return
         row = connection.execute("SELECT name FROM book").fetchone()
         self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
-        wanted = {head.seq: head.hash for head in heads if head.book == self.name}
+        wanted: dict[int, set[str]] = {}
+        for head in heads:
+            if head.book == self.name:
+                wanted.setdefault(head.seq, set()).add(head.hash)
         self._rows(connection, wanted)
         self._tail(connection, max(wanted, default=0))
 
@@ -139,7 +143,7 @@ class _Check:
             self.findings.append(Finding(FindingKind.MORE, self.name, f"{self.name}: {self.more} more findings."))
         return self.findings
 
-    def _rows(self, connection: sqlite3.Connection, wanted: Mapping[int, str]) -> None:
+    def _rows(self, connection: sqlite3.Connection, wanted: Mapping[int, set[str]]) -> None:
         sha256 = hashlib.sha256
         opening = front(self.name, 0, "").partition('"seq":')[0] + '"seq":'
         expected, previous = self.expected, self.previous
@@ -167,7 +171,7 @@ class _Check:
                 previous = self._odd(seq, data, digest)
             expected = seq + 1
             self.expected = expected
-            if seq in wanted and wanted[seq] != _hex(digest):
+            if seq in wanted and wanted[seq] != {_hex(digest)}:
                 self.find(
                     FindingKind.REWRITTEN,
                     f"event {seq} is not the one that the fleet knows by this number: the book was rewritten.",

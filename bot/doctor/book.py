@@ -17,8 +17,8 @@ async def tail(settings: Settings) -> AsyncGenerator[Finding]:
     if not path.exists():
         yield warning(f"There is no audit trail at {path} yet.", "The bot makes it when it starts.")
         return
-    heads, missing = await known_heads(settings)
-    found = await asyncio.to_thread(verify_books, [path], heads)
+    heads, changed, missing = await known_heads(settings)
+    found = [*changed, *await asyncio.to_thread(verify_books, [path], heads)]
     for finding in found[:_SHOWN]:
         yield failed(
             f"The audit trail is not whole: {finding.sentence}",
