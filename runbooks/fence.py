@@ -26,6 +26,7 @@ from runbooks.states import (
     RESTARTED,
     RUN,
     annotation_path,
+    asked_image,
     escaped,
 )
 
@@ -108,11 +109,11 @@ def _setting(
 ) -> list[dict[str, Any]]:
     _refuse_at_once(seen, change, pulse.run)
     patch: list[dict[str, Any]] = [{"op": "test", "path": annotation_path(RUN), "value": pulse.run}]
-    for name, before in change.references_before.items():
+    for name in change.references_before:
         path = seen.image_path(name)
         patch += [
             {"op": "test", "path": f"{path}/name", "value": name},
-            {"op": "test", "path": f"{path}/image", "value": before},
+            {"op": "test", "path": f"{path}/image", "value": seen.images[name]},
             {"op": "replace", "path": f"{path}/image", "value": change.after.reference},
         ]
     facts = {
@@ -150,8 +151,8 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
             code=ReasonCode.OVERTAKEN,
         )
     for name, before in change.references_before.items():
-        image = seen.images.get(name)
-        if image is None:
+        image = asked_image(seen, name)
+        if not image:
             raise PermanentError(
                 f"{change.service}: deployment {change.deployment} has no container {name}", code=ReasonCode.NOT_FOUND
             )
@@ -161,8 +162,17 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
         raise _paused(change)
 
 
-def still_ours(scene: Scene, change: ImageChange, run: str, *, since: DeploymentView | None = None) -> None:
+def still_ours(
+    scene: Scene,
+    change: ImageChange,
+    run: str,
+    *,
+    since: DeploymentView | None = None,
+    answer: DeploymentView | None = None,
+) -> None:
     """Raises where somebody else took the place, or changed what rolls out. `since`: the Deployment as the run left it.
+
+    `answer`: what the API server answered to the run's own write.
 
     How many replicas there are is nobody's secret plan: people and autoscalers may change that meanwhile.
     """
@@ -174,7 +184,14 @@ def still_ours(scene: Scene, change: ImageChange, run: str, *, since: Deployment
         )
     for name in change.references_before:
         now = scene.deployment.images.get(name, "no such container")
-        if now != change.after.reference:
+        # what the API server answered to the bot's own write is what the bot wrote, whatever admission made of it
+        if answer is not None and now == answer.images.get(name):
+            continue
+        if asked_image(scene.deployment, name) != change.after.reference:
+            if scene.deployment.annotations.get(DEPLOYED_IMAGE) == change.after.reference and (
+                owners.image_written_by_bot(scene.deployment, name)
+            ):
+                raise _rewritten(change, now)
             raise _changed(change, now, by=owners.last_writer(scene.deployment))
     if scene.deployment.paused:
         raise _paused(change)
@@ -191,7 +208,7 @@ def still_ours(scene: Scene, change: ImageChange, run: str, *, since: Deployment
 def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
     """This very run set the image before: the step was killed, or the answer was lost."""
     return (
-        all(seen.images.get(name) == change.after.reference for name in change.references_before)
+        all(asked_image(seen, name) == change.after.reference for name in change.references_before)
         and seen.annotations.get(DEPLOYED_RUN) == run
         and seen.annotations.get(DEPLOYED_IMAGE) == change.after.reference
         and seen.annotations.get(RUN) == run
@@ -212,6 +229,15 @@ def _changed(change: ImageChange, now: str, *, by: str = "") -> PermanentError:
         code=ReasonCode.CHANGED_MEANWHILE,
         evidence=(f"planned from {change.before.reference} to {change.after.reference}", f"now {now}"),
         advice=("Plan it again.",),
+    )
+
+
+def _rewritten(change: ImageChange, now: str) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: admission rewrote the image that the bot set, and it can't be told whether it is still the same one",
+        code=ReasonCode.CHANGED_MEANWHILE,
+        evidence=(f"asked for {change.after.reference}", f"now {now}"),
+        advice=("A mirror that keeps the digest is taken for the image itself.",),
     )
 
 

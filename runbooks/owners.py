@@ -58,6 +58,12 @@ def changed_fields(before: DeploymentView, now: DeploymentView) -> tuple[str, ..
     return (*changed[:_SHOWN], *((f"{left} more",) if left > 0 else ()))
 
 
+def image_written_by_bot(deployment: DeploymentView, container: str) -> bool:
+    """Whether nobody but the bot has written the container's image, as far as Kubernetes says; what it wrote, admission may have rewritten."""
+    writers = [each for each in deployment.owners if container in each.containers]
+    return bool(writers) and all(each.name == FIELD_MANAGER for each in writers)
+
+
 def last_writer(deployment: DeploymentView) -> str:
     """Who else wrote the pod template last, in words: `kubectl-edit, 3 s ago`; empty where Kubernetes does not say."""
     others = [each for each in deployment.writers if each.name != FIELD_MANAGER]

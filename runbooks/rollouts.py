@@ -289,7 +289,7 @@ async def _until_complete(
         async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
             async for scene in scenes:
                 first = first or scene.deployment
-                still_ours(scene, change, pulse.run, since=first)
+                still_ours(scene, change, pulse.run, since=first, answer=since)
                 progress = completion(scene)
                 late = failures.pending(scene, after=settings.explain_seconds)
                 detail = f"{progress.detail}; {late}" if late else progress.detail

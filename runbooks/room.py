@@ -18,6 +18,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
+from runbooks.states import same_digest
 
 _PATIENCE = 2.0
 """Seconds: going back does not wait for longer to know whether it can be faster."""
@@ -165,7 +166,9 @@ def _pods(seen: _Seen, deployment: DeploymentView, change: ImageChange) -> tuple
     pods = [pod for pod in seen.pods if pod.owner in own and not pod.over]
     if change.restarts:
         return pods, 0
-    asked_for = {uid for uid, each in own.items() if each.image(change.container) == change.after.reference}
+    asked_for = {
+        uid for uid, each in own.items() if same_digest(each.image(change.container) or "", change.after.reference)
+    }
     return pods, sum(pod.owner in asked_for and not pod.deleting for pod in pods)
 
 

@@ -16,6 +16,7 @@ from runbooks.clients.cluster_views import DEFAULT_SURGE, DeploymentView, PodVie
 from runbooks.kit.answers import read_stamp
 from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.owners import image_written_by_bot
 from runbooks.owners import owner as owner_of
 from runbooks.records import Release
 
@@ -198,6 +199,23 @@ def newest_of(deployment: DeploymentView, replica_sets: Sequence[ReplicaSetView]
     return min(own, key=lambda r: r.created, default=None)
 
 
+def asked_image(deployment: DeploymentView, container: str) -> str:
+    """Return the image as the bot asked for it where admission only renamed it; else as it stands; empty for no such container.
+
+    Only where the digest is the same, and nobody else has written the image since: what somebody else moved to another registry is
+    another image, since whoever has that registry says whether it can still be pulled.
+    """
+    image = deployment.images.get(container, "")
+    asked = deployment.annotations.get(DEPLOYED_IMAGE, "")
+    renamed = same_digest(image, asked) and image_written_by_bot(deployment, container)
+    return asked if renamed else image
+
+
+def same_digest(one: str, other: str) -> bool:
+    """Whether both references are pinned, to the same content."""
+    return one == other or (Image.parse(one).digest or "none") == Image.parse(other).digest
+
+
 def pinned(state: ServiceState) -> Image | None:
     """What runs, with the digest that the pods report where the Deployment asks by tag alone."""
     if state.image is None or state.image.digest is not None:
@@ -251,7 +269,7 @@ def _state(
     newest = newest_of(deployment, sets)
     own = [pod for pod in pods if pod.owner in owners and not pod.deleting and not pod.over]
     state, detail = _condition(deployment, newest, sets)
-    image = container[1].image
+    image = asked_image(deployment, service.container)
     alike = _beside(deployment, service, {service.repository, Image.parse(image).repository})
     by_bot = deployment.annotations.get(DEPLOYED_IMAGE) == image
     owner = max((o for o in deployment.owners if service.container in o.containers), key=lambda o: o.time, default=None)
@@ -310,8 +328,8 @@ def _beside(deployment: DeploymentView, service: Service, repositories: set[str]
     """Every other container and init container that runs the service's own image."""
     init = {each.name for each in deployment.init}
     found = [
-        Beside(container=name, init=name in init, image=Image.parse(reference))
-        for name, reference in deployment.images.items()
+        Beside(container=name, init=name in init, image=Image.parse(asked_image(deployment, name)))
+        for name in deployment.images
         if name != service.container
     ]
     return [each for each in found if each.image.repository in repositories]

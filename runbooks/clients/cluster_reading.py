@@ -123,9 +123,10 @@ def selector_text(selector: Json) -> str:
 def _image_owners(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
     found = []
     for entry in entries:
-        owned = fields(entry, "fieldsV1", "f:spec", "f:template", "f:spec", "f:containers")
+        template = fields(entry, "fieldsV1", "f:spec", "f:template", "f:spec")
         names = frozenset(
             key.split('"name":"', 1)[1].split('"', 1)[0]
+            for owned in (fields(template, "f:containers"), fields(template, "f:initContainers"))
             for key in owned
             if key.startswith("k:") and '"name":"' in key and "f:image" in fields(owned, key)
         )

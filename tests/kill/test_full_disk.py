@@ -75,8 +75,8 @@ async def test_who_follows_in_a_terminal_gets_the_lines_too_and_a_later_retry_do
         here.world.slack.come_back()
         await here.world.bot_ready()
         await here.until(here.runs, "Slack has the first one's messages")
-        before = here.generation("backend")
+        before = here.revision("backend")
         again = await here.ask("deploy v2.0.0")
         await here.press(APPROVER, "approve", again)
         await here.ended_with(again, "v2.0.0 runs in production")
-        assert here.generation("backend") == before, "what was done is not done again"
+        assert here.revision("backend") == before, "what was done is not done again"

@@ -54,7 +54,7 @@ async def deployed_as_if_nothing_had_happened(here: Story, run: str, before: dic
     for service in SERVICES:
         assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
         assert here.new_pods(service, "v2.0.0") == 3
-        assert here.generation(service) == before[service] + 1, "each Deployment was changed once"
+        assert here.revision(service) == before[service] + 1, "each Deployment was changed once"
         assert here.revision(service) == 3
     assert [(release.version, release.run, release.verdict) for release in here.releases()] == [("v2.0.0", run, "good")]
     assert here.environment().run is None
@@ -86,8 +86,8 @@ def in_order(names: list[str]) -> bool:
     return places == sorted(places) and names[-1] == "run:succeeded"
 
 
-def generations(here: Story) -> dict[str, int]:
-    return {service: here.generation(service) for service in SERVICES}
+def revisions(here: Story) -> dict[str, int]:
+    return {service: here.revision(service) for service in SERVICES}
 
 
 async def approved(here: Story) -> str:
@@ -108,7 +108,7 @@ async def approved(here: Story) -> str:
 async def test_killed_at(tmp_path: Path, point: str):
     async with story(tmp_path / "world") as here:
         await here.start(point)
-        before = generations(here)
+        before = revisions(here)
         restarted = asyncio.create_task(here.back_again())
         outcome = await here.type("maya", "/omnicare deploy v2.0.0")
         assert outcome.ok, outcome.error
@@ -122,7 +122,7 @@ async def test_killed_at(tmp_path: Path, point: str):
 async def test_asked_to_stop_at(tmp_path: Path, point: str):
     async with story(tmp_path / "world") as here:
         await here.start(point, "TERM")
-        before = generations(here)
+        before = revisions(here)
         status: list[int] = []
 
         async def restart() -> None:
@@ -155,7 +155,7 @@ HOW = pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_right_after_the_acknowledgement(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start()
-        before = generations(here)
+        before = revisions(here)
         outcome = await here.type("maya", "/omnicare deploy v2.0.0")
         assert outcome.ok, outcome.error
         await end_it(here, how)
@@ -167,7 +167,7 @@ async def test_right_after_the_acknowledgement(tmp_path: Path, how: str):
 async def test_while_it_waits_for_somebody(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start()
-        before = generations(here)
+        before = revisions(here)
         run = await here.ask("deploy v2.0.0")
         await here.says(run, "waiting for approval")
         await end_it(here, how)
@@ -180,7 +180,7 @@ async def test_while_it_waits_for_somebody(tmp_path: Path, how: str):
 async def test_right_after_the_approving_click_was_acknowledged(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start()
-        before = generations(here)
+        before = revisions(here)
         run = await here.ask("deploy v2.0.0")
         assert await approved(here) == run
         await end_it(here, how)
@@ -206,7 +206,7 @@ def when_changed(here: Story, service: str, act: Callable[[], None]) -> None:
 async def test_killed_in_the_moment_in_which_the_cluster_takes_the_change(tmp_path: Path, service: str):
     async with story(tmp_path / "world") as here:
         await here.start()
-        before = generations(here)
+        before = revisions(here)
         assert here.world.bot is not None
         pid = here.world.bot.pid
         assert pid is not None
@@ -221,7 +221,7 @@ async def test_killed_in_the_moment_in_which_the_cluster_takes_the_change(tmp_pa
 async def test_in_the_middle_of_the_backend_rollout(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start()
-        before = generations(here)
+        before = revisions(here)
         run = await here.ask("deploy v2.0.0")
         await approved(here)
         await here.until(lambda: 0 < here.new_pods("backend", "v2.0.0") < 3, "some of the new pods are ready")
@@ -233,7 +233,7 @@ async def test_killed_again_and_again(tmp_path: Path):
     """One run, and a bot that dies at every turn of it."""
     async with story(tmp_path / "world") as here:
         await here.start("plan-posted")
-        before = generations(here)
+        before = revisions(here)
         outcome = await here.type("maya", "/omnicare deploy v2.0.0")
         assert outcome.ok, outcome.error
         await here.ended()
@@ -249,7 +249,7 @@ async def test_a_command_that_was_never_acknowledged_is_closed_in_words_and_can_
     """Killed between book and engine, and Slack gave up: the person read that it failed, and types it again."""
     async with story(tmp_path / "world") as here:
         await here.start("request-noted")
-        before = generations(here)
+        before = revisions(here)
         typing = asyncio.create_task(here.type("maya", "/omnicare deploy v2.0.0"))
         await here.ended()
         typing.cancel()

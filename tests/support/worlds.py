@@ -321,9 +321,6 @@ class Story:
     def revision(self, service: str, namespace: str = PRODUCTION) -> int:
         return int(self.deployment(service, namespace)["metadata"]["annotations"][REVISION])
 
-    def generation(self, service: str, namespace: str = PRODUCTION) -> int:
-        return int(self.deployment(service, namespace)["metadata"]["generation"])
-
     def new_pods(self, service: str, version: str, namespace: str = PRODUCTION) -> int:
         """Ready pods of that version."""
         pods = self.world.cluster.pods(namespace)

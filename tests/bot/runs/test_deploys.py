@@ -11,7 +11,7 @@ from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, REQUESTER, SERVICE
 
 
 async def test_a_deploy_that_somebody_else_approved_runs_everywhere(here: Story):
-    before = {service: here.generation(service) for service in SERVICES}
+    before = {service: here.revision(service) for service in SERVICES}
     run = await here.ask("deploy v2.0.0")
     await here.says(run, "waiting for approval")
     assert "v1.2.0" in here.text(run, "plan")
@@ -20,7 +20,7 @@ async def test_a_deploy_that_somebody_else_approved_runs_everywhere(here: Story)
     await here.ended_with(run, "v2.0.0 runs in production")
     for service in SERVICES:
         assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
-        assert here.generation(service) == before[service] + 1
+        assert here.revision(service) == before[service] + 1
         cause = here.deployment(service)["metadata"]["annotations"]["kubernetes.io/change-cause"]
         assert run in cause
         assert "approved by Tomas" in cause

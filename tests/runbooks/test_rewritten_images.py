@@ -1,0 +1,68 @@
+"""Admission that rewrites an image to a mirror: the bot's own write is not taken for somebody else's."""
+
+import pytest
+
+from runbooks import fence, rollouts, states
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image
+from runbooks.kit.steps import PlainPulse
+from runbooks.owners import image_written_by_bot
+from runbooks.releases import same_image
+from tests.support.real import Place, image
+
+MIRROR = "mirror.hospital.example/omnicare/backend"
+
+
+async def _written(here: Place, reference: str, *, by: str = "omnicare-bot") -> None:
+    """As admission leaves the bot's own write: its annotations, and another image than it sent, written by the same manager."""
+    asked = image("backend", "v2.0.0").reference
+    facts = {states.RUN: "run-1", states.DEPLOYED_RUN: "run-1", states.DEPLOYED_IMAGE: asked}
+    body = [{"op": "add", "path": "/metadata/annotations", "value": facts}]
+    body.append({"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": reference})
+    await here.cluster.patch_deployment(here.namespace, "backend", body, manager=by)
+    await here.until("backend", lambda seen: seen.rolled_out and seen.containers[0].image == reference)
+
+
+async def test_the_bots_own_write_that_admission_renamed_is_checked_as_its_own(here: Place):
+    await here.deploy("backend")
+    reference = f"{MIRROR}:v2.0.0@{image('backend', 'v2.0.0').digest}"
+    await _written(here, reference)
+    seen = await here.cluster.deployment(here.namespace, "backend")
+    assert image_written_by_bot(seen, "backend")
+    assert fence.is_ours(seen, here.change(), "run-1")
+    checked = await rollouts.check(PlainPulse("run-1"), here.cluster, [here.change()])
+    assert checked.services[0].ready == 2
+    (state, _) = await states.current(here.cluster, here.environment)
+    assert not state.drifted
+    assert state.state == "complete"
+    assert same_image(states.pinned(state), image("backend", "v2.0.0"))
+
+
+async def test_what_admission_unpinned_is_not_taken_for_the_image_and_nobody_else_is_blamed(here: Place):
+    await here.deploy("backend")
+    await _written(here, f"{MIRROR}:v2.0.0")
+    seen = await here.cluster.deployment(here.namespace, "backend")
+    assert not fence.is_ours(seen, here.change(), "run-1")
+    with pytest.raises(PermanentError, match="admission rewrote the image that the bot set"):
+        await rollouts.check(PlainPulse("run-1"), here.cluster, [here.change()])
+
+
+@pytest.mark.parametrize("keeps_the_digest", [True, False])
+async def test_another_registry_that_somebody_else_wrote_is_theirs(here: Place, *, keeps_the_digest: bool):
+    await here.deploy("backend")
+    digest = f"@{image('backend', 'v2.0.0').digest}" if keeps_the_digest else ""
+    await _written(here, f"{MIRROR}:v2.0.0{digest}", by="kubectl-edit")
+    seen = await here.cluster.deployment(here.namespace, "backend")
+    assert not fence.is_ours(seen, here.change(), "run-1")
+    (state, _) = await states.current(here.cluster, here.environment)
+    assert state.drifted
+    assert not same_image(states.pinned(state), image("backend", "v2.0.0"))
+
+
+def test_an_image_of_another_registry_is_another_one_though_the_digest_is_the_same():
+    asked = image("backend", "v2.0.0")
+    mirrored = f"{MIRROR}:v2.0.0@{asked.digest}"
+    assert states.same_digest(mirrored, asked.reference)
+    assert not same_image(Image.parse(mirrored), asked)
+    assert not states.same_digest(f"{MIRROR}:v2.0.0", asked.reference)
+    assert not states.same_digest(f"{MIRROR}:v2.0.0", "")
