@@ -1,13 +1,14 @@
 """Following logs for a bounded time: new lines of all pods as they come, merged in time order, redacted.
 
-Streams are gathered for a moment, sorted by the kubelet's stamps, and given out together. One that ends or falls silent (a restart, a
-half-open connection) is taken up again behind its last line; pods that come meanwhile are followed too. Whoever reads slower than
+Streams are gathered for a moment, merged by the kubelet's stamps, and given out together. One that ends or falls silent (a restart, a
+rotated log, a half-open connection) is taken up again behind its last line; pods that come meanwhile are followed too. Whoever reads slower than
 the pods write loses the oldest lines of a moment, and is told how many.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.cluster import ClusterClient
@@ -15,20 +16,22 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.redaction import Scope, default_redactor
 from runbooks.kit.redaction_blocks.lines import Lines
 from runbooks.kit.targets import Environment, Frozen
-from runbooks.logs.blocks import Blocks, is_stamped, stamp_of, stamped
+from runbooks.logs.blocks import Blocks, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern
 from runbooks.logs.model import LogLine, Silent
-from runbooks.logs.newest import Entry
+from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.reading import Asked, shown
+from runbooks.logs.resuming import Resuming
 from runbooks.logs.sources import Source, sources
 
 _GATHERED = 1500
-"""Lines of one moment that are kept."""
+"""Lines of one moment that are kept, and so many are asked for when a stream is taken up again."""
 _SILENCE = 20.0
 _PAUSE = 0.5
+_LONGEST_PAUSE = 4.0
+"""Between attempts that bring nothing new: each reads the newest lines again."""
 _STREAMS = 100
-_DIGITS = len("2026-01-01T00:00:00.000000")
 
 
 class Fresh(Frozen):
@@ -67,6 +70,15 @@ async def follow(
         await work.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    source: Source
+    number: int
+    resuming: Resuming
+    lines: Lines
+    """A block that began before a break goes on behind it."""
+
+
 class _Following:
     def __init__(
         self,
@@ -85,21 +97,23 @@ class _Following:
         self._scope = scope
         self._begun = datetime.now(UTC)
         self._known: set[tuple[str, str]] = set()
-        self._gathered: list[Entry] = []
-        self._skipped = 0
+        self._gathered = Newest(_GATHERED)
         self.labels: list[str] = []
         self.silent: dict[str, Silent] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._lines: dict[int, Lines] = {}
+        self._streams: list[_Stream] = []
 
-    def begin(self, source: Source) -> None:
-        """Follows it, once."""
+    def begin(self, source: Source, *, new: bool = False) -> None:
+        """Follows it, once; of a new one all lines are new."""
         key = (source.pod, source.container)
         if key in self._known or len(self._known) >= _STREAMS:
             return
         self._known.add(key)
         self.labels.append(source.label)
-        self._tasks.append(asyncio.create_task(self._one(source, len(self.labels) - 1)))
+        resuming = Resuming("" if new else stamped(self._begun - timedelta(seconds=1)))
+        stream = _Stream(source, len(self._streams), resuming, self._scope.lines())
+        self._streams.append(stream)
+        self._tasks.append(asyncio.create_task(self._one(stream, tail=_GATHERED if new else 1)))
 
     def watch(self, selector: str) -> None:
         """Follows pods that come while it goes on."""
@@ -116,10 +130,16 @@ class _Following:
         for task in self._tasks:
             if task.done():
                 task.result()
-        for number, lines in self._lines.items():
-            self._gather(lines.pause(), number)
-        entries, skipped = sorted(self._gathered, key=lambda entry: entry[:2]), self._skipped
-        self._gathered, self._skipped = [], 0
+        for stream in self._streams:
+            self._take(stream, stream.resuming.pause())
+            if stream.resuming.gap:
+                stream.resuming.gap = False
+                why = f"more than {_GATHERED:,} lines may have come while it was not followed"
+                self.silent[stream.source.label] = Silent(pod=stream.source.label, why=why)
+            self._gather(stream.lines.pause(), stream.number)
+        entries = self._gathered.entries()
+        skipped = self._gathered.offered - len(entries)
+        self._gathered = Newest(_GATHERED)
         return entries, skipped
 
     async def _newcomers(self, selector: str) -> None:
@@ -136,55 +156,47 @@ class _Following:
             self._cluster, self._environment, self._asked.target, every_container=self._asked.every_container
         )
         for source in found.found:
-            self.begin(source)
+            self.begin(source, new=True)
 
-    async def _one(self, source: Source, number: int) -> None:
-        last = stamped(self._begun - timedelta(seconds=1))
-        lines = self._scope.lines()  # a block that began before a break goes on behind it
-        self._lines[number] = lines
+    async def _one(self, stream: _Stream, tail: int) -> None:
+        label, pause = stream.source.label, _PAUSE
         while True:
             try:
-                last = await self._stream(source, number, last, lines)
-                self.silent.pop(source.label, None)
+                pause = _PAUSE if await self._read(stream, tail) else min(pause * 2, _LONGEST_PAUSE)
+                self.silent.pop(label, None)
             except RunbookError as error:
                 if not isinstance(error.__cause__, TimeoutError):  # silence alone says nothing: an idle pod has it too
                     why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
-                    self.silent[source.label] = Silent(pod=source.label, why=why)
-            await asyncio.sleep(_PAUSE)
+                    self.silent[label] = Silent(pod=label, why=why)
+                pause = _PAUSE
+            await asyncio.sleep(pause)
+            tail = _GATHERED
 
-    async def _stream(self, source: Source, number: int, last: str, lines: Lines) -> str:
-        """The stamp of the last line that came."""
-        blocks = Blocks()
-        since = datetime.fromisoformat(f"{last[:_DIGITS]}+00:00")
-        stream = self._cluster.logs(
-            source.namespace, source.pod, source.container, since=since, timestamps=True, follow=True, silence=_SILENCE
+    async def _read(self, stream: _Stream, tail: int) -> bool:
+        """Whether anything new came before the stream ended."""
+        source, blocks, resuming = stream.source, Blocks(), stream.resuming
+        resuming.connect(tail)
+        log = self._cluster.logs(
+            source.namespace, source.pod, source.container, tail=tail, timestamps=True, follow=True, silence=_SILENCE
         )
-        try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    self.silent.pop(source.label, None)
-                    last = self._take(blocks.feed(chunk), number, last, lines)
-        except RunbookError as error:
-            if not isinstance(error.__cause__, TimeoutError):
-                raise
-        last = self._take(blocks.rest(), number, last, lines)
-        self._gather(lines.end(), number)
-        return last
+        new = False
+        async with aclosing(log) as chunks:
+            async for chunk in chunks:
+                self.silent.pop(source.label, None)
+                new |= self._take(stream, resuming.fresh(_lines(blocks.feed(chunk))))
+        new |= self._take(stream, resuming.fresh(_lines(blocks.rest())) + resuming.end())
+        self._gather(stream.lines.end(), stream.number)
+        return new
 
-    def _take(self, block: bytes, number: int, last: str, lines: Lines) -> str:
-        if not block:
-            return last
-        # a stream that was taken up again begins with the whole second of its last line
-        fresh = [line for line in block.split(b"\n")[:-1] if is_stamped(line) and stamp_of(line) > last]
-        self._gather(lines.feed(b"".join(line + b"\n" for line in fresh)), number)
-        return max(last, *(stamp_of(line) for line in block.split(b"\n")[-2:]))
+    def _take(self, stream: _Stream, lines: list[bytes]) -> bool:
+        if lines:
+            self._gather(stream.lines.feed(b"".join(line + b"\n" for line in lines)), stream.number)
+        return bool(lines)
 
     def _gather(self, block: bytes, number: int) -> None:
-        if not block:
-            return
-        found = self._pattern.lines(block) if self._pattern is not None else block.split(b"\n")[:-1]
-        for line in self._grouping.take(found, number):
-            self._gathered.append((stamp_of(line), number, line))
-        if len(self._gathered) > _GATHERED:
-            self._skipped += len(self._gathered) - _GATHERED
-            self._gathered = sorted(self._gathered, key=lambda entry: entry[:2])[-_GATHERED:]
+        found = self._pattern.lines(block) if self._pattern is not None else _lines(block)
+        self._gathered.offer(self._grouping.take(found, number), number)
+
+
+def _lines(block: bytes) -> list[bytes]:
+    return block.split(b"\n")[:-1]

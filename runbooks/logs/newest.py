@@ -1,10 +1,12 @@
 """The newest lines over all streams: so many and no more are in memory, however much is read.
 
 Streams are read side by side and none waits for another, so a pod that hangs keeps back nothing. Each gives its lines in its own
-order; what is kept of them is merged by the kubelet's stamps at the end.
+order; what is kept of them is merged by the kubelet's stamps at the end. A node's clock may jump: lines stay in their stream's order, and
+a stamp that does not fit those around it has no say in where its line stands.
 """
 
 import heapq
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -57,11 +59,9 @@ class Newest:
         return list(heapq.merge(*(self._stamped(source) for source in self._kept), key=lambda entry: entry[:2]))
 
     def _stamped(self, source: int) -> Iterator[Entry]:
-        """A line without a stamp of its own belongs to the one before it."""
-        at = ""
-        for line in self._kept[source]:
-            at = max(at, stamp_of(line))
-            yield at, source, line
+        """A line without a stamp, or with one that does not fit, belongs to the one before it."""
+        lines = self._kept[source]
+        return ((at, source, line) for at, line in zip(_places([stamp_of(line) for line in lines]), lines, strict=True))
 
     def _forget(self) -> None:
         """The oldest, beyond what may be kept."""
@@ -79,6 +79,42 @@ class Newest:
         for lines in kept.values():
             lines.reverse()
         self._kept = kept
+
+
+def _places(stamps: list[str]) -> list[str]:
+    """Times that never go back, one for each line: those of most lines are their own."""
+    fitting = _longest_run(stamps)
+    at = stamps[fitting[0]] if fitting else ""
+    places: list[str] = []
+    following = iter(fitting)
+    upcoming = next(following, None)
+    for number, stamp in enumerate(stamps):
+        if number == upcoming:
+            at, upcoming = stamp, next(following, None)
+        places.append(at)
+    return places
+
+
+def _longest_run(stamps: list[str]) -> list[int]:
+    """The numbers of as many stamps as can be kept so that none is before the one that precedes it; empty ones are passed over."""
+    if all(stamps) and all(map(str.__le__, stamps, stamps[1:])):
+        return list(range(len(stamps)))
+    ends: list[str] = []
+    """The least stamp with which a run of each length can end."""
+    numbers: list[int] = []
+    before: list[int] = []
+    for number, stamp in enumerate(stamps):
+        length = bisect_right(ends, stamp) if stamp else 0
+        before.append(numbers[length - 1] if length else -1)
+        if stamp:
+            ends[length : length + 1] = [stamp]
+            numbers[length : length + 1] = [number]
+    found: list[int] = []
+    at = numbers[-1] if numbers else -1
+    while at >= 0:
+        found.append(at)
+        at = before[at]
+    return found[::-1]
 
 
 def _shortened(line: bytes) -> bytes:

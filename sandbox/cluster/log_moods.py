@@ -34,6 +34,10 @@ class Mood(StrEnum):
     """The node answers with a sentence of its own in place of the log, and as if all were well."""
     CLOCK = "clock"
     """One line in ten is stamped an hour late: the node's clock jumps and is set back."""
+    ROTATED = "rotated"
+    """Only the newest file can be read. With every second new one a stream that follows ends, with the others it goes on."""
+    SENTENCE = "sentence"
+    """Between its lines the node says something of its own, without a stamp."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Manner:
     write: Callable[[random.Random], str] | None = None
     in_turn: tuple[str, ...] = ()
     """Lines that come one after the other, and then again."""
+    file: int = 0
+    """Lines after which the log is rotated; 0 for never."""
     jumps: timedelta | None = None
     """By how much the node's clock is wrong for every tenth line."""
 
@@ -123,13 +129,13 @@ INFO  found in the table:
 (1 row)
 INFO  done"""
 
+_ENTRIES = tuple(f"INFO  entry {number}" for number in range(10_000))
 
 _MANNERS: dict[Mood | None, Manner] = {
     Mood.FLOOD: Manner(a_second=400.0, kept=40_000, write=_flood),
     Mood.PATIENTS: Manner(a_second=4.0, write=_patients),
     Mood.JSON: Manner(write=_json),
-    Mood.CLOCK: Manner(
-        a_second=20.0, in_turn=tuple(f"INFO  entry {number}" for number in range(2_000)), jumps=timedelta(hours=1)
-    ),
+    Mood.CLOCK: Manner(a_second=20.0, in_turn=_ENTRIES, jumps=timedelta(hours=1)),
+    Mood.ROTATED: Manner(a_second=40.0, in_turn=_ENTRIES, file=200),
     Mood.BLOCKS: Manner(a_second=200.0, in_turn=tuple(_BLOCKS.split("\n"))),
 }

@@ -17,6 +17,7 @@ from sandbox.cluster.resources import POD, Json
 
 _CHUNK_LINES = 500
 _LOOK_SECONDS = 1.0
+_SENTENCE = b"failed to watch log file: too many open files\n"
 
 
 def _true(query: Mapping[str, str], name: str) -> bool:
@@ -136,8 +137,13 @@ async def _follow(
         while log.due(number) <= now:
             lines.append(log.line(number))
             number += 1
+            if log.ends_streams(number):
+                break
         if lines:
-            await response.write(_text(lines, timestamps=stamps))
+            said = _SENTENCE if mood_of(pod) is Mood.SENTENCE else b""
+            await response.write(said + _text(lines, timestamps=stamps))
+            if log.ends_streams(number):
+                return
         wait = (log.due(number) - now).total_seconds()
         await asyncio.sleep(min(_LOOK_SECONDS, max(0.01, wait)))
 

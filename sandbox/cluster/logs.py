@@ -122,6 +122,8 @@ class Log:
             return
         end = self._count(min(now, self._ended) if self._ended else now)
         first = max(0, end - self._manner.kept, end - last if last is not None else 0)
+        if self._manner.file:
+            first = max(first, end - end % self._manner.file)
         if since is not None:
             first = max(first, self._count(since) - 1)
         for number in range(first, end):
@@ -145,6 +147,10 @@ class Log:
 
     def next_number(self, now: datetime) -> int:
         return self._count(now)
+
+    def ends_streams(self, number: int) -> bool:
+        """The line is the first of a new file, and who follows the old one is told no more."""
+        return bool(self._manner.file) and number % (2 * self._manner.file) == 0
 
     def due(self, number: int) -> datetime:
         return self._started + timedelta(seconds=max(0, number - len(self._opening) + 1) / self._manner.a_second)

@@ -1,10 +1,14 @@
 """A node's clock that jumps and is set back: each line is shown with its own time, and none is lost without a word."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runbooks import logs
 from runbooks.kit.redaction import default_redactor
@@ -47,6 +51,45 @@ async def test_until_keeps_the_lines_behind_a_jump_and_tells_of_those_it_leaves_
             break
     assert sorted(set(range(numbers[-1])) - set(numbers))[:2] == [2, 12]
     assert any("was set back" in note and "left out" in note for note in found.notes)
+
+
+async def test_lines_behind_a_jump_are_followed_in_their_pods_own_order(jumping: Place):
+    lines: list[logs.LogLine] = []
+    follow = logs.follow(jumping.cluster, jumping.environment, Asked(target="backend"), moment=0.3)
+    async with asyncio.timeout(60), aclosing(follow) as moments:
+        async for fresh in moments:
+            lines += fresh.lines
+            if len(lines) > 45:
+                break
+    numbers = _numbers(lines)
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert any(line.at > lines[-1].at for line in lines[:-10]), "the clock has jumped"
+
+
+def test_a_pod_whose_clock_jumped_once_does_not_outlive_the_others():
+    newest = Newest(4)
+    newest.offer([_line(f"10:00:{second:02}")[:-1] for second in range(0, 20, 2)], 0)
+    newest.offer([_line(time)[:-1] for time in ("10:00:01", "11:00:00", "10:00:03", "10:00:15", "10:00:17")], 1)
+    assert [(at[11:19], source) for at, source, _ in newest.entries()] == [
+        ("10:00:15", 1), ("10:00:16", 0), ("10:00:17", 1), ("10:00:18", 0)
+    ]  # fmt: skip
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 59).map("10:00:{:02}".format), max_size=12), min_size=1, max_size=4),
+    st.integers(1, 20),
+)
+def test_each_pods_lines_stay_in_its_order_whatever_its_clock_does(pods: list[list[str]], most: int):
+    newest = Newest(most)
+    lines = [[_line(time)[:-1] + b" %d" % number for number, time in enumerate(times)] for times in pods]
+    for source, own in enumerate(lines):
+        newest.offer(own, source)
+    found = newest.entries()
+    assert len(found) == min(most, sum(map(len, lines)))
+    assert [at for at, _, _ in found] == sorted(at for at, _, _ in found)
+    for source, own in enumerate(lines):
+        kept = [line for _, each, line in found if each == source]
+        assert kept == own[len(own) - len(kept) :]
 
 
 def _line(time: str) -> bytes:

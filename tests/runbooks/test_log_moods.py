@@ -55,6 +55,35 @@ async def test_a_node_that_has_lost_the_log_is_quoted_and_its_sentence_is_no_lin
     assert {line.pod for line in found.lines} == set(pods[1:])
 
 
+async def test_a_log_that_is_rotated_is_followed_without_a_gap_and_nothing_comes_twice(world: tuple[Cluster, Place]):
+    pods = _moody(world, Mood.ROTATED)
+    numbers: list[int] = []
+    cluster, environment = world[1].cluster, world[1].environment
+    async with (
+        asyncio.timeout(90),
+        aclosing(logs.follow(cluster, environment, Asked(target=pods[0]), moment=0.1)) as moments,
+    ):
+        async for fresh in moments:
+            numbers += [int(line.text.rpartition(" ")[2]) for line in fresh.lines if "entry" in line.text]
+            if numbers and numbers[-1] // 200 > numbers[0] // 200 + 2:  # one file ended the stream, one did not
+                break
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+async def test_what_the_node_says_between_the_lines_is_shown_while_it_is_followed(world: tuple[Cluster, Place]):
+    pods = _moody(world, Mood.SENTENCE)
+    cluster, environment = world[1].cluster, world[1].environment
+    async with (
+        asyncio.timeout(60),
+        aclosing(logs.follow(cluster, environment, Asked(target=pods[0]), moment=0.1)) as moments,
+    ):
+        async for fresh in moments:
+            said = [line.text for line in fresh.lines if "watch" in line.text]
+            if said:
+                break
+    assert said[0] == "failed to watch log file: too many open files"
+
+
 async def test_all_streams_end_when_the_time_is_over(world: tuple[Cluster, Place]):
     _moody(world, Mood.HANG, every=True)
     async with asyncio.timeout(60):
