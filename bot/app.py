@@ -29,6 +29,7 @@ from bot.people import People
 from bot.permissions import Permissions
 from bot.runs import leftovers
 from bot.runs.engine import Engine, EngineSettings
+from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
 from bot.runs.house import House
 from bot.runs.memory import EngineRuns
@@ -182,9 +183,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             redact=redactor,
         )
         contexts.runs = EngineRuns(house)
-        telling = Telling(house)
-        house.heads.tell = telling.tell
-        stack.callback(telling.stop)
+        copies = _heads(house, stack)
         engine = _engine(settings, house)
         last = await _last_sign_of_life(book)
         await engine.launch()
@@ -225,6 +224,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.push_async_callback(supervisor.close)
         supervisor.start("closing abandoned requests", partial(_close_abandoned, house))
         supervisor.start("putting rollout settings back", partial(leftovers.put_back_everywhere, house))
+        supervisor.start("copying the audit log's heads", copies.each_day)
         supervisor.start("finding ways back", partial(house.ways_back.remember, house, settings.environments))
         yield Bot(
             house=house,
@@ -236,6 +236,15 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             ready=lambda: slack is None or slack.ready(),
             drain=edges.aclose,
         )
+
+
+def _heads(house: House, stack: AsyncExitStack) -> HeadCopies:
+    """Who is told of the audit log's heads, and where they are copied to."""
+    telling, copies = Telling(house), HeadCopies(house)
+    house.heads.tell, house.heads.copy = telling.tell, copies.keep
+    stack.callback(telling.stop)
+    stack.callback(copies.stop)
+    return copies
 
 
 async def _listen(web: Web, settings: Settings, *, foreground: bool) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from bot.audit import Finding, FindingKind, Head, verify_books
 from bot.config import Settings
 from bot.delivery import Exit
+from bot.head_copies import bucket, copied
 from bot.terminal.words import safe
+from runbooks.clients.aws import Bucket
 from runbooks.clients.cluster import ClusterClient
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
@@ -58,7 +60,7 @@ def _document(
 
 
 async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], list[str]]:
-    """The heads that each environment's fleet remembers, which of them were changed, and whom could not be asked."""
+    """The heads that each environment's fleet and the bucket remember, which of them were changed, and whom could not be asked."""
 
     async def ask(name: str) -> list[Head] | Finding | str:
         where = settings.environments[name].cluster
@@ -79,7 +81,18 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], li
             return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
         return [Head(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
 
-    answers = await asyncio.gather(*(ask(name) for name in settings.environments))
+    async def ask_bucket(where: Bucket) -> list[Head] | Finding | str:
+        try:
+            async with asyncio.timeout(ASKED_SECONDS):
+                return await copied(where)
+        except RunbookError as error:
+            return error.message.rstrip(".")
+        except TimeoutError:
+            return f"the bucket {where.settings.bucket} did not answer within {ASKED_SECONDS:g} s"
+
+    where = bucket(settings)
+    asked = [ask(name) for name in settings.environments] + ([ask_bucket(where)] if where is not None else [])
+    answers = await asyncio.gather(*asked)
     # not by number: two that differ are not the same head
     heads = dict.fromkeys(head for answer in answers if isinstance(answer, list) for head in answer)
     changed = [answer for answer in answers if isinstance(answer, Finding)]

@@ -343,6 +343,10 @@ def _open_to_read(target: str) -> sqlite3.Connection:
     return connection
 
 
+_LARGEST_NUMBER = (1 << 63) - 1
+"""That SQLite can hold; a kept head is a text, and may claim any."""
+
+
 def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
     """The first of these heads that does not stand in the book at its number with its hash. Raises `BookUnavailable`."""
     with reading(path) as connection:
@@ -350,6 +354,8 @@ def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
             if any(each.hinders for each in differences(connection)):
                 raise BookUnavailable(f"The book {path} can't be read: its schema was changed. {_VERIFY}")
             for head in heads:
+                if not 0 < head.seq <= _LARGEST_NUMBER:
+                    return head
                 row = connection.execute("SELECT data, hash FROM event WHERE seq = ?", (head.seq,)).fetchone()
                 if row is None or row[1].hex() != head.hash or hashlib.sha256(row[0]).digest() != row[1]:
                     return head

@@ -228,6 +228,10 @@ class BotSettings(Section):
     """Logins for private registries: a `config.json` as `docker login` writes it. Read anew whenever a registry asks."""
     registry_ecr: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")], ...] = ()
     """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token of its own AWS role."""
+    audit_bucket: BucketSettings | None = None
+    """A bucket, best with Object Lock (`lock_days`), where the audit trail's newest number and hash are copied after each run and each day."""
+    audit_channel: str | None = None
+    """Slack channel id where they are said as well."""
     versions: str = PATTERN
     """Tags that are versions: a pattern of google-re2 for the whole tag, such as `release-[0-9]+` or `sha-[0-9a-f]{7,40}`."""
     default_environment: Key | None = None

@@ -31,6 +31,8 @@ class KeptHeads:
         """What is wrong with the audit log, a sentence without its full stop; it stays so until the bot is started anew."""
         self.tell: Callable[[str], None] = lambda _: None
         """Tells people at once; never waits (`bot.app`)."""
+        self.copy: Callable[[Head], None] = lambda _: None
+        """Copies a head that was kept to where else heads are kept; never waits (`bot.app`)."""
         self._last: dict[str, record.Head] = {}
         """The newest head that this process saw kept, by environment: a list without it was changed."""
 
@@ -48,17 +50,22 @@ class KeptHeads:
             self._found(f"The heads of the audit log in {where.name}'s record were removed or changed")
             return None
         heads = [Head(head.book, head.number, head.hash) for head in kept]
+        if not await self.look_for(heads, f"{where.name}'s record"):
+            return None
+        if kept:
+            self._last[where.name] = kept[-1]
+        return kept
+
+    async def look_for(self, heads: list[Head], keeper: str) -> bool:
+        """Whether all of these stand in the log."""
         try:
             gone = await asyncio.to_thread(first_not_found, self._book.path, heads)
         except BookUnavailable as error:
             self._found(str(error).rstrip("."))
-            return None
-        if gone is None:
-            if kept:
-                self._last[where.name] = kept[-1]
-            return kept
-        self._found(f"The audit log was changed: event {gone.seq} is not the one that {where.name}'s record keeps")
-        return None
+            return False
+        if gone is not None:
+            self._found(f"The audit log was changed: event {gone.seq} is not the one that {keeper} keeps")
+        return gone is None
 
     async def keep(self, fleet: Fleet, where: Environment) -> None:
         """Keeps the newest head beside those that are kept, once each of these was found. Raises `RunbookError`."""
@@ -73,6 +80,7 @@ class KeptHeads:
             if await fleet.keep_head(where, newest, kept):
                 if not kept or kept[-1].number < newest.number:
                     self._last[where.name] = newest
+                    self.copy(head)
                 # also in the log of the process, which goes elsewhere than the file
                 _log.info("audit head", extra={"book": head.book, "number": head.seq, "hash": head.hash})
                 return

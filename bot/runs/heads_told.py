@@ -4,6 +4,8 @@ import asyncio
 import contextvars
 import logging
 
+from bot.delivery import SurfaceGone
+from bot.head_copies import bucket, copied
 from bot.runs.house import House
 from commands.kit.card import Card, Note, State, words
 from commands.kit.context import Actor
@@ -52,15 +54,15 @@ class Telling:
                 await self._house.messenger.post(run, "audit", card, channel=channel, thread=None, search=False)
             except TemporaryError as error:
                 await asyncio.sleep(max(1.0, error.retry_after))
-            except RunbookError as error:
-                _log.warning("%s can't be told about the audit log: %s", channel, error.code)
+            except (RunbookError, SurfaceGone):
+                _log.warning("%s can't be told about the audit log", channel)
                 return
             else:
                 return
 
 
 async def compared(house: House) -> None:
-    """Each environment's kept heads, as far as its cluster answers."""
+    """Each environment's kept heads, and those in the bucket, as far as these answer."""
 
     async def one(name: str) -> None:
         context = house.context(Actor(key=house.book.name, name=house.book.name, surface="bot"), name)
@@ -70,4 +72,15 @@ async def compared(house: House) -> None:
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's kept heads in %s could not be asked for", name)
 
-    await asyncio.gather(*map(one, house.settings.environments))
+    async def elsewhere() -> None:
+        where = bucket(house.settings)
+        if where is None:
+            return
+        try:
+            async with asyncio.timeout(_COMPARE_SECONDS):
+                heads = [head for head in await copied(where) if head.book == house.book.name]
+                await house.heads.look_for(heads, f"the bucket {where.settings.bucket}")
+        except (RunbookError, TimeoutError):
+            _log.warning("the audit log's heads in the bucket %s could not be asked for", where.settings.bucket)
+
+    await asyncio.gather(elsewhere(), *map(one, house.settings.environments))

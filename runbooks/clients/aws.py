@@ -27,14 +27,14 @@ _THERE = frozenset({"PreconditionFailed", "412"})
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _LATER = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"})
 _SAID: dict[str, tuple[str, str]] = {
-    "NoSuchBucket": ("there is no such bucket", "Check the bucket's name under `exports` in `omnicare.toml`, or make the bucket."),
-    "PermanentRedirect": ("the bucket is in another region", "Set `region` under `exports` to the bucket's own region."),
-    "301": ("the bucket is in another region", "Set `region` under `exports` to the bucket's own region."),
+    "NoSuchBucket": ("there is no such bucket", "Check the bucket's name in `omnicare.toml`, or make the bucket."),
+    "PermanentRedirect": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
+    "301": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
     "AuthorizationHeaderMalformed": (
-        "the bucket is in another region", "Set `region` under `exports` to the bucket's own region.",
+        "the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.",
     ),
     "IllegalLocationConstraintException": (
-        "the bucket is in another region", "Set `region` under `exports` to the bucket's own region.",
+        "the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.",
     ),
     "ExpiredToken": ("the bot's AWS token has expired", "Renew the credentials that the bot is given, or use a role (IRSA)."),
     "ExpiredTokenException": (
@@ -49,7 +49,7 @@ _SAID: dict[str, tuple[str, str]] = {
         "It needs `s3:PutObject` and `s3:GetObject`, and `kms:GenerateDataKey` and `kms:Decrypt` for the bucket's key.",
     ),
     "403": ("the bot's account may not do that", "The account needs `s3:PutObject` and `s3:GetObject` in the bucket."),
-    "KMS.DisabledException": ("the KMS key is disabled", "Enable the key, or set another `kms_key` under `exports`."),
+    "KMS.DisabledException": ("the KMS key is disabled", "Enable the key, or set another `kms_key` in `omnicare.toml`."),
     "KMS.NotFoundException": ("there is no such KMS key", "Check `kms_key` under `exports`, and the key's region."),
     "KMS.AccessDeniedException": (
         "the bot's account may not use the KMS key", "The account needs `kms:GenerateDataKey` and `kms:Decrypt` for the key.",
@@ -62,7 +62,7 @@ _SAID: dict[str, tuple[str, str]] = {
 
 
 class BucketSettings(Frozen):
-    """A bucket for exports. Who may read it may read what clinicians wrote: keep its readers few."""
+    """A bucket. Who may read the one for exports may read what clinicians wrote: keep its readers few."""
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     """Its name."""
@@ -75,7 +75,7 @@ class BucketSettings(Frozen):
     kms_key: str | None = None
     """The KMS key that objects are encrypted with; without one, S3's own key (AES-256)."""
     lock_days: int | None = Field(default=None, ge=1, le=36500)
-    """Object Lock: an export can't be deleted for so long. The bucket has to be made with it."""
+    """Object Lock: what is written can't be deleted for so long. The bucket has to be made with it."""
     lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
     """COMPLIANCE: not even by the account's owner."""
 
@@ -152,6 +152,16 @@ class Bucket:
         if len(found) > largest:
             raise PermanentError(f"{self.address(key)} is larger than {largest} bytes.", code=ReasonCode.EXPORT_FAILED)
         return found
+
+    async def keys(self, under: str) -> list[str]:
+        """Every key there ever was that begins so, deleted ones too: a deletion hides an object that is locked, and leaves its name."""
+
+        def read(s3: Any) -> list[str]:
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=self.settings.bucket, Prefix=under)
+            kinds = ("Versions", "DeleteMarkers")
+            return [str(each["Key"]) for page in pages for kind in kinds for each in page.get(kind, ())]
+
+        return list(dict.fromkeys(await self._call(f"list {self.address(under)}", read)))
 
     async def state(self) -> BucketState:
         """Raises where the bucket can't be reached at all."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import Book, BookUnavailable, FindingKind, Head, search_books, verify
+from bot.audit import Book, BookUnavailable, FindingKind, Head, first_not_found, search_books, verify
 from bot.audit.events import draft
 from bot.audit.file import BookFile
 from runbooks.kit.redaction import Redactor
@@ -128,6 +128,13 @@ async def test_a_removed_or_replaced_companion_is_noticed_and_no_acknowledged_ev
         copy = path.with_name("copy.db")
         copy.write_bytes(path.read_bytes())
         assert [each.hash for each in reversed(search_books([copy]))] == [each.hash for each in told]
+
+
+@pytest.mark.parametrize("number", [-1, 0, EVENTS + 1, 1 << 63, 10**30])
+def test_a_head_that_claims_a_number_that_no_event_has_is_not_found(path: Path, number: int) -> None:
+    head = written(path)
+    assert first_not_found(path, [head]) is None
+    assert first_not_found(path, [head, Head(head.book, number, head.hash)]) is not None
 
 
 async def test_asking_whether_it_can_be_written_writes_nothing(path: Path) -> None:

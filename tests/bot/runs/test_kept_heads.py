@@ -1,5 +1,6 @@
 """The heads that the fleet's record keeps of the audit log: looked for in it before another is kept, and when the bot starts."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,7 +10,11 @@ import pytest
 from bot.audit import EventName, FindingKind, Head, verify
 from bot.audit.events import chained
 from bot.audit.schema import SCHEMA
+from bot.head_copies import copied
+from runbooks.clients.aws import Bucket, BucketSettings
 from runbooks.records import heads_from
+from sandbox.aws import BUCKET
+from sandbox.cluster.resources import CONFIG_MAP
 from sandbox.people import DEPLOYS
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story
 
@@ -23,6 +28,13 @@ def kept(here: Story) -> list[Head]:
 def texts(here: Story) -> str:
     """What everybody can read in the channel, in its main view."""
     return "\n".join(message.text for message in here.slack.history(DEPLOYS))
+
+
+def forget(here: Story) -> None:
+    """Somebody removes the kept heads."""
+    found = here.world.cluster.store.get(CONFIG_MAP, "omnicare-bot", "book-heads")
+    assert found is not None
+    here.world.cluster.store.remove(CONFIG_MAP, found)
 
 
 def rewritten(raw: sqlite3.Connection) -> None:
@@ -87,3 +99,27 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     assert EventName.RUN_SUCCEEDED in here.event_names(back)
     assert kept(here) == before, "the witness stays"
     assert FindingKind.REWRITTEN in [each.kind for each in verify(here.book, before)] or FindingKind.CUT in wrong
+
+
+async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_record_and_log_hide(here: Story) -> None:
+    endpoint = here.world.aws.url
+    where = BucketSettings(bucket=BUCKET, prefix="trail/", region="us-east-1", endpoint=endpoint)
+    copies = {"audit_bucket": where.model_dump(exclude_none=True), "audit_channel": DEPLOYS}
+    await here.leave()
+    here.configure(lambda document: document["bot"].update(copies))
+    await here.inside()
+    await here.deployed("v2.0.0")
+    await here.until(lambda: kept(here), "a head is kept")
+    (newest,) = kept(here)
+    await here.until(lambda: f"event {newest.seq} of {newest.book} has the hash {newest.hash}" in texts(here), "told")
+    bucket = Bucket(where, throw_away=True)
+    async with asyncio.timeout(30):
+        while newest not in await copied(bucket):  # noqa: ASYNC110 - what is looked at is in a server
+            await asyncio.sleep(0.1)
+    await here.leave()
+    falsify(here, rewritten)
+    forget(here)
+    assert verify(here.book, kept(here)) == [], "log and record agree"
+    assert FindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
+    await here.inside()
+    await here.until(lambda: "the bucket omnicare-exports keeps" in texts(here), "people are told")

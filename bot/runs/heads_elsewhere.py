@@ -1,0 +1,83 @@
+"""The audit log's heads are copied to where who may write its file can't write: a bucket with Object Lock, and a channel in Slack.
+
+Both where they are configured. Neither is waited for, and what fails there stops nothing: the next head stands for all events before it.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from bot.audit import Head
+from bot.delivery import SurfaceGone
+from bot.head_copies import bucket, copy
+from bot.runs.house import House
+from commands.kit.card import Card, State, words
+from runbooks.clients.aws import Bucket, ObjectThere
+from runbooks.kit.errors import RunbookError, TemporaryError
+
+_log = logging.getLogger(__name__)
+
+_DAY = 86_400.0
+
+
+class HeadCopies:
+    """One per process."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._bucket = bucket(house.settings)
+        self._channel = house.settings.bot.audit_channel
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def keep(self, head: Head) -> None:
+        """Never waits."""
+        if self._bucket is not None:
+            self._start(self._put(self._bucket, head))
+        if self._channel is not None and self._house.messenger is not None:
+            self._start(self._say(self._channel, head))
+
+    async def each_day(self) -> None:
+        """Also where nobody asks for anything: a log that was cut after a quiet week shows."""
+        while True:
+            head = await self._house.book.head()
+            if head.seq and not self._house.heads.wrong:
+                self.keep(head)
+            await asyncio.sleep(_DAY)
+
+    def stop(self) -> None:
+        """What was not copied yet is covered by the head of the next start."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # a context of its own: it may be called from within a workflow's step
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _put(self, where: Bucket, head: Head) -> None:
+        try:
+            await copy(where, head)
+        except ObjectThere:
+            return
+        except RunbookError as error:
+            _log.warning("an audit head was not copied to the bucket: %s", error.message)
+
+    async def _say(self, channel: str, head: Head) -> None:
+        assert self._house.messenger is not None
+        line = f"Audit head: event {head.seq} of {head.book} has the hash {head.hash}."
+        card = Card(title=words(line), summary=line, state=State.DONE)
+        while True:
+            try:
+                await self._house.messenger.post(
+                    f"audit.head.{head.seq}", "audit", card, channel=channel, thread=None, search=False
+                )
+            except TemporaryError as error:
+                await asyncio.sleep(max(1.0, error.retry_after))
+            except (RunbookError, SurfaceGone):
+                _log.warning("an audit head can't be told in the channel %s", channel)
+                return
+            else:
+                return
