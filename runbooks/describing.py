@@ -142,7 +142,7 @@ async def _pod(cluster: ClusterClient, environment: Environment, target: str) ->
         well=pod.ready and not pod.deleting,
         trouble=trouble,
         facts=_facts_of_pod(pod, nodes),
-        containers=tuple(_container(each, pod.spec(each.name)) for each in pod.containers),
+        containers=tuple(_container(each, pod.spec(each.name)) for each in (*pod.containers, *pod.ephemeral)),
         events=tuple(told.grouped(events)),
     )
 
@@ -186,16 +186,15 @@ def _node(pod: PodView, nodes: list[NodeView]) -> str:
 
 def _container(view: ContainerView, spec: ContainerSpec | None) -> ContainerLine:
     state = f"{view.phase}: {view.reason}" if view.reason else view.phase
-    if view.phase == "running":
-        state = "running, ready" if view.ready else "running, not ready"
+    if view.phase == "running":  # Kubernetes never calls an ephemeral container ready
+        state = "running" if view.ephemeral else "running, ready" if view.ready else "running, not ready"
     ended = ""
     if view.ended_reason or view.ended_code is not None:
         code = f", exit code {view.ended_code}" if view.ended_code is not None else ""
         ended = f"{view.ended_reason or 'ended'}{code}"
+    kind = "init" if view.init else "sidecar" if view.sidecar else "ephemeral" if view.ephemeral else ""
     return ContainerLine(
-        name=f"{view.name} ({kind})"
-        if (kind := "init" if view.init else "sidecar" if view.sidecar else "")
-        else view.name,
+        name=f"{view.name} ({kind})" if kind else view.name,
         image=Image.parse(view.image).short if view.image else "",
         state=state,
         restarts=view.restarts,

@@ -243,7 +243,7 @@ def replica_set(item: Json) -> ReplicaSetView:
     )
 
 
-def _container(status: Json, *, init: bool = False, sidecar: bool = False) -> ContainerView:
+def _container(status: Json, *, init: bool = False, sidecar: bool = False, ephemeral: bool = False) -> ContainerView:
     phase: ContainerPhase = "unknown"
     detail: Json = {}
     for word in _PHASES:
@@ -266,6 +266,7 @@ def _container(status: Json, *, init: bool = False, sidecar: bool = False) -> Co
         ended_at=stamp(detail if phase == "terminated" else ended, "finishedAt"),
         init=init,
         sidecar=sidecar,
+        ephemeral=ephemeral,
         started=status.get("started") is not False,
         started_at=stamp(detail, "startedAt") if phase == "running" else "",
     )
@@ -308,7 +309,15 @@ def pod(item: Json) -> PodView:
         finalizers=texts(meta, "finalizers"),
         deleted_at=stamp(meta, "deletionTimestamp"),
         message=text(status, "message"),
+        ephemeral=_ephemeral(spec, status),
     )
+
+
+def _ephemeral(spec: Json, status: Json) -> tuple[ContainerView, ...]:
+    """As they were asked for: a node has no status of one that it has not begun."""
+    states = {text(state, "name"): state for state in listed(status, "ephemeralContainerStatuses")}
+    asked = listed(spec, "ephemeralContainers")
+    return tuple(_container(states.get(text(each, "name"), each), ephemeral=True) for each in asked)
 
 
 def _claims(pod_spec: Json) -> tuple[str, ...]:

@@ -243,6 +243,8 @@ class ContainerView:
     """It runs to its end before the others start. An init container that goes on beside them is a sidecar, and not one of these."""
     sidecar: bool = False
     """Listed with the init containers, and runs as long as the pod (`restartPolicy: Always`)."""
+    ephemeral: bool = False
+    """Put into the running pod by somebody who looks into it (`kubectl debug`); the pod's state does not depend on it."""
     started: bool = True
     """Its startup probe has passed, where it has one."""
     started_at: str = ""
@@ -301,6 +303,8 @@ class PodView:
     """By when it was to be gone, where it is being deleted."""
     message: str = ""
     """Of the pod as a whole: why it was evicted or refused."""
+    ephemeral: tuple[ContainerView, ...] = ()
+    """Apart from `containers`: what is true of all of those need not be true of these."""
 
     def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == kind), None)
@@ -311,7 +315,7 @@ class PodView:
         return (found.message,) if found is not None and found.status != "True" and found.message else ()
 
     def container(self, name: str) -> ContainerView | None:
-        return next((c for c in self.containers if c.name == name), None)
+        return next((c for c in (*self.containers, *self.ephemeral) if c.name == name), None)
 
     def spec(self, container: str) -> ContainerSpec | None:
         """The container of that name as it was asked for."""

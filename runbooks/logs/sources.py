@@ -55,6 +55,7 @@ async def sources(
     notes: list[str] = []
     for pod in pods:
         names = [each.name for each in pod.containers] or [each.name for each in pod.asked]
+        names += [each.name for each in pod.ephemeral]
         if not every_container:
             names = [container if container in names or not names else _main(pod)]
         if pod.deleting:

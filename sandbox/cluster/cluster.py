@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import logging
 import random
 import ssl
@@ -134,6 +135,16 @@ class Cluster:
 
         if self.api.store.get(POD, namespace, name) is not None:
             self.api.modify(POD, namespace, name, change, Writer("kubectl-annotate"))
+
+    def add_ephemeral(self, namespace: str, name: str, container: str, image: str) -> None:
+        """Put a container into a running pod, as `kubectl debug` does where the cluster allows it; it runs at once."""
+        pod = copy.deepcopy(self.api.get(POD, namespace, name))
+        entry = {"name": container, "image": image}
+        state = {"running": {"startedAt": stamp(self.api.clock.now())}}
+        told = {**entry, "imageID": "", "ready": False, "restartCount": 0, "state": state, "lastState": {}}
+        pod["spec"].setdefault("ephemeralContainers", []).append(entry)
+        pod["status"].setdefault("ephemeralContainerStatuses", []).append(told)
+        self.api.store.put(POD, pod)  # a subresource of its own, which may change what an update may not
 
     def add_scripts(self, scripts: Scripts) -> None:
         """What `npm run` knows in this cluster's pods, besides what every image has."""

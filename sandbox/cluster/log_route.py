@@ -26,10 +26,14 @@ def _true(query: Mapping[str, str], name: str) -> bool:
 
 def _container(pod: Json, asked: str) -> str:
     names = [str(entry["name"]) for entry in pod["spec"]["containers"]]
-    inits = [str(entry["name"]) for entry in pod["spec"].get("initContainers") or []]
+    others = [
+        str(entry["name"])
+        for kind in ("initContainers", "ephemeralContainers")
+        for entry in pod["spec"].get(kind) or []
+    ]
     name = pod["metadata"]["name"]
     if asked:
-        if asked not in [*names, *inits]:
+        if asked not in [*names, *others]:
             raise bad_request(f"container {asked} is not valid for pod {name}")
         return asked
     if len(names) > 1:

@@ -105,7 +105,8 @@ class Log:
     def __init__(self, pod: Json, container: str, started: datetime, ended: datetime | None) -> None:
         self._seed = f"{pod['metadata']['name']}/{container}"
         inits = pod["spec"].get("initContainers") or []
-        spec = next(entry for entry in [*pod["spec"]["containers"], *inits] if entry["name"] == container)
+        ephemeral = pod["spec"].get("ephemeralContainers") or []
+        spec = next(each for each in [*pod["spec"]["containers"], *inits, *ephemeral] if each["name"] == container)
         self._image = str(spec["image"])
         self._prepares = spec in inits
         self._opening = _PREPARING if self._prepares else _opening(container, self._image)
@@ -165,9 +166,9 @@ class Log:
 
 
 def statuses_of(pod: Json) -> list[Json]:
-    """Of all its containers, those that prepare it too."""
-    status = pod["status"]
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    """Of all its containers, those that prepare it or look into it too."""
+    kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    return [entry for kind in kinds for entry in pod["status"].get(kind) or []]
 
 
 def log_of(pod: Json, container: str, *, previous: bool) -> Log | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbooks import evidence, logs
+from runbooks.describing import describe
 from runbooks.kit.steps import PlainPulse
 from runbooks.logs import Asked, Level, Limits
 from sandbox.cluster import Cluster
@@ -199,6 +200,36 @@ async def test_every_container_of_the_pods_by_its_name(world: tuple[Cluster, Pla
     assert all("/" not in line.pod for line in one.lines)
     assert {line.pod.partition("/")[2] for line in every.lines} == {"backend", "proxy"}
     assert every.streams > one.streams
+
+
+async def test_a_container_that_was_put_into_a_running_pod_is_described_and_read(world: tuple[Cluster, Place]):
+    cluster, here = world
+    name = min(pod.name for pod in cluster.pods(here.namespace))
+    cluster.add_ephemeral(here.namespace, name, "debugger", "ghcr.io/omnicare/tools:v1")
+    one = await logs.read(here.cluster, here.environment, Asked(target=name))
+    every = await logs.read(here.cluster, here.environment, Asked(target=name, every_container=True))
+    assert one.streams == 1
+    assert {line.pod.partition("/")[2] for line in every.lines} == {"backend", "debugger"}
+    found = await describe(here.cluster, here.environment, name)
+    assert [(each.name, each.state) for each in found.containers] == [
+        ("backend", "running, ready"), ("debugger (ephemeral)", "running")
+    ]  # fmt: skip
+
+
+async def test_a_container_that_comes_while_its_pod_is_followed_is_followed_too(world: tuple[Cluster, Place]):
+    cluster, here = world
+    name = min(pod.name for pod in cluster.pods(here.namespace))
+    asked = Asked(target="backend", every_container=True)
+    async with (
+        asyncio.timeout(60),
+        aclosing(logs.follow(here.cluster, here.environment, asked, moment=0.1)) as moments,
+    ):
+        await anext(moments)
+        cluster.add_ephemeral(here.namespace, name, "debugger", "ghcr.io/omnicare/tools:v1")
+        async for fresh in moments:
+            if opening := [line.text for line in fresh.lines if line.pod.endswith("/debugger")]:
+                break
+    assert opening[0].startswith("INFO  debugger starting"), "all that it has said since it began"
 
 
 async def test_the_life_before_a_crash(world: tuple[Cluster, Place]):
