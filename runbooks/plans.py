@@ -28,7 +28,7 @@ from runbooks.releases import (
     runs_all,
     undone,
 )
-from runbooks.states import ServiceState, current, kubectl_lines, with_record
+from runbooks.states import ServiceState, current, kubectl_lines, pinned, with_record
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
@@ -202,6 +202,7 @@ async def plan_rollback(
         waves=waves,
         not_done=("database schema and configuration stay as they are",) if changes else (),
         links=_compare(environment, changes),
+        ends=tuple((state.service, _end(state, targets)) for state in chosen) if changes else (),
         leaves=left,
         usual_seconds=None,
     )
@@ -423,6 +424,11 @@ def _compare(environment: Environment, changes: Sequence[ImageChange]) -> tuple[
 def _usual(releases: Sequence[Release]) -> float | None:
     took = [release.seconds for release in releases if release.seconds is not None][:5]
     return float(median(took)) if took else None
+
+
+def _end(state: ServiceState, targets: Mapping[str, Image]) -> str:
+    after = targets.get(state.service) or pinned(state)
+    return after.reference if after is not None else ""
 
 
 def _left(changes: Sequence[ImageChange]) -> str | None:

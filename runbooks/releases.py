@@ -68,12 +68,14 @@ def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
 
     Where something hangs: all that run the version that hangs, and nothing else (a deploy that stopped at the backend left the
     frontend where it was; `kubectl rollout undo` of both would take the frontend back too far). Where all is complete: those
-    that run the version that was set last.
+    that run a version that was set last.
     """
     known = [state for state in states if state.image is not None]
     hanging = [state for state in known if not state.runs_completely]
     if not hanging:
-        hanging = sorted((state for state in known if state.since), key=lambda state: state.since or "")[-1:] or known
+        # times are in whole seconds, and who goes back sets all at once: those of the same second were set together
+        newest = max((state.since for state in known if state.since), default=None)
+        hanging = [state for state in known if state.since == newest]
     versions = {_version(state.image) for state in hanging if state.image is not None}
     return [state for state in known if state.image is not None and _version(state.image) in versions]
 

@@ -25,7 +25,7 @@ from runbooks.kit import bugs
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
 
-APPLICATION_VERSION = "8"
+APPLICATION_VERSION = "9"
 """Raised by hand when a workflow's shape changes: what was asked before ends with a sentence instead of a mismatch."""
 
 _log = logging.getLogger(__name__)

@@ -10,13 +10,14 @@ import logging
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot import approvals
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
 from bot.runs import again, cards, endings, place
 from bot.runs.appointments import Waiting
+from bot.runs.asking_again import Before
 from bot.runs.endings import Ended
 from bot.runs.house import House
 from bot.runs.model import (
@@ -80,26 +81,6 @@ class Requests:
         return outcome.model_dump(mode="json")
 
 
-class Before(NamedTuple):
-    """What was approved and could not be run, and why not."""
-
-    digest: str = ""
-    result: str = ""
-    approved: tuple[Decision, ...] = ()
-
-    def covers(self, digest: str) -> bool:
-        """What changed for a moment is as it was approved again: who approved it is not asked twice."""
-        return self.result == "changed" and digest == self.digest
-
-    def why(self, digest: str) -> str:
-        """Why it asks again, for a plan with this digest; empty where it asks for the first time."""
-        if not self.result:
-            return ""
-        if digest != self.digest:
-            return "The plan changed meanwhile"
-        return "Who approved it may not approve it any more" if self.result == "unfit" else "It could not start in time"
-
-
 class RequestFlow(Waiting, Running):
     """One request, from its beginning (again and again, after a crash) to its end."""
 
@@ -131,7 +112,14 @@ class RequestFlow(Waiting, Running):
             # going back waits for nobody's plan
             async with nullcontext() if self._going_back else self._house.planning:
                 plan, digest = await self._plan()
-            approved = before.approved if before.covers(digest) else await self._ask(plan, digest, before=before)
+            if before.covers(plan, digest):
+                approved = before.approved
+                if digest != before.digest:
+                    await self._step(
+                        "note what the yes covers", partial(self._granted, approved, covered=True, about=digest)
+                    )
+            else:
+                approved = await self._ask(plan, digest, before=before)
             await self._until_its_time(plan)
             taken = await self._take(plan, digest)
             if taken == "taken":
@@ -141,7 +129,7 @@ class RequestFlow(Waiting, Running):
                 if back is not None:  # it is covered by what this run's approval said, so after its ending
                     await self._house.engine.start("request", back["id"], back)
                 return outcome
-            before = Before(digest, taken, approved)
+            before = Before(plan, digest, taken, approved)
 
     async def _wait_for_place(self) -> None:
         """Until no run holds the environment; a rollback waits for nobody."""
@@ -232,7 +220,7 @@ class RequestFlow(Waiting, Running):
 
     # asking
 
-    async def _ask(self, plan: Plan, digest: str, *, before: "Before") -> tuple[Decision, ...]:
+    async def _ask(self, plan: Plan, digest: str, *, before: Before) -> tuple[Decision, ...]:
         asked = await self._step(f"ask {digest[:8]}", lambda: self._asking(plan))
         policy = ApprovalPolicy.model_validate(asked["policy"]) if asked["policy"] else None
         names = tuple(asked["names"])
@@ -317,7 +305,7 @@ class RequestFlow(Waiting, Running):
             "policy": policy.model_dump(mode="json") if policy else None,
         }
 
-    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: "Before") -> None:
+    async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: Before) -> None:
         card = cards.approval_card(self.request, plan, pending, names)
         if why := before.why(pending.digest):
             note = Paragraph(text=words(Strong(text=why), ", so it asks again."))
@@ -380,14 +368,14 @@ class RequestFlow(Waiting, Running):
     async def _now(self) -> Any:
         return {"now": self._house.clock().isoformat()}
 
-    async def _granted(self, given: tuple[Decision, ...], *, covered: bool = False) -> Any:
+    async def _granted(self, given: tuple[Decision, ...], *, covered: bool = False, about: str = "") -> Any:
         by = [decision.by for decision in given]
         details: dict[str, Any] = {"covered_by" if covered else "by": by, "digest": self._state.digest}
         return {
             "noted": await self._house.note(
                 self.request,
                 EventName.APPROVAL_GRANTED,
-                about=str(self._asked),
+                about=about or str(self._asked),
                 actor=self.request.requester.key if covered else given[-1].by,
                 details=details,
             )

@@ -241,6 +241,8 @@ class Plan(Frozen):
     """The requester has to give a reason (going to something older)."""
     on_failure: Literal["ask", "rollback"] = "ask"
     """rollback: where it fails it goes back by itself, which is approved with it."""
+    ends: tuple[tuple[str, str], ...] = ()
+    """Where a rollback leads: each service that it is about, and the image that it has afterwards, whether or not that is a change."""
     leaves: str | None = None
     """The release that this plan leaves as bad (a rollback)."""
     covered_by: tuple[str, ...] = ()
@@ -275,6 +277,16 @@ class Plan(Frozen):
                 return False
         alike = (self.together, self.on_failure) == (approved.together, approved.on_failure)
         return alike and not self.needs_reason
+
+    def ends_as(self, confirmed: "Plan") -> bool:
+        """Whether this rollback leads just where the confirmed one did, from nothing but versions that it was to leave.
+
+        A deploy that is overtaken may reach one more service between the plan and the yes: going back from that is what was confirmed.
+        """
+        left = {change.before.tag for change in confirmed.changes}
+        from_there = all(change.before.tag in left for change in self.changes)
+        alike = (self.ends, self.leaves, self.unproven) == (confirmed.ends, confirmed.leaves, confirmed.unproven)
+        return bool(self.ends) and self.together and confirmed.together and from_there and alike
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""

@@ -1,0 +1,35 @@
+"""What an unrecorded rollback takes back."""
+
+from runbooks.kit.plan import Image
+from runbooks.releases import left_behind
+from runbooks.states import ServiceState
+
+
+def _runs(service: str, version: str, since: str | None) -> ServiceState:
+    image = Image.parse(f"ghcr.io/omnicare/{service}:{version}@sha256:{'a' * 64}")
+    place = {"service": service, "namespace": "prod", "deployment": service, "container": service}
+    return ServiceState(**place, state="complete", image=image, since=since)
+
+
+def _left(*states: ServiceState) -> list[str]:
+    return [state.service for state in left_behind(states)]
+
+
+def test_services_that_were_set_in_the_same_second_go_back_together():
+    both = (
+        _runs("backend", "v1.2.0", "2026-01-01T00:00:07+00:00"),
+        _runs("frontend", "v2.0.0", "2026-01-01T00:00:07+00:00"),
+    )
+    assert _left(*both) == _left(*reversed(both))[::-1] == ["backend", "frontend"]
+
+
+def test_what_was_set_before_stays():
+    earlier, later = (
+        _runs("backend", "v1.2.0", "2026-01-01T00:00:06+00:00"),
+        _runs("frontend", "v2.0.0", "2026-01-01T00:00:07+00:00"),
+    )
+    assert _left(earlier, later) == _left(later, earlier) == ["frontend"]
+
+
+def test_where_no_time_is_known_all_go_back():
+    assert _left(_runs("backend", "v1.2.0", None), _runs("frontend", "v2.0.0", None)) == ["backend", "frontend"]
