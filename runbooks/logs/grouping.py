@@ -57,7 +57,7 @@ class _Counted:
     level: Level
     count: int = 0
     spans: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    """Source → the beginnings of its first line and its last: their stamps are read at the end, and not a thousand times before."""
+    """Source → the beginnings of its earliest line and its latest: their stamps are read at the end, and not a thousand times before."""
 
     @property
     def first(self) -> str:
@@ -100,6 +100,10 @@ class Grouping:
             counts = Counter(keys)
             firsts = dict(zip(reversed(keys), reversed(lines), strict=True))
         lasts = dict(zip(keys, lines, strict=True))
+        if not _in_time_order(lines):
+            timed = sorted((at, key, line) for key, line in zip(keys, lines, strict=True) if (at := stamp_of(line)))
+            firsts |= {key: line for _, key, line in reversed(timed)}
+            lasts |= {key: line for _, key, line in timed}
         for key, count in counts.items():
             self._count(key, count, firsts[key], lasts[key], source)
         self.lines += len(lines)
@@ -160,10 +164,14 @@ class Grouping:
     def _count(self, key: bytes, count: int, first: bytes, last: bytes, source: int) -> None:
         shape = self._known[key].shape
         shape.count += count
-        begun, _ = shape.spans.get(source, (b"", b""))
-        # a line without a stamp, which a kubelet's own words are, is no beginning
-        begin = begun if begun[:1].isdigit() else first[:_STAMP]
-        shape.spans[source] = (begin, last[:_STAMP])
+        begun, ended = shape.spans.get(source, (b"", b""))
+        first, last = first[:_STAMP], last[:_STAMP]
+        # a line without a stamp, which a kubelet's own words are, is no beginning and no end
+        if begun[:1].isdigit() and not (first[:1].isdigit() and first < begun):
+            first = begun
+        if ended[:1].isdigit() and not (last[:1].isdigit() and last > ended):
+            last = ended
+        shape.spans[source] = (first, last)
         self._levels[shape.level] += count
 
     def _bound(self) -> None:
@@ -173,6 +181,11 @@ class Grouping:
             self._known.clear()  # it points to shapes that are no more
         elif len(self._known) > _KNOWN:
             self._known.clear()
+
+
+def _in_time_order(lines: list[bytes]) -> bool:
+    """No clock was set back, and no line is without a stamp."""
+    return all(line[:1].isdigit() for line in lines[:1] + lines[-1:]) and all(map(bytes.__le__, lines, lines[1:]))
 
 
 _LEVEL_NUMBER = re.compile(rb'"level": ?[1-6]0\b')

@@ -14,6 +14,7 @@ from runbooks import logs
 from runbooks.kit.redaction import default_redactor
 from runbooks.logs import Asked
 from runbooks.logs.blocks import Window
+from runbooks.logs.grouping import Grouping
 from runbooks.logs.newest import Newest
 from runbooks.logs.reading import shown
 from sandbox.cluster import Cluster
@@ -90,6 +91,16 @@ def test_each_pods_lines_stay_in_its_order_whatever_its_clock_does(pods: list[li
     for source, own in enumerate(lines):
         kept = [line for _, each, line in found if each == source]
         assert kept == own[len(own) - len(kept) :]
+
+
+@given(st.lists(st.lists(st.integers(0, 59).map("10:00:{:02}".format) | st.none(), max_size=8), max_size=5))
+def test_a_shape_lasts_from_its_earliest_line_to_its_latest_whatever_the_clock_does(blocks: list[list[str | None]]):
+    grouping = Grouping(None)
+    for times in blocks:
+        grouping.take([b"line" if time is None else _line(time)[:-1] for time in times], 0)
+    seen = sorted(time for times in blocks for time in times if time is not None)
+    shapes = [shape for shape in grouping.groups(5).shapes if shape.text == "line" and shape.first]
+    assert [(shape.first[11:19], shape.last[11:19]) for shape in shapes] == ([(seen[0], seen[-1])] if seen else [])
 
 
 def _line(time: str) -> bytes:
