@@ -36,6 +36,11 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         Check(subject="Configuration", look=partial(here.configuration, where, settings)),
         Check(subject="Files", look=partial(here.files, settings)),
         Check(subject="Audit trail", look=partial(book.tail, settings), seconds=60.0),
+        *(
+            [Check(subject="Audit heads", look=partial(storage.heads, settings), seconds=30.0)]
+            if settings.bot.audit_bucket
+            else []
+        ),
         Check(subject="People", look=partial(here.people, settings)),
         Check(subject="Policies", look=partial(here.policies, settings, known)),
         Check(subject="Slack", look=partial(outside.slack, settings), seconds=30.0),

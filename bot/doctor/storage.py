@@ -1,10 +1,10 @@
-"""Checks of the bucket that exports go to: there, encrypted, versioned; and, where it is asked for, with Object Lock."""
+"""Checks of the buckets that exports and the audit trail's heads go to: there, encrypted, versioned; and, where it is asked for, with Object Lock."""
 
 from collections.abc import AsyncGenerator
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from runbooks.clients.aws import Bucket
+from runbooks.clients.aws import Bucket, BucketSettings
 from runbooks.kit.errors import RunbookError
 
 
@@ -19,29 +19,47 @@ async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             f"Add `[environments.{name}.exports]`, if items are ever to be cleared there.",
         )
         return
-    bucket = Bucket(environment.exports, throw_away=settings.bot.sandbox)
-    where = environment.exports.bucket
-    try:
-        state = await bucket.state()
-    except RunbookError as error:
-        yield failed(f"{name}: the bucket {where} for exports: {error.message}", "; ".join(error.advice))
+    async for finding in _bucket(environment.exports, f"{name}: ", "exports", throw_away=settings.bot.sandbox):
+        yield finding
+
+
+async def heads(settings: Settings) -> AsyncGenerator[Finding]:
+    """Whether the audit trail's heads stand where nobody can rewrite them."""
+    where = settings.bot.audit_bucket
+    if where is None:
         return
-    yield fine(f"{name}: the bucket {where} for exports is there.")
+    async for finding in _bucket(where, "Audit trail: ", "its heads", throw_away=settings.bot.sandbox):
+        yield finding
+    if not where.lock_days:
+        yield warning(
+            f"The audit trail's heads in {where.bucket} are not locked: who may delete there can remove them.",
+            "Add `lock_days` to `[bot.audit_bucket]`; the bucket has to be made with Object Lock.",
+        )
+
+
+async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: bool) -> AsyncGenerator[Finding]:
+    where = bucket.bucket
+    try:
+        state = await Bucket(bucket, throw_away=throw_away).state()
+    except RunbookError as error:
+        yield failed(f"{of}the bucket {where} for {purpose}: {error.message}", "; ".join(error.advice))
+        return
+    yield fine(f"{of}the bucket {where} for {purpose} is there.")
     yield _said(
         state.encrypted,
-        f"{name}: {where} encrypts what is written",
-        f"aws s3api put-bucket-encryption --bucket {where} …: what is exported is about patients.",
+        f"{of}{where} encrypts what is written",
+        f"aws s3api put-bucket-encryption --bucket {where} …",
     )
     yield _said(
         state.versioned,
-        f"{name}: {where} keeps versions",
+        f"{of}{where} keeps versions",
         f"aws s3api put-bucket-versioning --bucket {where} --versioning-configuration Status=Enabled",
     )
-    if environment.exports.lock_days:
+    if bucket.lock_days:
         yield _said(
             state.locks,
-            f"{name}: {where} has Object Lock",
-            "Make a bucket with Object Lock, or take `lock_days` out: an export that can't be locked is refused.",
+            f"{of}{where} has Object Lock",
+            "Make a bucket with Object Lock, or take `lock_days` out: what can't be locked is refused.",
         )
 
 

@@ -416,6 +416,19 @@ async def test_the_bucket_for_exports_is_there_encrypted_and_versioned() -> None
         assert "Object Lock" in unlocked.sentence
 
 
+async def test_the_bucket_for_the_audit_trails_heads_is_looked_at_and_should_lock() -> None:
+    async with Aws().serve() as url:
+        bucket = {"bucket": "omnicare-exports", "region": "us-east-1", "endpoint": url}
+        base: dict[str, object] = {"bot__sandbox": True, "slack__enabled": False}
+        (open_to_all,) = worst(await all_of(storage.heads(settings(**base, bot__audit_bucket=bucket))))
+        assert "not locked" in open_to_all.sentence
+        (unlocked,) = worst(
+            await all_of(storage.heads(settings(**base, bot__audit_bucket={**bucket, "lock_days": 30})))
+        )
+        assert "has Object Lock" in unlocked.sentence
+    assert await all_of(storage.heads(settings())) == []
+
+
 async def test_without_a_bucket_it_says_that_nothing_can_be_cleared() -> None:
     (found,) = await all_of(storage.exports(settings(environments__production__sync={}), "production"))
     assert (found.level, "sync clear-failed" in found.sentence) == (Level.WARNING, True)
