@@ -310,7 +310,10 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
         if key not in shared:
             shared[key] = await stack.enter_async_context(
                 ClusterClient(
-                    kubeconfig=kubeconfig, context=environment.cluster.context, timing=_timing(settings.times)
+                    kubeconfig=kubeconfig,
+                    context=environment.cluster.context,
+                    timing=_timing(settings.times),
+                    mirrors=settings.mirrors,
                 )
             )
         clients[name] = shared[key]

@@ -113,7 +113,7 @@ def _setting(
         path = seen.image_path(name)
         patch += [
             {"op": "test", "path": f"{path}/name", "value": name},
-            {"op": "test", "path": f"{path}/image", "value": seen.images[name]},
+            {"op": "test", "path": f"{path}/image", "value": seen.written[name]},
             {"op": "replace", "path": f"{path}/image", "value": change.after.reference},
         ]
     facts = {

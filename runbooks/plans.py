@@ -280,8 +280,8 @@ def _all(count: int) -> str:
 
 
 def _together(states: Sequence[ServiceState]) -> list[str]:
-    """Which containers go with their service, and which of the same repository do not."""
-    said = []
+    """By which mirror it is pulled, which containers go with their service, and which of the same repository do not."""
+    said = [f"{state.service}: the cluster pulls it as {state.mirror} (`mirrors`)." for state in states if state.mirror]
     for state in states:
         if state.beside:
             names = ", ".join(each.named for each in state.beside)

@@ -64,6 +64,8 @@ class ServiceState(Frozen):
     """The configured one."""
     image: Image | None = None
     """What the Deployment asks for."""
+    mirror: str = ""
+    """The name that stands in the Deployment, where admission rewrote the image to a configured mirror."""
     beside: tuple[Beside, ...] = ()
     """Its other containers and init containers of the same repository, which are released with it."""
     kept: tuple[str, ...] = ()
@@ -282,6 +284,7 @@ def _state(
         state=state,
         detail=detail,
         image=Image.parse(image),
+        mirror=Image.parse(container[1].written).repository if container[1].written else "",
         beside=tuple(each for each in alike if each.container not in service.keeps),
         kept=tuple(each.container for each in alike if each.container in service.keeps),
         digests=tuple(sorted({c.digest for c in running if c is not None and c.digest is not None})),

@@ -49,6 +49,8 @@ class Settings(Section):
     """Slack channel id → the environment that commands there mean."""
     registries: dict[str, str] = {}
     """Registry host → base URL, where it is not `https://HOST` (a mirror, the sandbox)."""
+    mirrors: dict[str, str] = {}
+    """Image name, or its beginning up to a `/` → what the cluster's admission rewrites it to: `"ghcr.io/omnicare" = "mirror.example/omnicare"`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

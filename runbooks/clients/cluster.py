@@ -16,6 +16,7 @@ from runbooks.clients import cluster_events
 from runbooks.clients import cluster_reading as reading
 from runbooks.clients.cluster_connection import FIELD_MANAGER, Connection, Timing, Unanswered
 from runbooks.clients.cluster_exec import Exec, Program
+from runbooks.clients.cluster_mirrors import Mirrors
 from runbooks.clients.cluster_views import (
     ConfigMapView,
     DeploymentView,
@@ -39,8 +40,14 @@ class ClusterClient:
     """A cluster, by a kubeconfig and one of its contexts, or (without a kubeconfig) the one that the bot runs in."""
 
     def __init__(
-        self, *, kubeconfig: str | None = None, context: str | None = None, timing: Timing | None = None
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        timing: Timing | None = None,
+        mirrors: Mapping[str, str] | None = None,
     ) -> None:
+        self._mirrors = Mirrors(mirrors or {})
         self._connection = Connection(kubeconfig, context, timing or Timing())
 
     async def __aenter__(self) -> Self:
@@ -75,19 +82,19 @@ class ClusterClient:
 
     async def deployment(self, namespace: str, name: str) -> DeploymentView:
         doing = f"read deployment {namespace}/{name}"
-        return reading.deployment(await self._get(_apps(namespace, "deployments", name), doing))
+        return self._mirrors.deployment(await self._get(_apps(namespace, "deployments", name), doing))
 
     async def deployments(self, namespace: str) -> list[DeploymentView]:
         items = await self._items(_apps(namespace, "deployments"), f"list deployments in {namespace}")
-        return [reading.deployment(item) for item in items]
+        return [self._mirrors.deployment(item) for item in items]
 
     async def replica_sets(self, namespace: str, selector: str = "") -> list[ReplicaSetView]:
         items = await self._items(_apps(namespace, "replicasets"), f"list replica sets in {namespace}", selector)
-        return [reading.replica_set(item) for item in items]
+        return [self._mirrors.replica_set(item) for item in items]
 
     async def pods(self, namespace: str, selector: str = "") -> list[PodView]:
         items = await self._items(_core(namespace, "pods"), f"list pods in {namespace}", selector)
-        return [reading.pod(item) for item in items]
+        return [self._mirrors.pod(item) for item in items]
 
     async def pods_of(self, deployment: DeploymentView) -> list[PodView]:
         """The pods that the Deployment's own selector finds."""
@@ -109,7 +116,7 @@ class ClusterClient:
     async def pods_everywhere(self) -> list[PodView]:
         """Every pod of the cluster that is not over: what nodes have no room for any more."""
         over = "status.phase!=Succeeded,status.phase!=Failed"
-        return [reading.pod(item) for item in await self._items("/api/v1/pods", "list all pods", fields=over)]
+        return [self._mirrors.pod(item) for item in await self._items("/api/v1/pods", "list all pods", fields=over)]
 
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"
@@ -188,7 +195,7 @@ class ClusterClient:
             body=[dict(operation) for operation in patch],
             content_type=_JSON_PATCH,
         )
-        return reading.deployment(answer)
+        return self._mirrors.deployment(answer)
 
     # config maps: the fleet's record
 
@@ -233,17 +240,21 @@ class ClusterClient:
     def watch_deployments(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[DeploymentView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}
         path = _apps(namespace, "deployments")
-        return Watch(self._connection, path, query, reading.deployment, f"watch deployments in {namespace}").seen()
+        return Watch(
+            self._connection, path, query, self._mirrors.deployment, f"watch deployments in {namespace}"
+        ).seen()
 
     def watch_replica_sets(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[ReplicaSetView]]:
         query = {"labelSelector": selector} if selector else {}
         path = _apps(namespace, "replicasets")
-        return Watch(self._connection, path, query, reading.replica_set, f"watch replica sets in {namespace}").seen()
+        return Watch(
+            self._connection, path, query, self._mirrors.replica_set, f"watch replica sets in {namespace}"
+        ).seen()
 
     def watch_pods(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[PodView]]:
         query = {"labelSelector": selector} if selector else {}
         path = _core(namespace, "pods")
-        return Watch(self._connection, path, query, reading.pod, f"watch pods in {namespace}").seen()
+        return Watch(self._connection, path, query, self._mirrors.pod, f"watch pods in {namespace}").seen()
 
     def watch_events(self, namespace: str) -> AsyncGenerator[Seen[EventView]]:
         path = _core(namespace, "events")

@@ -70,6 +70,8 @@ class ContainerSpec:
     limits: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=dict)
     """What each probe (readiness, liveness, startup) asks: `GET /health on port 3001`."""
+    written: str = ""
+    """The image as it stands there, where that is a configured mirror's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,11 @@ class DeploymentView:
     def images(self) -> dict[str, str]:
         """Of each container and init container."""
         return {c.name: c.image for c in (*self.init, *self.containers)}
+
+    @property
+    def written(self) -> dict[str, str]:
+        """The same as they stand there, mirrors included: what a patch is held against."""
+        return {c.name: c.written or c.image for c in (*self.init, *self.containers)}
 
     def image_path(self, name: str) -> str:
         """Where the image of that container or init container stands, as a JSON Pointer without its last part."""

@@ -3,11 +3,13 @@
 import pytest
 
 from runbooks import fence, rollouts, states
+from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.cluster_mirrors import Mirrors
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.steps import PlainPulse
 from runbooks.owners import image_written_by_bot
-from runbooks.releases import same_image
+from runbooks.releases import runs_all, same_image
 from tests.support.real import Place, image
 
 MIRROR = "mirror.hospital.example/omnicare/backend"
@@ -66,3 +68,38 @@ def test_an_image_of_another_registry_is_another_one_though_the_digest_is_the_sa
     assert not same_image(Image.parse(mirrored), asked)
     assert not states.same_digest(f"{MIRROR}:v2.0.0", asked.reference)
     assert not states.same_digest(f"{MIRROR}:v2.0.0", "")
+
+
+@pytest.mark.parametrize("by", ["omnicare-bot", "kubectl-edit"])
+async def test_a_configured_mirror_is_read_by_the_images_own_name_and_patched_by_what_stands_there(
+    here: Place, by: str
+):
+    mirrors = {"ghcr.io/omnicare": "mirror.hospital.example/omnicare"}
+    await here.deploy("backend")
+    own = image("backend", "v2.0.0")
+    await _written(here, f"{MIRROR}:v2.0.0@{own.digest}", by=by)
+    async with ClusterClient(kubeconfig=here.kubeconfig, mirrors=mirrors) as cluster:
+        seen = await cluster.deployment(here.namespace, "backend")
+        assert seen.images["backend"] == own.reference
+        assert seen.written["backend"].startswith(f"{MIRROR}:")
+        (state, _) = await states.current(cluster, here.environment)
+        assert runs_all(state, own)
+        assert not state.drifted
+        assert not state.foreign
+        assert state.mirror == MIRROR
+        newest = max(await cluster.replica_sets(here.namespace), key=lambda each: each.revision)
+        assert newest.image("backend") == own.reference
+        back = image("backend", "v1.2.0")
+        change = here.change().model_copy(update={"before": own, "after": back})
+        answer = await fence.set_image(PlainPulse("run-1"), cluster, seen, change, "back", "Ines")
+        assert answer.images["backend"] == back.reference
+
+
+def test_only_a_whole_part_of_a_name_is_a_mirrors():
+    mirrors = Mirrors(
+        {"ghcr.io/omnicare": "mirror.example/omnicare", "ghcr.io/omnicare/backend": "mirror.example/omnicare/core"}
+    )
+    assert mirrors.own("mirror.example/omnicare/frontend:v1") == "ghcr.io/omnicare/frontend:v1"
+    assert mirrors.own("mirror.example/omnicare/core@sha256:1") == "ghcr.io/omnicare/backend@sha256:1"
+    assert mirrors.own("mirror.example/omnicare-evil/backend:v1") == "mirror.example/omnicare-evil/backend:v1"
+    assert mirrors.own("ghcr.io/omnicare/backend:v1") == "ghcr.io/omnicare/backend:v1"
