@@ -62,7 +62,7 @@ async def followed(context: "Context", asked: logs.Asked, seconds: int, typed: s
                     if fresh.lines:
                         yield shown.state(fresh)
                     break
-                if fresh.lines or fresh.silent != shown.silent or fresh.streams != shown.streams:
+                if fresh.lines or fresh.gaps or fresh.silent != shown.silent or fresh.streams != shown.streams:
                     yield shown.state(fresh)
         yield shown.ended()
     finally:
@@ -121,7 +121,10 @@ class _Followed:
         fresh_lines = [f"… {fresh.skipped:,} lines were left out here: they come faster than they can be shown."] * (
             fresh.skipped > 0
         )
-        return LiveState(card=card, fresh=(*fresh_lines, *lines), records=records)
+        gaps = [
+            f"… {label} could not be followed for a while: lines of it may be missing here." for label in fresh.gaps
+        ]
+        return LiveState(card=card, fresh=(*gaps, *fresh_lines, *lines), records=records)
 
     def ended(self) -> LiveState:
         took = duration((datetime.now(UTC) - self._began).total_seconds())

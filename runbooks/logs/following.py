@@ -42,6 +42,8 @@ class Fresh(Frozen):
     """Lines of this moment that are left out, because there were too many."""
     silent: tuple[Silent, ...] = ()
     """Streams that can't be followed just now."""
+    gaps: tuple[str, ...] = ()
+    """Streams that were taken up again so late that lines before the ones here may be missing."""
     streams: int = 0
 
 
@@ -64,8 +66,9 @@ async def follow(
             entries, skipped = work.taken()
             lines, _, _ = shown(entries, work.labels, scope)
             yield Fresh(
-                lines=tuple(lines), skipped=skipped, silent=tuple(work.silent.values()), streams=len(work.labels)
-            )
+                lines=tuple(lines), skipped=skipped, silent=tuple(work.silent.values()), streams=len(work.labels),
+                gaps=work.gaps(),
+            )  # fmt: skip
     finally:
         await work.close()
 
@@ -132,15 +135,18 @@ class _Following:
                 task.result()
         for stream in self._streams:
             self._take(stream, stream.resuming.pause())
-            if stream.resuming.gap:
-                stream.resuming.gap = False
-                why = f"more than {_GATHERED:,} lines may have come while it was not followed"
-                self.silent[stream.source.label] = Silent(pod=stream.source.label, why=why)
             self._gather(stream.lines.pause(), stream.number)
         entries = self._gathered.entries()
         skipped = self._gathered.offered - len(entries)
         self._gathered = Newest(_GATHERED)
         return entries, skipped
+
+    def gaps(self) -> tuple[str, ...]:
+        """Streams of which lines may be missing, each told once."""
+        found = [stream for stream in self._streams if stream.resuming.gap]
+        for stream in found:
+            stream.resuming.gap = False
+        return tuple(stream.source.label for stream in found)
 
     async def _newcomers(self, selector: str) -> None:
         while True:
