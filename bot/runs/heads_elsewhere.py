@@ -12,6 +12,7 @@ from typing import Any
 from bot.audit import Head
 from bot.delivery import SurfaceGone
 from bot.head_copies import bucket, copy
+from bot.runs.heads_told import compared
 from bot.runs.house import House
 from commands.kit.card import Card, State, words
 from runbooks.clients.aws import Bucket, ObjectThere
@@ -45,6 +46,7 @@ class HeadCopies:
             if head.seq and not self._house.heads.wrong:
                 self.keep(head)
             await asyncio.sleep(_DAY)
+            await compared(self._house)
 
     def stop(self) -> None:
         """What was not copied yet is covered by the head of the next start."""

@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from http import HTTPStatus
 
 import pytest
+from aiohttp import ClientSession
 
 from bot.audit import EventName, FindingKind, Head, verify
 from bot.audit.events import chained
@@ -91,6 +93,9 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     assert {*wrong} <= {FindingKind.REWRITTEN, FindingKind.CUT}
     await here.inside()
     await here.until(lambda: "audit log was changed" in texts(here), "people are told")
+    async with ClientSession() as client, client.get(f"http://127.0.0.1:{here.bot.web.port}/readyz") as answer:
+        assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+        assert "audit log was changed" in await answer.text()
     await here.type(REQUESTER, "/omnicare restart backend")
     await here.whispered(REQUESTER, "audit log was changed")
     back = await here.ask("rollback", who=ON_CALL)
