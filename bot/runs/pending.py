@@ -4,6 +4,7 @@ An index in memory over the engine's own memory: filled when the bot starts, kep
 """
 
 import json
+import re
 
 from bot.runs.model import Request
 from commands.kit.context import Denied
@@ -11,6 +12,11 @@ from runbooks.kit.reasons import ReasonCode
 
 AT_ONCE = 20
 """Open requests of one person in one environment; going back is never kept waiting by them."""
+
+
+def _unmarked(value: object) -> object:
+    """Return a version without its `v`: whether a tag has one is found out when it is looked for, and people type both."""
+    return re.sub(r"^v(?=\d)", "", value) if isinstance(value, str) else value
 
 
 class PendingRequests:
@@ -21,7 +27,8 @@ class PendingRequests:
 
     @staticmethod
     def _of(request: Request) -> str:
-        asked = [request.requester.key, request.environment, request.command, request.arguments]
+        meant = {name: _unmarked(value) for name, value in request.arguments.items()}
+        asked = [request.requester.key, request.environment, request.command, meant]
         return json.dumps(asked, sort_keys=True)
 
     def add(self, request: Request) -> None:

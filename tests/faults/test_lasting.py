@@ -13,7 +13,7 @@ from tests.faults.wires import Changes, Wires
 from tests.support.interference import Fault, How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 FOREVER = 10**6
 SAID = "cluster has not answered for"

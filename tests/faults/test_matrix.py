@@ -14,7 +14,7 @@ from tests.faults.wires import Changes, Wires
 from tests.support.interference import How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 ONCE = 60.0
 """Seconds of patience for a run that meets a fault at each of its steps."""

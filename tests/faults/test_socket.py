@@ -22,7 +22,7 @@ from tests.support.interference import How
 from tests.support.socket_wire import Leg
 from tests.support.worlds import APPROVER, ON_CALL, PATIENT_SLACK, REQUESTER, SERVICES, Story, shown_text
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 SLOW = "v2.1.0-slow"
 STALE = 1.0

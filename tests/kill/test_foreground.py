@@ -14,7 +14,7 @@ from sandbox.outside.registry import digest_of
 from tests.support.terminals import ended, omnicare, read_until, run_of, started
 from tests.support.worlds import APPROVER, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 
 @asynccontextmanager

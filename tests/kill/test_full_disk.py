@@ -10,7 +10,7 @@ from sandbox.outside.registry import digest_of
 from tests.support.terminals import omnicare, read_until, run_of, started
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 FULL, ROOMY = 4096, resource.RLIM_INFINITY
 

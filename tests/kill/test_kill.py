@@ -18,7 +18,7 @@ from sandbox.cluster.store import Change
 from sandbox.outside.registry import digest_of
 from tests.support.worlds import APPROVER, DEPLOYED, PRODUCTION, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 SLOTS = {"head", "plan", "approval", "progress", "result"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.worlds import APPROVER, REQUESTER, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 HOW = pytest.mark.parametrize("how", ["KILL", "TERM"])
 AHEAD = 3600.0

@@ -16,7 +16,7 @@ from sandbox.cluster.store import Change
 from sandbox.outside.registry import digest_of
 from tests.support.worlds import ON_CALL, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 
 def surge(here: Story, service: str) -> tuple[object, str | None]:

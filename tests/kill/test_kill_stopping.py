@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 HOW = pytest.mark.parametrize("how", ["KILL", "TERM"])
 SLOW = "v2.1.0-slow"

@@ -10,7 +10,7 @@ import pytest
 from sandbox.aws import BUCKET
 from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, STAGING, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 POINTS = [
     "export-to-s3-done",

@@ -10,7 +10,7 @@ from tests.faults.steps import RECORDS
 from tests.support.interference import How, cluster_through
 from tests.support.worlds import APPROVER, REQUESTER, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 IMPATIENT = {"cluster_patience": 0.5, "cluster_refusals": 0.5}
 FOREVER = 10**6

@@ -22,7 +22,7 @@ from tests.faults.wires import Changes, Wires
 from tests.support.interference import Fault, How, cluster_through, interfering
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(540)]
 
 WRITES = [step for step in DEPLOY if step.kind == WRITE]
 GOING_BACK = [step for step in ROLLBACK if step.kind == WRITE][::-1]

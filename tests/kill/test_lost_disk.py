@@ -15,7 +15,7 @@ from tests.faults.steps import patching
 from tests.support.interference import How, cluster_through
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, shown_text, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"
 
