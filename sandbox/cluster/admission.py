@@ -1,12 +1,13 @@
-"""What a namespace's ResourceQuotas and LimitRanges refuse when a pod is made, in the API server's own words."""
+"""What a namespace's ResourceQuotas and LimitRanges refuse when a pod is made, in the API server's own words; and images rewritten."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.quantities import quantity, requested
-from sandbox.cluster.resources import LIMIT_RANGE, POD, RESOURCE_QUOTA, Json
+from sandbox.cluster.resources import DEPLOYMENT, LIMIT_RANGE, POD, RESOURCE_QUOTA, Json, Kind
 from sandbox.cluster.store import Store
 
 _COMPUTE = ("cpu", "memory")
@@ -22,6 +23,19 @@ def admit(store: Store, pod: Json) -> None:
         why = _exceeded(store, quota, pod)
         if why:
             raise _forbidden(pod, why)
+
+
+def rewritten(kind: Kind, obj: Json, mirrors: Mapping[str, str]) -> Json:
+    """Return a Deployment with its images' names as a mutating webhook for mirrors leaves them; anything else as it is."""
+    if kind != DEPLOYMENT or not mirrors:
+        return obj
+    obj = copy.deepcopy(obj)
+    spec = obj["spec"]["template"]["spec"]
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        for own, mirror in mirrors.items():
+            if container["image"].startswith(f"{own}/"):
+                container["image"] = mirror + container["image"][len(own) :]
+    return obj
 
 
 def used(store: Store, quota: Json) -> Json:

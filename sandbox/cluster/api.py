@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from sandbox.cluster import errors, names
-from sandbox.cluster.admission import admit
+from sandbox.cluster.admission import admit, rewritten
 from sandbox.cluster.apply import apply_configuration
 from sandbox.cluster.clock import Clock, stamp
 from sandbox.cluster.defaults import defaulted
@@ -55,6 +55,8 @@ class Api:
 
     def __init__(self, store: Store, clock: Clock, rng: random.Random) -> None:
         self.store, self.clock, self.rng = store, clock, rng
+        self.mirrors: dict[str, str] = {}
+        """What a mutating admission webhook rewrites the images of Deployments to: own name → the mirror's."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         obj = self.store.get(kind, namespace, name)
@@ -95,7 +97,7 @@ class Api:
             obj.pop("status", None)
             if kind in (DEPLOYMENT, REPLICA_SET, JOB):
                 obj["status"] = {}
-        obj = defaulted(kind, obj, self.rng)
+        obj = rewritten(kind, defaulted(kind, obj, self.rng), self.mirrors)
         validate(kind, obj)
         if kind == POD:
             admit(self.store, obj)
@@ -125,7 +127,7 @@ class Api:
             raise errors.modified(kind, name)
         obj = self._kept(kind, old, {**body, "metadata": metadata}, writer)
         if writer.subresource != "status":
-            obj = defaulted(kind, obj, self.rng)
+            obj = rewritten(kind, defaulted(kind, obj, self.rng), self.mirrors)
         if obj == {**old, "metadata": {**old["metadata"], "managedFields": obj["metadata"].get("managedFields")}}:
             if applied is None:
                 return old
