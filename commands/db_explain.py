@@ -106,7 +106,7 @@ _WHY: dict[Refusal, tuple[str, str]] = {
         "If plans of writes are wanted, a DBA runs `deploy/database/explain.sql` again with `-v writes=yes`. Until then, by hand:",
     ),
     Refusal.TEXT: (
-        "The counted text is no valid SQL any more: `$1` took the place of something that has to be written out, as in `interval '1 day'`.",
+        "The counted text is not valid SQL any more: `$1` took the place of something that has to be written out, as in `interval '1 day'`.",
         "Put values in, and ask by hand:",
     ),
     Refusal.NAMES: (

@@ -31,7 +31,7 @@ UNREADABLE_RELEASES = "releases-unreadable"
 def _stamp(value: object, info: ValidationInfo) -> str:
     found = read_stamp(value)
     if value and not found:
-        _told(info, f"`{info.field_name}` is no time")
+        _told(info, f"`{info.field_name}` is not a valid time")
     return found
 
 

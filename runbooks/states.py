@@ -321,9 +321,9 @@ def _with_record(state: ServiceState, releases: Sequence[Release]) -> ServiceSta
 def _unknown(deployment: DeploymentView) -> tuple[str, ...]:
     said = []
     if (at := deployment.annotations.get(DEPLOYED_AT)) is not None and not read_stamp(at):
-        said.append(f"The annotation {DEPLOYED_AT} is no time, so it is ignored.")
+        said.append(f"The annotation {DEPLOYED_AT} is not a valid time, so it is ignored.")
     if (kept := deployment.annotations.get(SURGE)) is not None and deployment.read_surge(kept) is None:
-        said.append(f"The annotation {SURGE} is no value that fits, so it is ignored: {DEFAULT_SURGE} holds.")
+        said.append(f"The annotation {SURGE} is not a valid value, so {DEFAULT_SURGE} is used.")
     return tuple(said)
 
 

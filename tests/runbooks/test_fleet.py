@@ -227,4 +227,4 @@ def test_a_lock_whose_end_is_no_time_holds_until_it_is_taken_away_and_is_said():
     record = environment_from({"freeze": text})
     assert record.freeze is not None
     assert record.freeze.holds(datetime(2100, 1, 1, tzinfo=UTC))
-    assert record.warnings == ("In the fleet's record, `until` is no time (in `freeze`), so it is unknown.",)
+    assert record.warnings == ("In the fleet's record, `until` is not a valid time (in `freeze`), so it is unknown.",)
