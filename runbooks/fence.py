@@ -62,7 +62,7 @@ def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:
     path = annotation_path(RUN)
     if RUN in seen.annotations:
         return [
-            {"op": "test", "path": path, "value": seen.annotations[RUN]},
+            seen.unchanged(path, seen.annotations[RUN]),
             {"op": "replace", "path": path, "value": run},
             *surge.lowering(seen),
         ]
@@ -113,7 +113,7 @@ def _setting(
         path = seen.image_path(name)
         patch += [
             {"op": "test", "path": f"{path}/name", "value": name},
-            {"op": "test", "path": f"{path}/image", "value": seen.written[name]},
+            seen.unchanged(f"{path}/image", seen.written[name]),
             {"op": "replace", "path": f"{path}/image", "value": change.after.reference},
         ]
     facts = {

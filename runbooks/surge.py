@@ -53,7 +53,7 @@ def lowering(seen: DeploymentView) -> Patch:
         ]
     path = annotation_path(SURGE)
     return [
-        {"op": "test", "path": path, "value": seen.annotations[SURGE]},
+        seen.unchanged(path, seen.annotations[SURGE]),
         *back,
         {"op": "remove", "path": path},
     ]

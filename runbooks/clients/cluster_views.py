@@ -96,6 +96,10 @@ class FieldOwner:
     containers: frozenset[str]
 
 
+_COMPARABLE = re.compile(r"[ -%'-;=?-~]*")
+"""Printable ASCII without `&`, `<` and `>`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
     namespace: str
@@ -151,6 +155,16 @@ class DeploymentView:
             if each.name == name:
                 return f"/spec/template/spec/initContainers/{index}"
         return f"/spec/template/spec/containers/{next(i for i, c in enumerate(self.containers) if c.name == name)}"
+
+    def unchanged(self, path: str, value: str) -> dict[str, str]:
+        """Return the condition of a JSON Patch that this text still stands there.
+
+        An API server may compare the bytes of its own JSON with the client's: a text that the two write in different ways (`<`, `é`) is never
+        found equal, and whoever writes one into an annotation could stop every change. Then the object's version is the condition.
+        """
+        if _COMPARABLE.fullmatch(value):
+            return {"op": "test", "path": path, "value": value}
+        return {"op": "test", "path": "/metadata/resourceVersion", "value": self.resource_version}
 
     @property
     def revision(self) -> int:

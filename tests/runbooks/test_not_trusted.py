@@ -152,7 +152,7 @@ async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Pl
     assert "ghcr.evil.example/" in plan.changes[0].before.shown(plan.changes[0].repository)
 
 
-@pytest.mark.parametrize("kept", ["banana", "5000", "٣", "", "101%", "-1"])
+@pytest.mark.parametrize("kept", ["banana", "5000", "٣", "<b>&", "", "101%", "-1"])
 async def test_a_max_surge_that_is_none_falls_back_to_the_default(here: Place, kept: str):
     await here.deploy(strategy={"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}})
     await _annotate(here, SURGE=kept)
@@ -205,3 +205,14 @@ async def test_an_environment_that_can_t_be_read_is_taken_by_a_rollback_alone(he
     assert kept.data["freeze"] == "{oops", "nobody's text is thrown away unread"
     await here.fleet.unfreeze(here.environment)
     assert (await here.fleet.read(here.environment)).unreadable == ()
+
+
+@pytest.mark.parametrize("text", ["é", "<b>&", "'\"\\", "line\nbreak"])
+async def test_no_text_in_the_stamp_keeps_a_run_from_beginning(here: Place, text: str):
+    """API servers compare the bytes of a JSON Patch's condition: a text that can be written in two ways may never be found equal."""
+    here.environment = here.environment.model_copy(update={"services": here.environment.services[:1]})
+    await here.deploy()
+    await _annotate(here, RUN=text)
+    await here.take("run-1")
+    await rollouts.stamp(PlainPulse("run-1"), here.cluster, here.fleet, here.environment)
+    assert (await here.cluster.deployment(here.namespace, "backend")).annotations[states.RUN] == "run-1"
