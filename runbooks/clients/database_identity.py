@@ -16,6 +16,7 @@ SELECT current_user AS role, current_database() AS database, current_setting('se
        CASE WHEN NOT pg_is_in_recovery() THEN NULL
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
             ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS lag,
+       (SELECT array_agg(array[s.name, s.setting, s.reset_val]) FROM pg_settings s WHERE s.name = ANY(%s)) AS settings,
        to_regprocedure(%s) AS function_there,
        CASE WHEN to_regprocedure(%s) IS NOT NULL THEN has_function_privilege(to_regprocedure(%s), 'EXECUTE') END AS may_explain
   FROM pg_roles r WHERE r.rolname = current_user
@@ -28,8 +29,6 @@ SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT')) AS readable,
  WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
    AND n.nspname NOT LIKE 'pg\\_toast%%' AND has_schema_privilege(n.oid, 'USAGE')
 """
-
-_LIMITS = "SELECT name, setting, reset_val FROM pg_settings WHERE name = ANY(%s)"
 
 _CREATES = """
 SELECT n.nspname FROM pg_namespace n
@@ -78,12 +77,11 @@ class Identity:
 
 async def identity(session: Session) -> Identity:
     """Asks. Raises RunbookError."""
-    who = await session.row(_WHO, _FUNCTION, _FUNCTION, _FUNCTION)
+    wanted = limits(session.limit)
+    who = await session.row(_WHO, list(wanted), _FUNCTION, _FUNCTION, _FUNCTION)
     rights = await session.row(_RIGHTS)
     creates = await session.rows(_CREATES)
     extension = await statements.extension(session)
-    wanted = limits(session.limit)
-    settings = await session.rows(_LIMITS, list(wanted))
     loaded, since = await statements.counted_since(session, extension)
     return Identity(
         address=session.target.address,
@@ -104,7 +102,7 @@ async def identity(session: Session) -> Identity:
         extension=extension.version if extension else None,
         loaded=loaded,
         statistics_usable=extension is None or (extension.usable and extension.readable),
-        unlimited=tuple(str(each["name"]) for each in settings if each["setting"] != wanted[each["name"]]),
-        dropped=tuple(str(each["name"]) for each in settings if each["reset_val"] != wanted[each["name"]]),
+        unlimited=tuple(name for name, now, _ in who["settings"] if now != wanted[name]),
+        dropped=tuple(name for name, _, began in who["settings"] if began != wanted[name]),
         counted_since=since,
     )
