@@ -5,54 +5,48 @@ it), and the new one that was repeated (`series`). The API shows each of them as
 are called `deprecated…`. Events may be written by anybody, so what can't be read is unknown and never an error.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
+from runbooks.clients.cluster_fields import Json, count, fields, text
 from runbooks.clients.cluster_views import EventView
-
-Json = Mapping[str, Any]
 
 _YEARS = range(1970, 9999)
 """Kubernetes writes the year 1 for a time that is not set; the calendar's last year falls off it in another zone."""
-_MOST = 1 << 31
-"""Kubernetes counts in 32 bits."""
 
 
 def event(item: Json) -> EventView:
     """Return the event, whichever API and form it is in."""
-    meta, about = _fields(item, "metadata"), _fields(item, "involvedObject") or _fields(item, "regarding")
+    meta, about = fields(item, "metadata"), fields(item, "involvedObject") or fields(item, "regarding")
     return EventView(
-        namespace=_text(meta, "namespace"),
-        name=_text(meta, "name"),
-        uid=_text(meta, "uid"),
-        resource_version=_text(meta, "resourceVersion"),
-        type=_text(item, "type"),
-        reason=_text(item, "reason"),
-        message=_text(item, "message") or _text(item, "note"),
+        namespace=text(meta, "namespace"),
+        name=text(meta, "name"),
+        uid=text(meta, "uid"),
+        resource_version=text(meta, "resourceVersion"),
+        type=text(item, "type"),
+        reason=text(item, "reason"),
+        message=text(item, "message") or text(item, "note"),
         count=_count(item),
         at=_last(item),
-        about=_text(about, "uid"),
-        about_kind=_text(about, "kind"),
-        about_name=_text(about, "name"),
-        container=_container(_text(about, "fieldPath")),
+        about=text(about, "uid"),
+        about_kind=text(about, "kind"),
+        about_name=text(about, "name"),
+        container=_container(text(about, "fieldPath")),
     )
 
 
 def _count(item: Json) -> int:
     """How often it happened: the largest count that any of the forms gives."""
-    given = (item.get("count"), item.get("deprecatedCount"), _fields(item, "series").get("count"))
-    return max((each for each in given if type(each) is int and 0 < each < _MOST), default=1)
+    return max(count(item, "count"), count(item, "deprecatedCount"), count(fields(item, "series"), "count")) or 1
 
 
 def _last(item: Json) -> datetime | None:
     """When it was last seen: the latest time that any of the forms gives, else when the event itself was created."""
     stamps = (
-        _fields(item, "series").get("lastObservedTime"), item.get("lastTimestamp"), item.get("deprecatedLastTimestamp"),
+        fields(item, "series").get("lastObservedTime"), item.get("lastTimestamp"), item.get("deprecatedLastTimestamp"),
         item.get("eventTime"), item.get("firstTimestamp"), item.get("deprecatedFirstTimestamp"),
     )  # fmt: skip
     given = [at for at in map(_moment, stamps) if at is not None]
-    return max(given, default=_moment(_fields(item, "metadata").get("creationTimestamp")))
+    return max(given, default=_moment(fields(item, "metadata").get("creationTimestamp")))
 
 
 def _moment(stamp: object) -> datetime | None:
@@ -63,16 +57,6 @@ def _moment(stamp: object) -> datetime | None:
     if at is None or at.year not in _YEARS:
         return None
     return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _fields(item: Json, name: str) -> Json:
-    found = item.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _text(item: Json, name: str) -> str:
-    found = item.get(name)
-    return found if isinstance(found, str) else ""
 
 
 def _container(path: str) -> str:

@@ -1,7 +1,7 @@
 """Tokens that vendors give a form of their own, as data: a new kind is a new row. Used by `runbooks.kit.redaction_rules`.
 
-Each row: whose it is, how it begins (RE2), what follows, and how many signs of that at least. Longer values go whole. The facts are from the
-vendors' public documentation and from the tables of detect-secrets (Apache License 2.0).
+Each row: whose it is, how it begins (RE2), what follows, and how many signs of that at least. Longer values go whole. The facts are
+publicly known formats, some of them as the tables of detect-secrets have them (Apache License 2.0); not each was checked with its vendor.
 """
 
 from typing import NamedTuple
