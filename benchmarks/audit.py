@@ -26,7 +26,7 @@ from benchmarks.figures import Figure
 from bot.audit import Book, Event, EventName, verify
 from bot.audit.events import Draft, draft
 from bot.audit.file import BookFile
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 _REDACTOR = Redactor()
 _START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from benchmarks.figures import Figure
 from runbooks import logs
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_connection import Timing
-from runbooks.kit.redaction_rules import patterns
+from runbooks.redaction.rules import patterns
 from tests.support.real import VARIABLE, Place, place, real_kubeconfig
 
 LINES = int(os.environ.get("REAL_CLUSTER_LOG_LINES", "5000"))

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.support.corpus import Item, Score, corpus
 from tests.support.formats import scored_by_format, streamed, unremarkable
 

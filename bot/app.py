@@ -54,7 +54,7 @@ from runbooks.databases import Database
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor, default_redactor
+from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.sync import SyncQueue
 
 _log = logging.getLogger(__name__)

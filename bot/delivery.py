@@ -17,7 +17,7 @@ from commands.kit.disclosure import RawLine
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
 from runbooks.kit.targets import Frozen
-from runbooks.kit.unredacted import Unredacted
+from runbooks.redaction.unredacted import Unredacted
 
 
 class Surface(StrEnum):

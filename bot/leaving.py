@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.redacting import redacted
 from commands.kit.card import Card, Paragraph, State, words
-from runbooks.kit.redaction_blocks.fields import cue_of
+from runbooks.redaction.blocks.fields import cue_of
 
 Redact = Callable[[str], str]
 

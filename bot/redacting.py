@@ -33,7 +33,7 @@ from commands.kit.card import (
 )
 from commands.kit.spec import CommandSpec
 from commands.kit.types import TextType
-from runbooks.kit.redaction import Kind, Redactor
+from runbooks.redaction.redactor import Kind, Redactor
 
 T = TypeVar("T")
 

@@ -37,7 +37,7 @@ from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, Run
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.unredacted import Unredacted
+from runbooks.redaction.unredacted import Unredacted
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""

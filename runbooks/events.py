@@ -5,8 +5,8 @@ from datetime import datetime
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.cluster_views import EventView
-from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.redaction.redactor import default_redactor
 
 _LONGEST = 300
 

@@ -17,9 +17,9 @@ from runbooks.clients.cluster_views import ContainerView, DeploymentView, EventV
 from runbooks.fleet import utc_now
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Scope, default_redactor
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.redaction.redactor import Scope, default_redactor
 
 KEPT_RUNS = 20
 """Of each environment; the oldest goes first."""

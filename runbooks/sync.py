@@ -18,8 +18,8 @@ from runbooks.clients.cluster_exec import Limits, Output, Program
 from runbooks.clients.cluster_views import PodView
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.redaction.redactor import default_redactor
 from runbooks.sync_reading import (
     FailedItem,
     FailedItems,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runbooks.kit.redaction import default_redactor
 from runbooks.kit.targets import Frozen
+from runbooks.redaction.redactor import default_redactor
 
 _LONGEST_REASON = 90
 _READ = 4_000

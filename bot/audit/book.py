@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorded, drafts
 from bot.audit.file import BookFile, search_books
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 _UNFORESEEN = "The book failed in a way that nobody foresaw."
 _STOPPING = "The book is closed: the bot is stopping."

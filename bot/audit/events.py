@@ -16,7 +16,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring
 from typing import Any
 
-from runbooks.kit.redaction import RedactionFailed, Redactor
+from runbooks.redaction.redactor import RedactionFailed, Redactor
 
 GENESIS = "0" * 64
 """Stands for the hash before the first event."""

@@ -11,7 +11,7 @@ from runbooks.clients.database_access import DatabaseSettings
 from runbooks.clients.database_credentials import CredentialsSource
 from runbooks.databases import Database, Known, concerns
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 
 _OTHERS = 0o007
 

@@ -13,7 +13,7 @@ from bot.doctor import book, database, here, outside, storage
 from bot.doctor.findings import Check, Finding, Level, failed, findings
 from bot.terminal.words import safe
 from commands.kit import registry
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 
 
 def examine(path: Path | None, *, as_json: bool) -> int:

@@ -16,8 +16,8 @@ from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.clients.registry_ecr import EcrLogins
 from runbooks.kit.answers import read_http_date
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import default_redactor
 from runbooks.owners import owner
+from runbooks.redaction.redactor import default_redactor
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 """Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""

@@ -7,7 +7,7 @@ the reading. `run` refuses such a request, so there is no way to it but that one
 from typing import NamedTuple, Protocol
 
 from commands.kit.card import Card
-from runbooks.kit.unredacted import Unredacted
+from runbooks.redaction.unredacted import Unredacted
 
 
 class RawLine(NamedTuple):

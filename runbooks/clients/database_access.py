@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
 from runbooks.kit.targets import Frozen
+from runbooks.redaction.redactor import Redactor
 
 Place = Literal["primary", "replica"]
 

@@ -12,7 +12,7 @@ from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.database_access import Credentials, DatabaseSettings, from_file, from_secret
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 _KEPT = 30.0
 """Seconds."""

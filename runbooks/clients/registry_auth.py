@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 _LARGEST = 1 << 20
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from runbooks.clients.registry_auth import Login
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 _CONNECT, _READ = 3, 5
 _EARLY = timedelta(minutes=30)

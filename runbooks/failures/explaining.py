@@ -18,7 +18,7 @@ from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import with_short_digests
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 
 LONGEST = 300
 """Characters of what is told of one exception."""

@@ -2,7 +2,7 @@
 
 pg_stat_statements puts `$1` for most literals, but not for those of utility statements (`CREATE ROLE … PASSWORD '…'`), and what runs
 now is not normalised at all. So no literal is ever shown, whoever wrote it; comments, where programs put names and trace ids, go.
-Redaction (`runbooks.kit.redaction`) follows on the way out as for everything else; this needs no pattern to recognise a person.
+Redaction (`runbooks.redaction.redactor`) follows on the way out as for everything else; this needs no pattern to recognise a person.
 """
 
 import re

@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import Scope, default_redactor
-from runbooks.kit.redaction_blocks.lines import Lines
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, stamped
 from runbooks.logs.grouping import Grouping
@@ -24,6 +22,8 @@ from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.reading import Asked, shown
 from runbooks.logs.resuming import Resuming
 from runbooks.logs.sources import Source, sources
+from runbooks.redaction.blocks.lines import Lines
+from runbooks.redaction.redactor import Scope, default_redactor
 
 _GATHERED = 1500
 """Lines of one moment that are kept, and so many are asked for when a stream is taken up again."""

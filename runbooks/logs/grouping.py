@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runbooks.kit.redaction import Scope, default_redactor
 from runbooks.kit.targets import Frozen
 from runbooks.logs.blocks import stamp_of
 from runbooks.logs.matching import Pattern, Verdict, text_of
 from runbooks.logs.parsing import Level, read, shape_of
+from runbooks.redaction.redactor import Scope, default_redactor
 
 _MASK = bytes.maketrans(b"0123456789", b"0000000000")
 _KNOWN = 10_000

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from runbooks.kit.redaction_rules import MARK
+from runbooks.redaction.rules import MARK
 
 
 class Level(StrEnum):

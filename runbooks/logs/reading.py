@@ -11,8 +11,6 @@ from datetime import datetime
 
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import Kind, Scope, default_redactor
-from runbooks.kit.redaction_rules import MARK
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
@@ -21,6 +19,8 @@ from runbooks.logs.model import LogLine, Reading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
 from runbooks.logs.sources import Source, Sources, sources
+from runbooks.redaction.redactor import Kind, Scope, default_redactor
+from runbooks.redaction.rules import MARK
 
 MOST = 5000
 """Lines that one answer may have."""

@@ -7,12 +7,12 @@ the lines (counts, notes, what a node said) has no text of a line in it, so it m
 from dataclasses import dataclass
 
 from runbooks.clients.cluster import ClusterClient
-from runbooks.kit.redaction import KnownSecrets, default_redactor
 from runbooks.kit.targets import Environment
-from runbooks.kit.unredacted import Unredacted
 from runbooks.logs.model import LogLine, Reading
 from runbooks.logs.reading import Asked, Limits, read_from, sources_of
 from runbooks.logs.sources import Sources
+from runbooks.redaction.redactor import KnownSecrets, default_redactor
+from runbooks.redaction.unredacted import Unredacted
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bot.audit import Book, BookHeld, BookUnavailable, Event, EventName, search_books, verify
 from bot.audit.events import draft, read_entry
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -147,7 +147,7 @@ async def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> No
 async def test_a_second_process_may_read_but_not_write(book: Book, path: Path) -> None:
     await book.append(event(1))
     script = (
-        "import sys; from pathlib import Path; from bot.audit import *; from runbooks.kit.redaction import Redactor\n"
+        "import sys; from pathlib import Path; from bot.audit import *; from runbooks.redaction.redactor import Redactor\n"
         "path = Path(sys.argv[1]); print(len(search_books([path])), verify(path))\n"
         "try: Book.open(path, name='bot-0', redactor=Redactor())\n"
         "except BookHeld as error: print(error)"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.audit import Book, BookUnavailable, FindingKind, Head, first_not_found, search_books, verify
 from bot.audit.events import draft
 from bot.audit.file import BookFile
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.bot.test_audit import event
 from tests.bot.test_audit_tampering import EVENTS, written
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.audit import Book, BookUnavailable, search_books, verify
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.bot.test_audit import event
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ APPENDS = """
 import asyncio, sys
 from pathlib import Path
 from bot.audit import Book
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.bot.test_audit import event
 
 async def write(book, first):
@@ -40,7 +40,7 @@ DISK_FULL = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from bot.audit import Book, BookUnavailable, verify
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.bot.test_audit import event
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

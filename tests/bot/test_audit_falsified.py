@@ -25,8 +25,8 @@ from bot.runs.heads import KeptHeads
 from runbooks.clients.cluster import ClusterClient
 from runbooks.fleet import Fleet
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.redaction import Redactor
 from runbooks.kit.targets import Environment, Service
+from runbooks.redaction.redactor import Redactor
 from sandbox.cluster import Cluster
 from tests.bot.test_audit import event
 from tests.bot.test_audit_alterations import replace_by_a_view, swallow

@@ -14,7 +14,7 @@ from bot.audit import FindingKind, Head, search_books, verify, verify_books
 from bot.audit.events import BookUnavailable, draft
 from bot.audit.file import BookFile
 from bot.audit.schema import SCHEMA
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.bot.test_audit import event
 
 EVENTS = 20

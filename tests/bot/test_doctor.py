@@ -18,7 +18,7 @@ from bot.doctor.access import NEEDED, Where, rules
 from bot.doctor.examination import checks, examine
 from bot.doctor.findings import Check, Finding, Level, failed, findings, fine
 from commands.kit import registry
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 from sandbox import configuration
 from sandbox.aws import Aws
 from sandbox.cluster import Cluster, seed_omnicare

@@ -5,7 +5,7 @@ import pytest
 from bot.leaving import card_out
 from bot.redacting import Withheld, redacted
 from commands.kit.card import Attachment, Card, Fact, Facts, Note, Paragraph, Strong, Table, words
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from tests.support.corpus import corpus
 
 

@@ -9,7 +9,7 @@ from bot.delivery import Delivery, Filled, Surface
 from bot.refusals import PER_MINUTE, Refusals, act_id
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 from tests.support.thresholds import NOON
 
 DENIED = Denied("You may not.", code=ReasonCode.NOT_PERMITTED)

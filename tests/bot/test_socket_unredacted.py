@@ -17,7 +17,7 @@ from bot.socket.client import Unreachable, new_key, say
 from bot.socket.server import SocketServer
 from bot.socket.wire import AnswerLine, Call, EndLine, Line, NoticeLine, RawLine, RefusedLine
 from commands.kit import disclosure
-from runbooks.kit.unredacted import Unredacted
+from runbooks.redaction.unredacted import Unredacted
 from tests.bot.test_cli import omnicare
 from tests.support.doors import Door, Runs, card
 

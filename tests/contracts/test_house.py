@@ -194,9 +194,9 @@ def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
 
 
 UNREDACTED = {
-    "KnownSecrets": ("runbooks/kit/redaction.py", "runbooks/logs/unredacted.py"),
+    "KnownSecrets": ("runbooks/redaction/redactor.py", "runbooks/logs/unredacted.py"),
     "Unredacted": (
-        "runbooks/kit/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/logs.py", "bot/delivery.py",
+        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/logs.py", "bot/delivery.py",
     ),
     "Disclosed": ("commands/kit/disclosure.py", "commands/logs.py", "bot/disclosing.py"),
     "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/socket/server.py"),

@@ -12,7 +12,7 @@ from runbooks.clients.database_access import DatabaseSettings, from_file, split_
 from runbooks.clients.database_credentials import CredentialsSource
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.resources import SECRET
 

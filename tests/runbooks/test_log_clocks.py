@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks import logs
-from runbooks.kit.redaction import default_redactor
 from runbooks.logs import Asked
 from runbooks.logs.blocks import Window
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.newest import Newest
 from runbooks.logs.reading import shown
+from runbooks.redaction.redactor import default_redactor
 from sandbox.cluster import Cluster
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings

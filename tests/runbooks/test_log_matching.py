@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
 from runbooks.logs.blocks import LONGEST, Blocks, Window, is_stamped, sortable, stamp_of
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern, Verdict, text_of
 from runbooks.logs.newest import Newest
+from runbooks.redaction.redactor import Redactor
 
 BLOCK = b"2026-01-01T00:00:01Z ERROR one\n2026-01-01T00:00:02Z fine 2026\n2026-01-01T00:00:03Z one\n2026-01-01T00:00:04Z ERROR\n"
 

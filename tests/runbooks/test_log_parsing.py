@@ -2,8 +2,8 @@
 
 import pytest
 
-from runbooks.kit.redaction import Redactor
 from runbooks.logs.parsing import Level, level_of, read, shape_of
+from runbooks.redaction.redactor import Redactor
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from bot.leaving import leaf_by_leaf
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import KnownSecrets, Redactor, default_redactor
-from runbooks.kit.unredacted import Unredacted
 from runbooks.logs import Asked, LogLine
+from runbooks.redaction.redactor import KnownSecrets, Redactor, default_redactor
+from runbooks.redaction.unredacted import Unredacted
 from sandbox.cluster import Cluster
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings

@@ -14,8 +14,8 @@ from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import Redactor
 from runbooks.kit.versions import version_order
+from runbooks.redaction.redactor import Redactor
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.registries import answering
 

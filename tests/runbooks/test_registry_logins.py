@@ -15,7 +15,7 @@ from runbooks.clients.registry import RegistryClient
 from runbooks.clients.registry_auth import RegistryLogins
 from runbooks.clients.registry_ecr import EcrLogins
 from runbooks.kit.errors import PermanentError, TemporaryError
-from runbooks.kit.redaction import Redactor
+from runbooks.redaction.redactor import Redactor
 from sandbox.outside.registry import Registry, digest_of
 
 BACKEND = "ghcr.io/omnicare/backend"

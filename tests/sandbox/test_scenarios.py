@@ -12,8 +12,8 @@ from runbooks import rollouts
 from runbooks.clients.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange
-from runbooks.kit.redaction import default_redactor
 from runbooks.kit.steps import PlainPulse
+from runbooks.redaction.redactor import default_redactor
 from runbooks.rollouts import RolloutSettings
 from runbooks.states import RUN
 from sandbox import staging

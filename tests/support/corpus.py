@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from runbooks.kit.redaction import Kind
+from runbooks.redaction.redactor import Kind
 
 SOURCES = ("application log", "FHIR JSON", "HL7 v2", "clinical note", "SQL", "stack trace", "Kubernetes")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from xml.sax.saxutils import escape, quoteattr
 
-from runbooks.kit.redaction import Kind, Scope
+from runbooks.redaction.redactor import Kind, Scope
 from tests.support.corpus import Item, Person, Score
 
 _DIAGNOSES = ("Type 2 diabetes", "Major depressive disorder", "Fracture of the left radius", "Hepatitis C, chronic")

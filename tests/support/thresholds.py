@@ -29,7 +29,7 @@ from commands.kit import registry
 from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
-from runbooks.kit.redaction import default_redactor
+from runbooks.redaction.redactor import default_redactor
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DAEMON = pwd.getpwuid(1).pw_name

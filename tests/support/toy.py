@@ -35,10 +35,10 @@ from runbooks.clients.health import HealthClient
 from runbooks.clients.registry import RegistryClient
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.redaction import default_redactor
 from runbooks.kit.steps import Pulse, Steps
 from runbooks.kit.targets import Frozen
 from runbooks.kit.waiting import unless_stopped
+from runbooks.redaction.redactor import default_redactor
 
 STEPS = ("one", "two", "three")
 LOOK = 0.01

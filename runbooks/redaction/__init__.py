@@ -1,0 +1,1 @@
+"""What must never leave the process: every text on its way out passes `redactor`."""

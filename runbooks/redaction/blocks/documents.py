@@ -1,0 +1,200 @@
+"""What is withheld or read line by line, each by itself: X12 messages, DICOM header dumps; and private keys, up to their last line."""
+
+import re
+from collections.abc import Callable
+
+from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
+from runbooks.redaction.checks import is_placeholder
+from runbooks.redaction.rules import MARK, Kind
+
+# ---- X12: https://www.stedi.com/edi/x12, segments of the health care transactions 270 to 278, 820, 834, 835, 837 ----
+
+_SEGMENTS = (
+    rb"(?:ISA|GS|ST|BHT|HL|TRN|NM1|N[1-4]|PER|REF|PRV|SBR|PAT|DMG|CLM|DTP|DTM|CL1|PWK|CN1|AMT|CRC|CR[1-8]|HI|HCP|LX|SV[1-7]|SVD|CAS|NTE|LIN|CTP"
+    rb"|EQ|EB|III|INS|HD|COB|BPR|CLP|SVC|MIA|MOA|PLB|LQ|OI|MEA|UM|HCR|MSG|AAA|BGN|LS|LE|SE|GE|IEA|AK[1-9]|IK[3-5]|CTX|TA1|STC|QTY|CUR|K3|FRM|TOO|DSB)"
+)
+_ISA = re.compile(rb"\bISA(?P<sep>[^A-Za-z0-9\s])\d\d(?P=sep)")
+_SEGMENT = re.compile(rb"\s*+" + _SEGMENTS + rb"(?:\*[^\r\n]*+$|[|^][^\r\n]*+(?<=[~'])$)")
+_SEGMENT_WITHIN = re.compile(rb"~[ ]?" + _SEGMENTS + rb"[*|^]")
+_ENDS = re.compile(rb"IEA[^A-Za-z0-9\s]\d{1,5}[^A-Za-z0-9\s]")
+_HEADER = 105
+"""Where an ISA segment, whose fields are of fixed length, names what ends a segment."""
+X12_NAME = "an X12 message of {segments} was withheld"
+
+
+class X12:
+    """An interchange, from its ISA to its IEA; or any line that only such a message has."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._terminator = b"~"
+        self._separator = b"*"
+        self._open = False
+
+    @staticmethod
+    def opens(line: bytes, at: int) -> bool:
+        """The line has a segment."""
+        return (
+            _ISA.search(line, at) is not None
+            or _SEGMENT.match(line, at) is not None
+            or _SEGMENT_WITHIN.search(line, at) is not None
+        )
+
+    def read(self, line: bytes, at: int) -> Read:
+        """As `Reader` says."""
+        self.steps += 1
+        if (begins := _ISA.search(line, at)) is not None:
+            self._open, self._separator = True, begins["sep"]
+            if (ends := line[begins.start() + _HEADER : begins.start() + _HEADER + 1]).strip():
+                self._terminator = ends
+        elif RECORD.match(line, at) and not X12.opens(line, at):
+            return FOREIGN
+        elif not line[at:].strip():
+            return Read(Then.MORE)
+        elif not (self._goes_on(line, at) if self._open else X12.opens(line, at)):
+            return FOREIGN
+        over = self._open and _ENDS.search(line, at) is not None
+        segments = max(1, line.count(self._terminator, at))
+        return Read(Then.OVER if over else Then.MORE, withheld=X12_NAME, units=segments)
+
+    def _goes_on(self, line: bytes, at: int) -> bool:
+        return line.find(self._separator, at) >= 0 or line.find(self._terminator, at) >= 0
+
+
+# ---- DICOM: PS3.6 (the dictionary), PS3.15 E (what tells who somebody is) ----
+
+_TAG = re.compile(rb"\s*+(?:>|\d{1,9}:\s)*+\s*+\(?(?P<group>[0-9a-fA-F]{4}),\s?(?P<element>[0-9a-fA-F]{4})\)\s?")
+_VR = re.compile(
+    rb"\b(?P<vr>A[ETS]|AT|CS|D[AST]|F[LD]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|TM|U[CILNRSTV]|US|ox|xs|na)(?P<colon>:)?(?=\s|$|\[)"
+)
+_LENGTH = re.compile(rb"\s*+(?:#?\d{1,9}\s)?\s*+")
+_NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"FL", b"FD", b"IS", b"DS", b"AT", b"SQ", b"CS", b"na", b"xs"))
+_TAGS: dict[tuple[bytes, bytes], Kind] = {
+    (b"0010", b"0020"): Kind.MRN, (b"0010", b"1000"): Kind.MRN, (b"0010", b"0030"): Kind.BIRTH_DATE, (b"0010", b"1010"): Kind.NARRATIVE,
+    (b"0010", b"1040"): Kind.ADDRESS, (b"0010", b"2154"): Kind.PHONE, (b"0008", b"0050"): Kind.RECORD, (b"0020", b"0010"): Kind.RECORD,
+    (b"0008", b"0081"): Kind.ADDRESS, (b"0010", b"1050"): Kind.PLAN, (b"0018", b"1000"): Kind.DEVICE,
+}  # fmt: skip
+_SEX = (b"0010", b"0040")
+_DEFINED = re.compile(rb"=\w++|1\.2\.840\.10008\.[\d.]++")
+
+
+class Dicom:
+    """One element a line. Of the header only codes, numbers of the picture and what DICOM itself defines stay."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    @staticmethod
+    def opens(line: bytes, at: int) -> bool:
+        """The line begins with a tag and says what kind of value follows."""
+        tag = _TAG.match(line, at)
+        return tag is not None and _VR.search(line, tag.end()) is not None
+
+    def read(self, line: bytes, at: int) -> Read:
+        """As `Reader` says."""
+        self.steps += 1
+        tag = _TAG.match(line, at)
+        if tag is None:
+            return FOREIGN
+        vr = _VR.search(line, tag.end())
+        if vr is None:
+            return Read(Then.MORE, withheld="{lines} of a DICOM header withheld")
+        start, end = _value(line, vr.end())
+        value = line[start:end].strip(b" '\"\0")
+        where = (tag["group"].lower(), tag["element"].lower())
+        if not value or is_placeholder(value) or value.startswith(b"(no value"):
+            return Read(Then.MORE)
+        if (vr["vr"] in _NUMBERS and where[0] != b"0010") or where == _SEX or _DEFINED.fullmatch(value):
+            return Read(Then.MORE)
+        if vr["vr"] == b"SQ" or value.startswith((b"(Sequence", b"<Sequence")):
+            return Read(Then.MORE)
+        return Read(Then.MORE, [Found(_dicom_kind(vr["vr"], where), start, end)])
+
+
+def _value(line: bytes, at: int) -> tuple[int, int]:
+    """Behind the value's kind and its length: in brackets or quotation marks, or what stands before the comment."""
+    begins = _LENGTH.match(line, at)
+    start = begins.end() if begins is not None else at
+    mark = MARK.match(line, start)
+    if mark is not None and line[mark.end() :].strip()[:1] in (b"", b"#"):
+        return start, mark.end()
+    if line.startswith(b"[", start):
+        end = line.rfind(b"]")
+        return start + 1, end if end > start else len(line)
+    end = line.rfind(b" #", start)
+    end = end if end >= 0 else len(line)
+    while end > start and line[end - 1] in b" \t":
+        end -= 1
+    if end - start > 1 and line[start] in b"'\"" and line[end - 1] == line[start]:
+        return start + 1, end - 1
+    return start, end
+
+
+def _dicom_kind(vr: bytes, where: tuple[bytes, bytes]) -> Kind:
+    if (kind := _TAGS.get(where)) is not None:
+        return kind
+    match vr:
+        case b"PN":
+            return Kind.NAME
+        case b"DA" | b"DT" | b"TM":
+            return Kind.DATE
+        case b"AS":
+            return Kind.AGE
+        case b"UI":
+            return Kind.RECORD
+        case _:
+            return Kind.NARRATIVE
+
+
+# ---- PEM: RFC 7468 ----
+
+_KEY_BEGINS = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+KEY_ENDS = re.compile(rb"-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_OF_A_KEY = re.compile(rb"[\s>|\"']*+(?:[A-Za-z0-9+/=]{1,200}+|[A-Za-z][\w-]{1,40}: .*+)?(?:\\n)?[\"',+\s\\]*+$")
+
+
+_LONGEST_KEY = 16 << 10
+
+
+def without_keys(text: bytes, mark: Callable[[Kind, bytes], bytes]) -> bytes:
+    """The text with one mark for each key that is there whole: before a pattern takes a token that its first line is stuck to."""
+    out: list[bytes] = []
+    at = 0
+    ends: re.Match[bytes] | None = None
+    while (begins := _KEY_BEGINS.search(text, at)) is not None:
+        if ends is None or ends.start() < begins.end():  # each is looked for once
+            ends = KEY_ENDS.search(text, begins.end())
+        if ends is None:
+            break
+        start, end = begins.span()
+        if ends.end() - start <= _LONGEST_KEY:
+            end = ends.end()
+            out += (text[at:start], mark(Kind.PRIVATE_KEY, text[start:end]))
+        else:
+            out.append(text[at:end])
+        at = end
+    return text if not out else b"".join((*out, text[at:]))
+
+
+class PrivateKey:
+    """From the line that begins a key to the one that ends it: each line of it goes."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    @staticmethod
+    def opens(line: bytes, at: int) -> bool:
+        """A key begins here and does not end on the same line, which line patterns see by themselves."""
+        begins = _KEY_BEGINS.search(line, at)
+        return begins is not None and KEY_ENDS.search(line, begins.end()) is None
+
+    def read(self, line: bytes, at: int) -> Read:
+        """As `Reader` says."""
+        self.steps += 1
+        ends = KEY_ENDS.search(line, at)
+        begins = _KEY_BEGINS.search(line, at)
+        if begins is not None:
+            return Read(Then.MORE, [Found(Kind.PRIVATE_KEY, begins.start(), len(line))])
+        if ends is None and _OF_A_KEY.match(line, at) is None:
+            return FOREIGN
+        return Read(Then.OVER if ends else Then.MORE, withheld="{lines} withheld: the rest of a private key")

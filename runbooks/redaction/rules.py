@@ -1,0 +1,204 @@
+r"""What must never leave, as patterns: one alternation that finds it all.
+
+Used by `runbooks.redaction.redactor` and `redaction.parts`. google-re2 looks through the whole text with one alternation (linear time, a
+few hundred megabytes a second); only on a hit the standard library's `re` reads, with the *same* source text, which
+alternative it was (`redaction.parts` then says exactly which bytes go). Everything here is on bytes: offsets need no
+translation, and a broken encoding can't make a text pass unread.
+
+Each alternative has one group, named after its `Rule`. Cues are followed by `GAP`, which also knows the clothes that
+a text may wear: JSON (`\"`, `\n`), URL encoding (`%20`), a line break.
+"""
+
+import re
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from runbooks.redaction.begins import BEGINS
+from runbooks.redaction.compiled import compiled, options, without_groups
+from runbooks.redaction.disguise import DISGUISE
+from runbooks.redaction.people import RULES as _OF_PEOPLE
+from runbooks.redaction.pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, GAPS, NAME, OPENS, SEP, SLASH, SPACE
+from runbooks.redaction.sql_patterns import RULES as _OF_SQL
+from runbooks.redaction.vendors import SOURCE as VENDORS
+from runbooks.redaction.ways import RULES as _WAYS
+
+
+class Kind(StrEnum):
+    """What a mark says was there; the value is how it is written in the mark."""
+
+    SECRET = "secret"  # noqa: S105 - a name for what is hidden
+    PASSWORD = "password"  # noqa: S105
+    TOKEN = "token"  # noqa: S105
+    JWT = "jwt"
+    BEARER = "bearer token"
+    BASIC = "basic credential"
+    AWS = "aws key"
+    GITHUB = "github token"
+    SLACK = "slack token"
+    PRIVATE_KEY = "private key"
+    SSN = "ssn"
+    MRN = "mrn"
+    PHONE = "phone"
+    EMAIL = "e-mail"
+    NAME = "name"
+    BIRTH_DATE = "birth date"
+    DATE = "date"
+    AGE = "age"
+    ADDRESS = "address"
+    RECORD = "record number"
+    PLAN = "health plan id"
+    ACCOUNT = "account number"
+    LICENCE = "licence number"
+    VEHICLE = "vehicle id"
+    DEVICE = "device id"
+    URL = "url"
+    IP = "ip address"
+    PICTURE = "picture"
+    BIOMETRIC = "biometric"
+    NARRATIVE = "narrative"
+
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
+
+
+MARK = re.compile(rb"\[(?:" + b"|".join(re.escape(kind.value.encode()) for kind in Kind) + rb") \d{1,6}\]")
+
+_SECRET_WORDS = (
+    rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?"
+    rb"|(?:private|signing|encryption|account|shared|storage)[_-]?key|credentials?|authorization|cookie"
+    rb"|connection[_-]?string|session[_-]?(?:id|key))(?i:[_-]?(?:key|value|[0-9]{1,3}))?"
+)
+
+_MRN = rb"(?i:mrn|medical[ _-]?record(?:[ _-]?(?:number|num|no|nr|id))?|patient[ _-]?(?:id|identifier|number|num|no)|chart[ _-]?(?:number|no))"
+_SSN = rb"(?i:ssn|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)"
+_PHONE_WORDS = rb"(?i:telephone|phone|mobile|cell|fax|\btel)(?:(?i:[ _-]?(?:number|num|no)))?"
+_BIRTH = rb"(?i:\bdob|_dob|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\bborn(?:[ ]on)?)"
+_PERSON_CUE = rb"(?:(?i:patients?)(?:[ _-]?(?i:named?|is|was))?|\b(?:[Pp]t|PT)\b\.?(?:[ ](?i:named?))?|\b(?:Mr|Mrs|Ms|Miss|Dr)\b\.?)"
+_NAME_FIELD = (
+    rb"(?i:(?:first|last|middle|given|family|full|maiden|patient|sur)[ _-]?name|\bsurname|[\"']family|[\"']given)"
+)
+
+# In the order in which they are tried where two begin at the same byte.
+_RULES: tuple[tuple[str, bytes], ...] = (
+    *_OF_PEOPLE,
+    ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
+    ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,256}(?:\.|%2[Ee])[A-Za-z0-9_-]{4})"),
+    ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b"),
+    ("vendor", VENDORS),
+    ("github", rb"(?P<github>gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20})"),
+    (
+        "slack",
+        rb"(?P<slack>xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8}|xapp-[0-9]-[A-Za-z0-9-]{8}|hooks\.slack\.com(?:"
+        + SLASH
+        + rb"[A-Za-z]{1,12})"
+        + SLASH
+        + rb"T[A-Z0-9]{2,24}"
+        + SLASH
+        + rb"[A-Za-z0-9_/%-]{8})",
+    ),
+    (
+        "token",
+        rb"(?P<token>(?:glpat-|npm_|AIza|SG\.|(?:sk|rk|pk)_(?:live|test)_|dop_v1_|hvs\.)[A-Za-z0-9._-]{16})",
+    ),
+    (
+        "url_password",
+        COLON
+        + SLASH
+        + SLASH
+        + rb"[^\s:@/\"'<>%]{0,128}"
+        + COLON
+        + rb"(?P<url_password>[^\s@/?#\"<>]{1,256}(?:@[^\s@/?#\"<>]{0,128}){0,3}|[^\s@\"<>]{1,256})(?:@|%40)",
+    ),
+    ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8})"),
+    ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8})"),
+    ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb")\s"),
+    ("ssn_cue", _SSN + GAPS + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
+    ("mrn", _MRN + GAPS + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
+    ("patient_path", rb"(?i:\bpatients?)" + SLASH + rb"(?P<patient_path>[A-Za-z0-9.-]{1,64})"),
+    ("birth_date", _BIRTH + GAPS + rb"{1,8}(?:(?i:is|on|was)" + GAP + rb")?(?P<birth_date>" + DATE + rb")"),
+    ("phone_cue", _PHONE_WORDS + GAPS + rb"{1,8}" + FILLER + rb"(?P<phone_cue>\+?\(?\d[\d ()./-]{5,20}\d)"),
+    ("field_name", _NAME_FIELD + rb"(?P<field_name>" + ASSIGN + rb")"),
+    ("name", _PERSON_CUE + GAPS + rb"{1,6}(?P<name>" + NAME + rb")"),
+    ("plain_name", rb"\b(?i:name)" + ASSIGN + rb"[ \t]{0,60}" + GAP + rb"{0,3}(?P<plain_name>" + NAME + rb")"),
+    (
+        "assigned",
+        _SECRET_WORDS
+        + rb"(?:(?:\s?:)?\s{1,3}(?:string|String|str|char|text)(?:\[\]|[*])?)?(?P<assigned>"
+        + ASSIGN
+        + rb")",
+    ),
+    ("said", rb"(?i:pass(?:word|phrase|wd)|\bpwd)\s{1,3}(?:(?i:is|was|to)\s{1,3})?(?P<said>[^\s:=]{4,128})"),
+    ("ssn", rb"(?P<ssn>\d{3}" + DASH + rb"\s?\d{2}" + DASH + rb"\s?\d{4})\b"),
+    (
+        "phone",
+        rb"(?P<phone>(?:(?:\+|%2[Bb])?1"
+        + SEP
+        + rb"?)?(?:(?:\(|%28)[2-9]\d{2}(?:\)|%29)"
+        + SEP
+        + rb"?|[2-9]\d{2}"
+        + SEP
+        + rb")[2-9]\d{2}"
+        + SEP
+        + rb"\d{4}(?:[ ]?(?i:x|ext\.?)[ ]?\d{1,6})?)\b",
+    ),
+    ("phone_abroad", rb"(?P<phone_abroad>\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6})\b"),
+    (
+        "email",
+        rb"[A-Za-z0-9._%+-](?P<email>(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b",
+    ),
+    *_WAYS,
+    *_OF_SQL,
+)
+_RANDOM = rb"(?P<random>[A-Za-z0-9]{20}|[A-Za-z0-9+/]{40}|[A-Za-z0-9_-]{40})"
+
+_SOURCE = b"|".join(pattern for _, pattern in _RULES)
+_READ = re.compile(_SOURCE + b"|" + _RANDOM)
+
+
+def rules() -> dict[str, bytes]:
+    """Each pattern by its name."""
+    return {**dict(_RULES), "random": _RANDOM}
+
+
+_EACH = tuple(re.compile(pattern) for pattern in (*(pattern for _, pattern in _RULES), _RANDOM))
+
+
+def read(data: bytes, start: int, end: int) -> re.Match[bytes] | None:
+    """The rule that the hit `data[start:end]` is of, with its groups.
+
+    The standard library tries one alternative after the other, ten microseconds for all of them; which could be meant google-re2 says
+    at once, and only those are tried.
+    """
+    number: int
+    for number in sorted(patterns().which.Match(data[start:end]) or ()):
+        if (hit := _EACH[number].match(data, start)) is not None:
+            return hit
+    return _READ.match(data, start)
+
+
+class Patterns(NamedTuple):
+    """Compiled by google-re2: `any` finds all there is, `within` all but random tokens."""
+
+    first: Any
+    """Says in one search that there is nothing: neither a hit, nor a disguise, nor the beginning of a block."""
+    any: Any
+    within: Any
+    which: Any
+    """All rules side by side: which of them a whole hit could be."""
+
+
+@cache
+def patterns() -> Patterns:
+    """Compiled once, when the first text comes: it takes some ten milliseconds, and google-re2 its import."""
+    import re2
+
+    which = re2.Set.FullMatchSet(options())
+    for each in _EACH:
+        which.Add(without_groups(each.pattern))
+    which.Compile()
+    return Patterns(
+        first=compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE + b"|" + BEGINS),
+        any=compiled(_SOURCE + b"|" + _RANDOM),
+        within=compiled(_SOURCE),
+        which=which,
+    )

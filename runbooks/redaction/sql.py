@@ -1,0 +1,242 @@
+r"""What PostgreSQL and ORMs write of a row: keys, failing rows, column lists with their values, conditions, and what was bound.
+
+Used by `runbooks.redaction.rules` (the patterns) and `redaction.parts` (the readers). A column list says which value is what; where
+there is none (`Failing row contains (17, …)`, `$1 = '…'`) every value goes that could be somebody's.
+"""
+
+import re
+from collections.abc import Iterator
+
+from runbooks.redaction.columns import columns, kind_by_value, kind_of, of_people, says_nothing
+from runbooks.redaction.identifiers import Found, Reader
+from runbooks.redaction.rules import Kind
+from runbooks.redaction.text import Text
+
+_FAR = 64 << 10
+_LIST = 4 << 10
+_STATEMENT_BEFORE = 2000
+
+_ITEM = re.compile(
+    rb"[ \t\r\n]*+(?P<item>[EeNn]?'(?P<quoted>(?:[^'\\]|''|\\[^'])*+)'(?:::[\w ]{1,40}(?:\[\])?)?|\"(?P<double>[^\"\\\r\n]*+)\"|\\\"(?P<escaped>[^\"\\\r\n]*+)\\\""
+    rb"|(?P<bare>(?:[^,()'\"\r\n\]}]|\([^()\r\n]{0,200}\))*+))[ \t\r\n]*+"
+)
+_OPENS = re.compile(rb"[ \t\r\n]*+\(")
+_BETWEEN_ROWS = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+\(")
+_VALUES = re.compile(rb"(?i:[\s\w]{0,60}?\bvalues?)[ \t\r\n]*+\(")
+_FROM_STDIN = re.compile(rb"(?i:[ \t\r\n]*+from[ \t]++stdin[^\r\n]{0,200})\r?\n")
+_TABLE = re.compile(rb"[\w.\"`\\]{1,128}\s{0,9}\Z")
+
+
+def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]:
+    """Where the values of a list begin and end, quotation marks left out, from behind its opening bracket; and where it closes."""
+    found: list[tuple[int, int]] = []
+    while at < last:
+        item = _ITEM.match(data, at, last)
+        if item is None:
+            break
+        group = next((name for name in ("quoted", "double", "escaped") if item[name] is not None), "bare")
+        start, end = item.span(group)
+        found.append((start, end - (len(item[group]) - len(item[group].rstrip())) if group == "bare" else end))
+        at = item.end()
+        if data[at : at + 1] != b",":
+            break
+        at += 1
+    return found, at
+
+
+def _of_row(data: bytes, kinds: list[Kind | None] | None, row: list[tuple[int, int]]) -> Iterator[Found]:
+    """`kinds` of its columns; None where they are not known, and every value may be somebody's."""
+    for number, (start, end) in enumerate(row):
+        if says_nothing(data[start:end].strip()):
+            continue
+        kind = kind_by_value(data[start:end]) if kinds is None else kinds[number] if number < len(kinds) else None
+        if kind is not None and end > start:
+            yield Found(kind, start, end)
+
+
+def _insert(text: Text, start: int, end: int) -> Iterator[Found]:
+    """`INSERT INTO … (columns) VALUES (…), (…)`, `COPY … (columns) FROM stdin` with its lines, and an INSERT without columns."""
+    data, last = text.data, min(len(text.data), end + _FAR)
+    kinds: list[Kind | None] | None = None
+    at = end
+    if data[start:end] == b"(":
+        names, at = _items(data, end, min(last, end + _LIST))
+        kinds = columns([data[first:behind] for first, behind in names])
+        at += 1
+        if not any(kinds):
+            return
+        if (copied := _FROM_STDIN.match(data, at)) is not None:
+            yield from _copied(text, kinds, copied.end())
+            return
+        opens = _VALUES.match(data, at, last)
+    else:
+        table = _TABLE.search(data, max(0, start - 140), start)
+        opens = _OPENS.match(data, at, last)
+        if table is None or not of_people(table.group()):
+            return
+    while opens is not None:
+        row, at = _items(data, opens.end(), last)
+        text.look(at - opens.start())
+        yield from _of_row(data, kinds, row)
+        opens = _BETWEEN_ROWS.match(data, at + 1, last)
+
+
+def _copied(text: Text, kinds: list[Kind | None], at: int) -> Iterator[Found]:
+    data, last = text.data, min(len(text.data), at + _FAR)
+    while at < last:
+        ends = text.line_end(at)
+        if data[at:ends].rstrip() == b"\\." or b"\t" not in data[at:ends]:
+            return
+        text.look(ends - at)
+        row = []
+        for value in data[at:ends].rstrip(b"\r").split(b"\t"):
+            row.append((at, at + len(value)))
+            at += len(value) + 1
+        yield from (each for each in _of_row(data, kinds, row) if data[each.start : each.end] != b"\\N")
+        at = ends + 1
+
+
+_KEY_VALUES = re.compile(rb"\)=\(")
+_KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\Z)")
+
+
+def _key(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """`Key (mrn)=(4471203) already exists.`, with several columns, and with expressions for columns."""
+    data = text.data
+    between = _KEY_VALUES.search(data, end, min(len(data), end + _LIST))
+    if between is None:
+        text.look(_LIST)
+        return
+    closing = _KEY_ENDS.search(data, between.end(), min(len(data), between.end() + _LIST))
+    first = between.end()
+    last = closing.start() if closing else min(text.line_end(first), first + _LIST)
+    text.look(last - end)
+    kinds = columns(data[end : between.start()].split(b", "))
+    row = []
+    for value in data[first:last].split(b", "):
+        row.append((first, first + len(value)))
+        first += len(value) + 2
+    if len(row) != len(kinds) and any(kinds):
+        kinds = [next(filter(None, kinds))] * len(row)  # a value has a comma in it
+    yield from _of_row(data, kinds, row)
+
+
+def _row(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """`Failing row contains (17, Maria, …)`: no column is named, so every value goes that could be somebody's."""
+    data = text.data
+    last = min(text.line_end(end), end + _FAR)
+    text.look(last - end)
+    closing = _KEY_ENDS.search(data, end, last)
+    last = closing.start() if closing else last
+    for value in data[end:last].split(b", "):
+        if not says_nothing(value) and value.strip():
+            yield Found(kind_by_value(value), end, end + len(value))
+        end += len(value) + 2
+
+
+_QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
+
+
+def _bind(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """`parameters: $1 = '…'`."""
+    value = _QUOTED.match(text.data, end)
+    if value is not None and not says_nothing(value.group()) and value.end() > end:
+        yield Found(kind_by_value(value.group()), end, value.end())
+
+
+_BOUND = re.compile(rb"[^\]\r\n]*+")
+
+
+def _bound(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """Hibernate: `binding parameter (1:VARCHAR) <- [Maria]`."""
+    value = _BOUND.match(text.data, end)
+    if value is not None and not says_nothing(value.group()):
+        yield Found(kind_by_value(value.group()), end, value.end())
+
+
+_STATEMENT = re.compile(rb"(?i:\b(?:select\s|insert\s+into|update\s|delete\s+from|merge\s+into))")
+_STRING = re.compile(
+    rb"(?:(?P<key>\\?['\"]\w{1,60}\\?['\"]):\s?)?(?:'(?P<single>(?:[^'\\\r\n]|\\.)*+)'|\\\"(?P<escaped>[^\"\\\r\n]*+)\\\"|\"(?P<double>(?:[^\"\\\r\n]|\\.)*+)\""
+    rb"|(?P<number>(?<![\w.-])\d{4,20}(?![\w.-]))|date(?:time)?\((?P<date>\d{4}, ?\d\d?, ?\d\d?)[^)\r\n]{0,40}\))"
+)
+
+
+def _bound_list(text: Text, start: int, end: int) -> Iterator[Found]:
+    """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's."""
+    data = text.data
+    text.look(_STATEMENT_BEFORE)
+    if _STATEMENT.search(data, max(0, start - _STATEMENT_BEFORE), start) is None:
+        return
+    last = min(text.line_end(end), end + _LIST)
+    text.look(last - end)
+    closes = {b"[": b"]", b"(": b")", b"{": b"}"}[data[start : start + 1]]
+    for value in _STRING.finditer(data, end, last):
+        if data.rfind(closes, end, value.start()) > 0 and data[value.start() - 1 : value.start()] not in b", ([{":
+            return
+        group = value.lastgroup or ""
+        if group in ("", "key") or says_nothing(value[group]):
+            continue
+        kind = kind_of(value["key"]) if value["key"] else kind_by_value(value[group])
+        if group == "date":
+            kind = Kind.DATE
+        if kind is not None and value[group]:
+            yield Found(kind, *value.span(group))
+
+
+_PAIR = re.compile(rb"\[\\{0,3}\"(?P<column>\w{2,60})\\{0,3}\",\s?\\{0,3}\"\Z")
+_PAIRED = re.compile(rb"[^\"\\\r\n]*+")
+
+
+def _pair(text: Text, _start: int, end: int) -> Iterator[Found]:
+    """Rails: `[["first_name", "Maria"], …]`."""
+    pair = _PAIR.search(text.data, max(0, end - 80), end)
+    value = _PAIRED.match(text.data, end)
+    kind = kind_of(pair["column"]) if pair else None
+    if kind is not None and value is not None and not says_nothing(value.group()):
+        yield Found(kind, end, value.end())
+
+
+_COLUMN = re.compile(
+    rb"(?P<column>[A-Za-z_]\w{1,60})[\"`\])\\]{0,4}(?:::[a-z ]{1,24})?\)?\s{0,4}(?:[=<>!~]{1,3}\*?|(?i:(?:not\s{1,4})?(?:i?like|in|between|similar\s{1,4}to)))\s{0,4}\Z"
+)
+_VALUE = re.compile(rb"[EeNn]?'(?P<quoted>(?:[^'\r\n]|'')*+)'?|(?P<number>\d[\d-]{2,20})")
+_AND = re.compile(rb"(?i:(?:::\w{1,20})?\s{1,4}and\s{1,4})(?=[EeNn]?')")
+_WILD = b"%_^$.*"
+_NO_PLACE = re.compile(rb"[\d.:/]+|/.*")
+
+
+def _condition(text: Text, start: int, _end: int) -> Iterator[Found]:
+    """`last_name ILIKE '%…%'`, `mrn IN (…)`, `dob < '…'`, `(last_name)::text = '…'`, `SET city = '…'`."""
+    data = text.data
+    column = _COLUMN.search(data, max(0, start - 140), start)
+    kind = kind_of(column["column"]) if column else None
+    if kind is None:
+        return
+    if data[start : start + 1] == b"(":
+        row, last = _items(data, start + 1, min(len(data), start + _LIST))
+        text.look(last - start)
+        yield from _of_row(data, [kind] * len(row), row)
+        return
+    value = _VALUE.match(data, start)
+    while value is not None:
+        first, last = value.span(value.lastgroup or "quoted")
+        said = data[first:last]
+        first += len(said) - len(said.lstrip(_WILD))
+        last = max(first, last - (len(said) - len(said.rstrip(_WILD))))
+        said = data[first:last]
+        if said and not says_nothing(said) and not (kind is Kind.ADDRESS and _NO_PLACE.fullmatch(said)):
+            yield Found(kind, first, last)
+        more = _AND.match(data, value.end())
+        value = _VALUE.match(data, more.end()) if more else None
+
+
+READERS: dict[str, Reader] = {
+    "sql_insert": _insert,
+    "sql_key": _key,
+    "sql_row": _row,
+    "sql_bind": _bind,
+    "sql_bound": _bound,
+    "sql_list": _bound_list,
+    "sql_pair": _pair,
+    "sql_condition": _condition,
+}

@@ -1,0 +1,33 @@
+"""The patterns for what PostgreSQL and ORMs write of a row; `redaction.sql` reads what they find. Used by `runbooks.redaction.rules`."""
+
+_COLUMN = (
+    rb"(?i:(?:first|last|middle|given|family|full|maiden|patient|sur)_?name|surname|forename|[fl]name|mrn|medical_?record(?:_?(?:number|no|id))?"
+    rb"|patient_?(?:id|no|number|mrn)|chart_?(?:no|number)|dob|date_?of_?birth|birth_?(?:date|day)|ssn|social_?security(?:_?(?:number|no))?"
+    rb"|(?:home_?|work_?|mobile_?|cell_?)?phone(?:_?number)?|mobile|email(?:_?address)?|street(?:_?address)?|address_?line_?[12]?|home_?address|city"
+    rb"|zip(?:_?code)?|postal_?code|member_?id|policy_?(?:no|number)|account_?(?:no|number))"
+)
+_TYPE = rb"[\"`\])\\]{0,4}(?:::[a-z ]{1,24})?\)?"
+
+RULES: tuple[tuple[str, bytes], ...] = (
+    (
+        "sql_insert",
+        rb"(?i:\b(?:insert|replace)\s{1,9}into|\bcopy)\s{1,9}[\w.\"`\\]{1,128}\s{0,9}(?P<sql_insert>\(|(?i:values))",
+    ),
+    ("sql_key", rb"\b[Kk]ey\s{0,2}(?P<sql_key>\()[^\r\n=]{1,400}\)=\("),
+    ("sql_row", rb"(?i:row\s{1,3}contains)\s{0,3}(?P<sql_row>\()"),
+    ("sql_bind", rb"\$\d{1,3}\s{0,3}=\s{0,3}(?P<sql_bind>')"),
+    ("sql_bound", rb"(?i:binding\s{1,3}parameter)\s{1,3}[\[(]\d{1,3}[^\r\n]{0,40}(?:-|<-)\s{0,3}(?P<sql_bound>\[)"),
+    (
+        "sql_list",
+        rb"(?i:\b(?:parameters|params|bindings?|binds|args))\\{0,3}[\"']?\s{0,3}[:=]\s{0,3}(?P<sql_list>[\[({])",
+    ),
+    ("sql_pair", rb"\[\\{0,3}\"" + _COLUMN + rb"\\{0,3}\",\s?(?P<sql_pair>\\{0,3}\")"),
+    (
+        "sql_condition",
+        rb"\b"
+        + _COLUMN
+        + _TYPE
+        + rb"(?:\s{0,4}[=<>!~]{1,3}\*?\s{0,4}|\s{1,4}(?i:(?:not\s{1,4})?(?:i?like|in|between|similar\s{1,4}to))\s{0,4})"
+        + rb"(?P<sql_condition>[EeNn]?'|\(|\d)",
+    ),
+)

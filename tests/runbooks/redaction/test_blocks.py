@@ -1,0 +1,239 @@
+"""What belongs together over several lines is redacted together, or withheld with a sentence: never passed through."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.leaving import leaf_by_leaf
+from runbooks.redaction.blocks.lines import Lines
+from runbooks.redaction.blocks.reading import DEEPEST
+from runbooks.redaction.redactor import KnownSecrets, Redactor
+from runbooks.redaction.rules import Kind
+from tests.support.formats import formats, scored_by_format, streamed, unremarkable
+
+RECALL = 0.995
+KEPT = 0.995
+
+
+def _text(text: str) -> str:
+    return Redactor().text(text)
+
+
+def _lines(text: str) -> str:
+    lines = Redactor().scope().lines()
+    return (lines.feed(f"{text}\n".encode()) + lines.end()).decode().removesuffix("\n")
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+def test_recall_of_each_format_and_what_stays_have_floors(seed: int, way: str) -> None:
+    redactor, rng = Redactor(), random.Random(seed)
+    scores = scored_by_format(
+        redactor.text if way == "whole" else lambda text: streamed(redactor.scope(), text, rng), seed=seed, each=12
+    )
+    for name, score in scores.items():
+        assert sum(score.hidden.values()) >= RECALL * sum(score.planted.values()), (name, score.misses[:5])
+        assert score.kept >= KEPT, (name, score.misses[:5])
+
+
+def test_of_what_only_looks_like_a_block_nothing_changes() -> None:
+    redactor, rng = Redactor(), random.Random(1)
+    for text in unremarkable(each=10):
+        assert redactor.text(text) == text
+        assert streamed(redactor.scope(), text, rng) == text
+
+
+def test_a_tail_that_begins_within_a_block_passes_nothing_of_it() -> None:
+    redactor, missed = Redactor(), list[tuple[str, str, str]]()
+    for item in formats(seed=5, each=3):
+        came = item.text.split("\n")
+        for first in range(2, len(came) - 1):
+            cut = "\n".join(came[first:])
+            scope = redactor.scope()
+            lines = scope.lines()
+            out = "\n".join(
+                scope.text(line) for line in (lines.feed(f"{cut}\n".encode()) + lines.end()).decode().split("\n")
+            )
+            missed += [(item.source, value, cut[:200]) for _, value in item.private if value in cut and value in out]
+    assert missed == []
+
+
+@pytest.mark.parametrize(
+    ("came", "left"),
+    [
+        ('{\n  "given": [\n    "Maria"\n  ]\n}', '{\n  "given": [\n    "[name 1]"\n  ]\n}'),
+        ("- name: DB_PASSWORD\n  value: hunter22", "- name: DB_PASSWORD\n  value: [password 1]"),
+        ('{"name":"DB_PASSWORD","value":"hunter22"}', '{"name":"DB_PASSWORD","value":"[password 1]"}'),
+        ('<property name="password" value="hunter22"/>', '<property name="password" value="[password 1]"/>'),
+        ("<vendorToken>\n  hunter22\n</vendorToken>", "<vendorToken>\n  [token 1]\n</vendorToken>"),
+        ("<vendorToken\n  x='1'>hunter22\n more</vendorToken>", "<vendorToken\n  x='1'>[token 1]\n [token 2]</vendorToken>"),
+        ('[\n  {\n    "mrn": 4471203\n  }\n]', '[\n  {\n    "mrn": "[mrn 1]"\n  }\n]'),
+        ('INFO body: {\n  "telecom": [{"value": "x 55501"}]\n}', 'INFO body: {\n  "telecom": [{"value": "[phone 1]"}]\n}'),
+        ("patient: {\n  given: [ 'Maria' ]\n}", "patient: {\n  given: [ '[name 1]' ]\n}"),
+        ("password: >-\n  correct horse\n  battery\nnext: 1", "password: >-\n  [password 1]\n  [password 2]\nnext: 1"),
+        ("kind: Secret\ndata:\n  a: aHVudGVyMjI=\n  b: 1", "kind: Secret\ndata:\n  a: [secret 1]\n  b: 1"),
+    ],
+)  # fmt: skip
+def test_what_belongs_together_is_redacted_together(came: str, left: str) -> None:
+    assert _text(came) == left
+    assert _lines(came) == left
+
+
+@pytest.mark.parametrize(
+    ("came", "left"),
+    [
+        ("INFO a\nNM1*IL*1*DOE*JOHN~\nN3*236 N MAIN~\nINFO b", "INFO a\n[an X12 message of 2 segments was withheld]\nINFO b"),
+        ("INFO a\nNM1*IL*1*DOE*JOHN~", "INFO a\n[an X12 message of 1 segment was withheld]"),
+        ('      "Maria",\n    ],\nINFO b', "[1 line withheld: part of a JSON text whose beginning was not read]\n    ],\nINFO b"),
+        ("hunter22\n</vendorToken>\nINFO b", "[2 lines withheld: part of an XML text whose beginning was not read]\nINFO b"),
+        ("  value: hunter22\nINFO b", "[1 line withheld: part of a YAML text whose beginning was not read]\nINFO b"),
+        ("  1 | Maria\n(1 row)\nINFO b", "[2 lines withheld: part of a table whose beginning was not read]\nINFO b"),
+        ("ab==\n-----END RSA PRIVATE KEY-----\nINFO b", "[2 lines withheld: part of a private key]\nINFO b"),
+        ("INFO a\nx: -----BEGIN PRIVATE KEY-----\nMIIE\nab==\n-----END PRIVATE KEY-----\nINFO b",
+         "INFO a\nx: [private key 1]\n[3 lines withheld: the rest of a private key]\nINFO b"),
+        ("first_name,last_name\nMaria,Lopez,3\n\nINFO b",
+         "first_name,last_name\n[1 line withheld: a table whose columns can't be told apart]\n\nINFO b"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_told_apart_is_withheld_with_a_sentence(came: str, left: str) -> None:
+    assert _lines(came) == left
+
+
+def test_the_sentence_has_the_time_of_the_last_line_that_it_stands_for() -> None:
+    stamp = "2026-11-24T11:20:00.{:09}Z "
+    lines = Redactor().scope().lines()
+    lines.feed((stamp.format(0) + "INFO a\n").encode())
+    out = b"".join(lines.feed(f"{stamp.format(number)}N3*236 N MAIN~\n".encode()) for number in (1, 2))
+    assert out == b""
+    assert lines.end().decode() == stamp.format(2) + "[an X12 message of 2 segments was withheld]\n"
+
+
+def test_a_block_goes_on_behind_a_pause_and_what_waits_is_given_out_by_it() -> None:
+    lines = Redactor().scope().lines()
+    assert lines.feed(b"a line that says nothing\n") == b""
+    assert lines.pause() == b"a line that says nothing\n"
+    assert lines.feed(b"{\n") + lines.pause() + lines.feed(b'  "family": "Lopez"\n') == b'{\n  "family": "[name 1]"\n'
+
+
+def test_lines_with_nothing_of_a_block_are_not_looked_at() -> None:
+    lines = Redactor().scope().lines()
+    lines.feed(b"INFO the first line, which may lie within a block\n")
+    looked_at = lines.steps
+    block = (
+        b"2026-11-24T11:20:00.000000000Z INFO processed batch of 250 observations in 31ms path=/api/v1/sync\n" * 5000
+    )
+    assert lines.feed(block) is block
+    assert lines.steps == looked_at
+
+
+def test_who_may_read_a_log_as_it_is_reads_its_blocks_as_they_are() -> None:
+    lines = KnownSecrets(Redactor()).lines()
+    text = b'{\n  "given": [\n    "Maria"\n  ]\n}\n'
+    assert lines.feed(text) is text
+    assert lines.end() == b""
+
+
+def test_redacting_blocks_twice_changes_nothing() -> None:
+    redactor = Redactor()
+    for item in formats(seed=3, each=4):
+        once = redactor.text(item.text)
+        assert redactor.text(once) == once, item.source
+        for line in once.split("\n"):
+            assert redactor.text(line).count("[") == line.count("["), item.source
+
+
+_FRAGMENTS = [
+    "{", "[", "}", "]", '"', "'", "\\", '\\"', '"a": ', '"name":{', '"given": [', "given: [ ", ",", ": ", "key:\n", "- ", "- name: DB_PASSWORD\n",
+    "value: |\n", " ", "  ", "\n", "\n  ", "<", "<a>", "</a>", "<a ", 'b="', "'", "/>", "<!--", "-->", "<![CDATA[", "]]>", "<?xml ", "&lt;",
+    "ISA*00*", "NM1*", "~", "*", "IEA*1*", "(0010,0010) PN [", "]  #", "(", "|", " | ", "-+-", "---+---\n", "+--+--+\n", "(2 rows)\n",
+    "-[ RECORD 1 ]-\n", "first_name,", "dob,mrn\n", '""', ";", "\t", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "ab==\n",
+    "INFO x\n", "2026-11-24 11:20:00 ", "2026-11-24T11:20:00.000000000Z ", "é", "\x00", "x" * 40, "1",
+]  # fmt: skip
+_STEPS = 3
+"""Tokens and lines that are looked at for one byte, at most."""
+
+
+def _steps(text: str) -> int:
+    lines = Lines(lambda _kind, _value: b"[name 1]")
+    data = text.encode()
+    lines.feed(data)
+    lines.end()
+    return lines.steps
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(_FRAGMENTS), min_size=1, max_size=5),
+    st.integers(1, 400),
+    st.lists(st.sampled_from(_FRAGMENTS), max_size=4),
+)
+def test_work_grows_with_the_text_whatever_is_repeated(repeated: list[str], times: int, before: list[str]) -> None:
+    text = "".join(before) + "".join(repeated) * times
+    assert _steps(text) <= _STEPS * (len(text.encode()) + 1)
+
+
+@pytest.mark.parametrize("fragment", _FRAGMENTS)
+def test_work_for_one_fragment_repeated_is_linear(fragment: str) -> None:
+    once, eight = _steps(fragment * 500), _steps(fragment * 4000)
+    assert eight <= 9 * once + 100
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_FRAGMENTS), max_size=60))
+def test_any_text_passes_or_is_withheld_and_a_second_time_changes_little(parts: list[str]) -> None:
+    text = "".join(parts)
+    once = _text(text)
+    assert isinstance(once, str)
+    lines = Redactor().scope().lines()
+    out = lines.feed(f"{text}\n".encode()) + lines.end()
+    assert out == b"" or out.endswith(b"\n")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(_FRAGMENTS), max_size=60), st.randoms(use_true_random=False))
+def test_where_a_stream_is_cut_changes_nothing(parts: list[str], rng: random.Random) -> None:
+    data = ("".join(parts) + "\n").encode()
+    whole = Redactor().scope().lines()
+    cut = Redactor().scope().lines()
+    pieces = data.split(b"\n")[:-1]
+    out = bytearray()
+    while pieces:
+        count = rng.randint(1, 3)
+        out += cut.feed(b"".join(piece + b"\n" for piece in pieces[:count]))
+        del pieces[:count]
+    assert bytes(out) + cut.end() == whole.feed(data) + whole.end()
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [('{"a": ' * DEEPEST + "{", "JSON"), ("[" * (DEEPEST + 1), "JSON"), ("<a>" * (DEEPEST + 1), "XML")],
+)
+def test_what_is_nested_too_deeply_is_withheld(line: str, what: str) -> None:
+    left = f"INFO a\n[2 lines withheld: {what} that is nested too deeply]"
+    assert _text(f'INFO a\n{line}\n"given": "Maria"') == left
+
+
+def test_equal_values_of_a_block_and_of_a_line_have_equal_marks() -> None:
+    scope = Redactor().scope()
+    lines = scope.lines()
+    block = lines.feed(b'INFO a\n{\n  "family": "Lopez"\n}\n').decode()
+    assert '"family": "[name 1]"' in block
+    assert scope.text("patient Lopez is here") == "patient [name 1] is here"
+
+
+def test_a_value_beside_the_name_of_a_secret_goes_from_json_that_was_read_too() -> None:
+    value = {"env": [{"name": "DB_PASSWORD", "value": "hunter22"}, {"name": "MODE", "value": "prod"}]}
+    left = {"env": [{"name": "DB_PASSWORD", "value": "[password 1]"}, {"name": "MODE", "value": "prod"}]}
+    assert Redactor().json(value) == left
+    assert leaf_by_leaf(value, Redactor()) == left
+
+
+def test_a_narrative_is_a_kind_that_is_planted() -> None:
+    assert Kind.NARRATIVE in {kind for item in formats(each=2) for kind, _ in item.private}
+
+
+def test_a_private_key_whose_first_line_is_stuck_to_a_token_goes_whole() -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nq1w2e3r4t5y6u7i8\n-----END RSA PRIVATE KEY-----"
+    assert _text(f"xoxb-123456789012-1234567890123-AbCdEfGhIjKl{key}\nend") == "[slack token 1][private key 1]\nend"

@@ -1,0 +1,88 @@
+"""A row is nobody's in what PostgreSQL and ORMs write of it: keys, failing rows, values by their columns, conditions, what was bound."""
+
+import pytest
+
+from runbooks.redaction.redactor import Redactor
+
+
+def redact(text: str) -> str:
+    return Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("DETAIL:  Key (mrn)=(4471203) already exists.", "DETAIL:  Key (mrn)=([mrn 1]) already exists."),
+        (
+            "Key (first_name, last_name, dob)=(Maria, Lopez, 1957-03-12) already exists.",
+            "Key (first_name, last_name, dob)=([name 1], [name 2], [birth date 1]) already exists.",
+        ),
+        ("Key (lower(email::text))=(m.lopez) already exists.", "Key (lower(email::text))=([e-mail 1]) already exists."),
+        ('{"detail":"Key (ssn)=(123456789) already exists."}', '{"detail":"Key (ssn)=([ssn 1]) already exists."}'),
+        (
+            "DETAIL:  Failing row contains (17, Maria, Lopez, 1957-03-12, null, 4471203).",
+            "DETAIL:  Failing row contains (17, [name 1], [name 2], [date 1], null, [record number 1]).",
+        ),
+        ("parameters: $1 = 'Lopez', $2 = '17', $3 = NULL", "parameters: $1 = '[name 1]', $2 = '17', $3 = NULL"),
+        (
+            "INSERT INTO patients (id, first_name, last_name) VALUES (17, 'Maria', 'O''Brien'), (18, 'Jo', 'Berg') RETURNING id",
+            "INSERT INTO patients (id, first_name, last_name) VALUES (17, '[name 1]', '[name 2]'), (18, '[name 3]', '[name 4]') RETURNING id",
+        ),
+        (
+            'insert into "public"."patients" ("name", "mrn", "ward") values (\'Maria Lopez\', 4471203, \'3 West\')',
+            'insert into "public"."patients" ("name", "mrn", "ward") values (\'[name 1]\', [mrn 1], \'3 West\')',
+        ),
+        ("INSERT INTO patients VALUES (17, 'Maria', now())", "INSERT INTO patients VALUES (17, '[name 1]', now())"),
+        (
+            "COPY patients (id, mrn, family_name) FROM stdin;\n1700\t4471203\tLopez\n1701\t\\N\tBerg\n\\.\nCOPY 2",
+            "COPY patients (id, mrn, family_name) FROM stdin;\n1700\t[mrn 1]\t[name 1]\n1701\t\\N\t[name 2]\n\\.\nCOPY 2",
+        ),
+        (
+            "UPDATE patients SET last_name = 'lopez', city = 'Seattle' WHERE id = 17",
+            "UPDATE patients SET last_name = '[name 1]', city = '[address 1]' WHERE id = 17",
+        ),
+        ("WHERE last_name ILIKE '%lopez%'", "WHERE last_name ILIKE '%[name 1]%'"),
+        ("WHERE mrn IN (4471203, '4471204')", "WHERE mrn IN ([mrn 1], '[mrn 2]')"),
+        ("WHERE dob < '1957-03-12' AND x", "WHERE dob < '[birth date 1]' AND x"),
+        ("p.dob BETWEEN '1957-03-12' AND '1957-03-19'", "p.dob BETWEEN '[birth date 1]' AND '[birth date 2]'"),
+        ("Filter: ((last_name)::text = 'lopez'::text)", "Filter: ((last_name)::text = '[name 1]'::text)"),
+        (
+            "[SQL: INSERT INTO patients (a) VALUES (%s)] [parameters: ('Maria', 'Lopez', datetime.date(1957, 3, 12), 17)]",
+            "[SQL: INSERT INTO patients (a) VALUES (%s)] [parameters: ('[name 1]', '[name 2]', datetime.date([date 1]), 17)]",
+        ),
+        (
+            'query: SELECT * FROM patients WHERE a = $1 -- PARAMETERS: ["Lopez","4471203"]',
+            'query: SELECT * FROM patients WHERE a = $1 -- PARAMETERS: ["[name 1]","[record number 1]"]',
+        ),
+        (
+            'Patient Load (0.4ms)  SELECT 1 [["first_name", "Maria"], ["mrn", "4471203"], ["LIMIT", 1]]',
+            'Patient Load (0.4ms)  SELECT 1 [["first_name", "[name 1]"], ["mrn", "[mrn 1]"], ["LIMIT", 1]]',
+        ),
+        ("binding parameter (1:VARCHAR) <- [Maria]", "binding parameter (1:VARCHAR) <- [[name 1]]"),
+        ("binding parameter [2] as [VARCHAR] - [Lopez]", "binding parameter [2] as [VARCHAR] - [[name 1]]"),
+    ],
+)
+def test_of_a_row_only_what_is_nobodys_stays(text: str, wanted: str) -> None:
+    assert redact(text) == wanted
+    assert redact(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Key (sync_id)=(88121) already exists.",
+        'Key (pod)=(backend-7c9f8d6b5-x2lqp) is still referenced from table "pods".',
+        "INSERT INTO jobs (id, state, queue) VALUES (88121, 'running', 'sync')",
+        "INSERT INTO jobs VALUES (88121, 'running')",
+        "SELECT * FROM patients WHERE last_name = $1 AND dob < $2 AND mrn IN ($3, $4)",
+        "SELECT * FROM patients WHERE first_name IS NULL AND city = '' AND mrn = ANY($1)",
+        '"args":["serve","--env","production"],"command":["/bin/omnicare"]',
+        'params: {"page": "next", "sort": "asc"}',
+        "COPY jobs (id, state) FROM stdin;",
+        "copy backup/omnicare to s3 (values omitted)",
+        "parameters: $1 = '17', $2 = 'true', $3 = '550e8400-e29b-41d4-a716-446655440000'",
+        "the email is in progress, city not in list",
+    ],
+)
+def test_rows_of_no_person_stay(text: str) -> None:
+    assert redact(text) == text

@@ -1,0 +1,169 @@
+"""A secret is hidden in whatever way it is written, each vendor's token by its own form; a patient in HL7 within JSON, references, searches."""
+
+import random
+import re
+
+import pytest
+
+from runbooks.redaction.redactor import Redactor
+from runbooks.redaction.vendors import VENDORS, Vendor
+
+
+def redact(text: str) -> str:
+    return Redactor().text(text)
+
+
+VALUE = "q7Rz!m2xW"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'var dbPassword string = "{VALUE}"',
+        f'password: string = "{VALUE}"',
+        f"$password .= '{VALUE}'",
+        f"PASSWORD ?= {VALUE}",
+        f"PASSWORD :::= {VALUE}",
+        f"PASSWORD ::= {VALUE}",
+        f"password -> '{VALUE}'",
+        f"if password == '{VALUE}':",
+        f'setProperty("X_TOKEN", "{VALUE}")',
+        f'os.environ.setdefault("DB_PASSWORD", "{VALUE}")',
+        f"password:            {VALUE}",
+        f"password            = {VALUE}",
+        f"DB_PASS={VALUE}",
+        f'{{"pass":"{VALUE}"}}',
+        f"pw={VALUE}",
+        f"curl -s -u admin:{VALUE} https://db.example.org/",
+        f"curl --user 'admin:{VALUE}' https://db.example.org/",
+        f"mysql -h db -uroot -p{VALUE} emr",
+        f"CREATE USER emr IDENTIFIED BY '{VALUE}'",
+        f"requirepass {VALUE}",
+        f"sshpass -p {VALUE} ssh host",
+        f"redis-cli -h cache -a {VALUE} ping",
+        f'{{"auths":{{"ghcr.io":{{"auth":"{VALUE}"}}}}}}',
+        f"//registry.example.org/:_auth={VALUE}",
+        f"PHPSESSID={VALUE}; path=/",
+        f"JSESSIONID={VALUE}",
+        f"otp={VALUE}",
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_written(text: str) -> None:
+    said = redact(text)
+    assert VALUE not in said
+    assert "[" in said
+    assert redact(said) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /callback?code=4f0AfJohXkQ2&state=1",
+        "GET /x?X-Amz-Signature=4f0afe11aa12bb22cc33&a=1",
+        "sig=4f&url=https://x.example/?sig=4f0AfJohXkQ2%3D",
+    ],
+)
+def test_what_opens_a_door_in_a_url_is_hidden(text: str) -> None:
+    assert "4f0" not in redact(text).replace("sig=4f&", "").lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '127.0.0.1 - - [24/Nov/2026:10:00:00] "GET"',
+        "PWD=/home/app OLDPWD=/",
+        "done 236/236 200 4586",
+        '"family":"IPv4"',
+        "sessionid = 0x100012abf340000",
+        "trace_id=4111111111111111",
+        "token:\n2026-11-24 INFO start",
+        '"integrity": "sha512-Zm9vYmFyMTIzNDU2Nzg5MFFX7hQ2Zm9vYmFyMTIzNDU2Nzg5MFFX7hQ2aa=="',
+        "tests: pass: 120, fail: 0, skip: 3",
+        "pass=120 fail=0",
+        "session: started, auth: none, auth=ok",
+        "process exited with exit code=137",
+        "GET /x?code=404&page=2",
+        "docker run -u 1000:1000 -p8080:80 image",
+        "ssh -p22 host",
+        "mysqld: ready for connections",
+        "lat=12.345 ms, avg lat=0.123",
+        "token->next is null",
+        '{"display":"Body weight","code":"29463-7","system":"http://loinc.org"}',
+        "city: unknown",
+        "certificate issued 2026-01-03, period 5m",
+        "GET /api/pods?name=backend&family=IPv4",
+    ],
+)
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def _made(vendor: Vendor, rng: random.Random) -> str:
+    """One that such a pattern finds, of random signs."""
+    begins = re.sub(rb"\\b|\(\?i:", lambda hit: b"(?:" if hit.group().startswith(b"(") else b"", vendor.begins).decode()
+    while (group := re.search(r"\(\?:([^()]*)\)(\?)?", begins)) is not None:
+        begins = begins[: group.start()] + rng.choice(group[1].split("|")) + begins[group.end() :]
+    begins = re.sub(r"\[([^\]]+)\]\{(\d+)(?:,\d+)?\}", lambda hit: _signs(hit[1], int(hit[2]), rng), begins)
+    begins = re.sub(r"\[([^\]]+)\](\?)?", lambda hit: _signs(hit[1], 1, rng), begins).replace("\\", "")
+    return begins + _signs(vendor.signs.decode()[1:-1], vendor.least + 3, rng)
+
+
+def _signs(given: str, count: int, rng: random.Random) -> str:
+    signs = re.sub(r"(\w)-(\w)", lambda span: "".join(map(chr, range(ord(span[1]), ord(span[2]) + 1))), given)
+    return "".join(rng.choices([sign for sign in signs if sign.isalnum()], k=count))
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+def test_each_vendors_token_is_known_by_its_form_alone(vendor: Vendor) -> None:
+    rng = random.Random(vendor.name)
+    for _ in range(20):
+        token = _made(vendor, rng)
+        said = redact(f"got {token} there, and x={token}")
+        assert token[-vendor.least :] not in said, token
+        assert said.endswith("]")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("password=[secret 1]hunter22", "password=[secret 1][password 1]"),
+        ("Dr. Lopez called", "Dr. [name 1] called"),
+        ("at 206-555-0143x22 now", "at [phone 1] now"),
+        ("iban gb82west12345698765432", "iban [account number 1]"),
+        ("card 30569309025904", "card [account number 1]"),
+        (
+            r'{"hl7":"PID|1||4471203^^^GEN^MR||\"\"|Berg|19570312|F|||12 Elm"}',
+            r'{"hl7":"PID|1||[mrn 1]||\"\"|[name 1]|[birth date 1]|F|||[address 1]"}',
+        ),
+        (
+            r'{"hl7":"PID|1||4471203||Lopez^Mar\"i\"a||19570312|F|||742 Elm||2065550123"}',
+            r'{"hl7":"PID|1||[mrn 1]||[name 1]||[birth date 1]|F|||[address 1]||[phone 1]"}',
+        ),
+        (
+            r'"{\"hl7\":\"PID|1||4471203||Lopez^Ana\"}"',
+            r'"{\"hl7\":\"PID|1||[mrn 1]||[name 1]\"}"',
+        ),
+        (
+            '{"reference":"Patient/88213","display":"Maria Lopez"}',
+            '{"reference":"Patient/[mrn 1]","display":"[name 1]"}',
+        ),
+        ('"subject":{"display":"Lopez, Maria"}', '"subject":{"display":"[name 1]"}'),
+        ('{"effectiveDateTime":"2026-01-03T10:00:00Z"}', '{"effectiveDateTime":"[date 1]"}'),
+        ('"period":{"start":"2026-01-03","end":"2026-01-05"}', '"period":{"start":"[date 1]","end":"[date 2]"}'),
+        (
+            "GET /Patient?family=lopez&given:exact=maria&birthdate=ge1957-03-12",
+            "GET /Patient?family=[name 1]&given:exact=[name 2]&birthdate=ge[birth date 1]",
+        ),
+        ("GET /Observation?patient=88213&code=x", "GET /Observation?patient=[mrn 1]&code=x"),
+        ("OBX|1|NM|x||5|||||||||20260103101500", "OBX|1|NM|x||5|||||||||[date 1]"),
+        ("PV2||||||||20260103", "PV2||||||||[date 1]"),
+        ('"latitude":47.6062,"longitude":-122.3321', '"latitude":[address 1],"longitude":-[address 2]'),
+        ('"city":"Seattle"', '"city":"[address 1]"'),
+        ("92 years of age", "[age 1] years of age"),
+        ("MRN:            4471203", "MRN:            [mrn 1]"),
+        ("Name:            Maria Lopez", "Name:            [name 1]"),
+    ],
+)
+def test_a_patient_is_hidden_in_what_clinical_systems_write(text: str, wanted: str) -> None:
+    assert redact(text) == wanted
+    assert redact(wanted) == wanted
