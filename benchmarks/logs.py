@@ -19,8 +19,8 @@ from typing import Any, cast
 
 from benchmarks.figures import Figure
 from runbooks import logs
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Timing
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
 from runbooks.redaction.rules import patterns
 from tests.support.real import VARIABLE, Place, place, real_kubeconfig
 

@@ -19,8 +19,8 @@ from commands.kit.card import Card
 from commands.kit.context import Actor, Context
 from commands.kit.policy import Policies
 from commands.status import Status
-from runbooks.clients.cluster_connection import Timing
 from runbooks.clients.health import HealthClient
+from runbooks.clients.kubernetes.connection import Timing
 from tests.support.real import VARIABLE, Place, place, real_kubeconfig
 
 KUBECTL = str(Path(sys.executable).parent / "kubectl")

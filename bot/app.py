@@ -41,21 +41,21 @@ from bot.web import Metrics, Web
 from commands.kit import registry
 from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
-from runbooks.clients.aws import Bucket
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Timing
-from runbooks.clients.database import DatabaseClient
-from runbooks.clients.database_credentials import CredentialsSource
+from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.health import HealthClient
-from runbooks.clients.registry import RegistryClient
-from runbooks.clients.registry_auth import RegistryLogins
-from runbooks.clients.registry_ecr import EcrLogins
-from runbooks.databases import Database
-from runbooks.fleet import Fleet
+from runbooks.clients.image_registry.ecr import EcrLogins
+from runbooks.clients.image_registry.logins import RegistryLogins
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
+from runbooks.clients.postgres.credentials import CredentialsSource
+from runbooks.clients.postgres.database import DatabaseClient
+from runbooks.database.databases import Database
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor, default_redactor
-from runbooks.sync import SyncQueue
+from runbooks.sync.queue import SyncQueue
 
 _log = logging.getLogger(__name__)
 

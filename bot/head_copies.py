@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 from bot.audit import Head
 from bot.config import Settings
-from runbooks.clients.aws import Bucket
+from runbooks.clients.aws.bucket import Bucket
 
 _KEY = re.compile(r"([^/]+)/([0-9]{1,19})-([0-9a-f]{64})\.json")
 

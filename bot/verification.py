@@ -14,9 +14,9 @@ from bot.config import Settings
 from bot.delivery import Exit
 from bot.head_copies import bucket, copied
 from bot.terminal.words import safe
-from runbooks.clients.aws import Bucket
-from runbooks.clients.cluster import ClusterClient
-from runbooks.fleet import Fleet
+from runbooks.clients.aws.bucket import Bucket
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 

@@ -6,8 +6,8 @@ from commands.kit.card import Card
 from commands.kit.context import Context, Denied
 from commands.kit.spec import argument, decision, option
 from commands.kit.types import ChoiceType, RunId, Words
-from runbooks import pods
 from runbooks.kit.errors import RunbookError
+from runbooks.observe import pods
 
 
 @decision(permission=None, examples=["7KQ2", "7KQ2 --then rollback"])

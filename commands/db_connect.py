@@ -23,10 +23,10 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import ChoiceType, EnvironmentName
-from runbooks.clients.database_access import Place
-from runbooks.databases import Database, Known, concerns
+from runbooks.clients.postgres.access import Place
+from runbooks.database.databases import Database, Known, concerns
+from runbooks.database.slow_statements import milliseconds
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.queries import milliseconds
 
 _SLOW = 0.1
 """Seconds, from which a statement that does nothing is slow."""

@@ -21,13 +21,13 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import ChoiceType, EnvironmentName, QueryId
-from runbooks import queries, query_plans
-from runbooks.clients.database_access import Place
-from runbooks.clients.database_plans import Refusal
-from runbooks.clients.database_statements import Statement
+from runbooks.clients.postgres.access import Place
+from runbooks.clients.postgres.query_plans import Refusal
+from runbooks.clients.postgres.statements import Statement
+from runbooks.database import query_plans, slow_statements
+from runbooks.database.slow_statements import milliseconds, percent
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import shortened
-from runbooks.queries import milliseconds, percent
 
 _LONGEST = 4000
 """Characters of the statement."""
@@ -53,7 +53,7 @@ class DbExplain:
 
 
 def _planned(statement: Statement, reading: query_plans.Reading, place: Place, where: str) -> Card:
-    name, dearest = queries.name_of(statement), reading.dearest
+    name, dearest = slow_statements.name_of(statement), reading.dearest
     meaning = query_plans.meaning(dearest)
     return Card(
         title=words(Strong(text=f"Plan of {name} in {where}"), f" · {place}, {_figures(statement)}"),
@@ -121,7 +121,7 @@ _WHY: dict[Refusal, tuple[str, str]] = {
 
 
 def _refused(statement: Statement, refusal: Refusal, place: Place, where: str, *, generic: bool) -> Card:
-    name = queries.name_of(statement)
+    name = slow_statements.name_of(statement)
     why, to_do = _WHY[refusal]
     by_hand = shortened(statement.text, _LONGEST)
     if refusal is not Refusal.NOT_A_QUERY:
@@ -169,7 +169,7 @@ def _facts(statement: Statement, place: Place, where: str) -> dict[str, object]:
     return {
         "environment": where,
         "on": place,
-        "id": queries.name_of(statement),
+        "id": slow_statements.name_of(statement),
         "mean_ms": round(statement.mean, 3),
         "calls": statement.calls,
         "statement": statement.text,

@@ -10,10 +10,10 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, outline, result_card, roll_out_in_turn, rollout_title
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
-from runbooks import rollouts
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Steps
-from runbooks.plans import plan_deploy
+from runbooks.release import rollouts
+from runbooks.release.plans import plan_deploy
 
 _FURTHEST = timedelta(days=7)
 

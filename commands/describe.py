@@ -20,9 +20,9 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import EnvironmentName, Target
-from runbooks.describing import ContainerLine, Described, describe
-from runbooks.events import EventGroup
-from runbooks.pods import PodLine
+from runbooks.observe.descriptions import ContainerLine, Described, describe
+from runbooks.observe.events import EventGroup
+from runbooks.observe.pods import PodLine
 
 _PODS, _EVENTS = 12, 6
 """Rows; the rest is counted, and a button leads to it."""

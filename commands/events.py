@@ -6,8 +6,8 @@ from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, 
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import Duration, EnvironmentName, ServiceName
-from runbooks import events
 from runbooks.kit.plan import with_short_digests
+from runbooks.observe import events
 
 _MOST = 40
 _HOUR = 3600

@@ -18,7 +18,7 @@ from commands.kit.context import Context
 from commands.kit.places import must
 from commands.kit.spec import argument, query
 from commands.kit.types import RunId
-from runbooks import evidence
+from runbooks.diagnosis import evidence
 
 _SHOWN = 15
 """Lines that stand in the message itself; all of it is in the file."""

@@ -7,7 +7,7 @@ from commands.kit.context import Context
 from commands.kit.parsing import UsageError
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option
 from commands.kit.types import EnvironmentName, Until, Words, moment
-from runbooks.fleet import Freeze
+from runbooks.fleet.fleet import Freeze
 
 
 @decision(permission="lock:write", group="act", examples=['--until 18:00 --reason "clinic go-live"'])

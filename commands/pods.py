@@ -4,7 +4,7 @@ from commands.kit.card import Card, Note, Strong, Table, words
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import EnvironmentName, ServiceName
-from runbooks import pods
+from runbooks.observe import pods
 
 _MOST = 60
 """Rows of the table; the rest is counted."""

@@ -27,11 +27,12 @@ from commands.kit.context import Context
 from commands.kit.lost import as_it_is
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
 from commands.kit.types import EnvironmentName, NumberType, Words
-from runbooks import images, releases, states
-from runbooks.fleet import Release, ReleasedService, utc_now
+from runbooks.deployments import images, service_state
+from runbooks.fleet.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, versions
 from runbooks.kit.reasons import ReasonCode
+from runbooks.release import last_good
 
 
 @query(permission="fleet:read", examples=["", "--env staging --limit 30"])
@@ -116,7 +117,7 @@ class ReleasesAdopt:
                 f"{record.run.by}'s run is changing {where.name} now: {record.run.title}. Adopt when it has ended.",
                 code=ReasonCode.NOT_A_RELEASE,
             )
-        current = await states.current(context.cluster, where)
+        current = await service_state.current(context.cluster, where)
         known = await context.fleet.releases(where)
         release = _adopted(context, current, known)
         await context.fleet.record_release(where, release)
@@ -130,7 +131,7 @@ class ReleasesAdopt:
         )
 
 
-def _adopted(context: Context, current: list[states.ServiceState], known: tuple[Release, ...]) -> Release:
+def _adopted(context: Context, current: list[service_state.ServiceState], known: tuple[Release, ...]) -> Release:
     """What runs, as a release; `PermanentError` where it could not be gone back to."""
     where = context.where.name
     for service in current:
@@ -146,7 +147,7 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
                 f"{service.service} does not run completely in {where} ({why}), so this is no good release yet.",
                 code=ReasonCode.NOT_A_RELEASE,
             )
-    running = {service.service: states.pinned(service) for service in current}
+    running = {service.service: service_state.pinned(service) for service in current}
     pinned = {name: image for name, image in running.items() if image is not None and image.digest is not None}
     if missing := [name for name in running if name not in pinned]:
         raise PermanentError(
@@ -154,7 +155,7 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
             code=ReasonCode.NOT_A_RELEASE,
         )
     version = versions(pinned.values())
-    if version in releases.bad_versions(known):
+    if version in last_good.bad_versions(known):
         raise PermanentError(
             f"{version} was marked bad in {where}, so a rollback would never choose it.", code=ReasonCode.NOT_A_RELEASE
         )
@@ -162,7 +163,7 @@ def _adopted(context: Context, current: list[states.ServiceState], known: tuple[
         known
         and known[0].verdict == "good"
         and known[0].version == version
-        and releases.runs_completely(known[0], current)
+        and last_good.runs_completely(known[0], current)
     ):
         raise PermanentError(
             f"{version} is the newest recorded release of {where} already.", code=ReasonCode.NOTHING_TO_DO

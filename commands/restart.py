@@ -6,11 +6,11 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import CHECK, cause, result_card, roll_out_in_turn
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, ServiceName
-from runbooks import rollouts
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
-from runbooks.plans import plan_restart
+from runbooks.release import rollouts
+from runbooks.release.plans import plan_restart
 
 
 @operation(

@@ -9,14 +9,14 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
-from runbooks import going_back
-from runbooks.fleet import EnvironmentRecord
+from runbooks.fleet.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
 from runbooks.kit.targets import short_run
-from runbooks.plans import plan_rollback
+from runbooks.release import rollback
+from runbooks.release.plans import plan_rollback
 
 _ALL = "Roll back all services"
 _JUST_NOW = timedelta(minutes=15)
@@ -122,7 +122,7 @@ class Rollback:
         """The holder may have gone back already, and nothing says so but what it left: its bot was lost, or it is at its last steps."""
         if not self.goes_back or record.run is None or record.run.run == context.run_id:
             return ()
-        why = going_back.left_by(record.run.run)
+        why = rollback.left_by(record.run.run)
         left = {each.version for each in await context.fleet.releases(context.where) if each.why == why}
         now = {change.before.tag for change in plan.changes}
         if not left or not now or left & now:
@@ -153,11 +153,11 @@ class Rollback:
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         await steps.run(
-            "Take the Deployments", going_back.begin, context.cluster, context.fleet, context.where, plan.leaves
+            "Take the Deployments", rollback.begin, context.cluster, context.fleet, context.where, plan.leaves
         )
         went = await steps.run(
             _ALL,
-            going_back.go_back,
+            rollback.go_back,
             context.cluster,
             context.where,
             plan,

@@ -25,11 +25,11 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
-from runbooks import queries
-from runbooks.clients.database_statements import By, Running, Statement
-from runbooks.databases import Slow
+from runbooks.clients.postgres.statements import By, Running, Statement
+from runbooks.database import slow_statements
+from runbooks.database.databases import Slow
+from runbooks.database.slow_statements import Pick, milliseconds, percent
 from runbooks.kit.sql import shortened
-from runbooks.queries import Pick, milliseconds, percent
 
 _ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
 _IN_TABLE, _IN_SENTENCE = 70, 90
@@ -69,8 +69,8 @@ class _Told:
         self._context = context
         self._found = found
         self._where = context.where.name
-        self._picks = queries.first(found.counted, context.now)
-        self._stuck = queries.blockers(found.running)
+        self._picks = slow_statements.first(found.counted, context.now)
+        self._stuck = slow_statements.blockers(found.running)
 
     def card(self) -> Card:
         found, counted = self._found, self._found.counted
@@ -79,7 +79,7 @@ class _Told:
         waits = sum(len(pids) for pids in self._stuck.values())
         state = State.FAILED if self._stuck else None
         now = f": {_sessions(waits)} for a lock now" if waits else ""
-        look = "; ".join(f"{queries.name_of(pick.statement)} {pick.why[0]}" for pick in self._picks)
+        look = "; ".join(f"{slow_statements.name_of(pick.statement)} {pick.why[0]}" for pick in self._picks)
         return Card(
             state=state,
             title=words(Strong(text=f"{title}{now}"), f" · {found.place}, {order}"),
@@ -102,7 +102,9 @@ class _Told:
                 "total_ms": round(counted.total, 3),
                 "calls": counted.calls,
                 "cache_hit_ratio": counted.cache,
-                "look_first": [{"id": queries.name_of(each.statement), "why": list(each.why)} for each in self._picks],
+                "look_first": [
+                    {"id": slow_statements.name_of(each.statement), "why": list(each.why)} for each in self._picks
+                ],
                 "statements": [_as_data(each) for each in counted.statements],
                 "running": [_running_data(each) for each in found.running],
             },
@@ -155,7 +157,7 @@ class _Told:
         return Paragraph(
             text=words(
                 f"{place}. ",
-                Code(text=queries.name_of(pick.statement)),
+                Code(text=slow_statements.name_of(pick.statement)),
                 " ",
                 sentence(why),
                 ": ",
@@ -254,8 +256,8 @@ class _Told:
         on = f" --on {self._found.place}" if len(self._context.database().settings.places()) > 1 else ""
         buttons = [
             Button(
-                label=f"Explain {queries.name_of(each)}",
-                does=Typed(text=f"db explain {queries.name_of(each)}{on} --env {self._where}"),
+                label=f"Explain {slow_statements.name_of(each)}",
+                does=Typed(text=f"db explain {slow_statements.name_of(each)}{on} --env {self._where}"),
             )
             for each in wanted
         ]
@@ -284,7 +286,7 @@ class _Told:
 def _row(each: Statement) -> tuple[Text, ...]:
     return (
         # first, so that a narrow screen shows it
-        words(Code(text=queries.name_of(each)), f" {shortened(each.text, _IN_TABLE) or '(no text)'}"),
+        words(Code(text=slow_statements.name_of(each)), f" {shortened(each.text, _IN_TABLE) or '(no text)'}"),
         words(milliseconds(each.mean)),
         words(f"{each.calls:,}"),
         words(milliseconds(each.total)),
@@ -311,7 +313,7 @@ def _sessions(count: int) -> str:
 
 def _as_data(each: Statement) -> dict[str, Any]:
     return {
-        "id": queries.name_of(each),
+        "id": slow_statements.name_of(each),
         "mean_ms": round(each.mean, 3),
         "calls": each.calls,
         "total_ms": round(each.total, 3),

@@ -37,15 +37,15 @@ from commands.kit.endings import held
 from commands.kit.lost import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
-from runbooks import standing
-from runbooks.clients.database import Answer
 from runbooks.clients.health import Health
-from runbooks.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
+from runbooks.clients.postgres.database import Answer
+from runbooks.deployments.service_state import WORDS, ServiceState
+from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import short_run
-from runbooks.standing import Standing
-from runbooks.states import WORDS, ServiceState
-from runbooks.sync_reading import SyncStatus
+from runbooks.observe import service_health
+from runbooks.observe.service_health import Standing
+from runbooks.sync.reading import SyncStatus
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ async def _asked(context: Context) -> _Answers:
     may_ask = context.postgres is not None and await context.authority.may(context.actor, "database:read", where.name)
     async with asyncio.TaskGroup() as together:
         releases = together.create_task(_part(context.fleet.known_releases(where)))
-        services = together.create_task(_part(standing.look(context.cluster, where, _said(releases))))
+        services = together.create_task(_part(service_health.look(context.cluster, where, _said(releases))))
         record = together.create_task(_part(context.fleet.read(where)))
         runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
         health = together.create_task(_health(context))

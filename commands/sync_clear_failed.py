@@ -6,10 +6,10 @@ from commands.kit.endings import ending_card
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
-from runbooks import sync_changes
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
+from runbooks.sync import changes
 
 EXPORT, READ_BACK, CLEAR = "Export to S3", "Read the export back", "Clear the approved items"
 
@@ -38,7 +38,7 @@ class SyncClearFailed:
 
     async def plan(self, context: Context) -> Plan:
         queue = context.sync_queue()
-        return await sync_changes.plan_clear(queue, queue.exports)
+        return await changes.plan_clear(queue, queue.exports)
 
     def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
         """The steps that people see ahead."""
@@ -47,9 +47,9 @@ class SyncClearFailed:
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
         queue = context.sync_queue()
         bucket, change = queue.exports, plan.items[0]
-        written = await steps.run(EXPORT, sync_changes.export, queue, bucket, change)
-        await steps.run(READ_BACK, sync_changes.read_back, queue, bucket, change, written)
-        cleared = await steps.run(CLEAR, sync_changes.clear, queue, bucket, context.fleet, change, written)
+        written = await steps.run(EXPORT, changes.export, queue, bucket, change)
+        await steps.run(READ_BACK, changes.read_back, queue, bucket, change, written)
+        cleared = await steps.run(CLEAR, changes.clear, queue, bucket, context.fleet, change, written)
         gone = cleared.items + cleared.gone_before
         where = context.where.name
         lines = [

@@ -19,7 +19,7 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
-from runbooks.sync_reading import FailedItems, ReasonGroup
+from runbooks.sync.reading import FailedItems, ReasonGroup
 
 _MOST = 25
 _IN_DATA = 500

@@ -6,11 +6,11 @@ from commands.kit.endings import ending_card
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
-from runbooks import sync_changes
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Steps
-from runbooks.sync_changes import Retried
+from runbooks.sync import changes
+from runbooks.sync.changes import Retried
 
 RETRY, WATCH = "Retry the failed items", "Watch the queue"
 
@@ -34,7 +34,7 @@ class SyncRetryFailed:
         return policies.of(Risk.REVERSIBLE)
 
     async def plan(self, context: Context) -> Plan:
-        return await sync_changes.plan_retry(context.sync_queue())
+        return await changes.plan_retry(context.sync_queue())
 
     def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
         """The steps that people see ahead."""
@@ -42,8 +42,8 @@ class SyncRetryFailed:
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002 - whatever is there is retried
         queue = context.sync_queue()
-        before = await steps.run(RETRY, sync_changes.retry, queue)
-        result = await steps.run(WATCH, sync_changes.watch_retry, queue, before)
+        before = await steps.run(RETRY, changes.retry, queue)
+        result = await steps.run(WATCH, changes.watch_retry, queue, before)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The failed sync items of {context.where.name} were tried again: {_left(result)}",

@@ -18,7 +18,7 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
-from runbooks.sync_reading import SyncStatus
+from runbooks.sync.reading import SyncStatus
 
 
 @query(permission="sync:read", examples=["", "--env staging"], name="sync status")

@@ -439,7 +439,7 @@ def _program() -> str:
 
 async def _check_throw_away(kubeconfig: Path) -> None:
     """Another cluster only where its namespaces are marked: here anybody can become anybody and approve for themselves."""
-    from runbooks.clients.cluster import ClusterClient
+    from runbooks.clients.kubernetes.cluster import ClusterClient
 
     async with ClusterClient(kubeconfig=str(kubeconfig)) as client:
         for namespace in (*NAMESPACES.values(), "omnicare-bot"):

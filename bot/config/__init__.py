@@ -27,7 +27,7 @@ from bot.config.sections import (
     TimeSettings,
 )
 from commands.kit.policy import Policies
-from runbooks.clients.database_access import split_address
+from runbooks.clients.postgres.access import split_address
 from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.targets import Environment, Service
 

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from commands.kit.policy import ApprovalPolicy, Risk
-from runbooks.clients.aws import BucketSettings
-from runbooks.clients.database_access import DatabaseSettings
+from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.health import valid
+from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
-from runbooks.sync import SyncScripts
+from runbooks.sync.queue import SyncScripts
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""

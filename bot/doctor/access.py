@@ -7,7 +7,7 @@ from them.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runbooks.clients.database_access import SECRET
+from runbooks.clients.postgres.access import SECRET
 
 
 class Where(StrEnum):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.database import DatabaseClient
-from runbooks.clients.database_access import DatabaseSettings
-from runbooks.clients.database_credentials import CredentialsSource
-from runbooks.databases import Database, Known, concerns
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.postgres.access import DatabaseSettings
+from runbooks.clients.postgres.credentials import CredentialsSource
+from runbooks.clients.postgres.database import DatabaseClient
+from runbooks.database.databases import Database, Known, concerns
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 

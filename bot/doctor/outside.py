@@ -9,14 +9,14 @@ from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
 from bot.doctor.access import NEEDED, Access, Where
 from bot.doctor.findings import Finding, failed, fine, warning
-from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
-from runbooks.clients.registry import RegistryClient
-from runbooks.clients.registry_auth import RegistryLogins
-from runbooks.clients.registry_ecr import EcrLogins
+from runbooks.clients.image_registry.ecr import EcrLogins
+from runbooks.clients.image_registry.logins import RegistryLogins
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.owners import owner
 from runbooks.kit.answers import read_http_date
 from runbooks.kit.errors import RunbookError
-from runbooks.owners import owner
 from runbooks.redaction.redactor import default_redactor
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0

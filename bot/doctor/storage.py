@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from runbooks.clients.aws import Bucket, BucketSettings
+from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.kit.errors import RunbookError
 
 

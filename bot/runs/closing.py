@@ -15,9 +15,9 @@ from bot.runs.house import House
 from bot.runs.model import Answered, Ending, FreeMessage, Request, closing_id, short_id, vigil_id
 from commands.kit.context import Context
 from commands.kit.rolling import record
-from runbooks import surge
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.steps import PlainPulse
+from runbooks.release import max_surge
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ async def write(house: House, ending: Ending) -> bool:
     recorded = await _recorded(context, ending)
     for change in ending.put_back:
         with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
-            await surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
+            await max_surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
     await fleet.end(where, run, undecided=None if recorded else ending.undecided, decided=ending.decided or recorded)
     await house.heads.keep(fleet, where)
     return recorded

@@ -20,14 +20,14 @@ from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
 from commands.kit.rolling import Unrecorded
-from runbooks.clients.cluster_connection import Unanswered
+from runbooks.clients.kubernetes.connection import Unanswered
+from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
 from runbooks.kit.waiting import unless_stopped
-from runbooks.states import kubectl_lines
 
 P = ParamSpec("P")
 T = TypeVar("T")

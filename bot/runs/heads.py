@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 
 from bot.audit import Book, BookUnavailable, Head, first_not_found
-from runbooks import fleet as record
-from runbooks.fleet import Fleet
+from runbooks.fleet import fleet as record
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment

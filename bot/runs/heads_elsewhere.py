@@ -15,7 +15,7 @@ from bot.head_copies import bucket, copy
 from bot.runs.heads_told import compared
 from bot.runs.house import House
 from commands.kit.card import Card, State, words
-from runbooks.clients.aws import Bucket, ObjectThere
+from runbooks.clients.aws.bucket import Bucket, ObjectThere
 from runbooks.kit.errors import RunbookError, TemporaryError
 
 _log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ import logging
 from bot.audit import BookUnavailable, Event, EventName
 from bot.runs.house import House
 from commands.kit.context import Actor
-from runbooks import surge
-from runbooks.clients.cluster_views import DeploymentView
+from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.deployments.service_state import RUN, SURGE
 from runbooks.kit.errors import RunbookError, TemporaryError
-from runbooks.states import RUN, SURGE
+from runbooks.release import max_surge
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ async def put_back(house: House, environment: str) -> None:
     """Raises `RunbookError` where the cluster does not let it be."""
     name = house.settings.bot.executor
     context = house.context(Actor(key=name, name=name, surface="bot"), environment)
-    for found in await surge.left(context.cluster, context.fleet, context.where):
+    for found in await max_surge.left(context.cluster, context.fleet, context.where):
         if await _noted(house, environment, found):
-            await surge.put_back(
+            await max_surge.put_back(
                 context.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
             )
 

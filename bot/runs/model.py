@@ -7,7 +7,7 @@ from typing import Any, Literal
 from bot.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
-from runbooks.fleet import Release, Undecided
+from runbooks.fleet.fleet import Release, Undecided
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Frozen

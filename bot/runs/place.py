@@ -1,6 +1,6 @@
 """The environment's place, as a request looks at it and takes it: steps of the workflow `request`, and so JSON.
 
-Who holds the place may change the environment; the record of it is the fleet's (`runbooks.fleet`). Each of these may be killed and
+Who holds the place may change the environment; the record of it is the fleet's (`runbooks.fleet.fleet`). Each of these may be killed and
 done again.
 """
 
@@ -19,11 +19,11 @@ from bot.runs.thread import HEAD
 from commands.kit import lost as lost_runs
 from commands.kit.card import State
 from commands.kit.context import Context
-from runbooks import rollouts
-from runbooks.fleet import RunPlace, Undecided
+from runbooks.fleet.fleet import RunPlace, Undecided
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import PlainPulse
+from runbooks.release import rollouts
 
 T = TypeVar("T")
 

@@ -30,12 +30,13 @@ from bot.runs.model import (
 from commands.kit.card import Card, StepLine, StepStatus, listed
 from commands.kit.context import Outcome
 from commands.kit.rolling import Unrecorded
-from runbooks import evidence, pods, serving
-from runbooks.fleet import Undecided
+from runbooks.diagnosis import evidence
+from runbooks.fleet.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
-from runbooks.rollouts import kubectl_lines
+from runbooks.observe import pods, serving
+from runbooks.release.rollouts import kubectl_lines
 
 _log = logging.getLogger(__name__)
 

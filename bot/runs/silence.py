@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from commands.kit.card import StepLine, StepStatus, duration
-from runbooks.clients.cluster_connection import Unanswered
+from runbooks.clients.kubernetes.connection import Unanswered
 
 _LOOK = 0.5
 """Seconds between two looks; an age can't wake anybody."""

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Protocol
 
 from commands.kit.context import Actor, Context
+from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import ImageChange, versions
 from runbooks.kit.targets import Frozen
-from runbooks.plans import plan_rollback
-from runbooks.states import kubectl_lines
+from runbooks.release.plans import plan_rollback
 
 _log = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Environment, Frozen
 
 if TYPE_CHECKING:
-    from runbooks.clients.cluster import ClusterClient
     from runbooks.clients.health import HealthClient
-    from runbooks.clients.registry import RegistryClient
-    from runbooks.databases import Database
-    from runbooks.fleet import Fleet
-    from runbooks.sync import SyncQueue
+    from runbooks.clients.image_registry.registry import RegistryClient
+    from runbooks.clients.kubernetes.cluster import ClusterClient
+    from runbooks.database.databases import Database
+    from runbooks.fleet.fleet import Fleet
+    from runbooks.sync.queue import SyncQueue
 
 
 class Denied(Exception):

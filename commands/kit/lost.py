@@ -5,7 +5,7 @@ were lost in the middle of it, or another bot runs it. Nobody may guess which of
 """
 
 from commands.kit.context import Context, Denied
-from runbooks.fleet import EnvironmentRecord, RunPlace, Undecided
+from runbooks.fleet.fleet import EnvironmentRecord, RunPlace, Undecided
 from runbooks.kit.reasons import ReasonCode
 
 UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed, listed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
-from runbooks import rollouts
-from runbooks.fleet import Release, ReleasedService, utc_now
-from runbooks.going_back import left_by
+from runbooks.deployments.service_state import ServiceState, current, pinned
+from runbooks.fleet.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps
-from runbooks.states import ServiceState, current, pinned
+from runbooks.release import rollouts
+from runbooks.release.rollback import left_by
 
 CHECK = "Check"
 RECORD = "Record the release"

@@ -1,6 +1,6 @@
 """What a failure looked like, taken apart by who said it, so that every surface can put it in the order of a card.
 
-`runbooks.failures` fills it in; it travels with the error (`RunbookError.diagnosis`) and is kept with the run, so it is JSON.
+`runbooks.diagnosis` fills it in; it travels with the error (`RunbookError.diagnosis`) and is kept with the run, so it is JSON.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, stamped

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_views import ContainerView, PodView
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import ContainerView, PodView
 from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Environment
-from runbooks.pods import named
+from runbooks.observe.pods import named
 
 
 class Source(NamedTuple):

@@ -6,7 +6,7 @@ the lines (counts, notes, what a node said) has no text of a line in it, so it m
 
 from dataclasses import dataclass
 
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.targets import Environment
 from runbooks.logs.model import LogLine, Reading
 from runbooks.logs.reading import Asked, Limits, read_from, sources_of

@@ -20,8 +20,8 @@ from bot.slack.values import read, written
 from commands.kit.card import OpenForm, RunAct, Typed
 from commands.kit.registry import load
 from commands.kit.spec import Kind
-from runbooks.clients.cluster import ClusterClient
-from runbooks.fleet import Fleet, RunPlace, Undecided
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet, RunPlace, Undecided
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster
 from tests.support.thresholds import (

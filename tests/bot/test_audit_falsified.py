@@ -22,8 +22,8 @@ from bot.audit import Book, BookUnavailable, FindingKind, Head, verify
 from bot.audit.events import chained, draft
 from bot.audit.file import BookFile
 from bot.runs.heads import KeptHeads
-from runbooks.clients.cluster import ClusterClient
-from runbooks.fleet import Fleet
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Service
 from runbooks.redaction.redactor import Redactor

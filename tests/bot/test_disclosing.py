@@ -14,7 +14,7 @@ from bot.doctor.here import policies
 from bot.runs.model import Request
 from commands.kit import registry
 from commands.kit.card import OpenForm
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster

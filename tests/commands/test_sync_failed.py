@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from commands.kit.registry import load
-from runbooks.sync_reading import FailedItems, ReasonGroup
+from runbooks.sync.reading import FailedItems, ReasonGroup
 
 
 async def test_what_scripts_read_of_a_hundred_thousand_reasons_is_bounded() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_exec import Limits, Program
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.exec import Limits, Program
 from runbooks.kit.targets import Environment, Service
-from runbooks.sync import SyncQueue, SyncScripts
+from runbooks.sync.queue import SyncQueue, SyncScripts
 from tests.support.clusters import BOTH, opened
 from tests.support.conformance import install, names
 

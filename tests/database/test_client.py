@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runbooks.clients.database import Answer, DatabaseClient
-from runbooks.clients.database_access import Credentials, DatabaseSettings
-from runbooks.databases import Database, concerns
+from runbooks.clients.postgres.access import Credentials, DatabaseSettings
+from runbooks.clients.postgres.database import Answer, DatabaseClient
+from runbooks.database.databases import Database, concerns
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.postgres import schema

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from runbooks import queries, query_plans
-from runbooks.clients.database_plans import Refusal
-from runbooks.clients.database_statements import Statement
+from runbooks.clients.postgres.query_plans import Refusal
+from runbooks.clients.postgres.statements import Statement
+from runbooks.database import query_plans, slow_statements
 from runbooks.kit.sql import masked
 from sandbox.postgres import schema
 from sandbox.postgres.database import SQL
@@ -25,7 +25,7 @@ async def by_text(here: Served, part: str, place: str = "primary") -> Statement:
 
 async def explained(here: Served, part: str, place: str = "primary") -> Any:
     statement = await by_text(here, part, place)
-    _, plan = await here.database().explained(place, queries.name_of(statement)[1:])  # type: ignore[arg-type]
+    _, plan = await here.database().explained(place, slow_statements.name_of(statement)[1:])  # type: ignore[arg-type]
     return plan
 
 

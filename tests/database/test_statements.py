@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runbooks import queries
-from runbooks.clients.database_statements import Counted, Statement
-from runbooks.databases import concerns
+from runbooks.clients.postgres.statements import Counted, Statement
+from runbooks.database import slow_statements
+from runbooks.database.databases import concerns
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
@@ -114,7 +114,7 @@ async def test_the_names_from_before_postgresql_13_are_understood(old_names: Ser
     found = await old_names.database().known("primary")
     assert (found.identity.extension, found.identity.loaded, found.identity.counted_since) == ("1.4", True, None)
     (lookup,) = [each for each in counted.statements if "where mrn = $1" in masked(each.text)]
-    statement, plan = await old_names.database().explained("primary", queries.name_of(lookup)[1:])
+    statement, plan = await old_names.database().explained("primary", slow_statements.name_of(lookup)[1:])
     assert statement.id == lookup.id
     assert plan.tree is not None
 
@@ -173,7 +173,7 @@ async def test_who_holds_up_whom_is_seen(here: Served):
     async with asyncio.timeout(60):  # until each of them has waited for long enough to be told
         while sum(map(len, stuck.values())) < 4:
             found = (await here.database().slow("primary", by="mean", limit=1)).running
-            stuck = queries.blockers(found)
+            stuck = slow_statements.blockers(found)
     running = {each.pid: each for each in found}
     (holder,) = stuck
     assert running[holder].state == "idle in transaction"
@@ -210,13 +210,13 @@ def statement(**values: Any) -> Statement:
     ],
 )
 def test_reasons(values: dict[str, Any], why: list[str]) -> None:
-    found = queries.reasons(statement(**values), None, NOW)
+    found = slow_statements.reasons(statement(**values), None, NOW)
     assert len(found) == len(why), found
     assert all(part in said for part, said in zip(why, found, strict=True)), found
 
 
 def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None:
-    from runbooks.clients.database_statements import Running
+    from runbooks.clients.postgres.statements import Running
 
     def runs(pid: int, *ahead: int, prepared: tuple[str, ...] = ()) -> Running:
         return Running(
@@ -231,10 +231,10 @@ def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None
             text="",
         )
 
-    assert queries.blockers([runs(1), runs(2, 1), runs(3, 2), runs(4, 3, 1)]) == {1: (2, 3, 4)}
-    assert queries.blockers([runs(1, 2), runs(2, 1)]) == {}
-    assert queries.blockers([runs(5, 99)]) == {99: (5,)}
-    assert queries.blockers([runs(6, prepared=("x",)), runs(7, 6)]) == {"x": (6, 7)}
+    assert slow_statements.blockers([runs(1), runs(2, 1), runs(3, 2), runs(4, 3, 1)]) == {1: (2, 3, 4)}
+    assert slow_statements.blockers([runs(1, 2), runs(2, 1)]) == {}
+    assert slow_statements.blockers([runs(5, 99)]) == {99: (5,)}
+    assert slow_statements.blockers([runs(6, prepared=("x",)), runs(7, 6)]) == {"x": (6, 7)}
 
 
 async def test_a_lock_of_a_prepared_transaction_is_told_by_its_id_and_not_as_process_0(here: Served):
@@ -253,7 +253,7 @@ async def test_a_lock_of_a_prepared_transaction_is_told_by_its_id_and_not_as_pro
             running = list((await here.database().slow("primary", by="mean", limit=1)).running)
         (stuck,) = [each for each in running if each.prepared]
         assert (stuck.blocked_by, stuck.prepared) == ((), ("order o'brien",))
-        assert queries.blockers(running) == {"order o'brien": (stuck.pid,)}
+        assert slow_statements.blockers(running) == {"order o'brien": (stuck.pid,)}
     finally:
         here.sql("ROLLBACK PREPARED 'order o''brien'", name=schema.NAME)
     await waiting
@@ -362,9 +362,9 @@ async def test_the_right_that_is_missing_is_the_one_that_is_named(
     ],
 )
 def test_times_are_read_at_a_glance(value: float, shown: str) -> None:
-    assert queries.milliseconds(value) == shown
+    assert slow_statements.milliseconds(value) == shown
 
 
 def test_ids_are_short_and_the_same_for_a_negative_number() -> None:
-    assert queries.name_of(statement(id=-1)) == "qffffffff"
-    assert queries.name_of(statement(id=0x3F9AC1D2_00000000)) == "q3f9ac1d2"
+    assert slow_statements.name_of(statement(id=-1)) == "qffffffff"
+    assert slow_statements.name_of(statement(id=0x3F9AC1D2_00000000)) == "q3f9ac1d2"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runbooks.clients.database import DatabaseClient
-from runbooks.clients.database_access import Credentials, DatabaseSettings
-from runbooks.databases import Database
+from runbooks.clients.postgres.access import Credentials, DatabaseSettings
+from runbooks.clients.postgres.database import DatabaseClient
+from runbooks.database.databases import Database
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster.certificates import self_signed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.states import SURGE
+from runbooks.deployments.service_state import SURGE
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, Json
 from sandbox.cluster.store import Change
 from sandbox.outside.registry import digest_of

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks.clients.cluster_errors import refusal
-from runbooks.clients.registry_challenges import address_of, challenges
+from runbooks.clients.image_registry.challenges import address_of, challenges
+from runbooks.clients.kubernetes.errors import refusal
 from runbooks.kit.answers import read_http_date, read_object, read_time, read_wait
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode

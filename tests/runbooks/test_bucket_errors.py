@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from runbooks.clients.aws import _SAID, ObjectThere, _wrapped
+from runbooks.clients.aws.bucket import _SAID, ObjectThere, _wrapped
 from runbooks.kit.errors import PermanentError, TemporaryError
 
 

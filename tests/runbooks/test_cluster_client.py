@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Timing
-from runbooks.clients.cluster_errors import AlreadyThere, Conflict, Unprocessable
-from runbooks.clients.cluster_reading import selector_text
-from runbooks.clients.cluster_views import ConfigMapView, Seen
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
+from runbooks.clients.kubernetes.errors import AlreadyThere, Conflict, Unprocessable
+from runbooks.clients.kubernetes.reading import selector_text
+from runbooks.clients.kubernetes.views import ConfigMapView, Seen
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from tests.support.broken_wire import wired

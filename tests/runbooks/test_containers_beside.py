@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-from runbooks import rollouts, standing
-from runbooks.clients.registry import RegistryClient
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.plan import Beside, Plan
-from runbooks.plans import plan_deploy, plan_rollback
-from runbooks.releases import change_of, runs_all
-from runbooks.states import kubectl_lines
+from runbooks.observe import service_health
+from runbooks.release import rollouts
+from runbooks.release.last_good import change_of, runs_all
+from runbooks.release.plans import plan_deploy, plan_rollback
 from sandbox.outside.registry import Registry, digest_of
 from tests.runbooks.test_rollouts import CAUSE, only_backend, stamped
 from tests.support.real import Place, image
@@ -51,7 +52,7 @@ async def test_every_container_of_the_repository_goes_with_its_service(here: Pla
 async def test_what_stayed_behind_is_not_said_to_run_the_release(here: Place):
     await only_backend(here, pod=alike(image("backend", "v1.1.0").reference))
     (state,) = await rollouts.current(here.cluster, here.environment)
-    (stands,) = await standing.look(here.cluster, here.environment)
+    (stands,) = await service_health.look(here.cluster, here.environment)
     assert [each.named for each in state.mixed] == ["migrate (init)", "worker"]
     assert not runs_all(state, OLD)
     assert not stands.well

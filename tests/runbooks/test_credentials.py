@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Timing
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster
@@ -110,7 +110,7 @@ POD = """
 import asyncio, sys
 from kubernetes.aio.config import incluster_config
 incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME = sys.argv[1:3]
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import TemporaryError
 async def main():
     async with ClusterClient() as cluster:

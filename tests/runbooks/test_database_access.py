@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.database_access import DatabaseSettings, from_file, split_address
-from runbooks.clients.database_credentials import CredentialsSource
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.postgres.access import DatabaseSettings, from_file, split_address
+from runbooks.clients.postgres.credentials import CredentialsSource
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor

@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks import events, evidence
-from runbooks.clients.cluster_events import event
-from runbooks.clients.cluster_views import EventView
+from runbooks.clients.kubernetes.cluster_events import event
+from runbooks.clients.kubernetes.views import EventView
+from runbooks.diagnosis import evidence
+from runbooks.observe import events
 from tests.support.real import Place
 
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runbooks import evidence
+from runbooks.diagnosis import evidence
 from runbooks.kit.steps import PlainPulse
 from tests.support.real import Place, image
 

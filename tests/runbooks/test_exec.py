@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_errors import Unprocessable
-from runbooks.clients.cluster_exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered, _how
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import Unprocessable
+from runbooks.clients.kubernetes.exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered, _how
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster, seed_omnicare

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runbooks.fleet import (
+from runbooks.fleet.fleet import (
     KEPT_RELEASES,
     EnvironmentRecord,
     Freeze,
@@ -17,9 +17,9 @@ from runbooks.fleet import (
     Undecided,
     utc_now,
 )
+from runbooks.fleet.records import KEPT_HEADS, environment_from
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.records import KEPT_HEADS, environment_from
 from tests.support.real import Place, image
 
 

@@ -7,16 +7,18 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks import standing, states, surge
-from runbooks.clients import cluster_reading as reading
-from runbooks.clients.cluster_events import event
-from runbooks.clients.cluster_views import REVISION
-from runbooks.fleet import Release, ReleasedService
-from runbooks.images import usable
+from runbooks.clients.kubernetes import reading
+from runbooks.clients.kubernetes.cluster_events import event
+from runbooks.clients.kubernetes.views import REVISION
+from runbooks.deployments import service_state
+from runbooks.deployments.images import usable
+from runbooks.fleet.fleet import Release, ReleasedService
+from runbooks.fleet.records import environment_from, releases_from
 from runbooks.kit.answers import read_stamp
 from runbooks.kit.plan import Image
 from runbooks.kit.targets import Environment, Service
-from runbooks.records import environment_from, releases_from
+from runbooks.observe import service_health
+from runbooks.release import max_surge
 from tests.support.real import image
 
 FOREIGN = f"ghcr.evil.example/omnicare/backend:v1.1.0@sha256:{'a' * 64}"
@@ -62,13 +64,13 @@ _POD_SPEC: dict[str, Any] = {
 }
 _ANNOTATIONS = {
     REVISION: "3",
-    states.RUN: "run-1",
-    states.DEPLOYED_RUN: "run-1",
-    states.DEPLOYED_BY: "Maya",
-    states.DEPLOYED_AT: _STAMP,
-    states.DEPLOYED_IMAGE: image("backend", "v1.2.0").reference,
-    states.CHANGE_CAUSE: "release",
-    states.SURGE: "25%",
+    service_state.RUN: "run-1",
+    service_state.DEPLOYED_RUN: "run-1",
+    service_state.DEPLOYED_BY: "Maya",
+    service_state.DEPLOYED_AT: _STAMP,
+    service_state.DEPLOYED_IMAGE: image("backend", "v1.2.0").reference,
+    service_state.CHANGE_CAUSE: "release",
+    service_state.SURGE: "25%",
 }
 _CONDITIONS = [
     {
@@ -252,18 +254,18 @@ def test_whatever_stands_in_an_object_a_service_has_a_state(
     of_deployment: Any, of_set: Any, of_pod: Any, of_event: Any
 ) -> None:
     seen, pod = reading.deployment(of_deployment), reading.pod(of_pod)
-    found = states.Listed([seen], [reading.replica_set(of_set)], [pod])
-    services = states.read(WHERE, found, _record().releases)
-    (stands,) = standing.of(WHERE, found, services, [event(of_event)])
+    found = service_state.Listed([seen], [reading.replica_set(of_set)], [pod])
+    services = service_state.read(WHERE, found, _record().releases)
+    (stands,) = service_health.of(WHERE, found, services, [event(of_event)])
     assert stands.state.service == "backend"
     state = stands.state
     assert state.since is None or read_stamp(state.since), "a time, or unknown"
     assert state.by in (None, "Maya") or state.by in {owner.name for owner in seen.owners}
     assert state.model_validate_json(state.model_dump_json()) == state
-    for patch in (surge.lowering(seen), surge.raising(seen)):
+    for patch in (max_surge.lowering(seen), max_surge.raising(seen)):
         for each in patch:
             if each["op"] == "replace" and each["path"].endswith("/maxSurge"):
-                assert each["value"] == surge.RAISED or seen.read_surge(str(each["value"])) is not None
+                assert each["value"] == max_surge.RAISED or seen.read_surge(str(each["value"])) is not None
 
 
 @SOME

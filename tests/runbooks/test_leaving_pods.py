@@ -1,9 +1,10 @@
 """Pods that are on their way out, have ended or are not there at all, on both clusters: what is told of them is what is so."""
 
-from runbooks import pods, rollouts, standing
-from runbooks.describing import describe
 from runbooks.kit.reasons import ReasonCode
-from runbooks.plans import plan_restart
+from runbooks.observe import pods, service_health
+from runbooks.observe.descriptions import describe
+from runbooks.release import rollouts
+from runbooks.release.plans import plan_restart
 from tests.runbooks.test_rollouts import CAUSE, only_backend, refused, stamped
 from tests.support.real import Place
 
@@ -86,7 +87,7 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
 async def test_a_service_without_replicas_is_a_warning(here: Place):
     await only_backend(here, replicas=0)
     plan = await plan_restart(here.cluster, here.fleet, here.environment, "backend")
-    (stands,) = await standing.look(here.cluster, here.environment)
+    (stands,) = await service_health.look(here.cluster, here.environment)
     told = await describe(here.cluster, here.environment, "backend")
     result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause=CAUSE)
     assert "backend is scaled to 0 replicas: no pod of it will run." in plan.warnings

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import evidence, logs
-from runbooks.describing import describe
+from runbooks import logs
+from runbooks.diagnosis import evidence
 from runbooks.kit.steps import PlainPulse
 from runbooks.logs import Asked, Level, Limits
+from runbooks.observe.descriptions import describe
 from sandbox.cluster import Cluster
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings

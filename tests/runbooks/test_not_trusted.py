@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from runbooks import plans, rollouts, standing, states, surge
-from runbooks.clients.registry import RegistryClient
-from runbooks.fleet import Release, ReleasedService, utc_now
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.deployments import service_state
+from runbooks.fleet.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.answers import read_stamp
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
+from runbooks.observe import service_health
+from runbooks.release import max_surge, plans, rollouts
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.real import Place
 
@@ -41,7 +43,7 @@ async def _annotate(here: Place, **annotations: str) -> None:
         [
             {"op": "test", "path": "/metadata/name", "value": "backend"},
             *(
-                {"op": "add", "path": states.annotation_path(getattr(states, key)), "value": value}
+                {"op": "add", "path": service_state.annotation_path(getattr(service_state, key)), "value": value}
                 for key, value in annotations.items()
             ),
         ],
@@ -83,7 +85,7 @@ async def test_a_time_that_somebody_annotated_is_unknown_and_going_back_goes_on(
     await _both(here)
     current = (await here.cluster.deployment(here.namespace, "backend")).containers[0].image
     await _annotate(here, DEPLOYED_IMAGE=current, DEPLOYED_AT=at)
-    (backend, _) = await standing.look(here.cluster, here.environment)
+    (backend, _) = await service_health.look(here.cluster, here.environment)
     if not read_stamp(at):
         assert backend.state.unknown == (
             "The annotation omnicare.dev/deployed-at is not a valid time, so it is ignored.",
@@ -143,7 +145,7 @@ async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Pl
     await here.set_image("backend", FOREIGN)
     await _annotate(here, DEPLOYED_IMAGE=FOREIGN, DEPLOYED_BY="Maya", DEPLOYED_RUN="run-1")
     known = here.fleet.known_releases(here.environment)
-    (backend, _) = await standing.look(here.cluster, here.environment, known)
+    (backend, _) = await service_health.look(here.cluster, here.environment, known)
     assert (backend.state.by, backend.state.run) == ("kubectl-set", None)
     assert backend.broken
     assert "ghcr.evil.example/omnicare/backend:v1.1.0" in backend.trouble
@@ -156,11 +158,11 @@ async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Pl
 async def test_a_max_surge_that_is_none_falls_back_to_the_default(here: Place, kept: str):
     await here.deploy(strategy={"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}})
     await _annotate(here, SURGE=kept)
-    (state, *_) = await states.current(here.cluster, here.environment)
+    (state, *_) = await service_state.current(here.cluster, here.environment)
     assert state.unknown == ("The annotation omnicare.dev/max-surge is not a valid value, so 25% is used.",)
-    await surge.put_back(here.cluster, here.namespace, "backend", run=None)
+    await max_surge.put_back(here.cluster, here.namespace, "backend", run=None)
     after = await here.cluster.deployment(here.namespace, "backend")
-    assert (after.max_surge, states.SURGE in after.annotations) == ("25%", False)
+    assert (after.max_surge, service_state.SURGE in after.annotations) == ("25%", False)
 
 
 @pytest.mark.parametrize(
@@ -215,4 +217,4 @@ async def test_no_text_in_the_stamp_keeps_a_run_from_beginning(here: Place, text
     await _annotate(here, RUN=text)
     await here.take("run-1")
     await rollouts.stamp(PlainPulse("run-1"), here.cluster, here.fleet, here.environment)
-    assert (await here.cluster.deployment(here.namespace, "backend")).annotations[states.RUN] == "run-1"
+    assert (await here.cluster.deployment(here.namespace, "backend")).annotations[service_state.RUN] == "run-1"

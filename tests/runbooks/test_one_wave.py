@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from runbooks import rollouts, room, surge
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_views import DeploymentView
-from runbooks.failures.quantities import asked
-from runbooks.fence import set_image
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.deployments.service_state import RUN, SURGE
+from runbooks.diagnosis.quantities import asked
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange, Plan, Wave
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
-from runbooks.states import RUN, SURGE
+from runbooks.release import max_surge, rollout_capacity, rollouts
+from runbooks.release.guarded_patch import set_image
 from sandbox.cluster import Cluster
 from sandbox.cluster.settings import ADMIN, Rule, Settings, User
 from tests.support.real import Place, image, place
@@ -48,7 +48,7 @@ async def back(here: Place, pulse: PlainPulse, *changes: ImageChange) -> list[ro
 
 
 async def wave(here: Place, **change: str) -> Wave:
-    (found,) = await room.waves(here.cluster, here.environment, [here.change(**change)])
+    (found,) = await rollout_capacity.waves(here.cluster, here.environment, [here.change(**change)])
     return found
 
 
@@ -160,9 +160,9 @@ async def left_raised(here: Place) -> None:
 
 async def cleaned(here: Place) -> list[str]:
     """What the next bot does."""
-    left = await surge.left(here.cluster, here.fleet, here.environment)
+    left = await max_surge.left(here.cluster, here.fleet, here.environment)
     for each in left:
-        assert await surge.put_back(here.cluster, here.namespace, each.name, run=each.annotations[RUN], seen=each)
+        assert await max_surge.put_back(here.cluster, here.namespace, each.name, run=each.annotations[RUN], seen=each)
     return [each.name for each in left]
 
 
@@ -201,7 +201,7 @@ async def test_the_service_s_own_limit_keeps_it_from_one_wave(here: Place):
     await limited(here, 5)
     found = await wave(here)
     assert (found.how, found.why) == ("own", "its limit is 5 pods at once, and it would be 6")
-    (said,) = room.told([found])
+    (said,) = rollout_capacity.told([found])
     assert "goes by its Deployment's own strategy (maxSurge 25%)" in said
     rolling = asyncio.create_task(back(here, await stamped(here)))
     most = 0
@@ -251,7 +251,7 @@ async def test_the_second_service_has_what_the_first_leaves(here: Place):
     spec = {"replicas": 2, "strategy": ROLLING, "container": {"resources": {"requests": {"cpu": "2200m"}}}}
     await asyncio.gather(*(here.deploy(name, **dict(spec)) for name in ("backend", "frontend")))
     changes = [here.change(name) for name in ("backend", "frontend")]
-    found = await room.waves(here.cluster, here.environment, changes)
+    found = await rollout_capacity.waves(here.cluster, here.environment, changes)
     assert [each.how for each in found] == ["raised", "own"]
 
 
@@ -309,7 +309,7 @@ async def test_a_deployment_that_recreates_is_left_to_it_and_said(here: Place):
     await only_backend(here, strategy={"type": "Recreate"})
     found = await wave(here)
     assert found.how == "recreated"
-    assert "nobody is served meanwhile" in room.told([found])[0]
+    assert "nobody is served meanwhile" in rollout_capacity.told([found])[0]
     (result,) = await back(here, await stamped(here))
     assert result.ready == 3
     assert SURGE not in (await now(here)).annotations
@@ -330,4 +330,4 @@ async def test_nodes_that_the_bot_may_not_read_are_named_and_a_limit_is_the_owne
             await limited(here, 6)
             found = await wave(here)
             assert (found.how, found.why) == ("raised", "the bot may not read nodes, so by its limit of 6 pods alone")
-            assert found.why in room.told([found])[0]
+            assert found.why in rollout_capacity.told([found])[0]

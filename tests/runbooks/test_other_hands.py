@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from runbooks import rollouts
-from runbooks.clients import cluster_reading as reading
+from runbooks.clients.kubernetes import reading
+from runbooks.deployments.owners import owner
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
-from runbooks.owners import owner
-from runbooks.plans import plan_restart
-from runbooks.rollouts import RolloutResult
+from runbooks.release import rollouts
+from runbooks.release.plans import plan_restart
+from runbooks.release.rollouts import RolloutResult
 from tests.support.real import Place
 
 KUBECTL = str(Path(sys.executable).parent / "kubectl")

@@ -8,13 +8,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from runbooks import plans, rollouts, states
-from runbooks.clients.registry import RegistryClient
-from runbooks.fleet import Release, ReleasedService, Undecided, utc_now
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.deployments import service_state
+from runbooks.fleet.fleet import Release, ReleasedService, Undecided, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange, ItemsChange, ItemsGroup, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
+from runbooks.release import plans, rollouts
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.real import Place
 
@@ -208,20 +209,20 @@ async def test_a_paused_deployment_is_named_before_anybody_confirms(here: Place,
 
 async def test_what_runs_is_told_with_who_set_it_and_when(here: Place, registry: RegistryClient):
     await both(here, replicas=2)
-    before = (await states.current(here.cluster, here.environment))[0]
+    before = (await service_state.current(here.cluster, here.environment))[0]
     assert (before.state, before.ready, before.run) == ("complete", 2, None)
     await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-1", by="Maya")
-    by_object_alone = (await states.current(here.cluster, here.environment))[0]
+    by_object_alone = (await service_state.current(here.cluster, here.environment))[0]
     assert (by_object_alone.by, by_object_alone.run) == ("omnicare-bot", None), "anybody may edit an annotation"
     recorded = await here.fleet.releases(here.environment)
-    after = (await states.current(here.cluster, here.environment, recorded))[0]
+    after = (await service_state.current(here.cluster, here.environment, recorded))[0]
     assert (after.by, after.run, after.stamp, after.by_hand) == ("Maya", "run-1", "run-1", False)
     assert after.digests == (digest_of("backend", "v2.0.0"),)
     assert after.cause == "omnicare run run-1"
 
 
 async def test_a_deployment_that_is_not_there_is_a_state(here: Place, registry: RegistryClient):
-    assert [s.state for s in await states.current(here.cluster, here.environment)] == ["missing", "missing"]
+    assert [s.state for s in await service_state.current(here.cluster, here.environment)] == ["missing", "missing"]
     with pytest.raises(PermanentError) as caught:
         await deploy(here, registry, "v2.0.0")
     assert caught.value.code is ReasonCode.NOT_FOUND
@@ -328,12 +329,12 @@ async def test_what_is_no_new_pod_template_is_no_rollout(
     after = await deploy(here, registry, "v2.0.0")
     assert moves(after) == {"frontend": ("v1.2.0", "v2.0.0")}
     assert after.digest({}) == before.digest({})
-    assert [each.state for each in await states.current(here.cluster, here.environment)] == ["complete"] * 2
+    assert [each.state for each in await service_state.current(here.cluster, here.environment)] == ["complete"] * 2
 
 
 async def test_a_new_pod_template_is_a_rollout_at_once(here: Place, registry: RegistryClient) -> None:
     await both(here)
     await here.set_image("backend", f"ghcr.io/omnicare/backend:v2.1.0-bad@{digest_of('backend', 'v2.1.0-bad')}")
-    backend, frontend = await states.current(here.cluster, here.environment)
+    backend, frontend = await service_state.current(here.cluster, here.environment)
     assert (backend.state, frontend.state) == ("rolling", "complete")
     assert moves(await rollback(here, registry)) == {"backend": ("v2.1.0-bad", "v1.2.0")}

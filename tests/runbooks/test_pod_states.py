@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import failures
-from runbooks.clients import cluster_reading as reading
-from runbooks.failures import Scene
+from runbooks import diagnosis
+from runbooks.clients.kubernetes import reading
+from runbooks.diagnosis import Scene
 from tests.runbooks.test_failures import ended, waiting
 from tests.support.scenes import OLD, POD, Json, event, pod, scene, stamp, status_of, unplaced
 
@@ -175,7 +175,7 @@ def test_the_table_and_the_code_know_the_same_states():
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_the_card_says_is_what_the_table_says(state: str):
-    cause = failures.at_deadline(STATES[state], 600)
+    cause = diagnosis.at_deadline(STATES[state], 600)
     _, says, code = ROWS[state]
     pattern = ".*".join(re.escape(part) for part in says.split("…"))
     assert re.match(pattern, cause.what), cause.what
@@ -183,7 +183,7 @@ def test_what_the_card_says_is_what_the_table_says(state: str):
     assert cause.said
     assert not any("no event names" in each.cause for each in cause.usual)
     if STATES[state].pods:
-        assert failures.pending(STATES[state], after=30)
+        assert diagnosis.pending(STATES[state], after=30)
 
 
 @pytest.mark.parametrize("word", KUBERNETES)
@@ -201,11 +201,11 @@ def test_every_word_of_kubernetes_own_list_is_in_the_table(word: str):
     ids=["event", "container", "condition"],
 )  # fmt: skip
 def test_what_nobody_foresaw_is_told_in_kubernetes_own_words(hanging: Scene, said: str):
-    cause = failures.at_deadline(hanging, 600)
+    cause = diagnosis.at_deadline(hanging, 600)
     assert cause.code.value == "pod-waits"
     assert said in cause.said
 
 
 def test_only_what_nothing_names_is_said_to_be_unnamed():
-    cause = failures.at_deadline(scene(pod(CREATING, uid=POD)), 600)
+    cause = diagnosis.at_deadline(scene(pod(CREATING, uid=POD)), 600)
     assert any("no event names" in each.cause for each in cause.usual)

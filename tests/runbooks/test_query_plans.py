@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runbooks import query_plans
+from runbooks.database import query_plans
 
 
 def node(kind: str, cost: float, rows: int, *below: dict[str, Any], **more: Any) -> dict[str, Any]:

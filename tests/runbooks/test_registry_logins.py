@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from runbooks.clients.registry import RegistryClient
-from runbooks.clients.registry_auth import RegistryLogins
-from runbooks.clients.registry_ecr import EcrLogins
+from runbooks.clients.image_registry.ecr import EcrLogins
+from runbooks.clients.image_registry.logins import RegistryLogins
+from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.redaction.redactor import Redactor
 from sandbox.outside.registry import Registry, digest_of

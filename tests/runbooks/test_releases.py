@@ -1,8 +1,8 @@
 """What an unrecorded rollback takes back."""
 
+from runbooks.deployments.service_state import ServiceState
 from runbooks.kit.plan import Image
-from runbooks.releases import left_behind
-from runbooks.states import ServiceState
+from runbooks.release.last_good import left_behind
 
 
 def _runs(service: str, version: str, since: str | None) -> ServiceState:

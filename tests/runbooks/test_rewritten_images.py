@@ -2,14 +2,15 @@
 
 import pytest
 
-from runbooks import fence, rollouts, states
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_mirrors import Mirrors
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.mirrors import Mirrors
+from runbooks.deployments import service_state
+from runbooks.deployments.owners import image_written_by_bot
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.steps import PlainPulse
-from runbooks.owners import image_written_by_bot
-from runbooks.releases import runs_all, same_image
+from runbooks.release import guarded_patch, rollouts
+from runbooks.release.last_good import runs_all, same_image
 from tests.support.real import Place, image
 
 MIRROR = "mirror.hospital.example/omnicare/backend"
@@ -18,7 +19,7 @@ MIRROR = "mirror.hospital.example/omnicare/backend"
 async def _written(here: Place, reference: str, *, by: str = "omnicare-bot") -> None:
     """As admission leaves the bot's own write: its annotations, and another image than it sent, written by the same manager."""
     asked = image("backend", "v2.0.0").reference
-    facts = {states.RUN: "run-1", states.DEPLOYED_RUN: "run-1", states.DEPLOYED_IMAGE: asked}
+    facts = {service_state.RUN: "run-1", service_state.DEPLOYED_RUN: "run-1", service_state.DEPLOYED_IMAGE: asked}
     body = [{"op": "add", "path": "/metadata/annotations", "value": facts}]
     body.append({"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": reference})
     await here.cluster.patch_deployment(here.namespace, "backend", body, manager=by)
@@ -31,20 +32,20 @@ async def test_the_bots_own_write_that_admission_renamed_is_checked_as_its_own(h
     await _written(here, reference)
     seen = await here.cluster.deployment(here.namespace, "backend")
     assert image_written_by_bot(seen, "backend")
-    assert fence.is_ours(seen, here.change(), "run-1")
+    assert guarded_patch.is_ours(seen, here.change(), "run-1")
     checked = await rollouts.check(PlainPulse("run-1"), here.cluster, [here.change()])
     assert checked.services[0].ready == 2
-    (state, _) = await states.current(here.cluster, here.environment)
+    (state, _) = await service_state.current(here.cluster, here.environment)
     assert not state.drifted
     assert state.state == "complete"
-    assert same_image(states.pinned(state), image("backend", "v2.0.0"))
+    assert same_image(service_state.pinned(state), image("backend", "v2.0.0"))
 
 
 async def test_what_admission_unpinned_is_not_taken_for_the_image_and_nobody_else_is_blamed(here: Place):
     await here.deploy("backend")
     await _written(here, f"{MIRROR}:v2.0.0")
     seen = await here.cluster.deployment(here.namespace, "backend")
-    assert not fence.is_ours(seen, here.change(), "run-1")
+    assert not guarded_patch.is_ours(seen, here.change(), "run-1")
     with pytest.raises(PermanentError, match="admission rewrote the image that the bot set"):
         await rollouts.check(PlainPulse("run-1"), here.cluster, [here.change()])
 
@@ -55,19 +56,19 @@ async def test_another_registry_that_somebody_else_wrote_is_theirs(here: Place, 
     digest = f"@{image('backend', 'v2.0.0').digest}" if keeps_the_digest else ""
     await _written(here, f"{MIRROR}:v2.0.0{digest}", by="kubectl-edit")
     seen = await here.cluster.deployment(here.namespace, "backend")
-    assert not fence.is_ours(seen, here.change(), "run-1")
-    (state, _) = await states.current(here.cluster, here.environment)
+    assert not guarded_patch.is_ours(seen, here.change(), "run-1")
+    (state, _) = await service_state.current(here.cluster, here.environment)
     assert state.drifted
-    assert not same_image(states.pinned(state), image("backend", "v2.0.0"))
+    assert not same_image(service_state.pinned(state), image("backend", "v2.0.0"))
 
 
 def test_an_image_of_another_registry_is_another_one_though_the_digest_is_the_same():
     asked = image("backend", "v2.0.0")
     mirrored = f"{MIRROR}:v2.0.0@{asked.digest}"
-    assert states.same_digest(mirrored, asked.reference)
+    assert service_state.same_digest(mirrored, asked.reference)
     assert not same_image(Image.parse(mirrored), asked)
-    assert not states.same_digest(f"{MIRROR}:v2.0.0", asked.reference)
-    assert not states.same_digest(f"{MIRROR}:v2.0.0", "")
+    assert not service_state.same_digest(f"{MIRROR}:v2.0.0", asked.reference)
+    assert not service_state.same_digest(f"{MIRROR}:v2.0.0", "")
 
 
 @pytest.mark.parametrize("by", ["omnicare-bot", "kubectl-edit"])
@@ -82,7 +83,7 @@ async def test_a_configured_mirror_is_read_by_the_images_own_name_and_patched_by
         seen = await cluster.deployment(here.namespace, "backend")
         assert seen.images["backend"] == own.reference
         assert seen.written["backend"].startswith(f"{MIRROR}:")
-        (state, _) = await states.current(cluster, here.environment)
+        (state, _) = await service_state.current(cluster, here.environment)
         assert runs_all(state, own)
         assert not state.drifted
         assert not state.foreign
@@ -91,7 +92,7 @@ async def test_a_configured_mirror_is_read_by_the_images_own_name_and_patched_by
         assert newest.image("backend") == own.reference
         back = image("backend", "v1.2.0")
         change = here.change().model_copy(update={"before": own, "after": back})
-        answer = await fence.set_image(PlainPulse("run-1"), cluster, seen, change, "back", "Ines")
+        answer = await guarded_patch.set_image(PlainPulse("run-1"), cluster, seen, change, "back", "Ines")
         assert answer.images["backend"] == back.reference
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from runbooks import rollouts
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Timing
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
-from runbooks.rollouts import RolloutResult, RolloutSettings
+from runbooks.release import rollouts
+from runbooks.release.rollouts import RolloutResult, RolloutSettings
 from tests.support import scenes
 from tests.support.broken_wire import wired
 from tests.support.real import Place, image

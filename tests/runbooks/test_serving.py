@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from runbooks import serving
 from runbooks.clients.health import Health, HealthClient, valid
-from runbooks.serving import Served
+from runbooks.observe import serving
+from runbooks.observe.serving import Served
 from tests.support.real import Place
 
 SECRET = "Bearer hunter2 of Maria Lopez"

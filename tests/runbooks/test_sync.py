@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from runbooks import sync_changes
-from runbooks.clients.aws import Bucket, BucketSettings
-from runbooks.clients.cluster import ClusterClient
-from runbooks.fleet import Fleet, RunPlace, utc_now
+from runbooks.clients.aws.bucket import Bucket, BucketSettings
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
 from runbooks.kit.targets import Environment, Service
-from runbooks.sync import SyncQueue, SyncScripts
+from runbooks.sync import changes
+from runbooks.sync.queue import SyncQueue, SyncScripts
 from sandbox.aws import BUCKET, Aws
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.programs import Execution, Program
@@ -177,84 +177,84 @@ def _writer() -> Any:
 
 
 async def test_an_export_that_an_earlier_try_wrote_is_taken_as_it_is(here: Place):
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
-    first = await sync_changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    first = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
     here.world.add_failed()
-    again = await sync_changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
+    again = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
     assert (again.key, again.sha256, again.items) == (first.key, first.sha256, 7)
 
 
 async def test_what_another_wrote_under_the_key_is_not_taken(here: Place):
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     await here.bucket.put_new(f"sync/production/{RUN}.json", b'{"format": "omnicare-sync-export/1", "items": []}')
-    error = await refused(sync_changes.export(PlainPulse(RUN), here.queue, here.bucket, change))
+    error = await refused(changes.export(PlainPulse(RUN), here.queue, here.bucket, change))
     assert error.code is ReasonCode.EXPORT_FAILED
 
 
 async def test_a_run_that_lost_the_environment_clears_nothing(here: Place):
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     pulse = PlainPulse(RUN)
-    written = await sync_changes.export(pulse, here.queue, here.bucket, change)
+    written = await changes.export(pulse, here.queue, here.bucket, change)
     await here.take("production.rollback.zzzzzzzz")
-    error = await refused(sync_changes.clear(pulse, here.queue, here.bucket, here.fleet, change, written))
+    error = await refused(changes.clear(pulse, here.queue, here.bucket, here.fleet, change, written))
     assert error.code is ReasonCode.OVERTAKEN
     assert here.world.cleared == []
 
 
 async def test_a_run_that_was_cancelled_clears_nothing(here: Place):
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     await here.take()
     pulse = PlainPulse(RUN)
-    written = await sync_changes.export(pulse, here.queue, here.bucket, change)
+    written = await changes.export(pulse, here.queue, here.bucket, change)
     pulse.ask_to_stop(Stop(kind="cancelled", by="Ines"))
     with pytest.raises(Stopped):
-        await sync_changes.clear(pulse, here.queue, here.bucket, here.fleet, change, written)
+        await changes.clear(pulse, here.queue, here.bucket, here.fleet, change, written)
     assert here.world.cleared == []
 
 
 async def test_a_script_without_ids_clears_nothing_when_another_item_has_failed(here: Place):
     queue = here.with_scripts()
-    (change,) = (await sync_changes.plan_clear(queue, here.bucket)).items
+    (change,) = (await changes.plan_clear(queue, here.bucket)).items
     await here.take()
     pulse = PlainPulse(RUN)
-    written = await sync_changes.export(pulse, queue, here.bucket, change)
+    written = await changes.export(pulse, queue, here.bucket, change)
     here.world.add_failed()
     for step in (
-        sync_changes.read_back(pulse, queue, here.bucket, change, written),
-        sync_changes.clear(pulse, queue, here.bucket, here.fleet, change, written),
+        changes.read_back(pulse, queue, here.bucket, change, written),
+        changes.clear(pulse, queue, here.bucket, here.fleet, change, written),
     ):
         assert (await refused(step)).code is ReasonCode.CHANGED_MEANWHILE
     assert here.world.cleared == []
 
 
 async def test_clearing_twice_clears_once(here: Place):
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     await here.take()
     steps = PlainSteps(RUN)
-    written = await steps.run("Export", sync_changes.export, here.queue, here.bucket, change)
+    written = await steps.run("Export", changes.export, here.queue, here.bucket, change)
     for cleared, before in ((7, 0), (0, 7)):
-        result = await steps.run("Clear", sync_changes.clear, here.queue, here.bucket, here.fleet, change, written)
+        result = await steps.run("Clear", changes.clear, here.queue, here.bucket, here.fleet, change, written)
         assert (result.items, result.gone_before) == (cleared, before)
     assert len(here.world.cleared) == 1
 
 
 async def test_ids_are_part_of_the_digest_and_ages_are_not(here: Place):
-    plan = await sync_changes.plan_clear(here.queue, here.bucket)
+    plan = await changes.plan_clear(here.queue, here.bucket)
     older = plan.model_copy(update={"items": (plan.items[0].model_copy(update={"oldest_seconds": 1.0, "count": 3}),)})
     assert plan.digest({}) == older.digest({})
     here.world.add_failed()
-    assert (await sync_changes.plan_clear(here.queue, here.bucket)).digest({}) != plan.digest({})
+    assert (await changes.plan_clear(here.queue, here.bucket)).digest({}) != plan.digest({})
 
 
 async def test_items_without_content_are_warned_of(here: Place):
     here.cluster.add_scripts({"sync:failed": prints('[{"id": "n-71", "reason": "conflict", "device": "ward-3"}]')})
-    plan = await sync_changes.plan_clear(here.queue, here.bucket)
+    plan = await changes.plan_clear(here.queue, here.bucket)
     assert any("ids, reasons and devices only" in warning for warning in plan.warnings)
 
 
 async def test_a_retry_that_changes_nothing_is_watched_until_the_deadline(here: Place):
     here.world.items = [item for item in here.world.items if "timeout" not in item["reason"]]
-    result = await sync_changes.watch_retry(PlainPulse(RUN), here.queue, 5)
+    result = await changes.watch_retry(PlainPulse(RUN), here.queue, 5)
     assert (result.before, result.after, result.settled) == (5, 5, False)
 
 
@@ -262,7 +262,7 @@ async def test_a_watch_ends_when_somebody_cancels(here: Place):
     pulse = PlainPulse(RUN)
     pulse.ask_to_stop(Stop(kind="cancelled", by="Ines"))
     with pytest.raises(Stopped):
-        await sync_changes.watch_retry(pulse, here.queue, 7)
+        await changes.watch_retry(pulse, here.queue, 7)
 
 
 async def test_a_value_at_the_cut_of_an_output_is_redacted_whole(here: Place):
@@ -275,8 +275,8 @@ async def test_a_value_at_the_cut_of_an_output_is_redacted_whole(here: Place):
 async def test_half_of_a_pair_of_surrogates_is_exported_as_it_was_printed(here: Place):
     item = '[{"id": "\\ud800-1", "reason": "conflict \\udfff", "note": "caf\\u00e9 \\ud83d"}]'
     here.cluster.add_scripts({"sync:failed": prints(item)})
-    (change,) = (await sync_changes.plan_clear(here.queue, here.bucket)).items
-    written = await sync_changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
+    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    written = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
     kept = await here.bucket.get(written.key, largest=1 << 20)
     assert kept is not None
     assert json.loads(kept)["items"] == json.loads(item)
@@ -299,7 +299,7 @@ async def test_a_hundred_thousand_failed_items_keep_nothing_else_waiting(here: P
 
     with counted() as steps:
         turning = asyncio.create_task(turns(steps))
-        plan = await sync_changes.plan_clear(queue, here.bucket)
+        plan = await changes.plan_clear(queue, here.bucket)
         over.set()
         await turning
     assert plan.items[0].count == 100_000

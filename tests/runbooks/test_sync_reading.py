@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks import sync_reading as reading
+from runbooks.sync import reading
 
 STATUS = {"pending": 12, "failed": 3, "oldestPendingSeconds": 41, "websocketClients": 87}
 ITEM = {"id": "n-71", "reason": "conflict", "device": "ward-3", "ageSeconds": 5400}

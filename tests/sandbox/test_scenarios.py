@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import rollouts
-from runbooks.clients.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.service_state import RUN
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.steps import PlainPulse
 from runbooks.redaction.redactor import default_redactor
-from runbooks.rollouts import RolloutSettings
-from runbooks.states import RUN
+from runbooks.release import rollouts
+from runbooks.release.rollouts import RolloutSettings
 from sandbox import staging
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.seed import image

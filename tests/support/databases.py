@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runbooks.clients.database import DatabaseClient
-from runbooks.clients.database_access import Credentials, DatabaseSettings
-from runbooks.databases import Database
+from runbooks.clients.postgres.access import Credentials, DatabaseSettings
+from runbooks.clients.postgres.database import DatabaseClient
+from runbooks.database.databases import Database
 from sandbox.postgres import Binaries, schema
 from sandbox.postgres import Database as World
 

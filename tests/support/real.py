@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runbooks.clients.cluster import ClusterClient
-from runbooks.clients.cluster_connection import Connection, Timing
-from runbooks.clients.cluster_views import DeploymentView
-from runbooks.fleet import Fleet, RunPlace, utc_now
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Connection, Timing
+from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode

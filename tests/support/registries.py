@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from runbooks.clients.registry import RegistryClient
+from runbooks.clients.image_registry.registry import RegistryClient
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runbooks.clients import cluster_events
-from runbooks.clients import cluster_reading as reading
-from runbooks.failures import Scene
+from runbooks.clients.kubernetes import cluster_events, reading
+from runbooks.diagnosis import Scene
 from runbooks.kit.plan import ImageChange
-from runbooks.rollout_watch import scene_of
+from runbooks.release.rollout_watch import scene_of
 from tests.support.real import image
 
 Json = dict[str, Any]

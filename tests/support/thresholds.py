@@ -26,9 +26,9 @@ from bot.runs.house import House
 from bot.runs.memory import EngineRuns
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
-from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
-from runbooks.clients.registry import RegistryClient
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.redaction.redactor import default_redactor
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

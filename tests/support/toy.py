@@ -30,9 +30,9 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
-from runbooks.clients.cluster import ClusterClient
 from runbooks.clients.health import HealthClient
-from runbooks.clients.registry import RegistryClient
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Steps

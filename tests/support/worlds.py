@@ -18,7 +18,7 @@ from bot.runs.model import short_id
 from bot.slack.finding import METADATA
 from bot.slack.values import read
 from commands.kit.card import RunAct
-from runbooks.fleet import EnvironmentRecord, Release
+from runbooks.fleet.fleet import EnvironmentRecord, Release
 from sandbox import configuration
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, POD, Json
 from sandbox.cluster.settings import Settings as ClusterSettings

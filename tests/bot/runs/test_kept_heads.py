@@ -13,8 +13,8 @@ from bot.audit import EventName, FindingKind, Head, verify
 from bot.audit.events import chained
 from bot.audit.schema import SCHEMA
 from bot.head_copies import copied
-from runbooks.clients.aws import Bucket, BucketSettings
-from runbooks.records import heads_from
+from runbooks.clients.aws.bucket import Bucket, BucketSettings
+from runbooks.fleet.records import heads_from
 from sandbox.aws import BUCKET
 from sandbox.cluster.resources import CONFIG_MAP
 from sandbox.people import DEPLOYS

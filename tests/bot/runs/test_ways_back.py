@@ -6,7 +6,7 @@ from datetime import timedelta
 from commands.kit.context import Actor
 from runbooks.kit.errors import TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.plans import plan_deploy
+from runbooks.release.plans import plan_deploy
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story, shown_text

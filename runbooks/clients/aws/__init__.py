@@ -1,0 +1,1 @@
+"""Amazon's APIs that runbooks use: a bucket in S3."""

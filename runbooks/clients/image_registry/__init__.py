@@ -1,0 +1,1 @@
+"""The image registry, by the OCI distribution API, and logins for it."""

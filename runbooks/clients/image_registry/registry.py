@@ -1,0 +1,204 @@
+"""The image registry, by the OCI distribution API: which tags exist, which digest a tag stands for, when it was made.
+
+A registry that asks for a token gets the handshake of the distribution specification (`WWW-Authenticate: Bearer`), anonymous
+or with the credentials that it was given. Errors are wrapped: what does not exist is permanent, what does not answer is temporary.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+from runbooks.clients.image_registry.challenges import origin
+from runbooks.clients.image_registry.ecr import EcrLogins
+from runbooks.clients.image_registry.logins import RegistryLogins
+from runbooks.clients.image_registry.requests import Answer, RegistryRequests
+from runbooks.kit.answers import read_object, read_time
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Frozen
+from runbooks.kit.versions import PATTERN, TAG, VersionPattern, version_order
+
+_TAGS = 100_000
+"""More are not read: of that many, none could be found in a list."""
+_DATED = 20
+"""So many of the highest versions are asked for their age: each costs two requests, once."""
+_PLATFORMS = 20
+"""So many of an index are looked at."""
+_REMEMBERED = 1000
+_NEXT = re.compile(r'<([^<>]*)>[^<>,]*;[ \t]*rel="?next"?', re.ASCII | re.IGNORECASE)
+_FIRST = datetime(2013, 3, 1, tzinfo=UTC)
+"""Before there were container images: a reproducible build's date (1970, 1980) says nothing of its age."""
+_AHEAD = timedelta(days=1)
+"""Clocks differ; more than that and the time is no time either."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+class Tagged(Frozen):
+    """A version that exists."""
+
+    tag: str
+    created: datetime | None = None
+
+
+class RegistryClient:
+    """One for all registries, for the life of the process."""
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str] | None = None,
+        *,
+        plain_http: bool = False,
+        logins: RegistryLogins | None = None,
+        ecr: EcrLogins | None = None,
+        versions: str = PATTERN,
+        deadline: float = 10.0,
+    ) -> None:
+        """`addresses`: registry host → base URL, where it is not `https://HOST`. `plain_http`: such a URL may be http.
+
+        `logins`, `ecr`: who the bot is, by the host that is asked; shown to that host and the token service that it names only.
+        `versions`: which tags are versions (`runbooks.kit.versions`).
+        """
+        for host, url in (addresses or {}).items():
+            if urlsplit(url).scheme != "https" and not plain_http:
+                raise ValueError(f"registries.{host}: only https is accepted outside a sandbox")
+        self._addresses = dict(addresses or {})
+        self._requests = RegistryRequests(logins=logins, ecr=ecr, plain_http=plain_http, deadline=deadline)
+        self._pattern = VersionPattern(versions)
+        self._made: dict[tuple[str, str], datetime] = {}
+        """For showing how old a version is; never for what is deployed."""
+
+    async def __aenter__(self) -> Self:
+        await self._requests.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._requests.__aexit__(kind, error, trace)
+
+    async def tags(self, repository: str) -> list[str]:
+        """Every tag of the repository (`ghcr.io/omnicare/backend`), in the registry's order."""
+        base, name = self._place(repository)
+        url, found, seen = f"{base}/v2/{name}/tags/list?n=1000", dict[str, None](), set[str]()
+        while url not in seen and len(found) < _TAGS:
+            seen.add(url)
+            answer = await self._requests.get(url, repository)
+            before = len(found)
+            # what is no tag by the registries' own rules would be a command's words further on
+            listed = _object(answer).get("tags")
+            named = listed if isinstance(listed, list) else []
+            found |= {tag: None for tag in named if isinstance(tag, str) and TAG.fullmatch(tag)}
+            after = _next_page(url, answer)
+            if after is None or len(found) == before:  # a page that tells nothing new leads nowhere
+                break
+            url = after
+        return list(found)
+
+    async def versions(self, repository: str) -> list[str]:
+        """The tags that are versions, the highest first."""
+        found = [tag for tag in await self.tags(repository) if self._pattern.matches(tag)]
+        return sorted(found, key=version_order, reverse=True)
+
+    async def newest(self, repository: str, count: int) -> list[Tagged]:
+        """The versions that were made last, newest first; by number alone where the time of one is not known."""
+        ordered = await self.versions(repository)
+        asked = ordered[:_DATED]
+        times = await asyncio.gather(*(self._created_or_none(repository, tag) for tag in asked))
+        dated = [Tagged(tag=tag, created=time) for tag, time in zip(asked, times, strict=True)]
+        if all(times):
+            dated.sort(key=lambda each: each.created.timestamp() if each.created is not None else 0.0, reverse=True)
+        return [*dated, *(Tagged(tag=tag) for tag in ordered[_DATED:])][:count]
+
+    async def resolve(self, repository: str, tag: str) -> str:
+        """The digest that the tag stands for now; PermanentError(NO_SUCH_VERSION) where there is none."""
+        answer = await self._manifest(repository, tag)
+        # The header is optional, and only a claim: the digest is that of the bytes.
+        digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
+        claimed = answer.headers.get("Docker-Content-Digest", digest)
+        if claimed != digest and _DIGEST.fullmatch(claimed):
+            raise PermanentError(
+                f"The registry's manifest of {repository}:{tag} does not have the digest that it names.",
+                code=ReasonCode.REGISTRY_UNREACHABLE,
+                evidence=(f"named {claimed}", f"found {digest}"),
+            )
+        return digest
+
+    async def digests_within(self, repository: str, digest: str) -> frozenset[str]:
+        """Every digest by which a node may name that image: its own, each platform's manifest and configuration."""
+        manifest = _object(await self._manifest(repository, digest))
+        platforms = _digests(manifest.get("manifests"))[:_PLATFORMS]
+        parts = await asyncio.gather(*(self._manifest(repository, each) for each in platforms))
+        configurations = [manifest.get("config"), *(_object(each).get("config") for each in parts)]
+        return frozenset({digest, *platforms, *_digests(configurations)})
+
+    async def created(self, repository: str, tag: str) -> datetime | None:
+        """When the image was made; None where its configuration does not say, or says a time that can't be."""
+        base, name = self._place(repository)
+        manifest = _object(await self._manifest(repository, tag))
+        match manifest:
+            case {"manifests": [{"digest": str(platform)}, *_]}:  # an index: any of its platforms
+                manifest = _object(await self._manifest(repository, platform))
+            case _:
+                pass
+        match manifest:
+            case {"config": {"digest": str(digest)}} if _DIGEST.fullmatch(digest):
+                answer = await self._requests.get(f"{base}/v2/{name}/blobs/{digest}", f"{repository}:{tag}")
+            case _:
+                return None
+        made = read_time(_object(answer).get("created"))
+        return made if made is not None and _FIRST <= made <= datetime.now(UTC) + _AHEAD else None
+
+    async def _manifest(self, repository: str, reference: str) -> Answer:
+        if not TAG.fullmatch(reference) and not _DIGEST.fullmatch(reference):
+            raise PermanentError(f"There is no image {repository}:{reference}.", code=ReasonCode.NO_SUCH_VERSION)
+        base, name = self._place(repository)
+        joint = "@" if _DIGEST.fullmatch(reference) else ":"
+        return await self._requests.get(f"{base}/v2/{name}/manifests/{reference}", f"{repository}{joint}{reference}")
+
+    async def _created_or_none(self, repository: str, tag: str) -> datetime | None:
+        known = self._made.get((repository, tag))
+        if known is not None:
+            return known
+        try:
+            created = await self.created(repository, tag)
+        except RunbookError:
+            return None
+        if created is not None and len(self._made) < _REMEMBERED:
+            self._made[repository, tag] = created
+        return created
+
+    def _place(self, repository: str) -> tuple[str, str]:
+        host, _, name = repository.partition("/")
+        return self._addresses.get(host, f"https://{host}").rstrip("/"), name
+
+
+def _next_page(url: str, answer: Answer) -> str | None:
+    """The address of the page after this one; None at the end, or where it is not the same registry's."""
+    found = _NEXT.search(answer.headers.get("Link", "")[:8192])
+    if found is None:
+        return None
+    try:
+        after = urljoin(url, found[1])
+        return after if origin(after) == origin(url) else None
+    except ValueError:
+        return None
+
+
+def _digests(descriptors: object) -> list[str]:
+    """Of descriptors, as far as they are any."""
+    found = (
+        [each.get("digest") for each in descriptors if isinstance(each, dict)] if isinstance(descriptors, list) else []
+    )
+    return [digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest)]
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    return read_object(
+        answer.body,
+        lambda: PermanentError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE),
+    )

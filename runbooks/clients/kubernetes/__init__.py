@@ -1,0 +1,1 @@
+"""The Kubernetes API: small values out, this project's errors, a deadline on every call."""

@@ -1,0 +1,293 @@
+"""The Kubernetes API as runbooks use it: small values out, this project's errors, a deadline on every call.
+
+    async with ClusterClient(kubeconfig="…") as cluster:
+        deployment = await cluster.deployment("omnicare-prod", "backend")
+
+One object, one pool of connections, for the life of the process. Watch, never poll: `watch_*` survive what connections do.
+The SDK is imported when the client is entered, so importing this module is cheap.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from runbooks.clients.kubernetes import cluster_events, reading
+from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection, Timing, Unanswered
+from runbooks.clients.kubernetes.exec import Exec, Program
+from runbooks.clients.kubernetes.mirrors import Mirrors
+from runbooks.clients.kubernetes.views import (
+    ConfigMapView,
+    DeploymentView,
+    EndpointsView,
+    EventView,
+    NodeView,
+    PodView,
+    QuotaView,
+    ReplicaSetView,
+    SecretView,
+    Seen,
+    Verdict,
+)
+from runbooks.clients.kubernetes.watch import Watch
+
+_JSON_PATCH = "application/json-patch+json"
+_CHUNK = 256 * 1024
+
+
+class ClusterClient:
+    """A cluster, by a kubeconfig and one of its contexts, or (without a kubeconfig) the one that the bot runs in."""
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        timing: Timing | None = None,
+        mirrors: Mapping[str, str] | None = None,
+    ) -> None:
+        self._mirrors = Mirrors(mirrors or {})
+        self._connection = Connection(kubeconfig, context, timing or Timing())
+
+    async def __aenter__(self) -> Self:
+        await self._connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+    @property
+    def server(self) -> str:
+        """The API's address."""
+        return self._connection.server
+
+    def unanswered(self) -> Unanswered:
+        """For how long the cluster, asked again and again, has not answered, and what it does instead; no seconds while it answers."""
+        return self._connection.unanswered()
+
+    # reading
+
+    async def version(self) -> str:
+        """The server's version, such as `v1.28.4`."""
+        answer = await self._connection.call("GET", "/version", doing="tell its version")
+        return str(answer["gitVersion"])
+
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        """The labels of a namespace; PermanentError(NOT_FOUND) where there is none."""
+        found = await self._get(f"/api/v1/namespaces/{namespace}", f"read the namespace {namespace}")
+        return dict(found.get("metadata", {}).get("labels") or {})
+
+    async def deployment(self, namespace: str, name: str) -> DeploymentView:
+        doing = f"read deployment {namespace}/{name}"
+        return self._mirrors.deployment(await self._get(_apps(namespace, "deployments", name), doing))
+
+    async def deployments(self, namespace: str) -> list[DeploymentView]:
+        items = await self._items(_apps(namespace, "deployments"), f"list deployments in {namespace}")
+        return [self._mirrors.deployment(item) for item in items]
+
+    async def replica_sets(self, namespace: str, selector: str = "") -> list[ReplicaSetView]:
+        items = await self._items(_apps(namespace, "replicasets"), f"list replica sets in {namespace}", selector)
+        return [self._mirrors.replica_set(item) for item in items]
+
+    async def pods(self, namespace: str, selector: str = "") -> list[PodView]:
+        items = await self._items(_core(namespace, "pods"), f"list pods in {namespace}", selector)
+        return [self._mirrors.pod(item) for item in items]
+
+    async def pods_of(self, deployment: DeploymentView) -> list[PodView]:
+        """The pods that the Deployment's own selector finds."""
+        return await self.pods(deployment.namespace, deployment.selector)
+
+    async def events(self, namespace: str, *, about: str | None = None) -> list[EventView]:
+        """Events of the namespace, or of one object by its uid; oldest first."""
+        fields = f"involvedObject.uid={about}" if about else ""
+        items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
+        return sorted((cluster_events.event(item) for item in items), key=lambda event: event.order)
+
+    async def nodes(self) -> list[NodeView]:
+        return [reading.node(item) for item in await self._items("/api/v1/nodes", "list nodes")]
+
+    async def quotas(self, namespace: str) -> list[QuotaView]:
+        items = await self._items(_core(namespace, "resourcequotas"), f"list resource quotas in {namespace}")
+        return [reading.quota(item) for item in items]
+
+    async def pods_everywhere(self) -> list[PodView]:
+        """Every pod of the cluster that is not over: what nodes have no room for any more."""
+        over = "status.phase!=Succeeded,status.phase!=Failed"
+        return [self._mirrors.pod(item) for item in await self._items("/api/v1/pods", "list all pods", fields=over)]
+
+    async def endpoints(self, namespace: str, service: str) -> EndpointsView:
+        doing = f"read endpoints {namespace}/{service}"
+        return reading.endpoints(await self._get(_core(namespace, "endpoints", service), doing))
+
+    async def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        tail: int | None = None,
+        since: datetime | None = None,
+        previous: bool = False,
+        timestamps: bool = False,
+        follow: bool = False,
+        silence: float | None = None,
+    ) -> AsyncGenerator[bytes]:
+        """A container's log in chunks of at most 256 KB, cut anywhere; `previous` is the run before the last restart.
+
+        A stream that says nothing for `silence` seconds ends with an error. `since` counts in whole seconds.
+        """
+        query = {"container": container}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        if since is not None:
+            query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if follow:
+            query["follow"] = "true"
+        if previous:
+            query["previous"] = "true"
+        if timestamps:
+            query["timestamps"] = "true"
+        path = _core(namespace, "pods", pod) + "/log"
+        silence = silence or self._connection.timing.silence
+        async with self._connection.stream(path, doing=f"read the log of {pod}", query=query, silence=silence) as log:
+            while chunk := await log.read(_CHUNK):
+                yield chunk
+
+    async def secret(self, namespace: str, name: str) -> SecretView:
+        """A Secret that the bot may read by its name: the database reader's."""
+        return reading.secret(await self._get(_core(namespace, "secrets", name), f"read the Secret {namespace}/{name}"))
+
+    async def may(
+        self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
+    ) -> Verdict:
+        """Whether the bot's own account may do it (SelfSubjectAccessReview)."""
+        wanted = {
+            "verb": verb, "group": group, "resource": resource, "namespace": namespace, "subresource": subresource,
+            "name": name,
+        }  # fmt: skip
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = await self._connection.call("POST", path, doing="tell what the bot may do", body=body)
+        return Verdict(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
+
+    def programs(self, closed: Iterable[Program]) -> Exec:
+        """What may be run in this cluster's pods: these, and nothing else."""
+        return Exec(self._connection, closed)
+
+    # changing
+
+    async def patch_deployment(
+        self, namespace: str, name: str, patch: Sequence[Mapping[str, Any]], *, manager: str = FIELD_MANAGER
+    ) -> DeploymentView:
+        """Applies a JSON Patch whole or not at all; `Unprocessable` where one of its tests fails."""
+        answer = await self._connection.call(
+            "PATCH",
+            _apps(namespace, "deployments", name),
+            doing=f"change deployment {namespace}/{name}",
+            query={"fieldManager": manager},
+            body=[dict(operation) for operation in patch],
+            content_type=_JSON_PATCH,
+        )
+        return self._mirrors.deployment(answer)
+
+    # config maps: the fleet's record
+
+    async def config_map(self, namespace: str, name: str) -> ConfigMapView:
+        doing = f"read config map {namespace}/{name}"
+        return reading.config_map(await self._get(_core(namespace, "configmaps", name), doing))
+
+    async def config_maps(self, namespace: str, selector: str = "") -> list[ConfigMapView]:
+        items = await self._items(_core(namespace, "configmaps"), f"list config maps in {namespace}", selector)
+        return [reading.config_map(item) for item in items]
+
+    async def create_config_map(
+        self, namespace: str, name: str, data: Mapping[str, str], labels: Mapping[str, str]
+    ) -> ConfigMapView:
+        """Raises `AlreadyThere` where it exists."""
+        answer = await self._connection.call(
+            "POST",
+            _core(namespace, "configmaps"),
+            doing=f"create config map {namespace}/{name}",
+            query={"fieldManager": FIELD_MANAGER},
+            body=_config_map(name, data, labels),
+        )
+        return reading.config_map(answer)
+
+    async def replace_config_map(self, seen: ConfigMapView, data: Mapping[str, str]) -> ConfigMapView:
+        """Replaces what was seen; `Conflict` where somebody else did meanwhile."""
+        answer = await self._connection.call(
+            "PUT",
+            _core(seen.namespace, "configmaps", seen.name),
+            doing=f"replace config map {seen.namespace}/{seen.name}",
+            query={"fieldManager": FIELD_MANAGER},
+            body=_config_map(seen.name, data, seen.labels, seen.resource_version),
+        )
+        return reading.config_map(answer)
+
+    async def delete_config_map(self, namespace: str, name: str) -> None:
+        path = _core(namespace, "configmaps", name)
+        await self._connection.call("DELETE", path, doing=f"delete config map {namespace}/{name}")
+
+    # watching
+
+    def watch_deployments(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[DeploymentView]]:
+        query = {"fieldSelector": f"metadata.name={name}"} if name else {}
+        path = _apps(namespace, "deployments")
+        return Watch(
+            self._connection, path, query, self._mirrors.deployment, f"watch deployments in {namespace}"
+        ).seen()
+
+    def watch_replica_sets(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[ReplicaSetView]]:
+        query = {"labelSelector": selector} if selector else {}
+        path = _apps(namespace, "replicasets")
+        return Watch(
+            self._connection, path, query, self._mirrors.replica_set, f"watch replica sets in {namespace}"
+        ).seen()
+
+    def watch_pods(self, namespace: str, selector: str = "") -> AsyncGenerator[Seen[PodView]]:
+        query = {"labelSelector": selector} if selector else {}
+        path = _core(namespace, "pods")
+        return Watch(self._connection, path, query, self._mirrors.pod, f"watch pods in {namespace}").seen()
+
+    def watch_events(self, namespace: str) -> AsyncGenerator[Seen[EventView]]:
+        path = _core(namespace, "events")
+        return Watch(self._connection, path, {}, cluster_events.event, f"watch events in {namespace}").seen()
+
+    def watch_config_maps(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[ConfigMapView]]:
+        query = {"fieldSelector": f"metadata.name={name}"} if name else {}
+        path = _core(namespace, "configmaps")
+        return Watch(self._connection, path, query, reading.config_map, f"watch config maps in {namespace}").seen()
+
+    async def _get(self, path: str, doing: str) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = await self._connection.call("GET", path, doing=doing)
+        return answer
+
+    async def _items(self, path: str, doing: str, selector: str = "", fields: str = "") -> list[Mapping[str, Any]]:
+        query = {"labelSelector": selector} if selector else {}
+        if fields:
+            query["fieldSelector"] = fields
+        answer = await self._connection.call("GET", path, doing=doing, query=query)
+        return list(answer.get("items") or [])
+
+
+def _core(namespace: str, kind: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{namespace}/{kind}" + (f"/{name}" if name else "")
+
+
+def _apps(namespace: str, kind: str, name: str = "") -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/{kind}" + (f"/{name}" if name else "")
+
+
+def _config_map(
+    name: str, data: Mapping[str, str], labels: Mapping[str, str], version: str | None = None
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "labels": dict(labels)}
+    if version is not None:
+        metadata["resourceVersion"] = version
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}

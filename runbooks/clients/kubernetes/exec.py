@@ -1,0 +1,189 @@
+"""Commands in a pod, over the Kubernetes API's WebSocket (`pods/exec`): a closed set of them, bounded in bytes and seconds.
+
+RBAC can't say which command may be run in a pod, so this client does: a `Program` is made from the configuration, once, and a
+caller names one of the set. Nothing that a person typed is ever one of its arguments; what a program is to work on goes in by
+standard input, as data.
+
+The channels are read raw (`v5.channel.k8s.io` where the server has it, else `v4`): 1 and 2 are the output, 3 tells how it ended.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runbooks.clients.kubernetes.connection import Connection
+from runbooks.clients.kubernetes.errors import unreachable, unreadable
+from runbooks.clients.kubernetes.fields import fields, listed, text
+from runbooks.kit.answers import read_object
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+
+if TYPE_CHECKING:
+    import aiohttp
+
+PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_STDIN, _STDOUT, _STDERR, _ENDED = range(4)
+_CLOSE = 255
+"""v5 only: the channel after it gets no more. v4 can't say so, so a program may not wait for the end of its input."""
+
+_ARGUMENT = re.compile(r"[A-Za-z0-9@%+=:,./_-]{1,200}")
+_CODE = re.compile(r"[0-9]{1,3}", re.ASCII)
+_FRAME = 32 * 1024
+_BYE = 0.5
+"""Seconds for a polite end of the socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One argument list of the closed set. Words of plain signs only: no shell, no white space, nothing to be expanded."""
+
+    arguments: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arguments or not all(_ARGUMENT.fullmatch(word) for word in self.arguments):
+            raise ValueError("a program's words have letters, digits and @%+=:,./_- only")
+
+    def __str__(self) -> str:
+        return " ".join(self.arguments)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Output:
+    """How a program ended. Its `repr` shows nothing of what it said, which may be about patients."""
+
+    code: int | None
+    """Its exit status; None where it could not be started."""
+    out: bytes
+    err: bytes
+    message: str
+    """What the cluster says of its end, where that was none of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one call may take."""
+
+    seconds: float = 15.0
+    """From the first byte sent to its end: a socket that is half open ends there, too."""
+    bytes: int = 1 << 20
+    """Of output and of errors, each."""
+
+
+class Unanswered(PermanentError):
+    """The program did not end within its time."""
+
+
+class Exec:
+    """Runs the programs of one closed set. Made by `ClusterClient.programs`."""
+
+    def __init__(self, connection: Connection, programs: Iterable[Program]) -> None:
+        self._connection = connection
+        self._programs = frozenset(programs)
+
+    async def run(
+        self, namespace: str, pod: str, container: str, program: Program, *, stdin: bytes = b"", limits: Limits
+    ) -> Output:
+        """Raises `Unanswered`, PermanentError(OUTPUT_TOO_LARGE), or what the connection's calls raise."""
+        if program not in self._programs:
+            raise ValueError("this program is not one of the configured set")
+        query = [("command", word) for word in program.arguments]
+        query += [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("stdin", "true")] if stdin else []
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
+        doing = f"run `{program}` in {pod}"
+        from aiohttp import ClientError, WSServerHandshakeError
+
+        try:
+            async with asyncio.timeout(limits.seconds) as deadline:
+                socket = await self._connection.websocket(path, query, protocols=PROTOCOLS)
+                try:
+                    return await _Talk(socket, limits, doing).to_the_end(stdin)
+                finally:
+                    await _part(socket)
+        except WSServerHandshakeError as error:
+            raise self._connection.handshake_refused(error.status, doing) from error
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise unreachable(self._connection.server, error) from error
+            raise Unanswered(
+                f"`{program}` did not end within {limits.seconds:g} s in pod {pod}. It may still run there.",
+                code=ReasonCode.SCRIPT_UNANSWERED,
+                advice=(f"`logs {pod}` may say what it waits for.",),
+            ) from error
+        except (ClientError, OSError) as error:
+            raise unreachable(self._connection.server, error) from error
+
+
+class _Talk:
+    """One program's life."""
+
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse", limits: Limits, doing: str) -> None:
+        self._socket = socket
+        self._limits = limits
+        self._doing = doing
+        self._heard: dict[int, bytearray] = {_STDOUT: bytearray(), _STDERR: bytearray()}
+
+    async def to_the_end(self, stdin: bytes) -> Output:
+        """Feeds it and listens, side by side: a program may answer before it has read all."""
+        feeding = asyncio.create_task(self._feed(stdin))
+        try:
+            return await self._listen()
+        finally:
+            feeding.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await feeding
+
+    async def _feed(self, stdin: bytes) -> None:
+        if not stdin:
+            return
+        for first in range(0, len(stdin), _FRAME):
+            await self._socket.send_bytes(bytes((_STDIN,)) + stdin[first : first + _FRAME])
+        if self._socket.protocol == PROTOCOLS[0]:
+            await self._socket.send_bytes(bytes((_CLOSE, _STDIN)))
+
+    async def _listen(self) -> Output:
+        from aiohttp import WSMsgType
+
+        async for message in self._socket:
+            if message.type is WSMsgType.BINARY and message.data:
+                ended = self._take(message.data[0], message.data[1:])
+                if ended is not None:
+                    return ended
+        raise unreachable("the cluster", ConnectionError("the connection ended before the command did"))
+
+    def _take(self, channel: int, data: bytes) -> Output | None:
+        if channel == _ENDED:
+            code, message = _how(data)
+            return Output(code, bytes(self._heard[_STDOUT]), bytes(self._heard[_STDERR]), message)
+        heard = self._heard.get(channel)
+        if heard is not None:
+            heard += data
+            if len(heard) > self._limits.bytes:
+                raise PermanentError(
+                    f"It said more than {self._limits.bytes >> 10} KB, and was not heard out (to {self._doing}).",
+                    code=ReasonCode.OUTPUT_TOO_LARGE,
+                )
+        return None
+
+
+def _how(data: bytes) -> tuple[int | None, str]:
+    """Exit status and the cluster's words, from the `Status` on channel 3."""
+    unknown = "the cluster's word on how it ended can't be read"
+    try:
+        status = read_object(data, lambda: unreadable("", ""))
+    except TemporaryError:
+        return None, unknown
+    if status.get("status") == "Success":
+        return 0, ""
+    causes = listed(fields(status, "details"), "causes")
+    said = next((text(each, "message") for each in causes if each.get("reason") == "ExitCode"), "")
+    return int(said) if _CODE.fullmatch(said) else None, text(status, "message", unknown)
+
+
+async def _part(socket: "aiohttp.ClientWebSocketResponse") -> None:
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(_BYE):
+            await socket.close()

@@ -1,0 +1,1 @@
+"""PostgreSQL, read only: sessions with limits, credentials, statistics and plans of statements."""

@@ -1,0 +1,1 @@
+"""The environment's database, for people who look after it."""

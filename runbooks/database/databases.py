@@ -1,0 +1,245 @@
+"""An environment's database, for people who look after it: whether it answers, who the bot is there, what is slow, and a query's plan.
+
+It is only ever looked at. What comes out has no literal of a statement in it (`runbooks.kit.sql`), and passes redaction like everything
+else.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from runbooks.clients.postgres import query_plans, statements
+from runbooks.clients.postgres.access import DatabaseSettings, Place
+from runbooks.clients.postgres.database import Answer, DatabaseClient, Session
+from runbooks.clients.postgres.identity import Identity, identity
+from runbooks.clients.postgres.query_plans import Plan
+from runbooks.clients.postgres.statements import By, Counted, Running, Statement
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.sql import masked
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Who the bot is on a server, and how quickly that server says so."""
+
+    place: Place
+    latency: float
+    """Seconds for one statement there and back."""
+    connected: float
+    """Seconds for the connection before it: name, TLS, login."""
+    identity: Identity
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What is slow on a server: what it has counted, and what runs there now."""
+
+    place: Place
+    address: str
+    counted: Counted
+    running: tuple[Running, ...]
+
+
+class Database:
+    """One environment's. Reader beware: each call may raise RunbookError, with what to do; `answers` never does."""
+
+    def __init__(self, environment: str, client: DatabaseClient) -> None:
+        self._environment = environment
+        self._client = client
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        return self._client.settings
+
+    def place(self, wanted: str | None = None) -> Place:
+        """The server that is meant; the configuration's `reader` where nobody said. Raises where there is no replica."""
+        if wanted == "replica" and self.settings.replica is None:
+            raise PermanentError(
+                f"The configuration names no replica of {self._environment}'s database.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `replica` to `[environments.{self._environment}.database]`, or ask `--on primary`.",),
+            )
+        return self.settings.reader if wanted is None else ("replica" if wanted == "replica" else "primary")
+
+    async def answers(self, on: Place | None = None) -> Answer:
+        """Whether it answers, and in how many seconds. Never raises, and is over within `answer_timeout` whatever happens."""
+        return await self._client.answers(on or self.settings.reader)
+
+    async def known(self, on: Place) -> Known:
+        """Who the bot is there; proves that the credentials work without showing them."""
+        began = time.monotonic()
+        async with self._client.asked(on) as session:
+            connected = time.monotonic() - began
+            return Known(on, await session.latency(), connected, await identity(session), datetime.now(UTC))
+
+    @asynccontextmanager
+    async def _asked(self, on: Place) -> AsyncIterator[Session]:
+        """Where that server does not answer, the other one is named."""
+        try:
+            async with self._client.asked(on) as session:
+                yield session
+        except TemporaryError as error:
+            others = [place for place in self.settings.places() if place != on]
+            if error.code is not ReasonCode.DATABASE_UNREACHABLE or not others:
+                raise
+            raise TemporaryError(
+                error.message,
+                code=error.code,
+                retry_after=error.retry_after,
+                advice=(*error.advice, f"`--on {others[0]}` asks the {others[0]}; `db connect` tries both."),
+            ) from None
+
+    async def slow(self, on: Place, *, by: By, limit: int) -> Slow:
+        """The statements that come first by one measure, and what has been running for some seconds."""
+        async with self._asked(on) as session:
+            running = await statements.running(session)
+            counted = await statements.counted(session, by, limit)
+        return await asyncio.to_thread(_shown, Slow(on, session.target.address, counted, running))
+
+    async def explained(self, on: Place, name: str) -> tuple[Statement, Plan]:
+        """The plan of a counted statement, by the beginning of its id."""
+        async with self._asked(on) as session:
+            found = await statements.named(session, name)
+            if len(found) != 1:
+                raise _not_one(name, len(found), on)
+            plan = await query_plans.plan(session, found[0])
+        return _bare(found[0]), plan
+
+
+def _shown(found: Slow) -> Slow:
+    """With no literal in any text: beyond this module nobody has one to forget about. In a thread, since texts may be long."""
+    counted = replace(
+        found.counted,
+        statements=tuple(map(_bare, found.counted.statements)),
+        others=tuple(map(_bare, found.counted.others)),
+    )
+    return replace(found, counted=counted, running=tuple(map(_bare, found.running)))
+
+
+T = TypeVar("T", Statement, Running)
+
+
+def _bare(statement: T) -> T:
+    return replace(statement, text=masked(statement.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that is not as it should be with the role or its server."""
+
+    says: str
+    to_do: str
+    fatal: bool = False
+    """`slow-queries` can't work with it, or patients' data is at stake."""
+
+
+def concerns(who: Identity) -> tuple[Concern, ...]:
+    """What a DBA should hear, the worst first; empty where all is well."""
+    return tuple(sorted(_concerns(who), key=lambda each: not each.fatal))
+
+
+def _concerns(who: Identity) -> Iterator[Concern]:
+    role = who.role
+    if who.superuser:
+        yield Concern(
+            f"The role {role} is a superuser.",
+            "Give the bot a role of its own: `deploy/database/reader.sql`.",
+            fatal=True,
+        )
+        return
+    if not who.read_only:
+        yield Concern(
+            f"Transactions of {role} are not read-only.",
+            f"`ALTER ROLE {role} SET default_transaction_read_only = on;`",
+            fatal=True,
+        )
+    if who.unlimited:
+        yield Concern(
+            f"The bot's own limits are not in force: {', '.join(who.unlimited)}.",
+            "Name the server itself in `[environments.….database]`, not the pooler in front of it.",
+            fatal=True,
+        )
+    elif who.dropped:
+        yield Concern(
+            "A pooler in front of the server drops the limits that the bot connects with; it sets them anew in each transaction.",
+            "Name the server itself in `[environments.….database]`, or take `options` out of PgBouncer's `ignore_startup_parameters`.",
+        )
+    if who.writable:
+        yield Concern(
+            f"The role {role} may change {_tables(who.writable)}.",
+            f"`REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;`",
+            fatal=True,
+        )
+    if who.readable:
+        yield Concern(
+            f"The role {role} may read {_tables(who.readable)}, and needs none.",
+            f"`REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;` and take it out of roles that may.",  # noqa: S608
+        )
+    if who.creates:
+        where = ", ".join(who.creates)
+        yield Concern(
+            f"The role {role} may create functions in {where}, and others might call them.",
+            f"`REVOKE CREATE ON SCHEMA {where} FROM PUBLIC;`",
+        )
+    yield from _statistics(who)
+    if who.function is None:
+        yield Concern(
+            "The function that plans is not installed, so no statement can be explained.",
+            "`deploy/database/explain.sql` installs it.",
+        )
+    elif not who.function:
+        yield Concern(
+            f"The function that plans is there, and {role} may not call it.",
+            f"`GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO {role};`",
+        )
+
+
+def _statistics(who: Identity) -> Iterator[Concern]:
+    if who.extension is None:
+        yield Concern(
+            "pg_stat_statements is not in this database.", "`CREATE EXTENSION pg_stat_statements;`", fatal=True
+        )
+    elif not who.statistics_usable:
+        yield Concern(
+            f"The role {who.role} may not read pg_stat_statements.",
+            "`deploy/database/reader.sql` grants what is missing: `USAGE` on its schema, `SELECT` on its views.",
+            fatal=True,
+        )
+    elif not who.loaded:
+        yield Concern(
+            "The server does not load pg_stat_statements.",
+            "Add it to `shared_preload_libraries` (on RDS: in the parameter group) and restart the server.",
+            fatal=True,
+        )
+    if not who.sees_statistics:
+        yield Concern(
+            f"The role {who.role} may not see other roles' statements.",
+            f"`GRANT pg_read_all_stats TO {who.role};`",
+            fatal=True,
+        )
+
+
+def _tables(count: int) -> str:
+    return f"{count:,} {'table' if count == 1 else 'tables'}"
+
+
+def _not_one(name: str, count: int, on: Place) -> RunbookError:
+    if count:
+        return PermanentError(
+            f"More than one statement's id begins with q{name}.",
+            code=ReasonCode.NO_SUCH_QUERY,
+            advice=("Type more of it.",),
+        )
+    return PermanentError(
+        f"The {on} counts no statement with the id q{name}.",
+        code=ReasonCode.NO_SUCH_QUERY,
+        advice=(
+            "`slow-queries` lists those that there are. Each server counts what it ran itself, and a reset or a restart may forget them.",
+        ),
+    )

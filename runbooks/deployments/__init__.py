@@ -1,0 +1,1 @@
+"""What an environment's Deployments run, whose image it is, and who else writes them."""

@@ -1,0 +1,167 @@
+"""Pods that the cluster refuses to create: quota, limits of the namespace, pod security, a webhook, a missing service account.
+
+The ReplicaSet says so in a condition (and, each time it tries, in an event). What was refused is certain; a webhook or an API
+server that does not answer is not.
+"""
+
+import re
+from datetime import datetime, timedelta
+
+from runbooks.clients.kubernetes.views import Condition
+from runbooks.deployments.service_state import DEPLOYED_AT
+from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.reasons import ReasonCode
+
+_QUOTA = re.compile(r"exceeded quota: (\S+), requested: (\S+), used: (\S+), limited: (\S+)")
+_UNNAMED = re.compile(r"failed quota: (\S+): must specify (.+)", re.DOTALL)
+_LIMIT_RANGE = re.compile(
+    r"(?:(?:maximum|minimum) \S+ usage|max limit to request ratio) per (?:Container|Pod|PersistentV)"
+)
+_SECURITY = re.compile(r'violates PodSecurity "([^":]+)[^"]*": ?(.*)', re.DOTALL)
+_DENIED = re.compile(r'admission webhook "([^"]+)" denied the request(?::? ?(.*))?', re.DOTALL)
+_POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']+)'.*? denied request")
+_NO_ANSWER = re.compile(r'failed calling webhook "([^"]+)"')
+_ACCOUNT = re.compile(r'service ?account "([^"]+)" not found', re.IGNORECASE)
+_PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found", re.IGNORECASE)
+_REFUSED = re.compile(r"is forbidden|is invalid|denied", re.IGNORECASE)
+_SKEW = timedelta(seconds=10)
+"""Between the bot's clock and the cluster's."""
+
+_QUOTA_FULL = usual(
+    ("the quota has no room for one pod more than usual", "raise it: a rollout runs old and new pods side by side"),
+    ("something else in the namespace uses it up", "look with `kubectl describe quota`, and remove what is not needed"),
+)
+_QUOTA_UNNAMED = usual(("the quota wants every pod to say what it needs", "set it on the Deployment, then retry"))
+_LIMITS = usual(
+    ("the Deployment asks for less or more than the namespace's LimitRange allows", "mend one of the two, then retry"),
+)
+_SECURE = usual(
+    ("the namespace's pod security level was raised", "mend the Deployment's security context, or ask who raised it"),
+)
+_WEBHOOK = usual(
+    ("a policy forbids this image or this pod", "its reason stands above; ask who keeps that policy"),
+    ("the image is not signed, or not scanned", "sign or scan it, then retry"),
+)
+_WEBHOOK_DOWN = usual(
+    ("the webhook's own pods are down", "look at them first: they hold up every new pod of the cluster"),
+)
+_ACCOUNT_GONE = usual(("the service account was deleted or renamed", "create it again in this namespace"))
+_OTHER = usual(
+    ("a rule of the cluster refuses the pod", "its reason stands above; ask who keeps the cluster"),
+)
+
+
+def refused(scene: Scene) -> Cause | None:
+    """Why the new ReplicaSet can't create its pods, where that is so."""
+    message = _failure(scene)
+    if not message:
+        return None
+    kind, what, brief, causes = _read(message, scene.deployment.namespace)
+    certain = (
+        kind is not None and _is_new(scene) and not (kind is ReasonCode.QUOTA_EXCEEDED and _may_free_itself(scene))
+    )
+    return Cause(
+        code=kind or ReasonCode.ADMISSION_REFUSED,
+        what=what,
+        brief=brief,
+        said=(message,),
+        certain=certain,
+        silent=True,
+        usual=causes,
+    )
+
+
+def since(scene: Scene) -> str:
+    """When the ReplicaSet began to be refused."""
+    return next((c.updated for c in (scene.new.conditions if scene.new else ()) if _is_failure(c)), "")
+
+
+def _is_failure(condition: Condition) -> bool:
+    return condition.type == "ReplicaFailure" and condition.status == "True"
+
+
+def _failure(scene: Scene) -> str:
+    """The newest event of it, else the condition: that one keeps its first words."""
+    if scene.new is None or not any(_is_failure(condition) for condition in scene.new.conditions):
+        return ""
+    told = [event for event in scene.events if event.about == scene.new.uid and event.reason == "FailedCreate"]
+    if told:
+        return max(told, key=lambda event: event.order).message.removeprefix("Error creating: ")
+    return next(condition.message for condition in scene.new.conditions if _is_failure(condition))
+
+
+def _is_new(scene: Scene) -> bool:
+    """A ReplicaSet that is used again may still carry the refusal of an earlier rollout."""
+    set_at = scene.deployment.annotations.get(DEPLOYED_AT, "")
+    stamps = [since(scene)]
+    if scene.new is not None:
+        stamps += [
+            e.at.isoformat()
+            for e in scene.events
+            if e.at is not None and e.about == scene.new.uid and e.reason == "FailedCreate"
+        ]
+    try:
+        return not set_at or any(
+            datetime.fromisoformat(stamp) + _SKEW >= datetime.fromisoformat(set_at) for stamp in stamps if stamp
+        )
+    except ValueError:
+        return True
+
+
+def _may_free_itself(scene: Scene) -> bool:
+    """Old pods go, or may go, and leave room."""
+    going = any(pod.deleting for pod in scene.leaving)
+    ready = sum(pod.ready for pod in (*scene.pods, *scene.others))
+    needed = scene.deployment.desired - scene.deployment.max_unavailable
+    return going or (bool(scene.others) and ready > needed)
+
+
+def _read(message: str, namespace: str) -> tuple[ReasonCode | None, str, str, tuple[UsualCause, ...]]:
+    """(code, None where it may pass; in words; in few words; usual causes)."""
+    refuses = ReasonCode.ADMISSION_REFUSED
+    if found := _QUOTA.search(message):
+        used = _used(found[2], found[3], found[4])
+        what = f"the quota {found[1]} of {namespace} has no room for the new pod: {used}"
+        return ReasonCode.QUOTA_EXCEEDED, what, f"the quota {found[1]} is used up", _QUOTA_FULL
+    if found := _UNNAMED.search(message):
+        what = f"the quota {found[1]} of {namespace} wants the pods to name {found[2].strip()}"
+        return ReasonCode.QUOTA_EXCEEDED, what, f"the quota {found[1]} wants limits", _QUOTA_UNNAMED
+    if found := _LIMIT_RANGE.search(message):
+        rule = message[found.start() :].rstrip("]. ")
+        return (
+            refuses,
+            f"the limits of {namespace} refuse the new pods: {rule}",
+            "the namespace's limits refuse it",
+            _LIMITS,
+        )
+    if found := _SECURITY.search(message):
+        what = f"the pod security level of {namespace} ({found[1]}) refuses the new pods"
+        return refuses, what, "the pod security level refuses it", _SECURE
+    if found := _NO_ANSWER.search(message):
+        what = f"the admission webhook {found[1]} does not answer, so no pod can be created"
+        return None, what, f"the admission webhook {found[1]} does not answer", _WEBHOOK_DOWN
+    if found := _DENIED.search(message) or _POLICY.search(message):
+        what = f"the admission policy {found[1]} refuses the new pods"
+        return refuses, what, f"the admission policy {found[1]} refuses it", _WEBHOOK
+    if found := _ACCOUNT.search(message):
+        what = f"the service account {found[1]} is not there, so no pod can be created"
+        return refuses, what, f"the service account {found[1]} is not there", _ACCOUNT_GONE
+    if found := _PRIORITY.search(message):
+        what = f"the priority class {found[1]} is not there, so no pod can be created"
+        return refuses, what, f"the priority class {found[1]} is not there", _OTHER
+    what = "the cluster refuses to create the new pods"
+    return (refuses if _REFUSED.search(message) else None), what, "the cluster creates no pod", _OTHER
+
+
+def _used(requested: str, used: str, limited: str) -> str:
+    """`pods 6 of 6 used, 1 more asked for`."""
+    wants, has, may = (_pairs(text) for text in (requested, used, limited))
+    return "; ".join(
+        f"{name} {has.get(name, '?')} of {may.get(name, '?')} used, {amount} more asked for"
+        for name, amount in wants.items()
+    )
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in text.rstrip(",").split(",") if "=" in part)

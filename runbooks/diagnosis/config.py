@@ -1,0 +1,80 @@
+"""A ConfigMap or Secret that a pod names and that is not there, or a key in it: which one, which key.
+
+Named by the container's environment it shows in the container's status, mounted as a volume only in an event.
+"""
+
+import re
+
+from runbooks.clients.kubernetes.views import ContainerView, PodView
+from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.kit.reasons import ReasonCode
+
+_ABSENT = re.compile(r'\b(configmap|secret)s? "(?:[^"/]*/)?([^"]+)" not found', re.IGNORECASE)
+_KEY = re.compile(r"couldn't find key (\S+) in (ConfigMap|Secret) (?:[^/\s]+/)?(\S+)", re.IGNORECASE)
+_MOUNTED_KEY = re.compile(r"references non-existent (?:(config|secret) )?key:? (\S+)", re.IGNORECASE)
+_VOLUME = re.compile(r'for volume "([^"]+)"')
+_KINDS = {"configmap": "ConfigMap", "config": "ConfigMap", "secret": "Secret"}
+
+_USUAL = usual(
+    ("this version needs a setting that was not rolled out with it", "apply its configuration first, then retry"),
+    ("it was renamed or deleted", "put it back: the pods that run read it only at their start"),
+    ("it is in another namespace", "create it in the namespace of the Deployment"),
+)
+
+
+def environment(pod: PodView, container: ContainerView) -> Cause | None:
+    """The container's environment names what is not there."""
+    if container.phase != "waiting" or container.reason != "CreateContainerConfigError":
+        return None
+    missing = _missing(container.message)
+    if missing is None:
+        return Cause(
+            code=ReasonCode.CONTAINER_CONFIG,
+            what="the container can't be made as it is configured",
+            brief="the container's configuration does not fit",
+            said=(container.message or container.reason,),
+            pod=pod,
+            container=container.name,
+            silent=True,
+            usual=_USUAL,
+        )
+    return _cause(pod, container.name, missing, container.message)
+
+
+def mounted(scene: Scene, pod: PodView) -> Cause | None:
+    """A volume of the pod is made from what is not there; the pod waits in ContainerCreating meanwhile."""
+    if any(container.phase in ("running", "terminated") for container in pod.containers):
+        return None
+    for event in reversed(scene.told(pod, "FailedMount")):
+        missing = _missing(event.message)
+        if missing is not None:
+            return _cause(pod, None, missing, event.message)
+    return None
+
+
+def _missing(message: str) -> str | None:
+    """`the Secret omnicare-database has no key DATABASE_URL`."""
+    if found := _KEY.search(message):
+        return f"the {_KINDS[found[2].lower()]} {found[3]} has no key {found[1].strip(chr(34))}"
+    if found := _ABSENT.search(message):
+        return f"the {_KINDS[found[1].lower()]} {found[2]} is not there"
+    if found := _MOUNTED_KEY.search(message):
+        volume = _VOLUME.search(message)
+        where = f" of the volume {volume[1]}" if volume else ""
+        kind = f"{_KINDS[found[1].lower()]}" if found[1] else "source"
+        return f"the {kind}{where} has no key {found[2]}"
+    return None
+
+
+def _cause(pod: PodView, container: str | None, missing: str, said: str) -> Cause:
+    return Cause(
+        code=ReasonCode.CONFIG_MISSING,
+        what=missing,
+        brief=missing,
+        said=(said,),
+        pod=pod,
+        container=container,
+        certain=True,
+        silent=True,
+        usual=_USUAL,
+    )

@@ -1,0 +1,159 @@
+"""From a scene to its cause: which families are asked in which order, what is certain, what only takes long."""
+
+from collections.abc import Iterator
+
+from runbooks.clients.kubernetes.views import PodView
+from runbooks.diagnosis import (
+    admission,
+    conditions,
+    config,
+    crashes,
+    images,
+    leaving,
+    nodes,
+    probes,
+    scheduling,
+    starting,
+    volumes,
+)
+from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.kit.plan import Image
+from runbooks.kit.reasons import ReasonCode
+
+_ALIKE = 3
+_DIGEST = usual(
+    ("an admission webhook rewrites the image of new pods", "ask who keeps it why it changes the digest"),
+)
+_UNKNOWN = usual(("something that no event names", "look with `kubectl describe pod`, then at the node"))
+
+
+def certain(scene: Scene, *, crash_restarts: int = _ALIKE) -> Cause | None:
+    """What no waiting will mend, or None."""
+    return next((cause for cause in _causes(scene, crash_restarts) if cause.certain), None)
+
+
+def at_deadline(scene: Scene, seconds: float, *, crash_restarts: int = _ALIKE) -> Cause:
+    """What took too long, once time is up."""
+    found = list(_causes(scene, crash_restarts))
+    if found:
+        return next((cause for cause in found if cause.certain), found[0])
+    condition = scene.deployment.condition("Progressing")
+    said = (condition.message,) if condition is not None and condition.message else ()
+    return Cause(
+        code=ReasonCode.PROGRESS_DEADLINE,
+        what=f"the rollout made no progress within {seconds:.0f} s",
+        brief="no progress",
+        said=said,
+        pod=scene.pods[0] if scene.pods else None,
+        usual=_UNKNOWN,
+    )
+
+
+def standing(scene: Scene) -> Cause | None:
+    """What is wrong with what stands there now, whoever brought it about: the certain before the likely."""
+    found = list(_causes(scene, _ALIKE))
+    return next((cause for cause in found if cause.certain), found[0] if found else None)
+
+
+def pending(scene: Scene, *, after: float, crash_restarts: int = _ALIKE) -> str:
+    """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
+    staying = leaving.old_pods(scene)
+    if staying is not None:
+        return staying.brief
+    refused = admission.refused(scene)
+    waited = scene.seconds_since(admission.since(scene))
+    if refused is not None and waited >= after:
+        return f"no new pod: {refused.brief}, {waited:.0f} s"
+    late = [pod for pod in scene.pods if not pod.ready and scene.seconds_since(pod.created) >= after]
+    groups: dict[tuple[str, str], list[PodView]] = {}
+    for pod in late:
+        cause = next(_of_pod(scene, pod, crash_restarts), None)
+        word = "pending" if pod.phase == "Pending" else "not ready"
+        groups.setdefault((word, cause.brief if cause is not None else ""), []).append(pod)
+    return "; ".join(_waiting(scene, word, brief, pods) for (word, brief), pods in groups.items())
+
+
+def _waiting(scene: Scene, word: str, brief: str, pods: list[PodView]) -> str:
+    longest = max(scene.seconds_since(pod.created) for pod in pods)
+    count = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
+    return f"{count} {word}{f': {brief}' if brief else ''}, {longest:.0f} s"
+
+
+def _causes(scene: Scene, alike: int) -> Iterator[Cause]:
+    refused = admission.refused(scene)
+    if refused is not None:
+        yield refused
+    staying = leaving.old_pods(scene)
+    if staying is not None:
+        yield staying
+    for pod in (*scene.pods, *scene.leaving):
+        if pod in scene.pods or (scene.new is not None and pod.owner == scene.new.uid):
+            yield from _of_pod(scene, pod, alike)
+
+
+def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
+    """A lost node explains everything else that is wrong with a pod, so it is asked first."""
+    found = list(_known(scene, pod, alike))
+    other = conditions.named(scene, pod) if not found and not (pod.deleting or pod.over) else None
+    yield from found if other is None else (other,)
+
+
+def _known(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
+    lost = nodes.lost(scene, pod)
+    if lost is not None:
+        yield lost
+    if pod.deleting:
+        return
+    if pod.over:
+        ended = conditions.over(pod)
+        if ended is not None and lost is None:
+            yield ended
+        return
+    other = _other_image(scene, pod)
+    if other is not None:
+        yield other
+    unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
+    if unplaced is not None:
+        yield unplaced
+    for container in pod.containers:
+        cause = (
+            images.pull(scene, pod, container)
+            or config.environment(pod, container)
+            or crashes.crash(scene, pod, container, alike=alike)
+            or starting.init_waits(scene, pod, container)
+            or probes.not_ready(scene, pod, container)
+        )
+        if cause is not None:
+            yield cause
+    waiting = (
+        config.mounted(scene, pod)
+        or volumes.unmounted(scene, pod)
+        or starting.sandbox(scene, pod)
+        or conditions.readiness_gate(pod)
+    )
+    if waiting is not None:
+        yield waiting
+
+
+def _other_image(scene: Scene, pod: PodView) -> Cause | None:
+    """The pod was given another digest than its ReplicaSet asks for, which only admission can do.
+
+    What the node reports as `imageID` is no sign of it (see `completion`).
+    """
+    asked = scene.change.after.digest
+    specs = (pod.spec(name) for name in scene.change.references_before)
+    given = next(
+        (found for spec in specs if spec and (found := Image.parse(spec.image).digest) not in (None, asked)), None
+    )
+    if asked is None or given is None:
+        return None
+    return Cause(
+        code=ReasonCode.WRONG_DIGEST,
+        what="the new pod is asked to run another image than the approved one",
+        brief="another image than the approved one is asked for",
+        said=(f"approved {asked}", f"the pod asks for {given}"),
+        pod=pod,
+        certain=True,
+        silent=True,
+        usual=_DIGEST,
+    )

@@ -1,0 +1,185 @@
+"""An image that can't be pulled: unknown, refused, rate-limited, for another processor, or wrongly named.
+
+The kubelet only hands on what the runtime says, so the words are those of containerd, CRI-O and Docker. What they do not know for
+certain (time-outs, a full disk, a registry's 429 or 5xx) may pass.
+"""
+
+import re
+from dataclasses import dataclass
+
+from runbooks.clients.kubernetes.views import ContainerView, PodView
+from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.reasons import ReasonCode
+
+_WAITING = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+}
+_QUOTED = re.compile(r'"[^"]*"|sha256:[0-9a-f]+|\S+@\S+|[^\s"]+[.:][^\s"]*/\S+|[^\s"]+:v?\d+\.\S*')
+"""Image names, digests and addresses in a message: any sign may be in them, so they say nothing of the cause."""
+_MAY_PASS = re.compile(
+    r"time-?out|timed out|deadline exceeded|connection (?:refused|reset)|no such host|\beof\b|tls handshake|temporary failure"
+    r"|context canceled|no space left|\b(?:500|502|503|504)\b|service unavailable|bad gateway|internal server error"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    code: ReasonCode
+    pattern: re.Pattern[str]
+    what: str
+    brief: str
+    usual: tuple[UsualCause, ...]
+    certain: bool = True
+
+
+_LIMITED = _Kind(
+    ReasonCode.IMAGE_RATE_LIMITED,
+    re.compile(r"\b429\b|too ?many ?requests|rate limit"),
+    "the registry limits how often the nodes may pull (429)",
+    "the registry answers 429",
+    usual(
+        ("the nodes pull without an account", "give their pull secret an account, whose limit is higher"),
+        ("many nodes pulled at once", "wait for the registry's window to pass, then retry"),
+        ("no mirror stands between", "pull through a mirror or cache of your own"),
+    ),
+    certain=False,
+)
+_KINDS = (
+    _LIMITED,
+    _Kind(
+        ReasonCode.IMAGE_PLATFORM,
+        re.compile(
+            r"no match(?:ing manifest)? for (?:platform|\S+/\S+)|no image found in (?:manifest list|image index)"
+            r"|does not match the specified platform|exec format error"
+        ),
+        "it is not built for the nodes' processor",
+        "not built for the nodes' processor",
+        usual(
+            ("it was built on a machine with another processor", "build it for the nodes' platform, push, deploy that"),
+            ("new nodes have another processor", "select nodes that fit with `nodeSelector: kubernetes.io/arch`"),
+        ),
+    ),
+    _Kind(
+        ReasonCode.IMAGE_UNAUTHORIZED,
+        re.compile(
+            r"\b40[13]\b|unauthori[sz]ed|forbidden|access denied|denied:|authori[sz]ation failed|authentication required"
+            r"|no basic auth credentials|insufficient_scope|requires? 'docker login'|failed to authorize"
+        ),
+        "the registry refuses the nodes' credentials",
+        "the registry refuses the nodes' credentials",
+        usual(
+            ("the pull secret expired or was revoked", "renew it in this namespace, then retry"),
+            ("the pods name no pull secret", "set `imagePullSecrets` on the Deployment or its service account"),
+            ("the account may not read this repository", "give it read access at the registry"),
+        ),
+    ),
+    _Kind(
+        ReasonCode.IMAGE_UNKNOWN,
+        re.compile(r"manifest(?: \S+)? unknown|not found|name unknown|does not exist|no such (?:image|manifest)"),
+        "the registry does not know it",
+        "the registry does not know the image",
+        usual(
+            ("it was deleted or moved after it was planned", "push it again, or deploy a version that exists"),
+            ("a clean-up job of the registry took it", "exclude released versions from that job"),
+            ("the nodes ask a mirror that has not got it yet", "wait for the mirror, then retry"),
+        ),
+    ),
+)
+_NAME = _Kind(
+    ReasonCode.IMAGE_NAME,
+    re.compile(r"invalid reference format|couldn't parse image|invalidimagename|failed to apply default image tag"),
+    "its name is not valid",
+    "the image's name is not valid",
+    usual(
+        ("a capital letter, a space or a second `:` in the name", "mend the repository in the configuration"),
+        ("a digest that is cut off", "plan it again"),
+    ),
+)
+_OTHER = usual(
+    ("the registry, or a proxy before it, does not answer the nodes", "look at the registry, then retry"),
+    ("the node's disk is full", "look at the node: `kubectl describe node`"),
+    ("the nodes do not trust the registry's certificate", "add its authority to the nodes"),
+)
+
+
+def pull(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+    """Why the container's image is not there, where that is so."""
+    if container.phase != "waiting" or container.reason not in _WAITING:
+        return None
+    # While the kubelet backs off, its message may no longer say why: the event from the try before does.
+    failed = [event.message for event in scene.told(pod, "Failed", "InspectFailed", container=container.name)]
+    told = [message for message in failed if "image" in message.lower() or "pull" in message.lower()]
+    bare = ("back-off", "error: ")
+    said = words(*(word for word in (container.message, *reversed(told)) if not word.lower().startswith(bare)))
+    kind = _kind(container.reason, said)
+    if kind is None:
+        brief = "the image is being pulled again" if not said else "the image can't be pulled yet"
+        return _cause(pod, container, ReasonCode.IMAGE_PULL, "the image can't be pulled", brief, said, _OTHER)
+    what = f"the image can't be pulled: {kind.what}"
+    return _cause(pod, container, kind.code, what, kind.brief, said, kind.usual, certain=kind.certain)
+
+
+def _kind(reason: str, said: tuple[str, ...]) -> _Kind | None:
+    """The newest words that are known decide; where they may be of a passing trouble, nothing is certain."""
+    if reason == "InvalidImageName":
+        return _NAME
+    if reason == "ErrImageNeverPull":
+        return _NEVER
+    for word in said:
+        plain = _QUOTED.sub(" ", word.lower())
+        if _NAME.pattern.search(plain):
+            return _NAME
+        if _LIMITED.pattern.search(plain):
+            return _LIMITED
+        if _MAY_PASS.search(plain):
+            return None
+        found = next((kind for kind in _KINDS if kind.pattern.search(plain)), None)
+        if found is not None:
+            return found
+    return None
+
+
+_NEVER = _Kind(
+    ReasonCode.IMAGE_PULL,
+    re.compile("$^"),
+    "the node has none, and `imagePullPolicy: Never` forbids to pull it",
+    "the node may not pull it",
+    usual(("the policy is meant for a test cluster", "set `imagePullPolicy: IfNotPresent`")),
+)
+
+
+def wrong_platform() -> tuple[ReasonCode, str, tuple[UsualCause, ...]]:
+    """The same cause where it only shows in the log of a container that can't be executed."""
+    kind = next(kind for kind in _KINDS if kind.code is ReasonCode.IMAGE_PLATFORM)
+    return kind.code, f"the image can't be run: {kind.what}", kind.usual
+
+
+def _cause(
+    pod: PodView,
+    container: ContainerView,
+    code: ReasonCode,
+    what: str,
+    brief: str,
+    said: tuple[str, ...],
+    causes: tuple[UsualCause, ...],
+    *,
+    certain: bool = False,
+) -> Cause:
+    return Cause(
+        code=code,
+        what=what,
+        brief=brief,
+        said=said or (container.reason,),
+        pod=pod,
+        container=container.name,
+        certain=certain,
+        silent=True,
+        usual=causes,
+    )

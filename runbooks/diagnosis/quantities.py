@@ -1,0 +1,46 @@
+"""Amounts as Kubernetes writes them (`500m`, `64Gi`), to be added up and shown again."""
+
+import re
+
+from runbooks.clients.kubernetes.views import PodView
+
+_UNITS = {
+    "": 1.0,
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+    "Pi": 2.0**50,
+}
+_QUANTITY = re.compile(r"([0-9.]+(?:[eE][0-9]+)?)([A-Za-z]*)", re.ASCII)
+_BYTES = {"memory", "ephemeral-storage"}
+
+
+def amount(text: str | float) -> float:
+    """`100m` is 0.1, `64Gi` is 68719476736; what can't be read is 0."""
+    found = _QUANTITY.fullmatch(str(text))
+    return float(found[1]) * _UNITS.get(found[2], 1.0) if found else 0.0
+
+
+def shown(resource: str, value: float) -> str:
+    """`1.3 cpu`, `512 MiB memory`."""
+    if resource not in _BYTES:
+        return f"{round(value, 3):g} {resource}"
+    for size, unit in ((2.0**30, "GiB"), (2.0**20, "MiB")):
+        if value >= size:
+            return f"{round(value / size, 1):g} {unit} {resource}"
+    return f"{value:.0f} bytes {resource}"
+
+
+def asked(pod: PodView, resource: str) -> float:
+    """What the scheduler counts for the pod: its containers together, or the largest of those that run before."""
+    together = sum(amount(each.requests.get(resource, 0)) for each in pod.asked)
+    return max(together, *(amount(each.requests.get(resource, 0)) for each in pod.init), 0.0)

@@ -1,0 +1,144 @@
+"""A pod that no node takes: no room (and how much is missing), taints, labels and affinity, cordoned nodes.
+
+The scheduler says why, node by node; how much is missing it does not say, so that is counted here from the nodes and the pods that
+the bot may see.
+"""
+
+import re
+from collections.abc import Sequence
+
+from runbooks.clients.kubernetes.views import NodeView, PodView
+from runbooks.diagnosis.quantities import amount, asked, shown
+from runbooks.diagnosis.snapshot import Cause, usual
+from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.reasons import ReasonCode
+
+_NODES = re.compile(r"^\d+/(\d+) nodes are available:? ?(.*)", re.DOTALL)
+_PREEMPTION = re.compile(r"\.? preemption: .*", re.DOTALL)
+_PART = re.compile(r",\s+(?=\d+ )")
+_COUNTED = re.compile(r"(\d+) (.*)", re.DOTALL)
+_TAINT = re.compile(r"(?:untolerated taint|had taint)(?:\(s\))? ?(?:\{([^:}]*): ?([^}]*)\})?")
+_INSUFFICIENT = re.compile(r"Insufficient (\S+)")
+_BLOCKING = ("NoSchedule", "NoExecute")
+
+_ROOM = usual(
+    ("the nodes are full", "add a node, or free one: a rollout needs room for one more pod"),
+    ("the pod asks for more than a node has", "lower `resources.requests` on the Deployment"),
+    ("the cluster's autoscaler has come to its limit", "look at its limits and its events"),
+)
+_TAINTS = usual(
+    ("the free nodes are kept for something else", "add a toleration to the Deployment, if it may run there"),
+    ("a node has a trouble that tainted it", "look with `kubectl describe nodes`"),
+)
+_LABELS = usual(
+    ("no node has the label that the Deployment asks for", "label a node, or mend `nodeSelector` or the affinity"),
+    ("pods of one service must not share a node, and there are too few nodes", "add a node, or soften the rule"),
+)
+_CORDONED = usual(
+    ("somebody drains the nodes", "ask who does, or `kubectl uncordon` one"),
+    ("an upgrade of the nodes goes on", "wait for its end, then retry"),
+)
+
+
+def unschedulable(pod: PodView) -> Cause | None:
+    """Why no node takes the pod, where that is so."""
+    if not pod.unschedulable:
+        return None
+    parts = _parts(pod.unschedulable)
+    kinds = dict.fromkeys(kind for _, kind, _ in parts)
+    room = [detail for _, kind, detail in parts if kind == "room"]
+    if list(kinds) == ["room"]:
+        what = f"no node has room for the new pod: {' and '.join(dict.fromkeys(room))}"
+    elif len(parts) == 1:
+        what = f"no node takes the new pod: {parts[0][2]}"
+    else:
+        what = f"no node takes the new pod: {', '.join(f'{detail} on {count}' for count, _, detail in parts)}"
+    return Cause(
+        code=ReasonCode.UNSCHEDULABLE,
+        what=what if parts else "no node takes the new pod",
+        brief=", ".join(dict.fromkeys(detail for _, _, detail in parts)) or "no node takes it",
+        said=(pod.unschedulable,),
+        pod=pod,
+        silent=True,
+        usual=tuple(each for kind in kinds for each in _ADVICE.get(kind, ())) or _ROOM,
+    )
+
+
+_ADVICE: dict[str, tuple[UsualCause, ...]] = {
+    "room": _ROOM,
+    "taint": _TAINTS,
+    "labels": _LABELS,
+    "cordoned": _CORDONED,
+}
+
+
+def _parts(message: str) -> list[tuple[int, str, str]]:
+    """(how many nodes, which kind, in words), the most frequent first."""
+    found = _NODES.match(_PREEMPTION.sub("", message))
+    if found is None:
+        return [(0, "none", "there is no node")] if message.startswith("no nodes available") else []
+    parts = []
+    for part in _PART.split(found[2].strip().rstrip(".")):
+        counted = _COUNTED.match(part)
+        if counted is not None:
+            parts.append((int(counted[1]), *_kind(counted[2])))
+    return sorted(parts, key=lambda part: -part[0])
+
+
+def _kind(text: str) -> tuple[str, str]:
+    if found := _INSUFFICIENT.match(text):
+        return "room", f"insufficient {found[1]}"
+    if "too many pods" in text.lower():
+        return "room", "as many pods as a node may have"
+    if found := _TAINT.search(text):
+        taint = "=".join(filter(None, (found[1], (found[2] or "").strip())))
+        return "taint", f"a taint that it does not tolerate{f' ({taint})' if taint else ''}"
+    lower = text.lower()
+    if "unschedulable" in lower:
+        return "cordoned", "cordoned"
+    if "anti-affinity" in lower and "affinity/anti" not in lower:
+        return "labels", "its rule not to share a node"
+    if "topology spread" in lower:
+        return "labels", "its rule to spread over nodes"
+    if "pod affinity" in lower:
+        return "labels", "its rule to be near other pods"
+    if "affinity" in lower or "selector" in lower:
+        return "labels", "not the labels that it asks for"
+    if "free ports" in lower:
+        return "room", "no free host port"
+    return "other", text.replace("node(s) ", "").strip()
+
+
+def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodView]) -> tuple[str, str]:
+    """(how much is missing, how that was counted), or empty texts where nothing can be said.
+
+    `neighbours` are the pods that the bot may see; those of other namespaces take room too, so what is missing is a lower bound.
+    """
+    wanted = [found[1] for found in _INSUFFICIENT.finditer(pod.unschedulable)]
+    fitting = [node for node in nodes if _fits(node, pod)]
+    for resource in dict.fromkeys(word.rstrip(",.") for word in wanted):
+        needs = asked(pod, resource)
+        if not fitting or not needs:
+            continue
+        left = {node.name: _left(node, neighbours, resource) for node in fitting}
+        most = max(left, key=lambda name: left[name])
+        room = next(amount(node.allocatable.get(resource, 0)) for node in fitting if node.name == most)
+        asks = f"It asks for {shown(resource, needs)}"
+        if needs > left[most]:
+            lack = f"at least {shown(resource, needs - max(left[most], 0.0))} is missing"
+            has = f"{shown(resource, max(left[most], 0.0))} of {shown(resource, room)}"
+            return lack, f"{asks}; {most} has most left, {has}."
+        return "", f"{asks}; what {most} seems to have left is taken by pods of other namespaces."
+    return "", ""
+
+
+def _fits(node: NodeView, pod: PodView) -> bool:
+    """Room on other nodes would not help."""
+    blocked = any(taint.effect in _BLOCKING and not taint.tolerated(pod.tolerations) for taint in node.taints)
+    labelled = all(node.labels.get(key) == value for key, value in pod.wanted_labels.items())
+    return node.ready and not node.cordoned and not blocked and labelled
+
+
+def _left(node: NodeView, neighbours: Sequence[PodView], resource: str) -> float:
+    taken = sum(asked(pod, resource) for pod in neighbours if pod.node == node.name and not pod.over)
+    return amount(node.allocatable.get(resource, 0)) - taken

@@ -1,0 +1,64 @@
+"""What keeps a placed pod from starting: its sandbox with the network in it, and an init container that does not end."""
+
+import re
+
+from runbooks.clients.kubernetes.views import ContainerView, PodView
+from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.kit.reasons import ReasonCode
+
+_SANDBOX = (
+    "FailedCreatePodSandBox", "FailedPodSandBoxStatus", "NetworkNotReady", "FailedCreatePodContainer", "HostPortConflict",
+)  # fmt: skip
+_HOW = (
+    (re.compile(r"assign an? ip|no available ip|no ip addresses available|range set.*(?:full|exhausted)|out of ip", re.IGNORECASE), "no address is free for it"),
+    (re.compile(r"cni|network", re.IGNORECASE), "its network can't be set up"),
+    (re.compile(r"runtimeclass|runtime handler", re.IGNORECASE), "its runtime class is not known there"),
+    (re.compile(r"cgroup", re.IGNORECASE), "its control group can't be made"),
+)  # fmt: skip
+_NETWORK = usual(
+    ("the network plugin on that node is down", "look at its pod (in kube-system) on that node"),
+    ("the node's subnet has no free address", "add addresses, or nodes in another subnet"),
+    ("the runtime on that node hangs", "look with `kubectl describe node`, then restart or remove it"),
+)
+_WAITS = usual(
+    ("what it waits for (database, migration, another service) is not there", "look at its last log lines, then there"),
+    ("it is a migration that takes long", "look whether it makes progress, and raise `progressDeadlineSeconds`"),
+)
+
+
+def sandbox(scene: Scene, pod: PodView) -> Cause | None:
+    """The node can't make what the containers run in."""
+    if any(container.phase in ("running", "terminated") for container in pod.containers):
+        return None
+    told = scene.told(pod, *_SANDBOX)
+    if not told:
+        return None
+    said = words(*(event.message for event in reversed(told)))
+    how = next((how for pattern, how in _HOW if pattern.search(said[0])), "its sandbox can't be made")
+    where = f" {pod.node}" if pod.node else ""
+    return Cause(
+        code=ReasonCode.POD_SANDBOX,
+        what=f"the node{where} can't start the new pod: {how}",
+        brief=how,
+        said=said,
+        pod=pod,
+        silent=True,
+        usual=_NETWORK,
+    )
+
+
+def init_waits(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+    """An init container that runs and does not end: nothing after it starts."""
+    if not container.init or container.phase != "running":
+        return None
+    seconds = scene.seconds_since(container.started_at)
+    since = f" since {seconds:.0f} s" if seconds >= 1 else ""
+    return Cause(
+        code=ReasonCode.INIT_WAITS,
+        what=f"the init container {container.name} runs{since} and does not end, so the pod does not start",
+        brief=f"init container {container.name} does not end",
+        said=pod.said("Initialized"),
+        pod=pod,
+        container=container.name,
+        usual=_WAITS,
+    )

@@ -1,0 +1,83 @@
+"""A volume that keeps a pod waiting: its claim is not there or not bound, or the node can't attach or mount it."""
+
+import re
+
+from runbooks.clients.kubernetes.views import EventView, PodView
+from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.kit.diagnosis import UsualCause
+from runbooks.kit.reasons import ReasonCode
+
+_ABSENT = re.compile(r'persistentvolumeclaims? "([^"]+)" not found', re.IGNORECASE)
+_LEAVING = re.compile(r'persistentvolumeclaims? "([^"]+)" is being deleted', re.IGNORECASE)
+_UNBOUND = re.compile(
+    r"unbound (?:immediate )?persistentvolumeclaims|didn't find available persistent volumes|unbound persistent ?volume",
+    re.IGNORECASE,
+)
+_ELSEWHERE = re.compile(r"volume node affinity conflict|no available volume zone", re.IGNORECASE)
+_IN_USE = re.compile(r"multi-attach error|is already (?:exclusively attached|used by)", re.IGNORECASE)
+_ABOUT_CLAIM = {"FailedBinding", "ProvisioningFailed", "WaitForFirstConsumer", "ExternalProvisioning"}
+
+_CLAIM_GONE = usual(
+    ("the claim was deleted or renamed", "create it again from its manifest; its volume may still hold the data"),
+    ("this version's template names another claim", "mend the template, then retry"),
+)
+_NOT_BOUND = usual(
+    ("no volume is left that fits, and nothing makes one", "look with `kubectl describe pvc`, then add a volume"),
+    ("its storage class does not exist, or its provisioner is down", "look at the storage class and its provisioner"),
+)
+_MOUNT = usual(
+    ("the volume is still attached to another node", "wait until its old pod is gone, or let it go there by hand"),
+    ("the storage does not answer", "look at the storage and at its driver on that node"),
+)
+
+
+def unplaced(scene: Scene, pod: PodView) -> Cause | None:
+    """The scheduler can't place the pod because of its volumes."""
+    message = pod.unschedulable
+    if not message:
+        return None
+    claims = ", ".join(pod.claims)
+    if found := _ABSENT.search(message):
+        return _cause(pod, f"the volume claim {found[1]} is not there", (message,), _CLAIM_GONE)
+    if found := _LEAVING.search(message):
+        return _cause(pod, f"the volume claim {found[1]} is being deleted", (message,), _CLAIM_GONE)
+    if _UNBOUND.search(message):
+        why = [event.message for event in _about_claims(scene, pod)]
+        named = f"the volume claim {claims}" if len(pod.claims) == 1 else f"one of the volume claims {claims}"
+        what = f"{named if claims else 'a volume claim'} is not bound to a volume"
+        return _cause(pod, what, words(message, *reversed(why)), _NOT_BOUND)
+    if _ELSEWHERE.search(message):
+        what = f"the volume {claims} is in another zone than the nodes with room".replace("  ", " ")
+        return _cause(pod, what, (message,), _NOT_BOUND)
+    return None
+
+
+def unmounted(scene: Scene, pod: PodView) -> Cause | None:
+    """The node can't attach or mount a volume; the pod waits in ContainerCreating meanwhile."""
+    if any(container.phase in ("running", "terminated") for container in pod.containers):
+        return None
+    told = scene.told(pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
+    if not told:
+        return None
+    said = words(*(event.message for event in reversed(told)))
+    used = any(_IN_USE.search(word) for word in said)
+    claims = f" {', '.join(pod.claims)}" if pod.claims else ""
+    what = f"the volume{claims} is still attached elsewhere" if used else f"a volume{claims} can't be mounted"
+    return _cause(pod, what, said, _MOUNT)
+
+
+def _about_claims(scene: Scene, pod: PodView) -> list[EventView]:
+    found = [
+        event
+        for event in scene.events
+        if event.about_kind == "PersistentVolumeClaim"
+        and event.about_name in pod.claims
+        and (event.type == "Warning" or event.reason in _ABOUT_CLAIM)
+    ]
+    return sorted(found, key=lambda event: event.order)
+
+
+def _cause(pod: PodView, what: str, said: tuple[str, ...], causes: tuple[UsualCause, ...]) -> Cause:
+    return Cause(
+        code=ReasonCode.VOLUME_UNAVAILABLE, what=what, brief=what, said=said, pod=pod, silent=True, usual=causes
+    )

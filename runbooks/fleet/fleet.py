@@ -1,0 +1,300 @@
+"""What the fleet remembers of itself: freeze and run of each environment, releases, the books' newest heads.
+
+ConfigMaps in the bot's own namespace, changed only where they still are as they were read, so that every replica of the bot
+sees one truth and a person reads it with `kubectl get configmap -o yaml`. Nothing here is needed to run: it is needed to
+know who may change what, and what to go back to.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import AlreadyThere, Conflict
+from runbooks.clients.kubernetes.views import ConfigMapView
+from runbooks.fleet.records import (
+    KEPT_RELEASES,
+    LONGEST_TEXT,
+    EnvironmentRecord,
+    Freeze,
+    Head,
+    KnownReleases,
+    Part,
+    Place,
+    Release,
+    ReleasedService,
+    RunPlace,
+    Undecided,
+    environment_data,
+    environment_from,
+    heads_from,
+    heads_key,
+    heads_text,
+    releases_data,
+    releases_from,
+    unknown_holder,
+    utc_now,
+)
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment
+
+__all__ = [
+    "KEPT_RELEASES",
+    "EnvironmentRecord",
+    "Fleet",
+    "Freeze",
+    "Head",
+    "KnownReleases",
+    "Place",
+    "Release",
+    "ReleasedService",
+    "RunPlace",
+    "Undecided",
+    "utc_now",
+]
+
+_TRIES = 30
+_RECORD = "omnicare.dev/record"
+_ENVIRONMENT = "omnicare.dev/environment"
+_HEADS = "book-heads"
+
+T = TypeVar("T")
+
+
+class Fleet:
+    """The fleet's record in one cluster."""
+
+    def __init__(self, cluster: ClusterClient) -> None:
+        self._cluster = cluster
+
+    # the environment
+
+    async def read(self, environment: Environment) -> EnvironmentRecord:
+        found = await self._find(environment.record_namespace, _environment_name(environment))
+        return _environment(found)
+
+    async def take(self, environment: Environment, run: RunPlace, *, despite_freeze: bool = False) -> Place:
+        """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Place]:
+            if (unknown := unknown_holder(record)) is not None:
+                raise unknown
+            if record.run is not None and record.run.run == run.run:
+                return record, Place(taken=True, holder=record.run)
+            frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
+            if record.run is not None or (frozen is not None and not despite_freeze):
+                return record, Place(taken=False, holder=record.run, freeze=frozen)
+            return record.having({"run": run}), Place(taken=True, holder=run, freeze=frozen)
+
+        return await self._change(environment, change)
+
+    async def take_over(
+        self,
+        environment: Environment,
+        run: RunPlace,
+        *,
+        of: RunPlace | None,
+        undecided: Undecided | None = None,
+        decided: bool = False,
+    ) -> bool:
+        """Takes the environment from `of`, whatever freezes it, and says what `of` left, in one.
+
+        False, and nothing is written, where somebody else than `of` holds it. Taking it again for the same run changes nothing.
+        """
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
+            if record.run is not None and record.run.run == run.run:
+                return record, True
+            if record.run != of:
+                return record, False
+            changed: dict[Part, RunPlace | Undecided | None] = {"run": run}
+            if decided or undecided is not None:
+                changed["undecided"] = None if decided else undecided
+            return record.having(changed), True
+
+        return await self._change(environment, change)
+
+    async def leave(self, environment: Environment, run: str) -> bool:
+        """Gives the environment back; only the run that holds it can."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
+            if record.run is None or record.run.run != run:
+                return record, False
+            return record.having({"run": None}), True
+
+        return await self._change(environment, change)
+
+    async def end(
+        self, environment: Environment, run: str, *, undecided: Undecided | None = None, decided: bool = False
+    ) -> bool:
+        """Gives the environment back and says what the run left, in one; nothing where the run does not hold it any more."""
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
+            if record.run is None or record.run.run != run:
+                return record, False
+            changed: dict[Part, RunPlace | Undecided | None] = {"run": None}
+            if decided or undecided is not None:
+                changed["undecided"] = None if decided else undecided
+            return record.having(changed), True
+
+        return await self._change(environment, change)
+
+    async def freeze(self, environment: Environment, freeze: Freeze) -> Freeze | None:
+        """Locks it; returns the lock that it replaces."""
+        kept = freeze.model_copy(update={"reason": freeze.reason[:LONGEST_TEXT]})
+        return await self._change(environment, lambda r: (r.having({"freeze": kept}), r.freeze))
+
+    async def unfreeze(self, environment: Environment) -> Freeze | None:
+        """Unlocks it; returns the lock that was there."""
+        return await self._change(environment, lambda r: (r.having({"freeze": None}), r.freeze))
+
+    async def decide(self, environment: Environment) -> Undecided | None:
+        """Somebody decided what becomes of the failed run; returns what was open."""
+        return await self._change(environment, lambda r: (r.having({"undecided": None}), r.undecided))
+
+    async def watch(self, environment: Environment) -> AsyncGenerator[EnvironmentRecord, None]:
+        """The record as it is, then at each change; use inside `contextlib.aclosing`."""
+        last: EnvironmentRecord | None = None
+        maps = self._cluster.watch_config_maps(environment.record_namespace, _environment_name(environment))
+        async with aclosing(maps) as changes:
+            async for seen in changes:
+                if seen.kind == "synced" and last is not None:
+                    continue
+                record = _environment(seen.view if seen.kind == "changed" else None)
+                if record != last:
+                    last = record
+                    yield record
+
+    # releases
+
+    async def releases(self, environment: Environment) -> tuple[Release, ...]:
+        """Those that can be read, newest first."""
+        return (await self.known_releases(environment)).releases
+
+    async def known_releases(self, environment: Environment) -> KnownReleases:
+        """The same, with what could not be read."""
+        found = await self._find(environment.record_namespace, _releases_name(environment))
+        return releases_from(found.data) if found is not None else KnownReleases()
+
+    async def record_release(self, environment: Environment, release: Release) -> None:
+        """Puts a release first; recording it again for the same run replaces what that run wrote."""
+        kept = release.model_copy(update={"why": release.why[:LONGEST_TEXT]})
+        await self._change_releases(
+            environment, lambda known: (kept, *(r for r in known if r.run != kept.run or not r.run))
+        )
+
+    async def mark_bad(self, environment: Environment, version: str, why: str) -> int:
+        """Marks every record of that version as bad; returns how many were good.
+
+        A version that was never recorded (its first deploy failed) gets a record that says only that it is bad: else the
+        next rollback, looking at earlier revisions, would go forth to it again.
+        """
+        count = 0
+        bad = {"verdict": "bad", "why": why[:LONGEST_TEXT]}
+
+        def change(known: tuple[Release, ...]) -> tuple[Release, ...]:
+            nonlocal count
+            count = sum(r.version == version and r.verdict == "good" for r in known)
+            if not any(r.version == version for r in known):
+                unrecorded = {"version": version, "services": (), "run": "", "by": "", "at": utc_now(), **bad}
+                return (Release.model_validate(unrecorded), *known)
+            return tuple(r.model_copy(update=bad) if r.version == version and r.verdict == "good" else r for r in known)
+
+        await self._change_releases(environment, change)
+        return count
+
+    # the books' heads
+
+    async def keep_head(self, environment: Environment, head: Head, found: tuple[Head, ...]) -> bool:
+        """Puts a head behind those of its book that were found in the log; False where others are kept by now: look again."""
+        key = heads_key(head.book)
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], bool]:
+            kept = heads_from(key, data[key]) if key in data else ()
+            if kept != found:
+                return data, False
+            if kept and kept[-1].number >= head.number:
+                return data, True
+            return {**data, key: heads_text((*kept, head))}, True
+
+        return await self._update(environment.record_namespace, _HEADS, {_RECORD: "heads"}, change)
+
+    async def heads(self, environment: Environment) -> dict[str, tuple[Head, ...]]:
+        """By book, oldest first."""
+        found = await self._find(environment.record_namespace, _HEADS)
+        kept = {key: heads_from(key, text) for key, text in (found.data.items() if found is not None else ())}
+        return {heads[-1].book: heads for heads in kept.values()}
+
+    # one way to change a config map
+
+    async def _change(
+        self, environment: Environment, change: Callable[[EnvironmentRecord], tuple[EnvironmentRecord, T]]
+    ) -> T:
+        def apply(data: dict[str, str]) -> tuple[dict[str, str], T]:
+            record, answer = change(environment_from(data))
+            return environment_data(record, data), answer
+
+        labels = {_RECORD: "environment", _ENVIRONMENT: environment.name}
+        return await self._update(environment.record_namespace, _environment_name(environment), labels, apply)
+
+    async def _change_releases(
+        self, environment: Environment, change: Callable[[tuple[Release, ...]], tuple[Release, ...]]
+    ) -> None:
+        def apply(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            known = releases_from(data)
+            return releases_data(change(known.releases), data, unreadable=known.unreadable), None
+
+        labels = {_RECORD: "releases", _ENVIRONMENT: environment.name}
+        await self._update(environment.record_namespace, _releases_name(environment), labels, apply)
+
+    async def _update(
+        self,
+        namespace: str,
+        name: str,
+        labels: dict[str, str],
+        change: Callable[[dict[str, str]], tuple[dict[str, str], T]],
+    ) -> T:
+        """Reads, changes, and writes only over what was read; when somebody else was faster, all of it again."""
+        labels = {"app.kubernetes.io/managed-by": "omnicare-bot", **labels}
+        for attempt in range(_TRIES):
+            found = await self._find(namespace, name)
+            before = dict(found.data) if found is not None else {}
+            after, answer = change(before)
+            if after == before:
+                return answer
+            try:
+                if found is None:
+                    await self._cluster.create_config_map(namespace, name, after, labels)
+                else:
+                    await self._cluster.replace_config_map(found, after)
+            except (AlreadyThere, Conflict):
+                await asyncio.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 5)))  # noqa: S311 - spreads writers
+            else:
+                return answer
+        raise Conflict(
+            f"Too many others change the record {namespace}/{name} at the same time.", code=ReasonCode.CHANGED_MEANWHILE
+        )
+
+    async def _find(self, namespace: str, name: str) -> ConfigMapView | None:
+        try:
+            return await self._cluster.config_map(namespace, name)
+        except PermanentError as error:
+            if error.code is ReasonCode.NOT_FOUND:
+                return None
+            raise
+
+
+def _environment_name(environment: Environment) -> str:
+    return f"environment-{environment.name}"
+
+
+def _releases_name(environment: Environment) -> str:
+    return f"releases-{environment.name}"
+
+
+def _environment(found: ConfigMapView | None) -> EnvironmentRecord:
+    return environment_from(found.data) if found is not None else EnvironmentRecord()

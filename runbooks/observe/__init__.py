@@ -1,0 +1,1 @@
+"""What an environment looks like now: health, pods, events, descriptions."""

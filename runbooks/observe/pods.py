@@ -1,0 +1,111 @@
+"""The pods of an environment's services, as a person wants to read them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import PodView
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.kit.waiting import side_by_side
+
+_LISTED = 8
+
+
+class PodLine(Frozen):
+    """One pod."""
+
+    service: str
+    name: str
+    image: str
+    version: str = "unknown"
+    """For the eye; with host and repository where they are not the configured ones."""
+    phase: str
+    ready: bool
+    restarts: int
+    detail: str = ""
+    """Why it is not ready, in Kubernetes' own word (`ImagePullBackOff`), where it gives one."""
+    age: str = ""
+    node: str = ""
+    over: bool = False
+    """It was evicted, or has ended: another one runs in its place."""
+
+
+async def list_pods(cluster: ClusterClient, environment: Environment, service: str | None = None) -> list[PodLine]:
+    """The pods of one service or of all, in the services' order."""
+    wanted = [each for each in environment.services if service in (None, each.name)]
+    deployments = await side_by_side(*(cluster.deployment(environment.namespace, each.deployment) for each in wanted))
+    found = await side_by_side(*(cluster.pods_of(deployment) for deployment in deployments))
+    return [line(pod, each) for each, pods in zip(wanted, found, strict=True) for pod in pods]
+
+
+def line(pod: PodView, service: Service) -> PodLine:
+    """One pod of that service."""
+    container, asked = pod.container(service.container), pod.spec(service.container)
+    detail = pod.reason if pod.over else pod.unschedulable or (container.reason if container else "")
+    return PodLine(
+        service=service.name,
+        name=pod.name,
+        image=asked.image if asked else "",
+        version=version(asked.image, service) if asked and asked.image else "unknown",
+        phase=pod.phase,
+        ready=pod.ready and not pod.deleting and not pod.over,
+        restarts=pod.restarts,
+        detail="Terminating" if pod.deleting else detail,
+        age=age(pod.created),
+        node=pod.node,
+        over=pod.over,
+    )
+
+
+def named(pods: Sequence[PodView], target: str, environment: Environment) -> PodView:
+    """The pod of that name, or the one whose name ends so. Raises PermanentError where there is none, or more than one."""
+    found = [pod for pod in pods if pod.name == target] or [pod for pod in pods if pod.name.endswith(f"-{target}")]
+    if len(found) == 1:
+        return found[0]
+    services = ", ".join(service.name for service in environment.services)
+    if found:
+        names = ", ".join(f"`{pod.name}`" for pod in found[:_LISTED])
+        raise PermanentError(f"Several pods end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
+    raise PermanentError(
+        f"There is no service and no pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
+        "A pod that is gone took its log with it.",
+        code=ReasonCode.NOT_FOUND,
+    )
+
+
+async def by_version(cluster: ClusterClient, environment: Environment) -> str:
+    """In a few words: `backend v1.2.0 2 ready, v2.0.0 1 of 2 ready; frontend v1.2.0 3 ready`."""
+    counted: dict[str, dict[str, list[bool]]] = {}
+    for pod in (each for each in await list_pods(cluster, environment) if not each.over):
+        counted.setdefault(pod.service, {}).setdefault(pod.version, []).append(pod.ready)
+    services = (
+        f"{service} {', '.join(_ready(*each) for each in sorted(pods.items()))}" for service, pods in counted.items()
+    )
+    return "; ".join(services) or "no pods"
+
+
+def _ready(version: str, pods: list[bool]) -> str:
+    ready = sum(pods)
+    return f"{version} {ready} ready" if ready == len(pods) else f"{version} {ready} of {len(pods)} ready"
+
+
+def version(reference: str, service: Service) -> str:
+    """For the eye: the tag, or all of it where it is not of the configured repository."""
+    image = Image.parse(reference)
+    return image.tag or "untagged" if image.is_of(service.repository) else image.named
+
+
+def age(created: str | None, now: datetime | None = None) -> str:
+    """In one unit: `3 min`, `2 d`; empty where the time is not known."""
+    at = read_time(created)
+    if at is None:
+        return ""
+    seconds = max(0, int(((now or datetime.now(UTC)) - at).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

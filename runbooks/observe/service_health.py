@@ -1,0 +1,137 @@
+"""How an environment stands, for who only looks: each service's state, and the cause where one is not well.
+
+The causes are those that a rollout is told of (`failures`), read out of one look at the cluster.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
+from runbooks.deployments import images, service_state
+from runbooks.deployments.service_state import Listed, ServiceState
+from runbooks.diagnosis import Cause, Scene, clean
+from runbooks.diagnosis import standing as cause_of
+from runbooks.fleet.records import KnownReleases, Release
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.release.rollout_watch import scene_of
+
+_YOUNG = 30.0
+"""Seconds that a pod may take until it is worth a word; the same as for a rollout's explanations."""
+
+
+class Standing(Frozen):
+    """One service."""
+
+    state: ServiceState
+    trouble: str = ""
+    """The cause, in words, with Kubernetes' own behind it; redacted."""
+    broken: bool = False
+    """No waiting will mend it."""
+
+    @property
+    def well(self) -> bool:
+        return self.state.state == "complete" and not (self.state.idle or self.state.mixed or self.state.foreign)
+
+
+async def look(
+    cluster: ClusterClient, environment: Environment, known: Awaitable[KnownReleases] | None = None
+) -> list[Standing]:
+    """Every service of the environment, in its order; events are asked for only where something is not well.
+
+    `known` says who set what runs, and is asked for beside the cluster; without it nobody is named.
+    """
+    found = await service_state.listed(cluster, environment)
+    services = service_state.read(environment, found, await _usable(environment, known))
+    events: Sequence[EventView] = ()
+    if any(service.state != "complete" for service in services):
+        events = await _events(cluster, environment)
+    return of(environment, found, services, events)
+
+
+def of(
+    environment: Environment, found: Listed, services: Sequence[ServiceState], events: Sequence[EventView]
+) -> list[Standing]:
+    """The same, of what was asked already."""
+    pairs = zip(environment.services, services, strict=True)
+    return [_standing(service, state, found, events) for service, state in pairs]
+
+
+async def _usable(environment: Environment, known: Awaitable[KnownReleases] | None) -> Sequence[Release]:
+    try:
+        return images.usable(await known, environment.services)[0] if known is not None else ()
+    except RunbookError:
+        return ()
+
+
+async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[EventView]:
+    """Without them there are fewer causes, and still an answer."""
+    try:
+        return await cluster.events(environment.namespace)
+    except RunbookError:
+        return ()
+
+
+def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> Standing:
+    deployment = found.deployment(service)
+    if state.foreign:
+        return Standing(state=state, trouble=clean(state.foreign.partition(": ")[2]), broken=True)
+    if state.idle:
+        return Standing(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
+    if state.state == "complete" and state.mixed:
+        others = ", ".join(f"{each.named} {each.image.short}" for each in state.mixed)
+        return Standing(state=state, trouble=f"not all of its containers ask for the same image: {others}")
+    if deployment is None or state.image is None or state.state == "complete":
+        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
+    scene = _scene(state, state.image, deployment, found, events)
+    cause = cause_of(scene)
+    if cause is None or not (cause.certain or _is_old(scene)):
+        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
+    return Standing(
+        state=state, trouble=f"{_whose(scene)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
+    )
+
+
+def trouble_of(pod: PodView, service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> str:
+    """What is wrong with one pod, in words; empty where nothing is."""
+    deployment = found.deployment(service)
+    if deployment is None or state.image is None or pod.ready or pod.over:
+        return ""
+    scene = replace(_scene(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
+    cause = cause_of(scene)
+    return _words(cause) if cause is not None and (cause.certain or _is_old(scene)) else ""
+
+
+def _scene(
+    state: ServiceState, image: Image, deployment: DeploymentView, found: Listed, events: Sequence[EventView]
+) -> Scene:
+    """As a rollout to what runs already would see it."""
+    as_it_is = ImageChange(
+        service=state.service,
+        namespace=state.namespace,
+        deployment=state.deployment,
+        container=state.container,
+        before=image,
+        after=image,
+    )
+    return scene_of(as_it_is, deployment, found.replica_sets, found.pods, events)
+
+
+def _words(cause: Cause) -> str:
+    said = f": {clean(cause.said[0])}" if cause.said and cause.said[0] not in cause.what else ""
+    return f"{clean(cause.what)}{said}"
+
+
+def _is_old(scene: Scene) -> bool:
+    """Something has not been ready for long enough to be worth a word."""
+    waiting = [pod for pod in scene.pods if not pod.ready]
+    return not waiting or max(scene.seconds_since(pod.created) for pod in waiting) >= _YOUNG
+
+
+def _whose(scene: Scene) -> str:
+    """How many of the pods it is about."""
+    late = sum(not pod.ready for pod in scene.pods)
+    new = "new " if scene.others else ""
+    return f"{late} of {len(scene.pods)} {new}pods: " if late else ""

@@ -1,0 +1,90 @@
+"""All new pods at once: `maxSurge` is raised to 100 % for one rollout, and put back whatever happens meanwhile.
+
+It is raised by the very patch that sets the image, so it is one change. The Deployment's own value stands as an annotation on it
+from then on: any bot that finds it there, at any time, puts it back, on the condition that it still is as it was found.
+"""
+
+from typing import Any
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import Conflict, Unprocessable
+from runbooks.clients.kubernetes.views import DEFAULT_SURGE, DeploymentView
+from runbooks.deployments.service_state import RUN, SURGE, annotation_path
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment
+
+RAISED = "100%"
+_MAX_SURGE = "/spec/strategy/rollingUpdate/maxSurge"
+_TRIES = 5
+
+Patch = list[dict[str, Any]]
+
+
+def own(seen: DeploymentView) -> int | str | None:
+    """The Deployment's own `maxSurge`, though a run may have raised it; Kubernetes' default where what was kept is no such value."""
+    kept = seen.annotations.get(SURGE)
+    if kept is None:
+        return seen.max_surge
+    found = seen.read_surge(kept)
+    return DEFAULT_SURGE if found is None else found
+
+
+def raising(seen: DeploymentView) -> Patch:
+    """What raises it, beside the change that it is for; nothing where it is raised already."""
+    if seen.max_surge is None or SURGE in seen.annotations or seen.read_surge(str(seen.max_surge)) is None:
+        return []  # what could not be read again later is left as it is
+    return [
+        {"op": "test", "path": _MAX_SURGE, "value": seen.max_surge},
+        {"op": "replace", "path": _MAX_SURGE, "value": RAISED},
+        {"op": "add", "path": annotation_path(SURGE), "value": str(seen.max_surge)},
+    ]
+
+
+def lowering(seen: DeploymentView) -> Patch:
+    """What puts it back. Another value than the raised one was set by somebody meanwhile, and stays."""
+    if SURGE not in seen.annotations:
+        return []
+    back: Patch = []
+    if seen.max_surge == RAISED:
+        back = [
+            {"op": "test", "path": _MAX_SURGE, "value": RAISED},
+            {"op": "replace", "path": _MAX_SURGE, "value": own(seen)},
+        ]
+    path = annotation_path(SURGE)
+    return [
+        seen.unchanged(path, seen.annotations[SURGE]),
+        *back,
+        {"op": "remove", "path": path},
+    ]
+
+
+async def put_back(
+    cluster: ClusterClient, namespace: str, name: str, *, run: str | None, seen: DeploymentView | None = None
+) -> bool:
+    """Puts it back on one Deployment while that carries the stamp of `run`. Returns whether there was something to do."""
+    for _ in range(_TRIES):
+        seen = seen or await cluster.deployment(namespace, name)
+        if SURGE not in seen.annotations or seen.annotations.get(RUN) != run:
+            return False
+        fence = [{"op": "test", "path": annotation_path(RUN), "value": run}] if run is not None else []
+        try:
+            await cluster.patch_deployment(namespace, name, [*fence, *lowering(seen)])
+        except (Unprocessable, Conflict):
+            seen = None
+            continue
+        return True
+    raise Conflict(
+        f"Deployment {name} changes too fast for its maxSurge to be put back.", code=ReasonCode.CHANGED_MEANWHILE
+    )
+
+
+async def left(cluster: ClusterClient, fleet: Fleet, environment: Environment) -> list[DeploymentView]:
+    """The Deployments of its services that a run left raised, if no run holds the environment now.
+
+    A run that takes it meanwhile stamps them, and `put_back`, which asks for the stamp that was seen, changes nothing.
+    """
+    mine = {service.deployment for service in environment.services}
+    deployments = await cluster.deployments(environment.namespace)
+    found = [view for view in deployments if view.name in mine and SURGE in view.annotations]
+    return found if found and (await fleet.read(environment)).run is None else []

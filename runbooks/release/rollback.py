@@ -1,0 +1,63 @@
+"""Going back: all services at once, and what their pods said is kept beside it, so that nobody waits for that."""
+
+import asyncio
+from contextlib import suppress
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.diagnosis import evidence
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.patience import RolloutSettings
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import Pulse
+from runbooks.kit.targets import Environment, Frozen, short_run
+from runbooks.release import rollouts
+from runbooks.release.rollouts import RolloutResult
+
+
+class GoneBack(Frozen):
+    """How it went."""
+
+    services: tuple[RolloutResult, ...]
+    evidence: str
+    """What was kept of the pods before, in words."""
+
+
+def left_by(run: str) -> str:
+    """Why what that run went back from is bad, in the fleet's record."""
+    return f"left by run {short_run(run)}"
+
+
+async def begin(
+    pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, left: str | None
+) -> rollouts.Stamped:
+    """Takes the Deployments, and says that what is left is bad: now, and not only when it has gone well.
+
+    Else a rollback that is asked for while this one goes on, or after it failed, would go forth again to what this one left, which is
+    the newest release that was good. Where it can't be said, nobody waits for it.
+    """
+    taken = await rollouts.stamp(pulse, cluster, fleet, environment)
+    if left is not None:
+        with suppress(RunbookError):
+            await fleet.mark_bad(environment, left, left_by(pulse.run))
+    return taken
+
+
+async def go_back(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    environment: Environment,
+    plan: Plan,
+    *,
+    cause: str,
+    by: str = "",
+    settings: RolloutSettings | None = None,
+) -> GoneBack:
+    """Rolls all services of the plan back. Where that fails, what was kept is kept all the same."""
+    services = [change.service for change in plan.changes]
+    async with evidence.keeping(pulse.run, cluster, environment, services) as keeping:
+        waves, _ = await asyncio.gather(rollouts.waves_of(cluster, environment, plan), keeping.head_start())
+        results = await rollouts.roll_out_together(
+            pulse, cluster, plan, waves, cause=cause, by=by, settings=settings or RolloutSettings()
+        )
+    return GoneBack(services=tuple(results), evidence=keeping.kept.said)

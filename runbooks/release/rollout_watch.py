@@ -1,0 +1,229 @@
+"""A rollout as it goes on: Deployment, ReplicaSets, pods and events watched together, told as one scene after another.
+
+Only `rollouts` uses this.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
+from runbooks.deployments.service_state import newest_of
+from runbooks.diagnosis import Crash, Scene
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.waiting import merged, ticking
+
+_KEPT_EVENTS = 200
+_EXPLAINED: Seen[EventView] = Seen("synced", None)
+
+V = TypeVar("V")
+_View = DeploymentView | ReplicaSetView | PodView | EventView
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a rollout stands."""
+
+    complete: bool
+    past_deadline: bool
+    detail: str
+
+
+def completion(scene: Scene) -> Progress:
+    """Complete as `kubectl rollout status` says, and every pod of the new ReplicaSet is ready.
+
+    That a pod belongs to the ReplicaSet whose template names the asked image is the proof of what it runs. What a node reports as
+    `imageID` is not: an index's platform, a shared layer store or another runtime make another digest of the same image.
+    """
+    deployment = scene.deployment
+    observed = deployment.observed_generation >= deployment.generation
+    ready = [pod for pod in scene.pods if pod.ready]
+    old = deployment.total - deployment.updated
+    complete = (
+        deployment.rolled_out
+        and (scene.new is not None or deployment.desired == 0)
+        and len(scene.pods) == len(ready) == deployment.desired
+    )
+    detail = f"{len(ready)}/{deployment.desired} new pods ready"
+    if len(ready) >= deployment.desired and old > 0:
+        detail += f", {old} old pod{'s' if old != 1 else ''} still there"
+    return Progress(complete, observed and deployment.past_deadline and scene.fresh, detail)
+
+
+async def glance(cluster: ClusterClient, change: ImageChange) -> Scene:
+    """One look."""
+    deployment, sets, pods = await asyncio.gather(
+        cluster.deployment(change.namespace, change.deployment),
+        cluster.replica_sets(change.namespace),
+        cluster.pods(change.namespace),
+    )
+    return scene_of(change, deployment, sets, pods)
+
+
+def scene_of(
+    change: ImageChange,
+    deployment: DeploymentView,
+    sets: Iterable[ReplicaSetView],
+    pods: Iterable[PodView],
+    events: Iterable[EventView] = (),
+    crashes: Iterable[Crash] = (),
+    *,
+    fresh: bool = True,
+) -> Scene:
+    """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
+    own = [r for r in sets if r.owner == deployment.uid]
+    new = newest_of(deployment, own)
+    uids = {r.uid for r in own}
+    ours = [pod for pod in pods if pod.owner in uids]
+    # One that was evicted stays in the list, and its ReplicaSet makes another in its place.
+    fresh_uids = {pod.uid for pod in ours if new is not None and pod.owner == new.uid}
+    present = [pod for pod in ours if not pod.deleting and not pod.over]
+    return Scene(
+        change=change,
+        deployment=deployment,
+        new=new,
+        pods=[pod for pod in present if new is not None and pod.owner == new.uid],
+        others=[pod for pod in present if new is None or pod.owner != new.uid],
+        leaving=[pod for pod in ours if pod.deleting or pod.over],
+        events=list(events),
+        crashes=[crash for crash in crashes if crash.pod in fresh_uids],
+        fresh=fresh,
+    )
+
+
+@asynccontextmanager
+async def watched(
+    cluster: ClusterClient, change: ImageChange, since: DeploymentView | None, *, tick: float = 10.0
+) -> AsyncIterator[AsyncGenerator[Scene, None]]:
+    """The rollout's scenes from now on. `since` is the Deployment as the change left it: what is older is not told.
+
+    Where nothing changes, the same scene comes again every `tick` seconds: that something takes long is news, too.
+    """
+    first = since or await cluster.deployment(change.namespace, change.deployment)
+    streams: tuple[AsyncGenerator[Seen[_View], None], ...] = (
+        cluster.watch_deployments(change.namespace, change.deployment),
+        cluster.watch_replica_sets(change.namespace, first.selector),
+        cluster.watch_pods(change.namespace, first.selector),
+        _explaining(cluster.watch_events(change.namespace)),
+    )
+    async with merged(*streams) as seen:
+        yield _scenes(seen, change, first, since, tick)
+
+
+async def _scenes(
+    stream: AsyncGenerator[Seen[_View], None],
+    change: ImageChange,
+    first: DeploymentView,
+    since: DeploymentView | None,
+    tick: float,
+) -> AsyncGenerator[Scene, None]:
+    picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
+    async with aclosing(ticking(stream, tick)) as changes:
+        async for seen in changes:
+            if not (picture.complete if seen is None else picture.take(seen)):
+                continue
+            scene = picture.scene()
+            # events only explain: what they might still explain waits for them a while, what is done does not
+            if picture.explained or seen is None or completion(scene).complete:
+                yield scene
+
+
+async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
+    """Those of a namespace may be many more than all else in it, and their list fail where everything else answers."""
+    async with aclosing(events):
+        async for seen in events:
+            yield _EXPLAINED if seen.view is None else seen
+
+
+class _Picture:
+    """What the watches told so far."""
+
+    def __init__(self, change: ImageChange, first: DeploymentView, before: Condition | None) -> None:
+        self._change = change
+        self._first = first
+        self._before = before
+        """The Progressing condition as the change found it: an older rollout's, until it is written anew."""
+        self._deployment = first
+        self._present = False
+        self._unlisted = 3
+        self.explained = False
+        """Events were listed, too."""
+        self._sets: dict[str, ReplicaSetView] = {}
+        self._pods: dict[str, PodView] = {}
+        self._events: dict[str, EventView] = {}
+        self._crashes: dict[tuple[str, str, str], Crash] = {}
+
+    def take(self, seen: Seen[_View]) -> bool:
+        """Whether there is a scene to look at: a part of the picture could be taken for a failure, or for success."""
+        gone = seen.kind == "deleted"
+        match seen.view:
+            case None if seen is _EXPLAINED:
+                self.explained = True
+            case None:
+                self._unlisted -= 1
+            case DeploymentView() as view:
+                self._take_deployment(view, gone=gone)
+            case ReplicaSetView() as view:
+                _keep(self._sets, view.uid, view, gone=gone)
+            case PodView() as view:
+                _keep(self._pods, view.uid, view, gone=gone)
+                self._note_crashes(view)
+            case EventView() as view:
+                if not self._concerns(view):
+                    return False
+                _keep(self._events, view.uid, view, gone=gone)
+                if len(self._events) > _KEPT_EVENTS:
+                    self._events.pop(next(iter(self._events)))
+        if self._unlisted == 0 and not self._present:  # it was deleted before the watch began
+            raise _deleted(self._change)
+        return self.complete
+
+    @property
+    def complete(self) -> bool:
+        """Everything that tells how it stands was listed once."""
+        return self._unlisted == 0
+
+    def scene(self) -> Scene:
+        stale = self._before is not None and self._deployment.condition("Progressing") == self._before
+        pods, events, crashes = self._pods.values(), self._events.values(), self._crashes.values()
+        return scene_of(self._change, self._deployment, self._sets.values(), pods, events, crashes, fresh=not stale)
+
+    def _concerns(self, event: EventView) -> bool:
+        """About the Deployment's pods and ReplicaSets, or about a volume claim."""
+        if event.about_kind == "PersistentVolumeClaim":
+            return True  # it may come before the pod that mounts it
+        return event.about_kind in ("Pod", "ReplicaSet") and event.about_name.startswith(f"{self._first.name}-")
+
+    def _note_crashes(self, pod: PodView) -> None:
+        """Each end of a container is told for as long as its next life lasts, so it is kept here."""
+        for container in pod.containers:
+            reason = container.reason if container.phase == "terminated" else container.ended_reason
+            code = container.exit_code if container.phase == "terminated" else container.ended_code
+            if container.ended_at and not (container.init and code == 0):
+                crash = Crash(pod.uid, container.name, container.ended_at, reason, code)
+                self._crashes.setdefault((pod.uid, container.name, container.ended_at), crash)
+
+    def _take_deployment(self, view: DeploymentView, *, gone: bool) -> None:
+        if gone or view.uid != self._first.uid:
+            raise _deleted(self._change)
+        self._present = True
+        if view.generation >= self._first.generation:
+            self._deployment = view
+
+
+def _keep(known: dict[str, V], key: str, view: V, *, gone: bool) -> None:
+    if gone:
+        known.pop(key, None)
+    else:
+        known[key] = view
+
+
+def _deleted(change: ImageChange) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: deployment {change.deployment} was deleted during the rollout", code=ReasonCode.NOT_FOUND
+    )

@@ -1,0 +1,337 @@
+"""Rolling a service out: one fenced change of a Deployment, then watching it until it is complete or can't be.
+
+`stamp` puts the run's id on every Deployment of the environment. From then on each change carries "the stamp is still mine"
+as its condition, so a run that lost its place can change nothing more. `roll_out` may be killed and run again at any moment:
+it looks at what is there first. What no waiting will mend ends it at once; the rest at the Deployment's progress deadline.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from runbooks import diagnosis
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.deployments.service_state import DEPLOYED_AT, SURGE, ServiceState, current, kubectl_lines
+from runbooks.diagnosis import Scene
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.answers import read_stamp, read_time
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.patience import RolloutSettings
+from runbooks.kit.plan import ImageChange, Plan, Wave
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse, Stop, Stopped
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.waiting import side_by_side, unless_stopped
+from runbooks.release import max_surge, rollout_capacity
+from runbooks.release.guarded_patch import is_ours, set_image, stamp_one, still_ours
+from runbooks.release.rollout_watch import completion, glance, watched
+
+__all__ = [
+    "CheckResult",
+    "RolloutResult",
+    "RolloutSettings",
+    "ServiceState",
+    "Stamped",
+    "check",
+    "current",
+    "foreign_digests",
+    "kubectl_lines",
+    "roll_out",
+    "roll_out_together",
+    "stamp",
+]
+
+
+class RolloutResult(Frozen):
+    """One service as it is after its rollout."""
+
+    service: str
+    ready: int
+    desired: int
+    digest: str | None
+    """What every new pod is asked to run; where that is a tag alone, what all of them report."""
+    seconds: float
+    revision: int
+    already: bool
+    """It was set before this call (the step was killed and ran again)."""
+    wave: Wave | None = None
+    """How its pods were replaced, where all were to come at once if there was room."""
+    reported: tuple[str, ...] = ()
+    """Other digests than the asked one that nodes report of its pods."""
+
+
+class Stamped(Frozen):
+    """The Deployments that carry the run's id now."""
+
+    deployments: tuple[str, ...]
+
+
+class CheckResult(Frozen):
+    """Every service runs what was asked, everywhere, and is ready."""
+
+    services: tuple[RolloutResult, ...]
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    """What is worth a look, though all is ready."""
+
+
+_DEFAULTS = RolloutSettings()
+_ROOM_PATIENCE = 3.0
+"""Seconds that going back waits to know whether there is room for one wave."""
+_PUT_BACK_PATIENCE = 10.0
+_COMPARE_PATIENCE = 3.0
+"""Seconds for asking the registry which digests an image has: nothing depends on the answer."""
+_SHORT = len("sha256:") + 12
+_NOT_TOLD = "the cluster does not say in time whether there is room"
+
+
+async def stamp(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment) -> Stamped:
+    """Puts the run's id on every Deployment of the environment, if the run still holds the environment."""
+    names = [service.deployment for service in environment.services]
+    await side_by_side(*(stamp_one(pulse, cluster, fleet, environment, name) for name in names))
+    return Stamped(deployments=tuple(names))
+
+
+async def roll_out(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    *,
+    cause: str,
+    by: str = "",
+    settings: RolloutSettings = _DEFAULTS,
+) -> RolloutResult:
+    """Sets the image and waits until every pod runs it and is ready. `cause` becomes `kubernetes.io/change-cause`."""
+    return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=None))
+
+
+async def roll_out_together(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    plan: Plan,
+    waves: Sequence[Wave],
+    *,
+    cause: str,
+    by: str = "",
+    settings: RolloutSettings = _DEFAULTS,
+) -> list[RolloutResult]:
+    """All services of the plan at the same time, each as its wave (see `waves_of`) says.
+
+    Each is let end before the first failure is raised.
+    """
+    told: dict[str, str] = {}
+    return await side_by_side(
+        *(
+            _in_one_wave(_Part(pulse, change.service, told), cluster, change, cause, by, settings, wave)
+            for change, wave in zip(plan.changes, waves, strict=True)
+        )
+    )
+
+
+async def waves_of(cluster: ClusterClient, environment: Environment, plan: Plan) -> list[Wave]:
+    """For each change of the plan: in one wave where there is room now; as the plan saw it where the cluster does not tell in time."""
+    try:
+        async with asyncio.timeout(_ROOM_PATIENCE):
+            return await rollout_capacity.waves(cluster, environment, plan.changes)
+    except (RunbookError, TimeoutError):
+        planned = {wave.service: wave for wave in plan.waves}
+        own = {change.service: Wave(service=change.service, how="own", why=_NOT_TOLD) for change in plan.changes}
+        return [(own | planned)[change.service] for change in plan.changes]
+
+
+async def _in_one_wave(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    cause: str,
+    by: str,
+    settings: RolloutSettings,
+    wave: Wave,
+) -> RolloutResult:
+    """However it ends, what was raised is put back."""
+    try:
+        return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=wave))
+    except (RunbookError, Stopped):
+        # What ended it is what people have to know; where this fails too, the end of the run tries again.
+        with contextlib.suppress(RunbookError, TimeoutError):
+            async with asyncio.timeout(_PUT_BACK_PATIENCE):
+                await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run)
+        raise
+
+
+async def check(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    changes: Sequence[ImageChange],
+    *,
+    registry: RegistryClient | None = None,
+    settings: RolloutSettings = _DEFAULTS,
+) -> CheckResult:
+    """Looks once more at everything that was changed: the same digests everywhere, all ready.
+
+    `registry` is asked what digests an image has where a node reports another one than the asked: that may be worth a warning.
+    """
+    began = time.monotonic()
+
+    async def one(change: ImageChange) -> RolloutResult:
+        scene = await _now(pulse, cluster, change) or await _until_complete(
+            pulse, cluster, change, settings, since=None, deadline=settings.settle_seconds, silent=True
+        )
+        return _result(change, scene, time.monotonic() - began, already=True)
+
+    results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
+    warnings = await foreign_digests(registry, changes, results)
+    pulse.say("all ready, and nodes report other digests" if warnings else "same digests, all ready")
+    return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3), warnings=warnings)
+
+
+async def foreign_digests(
+    registry: RegistryClient | None, changes: Sequence[ImageChange], results: Sequence[RolloutResult]
+) -> tuple[str, ...]:
+    """A sentence for each service of which a node reports a digest that its image does not have at the registry."""
+
+    async def one(change: ImageChange, result: RolloutResult) -> str:
+        if registry is None or not result.reported or change.after.digest is None:
+            return ""
+        try:
+            async with asyncio.timeout(_COMPARE_PATIENCE):
+                known = await registry.digests_within(change.after.repository, change.after.digest)
+        except (RunbookError, TimeoutError):
+            return ""  # the ReplicaSet has proved what runs; there is nothing to compare the report with
+        foreign = [digest for digest in result.reported if digest not in known]
+        if not foreign:
+            return ""
+        names = ", ".join(digest[:_SHORT] for digest in foreign)
+        return (
+            f"{change.service}: a node reports {names}, which {change.after.short} does not have at the registry. "
+            "The pods are those of the approved ReplicaSet."
+        )
+
+    found = await asyncio.gather(*(one(change, result) for change, result in zip(changes, results, strict=True)))
+    return tuple(sentence for sentence in found if sentence)
+
+
+async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Scene | None:
+    """The scene if all is well at the first look, as it nearly always is; else it is worth watching."""
+    scene = await glance(cluster, change)
+    still_ours(scene, change, pulse.run)
+    return scene if completion(scene).complete else None
+
+
+class _Part:
+    """One service's voice where several roll out at the same time."""
+
+    def __init__(self, pulse: Pulse, service: str, told: dict[str, str]) -> None:
+        self._pulse = pulse
+        self._service = service
+        self._told = told
+
+    @property
+    def run(self) -> str:
+        return self._pulse.run
+
+    def say(self, detail: str) -> None:
+        self._told[self._service] = detail
+        self._pulse.say(", ".join(f"{service} {said}" for service, said in sorted(self._told.items())))
+
+    async def stop(self) -> Stop:
+        return await self._pulse.stop()
+
+
+async def _roll_out(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    cause: str,
+    by: str,
+    settings: RolloutSettings,
+    *,
+    wave: Wave | None,
+) -> RolloutResult:
+    began = time.monotonic()
+    seen = await cluster.deployment(change.namespace, change.deployment)
+    already = is_ours(seen, change, pulse.run)
+    if already:
+        set_at = read_time(read_stamp(seen.annotations.get(DEPLOYED_AT)))
+        if set_at is not None:  # else somebody changed it since, and it counts from now
+            passed = (datetime.now(UTC) - set_at).total_seconds()
+            began -= min(max(0.0, passed), settings.deadline_seconds)
+        # What room there is now says nothing of how it was begun.
+        wave = wave.model_copy(update={"how": "raised", "why": ""}) if wave and SURGE in seen.annotations else None
+    else:
+        at_once = wave is not None and wave.how == "raised"
+        seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
+    scene = await _until_complete(
+        pulse, cluster, change, settings, since=None if already else seen, deadline=settings.deadline_seconds
+    )
+    if SURGE in scene.deployment.annotations:
+        await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=scene.deployment)
+    return _result(change, scene, time.monotonic() - began, already=already, wave=wave)
+
+
+async def _until_complete(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    change: ImageChange,
+    settings: RolloutSettings,
+    *,
+    since: DeploymentView | None,
+    deadline: float,
+    silent: bool = False,
+) -> Scene:
+    """Watches until the rollout is complete; raises what stops it. `since` is the Deployment as the patch returned it."""
+    began, said, scene = time.monotonic(), "", None
+    first = since
+    try:
+        async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
+            async for scene in scenes:
+                first = first or scene.deployment
+                still_ours(scene, change, pulse.run, since=first, answer=since)
+                progress = completion(scene)
+                late = diagnosis.pending(scene, after=settings.explain_seconds)
+                detail = f"{progress.detail}; {late}" if late else progress.detail
+                if detail != said and not silent:
+                    said = detail
+                    pulse.say(said)
+                if progress.complete:
+                    return scene
+                found = diagnosis.certain(scene, crash_restarts=settings.crash_restarts)
+                if found is None and progress.past_deadline:
+                    found = diagnosis.at_deadline(scene, scene.deployment.progress_deadline)
+                if found is not None:
+                    raise await diagnosis.explained(cluster, scene, found, log_lines=settings.log_lines)
+    except TimeoutError as error:
+        if scene is None:
+            raise _never_seen(change, deadline) from error
+        found = diagnosis.at_deadline(scene, time.monotonic() - began)
+        raise await diagnosis.explained(cluster, scene, found, log_lines=settings.log_lines) from error
+    raise _never_seen(change, deadline)
+
+
+def _result(
+    change: ImageChange, scene: Scene, seconds: float, *, already: bool, wave: Wave | None = None
+) -> RolloutResult:
+    views = [view for pod in scene.pods if (view := pod.container(change.container)) is not None]
+    digests = {view.digest for view in views}
+    reported = {view.reported for view in views} - {"", change.after.digest}
+    return RolloutResult(
+        service=change.service,
+        ready=sum(pod.ready for pod in scene.pods),
+        desired=scene.deployment.desired,
+        digest=change.after.digest or (next(iter(digests)) if len(digests) == 1 else None),
+        seconds=round(seconds, 3),
+        revision=scene.deployment.revision,
+        already=already,
+        wave=wave,
+        reported=tuple(sorted(reported)) if change.after.digest else (),
+    )
+
+
+def _never_seen(change: ImageChange, seconds: float) -> PermanentError:
+    return PermanentError(
+        f"{change.service}: the cluster told nothing of the rollout for {seconds:.0f} s", code=ReasonCode.TIMED_OUT
+    )

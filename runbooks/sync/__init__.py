@@ -1,0 +1,1 @@
+"""The offline queue of an environment: reading it, and changing it."""

@@ -1,0 +1,305 @@
+"""What changes the offline queue: trying failed items again, and throwing them away after an export that was read back.
+
+Clearing is the one thing here that can't be undone, so it goes by exact items. The ids' digest is in the plan; the export holds
+the items themselves and is the only place where their ids are kept; each step compares with it. A killed step runs again: an
+export that is there is taken, and items that are gone count as cleared. Step results hold counts, digests and the key.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+
+from runbooks.clients.aws.bucket import Bucket, ObjectThere
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import ItemsChange, ItemsGroup, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse, Stopped
+from runbooks.kit.targets import Frozen
+from runbooks.sync.queue import SyncQueue
+from runbooks.sync.reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of, parsed
+
+_FORMAT = "omnicare-sync-export/1"
+_HALF = re.compile("[\ud800-\udfff]")
+_LAST_MOMENT = 0.3
+"""Seconds in which a *Cancel* that was pressed before is still heard: after them it is done."""
+
+
+class Export(Frozen):
+    """An export as it stands in the bucket; nothing of what is in it."""
+
+    key: str
+    version: str | None
+    sha256: str
+    size: int
+    items: int
+
+
+class Cleared(Frozen):
+    """What the clearing did."""
+
+    items: int
+    gone_before: int
+    """Approved items that were no longer there: cleared by this run before it was interrupted, or synchronised meanwhile."""
+
+
+class Retried(Frozen):
+    """What the retrying did."""
+
+    before: int | None
+    after: int | None
+    pending: int | None
+    settled: bool
+    """The count of failed items has stopped moving."""
+
+
+# plans
+
+
+async def plan_retry(queue: SyncQueue) -> Plan:
+    """Every failed item goes back into the queue."""
+    found = await queue.failed()
+    where = queue.environment.name
+    if found.total == 0:
+        return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to retry")
+    groups = tuple(
+        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
+        for each in found.groups
+    )
+    change = _change(queue, "retry", found.total, found.devices, found.oldest_seconds, groups)
+    notes = ("An item whose reason is still there fails again, and nothing is lost by it.",)
+    return Plan(title=f"Retry the failed sync items in {where}", items=(change,), notes=notes)
+
+
+async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
+    """These failed items and no others are exported and thrown away."""
+    items, _ = await queue.items(contents=True)
+    where = queue.environment.name
+    if not items:
+        return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to clear")
+    change, with_contents = await asyncio.to_thread(_cleared, queue, items)
+    warnings = [
+        "This throws away what clinicians wrote offline. Nobody gets it back from the queue, only from the export."
+    ]
+    if not with_contents:
+        warnings.append(
+            "The script prints the items without what was written, so the export will hold ids, reasons and devices only. "
+            f"`contents` in `[environments.{where}.sync]` names a script that prints all of it."
+        )
+    race = (
+        "The script is told which items to clear; one that fails meanwhile is not touched."
+        if queue.scripts.takes_ids
+        else "The script clears whatever is there: the list is compared just before, and an item that fails in that second goes too."
+    )
+    export = f"First an export to `{bucket.address(bucket.settings.prefix)}`, which is read back and compared."
+    return Plan(
+        title=f"Clear the failed sync items in {where}",
+        items=(change,),
+        warnings=tuple(warnings),
+        notes=(export, race, "`sync retry-failed` tries them again instead, and loses nothing."),
+    )
+
+
+def _cleared(queue: SyncQueue, items: Sequence[FailedItem]) -> tuple[ItemsChange, bool]:
+    """Return the change, and whether any item holds what was written: whatever looks at each item, for a thread of its own."""
+    groups = tuple(
+        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
+        for each in grouped(items)
+    )
+    change = _change(
+        queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items))
+    )
+    return change, any(item.has_content for item in items)
+
+
+def _change(
+    queue: SyncQueue,
+    act: str,
+    count: int | None,
+    devices: int,
+    oldest: float | None,
+    groups: tuple[ItemsGroup, ...],
+    *,
+    ids: str = "",
+) -> ItemsChange:
+    return ItemsChange.model_validate(
+        {
+            "act": act,
+            "service": queue.scripts.service,
+            "namespace": queue.environment.namespace,
+            "ids": ids,
+            "count": count,
+            "devices": devices,
+            "oldest_seconds": oldest,
+            "groups": groups,
+        }
+    )
+
+
+# retrying
+
+
+async def retry(pulse: Pulse, queue: SyncQueue) -> int | None:
+    """Runs the script; how many had failed before, where it is known. Running it twice does no harm."""
+    before = (await queue.failed()).total
+    if before != 0:
+        pulse.say("the script runs")
+        await queue.ran(queue.scripts.retry_failed)
+    return before
+
+
+async def watch_retry(pulse: Pulse, queue: SyncQueue, before: int | None) -> Retried:
+    """Until the count of failed items has moved and stands still, or the deadline. A queue can't be watched, so it is asked."""
+    scripts = queue.scripts
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + scripts.watch_seconds
+    last: int | None = None
+    while True:
+        status = await queue.status()
+        if status.failed is None:
+            return Retried(before=before, after=None, pending=status.pending, settled=False)
+        pulse.say(f"{status.failed} failed, {status.pending if status.pending is not None else '?'} waiting")
+        moved = before is None or status.failed < before
+        settled = status.failed == 0 or (moved and status.failed == last)
+        if settled or loop.time() >= deadline:
+            return Retried(before=before, after=status.failed, pending=status.pending, settled=settled)
+        last = status.failed
+        await _pause(pulse, scripts.look_seconds)
+
+
+async def _pause(pulse: Pulse, seconds: float) -> None:
+    """A pause that a person's *Cancel* ends."""
+    stopping = asyncio.ensure_future(pulse.stop())
+    try:
+        done, _ = await asyncio.wait({stopping}, timeout=seconds)
+        if done:
+            raise Stopped(stopping.result())
+    finally:
+        stopping.cancel()
+        with suppress(asyncio.CancelledError):
+            await stopping
+
+
+# clearing
+
+
+async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsChange) -> Export:
+    """Writes the items into the bucket under the run's id, or takes the export that an earlier try wrote."""
+    key = f"{bucket.settings.prefix}{queue.environment.name}/{pulse.run}.json"
+    kept, version = await _kept_before(bucket, key, _largest(queue)), None
+    if kept is None:
+        items, out = await queue.items(contents=True)
+        _same(change, items, "since they were approved")
+        body = kept = await asyncio.to_thread(_enveloped, queue, pulse.run, out)
+        try:
+            version = await bucket.put_new(key, body)
+        except ObjectThere:  # an earlier try of this run wrote it after all
+            kept = await bucket.get(key, largest=_largest(queue))
+    ids = await asyncio.to_thread(_exported_ids, kept)
+    if kept is None or digest_of(ids) != change.ids:
+        raise PermanentError(
+            f"{bucket.address(key)} holds something else than the approved items. Nothing was cleared.",
+            code=ReasonCode.EXPORT_FAILED,
+        )
+    pulse.say(f"{len(ids)} items, {max(1, len(kept) >> 10)} KB")
+    return Export(key=key, version=version, sha256=hashlib.sha256(kept).hexdigest(), size=len(kept), items=len(ids))
+
+
+async def _kept_before(bucket: Bucket, key: str, largest: int) -> bytes | None:
+    """What an earlier try of this run wrote. An account that may not list is refused where there is none; writing tells."""
+    try:
+        return await bucket.get(key, largest=largest)
+    except PermanentError:
+        return None
+
+
+async def read_back(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsChange, written: Export) -> int:
+    """Reads the export whole and compares it; where the script takes no ids, the queue too. How many items it holds."""
+    ids = await _approved(queue, bucket, change, written)
+    pulse.say(f"{len(ids)} items, the same digest")
+    if not queue.scripts.takes_ids:
+        items, _ = await queue.items()
+        _same(change, items, "since the export")
+    return len(ids)
+
+
+async def clear(
+    pulse: Pulse, queue: SyncQueue, bucket: Bucket, fleet: Fleet, change: ItemsChange, written: Export
+) -> Cleared:
+    """Throws the approved items away, and looks that they are gone. What is gone already is not cleared twice."""
+    approved = frozenset(await _approved(queue, bucket, change, written))
+    items, _ = await queue.items()
+    present = _ids(items)
+    left = approved & present
+    if not queue.scripts.takes_ids and left and present - approved:
+        _same(change, (await queue.items())[0], "since the export")
+    if left:
+        await _still_ours(pulse, queue, fleet)
+        pulse.say(f"{len(left)} items")
+        told = [item.printed for item in sorted(items, key=lambda item: item.id) if item.id in left]
+        stdin = json.dumps(told).encode() + b"\n" if queue.scripts.takes_ids else b""
+        await queue.ran(queue.scripts.clear_failed, stdin=stdin)
+    still = approved & _ids((await queue.items())[0])
+    if still:
+        raise PermanentError(
+            f"The script ended well, but {len(still)} of the {len(approved)} approved items are still there.",
+            code=ReasonCode.SCRIPT_FAILED,
+            advice=(f"What was cleared is in {bucket.address(written.key)}.",),
+        )
+    return Cleared(items=len(left), gone_before=len(approved) - len(left))
+
+
+async def _approved(queue: SyncQueue, bucket: Bucket, change: ItemsChange, written: Export) -> tuple[str, ...]:
+    """The approved items' ids, from the export: the only place that keeps them."""
+    found = await bucket.get(written.key, version=written.version, largest=_largest(queue))
+    ids = await asyncio.to_thread(_exported_ids, found)
+    if found is None or hashlib.sha256(found).hexdigest() != written.sha256 or digest_of(ids) != change.ids:
+        raise PermanentError(
+            f"The export {bucket.address(written.key)} does not read back as it was written. Nothing was cleared.",
+            code=ReasonCode.EXPORT_FAILED,
+            advice=("Look who else writes there: no object in that bucket should ever be changed.",),
+        )
+    return ids
+
+
+async def _still_ours(pulse: Pulse, queue: SyncQueue, fleet: Fleet) -> None:
+    """A run that was cancelled, or lost the environment, throws nothing away."""
+    await _pause(pulse, _LAST_MOMENT)
+    place = (await fleet.read(queue.environment)).run
+    if place is None or place.run != pulse.run:
+        raise PermanentError("Another run has taken the environment. Nothing was cleared.", code=ReasonCode.OVERTAKEN)
+
+
+def _same(change: ItemsChange, items: Sequence[FailedItem], since: str) -> None:
+    if digest_of(_ids(items)) != change.ids:
+        raise PermanentError(
+            f"The failed items have changed {since}: {change.count} were approved, {len(items)} are there. Nothing was cleared.",
+            code=ReasonCode.CHANGED_MEANWHILE,
+            advice=("Ask again: `sync clear-failed` plans for what is there now.",),
+        )
+
+
+def _ids(items: Sequence[FailedItem]) -> frozenset[str]:
+    return frozenset(item.id for item in items)
+
+
+def _largest(queue: SyncQueue) -> int:
+    return queue.scripts.largest * 2 + 4096
+
+
+def _enveloped(queue: SyncQueue, run: str, out: bytes) -> bytes:
+    envelope = {"format": _FORMAT, "run": run, "environment": queue.environment.name, "items": parsed(out)}
+    text = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+    # half of a pair is no UTF-8; a script may print it, escaped, and it is exported the same way
+    return _HALF.sub(lambda half: f"\\u{ord(half.group()):04x}", text).encode()
+
+
+def _exported_ids(body: bytes | None) -> tuple[str, ...]:
+    """Of the items in an export; none where it is none."""
+    envelope = parsed(body) if body is not None else None
+    if not isinstance(envelope, dict) or envelope.get("format") != _FORMAT:
+        return ()
+    return tuple(item.id for item in items_of(envelope.get("items")) or ())
