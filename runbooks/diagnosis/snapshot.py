@@ -1,10 +1,11 @@
 """What a rollout looks like at one moment, and the one cause that is read out of it: the values of this package."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from runbooks.clients.kubernetes.views import ContainerView, DeploymentView, EventView, PodView, ReplicaSetView
+from runbooks.deployments.service_state import newest_of
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -108,3 +109,34 @@ def named(container: ContainerView, scene: Scene) -> str:
     if container.name == scene.change.container:
         return "the container"
     return f"the {'sidecar' if container.sidecar else 'container'} {container.name}"
+
+
+def scene_of(
+    change: ImageChange,
+    deployment: DeploymentView,
+    sets: Iterable[ReplicaSetView],
+    pods: Iterable[PodView],
+    events: Iterable[EventView] = (),
+    crashes: Iterable[Crash] = (),
+    *,
+    fresh: bool = True,
+) -> Scene:
+    """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
+    own = [r for r in sets if r.owner == deployment.uid]
+    new = newest_of(deployment, own)
+    uids = {r.uid for r in own}
+    ours = [pod for pod in pods if pod.owner in uids]
+    # One that was evicted stays in the list, and its ReplicaSet makes another in its place.
+    fresh_uids = {pod.uid for pod in ours if new is not None and pod.owner == new.uid}
+    present = [pod for pod in ours if not pod.deleting and not pod.over]
+    return Scene(
+        change=change,
+        deployment=deployment,
+        new=new,
+        pods=[pod for pod in present if new is not None and pod.owner == new.uid],
+        others=[pod for pod in present if new is None or pod.owner != new.uid],
+        leaving=[pod for pod in ours if pod.deleting or pod.over],
+        events=list(events),
+        crashes=[crash for crash in crashes if crash.pod in fresh_uids],
+        fresh=fresh,
+    )

@@ -12,11 +12,11 @@ from runbooks.deployments import images, service_state
 from runbooks.deployments.service_state import Listed, ServiceState
 from runbooks.diagnosis import Cause, Scene, clean
 from runbooks.diagnosis import standing as cause_of
+from runbooks.diagnosis.snapshot import scene_of
 from runbooks.fleet.records import KnownReleases, Release
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
-from runbooks.release.rollout_watch import scene_of
 
 _YOUNG = 30.0
 """Seconds that a pod may take until it is worth a word; the same as for a rollout's explanations."""

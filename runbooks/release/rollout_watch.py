@@ -4,15 +4,15 @@ Only `rollouts` uses this.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
-from runbooks.deployments.service_state import newest_of
 from runbooks.diagnosis import Crash, Scene
+from runbooks.diagnosis.snapshot import scene_of
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -63,37 +63,6 @@ async def glance(cluster: ClusterClient, change: ImageChange) -> Scene:
         cluster.pods(change.namespace),
     )
     return scene_of(change, deployment, sets, pods)
-
-
-def scene_of(
-    change: ImageChange,
-    deployment: DeploymentView,
-    sets: Iterable[ReplicaSetView],
-    pods: Iterable[PodView],
-    events: Iterable[EventView] = (),
-    crashes: Iterable[Crash] = (),
-    *,
-    fresh: bool = True,
-) -> Scene:
-    """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
-    own = [r for r in sets if r.owner == deployment.uid]
-    new = newest_of(deployment, own)
-    uids = {r.uid for r in own}
-    ours = [pod for pod in pods if pod.owner in uids]
-    # One that was evicted stays in the list, and its ReplicaSet makes another in its place.
-    fresh_uids = {pod.uid for pod in ours if new is not None and pod.owner == new.uid}
-    present = [pod for pod in ours if not pod.deleting and not pod.over]
-    return Scene(
-        change=change,
-        deployment=deployment,
-        new=new,
-        pods=[pod for pod in present if new is not None and pod.owner == new.uid],
-        others=[pod for pod in present if new is None or pod.owner != new.uid],
-        leaving=[pod for pod in ours if pod.deleting or pod.over],
-        events=list(events),
-        crashes=[crash for crash in crashes if crash.pod in fresh_uids],
-        fresh=fresh,
-    )
 
 
 @asynccontextmanager

@@ -6,8 +6,8 @@ from typing import Any
 
 from runbooks.clients.kubernetes import cluster_events, reading
 from runbooks.diagnosis import Scene
+from runbooks.diagnosis.snapshot import scene_of
 from runbooks.kit.plan import ImageChange
-from runbooks.release.rollout_watch import scene_of
 from tests.support.real import image
 
 Json = dict[str, Any]
