@@ -31,6 +31,7 @@ def pages(known: Registry) -> dict[Path, str]:
         "configuration.md": reference.configuration,
         "audit-events.md": reference.audit_events,
         "metrics.md": reference.metrics,
+        "messages.md": reference.messages,
     }
     alone = {MANIFEST: manifest(known), ROLES: reference.roles()}
     return alone | {REFERENCE / name: make() for name, make in makers.items()}

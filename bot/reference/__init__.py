@@ -2,7 +2,8 @@
 
 from bot.reference.commands import commands, permissions
 from bot.reference.events import audit_events, metrics, reason_codes
+from bot.reference.messages import messages
 from bot.reference.roles import roles
 from bot.reference.settings import configuration
 
-__all__ = ["audit_events", "commands", "configuration", "metrics", "permissions", "reason_codes", "roles"]
+__all__ = ["audit_events", "commands", "configuration", "messages", "metrics", "permissions", "reason_codes", "roles"]

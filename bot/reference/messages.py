@@ -1,0 +1,169 @@
+"""Every text that a person may read, found by reading the sources.
+
+A text is found by what it looks like, not by where it goes: whatever is not plainly something else is listed. So a text that is new can't
+be missed; a string that nobody ever sees may be listed, which does no harm.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot.reference.markdown import page
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("bot", "commands", "runbooks")
+LEFT_OUT = {
+    "bot/crash_points.py": "places where tests kill the bot",
+    "bot/reference/": "writes these pages, where its texts stand as they are",
+}
+"""Modules whose strings no user reads, each with the reason."""
+
+_WORDS = re.compile(r"[^\W\d_]\S*\s+\S|\S\s+\S*[^\W\d_]")
+_CAPITALISED = re.compile(r"[A-Z][a-z]+(?:[-'][a-z]+)*[….:?]*")
+_SMALL_LETTER = re.compile(r"[a-z]")
+_SQL = re.compile(
+    r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CREATE (?:TABLE|TRIGGER|INDEX)|PRAGMA|SET(?: LOCAL)?|SHOW|BEGIN|EXPLAIN|PREPARE|EXECUTE"
+    r"|DEALLOCATE|json_extract\()\b"
+)
+_PATTERNS = {"compile", "match", "fullmatch", "search", "sub", "subn", "findall", "finditer"}
+_LOG_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+_NAMES_ONLY = {"TypeVar", "ParamSpec", "cast", "NewType", "split"}
+
+
+def messages() -> str:
+    """The page: each module with its texts, in the order of the source."""
+    listed = [(name, texts) for name, texts in _modules() if texts]
+    return page(
+        "Messages",
+        "Every text of the bot that a person may read: cards, errors, help, findings, what the terminal prints. It is here so that a "
+        "review sees each new text in the diff; what stands in braces is filled in. The texts of help and of settings that stand in "
+        "docstrings are on the pages [Commands](commands.md) and [Configuration](configuration.md).",
+        "A string of the sources is listed when it has two words, or is one word with a capital letter. Not listed are docstrings, "
+        "annotations, regular expressions (and other raw strings), SQL, what only the process log gets, lists of names (`split()`), "
+        "what is only compared, and these modules: "
+        + "; ".join(f"`{name}` ({why})" for name, why in LEFT_OUT.items())
+        + ".",
+        *(f"## {name}\n\n~~~text\n" + "\n".join(texts) + "\n~~~" for name, texts in listed),
+    )
+
+
+def _modules() -> Iterator[tuple[str, list[str]]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(tuple(LEFT_OUT)):
+                yield name, texts(path.read_text(encoding="utf-8"))
+
+
+def texts(source: str) -> list[str]:
+    """Return the texts of one module, each once, with placeholders for what is filled in."""
+    finder = _Finder(source)
+    finder.visit(ast.parse(source))
+    return list(dict.fromkeys(finder.found))
+
+
+class _Finder(ast.NodeVisitor):
+    def __init__(self, source: str) -> None:
+        self.found: list[str] = []
+        self._lines = source.encode().splitlines()
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and not self._is_raw(node):
+            self._keep(node.value, node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        if self._is_raw(node):
+            return
+        fixed = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        self._keep("".join(map(_part, node.values)), fixed)
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.visit(part.value)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring otherwise
+            self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = _label(node.func)
+        if isinstance(node.func, ast.Attribute):
+            if name in _LOG_LEVELS and _label(node.func.value) in ("log", "_log"):
+                return
+            if name != "split":
+                self.visit(node.func)
+        skipped = 1 if name in _PATTERNS or name in _NAMES_ONLY else 0
+        for argument in [*node.args[skipped:], *node.keywords]:
+            self.visit(argument)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        for each in (node.left, *node.comparators):
+            if not isinstance(each, ast.Constant | ast.Tuple | ast.Set | ast.List):
+                self.visit(each)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        self.visit(node.value)
+        if not isinstance(node.slice, ast.Constant):
+            self.visit(node.slice)
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> None:
+        """What a `case` names is compared only."""
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if _label(node.targets[0]) not in ("__all__", "__slots__"):
+            self.visit(node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value:
+            self.visit(node.value)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        """An argument of a function has a name and a type only."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for each in [*node.decorator_list, node.args, *node.body]:
+            self.visit(each)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self.visit_FunctionDef(node)
+
+    def _is_raw(self, node: ast.expr) -> bool:
+        line = self._lines[node.lineno - 1][node.col_offset :]
+        return line[:2].lower().startswith((b"r", b"fr"))
+
+    def _keep(self, text: str, fixed: str) -> None:
+        if _is_text(fixed):
+            self.found.append(text.strip().replace("\n", "\\n"))
+
+
+def _is_text(fixed: str) -> bool:
+    if not _SMALL_LETTER.search(fixed) or _SQL.match(fixed):
+        return False
+    return bool(_WORDS.search(fixed) or _CAPITALISED.fullmatch(fixed.strip()))
+
+
+def _part(node: ast.expr) -> str:
+    """A part of a formatted text: as it is, or the name of what is filled in."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return "{" + _label(node) + "}"
+
+
+def _label(node: ast.AST | None) -> str:
+    """A short name for an expression, which stays when the code around it is rewritten."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case (
+            ast.FormattedValue(value=value) | ast.Await(value=value) | ast.Subscript(value=value) | ast.Call(func=value)
+        ):
+            return _label(value)
+        case ast.Constant(value=str(text)):
+            return text.strip()
+        case ast.IfExp(body=one, orelse=other):
+            return "|".join(filter(None, (_label(one), _label(other))))
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return "|".join(filter(None, map(_label, values)))
+        case ast.JoinedStr(values=values):
+            return "".join(map(_part, values)).strip()
+    return "…"
