@@ -18,7 +18,7 @@ from benchmarks.figures import Figure
 from commands.kit.card import Card
 from commands.kit.context import Actor, Context
 from commands.kit.policy import Policies
-from commands.status import Status
+from commands.observe.status import Status
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.connection import Timing
 from tests.support.real import VARIABLE, Place, place, real_kubeconfig

@@ -5,7 +5,7 @@ Answered where it is typed, within half a second and without a running bot; noth
 
 import itertools
 
-from commands.help import command_card
+from commands.about.help import command_card
 from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, sentence, words
 from commands.kit.menu import GROUPS
 from commands.kit.registry import Registry

@@ -1,1 +1,1 @@
-"""The product's menu: one module per subcommand, found by `commands.kit.registry`."""
+"""The product's menu: one module per command, in groups, found by `commands.kit.registry`."""

@@ -1,6 +1,6 @@
 """The registry: every command, found by looking into the package, so that no module imports another's.
 
-Adding a command is adding a module; `ls commands` is the product's menu.
+Adding a command is adding a module to one of the groups; `ls commands/*` is the product's menu.
 """
 
 import importlib
@@ -51,10 +51,10 @@ def load() -> Registry:
     import commands
 
     specs: list[CommandSpec] = []
-    for found in pkgutil.iter_modules(commands.__path__):
-        if found.name == "kit":
+    for found in pkgutil.walk_packages(commands.__path__, "commands."):
+        if found.ispkg or found.name.startswith("commands.kit."):
             continue
-        module = importlib.import_module(f"commands.{found.name}")
+        module = importlib.import_module(found.name)
         for value in vars(module).values():
             spec = getattr(value, "spec", None)
             if isinstance(spec, CommandSpec) and spec.cls is value and value.__module__ == module.__name__:

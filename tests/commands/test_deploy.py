@@ -1,8 +1,8 @@
 """What a deploy's end offers: the way back, and the logs of a service that this fleet has."""
 
-from commands.deploy import Deploy
 from commands.kit.card import Typed
 from commands.kit.context import Outcome
+from commands.release.deploy import Deploy
 from runbooks.kit.reasons import ReasonCode
 
 

@@ -2,7 +2,7 @@
 
 from bot.terminal import plain
 from bot.terminal.words import Reader
-from commands.help import command_card
+from commands.about.help import command_card
 from commands.kit import registry
 from tests.bot.test_terminal import NOW
 

@@ -196,9 +196,9 @@ def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
 UNREDACTED = {
     "KnownSecrets": ("runbooks/redaction/redactor.py", "runbooks/logs/unredacted.py"),
     "Unredacted": (
-        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/logs.py", "bot/delivery.py",
+        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/delivery.py",
     ),
-    "Disclosed": ("commands/kit/disclosure.py", "commands/logs.py", "bot/disclosing.py"),
+    "Disclosed": ("commands/kit/disclosure.py", "commands/observe/logs.py", "bot/disclosing.py"),
     "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/socket/server.py"),
     "terminal_only": ("bot/delivery.py", "bot/dispatch.py", "bot/socket/server.py"),
 }  # fmt: skip

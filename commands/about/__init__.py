@@ -1,0 +1,1 @@
+"""The bot itself: its menu, and what a person may do."""

@@ -1,0 +1,1 @@
+"""Decisions about a request or a run, and the lock of an environment."""

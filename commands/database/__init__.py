@@ -1,0 +1,1 @@
+"""The database, looked at and never changed."""

@@ -1,0 +1,1 @@
+"""What ran, and what the audit log says of it."""

@@ -1,0 +1,1 @@
+"""What runs, how it does, and what it writes."""

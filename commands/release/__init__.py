@@ -1,0 +1,1 @@
+"""Deploy, go back, restart, and what was released."""
