@@ -391,12 +391,16 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     found = part.said
     if found is None:
         return None
-    if found.pending is None and found.failed is None:
-        return words("answers, not as JSON: ", Code(text=f"sync status --env {context.where.name}"))
+    if found.not_understood:
+        return words(
+            f"answers, but not understood ({found.not_understood}): ",
+            Code(text=f"sync status --env {context.where.name}"),
+        )
     stuck = "stuck: " if context.sync_queue().is_stuck(found) else ""
     oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.pending and found.oldest_seconds else ""
     failed = f", {found.failed} failed" if found.failed else ""
-    return words(f"{stuck}{found.pending or 'nothing'} waiting{oldest}{failed}")
+    waiting = "nothing" if found.pending == 0 else (found.pending or "an unknown number")
+    return words(f"{stuck}{waiting} waiting{oldest}{failed}")
 
 
 def _locks(answers: Sequence[Answer]) -> str:

@@ -6,6 +6,7 @@ from commands.kit.card import (
     Element,
     Note,
     OpenForm,
+    Paragraph,
     Preformatted,
     State,
     Strong,
@@ -88,18 +89,14 @@ def _buttons(where: str) -> tuple[Button, ...]:
 
 
 def _as_it_is(found: FailedItems, where: str) -> Card:
-    text = f"Failed items in {where}, as their script prints them"
-    lines = "\n".join(found.lines) or "It printed nothing."
+    text = f"Failed items in {where}: not known, the script's answer was not understood"
+    why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
+    label = "The end of its output: each shape of line once, names and numbers hidden"
+    end = (Preformatted(label=label, text="\n".join(found.lines)),) if found.lines else ()
     return Card(
+        state=State.WAITING,
         title=words(Strong(text=text)),
-        summary=text,
-        body=(
-            Preformatted(text=lines),
-            Note(
-                text=words(
-                    f"No JSON list, so each shape of line is shown once, names and numbers hidden · pod {found.pod}"
-                )
-            ),
-        ),
+        summary=f"{text}: {found.not_understood}",
+        body=(why, *end, Note(text=words(f"pod {found.pod}"))),
         data={"environment": where, **found.model_dump(mode="json")},
     )

@@ -76,7 +76,9 @@ def _lines(result: Retried, seconds: float) -> tuple[str, ...]:
     if result.pending is not None:
         lines.append(f"{result.pending} items wait in the queue.")
     if result.after is None:
-        lines.append("The status script prints no JSON, so the queue could not be watched.")
+        lines.append(
+            "What the status script printed was not understood, so the queue could not be watched; `sync status` shows it."
+        )
     elif not result.settled:
         lines.append(f"The count did not come to rest within {seconds:g} s; `sync failed` tells how it goes on.")
     elif result.after:

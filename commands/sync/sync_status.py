@@ -31,7 +31,7 @@ class SyncStatusCommand:
         queue = context.sync_queue()
         found = await queue.status()
         where = context.where.name
-        if found.text or (found.pending is None and found.failed is None):
+        if found.not_understood:
             return _as_it_is(found, where)
         stuck = queue.is_stuck(found)
         text = _summary(found, where, stuck=stuck)
@@ -52,7 +52,9 @@ class SyncStatusCommand:
 
 
 def _summary(found: SyncStatus, where: str, *, stuck: bool) -> str:
-    waits = "nothing waits" if not found.pending else f"{found.pending} waiting"
+    waits = "how many wait is not known"
+    if found.pending is not None:
+        waits = f"{found.pending} waiting" if found.pending else "nothing waits"
     failed = f", {found.failed} failed" if found.failed else ""
     return f"Sync in {where} {'is stuck' if stuck else 'goes on'}: {waits}{failed}"
 
@@ -100,11 +102,13 @@ def _advice(service: str, where: str) -> str:
 
 
 def _as_it_is(found: SyncStatus, where: str) -> Card:
-    text = f"Sync in {where}, as its script prints it"
-    said = Preformatted(text=found.text) if found.text else Paragraph(text=words("It printed nothing."))
+    text = f"Sync in {where}: not known, the script's answer was not understood"
+    why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
+    end = (Preformatted(label="The end of its output", text=found.text),) if found.text else ()
     return Card(
+        state=State.WAITING,
         title=words(Strong(text=text)),
-        summary=f"{text}: {found.text.splitlines()[0][:120]}" if found.text else f"{text}: nothing",
-        body=(said, Note(text=words(f"No JSON, so nothing was read from it · pod {found.pod}"))),
-        data={"environment": where, "pod": found.pod, "text": found.text},
+        summary=f"{text}: {found.not_understood}",
+        body=(why, *end, Note(text=words(f"pod {found.pod}"))),
+        data={"environment": where, **found.model_dump(mode="json", exclude_defaults=True)},
     )

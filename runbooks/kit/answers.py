@@ -1,7 +1,7 @@
-"""Reads what servers answer: JSON, a pause that was asked for, points in time.
+"""Reads what servers answer and programs print: JSON, a pause that was asked for, points in time.
 
 Whatever a server sends ends as a value of a known type or as the caller's own `RunbookError`: too long, nested too deep, no JSON, a
-number that no clock knows.
+number that no clock knows. What a program prints ends as one JSON document or as `NotUnderstood`.
 """
 
 import json
@@ -29,8 +29,17 @@ _YEARS = range(1970, 9999)
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+", re.ASCII)
 """Go writes nine digits behind the point; Python reads six."""
 
+_STARTS = 200
+"""Lines of a program's output at which JSON is looked for."""
+_BEGINS = re.compile(r"(?m)^[ \t]*[\[{]")
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 Otherwise = Callable[[], RunbookError]
 """Makes the error for an answer that can't be read."""
+
+
+class NotUnderstood(ValueError):
+    """An output is not one clear answer; the text says what was found instead, and quotes nothing of it."""
 
 
 async def read_bounded(content: "aiohttp.StreamReader", otherwise: Otherwise, *, largest: int = LARGEST) -> bytes:
@@ -62,6 +71,40 @@ def read_object(data: bytes | str, otherwise: Otherwise) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise otherwise()
     return found
+
+
+def read_printed(out: bytes) -> Any:
+    """Return the one JSON document that a program printed, whatever lines stand around it; raises `NotUnderstood`.
+
+    Of several documents nobody knows which is the answer: a logger writes JSON too. A document that breaks off is not passed over
+    either, because a part of it would be taken for the whole. Half characters stay as they were printed.
+    """
+    text = _COLOUR.sub("", out.decode("utf-8-sig", errors="replace"))
+    if not text.strip():
+        raise NotUnderstood("nothing was printed")
+    found: list[Any] = []
+    at, starts = 0, 0
+    while (begin := _BEGINS.search(text, at)) is not None:
+        starts += 1
+        if starts > _STARTS:
+            raise NotUnderstood(f"more than {_STARTS} lines begin like JSON")
+        try:
+            value, at = _PRINTED.raw_decode(text, begin.end() - 1)
+        except json.JSONDecodeError as error:
+            at = begin.end()
+            if "\n" in text[at : error.pos] or not text[error.pos :].strip():
+                raise NotUnderstood("the JSON breaks off or has a mistake in it") from None
+            continue  # a line that only begins like JSON, such as `[info] …`
+        except RecursionError:
+            raise NotUnderstood("the JSON is nested too deep") from None
+        except ValueError as error:
+            raise NotUnderstood(str(error)) from None
+        if text[at:].partition("\n")[0].strip():
+            continue  # such as `[1/4] …`
+        found.append(value)
+    if len(found) != 1:
+        raise NotUnderstood(f"{len(found)} JSON documents were printed, not one" if found else "no JSON was printed")
+    return found[0]
 
 
 def read_wait(header: str | None, *, longest: float = LONGEST_WAIT) -> float | None:
@@ -109,9 +152,19 @@ def read_stamp(value: object) -> str:
 def _finite(text: str) -> float:
     found = float(text)
     if found in (float("inf"), float("-inf")):
-        raise ValueError("a number without end")
+        raise ValueError("a number in the JSON is too large")
     return found
 
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object in the JSON has one name twice")
+    return found
+
+
+_PRINTED = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_named_once)

@@ -14,13 +14,14 @@ from contextlib import suppress
 
 from runbooks.clients.aws.bucket import Bucket, ObjectThere
 from runbooks.fleet.fleet import Fleet
+from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ItemsChange, ItemsGroup, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.targets import Frozen
 from runbooks.sync.queue import SyncQueue
-from runbooks.sync.reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of, parsed
+from runbooks.sync.reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of
 
 _FORMAT = "omnicare-sync-export/1"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -291,15 +292,18 @@ def _largest(queue: SyncQueue) -> int:
 
 
 def _enveloped(queue: SyncQueue, run: str, out: bytes) -> bytes:
-    envelope = {"format": _FORMAT, "run": run, "environment": queue.environment.name, "items": parsed(out)}
+    envelope = {"format": _FORMAT, "run": run, "environment": queue.environment.name, "items": read_printed(out)}
     text = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
     # half of a pair is no UTF-8; a script may print it, escaped, and it is exported the same way
     return _HALF.sub(lambda half: f"\\u{ord(half.group()):04x}", text).encode()
 
 
 def _exported_ids(body: bytes | None) -> tuple[str, ...]:
-    """Of the items in an export; none where it is none."""
-    envelope = parsed(body) if body is not None else None
-    if not isinstance(envelope, dict) or envelope.get("format") != _FORMAT:
-        return ()
-    return tuple(item.id for item in items_of(envelope.get("items")) or ())
+    """Return the ids of the items in an export; none where it is none."""
+    try:
+        envelope = read_printed(body or b"")
+        if isinstance(envelope, dict) and envelope.get("format") == _FORMAT:
+            return tuple(item.id for item in items_of(envelope.get("items")))
+    except NotUnderstood:
+        pass
+    return ()

@@ -16,6 +16,7 @@ from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import Limits, Output, Program
 from runbooks.clients.kubernetes.views import PodView
+from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
@@ -28,7 +29,6 @@ from runbooks.sync.reading import (
     grouped,
     items_of,
     oldest_of,
-    parsed,
     shapes,
     status_of,
 )
@@ -193,14 +193,15 @@ class SyncQueue:
         """The failed items one by one, and the script's own words, which may be about patients: never shown, never kept."""
         words = (self.scripts.contents or self.scripts.failed) if contents else self.scripts.failed
         pod, out = await self.ran(words)
-        items = await asyncio.to_thread(lambda: items_of(parsed(out)))
-        if items is None:
+        try:
+            return await asyncio.to_thread(lambda: items_of(read_printed(out))), out
+        except NotUnderstood as error:
             raise PermanentError(
-                f"`{Program(words)}` in pod {pod} prints no JSON list of items with an id each, so they can't be told apart.",
+                f"What `{Program(words)}` prints in pod {pod} is no certain list of failed items: {error}.",
                 code=ReasonCode.SCRIPT_FAILED,
-                advice=("`sync failed` shows what it prints, with names and numbers hidden.",),
-            )
-        return items, out
+                evidence=await asyncio.to_thread(shapes, out, _TAIL_LINES),
+                advice=("It must print one JSON list of all items with an id each; nothing else is acted on.",),
+            ) from None
 
     async def _pod(self) -> tuple[PodView, str]:
         """A ready pod of the service, and its container."""
@@ -221,17 +222,17 @@ class SyncQueue:
 
 
 def _status(pod: str, out: bytes) -> SyncStatus:
-    found = status_of(parsed(out), pod)
-    if found is not None:
-        return found
-    text = default_redactor().text(out[: _TEXT + _BEYOND].decode(errors="replace"))
-    return SyncStatus(pod=pod, text=text[:_TEXT].strip())
+    try:
+        return status_of(read_printed(out), pod)
+    except NotUnderstood as error:
+        return SyncStatus(pod=pod, not_understood=str(error), text=_end(out, _TEXT))
 
 
 def _failed(pod: str, out: bytes) -> FailedItems:
-    items = items_of(parsed(out))
-    if items is None:
-        return FailedItems(pod=pod, total=None, lines=shapes(out, _SHAPES))
+    try:
+        items = items_of(read_printed(out))
+    except NotUnderstood as error:
+        return FailedItems(pod=pod, total=None, not_understood=str(error), lines=shapes(out, _SHAPES))
     return FailedItems(
         pod=pod,
         total=len(items),
@@ -267,13 +268,17 @@ def _failure(program: Program, pod: str, output: Output, *, says: bool) -> Perma
 
 
 def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
-    """The end of what it said, redacted; of what may hold patients' data only how much there was."""
-    said = output.err.strip() or (output.out.strip() if says else b"")
-    read = said[-_TAIL_CHARACTERS * 4 - _BEYOND :]
-    if len(read) < len(said):
-        read = read[read.find(b"\n") + 1 :]  # what the first cut halves, or parts from its cue, goes
-    text = default_redactor().text(read.decode(errors="replace"))[-_TAIL_CHARACTERS:]
+    """Return the end of what it said, redacted; of what may hold patients' data only how much there was."""
+    text = _end(output.err.strip() or (output.out.strip() if says else b""), _TAIL_CHARACTERS)
     lines = tuple(line for line in text.splitlines() if line.strip())[-_TAIL_LINES:]
     if not says and output.out.strip():
         return (*lines, f"({len(output.out)} bytes of output are not shown: they may be about patients.)")
     return lines
+
+
+def _end(said: bytes, characters: int) -> str:
+    """Return the last characters of an output, redacted."""
+    read = said[-characters * 4 - _BEYOND :]
+    if len(read) < len(said):
+        read = read[read.find(b"\n") + 1 :]  # what the first cut halves, or parts from its cue, goes
+    return default_redactor().text(read.decode(errors="replace")).strip()[-characters:]

@@ -8,22 +8,20 @@ an everyday word hidden.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from runbooks.kit.answers import NotUnderstood, read_stamp
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import default_redactor
+
+T = TypeVar("T")
 
 _LONGEST_REASON = 90
 _READ = 4_000
 """Characters of a reason that are redacted before it is cut: what the cut halves is far behind what is shown."""
-_STARTS = 200
-"""Lines at which JSON is sought; an output with more is not understood."""
-_BEGINS = re.compile(r"(?m)^[ \t]*[\[{]")
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_DECODER = json.JSONDecoder()
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 """What a database driver gives for `count(*)` and for a sum: a number as a text."""
 _CODE = re.compile(
@@ -47,8 +45,10 @@ _METADATA = re.compile(
 _PENDING = ("pending", "backlog", "queued")
 _OLDEST = ("oldestpendingseconds", "oldestseconds")
 _RATE = ("perminute", "rateperminute", "processedperminute")
-_READ_NAMES = (*_PENDING, "failed", *_OLDEST, *_RATE)
-"""Numbers from which a queue is called healthy: one that is there and can't be read makes the whole answer not understood."""
+_LONGEST_ID = 200
+_SHAPED = 200_000
+"""Bytes of an output whose lines are shown by their shapes."""
+_LARGEST = 1e12
 
 
 class SyncStatus(Frozen):
@@ -66,8 +66,10 @@ class SyncStatus(Frozen):
     """Items that leave the queue, net of those that come."""
     told: bool = False
     """The script told the rate; otherwise it is what was seen between two looks."""
+    not_understood: str = ""
+    """Why nothing was read from what the script printed; empty where it was."""
     text: str = ""
-    """What the script printed, redacted, where it is no JSON."""
+    """The end of what it printed then, redacted."""
 
     @property
     def drains_in(self) -> float | None:
@@ -110,119 +112,139 @@ class FailedItems(Frozen):
 
     pod: str
     total: int | None
-    """None: the script's output is no list, and `lines` has it."""
+    """None: the script's output was not understood."""
     devices: int = 0
     oldest_seconds: float | None = None
     groups: tuple[ReasonGroup, ...] = ()
+    not_understood: str = ""
+    """Why nothing was read from what the script printed; empty where it was."""
     lines: tuple[str, ...] = ()
+    """The shapes of the last lines that it printed then."""
 
 
-def parsed(out: bytes) -> Any | None:
-    """Return the one JSON document in an output, whatever stands before and behind it; None where there is none, or several.
+def status_of(value: Any, pod: str) -> SyncStatus:
+    """Return what a status script says of the queue; raises `NotUnderstood` where that is not one clear answer.
 
-    Of several nobody knows which is the answer: a logger writes JSON too, so none of them is taken.
+    A number from which a queue would be called healthy must be one, under whatever name, and the same under each.
     """
-    text = _COLOUR.sub("", out.decode("utf-8-sig", errors="replace"))
-    found: list[Any] = []
-    at, starts = 0, 0
-    while (begin := _BEGINS.search(text, at)) is not None:
-        starts += 1
-        if starts > _STARTS:
-            return None
-        try:
-            value, at = _DECODER.raw_decode(text, begin.end() - 1)
-        except (ValueError, RecursionError):
-            at = begin.end()
-            continue
-        line_end = text.find("\n", at)
-        if text[at : line_end if line_end >= 0 else len(text)].strip():
-            continue  # a line that only begins like JSON, such as `[info] …` or `[1/4] …`
-        found.append(value)
-    return found[0] if len(found) == 1 else None
-
-
-def status_of(value: Any, pod: str) -> SyncStatus | None:
-    """None where the JSON says nothing of a queue."""
     if not isinstance(value, Mapping):
-        return None
-    found = _folded(value)
+        raise NotUnderstood("the JSON is no object")
+    found = _Fields(value)
     status = SyncStatus(
         pod=pod,
-        pending=_whole(found, *_PENDING),
-        failed=_whole(found, "failed"),
-        oldest_seconds=_number(found, *_OLDEST),
-        devices=_whole(found, "devices", "devicecount", "devicespending"),
-        connected=_whole(found, "websocketclients", "connected", "clients"),
-        per_minute=(rate := _number(found, *_RATE)),
+        pending=found.whole(*_PENDING),
+        failed=found.whole("failed"),
+        oldest_seconds=found.number(*_OLDEST),
+        devices=_or_none(found.whole, "devices", "devicecount", "devicespending"),
+        connected=_or_none(found.whole, "websocketclients", "connected", "clients"),
+        per_minute=(rate := found.number(*_RATE)),
         told=rate is not None,
     )
-    unread = [name for name in _READ_NAMES if found.get(name) is not None and _number(found, name) is None]
-    return status if (status.pending is not None or status.failed is not None) and not unread else None
+    if status.pending is None and status.failed is None:
+        raise NotUnderstood("the JSON has neither `pending` nor `failed`")
+    return status
 
 
-def items_of(value: Any) -> tuple[FailedItem, ...] | None:
-    """The list of failed items, bare or under `items` or `failed`; None where it is no such list, or an item has no id."""
+def items_of(value: Any) -> tuple[FailedItem, ...]:
+    """Return the failed items of a list, bare or under `items` or `failed`; raises `NotUnderstood` where the list is not certain."""
+    told: int | None = None
     if isinstance(value, Mapping):
-        found = _folded(value)
-        value = found.get("items", found.get("failed"))
+        found = _Fields(value)
+        told = found.whole("total", "count")
+        value = found.only("items", "failed")
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        return None
-    items = [_item(each) for each in value]
-    known = [item for item in items if item is not None]
-    if len(known) != len(items) or len({item.id for item in known}) != len(known):
-        return None
-    return tuple(known)
+        raise NotUnderstood("the JSON is no list of items")
+    items = tuple(map(_item, value))
+    if len({item.id for item in items}) != len(items):
+        raise NotUnderstood("two items in the JSON have the same id")
+    if told is not None and told != len(items):
+        raise NotUnderstood(f"the JSON counts {told} items and lists {len(items)}")
+    return items
 
 
-def _item(value: Any) -> FailedItem | None:
+def _item(value: Any) -> FailedItem:
     if not isinstance(value, Mapping):
-        return None
-    found = _folded(value)
-    identity = next((found[name] for name in ("id", "itemid", "uuid") if name in found), None)
-    if not isinstance(identity, str | int) or isinstance(identity, bool) or not 0 < len(str(identity)) <= 200:  # noqa: PLR2004
-        return None
-    reason = next(
-        (found[name] for name in ("reason", "code", "error", "message") if isinstance(found.get(name), str)), ""
-    )
+        raise NotUnderstood("an item in the JSON is no object")
+    found = _Fields(value)
+    identity = found.first("id", "itemid", "uuid")
+    if not isinstance(identity, str | int) or isinstance(identity, bool) or not 0 < len(str(identity)) <= _LONGEST_ID:
+        raise NotUnderstood("an item in the JSON has no id")
+    reasons = (found.first(name) for name in ("reason", "code", "error", "message"))
+    device = found.first("device", "deviceid")
     return FailedItem(
         id=str(identity),
-        reason=reason,
-        device=str(found.get("device", found.get("deviceid", ""))),
+        reason=next((each for each in reasons if isinstance(each, str)), ""),
+        device="" if device is None else str(device),
         age_seconds=_age(found),
         is_number=not isinstance(identity, str),
-        has_content=any(not _METADATA.fullmatch(name) for name in found),
+        has_content=any(not _METADATA.fullmatch(name) for name in found.names()),
     )
 
 
-def _age(found: Mapping[str, Any]) -> float | None:
-    told = _number(found, "ageseconds", "age")
+def _age(found: "_Fields") -> float | None:
+    told = _or_none(found.number, "ageseconds", "age")
     if told is not None:
         return told
-    when = next((found[name] for name in ("failedat", "createdat", "at") if isinstance(found.get(name), str)), None)
+    times = (found.first(name) for name in ("failedat", "createdat", "at"))
+    stamp = read_stamp(next((each for each in times if isinstance(each, str)), None))
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds()) if stamp else None
+
+
+class _Fields:
+    """The fields of an object by their names without case and underlines; more than one may have the same."""
+
+    def __init__(self, value: Mapping[Any, Any]) -> None:
+        self._found: dict[str, list[Any]] = {}
+        for name, each in value.items():
+            self._found.setdefault(str(name).replace("_", "").lower(), []).append(each)
+
+    def names(self) -> Iterable[str]:
+        return self._found
+
+    def first(self, *names: str) -> Any:
+        """Return the value of the first of these names that is there; None where none is."""
+        return next((self._found[name][0] for name in names if name in self._found), None)
+
+    def only(self, *names: str) -> Any:
+        """Return the value that stands under these names; raises `NotUnderstood` where there are several."""
+        values = [value for name in names for value in self._found.get(name, ()) if value is not None]
+        if any(value != values[0] for value in values[1:]):
+            raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
+        return values[0] if values else None
+
+    def number(self, *names: str) -> float | None:
+        """Return the number under these names, None where there is none; raises `NotUnderstood` for anything else."""
+        numbers: list[float] = []
+        for name in names:
+            for value in self._found.get(name, ()):
+                if value is None:
+                    continue
+                read = float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else value
+                if not isinstance(read, int | float) or isinstance(read, bool) or not 0 <= read < _LARGEST:
+                    raise NotUnderstood(f"`{name}` in the JSON is no number that can be counted")
+                numbers.append(float(read))
+        if len(set(numbers)) > 1:
+            raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
+        return numbers[0] if numbers else None
+
+    def whole(self, *names: str) -> int | None:
+        """Return the whole number under these names, None where there is none; raises `NotUnderstood` for anything else."""
+        found = self.number(*names)
+        if found is not None and not found.is_integer():
+            raise NotUnderstood(f"{self._written(names)} in the JSON is no whole number")
+        return None if found is None else int(found)
+
+    def _written(self, names: Iterable[str]) -> str:
+        there = (name for name in names if any(value is not None for value in self._found.get(name, ())))
+        return " and ".join(f"`{name}`" for name in there)
+
+
+def _or_none(read: Callable[..., T], *names: str) -> T | None:
+    """Return a number that nobody is called healthy by; None also where it can't be read."""
     try:
-        at = datetime.fromisoformat(when).astimezone(UTC) if when else None
-    except (ValueError, OverflowError, OSError):  # the year 1 of a zone east of Greenwich is before all years
+        return read(*names)
+    except NotUnderstood:
         return None
-    return max(0.0, (datetime.now(UTC) - at).total_seconds()) if at else None
-
-
-def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
-    """Names without case and underlines."""
-    return {str(name).replace("_", "").lower(): each for name, each in value.items()}
-
-
-def _number(found: Mapping[str, Any], *names: str) -> float | None:
-    value = next((found[name] for name in names if name in found), None)
-    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
-        value = float(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:  # noqa: PLR2004
-        return float(value)
-    return None
-
-
-def _whole(found: Mapping[str, Any], *names: str) -> int | None:
-    number = _number(found, *names)
-    return None if number is None else int(number)
 
 
 def digest_of(ids: Iterable[str]) -> str:
@@ -275,6 +297,9 @@ def shown_reason(reason: str) -> str:
 
 
 def shapes(out: bytes, most: int) -> tuple[str, ...]:
-    """Lines of an output that is no JSON, with the same hidden; each shape once."""
-    lines = [shown_reason(line) for line in out[:200_000].decode(errors="replace").splitlines() if line.strip()]
-    return tuple(dict.fromkeys(lines))[:most]
+    """Return the last lines of an output that was not understood, with the same hidden as in a reason; each shape once."""
+    read = out[-_SHAPED:]
+    if len(read) < len(out):
+        read = read.partition(b"\n")[2]  # what the cut halves, or parts from its cue, goes
+    lines = [shown_reason(line) for line in read.decode(errors="replace").splitlines() if line.strip()]
+    return tuple(reversed(list(dict.fromkeys(reversed(lines)))[:most]))

@@ -97,14 +97,28 @@ async def refused(act: Any) -> PermanentError:
 # looking
 
 
-async def test_output_that_is_no_json_is_shown_as_it_is_but_redacted(here: Place):
-    here.cluster.add_scripts({"sync:status": prints(f"queue: 12 waiting\nauth {SECRET}\n")})
+async def test_the_end_of_an_answer_that_is_not_understood_is_shown_redacted(here: Place):
+    here.cluster.add_scripts({"sync:status": prints("connected\n" * 2000 + f"queue: 12 waiting\nauth {SECRET}\n")})
     status = await here.queue.status()
-    assert status.text.startswith("queue: 12 waiting")
+    assert status.not_understood == "no JSON was printed"
+    assert "queue: 12 waiting\nauth" in status.text
     assert "eyJ" not in status.text
-    here.cluster.add_scripts({"sync:failed": prints("1. conflict for Ilse Vandermolen\n2. conflict for Rufus Hale\n")})
+    assert len(status.text) <= 3000
+    here.cluster.add_scripts(
+        {"sync:failed": prints("started\n" * 30_000 + "1. conflict for Ilse Vandermolen\n2. conflict for Rufus Hale\n")}
+    )
     failed = await here.queue.failed()
-    assert (failed.total, failed.lines) == (None, ("… conflict for …",))
+    assert (failed.total, failed.not_understood) == (None, "no JSON was printed")
+    assert failed.lines == ("started", "… conflict for …")
+
+
+async def test_nothing_is_planned_to_be_cleared_by_a_list_that_is_not_certain(here: Place):
+    item = '{"id": "n-71", "reason": "conflict for Ilse Vandermolen"}'
+    here.cluster.add_scripts({"sync:failed": prints(f'[{item}]\n{{"level": 30, "items": []}}\n')})
+    error = await refused(changes.plan_clear(here.queue, here.bucket))
+    assert error.code is ReasonCode.SCRIPT_FAILED
+    assert "2 JSON documents were printed, not one" in error.message
+    assert error.evidence
 
 
 async def test_a_rate_that_no_script_tells_is_seen_between_two_looks(here: Place):
