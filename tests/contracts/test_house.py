@@ -168,7 +168,7 @@ def test_no_test_asserts_on_a_clock() -> None:
         if name.rsplit(".", 1)[-1] in CLOCKS
         or (name.rsplit(".", 1)[-1] in {"time", "monotonic"} and in_assert(path, call))
     ]
-    assert found == ["tests/runbooks/test_cluster_client.py loop.time"]
+    assert found == ["tests/runbooks/clients/test_cluster.py loop.time"]
 
 
 def test_only_the_terminal_prints() -> None:

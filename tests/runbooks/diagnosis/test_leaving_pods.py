@@ -5,7 +5,7 @@ from runbooks.observe import pods, service_health
 from runbooks.observe.descriptions import describe
 from runbooks.release import rollouts
 from runbooks.release.plans import plan_restart
-from tests.runbooks.test_rollouts import CAUSE, only_backend, refused, stamped
+from tests.runbooks.release.test_rollouts import CAUSE, only_backend, refused, stamped
 from tests.support.real import Place
 
 MERGE = "application/merge-patch+json"

@@ -13,8 +13,8 @@ from bot.audit import Book, BookUnavailable, FindingKind, Head, first_not_found,
 from bot.audit.events import draft
 from bot.audit.file import BookFile
 from runbooks.redaction.redactor import Redactor
-from tests.bot.test_audit import event
-from tests.bot.test_audit_tampering import EVENTS, written
+from tests.bot.audit.test_audit_log import event
+from tests.bot.audit.test_tampering import EVENTS, written
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS seq, '{}' AS data, x'00' AS hash FROM n"
 

@@ -28,12 +28,12 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Service
 from runbooks.redaction.redactor import Redactor
 from sandbox.cluster import Cluster
-from tests.bot.test_audit import event
-from tests.bot.test_audit_alterations import replace_by_a_view, swallow
-from tests.bot.test_audit_tampering import put, row, tampered
+from tests.bot.audit.test_alterations import replace_by_a_view, swallow
+from tests.bot.audit.test_audit_log import event
+from tests.bot.audit.test_tampering import put, row, tampered
 
 NAME = "omnicare-0"
-DOCS = Path(__file__).parents[2] / "docs/security.md"
+DOCS = Path(__file__).parents[3] / "docs/security.md"
 WHERE = Environment(
     name="production",
     namespace="omnicare-prod",

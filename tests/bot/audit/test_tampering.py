@@ -15,7 +15,7 @@ from bot.audit.events import BookUnavailable, draft
 from bot.audit.file import BookFile
 from bot.audit.schema import SCHEMA
 from runbooks.redaction.redactor import Redactor
-from tests.bot.test_audit import event
+from tests.bot.audit.test_audit_log import event
 
 EVENTS = 20
 Change = Callable[[sqlite3.Connection], object]

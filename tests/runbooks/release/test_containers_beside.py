@@ -11,7 +11,7 @@ from runbooks.release import rollouts
 from runbooks.release.last_good import change_of, runs_all
 from runbooks.release.plans import plan_deploy, plan_rollback
 from sandbox.outside.registry import Registry, digest_of
-from tests.runbooks.test_rollouts import CAUSE, only_backend, stamped
+from tests.runbooks.release.test_rollouts import CAUSE, only_backend, stamped
 from tests.support.real import Place, image
 from tests.support.scenes import change as planned
 

@@ -4,7 +4,7 @@ import pytest
 
 from runbooks.kit.reasons import ReasonCode as Code
 from runbooks.release import rollouts
-from tests.runbooks.test_rollouts import only_backend, refused, stamped
+from tests.runbooks.release.test_rollouts import only_backend, refused, stamped
 from tests.support.real import Place
 from tests.support.stand_in_node import Json, Told, send_there, stamp, stand_in
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runbooks.kit.reasons import ReasonCode
-from tests.runbooks.test_rollouts import only_backend, refused, stamped
+from tests.runbooks.release.test_rollouts import only_backend, refused, stamped
 from tests.support.real import Place
 
 LABEL = "omnicare.dev/test-node"

@@ -12,16 +12,16 @@ import pytest
 
 from bot.audit import Book, BookUnavailable, search_books, verify
 from runbooks.redaction.redactor import Redactor
-from tests.bot.test_audit import event
+from tests.bot.audit.test_audit_log import event
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 APPENDS = """
 import asyncio, sys
 from pathlib import Path
 from bot.audit import Book
 from runbooks.redaction.redactor import Redactor
-from tests.bot.test_audit import event
+from tests.bot.audit.test_audit_log import event
 
 async def write(book, first):
     for number in range(first, first + 1_000_000):
@@ -41,7 +41,7 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from bot.audit import Book, BookUnavailable, verify
 from runbooks.redaction.redactor import Redactor
-from tests.bot.test_audit import event
+from tests.bot.audit.test_audit_log import event
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)

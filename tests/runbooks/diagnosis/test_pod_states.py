@@ -9,10 +9,10 @@ import pytest
 from runbooks import diagnosis
 from runbooks.clients.kubernetes import reading
 from runbooks.diagnosis import Scene
-from tests.runbooks.test_failures import ended, waiting
+from tests.runbooks.diagnosis.test_causes import ended, waiting
 from tests.support.scenes import OLD, POD, Json, event, pod, scene, stamp, status_of, unplaced
 
-PAGE = Path(__file__).parents[2] / "docs/pod-states.md"
+PAGE = Path(__file__).parents[3] / "docs/pod-states.md"
 ROWS = {
     cells[0]: (cells[1], cells[2], cells[3].strip("`"))
     for line in PAGE.read_text().splitlines()
