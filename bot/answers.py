@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from bot.runs.manual_rollback import WayBack
 from bot.runs.model import Request, short_id
-from bot.runs.ways_back import WayBack
 from commands.kit.card import (
     Button,
     Card,

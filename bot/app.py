@@ -28,11 +28,11 @@ from bot.manual import HERE
 from bot.people import People
 from bot.permissions import Permissions
 from bot.runs import leftovers
+from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
 from bot.runs.house import House
-from bot.runs.memory import EngineRuns
 from bot.runs.model import InterruptedMessage, Request, short_id
 from bot.runs.workflows import workflows
 from bot.socket.server import SocketServer

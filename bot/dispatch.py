@@ -24,7 +24,7 @@ from bot.forms import form_for, tokens_of
 from bot.people import People
 from bot.redacting import without_private_words
 from bot.refusals import Refusals, act_id, check_button
-from bot.runs import again
+from bot.runs import follow_up
 from bot.runs.house import House
 from bot.runs.model import Appointment, Request, request_id, short_id
 from commands.kit.card import Card, OpenForm
@@ -375,7 +375,7 @@ class Door:
 
     async def _hand_over(self, request: Request) -> None:
         """First the book, then the engine."""
-        noted = await again.noted(self._house, request)
+        noted = await follow_up.noted(self._house, request)
         if not noted:
             raise BookUnavailable("the request could not be written")
         crash_points.reached("request-noted")

@@ -13,9 +13,9 @@ from bot.delivery import Messenger, Posted
 from bot.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.heads import KeptHeads
+from bot.runs.manual_rollback import WaysBack
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
-from bot.runs.ways_back import WaysBack
 from bot.web import Metrics
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context

@@ -1,12 +1,12 @@
 """Every workflow that the engine runs, by name."""
 
-from bot.runs.closing import Closings
 from bot.runs.engine import Workflow
+from bot.runs.escalation import Vigils
+from bot.runs.execution.closing import Closings
+from bot.runs.execution.workflow import Runs
 from bot.runs.house import House
-from bot.runs.request import Requests
-from bot.runs.run import Runs
-from bot.runs.thread import Threads
-from bot.runs.vigil import Vigils
+from bot.runs.request.workflow import Requests
+from bot.runs.thread.workflow import Threads
 
 
 def workflows(house: House) -> dict[str, Workflow]:

@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 class Follows(Protocol):
-    """Watches a run (`bot.runs.memory`)."""
+    """Watches a run (`bot.runs.decisions`)."""
 
     def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
         """(slot, card) for each new state of the run, until it has ended."""

@@ -2,7 +2,7 @@
 
 from commands.kit.card import Card, Code, Paragraph, words
 from commands.kit.context import Context, Denied
-from commands.kit.lost import as_it_is
+from commands.kit.orphaned_run import as_it_is
 from commands.kit.parsing import UsageError
 from commands.kit.spec import argument, decision, option
 from commands.kit.types import RunId, Words

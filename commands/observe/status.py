@@ -34,7 +34,7 @@ from commands.kit.card import (
 )
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
-from commands.kit.lost import UNKNOWN, as_it_is, holder, way_out
+from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health

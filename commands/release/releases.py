@@ -24,7 +24,7 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context
-from commands.kit.lost import as_it_is
+from commands.kit.orphaned_run import as_it_is
 from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
 from commands.kit.types import EnvironmentName, NumberType, Words
 from runbooks.deployments import images, service_state

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from commands.kit.card import Button, Card, Typed, duration, listed
 from commands.kit.context import Context, Denied, Outcome
-from commands.kit.lost import as_it_is
+from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import cause, finish, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option

@@ -21,9 +21,9 @@ from bot.delivery import Answer, Delivery, Filled, Place, Standing, Surface
 from bot.dispatch import Door
 from bot.people import People
 from bot.permissions import Permissions
+from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.house import House
-from bot.runs.memory import EngineRuns
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
 from runbooks.clients.health import HealthClient

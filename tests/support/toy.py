@@ -19,9 +19,9 @@ from bot.config import Settings, load
 from bot.delivery import Surface
 from bot.people import People
 from bot.permissions import Permissions
+from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House
-from bot.runs.memory import EngineRuns
 from bot.runs.model import Request, request_id
 from bot.runs.workflows import workflows
 from commands.kit.card import Card, words

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from bot.approvals import Decision
-from bot.runs.again import carried
+from bot.runs.follow_up import carried
 from bot.runs.model import Request, RequestState
 from commands.kit.context import Actor
 from commands.kit.policy import ApprovalPolicy

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bot.runs.catching_up import caught_up
 from bot.runs.model import Close, Show
+from bot.runs.thread.backlog import caught_up
 from commands.kit.card import Button, Card, RunAct, StepLine, StepList, StepStatus, words
 
 

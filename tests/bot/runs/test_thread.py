@@ -9,8 +9,8 @@ import pytest
 
 from bot.delivery import Posted
 from bot.runs.model import Close, InterruptedMessage, Request, Show
-from bot.runs.running import interruption
-from bot.runs.thread import Threads
+from bot.runs.request.running import interruption
+from bot.runs.thread.workflow import Threads
 from commands.kit.card import Card, words
 from commands.kit.context import Actor
 from runbooks.kit.errors import PermanentError

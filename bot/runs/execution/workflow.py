@@ -11,9 +11,10 @@ from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
-from bot.runs import cards, closing, silence
-from bot.runs.durable import PROGRESS, DurableSteps
+from bot.runs import cards, outage_notice
 from bot.runs.engine import Broke
+from bot.runs.execution import closing
+from bot.runs.execution.steps import PROGRESS, DurableSteps
 from bot.runs.house import House
 from bot.runs.model import (
     Answered,
@@ -227,7 +228,9 @@ class Runs:
         seconds = (self._house.clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
         ending = self._ending(run, steps, outcome)
-        async with silence.told(context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice):
+        async with outage_notice.told(
+            context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice
+        ):
             line = await self._closed(ending)
         steps.notice("")
         if line:

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bot import crash_points
 from bot.audit import EventName
-from bot.runs import silence
+from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
@@ -132,7 +132,7 @@ class DurableSteps:
 
     def card(self) -> Card:
         """The progress message as it stands."""
-        lines = silence.noticed(self.lines, self._notice)
+        lines = outage_notice.noticed(self.lines, self._notice)
         ahead = tuple(point for point in self._hold_points if self._lines[point].status is StepStatus.PENDING)
         shown = any(line.status is StepStatus.RUNNING for line in lines)
         card = progress_card(
@@ -173,7 +173,7 @@ class DurableSteps:
 
     def redraw(self) -> None:
         """Live progress, to Slack and to terminals."""
-        self._house.steps[self.run_id] = silence.noticed(self.lines, self._notice)
+        self._house.steps[self.run_id] = outage_notice.noticed(self.lines, self._notice)
         self._house.draw(self.run_id, PROGRESS, self.card())
         if self._budget is not None and self.run_id not in self._house.stopping:
             spent = duration((self._house.clock() - self.started).total_seconds())
@@ -266,7 +266,7 @@ class DurableSteps:
         self.show(title, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (
-            silence.told(self._unanswered, self._house.settings.times.silence_told, self.notice),
+            outage_notice.told(self._unanswered, self._house.settings.times.silence_told, self.notice),
             self._stopwatch(),
         ):
             result = await self._tried(pulse, once)

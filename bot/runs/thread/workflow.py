@@ -10,9 +10,9 @@ from typing import Any
 
 from bot import crash_points
 from bot.delivery import Posted, SurfaceGone
-from bot.runs.catching_up import caught_up
 from bot.runs.house import House
 from bot.runs.model import Request, Show
+from bot.runs.thread.backlog import caught_up
 from commands.kit.card import Card
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode

@@ -15,9 +15,7 @@ from typing import Any
 from bot import approvals
 from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
-from bot.runs import again, cards, endings, place
-from bot.runs.appointments import Waiting
-from bot.runs.asking_again import Before
+from bot.runs import cards, endings, follow_up, lease
 from bot.runs.endings import Ended
 from bot.runs.house import House
 from bot.runs.model import (
@@ -33,7 +31,9 @@ from bot.runs.model import (
     thread_id,
     vigil_id,
 )
-from bot.runs.running import Running
+from bot.runs.request.asking_again import Before
+from bot.runs.request.running import Running
+from bot.runs.request.schedule import Waiting
 from commands.kit.card import (
     Button,
     Card,
@@ -88,7 +88,7 @@ class RequestFlow(Waiting, Running):
         """Going back that ended before it ran says what is undecided, such as the run that it stopped; what the bot can't do, as `kubectl` lines."""
         if not self._going_back:
             return outcome
-        left = await self._step("look what is undecided", partial(place.undecided, self._house, self.request))
+        left = await self._step("look what is undecided", partial(lease.undecided, self._house, self.request))
         outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left)})
         if ending_state(outcome) is not State.FAILED and outcome.code is not ReasonCode.NO_APPROVER:
             return outcome
@@ -153,7 +153,7 @@ class RequestFlow(Waiting, Running):
                     raise endings.withdrawn(self.request, DecisionMessage.model_validate(message))
 
     async def _look(self) -> Any:
-        return await place.look(self._house, self.request, back=self._going_back)
+        return await lease.look(self._house, self.request, back=self._going_back)
 
     def _withdraw_button(self, word: str) -> Button:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
@@ -174,7 +174,7 @@ class RequestFlow(Waiting, Running):
         if "error" in made:
             raise endings.failed(self.request, made["error"])
         plan = Plan.model_validate(made["plan"])
-        digest = plan.digest(place.substance(self.request))
+        digest = plan.digest(lease.substance(self.request))
         await self._publish(plan=plan, digest=digest)
         if plan.empty:
             raise endings.nothing_to_do(self.request, plan)
@@ -192,10 +192,10 @@ class RequestFlow(Waiting, Running):
             await self._house.note(
                 self.request,
                 EventName.RUN_PLANNED,
-                about=plan.digest(place.substance(self.request))[:16],
+                about=plan.digest(lease.substance(self.request))[:16],
                 details={
                     "changes": plan.substances(),
-                    "digest": plan.digest(place.substance(self.request)),
+                    "digest": plan.digest(lease.substance(self.request)),
                 },
             )
             return {"plan": plan.model_dump(mode="json")}
@@ -279,14 +279,14 @@ class RequestFlow(Waiting, Running):
         approvers.sort(key=lambda key: key in later)  # those on shift first, in the file's order
         names = [self._house.permissions.name(key) for key in approvers] if enough else []
         before = await self._house.engine.event(self.request.follows, "state") if self.request.follows else None
-        carried = again.carried(
+        carried = follow_up.carried(
             self._house,
             self.request,
             plan,
             RequestState.model_validate(before) if before else None,
             policy,
             holders=found,
-            undecided=await again.undecided(self._context()) if before else None,
+            undecided=await follow_up.undecided(self._context()) if before else None,
         )
         if not carried:
             await self._house.note(
@@ -404,8 +404,8 @@ class RequestFlow(Waiting, Running):
         if not await self._may_still(
             self._command.approval(self._house.settings.policies(self.request.environment), plan)
         ):
-            return place.NOT_TAKEN | {"result": "unfit"}
-        return await place.take(self._house, self.request, self._command, digest, self._said_yes())
+            return lease.NOT_TAKEN | {"result": "unfit"}
+        return await lease.take(self._house, self.request, self._command, digest, self._said_yes())
 
     # ending
 
@@ -483,5 +483,5 @@ class RequestFlow(Waiting, Running):
                 reason=outcome.title,
                 details={"took": duration(outcome.seconds)},
             )
-            given = await place.give_back(self._house, self.request)
+            given = await lease.give_back(self._house, self.request)
         return {"at": self._house.clock().isoformat(), "given": given}

@@ -13,7 +13,7 @@ from bot.audit import EventName
 from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
 from commands.kit.context import Actor, Context
-from commands.kit.lost import as_it_is
+from commands.kit.orphaned_run import as_it_is
 from commands.kit.parsing import typed_again
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.errors import RunbookError

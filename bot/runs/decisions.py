@@ -11,12 +11,12 @@ from typing import Any
 from bot import crash_points
 from bot.approvals import Act, check, same_word
 from bot.audit import EventName
-from bot.runs import again
-from bot.runs.appointments import PERMISSION
+from bot.runs import follow_up
 from bot.runs.engine import WorkflowView
 from bot.runs.go_cards import clock_of
 from bot.runs.house import House
 from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, short_id, vigil_id
+from bot.runs.request.schedule import PERMISSION
 from commands.kit.card import Card, StepLine, StepStatus, listed, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from runbooks.kit.reasons import ReasonCode
@@ -307,12 +307,14 @@ class EngineRuns:
                 f"Run {short} did not fail: {state.outcome.title}. Ask again: `{before.text}`.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
-        request = again.following(self._house, before, before.command, before.arguments, actor, reason or before.reason)
+        request = follow_up.following(
+            self._house, before, before.command, before.arguments, actor, reason or before.reason
+        )
         if await self._house.engine.view(request.id) is not None:
             raise Denied(
                 f"Run {short} was tried again already: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
             )
-        if not await again.noted(self._house, request):
+        if not await follow_up.noted(self._house, request):
             raise Denied(
                 f"{self._house.book_trouble}, so nothing was started. `doctor` says why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,

@@ -12,7 +12,7 @@ from bot.approvals import Decision, new_word
 from bot.audit import EventName
 from bot.runs import endings, go_cards
 from bot.runs.model import Appointment, DecisionMessage, Go
-from bot.runs.telling import Telling
+from bot.runs.request.telling import Telling
 from commands.kit.card import Button, RunAct, State
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.plan import Plan

@@ -14,7 +14,7 @@ from bot.runs import cards
 from bot.runs.house import House
 from bot.runs.model import Close, Request, Show, Vigil, thread_id
 from commands.kit.card import Button, Card, Typed
-from commands.kit.lost import as_it_is
+from commands.kit.orphaned_run import as_it_is
 from commands.kit.spec import Kind
 from runbooks.kit.errors import RunbookError
 

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from bot import crash_points
 from bot.approvals import Decision, new_word
-from bot.runs import cards, closing, endings, leftovers, silence
+from bot.runs import cards, endings, leftovers, outage_notice
+from bot.runs.execution import closing
 from bot.runs.house import House
 from bot.runs.model import Ending, Request, RequestState, closing_id, run_id, short_id
-from bot.runs.thread import HEAD
-from commands.kit import lost as lost_runs
+from bot.runs.thread.workflow import HEAD
+from commands.kit import orphaned_run
 from commands.kit.card import State
 from commands.kit.context import Context
 from runbooks.fleet.fleet import RunPlace, Undecided
@@ -50,12 +51,12 @@ async def _looked(house: House, request: Request, context: Context, *, back: boo
     except RunbookError as error:
         return {"error": endings.told(house, request, error)}
     freeze = record.freeze if record.freeze and record.freeze.holds(house.clock()) else None
-    lost = other is not None and await lost_runs.holder(context, record) is not None
-    unknown = f", but {lost_runs.UNKNOWN}" if lost else ""
+    lost = other is not None and await orphaned_run.holder(context, record) is not None
+    unknown = f", but {orphaned_run.UNKNOWN}" if lost else ""
     return {
         "freeze": freeze.model_dump(mode="json") if freeze else None,
         "holder": f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
-        "way_out": f"{lost_runs.way_out(other)}." if other is not None and lost else "",
+        "way_out": f"{orphaned_run.way_out(other)}." if other is not None and lost else "",
         "word": new_word(),
     }
 
@@ -141,7 +142,7 @@ async def undecided(house: House, request: Request) -> Any:
     """What is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
     context = _context(house, request)
     try:
-        record = await lost_runs.as_it_is(context, await context.fleet.read(context.where))
+        record = await orphaned_run.as_it_is(context, await context.fleet.read(context.where))
     except RunbookError:
         return []
     if record.undecided is None or (record.run is not None and record.run.run != request.id):
@@ -214,7 +215,7 @@ async def _saying_so(house: House, request: Request, context: Context, otherwise
     def say(sentence: str) -> None:
         house.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
 
-    async with silence.told(context.cluster.unanswered, house.settings.times.silence_told, say):
+    async with outage_notice.told(context.cluster.unanswered, house.settings.times.silence_told, say):
         yield
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from bot import crash_points
 from bot.approvals import Decision, new_word
-from bot.runs import again, cards
-from bot.runs.durable import HOLD
+from bot.runs import cards, follow_up
+from bot.runs.execution.steps import HOLD
 from bot.runs.model import (
     DecisionMessage,
     EndedMessage,
@@ -16,7 +16,7 @@ from bot.runs.model import (
     RunInput,
     run_id,
 )
-from bot.runs.telling import Telling
+from bot.runs.request.telling import Telling
 from commands.kit.card import Card, Moment, State, Text, duration, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
@@ -123,6 +123,6 @@ class Running(Telling):
         by: Actor | None = self.request.requester if self.goes_back_by_itself(outcome) else self._back_by
         if by is None or outcome.ok:
             return None
-        made = await self._step("go back", lambda: again.going_back(self._house, self.request, by))
+        made = await self._step("go back", lambda: follow_up.going_back(self._house, self.request, by))
         crash_points.reached("going-back-noted")
         return made

@@ -1,6 +1,6 @@
 """What people are told while a cluster does not answer, or refuses: after a while, in words, wherever its waiting shows.
 
-`durable` puts it on the progress line of the step that waits, `place` on the head message before anything runs. It is in memory
+`execution.steps` puts it on the progress line of the step that waits, `lease` on the head message before anything runs. It is in memory
 only, and never waits: what the run does is not changed by it.
 """
 

@@ -1,0 +1,1 @@
+"""The messages of a request in Slack, in order, each once."""
