@@ -23,10 +23,10 @@ from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.delivery import Delivery, Identity, Messenger
 from bot.dispatch import Door
-from bot.holding import account_name, held, somebody_waits
-from bot.manual import HERE
-from bot.people import People
-from bot.permissions import Permissions
+from bot.policy.people import People
+from bot.policy.permissions import Permissions
+from bot.process_lock import account_name, held, somebody_waits
+from bot.reference.manual import HERE
 from bot.runs import leftovers
 from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings

@@ -154,7 +154,7 @@ def _help_for(words: list[str]) -> list[str] | None:
 
 def _help(options: Options, asked: list[str]) -> int:
     """Answered here, from the registry: no bot is needed, and nothing heavy is imported."""
-    from bot import manual
+    from bot.reference import manual
     from commands.kit import registry
     from commands.kit.types import unfinished
 
@@ -222,7 +222,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(name: str) -> _Parser:
-    from bot.manual import HERE
+    from bot.reference.manual import HERE
 
     return _Parser(name, HERE[name])
 
@@ -246,18 +246,18 @@ def _serve(options: Options, words: list[str]) -> int:
     if chosen is None:
         return Exit.OK
     settings = _settings(options)
-    from bot import holding
+    from bot import process_lock
     from bot.app import serve
     from bot.audit import BookUnavailable
     from bot.socket.server import SocketError
     from runbooks.kit.errors import RunbookError
 
     try:
-        account = holding.become_owner(settings.bot.state)
+        account = process_lock.become_owner(settings.bot.state)
         if chosen.without_slack:
             print(_foreground(settings, account), file=sys.stderr)
         return serve(settings, foreground=chosen.without_slack)
-    except (BookUnavailable, SocketError, holding.StateHeld) as error:
+    except (BookUnavailable, SocketError, process_lock.StateHeld) as error:
         raise Failed(f"{error} `omnicare doctor` checks everything.") from error
     except RunbookError as error:
         raise Failed(" ".join([error.message, *error.advice, "`omnicare doctor` checks everything."])) from error
@@ -335,7 +335,7 @@ def _generate(_options: Options, words: list[str]) -> int:
     chosen = _parsed(parser, words)
     if chosen is None:
         return Exit.OK
-    from bot.generate import NotAClone, generate
+    from bot.reference.generate import NotAClone, generate
 
     try:
         changed = generate(chosen.root, check=chosen.check)
@@ -359,7 +359,7 @@ def _verify(options: Options, words: list[str]) -> int:
         settings = _settings(options)
     if settings is None and not chosen.books:
         raise Failed("No configuration says where the book is. Name its file, or the configuration with --config.")
-    from bot.verification import prove
+    from bot.doctor.verification import prove
 
     return prove(chosen.books or [settings.bot.book_path], settings, as_json=options.json)  # type: ignore[union-attr] # one is there
 

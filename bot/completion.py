@@ -5,7 +5,7 @@ The words stand in the script itself, so pressing Tab starts nothing; `omnicare 
 
 from typing import TYPE_CHECKING
 
-from bot.manual import HERE
+from bot.reference.manual import HERE
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Parameter
 from commands.kit.types import Known

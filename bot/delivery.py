@@ -222,7 +222,7 @@ class Messenger(Protocol):
 
 
 class Directory(Protocol):
-    """Who is who, for surfaces that render names (bot.people.People)."""
+    """Who is who, for surfaces that render names (bot.policy.people.People)."""
 
     def by_slack(self, account: str) -> str | None:
         """The key of the person with this Slack id."""

@@ -21,7 +21,7 @@ from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.disclosing import check_options, disclosed
 from bot.forms import form_for, tokens_of
-from bot.people import People
+from bot.policy.people import People
 from bot.redacting import without_private_words
 from bot.refusals import Refusals, act_id, check_button
 from bot.runs import follow_up

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.delivery import Exit
-from bot.holding import account_name, holder, owner
+from bot.process_lock import account_name, holder, owner
 
 _READY_SECONDS = 60.0
 """Until it listens; sudo may ask for a password meanwhile."""

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from bot.connections import ARRIVE_SECONDS, Connections, by_address
+from bot.connection_bounds import ARRIVE_SECONDS, Connections, by_address
 
 Check = Callable[[], Awaitable[str | None]]
 """None where all is well, else a sentence that says what is not."""

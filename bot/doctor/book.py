@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from bot.audit import verify_books
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from bot.verification import known_heads
+from bot.doctor.verification import known_heads
 
 _SHOWN = 10
 

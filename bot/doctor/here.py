@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from bot.holding import holder
-from bot.permissions import PERMISSIONS, UNUSUAL
+from bot.policy.permissions import PERMISSIONS, UNUSUAL
+from bot.process_lock import holder
 from commands.kit.policy import ApprovalPolicy
 from commands.kit.registry import Registry
 from commands.kit.spec import Kind

@@ -2,8 +2,8 @@
 
 from bot.config import Settings
 from bot.doctor.access import NEEDED, Where
-from bot.manual import HERE
-from bot.permissions import PERMISSIONS
+from bot.policy.permissions import PERMISSIONS
+from bot.reference.manual import HERE
 from bot.reference.markdown import code, page, table
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter

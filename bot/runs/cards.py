@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bot.approvals import Decision, Pending
+from bot.policy.approvals import Decision, Pending
 from bot.runs import go_cards
 from bot.runs.model import Hold, Request, short_id
 from commands.kit.card import (

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from bot import crash_points
-from bot.approvals import Act, check, same_word
 from bot.audit import EventName
+from bot.policy.approvals import Act, check, same_word
 from bot.runs import follow_up
 from bot.runs.engine import WorkflowView
 from bot.runs.go_cards import clock_of

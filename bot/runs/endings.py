@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bot.approvals import Decision
 from bot.audit import EventName
+from bot.policy.approvals import Decision
 from bot.runs.cards import refusal_outcome
 from bot.runs.house import House
 from bot.runs.model import DecisionMessage, Request, short_id

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from bot.approvals import Decision
 from bot.audit import EventName
+from bot.policy.approvals import Decision
 from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
 from commands.kit.context import Actor, Context

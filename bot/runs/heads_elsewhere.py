@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bot.audit import Head
+from bot.audit.head_copies import bucket, copy
 from bot.delivery import SurfaceGone
-from bot.head_copies import bucket, copy
 from bot.runs.heads_told import compared
 from bot.runs.house import House
 from commands.kit.card import Card, State, words

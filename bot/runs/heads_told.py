@@ -4,8 +4,8 @@ import asyncio
 import contextvars
 import logging
 
+from bot.audit.head_copies import bucket, copied
 from bot.delivery import SurfaceGone
-from bot.head_copies import bucket, copied
 from bot.runs.house import House
 from commands.kit.card import Card, Note, State, words
 from commands.kit.context import Actor

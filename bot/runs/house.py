@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Messenger, Posted
-from bot.permissions import Permissions
+from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.heads import KeptHeads
 from bot.runs.manual_rollback import WaysBack

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from bot import crash_points
-from bot.approvals import Decision, new_word
+from bot.policy.approvals import Decision, new_word
 from bot.runs import cards, endings, leftovers, outage_notice
 from bot.runs.execution import closing
 from bot.runs.house import House

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from bot.approvals import Decision, Pending
+from bot.policy.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
 from runbooks.fleet.fleet import Release, Undecided

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot import reference
 from bot.audit import EventName
 from bot.doctor.access import Where, rules
-from bot.generate import NotAClone, generate, pages
 from bot.reference.events import EVENTS
+from bot.reference.generate import NotAClone, generate, pages
 from bot.reference.markdown import table
-from bot.reference.settings import told_below
+from bot.reference.roles import roles
+from bot.reference.settings import configuration, told_below
 from commands.kit import registry
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    (tmp_path / "bot").mkdir()
-    (tmp_path / "bot" / "generate.py").touch()
+    (tmp_path / "bot/reference").mkdir(parents=True)
+    (tmp_path / "bot/reference/generate.py").touch()
     return tmp_path
 
 
@@ -59,7 +59,7 @@ def test_what_stands_below_a_setting_is_found_through_its_classes() -> None:
 
 
 def test_the_configuration_page_has_every_table_of_the_file() -> None:
-    page = reference.configuration()
+    page = configuration()
     for name in (
         "[bot]",
         "[people.NAME]",
@@ -71,7 +71,7 @@ def test_the_configuration_page_has_every_table_of_the_file() -> None:
 
 
 def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
-    documents = list(yaml.safe_load_all(reference.roles()))
+    documents = list(yaml.safe_load_all(roles()))
     assert [(each["kind"], each["metadata"]["name"]) for each in documents] == [
         ("ClusterRole", "omnicare-bot-services"),
         ("ClusterRole", "omnicare-bot-record"),
@@ -81,6 +81,6 @@ def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
 
 
 def test_secrets_are_no_settings_of_the_file() -> None:
-    page = reference.configuration()
+    page = configuration()
     assert "| `bot_token`" not in page
     assert "`OMNICARE_SLACK_BOT_TOKEN`" in page

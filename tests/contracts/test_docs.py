@@ -14,7 +14,7 @@ import yaml
 from bot.cli import main, take_options
 from bot.config import FROM_ENVIRONMENT, load, validate
 from bot.doctor.access import Where, rules
-from bot.manual import HERE
+from bot.reference.manual import HERE
 from commands.kit import registry
 from commands.kit.parsing import parse, split
 from commands.kit.types import Known

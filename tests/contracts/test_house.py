@@ -10,8 +10,8 @@ import pytest
 from bot.audit import EventName
 from bot.config import FROM_ENVIRONMENT, Settings
 from bot.doctor.access import NEEDED
-from bot.generate import generate, pages
-from bot.permissions import PERMISSIONS
+from bot.policy.permissions import PERMISSIONS
+from bot.reference.generate import generate, pages
 from bot.reference.settings import sections
 from commands.kit import registry
 from runbooks.kit.reasons import ReasonCode

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.app import Contexts
-from bot.approvals import Pending
 from bot.audit import Book, Entry, EventName
 from bot.config import Settings, validate
 from bot.delivery import Answer, Delivery, Filled, Place, Standing, Surface
 from bot.dispatch import Door
-from bot.people import People
-from bot.permissions import Permissions
+from bot.policy.approvals import Pending
+from bot.policy.people import People
+from bot.policy.permissions import Permissions
 from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.house import House

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.app import Contexts
-from bot.approvals import new_word
 from bot.audit import Book, EventName
 from bot.config import Settings, load
 from bot.delivery import Surface
-from bot.people import People
-from bot.permissions import Permissions
+from bot.policy.approvals import new_word
+from bot.policy.people import People
+from bot.policy.permissions import Permissions
 from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.house import House

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bot.approvals import Decision
+from bot.policy.approvals import Decision
 from runbooks.kit.plan import Plan
 
 _WHY_AGAIN = {

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from bot import crash_points
-from bot.approvals import Decision, new_word
+from bot.policy.approvals import Decision, new_word
 from bot.runs import cards, follow_up
 from bot.runs.execution.steps import HOLD
 from bot.runs.model import (

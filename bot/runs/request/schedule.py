@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from bot import crash_points
-from bot.approvals import Decision, new_word
 from bot.audit import EventName
+from bot.policy.approvals import Decision, new_word
 from bot.runs import endings, go_cards
 from bot.runs.model import Appointment, DecisionMessage, Go
 from bot.runs.request.telling import Telling

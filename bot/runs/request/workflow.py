@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot import approvals
-from bot.approvals import Decision, Pending, apply, new_word
 from bot.audit import EventName
+from bot.policy import approvals
+from bot.policy.approvals import Decision, Pending, apply, new_word
 from bot.runs import cards, endings, follow_up, lease
 from bot.runs.endings import Ended
 from bot.runs.house import House

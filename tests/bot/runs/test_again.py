@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.approvals import Decision
+from bot.policy.approvals import Decision
 from bot.runs.follow_up import carried
 from bot.runs.model import Request, RequestState
 from commands.kit.context import Actor

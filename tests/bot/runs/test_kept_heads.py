@@ -11,8 +11,8 @@ from aiohttp import ClientSession
 
 from bot.audit import EventName, FindingKind, Head, verify
 from bot.audit.events import chained
+from bot.audit.head_copies import copied
 from bot.audit.schema import SCHEMA
-from bot.head_copies import copied
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.fleet.records import heads_from
 from sandbox.aws import BUCKET

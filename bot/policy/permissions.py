@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from bot.config import Settings
 from bot.delivery import Identity, Surface
-from bot.people import People
+from bot.policy.people import People
 from commands.kit.card import listed
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.config import validate
 from bot.delivery import Surface
-from bot.people import People
+from bot.policy.people import People
 from tests.support.thresholds import APPROVER, APPROVERS_PHONE, DAEMON, OUTSIDER, REQUESTER, configuration
 
 PEOPLE = People(validate(configuration()))

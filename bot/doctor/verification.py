@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.audit import Finding, FindingKind, Head, verify_books
+from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.delivery import Exit
-from bot.head_copies import bucket, copied
 from bot.terminal.words import safe
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient

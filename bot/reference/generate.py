@@ -7,7 +7,11 @@ text (`bot.reference`), so a command, a setting or a reason code that is new exp
 from collections.abc import Callable
 from pathlib import Path
 
-from bot import reference
+from bot.reference.commands import commands, permissions
+from bot.reference.events import audit_events, metrics, reason_codes
+from bot.reference.messages import messages
+from bot.reference.roles import roles
+from bot.reference.settings import configuration
 from commands.kit import registry
 from commands.kit.registry import Registry
 
@@ -25,21 +29,21 @@ def pages(known: Registry) -> dict[Path, str]:
     from bot.slack.manifest import manifest
 
     makers: dict[str, Callable[[], str]] = {
-        "commands.md": lambda: reference.commands(known),
-        "permissions.md": lambda: reference.permissions(known),
-        "reason-codes.md": reference.reason_codes,
-        "configuration.md": reference.configuration,
-        "audit-events.md": reference.audit_events,
-        "metrics.md": reference.metrics,
-        "messages.md": reference.messages,
+        "commands.md": lambda: commands(known),
+        "permissions.md": lambda: permissions(known),
+        "reason-codes.md": reason_codes,
+        "configuration.md": configuration,
+        "audit-events.md": audit_events,
+        "metrics.md": metrics,
+        "messages.md": messages,
     }
-    alone = {MANIFEST: manifest(known), ROLES: reference.roles()}
+    alone = {MANIFEST: manifest(known), ROLES: roles()}
     return alone | {REFERENCE / name: make() for name, make in makers.items()}
 
 
 def generate(root: Path, *, check: bool) -> list[Path]:
     """The files that changed, or with `check` that would change. Raises `NotAClone`."""
-    if not (root / "bot" / "generate.py").is_file():
+    if not (root / "bot" / "reference" / "generate.py").is_file():
         raise NotAClone(f"{root.resolve()} is no clone of this project. Go there, or name it with --root.")
     changed = []
     for path, text in pages(registry.load()).items():

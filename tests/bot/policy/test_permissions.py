@@ -7,8 +7,8 @@ import pytest
 
 from bot.config import Settings, validate
 from bot.delivery import Surface
-from bot.people import People
-from bot.permissions import PERMISSIONS, UNUSUAL, Permissions
+from bot.policy.people import People
+from bot.policy.permissions import PERMISSIONS, UNUSUAL, Permissions
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import (

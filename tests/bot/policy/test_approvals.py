@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.approvals import Act, Decision, Pending, Verdict, apply, check, later, new_word, same_word
+from bot.policy.approvals import Act, Decision, Pending, Verdict, apply, check, later, new_word, same_word
 from commands.kit.context import Actor, Denied
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.reasons import ReasonCode
