@@ -144,7 +144,8 @@ class EngineRuns:
         raw = await self._house.engine.event(run_id(id), "steps") or []
         lines = self._house.steps.get(id) or [StepLine.model_validate(line) for line in raw]
         return tuple(
-            StepRecord(title=line.title, status=line.status, detail=line.detail, seconds=line.seconds) for line in lines
+            StepRecord(key=line.key, title=line.title, status=line.status, detail=line.detail, seconds=line.seconds)
+            for line in lines
         )
 
     async def decide(
@@ -289,8 +290,8 @@ class EngineRuns:
         points = getattr(self._house.make(request), "hold_points", None)
         if points is None or state.plan is None:
             return False
-        begun = {step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
-        return any(point not in begun for point in points(state.plan))
+        begun = {step.key or step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
+        return any(not begun & {point.key, point.title} for point in points(state.plan))
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
         """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""

@@ -175,6 +175,10 @@ class StepStatus(StrEnum):
 class StepLine(Frozen):
     """One step of a run, as shown."""
 
+    key: str = ""
+    """What the step is known by, such as `rollout:backend`; empty in lines of a version that knew steps by their titles."""
+    targets: tuple[str, ...] = ()
+    """What it changes: names of services."""
     title: str
     status: StepStatus
     detail: str = ""

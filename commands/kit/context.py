@@ -55,6 +55,8 @@ class Actor(Frozen):
 class StepRecord(Frozen):
     """One step of a run, as it was recorded."""
 
+    key: str = ""
+    """Empty where a version recorded it that knew steps by their titles."""
     title: str
     status: str
     detail: str = ""

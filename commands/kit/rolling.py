@@ -10,12 +10,13 @@ from runbooks.fleet.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, versions
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Pulse, Steps
+from runbooks.kit.steps import Pulse, StepName, Steps
 from runbooks.release import rollouts
 from runbooks.release.rollback import left_by
 
-CHECK = "Check"
-RECORD = "Record the release"
+TAKE = StepName(key="take", title="Take the Deployments")
+CHECK = StepName(key="check", title="Check")
+RECORD = StepName(key="record", title="Record the release")
 
 
 _UNPROVEN = "no record knew this image as good"
@@ -36,14 +37,16 @@ class Unrecorded(PermanentError):
         self.left = left
 
 
-def rollout_title(change: ImageChange) -> str:
-    """A step's name: `Backend rollout`."""
-    return f"{change.service.capitalize()} rollout"
+def rollout_step(change: ImageChange) -> StepName:
+    """Return the step that rolls this change out: `Backend rollout`."""
+    return StepName(
+        key=f"rollout:{change.service}", title=f"{change.service.capitalize()} rollout", targets=(change.service,)
+    )
 
 
-def outline(plan: Plan) -> tuple[str, ...]:
+def outline(plan: Plan) -> tuple[StepName, ...]:
     """The steps that people see ahead."""
-    return (*(rollout_title(change) for change in plan.changes if not plan.confirms), CHECK)
+    return (*(rollout_step(change) for change in plan.changes if not plan.confirms), CHECK)
 
 
 def version_of(plan: Plan) -> str:
@@ -118,16 +121,16 @@ def _took(plan: Plan, results: Sequence[rollouts.RolloutResult]) -> float:
 
 
 async def roll_out_in_turn(
-    context: Context, plan: Plan, steps: Steps, *, title: Callable[[ImageChange], str], cause: str
+    context: Context, plan: Plan, steps: Steps, *, step: Callable[[ImageChange], StepName], cause: str
 ) -> list[rollouts.RolloutResult]:
     """One service after the other, each as a step of its own; between two of them people may hold the run."""
     results: list[rollouts.RolloutResult] = []
     for change in plan.changes:
         if results:
-            await steps.hold_point(title(change))
+            await steps.hold_point(step(change))
         results.append(
             await steps.run(
-                title(change),
+                step(change),
                 rollouts.roll_out,
                 context.cluster,
                 change,

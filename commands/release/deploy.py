@@ -7,11 +7,11 @@ from commands.kit.card import Button, Card, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import cause, finish, outline, result_card, roll_out_in_turn, rollout_title
+from commands.kit.rolling import TAKE, cause, finish, outline, result_card, roll_out_in_turn, rollout_step
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
 from runbooks.kit.plan import Plan
-from runbooks.kit.steps import Steps
+from runbooks.kit.steps import StepName, Steps
 from runbooks.release import rollouts
 from runbooks.release.plans import plan_deploy
 
@@ -77,18 +77,18 @@ class Deploy:
     async def plan(self, context: Context) -> Plan:
         return await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:
         """The steps that people see ahead."""
         return outline(plan)
 
-    def hold_points(self, plan: Plan) -> tuple[str, ...]:
+    def hold_points(self, plan: Plan) -> tuple[StepName, ...]:
         """The steps before which people may hold it: between the services."""
-        return () if plan.confirms else tuple(rollout_title(change) for change in plan.changes[1:])
+        return () if plan.confirms else tuple(rollout_step(change) for change in plan.changes[1:])
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        await steps.run(TAKE, rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"deploy {self.version}")
-        results = [] if plan.confirms else await roll_out_in_turn(context, plan, steps, title=rollout_title, cause=why)
+        results = [] if plan.confirms else await roll_out_in_turn(context, plan, steps, step=rollout_step, cause=why)
         return await finish(context, plan, steps, results, left=None)
 
     def card(self, outcome: Outcome) -> Card:

@@ -3,12 +3,12 @@
 from commands.kit.card import Button, Card, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import CHECK, cause, result_card, roll_out_in_turn
+from commands.kit.rolling import CHECK, TAKE, cause, result_card, roll_out_in_turn
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Steps
+from runbooks.kit.steps import StepName, Steps
 from runbooks.release import rollouts
 from runbooks.release.plans import plan_restart
 
@@ -37,14 +37,14 @@ class Restart:
     async def plan(self, context: Context) -> Plan:
         return await plan_restart(context.cluster, context.fleet, context.where, self.service)
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:
         """The steps that people see ahead."""
-        return (*(_title(change) for change in plan.changes), CHECK)
+        return (*(_step(change) for change in plan.changes), CHECK)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run("Take the Deployments", rollouts.stamp, context.cluster, context.fleet, context.where)
+        await steps.run(TAKE, rollouts.stamp, context.cluster, context.fleet, context.where)
         why = cause(context, f"restart {self.service}")
-        results = await roll_out_in_turn(context, plan, steps, title=_title, cause=why)
+        results = await roll_out_in_turn(context, plan, steps, step=_step, cause=why)
         await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
         pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
         version = plan.changes[0].after.short
@@ -66,5 +66,7 @@ class Restart:
         )
 
 
-def _title(change: ImageChange) -> str:
-    return f"{change.service.capitalize()} restart"
+def _step(change: ImageChange) -> StepName:
+    return StepName(
+        key=f"restart:{change.service}", title=f"{change.service.capitalize()} restart", targets=(change.service,)
+    )

@@ -6,19 +6,18 @@ from commands.kit.card import Button, Card, Typed, duration, listed
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import cause, finish, result_card, version_before, version_of
+from commands.kit.rolling import CHECK, TAKE, cause, finish, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
 from runbooks.fleet.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Steps
+from runbooks.kit.steps import StepName, Steps
 from runbooks.kit.targets import short_run
 from runbooks.release import rollback
 from runbooks.release.plans import plan_rollback
 
-_ALL = "Roll back all services"
 _JUST_NOW = timedelta(minutes=15)
 _BUDGET_MINUTES = 5
 """The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
@@ -147,16 +146,14 @@ class Rollback:
         )
         return failed.approved_by if fits and open_still else ()
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:
         """The steps that people see ahead."""
-        return (_ALL, "Check")
+        return (_all(plan), CHECK)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run(
-            "Take the Deployments", rollback.begin, context.cluster, context.fleet, context.where, plan.leaves
-        )
+        await steps.run(TAKE, rollback.begin, context.cluster, context.fleet, context.where, plan.leaves)
         went = await steps.run(
-            _ALL,
+            _all(plan),
             rollback.go_back,
             context.cluster,
             context.where,
@@ -193,3 +190,8 @@ class Rollback:
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),
         )
+
+
+def _all(plan: Plan) -> StepName:
+    targets = tuple(change.service for change in plan.changes)
+    return StepName(key="rollback", title="Roll back all services", targets=targets)

@@ -8,10 +8,12 @@ from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Steps
+from runbooks.kit.steps import StepName, Steps
 from runbooks.sync import changes
 
-EXPORT, READ_BACK, CLEAR = "Export to S3", "Read the export back", "Clear the approved items"
+EXPORT = StepName(key="sync-export", title="Export to S3")
+READ_BACK = StepName(key="sync-read-back", title="Read the export back")
+CLEAR = StepName(key="sync-clear", title="Clear the approved items")
 
 
 @operation(
@@ -40,7 +42,7 @@ class SyncClearFailed:
         queue = context.sync_queue()
         return await changes.plan_clear(queue, queue.exports)
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
         """The steps that people see ahead."""
         return (EXPORT, READ_BACK, CLEAR)
 

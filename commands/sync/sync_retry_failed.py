@@ -8,11 +8,12 @@ from commands.kit.spec import CHANNEL_DEFAULT, operation, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Steps
+from runbooks.kit.steps import StepName, Steps
 from runbooks.sync import changes
 from runbooks.sync.changes import Retried
 
-RETRY, WATCH = "Retry the failed items", "Watch the queue"
+RETRY = StepName(key="sync-retry", title="Retry the failed items")
+WATCH = StepName(key="sync-watch", title="Watch the queue")
 
 
 @operation(
@@ -36,7 +37,7 @@ class SyncRetryFailed:
     async def plan(self, context: Context) -> Plan:
         return await changes.plan_retry(context.sync_queue())
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002 - the same for every plan
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
         """The steps that people see ahead."""
         return (RETRY, WATCH)
 

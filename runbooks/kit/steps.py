@@ -1,6 +1,6 @@
 """How a runbook says what is durable.
 
-`await steps.run("Backend rollout", rollouts.roll_out, cluster, change)` is a recorded step in the bot (finished ones are not
+`await steps.run(rollout_step(change), rollouts.roll_out, cluster, change)` is a recorded step in the bot (finished ones are not
 repeated after a crash) and a plain call in a test. A killed step runs again, so a step's function is idempotent: it looks at
 what is there before it changes something.
 
@@ -47,6 +47,16 @@ class Pulse(Protocol):
         ...
 
 
+class StepName(Frozen):
+    """What a step is known by, how people read it, and what it changes."""
+
+    key: str
+    """Stable: `rollout:backend`. What a run did and what is left of it goes by keys and targets, never by titles."""
+    title: str
+    targets: tuple[str, ...] = ()
+    """Names of the services that it changes."""
+
+
 class Steps(Protocol):
     """Runs steps, durably or plainly."""
 
@@ -56,12 +66,17 @@ class Steps(Protocol):
         ...
 
     async def run(
-        self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        step: StepName,
+        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Runs one step; raises `RunbookError` as the step did."""
         ...
 
-    async def hold_point(self, before: str) -> None:
+    async def hold_point(self, before: StepName) -> None:
         """A place between two steps where people may hold the run; returns at once where nobody does, else when it may go on."""
         ...
 
@@ -110,21 +125,26 @@ class PlainSteps:
     def __init__(self, run_id: str, pulse: PlainPulse | None = None) -> None:
         self._run_id = run_id
         self.pulse = pulse or PlainPulse(run_id)
-        self.finished: list[str] = []
+        self.finished: list[StepName] = []
 
     @property
     def run_id(self) -> str:
         return self._run_id
 
     async def run(
-        self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        step: StepName,
+        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         result = await function(self.pulse, *args, **kwargs)
-        self.finished.append(title)
+        self.finished.append(step)
         adapter = result_adapter(function)
         return adapter.validate_json(adapter.dump_json(result))
 
-    async def hold_point(self, before: str) -> None:
+    async def hold_point(self, before: StepName) -> None:
         """Nobody holds it."""
 
 

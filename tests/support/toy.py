@@ -35,12 +35,13 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Pulse, Steps
+from runbooks.kit.steps import Pulse, StepName, Steps
 from runbooks.kit.targets import Frozen
 from runbooks.kit.waiting import unless_stopped
 from runbooks.redaction.redactor import default_redactor
 
-STEPS = ("one", "two", "three")
+NAMES = ("one", "two", "three")
+STEPS = tuple(StepName(key=name, title=name, targets=("toy",) if name == "two" else ()) for name in NAMES)
 LOOK = 0.01
 
 
@@ -88,11 +89,11 @@ class _Three:
         )
         return Plan(title="Three steps", changes=(change,))
 
-    def outline(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002
+    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002
         return STEPS
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002
-        done = [await steps.run(name, work, name) for name in STEPS]
+        done = [await steps.run(step, work, step.key) for step in STEPS]
         assert all(each.parts == (1, 2, 3) for each in done), "a replay sees what the first pass saw"
         return Outcome(code=ReasonCode.SUCCEEDED, title="all three", data={"steps": [each.step for each in done]})
 

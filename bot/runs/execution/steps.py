@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,7 +26,7 @@ from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Pulse, Stop, Stopped, result_adapter
+from runbooks.kit.steps import Pulse, StepName, Stop, Stopped, result_adapter
 from runbooks.kit.waiting import unless_stopped
 
 P = ParamSpec("P")
@@ -52,9 +52,9 @@ _LOOK_AGAIN = 0.5
 class _StepPulse:
     """A running step's voice and ears."""
 
-    def __init__(self, steps: "DurableSteps", title: str) -> None:
+    def __init__(self, steps: "DurableSteps", step: StepName) -> None:
         self._steps = steps
-        self._title = title
+        self._step = step
         self.said = ""
 
     @property
@@ -63,7 +63,7 @@ class _StepPulse:
 
     def say(self, detail: str) -> None:
         self.said = self._steps.redact(detail)
-        self._steps.show(self._title, StepStatus.RUNNING, self.said)
+        self._steps.show(self._step, StepStatus.RUNNING, self.said)
 
     async def stop(self) -> Stop:
         return await self._steps.stop()
@@ -76,28 +76,26 @@ class DurableSteps:
         self,
         house: House,
         run: RunInput,
-        outline: tuple[str, ...],
+        outline: tuple[StepName, ...],
         *,
-        hold_points: tuple[str, ...] = (),
+        hold_points: tuple[StepName, ...] = (),
         unanswered: Callable[[], Unanswered],
     ) -> None:
         """`hold_points`: the steps before which people may hold the run. `unanswered`: what the cluster does instead of answering."""
         self._house = house
         self._run = run
         self._hold_points = hold_points
-        self._waits_before: str | None = None
+        self._waits_before: StepName | None = None
         self._unanswered = unanswered
         self._budget: int | None = getattr(house.make(run.request), "budget_minutes", None)
         self._notice = ""
         self._heard = False
         self._book_failed = False
         self._by_hand: tuple[str, ...] = ()
-        self._lines: dict[str, StepLine] = {
-            title: StepLine(title=title, status=StepStatus.PENDING) for title in outline
-        }
+        self._lines: dict[str, StepLine] = {step.key: _line(step, StepStatus.PENDING) for step in outline}
         self._began = time.monotonic()
         self.redact = house.redact
-        self.current: str | None = None
+        self.current: StepName | None = None
         self.started = house.clock()
         self.unrecorded: Unrecorded | None = None
         """What runs, and could not be recorded."""
@@ -118,11 +116,11 @@ class DurableSteps:
             if found is not None:
                 return Stop.model_validate(found)
 
-    def show(self, title: str, status: StepStatus, detail: str, seconds: float | None = None) -> None:
+    def show(self, step: StepName, status: StepStatus, detail: str, seconds: float | None = None) -> None:
         """Live progress: newest wins, any of it may be dropped."""
-        if title not in self._lines:
+        if step.key not in self._lines:
             return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
-        self._lines[title] = StepLine(title=title, status=status, detail=detail, seconds=seconds)
+        self._lines[step.key] = _line(step, status, detail, seconds)
         self.redraw()
 
     def notice(self, sentence: str) -> None:
@@ -133,7 +131,7 @@ class DurableSteps:
     def card(self) -> Card:
         """The progress message as it stands."""
         lines = outage_notice.noticed(self.lines, self._notice)
-        ahead = tuple(point for point in self._hold_points if self._lines[point].status is StepStatus.PENDING)
+        ahead = tuple(point for point in self._hold_points if self._lines[point.key].status is StepStatus.PENDING)
         shown = any(line.status is StepStatus.RUNNING for line in lines)
         card = progress_card(
             self._run.request,
@@ -141,7 +139,7 @@ class DurableSteps:
             elapsed=(self._house.clock() - self.started).total_seconds(),
             word=self._run.word,
             hold=self._house.holds.get(self.run_id),
-            hold_before=ahead[0] if ahead else None,
+            hold_before=ahead[0].title if ahead else None,
             held=self._waits_before is not None,
             notice="" if shown else self._notice,
         )
@@ -152,14 +150,7 @@ class DurableSteps:
 
     def left(self) -> tuple[ImageChange, ...]:
         """What the run has not done: the changes that no finished step stands for."""
-        done = [line.title.lower() for line in self.lines if line.status is StepStatus.DONE]
-        names = [change.service for change in self._run.plan.changes]
-        whole = any(not any(name in title for name in names) for title in done)  # a step that does all of them at once
-        return tuple(
-            change
-            for change in self._run.plan.changes
-            if not whole and not any(change.service in title for title in done)
-        )
+        return not_aimed_at(self._run.plan.changes, self.lines, StepStatus.DONE)
 
     def _book_is_gone(self) -> str:
         return f"{self._house.book_trouble}, so no further step starts."
@@ -198,23 +189,28 @@ class DurableSteps:
             await asyncio.gather(ticking, return_exceptions=True)
 
     async def run(
-        self, title: str, function: Callable[Concatenate[Pulse, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        step: StepName,
+        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         adapter = result_adapter(function)
 
-        pulse = _StepPulse(self, title)
+        pulse = _StepPulse(self, step)
 
         async def once() -> Any:
             value = await function(pulse, *args, **kwargs)
             return {"value": adapter.dump_python(value, mode="json"), "said": pulse.said}
 
-        self.current = title
-        result = await self._house.engine.step(title, lambda: self._recorded(title, pulse, once))
-        crash_points.reached(f"{slug_of(title)}-recorded")
+        self.current = step
+        result = await self._house.engine.step(step.title, lambda: self._recorded(step, pulse, once))
+        crash_points.reached(f"{slug_of(step.title)}-recorded")
         # what was told is kept to, even where there is room again: somebody may go on by hand already
         self._book_failed = self._book_failed or bool(result.get("unwritten"))
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
-        self.show(title, status, result.get("said", ""), result.get("seconds"))
+        self.show(step, status, result.get("said", ""), result.get("seconds"))
         await self._house.engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
         if "stopped" in result:
             self._heard = True
@@ -224,15 +220,15 @@ class DurableSteps:
         self.current = None
         return adapter.validate_python(result["value"])
 
-    async def hold_point(self, before: str) -> None:
+    async def hold_point(self, before: StepName) -> None:
         """Waits as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
         self.current = before
-        result = await self._house.engine.step(f"hold before {before}", lambda: self._held(before))
+        result = await self._house.engine.step(f"hold before {before.title}", lambda: self._held(before))
         self._waits_before = None
         if "stopped" in result:
             raise Stopped(Stop.model_validate(result["stopped"]))
 
-    async def _held(self, before: str) -> Any:
+    async def _held(self, before: StepName) -> Any:
         began = time.monotonic()
         stopping = asyncio.ensure_future(self.stop())
         try:
@@ -254,16 +250,17 @@ class DurableSteps:
     def _too_long(self, hold: Hold) -> bool:
         return (self._house.clock() - hold.at).total_seconds() > self._house.settings.times.hold_longest
 
-    async def _recorded(self, title: str, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
+    async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
-        request, slug = self._run.request, slug_of(title)
+        request, slug = self._run.request, slug_of(step.title)
+        told = {"step": step.title, "key": step.key}
         noted = not self._book_failed and await self._house.note(
-            request, EventName.STEP_STARTED, about=slug, details={"step": title}
+            request, EventName.STEP_STARTED, about=slug, details=told
         )
         if not noted:
             self._go_on_by_hand()
             return {"error": _no_further_step(self._book_is_gone())}
-        self.show(title, StepStatus.RUNNING, "")
+        self.show(step, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (
             outage_notice.told(self._unanswered, self._house.settings.times.silence_told, self.notice),
@@ -278,13 +275,13 @@ class DurableSteps:
             EventName.STEP_FAILED if code else EventName.STEP_FINISHED,
             about=slug,
             reason_code=code,
-            details={"step": title, "seconds": result["seconds"], **({"message": message} if message else {})},
+            details={**told, "seconds": result["seconds"], **({"message": message} if message else {})},
             later=True,
         )
         if not noted:
             # People are told at once, and not by way of the engine: its database may be on the same disk.
             result["unwritten"] = True
-            self.show(title, StepStatus.FAILED if code else StepStatus.DONE, result.get("said", ""), result["seconds"])
+            self.show(step, StepStatus.FAILED if code else StepStatus.DONE, result.get("said", ""), result["seconds"])
             self._go_on_by_hand()
         crash_points.reached(f"{slug}-done")
         return result
@@ -322,6 +319,18 @@ class DurableSteps:
         if error.code is ReasonCode.CLUSTER_UNREACHABLE:
             return seconds > self._house.settings.times.cluster_patience
         return tries >= TRIES
+
+
+def _line(step: StepName, status: StepStatus, detail: str = "", seconds: float | None = None) -> StepLine:
+    return StepLine(key=step.key, targets=step.targets, title=step.title, status=status, detail=detail, seconds=seconds)
+
+
+def not_aimed_at(
+    changes: Sequence[ImageChange], lines: Iterable[StepLine], *statuses: StepStatus
+) -> tuple[ImageChange, ...]:
+    """Return the changes whose service is no target of any step that stands so."""
+    reached = {target for line in lines if line.status in statuses for target in line.targets}
+    return tuple(change for change in changes if change.service not in reached)
 
 
 def slug_of(title: str) -> str:

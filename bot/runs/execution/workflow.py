@@ -14,7 +14,7 @@ from bot.audit import EventName
 from bot.runs import cards, outage_notice
 from bot.runs.engine import Broke
 from bot.runs.execution import closing
-from bot.runs.execution.steps import PROGRESS, DurableSteps
+from bot.runs.execution.steps import PROGRESS, DurableSteps, not_aimed_at
 from bot.runs.house import House
 from bot.runs.model import (
     Answered,
@@ -173,12 +173,12 @@ class Runs:
     def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
         """What is, then why, then what was seen: the order in which it is read at 3 a.m."""
         step = steps.current
-        at = f" at {step}" if step else ""
+        at = f" at {step.title}" if step else ""
         redact = self._house.redact
         found = error.diagnosis.redacted(redact)
         back = bool(getattr(self._house.make(run.request), "goes_back", False))
         call = self._house.settings.environments[run.request.environment].call if back else None
-        known = found.cause and step and found.service.lower() in step.lower()  # the step names the service already
+        known = found.cause and step and step.targets == (found.service,)  # the step names the service already
         return Outcome(
             code=error.code,
             title=f"{run.request.title} stopped{at}: {found.cause if known else redact(error.message)}",
@@ -188,7 +188,7 @@ class Runs:
             before_exit=found.before_exit,
             advice=(*error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
-            step=step,
+            step=step.title if step else None,
             kubectl=tuple(kubectl_lines(run.plan.changes if back else steps.left()))
             if back or error.code is ReasonCode.BOOK_UNAVAILABLE
             else (),
@@ -214,11 +214,11 @@ class Runs:
         stop = stopped.stop
         overtaken = stop.kind == "overtaken"
         what = f"was overtaken by {stop.by}" if overtaken else f"was stopped by {stop.by}"
-        at = f" at {steps.current}" if steps.current else ""
+        at = f" at {steps.current.title}" if steps.current else ""
         return Outcome(
             code=ReasonCode.OVERTAKEN if overtaken else ReasonCode.CANCELLED,
             title=f"{run.request.title} {what}{at}",
-            step=steps.current,
+            step=steps.current.title if steps.current else None,
             stop=stop,
         )
 
@@ -303,8 +303,8 @@ class Runs:
 
 def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
     """What a stop does not take back: Kubernetes finishes what was set."""
-    cut = [line.title.lower() for line in lines if line.status in (StepStatus.RUNNING, StepStatus.FAILED)]
-    begun = [change for change in run.plan.changes if any(change.service in title for title in cut)]
+    cut = {each for line in lines if line.status in (StepStatus.RUNNING, StepStatus.FAILED) for each in line.targets}
+    begun = [change for change in run.plan.changes if change.service in cut]
     return [
         f"Kubernetes goes on with {change.service} {change.after.tag or change.after.short} by itself; `rollback` takes it back."
         for change in begun
@@ -313,12 +313,8 @@ def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
 
 def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
     """The services that the run did not get to."""
-    begun = {line.title for line in lines if line.status is not StepStatus.PENDING}
-    if run.plan.together and begun:
-        return []  # one step for all of them
-    return [
-        change.service for change in run.plan.changes if not any(change.service in title.lower() for title in begun)
-    ]
+    begun = set(StepStatus) - {StepStatus.PENDING}
+    return [change.service for change in not_aimed_at(run.plan.changes, lines, *begun)]
 
 
 def _not_touched(services: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from bot.audit import search_books, verify
 from sandbox import configuration
 from sandbox.cluster import Cluster, seed_omnicare
-from tests.support.toy import STEPS
+from tests.support.toy import NAMES
 
 pytestmark = pytest.mark.kill
 
@@ -95,33 +95,33 @@ async def running(toy: Toy) -> str:
     return run
 
 
-@pytest.mark.parametrize("killed_in", STEPS)
+@pytest.mark.parametrize("killed_in", NAMES)
 async def test_a_run_that_is_killed_in_a_step_does_that_step_again_and_no_other(toy: Toy, killed_in: str):
     run = await running(toy)
-    earlier = STEPS[: STEPS.index(killed_in)]
+    earlier = NAMES[: NAMES.index(killed_in)]
     toy.open(*earlier)
     await toy.saw(f"toy begins {killed_in}")
     await toy.kill()
-    toy.open(*STEPS)
+    toy.open(*NAMES)
     await toy.start()
     assert await toy.tell(f"ended {run}") == "succeeded -"
-    begun = {step: toy.traces().count(f"toy begins {step}") for step in STEPS}
-    assert begun == {step: 2 if step == killed_in else 1 for step in STEPS}
-    assert [trace for trace in toy.traces() if "ends" in trace] == [f"toy ends {step}" for step in STEPS]
+    begun = {step: toy.traces().count(f"toy begins {step}") for step in NAMES}
+    assert begun == {step: 2 if step == killed_in else 1 for step in NAMES}
+    assert [trace for trace in toy.traces() if "ends" in trace] == [f"toy ends {step}" for step in NAMES]
     names = Counter(toy.written(run))
     assert names["step:started"] == names["step:finished"] == 3
     assert names["run:started"] == names["run:succeeded"] == names["approval:granted"] == 1
 
 
 async def test_a_run_that_is_killed_while_it_waits_is_approved_after_the_restart(toy: Toy):
-    toy.open(*STEPS)
+    toy.open(*NAMES)
     run = await toy.tell("ask first")
     await toy.kill()
     await toy.start()
     assert await toy.tell("ask first") == run, "the same act is the same request"
     assert await toy.tell(f"approve {run}") == "decided"
     assert await toy.tell(f"ended {run}") == "succeeded -"
-    assert Counter(toy.traces()) == Counter(f"toy {verb} {step}" for step in STEPS for verb in ("begins", "ends"))
+    assert Counter(toy.traces()) == Counter(f"toy {verb} {step}" for step in NAMES for verb in ("begins", "ends"))
     assert toy.written(run).count("run:requested") == 1
 
 
@@ -151,7 +151,7 @@ async def test_a_run_that_is_overtaken_ends_and_the_other_goes_on(toy: Toy, kill
         await toy.kill()
         await toy.start()
     assert await toy.tell(f"ended {run}") == "overtaken one"
-    toy.open(*STEPS)
+    toy.open(*NAMES)
     assert await toy.tell(f"ended {back}") == "succeeded -"
     assert not [trace for trace in toy.traces() if trace.startswith("toy ends")]
     assert toy.written(run)[-1] == "run:cancelled"
@@ -162,7 +162,7 @@ async def test_who_waits_for_the_place_takes_it_when_the_run_before_has_ended(to
     await toy.saw("toy begins one")
     second = await toy.tell("ask second")
     assert second != run
-    toy.open(*STEPS)
+    toy.open(*NAMES)
     assert await toy.tell(f"ended {run}") == "succeeded -"
     assert await toy.tell(f"approve {second}") == "decided"
     assert await toy.tell(f"ended {second}") == "succeeded -"

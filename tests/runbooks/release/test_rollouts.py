@@ -13,7 +13,7 @@ from runbooks.clients.kubernetes.connection import Timing
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, PlainSteps, StepName, Stop, Stopped
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult, RolloutSettings
 from tests.support import scenes
@@ -118,7 +118,13 @@ async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):
         await killed
     # the controller has written the new revision, which counts as a change, too
     changed = await here.until("backend", lambda d: d.revision == 2)
-    result = await steps.run("Backend rollout", rollouts.roll_out, here.cluster, here.change(), cause=CAUSE)
+    result = await steps.run(
+        StepName(key="rollout:backend", title="Backend rollout"),
+        rollouts.roll_out,
+        here.cluster,
+        here.change(),
+        cause=CAUSE,
+    )
     assert result.already
     assert (await here.cluster.deployment(here.namespace, "backend")).generation == changed.generation
 

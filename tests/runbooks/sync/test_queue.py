@@ -13,7 +13,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, PlainSteps, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, PlainSteps, StepName, Stop, Stopped
 from runbooks.kit.targets import Environment, Service
 from runbooks.sync import changes
 from runbooks.sync.queue import SyncQueue, SyncScripts
@@ -245,9 +245,11 @@ async def test_clearing_twice_clears_once(here: Place):
     (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     await here.take()
     steps = PlainSteps(RUN)
-    written = await steps.run("Export", changes.export, here.queue, here.bucket, change)
+    written = await steps.run(StepName(key="export", title="Export"), changes.export, here.queue, here.bucket, change)
     for cleared, before in ((7, 0), (0, 7)):
-        result = await steps.run("Clear", changes.clear, here.queue, here.bucket, here.fleet, change, written)
+        result = await steps.run(
+            StepName(key="clear", title="Clear"), changes.clear, here.queue, here.bucket, here.fleet, change, written
+        )
         assert (result.items, result.gone_before) == (cleared, before)
     assert len(here.world.cleared) == 1
 
