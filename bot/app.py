@@ -35,9 +35,9 @@ from bot.runs.heads_told import Telling, compared
 from bot.runs.house import House
 from bot.runs.model import InterruptedMessage, Request, short_id
 from bot.runs.workflows import workflows
-from bot.socket.server import SocketServer
 from bot.supervision import Supervisor
-from bot.web import Metrics, Web
+from bot.surfaces.http.server import Metrics, Web
+from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
@@ -283,7 +283,7 @@ def _slack(settings: Settings, people: People, redactor: Redactor, supervisor: S
     """Slack's edge; None where it is turned off. Imported here: a bot without Slack needs none of it."""
     if not settings.slack.enabled:
         return None
-    from bot.slack.surface import SlackSurface
+    from bot.surfaces.slack.surface import SlackSurface
 
     return SlackSurface(
         settings.slack, names=people, redact=redactor, supervisor=supervisor, call_seconds=settings.times.slack_call

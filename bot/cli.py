@@ -111,7 +111,7 @@ def _run(options: Options, words: list[str]) -> int:
     asked = _help_for(words)
     if asked is not None:
         return _help(options, asked)
-    from bot.conversation import Wish, converse
+    from bot.surfaces.terminal.conversation import Wish, converse
 
     wish = Wish(
         tokens=tuple(words),
@@ -178,8 +178,8 @@ def _show(card: "Card", *, as_json: bool) -> None:
     """A card of our own making, on standard output."""
     from datetime import datetime
 
-    from bot.terminal.screen import Manner, Screen
-    from bot.terminal.words import Reader
+    from bot.surfaces.terminal.screen import Manner, Screen
+    from bot.surfaces.terminal.words import Reader
 
     with Screen(sys.stdout, Manner.of(sys.stdout, as_json=as_json), Reader(now=datetime.now().astimezone())) as screen:
         if as_json:
@@ -249,7 +249,7 @@ def _serve(options: Options, words: list[str]) -> int:
     from bot import process_lock
     from bot.app import serve
     from bot.audit import BookUnavailable
-    from bot.socket.server import SocketError
+    from bot.surfaces.terminal.server import SocketError
     from runbooks.kit.errors import RunbookError
 
     try:

@@ -181,7 +181,7 @@ class SurfaceGone(Exception):
 
 
 class Messenger(Protocol):
-    """Posts and edits the messages of a run's thread (bot.slack.messages implements it).
+    """Posts and edits the messages of a run's thread (bot.surfaces.slack.outbound.messenger implements it).
 
     Raises `runbooks.kit.errors.TemporaryError` when Slack is down or says later (`retry_after` seconds), `SurfaceGone` where
     the place no longer exists.
@@ -259,7 +259,7 @@ class Standing(Frozen):
 
 
 class Identity(Protocol):
-    """Asks Slack about accounts and groups (bot.slack.identity)."""
+    """Asks Slack about accounts and groups (bot.surfaces.slack.identity)."""
 
     async def standing(self, account: str, *, fresh: bool) -> Standing:
         """`fresh`: asked of Slack now, not remembered (for what changes something)."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
-from bot.slack.manifest import manifest
+from bot.surfaces.slack.manifest import manifest
 from commands.kit import registry as commands
 from sandbox import configuration, staging
 from sandbox.aws import Aws

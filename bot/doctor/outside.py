@@ -171,7 +171,7 @@ def repositories(settings: Settings) -> tuple[str, ...]:
 
 
 async def slack(settings: Settings) -> AsyncGenerator[Finding]:
-    """Token, scopes, Socket Mode, channels (`bot.slack.checks`)."""
+    """Token, scopes, Socket Mode, channels (`bot.surfaces.slack.checks`)."""
     if not settings.slack.enabled:
         yield warning("Slack is turned off: only terminals work.", "Nothing, if that is meant. Else set slack.enabled.")
         return
@@ -181,8 +181,8 @@ async def slack(settings: Settings) -> AsyncGenerator[Finding]:
             "Nothing.",
         )
         return
-    from bot.slack.api import SlackApi
-    from bot.slack.checks import check
+    from bot.surfaces.slack.checks import check
+    from bot.surfaces.slack.transport.web_api import SlackApi
 
     api = SlackApi(settings.slack.bot_token.get_secret_value(), settings.slack.api_url)
     channels = [*settings.channels, *(each.channel for each in settings.environments.values() if each.channel)]

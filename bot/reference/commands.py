@@ -76,7 +76,7 @@ def _parameter(parameter: Parameter) -> tuple[str, str, str]:
 
 def permissions(registry: Registry) -> str:
     """What a role may be given, and what the bot itself needs elsewhere."""
-    from bot.slack.manifest import APP_REASON, APP_SCOPE, EVENTS, SCOPES
+    from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, EVENTS, SCOPES
 
     return page(
         "Permissions",

@@ -72,7 +72,7 @@ def audit_events() -> str:
 
 def metrics() -> str:
     """What `/metrics` serves."""
-    from bot.web import Metrics
+    from bot.surfaces.http.server import Metrics
 
     families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
     return page(

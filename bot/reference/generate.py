@@ -26,7 +26,7 @@ class NotAClone(Exception):
 
 def pages(known: Registry) -> dict[Path, str]:
     """Every generated file and its text."""
-    from bot.slack.manifest import manifest
+    from bot.surfaces.slack.manifest import manifest
 
     makers: dict[str, Callable[[], str]] = {
         "commands.md": lambda: commands(known),

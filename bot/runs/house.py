@@ -16,7 +16,7 @@ from bot.runs.heads import KeptHeads
 from bot.runs.manual_rollback import WaysBack
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
-from bot.web import Metrics
+from bot.surfaces.http.server import Metrics
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context
 from commands.kit.registry import Registry

@@ -1,6 +1,6 @@
 """A card: what a person is shown, as a small document that knows no surface.
 
-`bot/slack/blocks.py` turns it into Block Kit inside Slack's limits, `bot/terminal.py` into rich text, `--json` dumps it.
+`bot/surfaces/slack/render/blocks.py` turns it into Block Kit inside Slack's limits, `bot/surfaces/terminal/` into lines and tables, `--json` dumps it.
 Text is a sequence of spans; a plain string in it is data and is escaped by the surface, so a log line can't ping a channel or
 pose as a link. Cards are stored with the run that shows them, so they are JSON.
 """

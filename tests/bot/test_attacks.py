@@ -1,7 +1,7 @@
 """Attacks, each a test: forged, stale and foreign buttons, borrowed environments, shared accounts, and words that want to be markup.
 
 Everything comes in through the real door with the real book; what reaches the engine is what would have been done.
-(A row that carries a pickle: tests/bot/runs/test_pickles.py; deliveries of the real Slack edge: tests/bot/slack.)
+(A row that carries a pickle: tests/bot/runs/test_pickles.py; deliveries of the real Slack edge: tests/bot/surfaces/slack.)
 """
 
 import json
@@ -14,9 +14,10 @@ import pytest
 from bot.audit import EventName, verify
 from bot.delivery import Delivery, Exit, Filled, Form, Place, Surface
 from bot.runs.model import Request
-from bot.slack import modals, reading
-from bot.slack.reading import Origin
-from bot.slack.values import read, written
+from bot.surfaces.slack.inbound import payloads
+from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.render import modals
+from bot.surfaces.slack.render.button_values import read, written
 from commands.kit.card import OpenForm, RunAct, Typed
 from commands.kit.registry import load
 from commands.kit.spec import Kind
@@ -143,7 +144,7 @@ async def test_a_button_in_the_shape_of_a_runs_that_names_another_command_does_n
     filled = {"version": "v9.9.9", "env": "production", "service": "backend", "reason": "x", "command": "deploy"}
     act = read(written(RunAct(command=spec.name, run=request.id, word="word")))
     assert isinstance(act, RunAct)
-    answer = await here.door.take(reading.run_delivery(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
+    answer = await here.door.take(payloads.run_delivery(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
     assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.FOREIGN_BUTTON)
     untouched(here, request)
 
@@ -194,7 +195,7 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
     assert isinstance(form, Form)
     assert not {"word", "requester", "approved_by", "run"} & {field.name for field in form.fields}
     values = {"version": "v2.1.0", "env": "production", "requester": "approver", "approved_by": "approver", "id": "x"}
-    delivery = reading.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
+    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
     answer = await here.door.take(delivery)
     assert answer.exit is Exit.OK
     started = here.engine.started[-1]
@@ -213,14 +214,14 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
     ],
 )
 async def test_a_forms_value_can_not_pose_as_another_option(here: Threshold, values: dict[str, str]) -> None:
-    delivery = reading.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
     assert (await here.door.take(delivery)).exit is Exit.USAGE
     untouched(here)
 
 
 async def test_a_reason_in_a_form_stays_a_reason(here: Threshold) -> None:
     values = {"version": "v2.0.0", "env": "staging", "reason": '--env production" --dry-run'}
-    delivery = reading.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
     await here.door.take(delivery)
     assert here.engine.started[0].environment == "staging"
     assert here.engine.started[0].reason == '--env production" --dry-run'
@@ -378,8 +379,8 @@ def test_what_another_app_says_or_what_was_edited_runs_nothing(event: dict[str, 
         "text": "<@U0BOT> deploy v2.0.0",
         "ts": "1.1",
     }
-    assert reading.message({"event": said_}) is not None
-    assert reading.message({"event": said_ | event}) is None
+    assert payloads.message({"event": said_}) is not None
+    assert payloads.message({"event": said_ | event}) is None
 
 
 # the fleet's record, in the right cluster

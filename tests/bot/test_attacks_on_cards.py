@@ -13,9 +13,9 @@ from bot.answers import refusal_card, usage_card
 from bot.policy.approvals import Decision
 from bot.runs import cards
 from bot.runs.model import Request
-from bot.slack.blocks import drawn
-from bot.terminal.plain import lines
-from bot.terminal.words import Reader
+from bot.surfaces.slack.render.blocks import drawn
+from bot.surfaces.terminal.plain import lines
+from bot.surfaces.terminal.words import Reader
 from commands.kit.card import Card, State, StepLine, StepStatus
 from commands.kit.context import Actor, Outcome
 from commands.kit.endings import ending_card

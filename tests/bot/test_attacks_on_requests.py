@@ -9,8 +9,8 @@ import pytest
 from bot.audit import EventName, verify
 from bot.delivery import Exit
 from bot.runs.pending import AT_ONCE
-from bot.slack import reading
-from bot.slack.reading import Origin
+from bot.surfaces.slack.inbound import payloads
+from bot.surfaces.slack.inbound.payloads import Origin
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import APPROVER, DEPLOYS, REQUESTER, Threshold, code, said, threshold
 
@@ -28,7 +28,7 @@ async def test_a_patient_in_a_reason_is_kept_nowhere(here: Threshold) -> None:
     await here.type(REQUESTER, f'deploy v2.0.0 --reason "{said}" --ticket "MRN 12345678"')
     values = {"version": "v2.1.0", "env": "production", "reason": said}
     await here.door.take(
-        reading.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
+        payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
     )
     request = here.engine.started[0]
     here.wait(request)

@@ -15,7 +15,7 @@ import pytest
 
 from bot.cli import GLOBAL_OPTIONS, Mistyped, take_options
 from bot.delivery import Answer, Exit
-from bot.socket.server import SocketServer
+from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.card import Card, Paragraph, Preformatted, State, words
 from commands.kit.spec import Kind

@@ -1,10 +1,10 @@
 """What `help COMMAND` shows: arguments as they are typed, paragraphs whole, an example a line."""
 
-from bot.terminal import plain
-from bot.terminal.words import Reader
+from bot.surfaces.terminal import plain
+from bot.surfaces.terminal.words import Reader
 from commands.about.help import command_card
 from commands.kit import registry
-from tests.bot.test_terminal import NOW
+from tests.bot.surfaces.terminal.test_screen import NOW
 
 
 def shown(command: str) -> list[str]:

@@ -1,11 +1,11 @@
 """The menu in Slack: every command that may be run, and buttons for those that need nothing that only a card has."""
 
-from bot.terminal import plain
-from bot.terminal.words import Reader
+from bot.surfaces.terminal import plain
+from bot.surfaces.terminal.words import Reader
 from commands.kit import registry
 from commands.kit.context import Actor
 from commands.kit.menu import menu_card
-from tests.bot.test_terminal import NOW
+from tests.bot.surfaces.terminal.test_screen import NOW
 
 CARD = menu_card(Actor(key="requester", name="Rita", surface="slack"), tuple(registry.load()), "/omnicare")
 

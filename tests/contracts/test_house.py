@@ -29,8 +29,8 @@ ONLY_IN = {
     "psycopg": ("runbooks/clients/", "sandbox/"),
     "psycopg2": ("runbooks/clients/", "sandbox/"),
     "kubernetes": ("runbooks/clients/", "sandbox/"),
-    "slack_sdk": ("bot/slack/",),
-    "slack_bolt": ("bot/slack/",),
+    "slack_sdk": ("bot/surfaces/slack/",),
+    "slack_bolt": ("bot/surfaces/slack/",),
     "dbos": ("bot/runs/",),
     "sqlite3": ("bot/audit/",),
     "sqlite_utils": ("bot/audit/",),
@@ -175,7 +175,7 @@ def test_only_the_terminal_prints() -> None:
     found = [
         f"{name_of(path)}:{call.lineno}"
         for path in PRODUCT
-        if name_of(path) not in SAYS and not name_of(path).startswith("bot/terminal/")
+        if name_of(path) not in SAYS and not name_of(path).startswith("bot/surfaces/terminal/")
         for name, call in calls(path)
         if name == "print"
     ]
@@ -199,8 +199,8 @@ UNREDACTED = {
         "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/delivery.py",
     ),
     "Disclosed": ("commands/kit/disclosure.py", "commands/observe/logs.py", "bot/disclosing.py"),
-    "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/socket/server.py"),
-    "terminal_only": ("bot/delivery.py", "bot/dispatch.py", "bot/socket/server.py"),
+    "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/surfaces/terminal/server.py"),
+    "terminal_only": ("bot/delivery.py", "bot/dispatch.py", "bot/surfaces/terminal/server.py"),
 }  # fmt: skip
 """What `logs --raw` is made of, and the modules that it passes through. None of Slack, of runs, or of anything that is kept."""
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from bot.audit import Entry, EventName, search_books, verify
 from bot.runs.model import short_id
-from bot.slack.finding import METADATA
-from bot.slack.values import read
+from bot.surfaces.slack.outbound.own_messages import METADATA
+from bot.surfaces.slack.render.button_values import read
 from commands.kit.card import RunAct
 from runbooks.fleet.fleet import EnvironmentRecord, Release
 from sandbox import configuration

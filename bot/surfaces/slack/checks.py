@@ -1,0 +1,102 @@
+"""What `omnicare doctor` asks of Slack: tokens, each scope, Socket Mode, the channels. One finding each, with what to do."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from slack_sdk.errors import SlackApiError
+
+from bot.delivery import SurfaceGone
+from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, SCOPES
+from bot.surfaces.slack.transport.web_api import SlackApi, SlackError, lost
+from runbooks.kit.errors import RunbookError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    ok: bool
+    sentence: str
+    to_do: str = ""
+    """Empty where all is well."""
+
+
+async def check(
+    api: SlackApi, app_token: str, channels: Iterable[str], *, workspace: str | None = None
+) -> AsyncIterator[Finding]:
+    """Each finding as it is known. Changes nothing in Slack."""
+    token = await _token(api, workspace)
+    yield token[0]
+    if token[1] is not None:
+        for scope, reason in SCOPES.items():
+            yield _scope(scope, reason, token[1])
+    yield await _socket_mode(api, app_token)
+    if token[1] is None:
+        return
+    for channel in dict.fromkeys(channels):
+        yield await _channel(api, channel)
+
+
+async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozenset[str] | None]:
+    """Whether the bot's token is good, and the scopes that it has; None where that is not known."""
+    api.session()
+    try:
+        response = await api.client.auth_test()
+    except SlackApiError as error:
+        word = error.response.get("error", "no reason given")
+        to_do = "Set OMNICARE_SLACK_BOT_TOKEN to the bot token (xoxb-…) of the installed app."
+        return Finding(ok=False, sentence=f"Slack refuses the bot's token and says {word}.", to_do=to_do), None
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
+        return Finding(
+            ok=False, sentence=str(lost("auth.test", error)), to_do="Check the network, and slack.api_url."
+        ), None
+    header = {name.lower(): value for name, value in response.headers.items()}.get("x-oauth-scopes", "")
+    raw = ",".join(header) if isinstance(header, list | tuple) else header
+    scopes = frozenset(scope.strip() for scope in raw.split(",") if scope.strip())
+    if workspace is not None and response["team_id"] != workspace:
+        to_do = f"Put {response['team_id']} into slack.workspace, or the right token into the environment."
+        return Finding(
+            ok=False, sentence=f"The bot token belongs to another workspace ({response['team']}).", to_do=to_do
+        ), scopes
+    return Finding(ok=True, sentence=f"The bot token is good: {response['user']} in {response['team']}."), scopes
+
+
+def _scope(scope: str, reason: str, have: frozenset[str]) -> Finding:
+    if scope in have:
+        return Finding(ok=True, sentence=f"Scope {scope} is there.")
+    return Finding(
+        ok=False,
+        sentence=f"Scope {scope} is missing. {reason}",
+        to_do="Take app-manifest.yml over into the app's settings, then install the app again.",
+    )
+
+
+async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
+    try:
+        await api.client.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        word = error.response.get("error", "no reason given")
+        to_do = (
+            f"Make an app-level token with {APP_SCOPE}, and set OMNICARE_SLACK_APP_TOKEN to it (xapp-…). {APP_REASON}"
+        )
+        return Finding(ok=False, sentence=f"Socket Mode can't be opened: {word}.", to_do=to_do)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
+        sentence = str(lost("apps.connections.open", error))
+        return Finding(ok=False, sentence=sentence, to_do="Check the network, and slack.api_url.")
+    return Finding(ok=True, sentence="Socket Mode connections can be opened.")
+
+
+async def _channel(api: SlackApi, channel: str) -> Finding:
+    invite = "Invite the bot there (/invite @omnicare), or take the channel out of omnicare.toml."
+    try:
+        said = (await api.read("conversations.info", channel=channel)).get("channel") or {}
+    except (SurfaceGone, SlackError):
+        return Finding(ok=False, sentence=f"Slack does not show channel {channel} to the bot.", to_do=invite)
+    except RunbookError as error:
+        return Finding(ok=False, sentence=f"Channel {channel}: {error.message}", to_do="Try again.")
+    name = f"#{said.get('name', channel)}"
+    if said.get("is_archived"):
+        return Finding(ok=False, sentence=f"{name} is archived.", to_do="Name another channel in omnicare.toml.")
+    if not said.get("is_member"):
+        return Finding(ok=False, sentence=f"The bot is not in {name}.", to_do=invite)
+    return Finding(ok=True, sentence=f"The bot is in {name}.")

@@ -1,0 +1,157 @@
+"""Acknowledgements go first: what comes after them waits until a burst of deliveries has been read, which is milliseconds.
+
+Two hundred people who press at once are all acknowledged before the first of the answers is made, so none of them reads that the app
+was too slow.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.outbound.replies import Answers
+
+_log = logging.getLogger(__name__)
+
+Work = Coroutine[Any, Any, None]
+
+_GAP = 0.010
+"""Seconds without a new delivery: the burst is over."""
+_LONGEST = 0.5
+"""Nobody waits longer, however many deliveries come."""
+
+
+class Calm:
+    """Whether a burst of deliveries is coming in."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+        self._over.set()
+        self._began = self._last = 0.0
+
+    def disturbed(self) -> None:
+        """A delivery came."""
+        loop = asyncio.get_running_loop()
+        self._last = loop.time()
+        if self._over.is_set():
+            self._over.clear()
+            self._began = self._last
+            loop.call_later(_GAP, self._look)
+
+    async def wait(self) -> None:
+        """Until the burst is over."""
+        await self._over.wait()
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._last >= _GAP or now - self._began >= _LONGEST:
+            self._over.set()
+        else:
+            loop.call_later(_GAP, self._look)
+
+
+AT_ONCE = 20
+"""Acts of one account that are handed over at once, and besides so many answers on their way; a person has one or two."""
+TOO_MANY = (
+    f"You have {AT_ONCE} answers open. Nothing more is answered until some have come; `runs` shows what was taken."
+)
+
+
+class Few:
+    """Counts what is under way for each account."""
+
+    def __init__(self) -> None:
+        self._now: Counter[str] = Counter()
+
+    def has_room(self, account: str) -> bool:
+        """Whether one more may begin."""
+        return self._now[account] < AT_ONCE
+
+    def began(self, account: str) -> None:
+        """One more is under way."""
+        self._now[account] += 1
+
+    def ended(self, account: str) -> None:
+        """One is no more."""
+        self._now[account] -= 1
+        if not self._now[account]:
+            del self._now[account]
+
+    @contextmanager
+    def counted(self, account: str) -> Iterator[None]:
+        """Inside, one more is under way."""
+        self.began(account)
+        try:
+            yield
+        finally:
+            self.ended(account)
+
+
+class Afterwards:
+    """What is done after an acknowledgement. It is waited for at the end, and a bug in it is told to the person.
+
+    Whoever floods keeps nobody else waiting, and fills no memory: past a bound their acts are not looked at, which they are told once.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._working: set[asyncio.Task[None]] = set()
+        self._open = Few()
+        self._told: set[str] = set()
+        self.calm = Calm()
+        self.handing = Few()
+        """What changes something, on its way to the door: apart, so that no answer that Slack is slow with is in its way."""
+
+    def start(self, origin: Origin, work: Work) -> None:
+        """Begins when the burst is over; not at all where this account has too much open."""
+        if not self._open.has_room(origin.account):
+            work.close()
+            self.too_many(origin)
+            return
+        self._begin(origin, work)
+
+    def too_many(self, origin: Origin) -> None:
+        """Says so, once for as long as it is so."""
+        if origin.account not in self._told:
+            self._told.add(origin.account)
+            self._begin(origin, self._answers.say(origin, TOO_MANY))
+
+    def _begin(self, origin: Origin, work: Work) -> None:
+        self._open.began(origin.account)
+        task = asyncio.get_running_loop().create_task(self._watched(origin, work))
+        self._working.add(task)
+        task.add_done_callback(lambda done: self._ended(done, origin.account))
+
+    def _ended(self, task: "asyncio.Task[None]", account: str) -> None:
+        self._working.discard(task)
+        self._open.ended(account)
+        if self._open.has_room(account):
+            self._told.discard(account)
+
+    async def ended(self) -> None:
+        """Until all of it has been done."""
+        while self._working:
+            await asyncio.wait(self._working)
+
+    def stop(self) -> None:
+        """What has not ended never will."""
+        if self._working:
+            _log.warning("%d answers were still being made", len(self._working))
+        for task in self._working:
+            task.cancel()
+
+    async def _watched(self, origin: Origin, work: Work) -> None:
+        try:
+            await self.calm.wait()
+            await work
+        except Exception:  # noqa: BLE001 - the person is told that there is something in the log
+            reference = secrets.token_hex(4)
+            _log.exception("an answer could not be made", extra={"reference": reference})
+            await self._answers.failed(origin, reference)
+        finally:
+            work.close()

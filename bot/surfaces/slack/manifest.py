@@ -1,0 +1,148 @@
+"""The Slack app's manifest, generated from the registry: what the app may do, and why.
+
+`omnicare generate` writes it to `app-manifest.yml`; it is pasted into Slack when the app is made. Each scope has its reason here, and
+`doctor` and the reference tell the same.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.surfaces.slack.inbound.listeners import MENU_SHORTCUT, RUN_SHORTCUT
+from commands.kit.registry import Registry
+from commands.kit.spec import CommandSpec
+
+COMMAND = "/omnicare"
+APP_SCOPE = "connections:write"
+APP_REASON = "The app-level token opens the Socket Mode connections."
+
+SCOPES: dict[str, str] = {
+    "app_mentions:read": "Commands in threads are mentions: slash commands do not work there.",
+    "channels:history": "After a crash the bot looks whether it had already posted a message of a run.",
+    "channels:read": "Whether the bot is in the channel where a command was typed, and who sees a thread there.",
+    "chat:write": "Cards, progress and answers.",
+    "commands": "The slash command, and the shortcuts.",
+    "files:read": "Whether a file is shared already, before it is shared again.",
+    "files:write": "Long output is a file in the thread.",
+    "groups:history": "As channels:history, in private channels that the bot was invited to.",
+    "groups:read": "As channels:read, in private channels that the bot was invited to.",
+    "im:history": "Commands typed to the bot directly, and its own messages there after a crash.",
+    "im:write": "Approvers who are not in the channel are told directly; so are answers that fit nowhere else.",
+    "usergroups:read": "User groups may add roles to listed people (who is on call today).",
+    "users:read": "Whether an account is deactivated, a guest's, a bot's or external: such an account may not act.",
+}
+"""Bot scopes: the least that work."""
+
+EVENTS: dict[str, str] = {
+    "app_home_opened": "Home is drawn when somebody opens it.",
+    "app_mention": "A command in a thread.",
+    "message.im": "A command typed to the bot directly.",
+    "subteam_members_changed": "A user group has other members: what was remembered of it is void.",
+}
+
+_NAME = "OmniCare"
+_ABOUT = "Deploys, rollbacks and looks into production, with approval and an audit trail"
+_LONG = (
+    "OmniCare runs the production operations of the medical record. A command becomes a plan, the plan is approved in its thread "
+    "by somebody else, the run reports as it goes, and everything is written to an audit trail. Nothing that could name a "
+    "patient, and no secret, is ever shown here."
+)
+_HINT_AT_MOST = 1000
+
+
+def document(registry: Registry, *, command: str = COMMAND) -> dict[str, Any]:
+    """The manifest as data."""
+    return {
+        "_metadata": {"major_version": 1, "minor_version": 1},
+        "display_information": {
+            "name": _NAME,
+            "description": _ABOUT,
+            "long_description": _LONG,
+            "background_color": "#1f3a5f",
+        },
+        "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": _NAME, "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Run a command",
+                    "type": "global",
+                    "callback_id": MENU_SHORTCUT,
+                    "description": "What you may run, with forms to fill in",
+                },
+                {
+                    "name": "Show this run",
+                    "type": "message",
+                    "callback_id": RUN_SHORTCUT,
+                    "description": "The steps and the timeline of the run that a message belongs to",
+                },
+            ],
+            "slash_commands": [
+                {
+                    "command": command,
+                    "description": "Operations of the medical record",
+                    "usage_hint": usage_hint(tuple(registry)),
+                    "should_escape": False,
+                }
+            ],
+        },
+        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "settings": {
+            "event_subscriptions": {"bot_events": sorted(EVENTS)},
+            "interactivity": {"is_enabled": True},
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": True,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def usage_hint(specs: Sequence[CommandSpec]) -> str:
+    """The commands by name, those that act first; as many as fit."""
+    order = {"act": 0, "look": 1, "decide": 2}
+    names = [spec.name for spec in sorted(specs, key=lambda spec: (order.get(spec.group, 3), spec.name))]
+    hint = " | ".join(names) or "help"
+    return hint if len(hint) <= _HINT_AT_MOST else f"{hint[: _HINT_AT_MOST - 2].rpartition(' |')[0]} …"
+
+
+def manifest(registry: Registry, *, command: str = COMMAND) -> str:
+    """The manifest as YAML, with each scope's and event's reason beside it."""
+    head = [
+        "# The Slack app. Generated from the commands by `omnicare generate`; do not edit.",
+        f"# Besides the bot's scopes it needs an app-level token with {APP_SCOPE}:",
+        f"# {APP_REASON}",
+    ]
+    return "\n".join([*head, *_lines(document(registry, command=command), 0)]) + "\n"
+
+
+_REASONS = SCOPES | EVENTS
+
+
+def _lines(value: Mapping[str, Any], indent: int) -> Iterator[str]:
+    """A mapping in block style. Texts are written as JSON strings, which YAML takes as they are."""
+    blank = "  " * indent
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield f"{blank}{key}:"
+            yield from _lines(item, indent + 1)
+        elif isinstance(item, Sequence) and not isinstance(item, str):
+            yield f"{blank}{key}:"
+            for each in item:
+                yield from _item(each, indent + 1)
+        else:
+            yield f"{blank}{key}: {json.dumps(item, ensure_ascii=False)}"
+
+
+def _item(item: object, indent: int) -> Iterator[str]:
+    blank = "  " * indent
+    if isinstance(item, Mapping):
+        first, *rest = _lines(item, indent + 1)
+        yield f"{blank}- {first.strip()}"
+        yield from rest
+    else:
+        reason = _REASONS.get(str(item))
+        yield f"{blank}- {json.dumps(item)}" + (f"  # {reason}" if reason else "")

@@ -1,0 +1,79 @@
+"""Who is where: whether the bot is in a channel, because a run needs a thread of its own there, and who sees what it posts."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+
+from bot.delivery import SurfaceGone
+from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.transport.web_api import SlackApi
+from runbooks.kit.errors import RunbookError
+
+_log = logging.getLogger(__name__)
+
+_KEPT = 60.0
+_DEADLINE = 1.0
+_REMEMBERED = 2048
+
+
+class Places:
+    """Remembers memberships for a while; a "no" is never remembered, because the next thing a person does is to invite the bot."""
+
+    def __init__(self, api: SlackApi) -> None:
+        self._api = api
+        self._member: OrderedDict[str, float] = OrderedDict()
+
+    async def is_member(self, origin: Origin) -> bool:
+        """Whether the bot is in the channel; yes where Slack does not say, because then posting will tell."""
+        channel = origin.channel
+        if channel is None or origin.direct:
+            return True
+        now = asyncio.get_running_loop().time()
+        if origin.mentioned:
+            self._note(channel, now)
+            return True
+        if now - self._member.get(channel, -1e9) < _KEPT:
+            return True
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                said = await self._api.read("conversations.info", channel=channel)
+        except SurfaceGone:
+            return False
+        except (TimeoutError, RunbookError) as error:
+            _log.warning("Slack did not say whether the bot is in a channel: %s", type(error).__name__)
+            return True
+        if not (said.get("channel") or {}).get("is_member"):
+            return False
+        self._note(channel, now)
+        return True
+
+    def _note(self, channel: str, now: float) -> None:
+        self._member[channel] = now
+        self._member.move_to_end(channel)
+        while len(self._member) > _REMEMBERED:
+            self._member.popitem(last=False)
+
+
+class Members:
+    """The people in a channel, remembered for a minute: they join and leave seldom."""
+
+    def __init__(self, api: SlackApi) -> None:
+        self._api = api
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+
+    async def of(self, channel: str) -> frozenset[str]:
+        """Their Slack ids."""
+        now = asyncio.get_running_loop().time()
+        at, members = self._known.get(channel, (-1e9, frozenset()))
+        if now - at < _KEPT:
+            return members
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await self._api.read("conversations.members", channel=channel, limit=1000, cursor=cursor)
+            found += page.get("members", [])
+            cursor = page.get("response_metadata", {}).get("next_cursor") or None
+            if cursor is None:
+                break
+        self._known[channel] = (now, frozenset(found))
+        return self._known[channel][1]

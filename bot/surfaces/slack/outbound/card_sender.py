@@ -1,0 +1,58 @@
+"""The one place where cards leave: redacted, drawn, and said in plainer words where Slack does not take them as they are."""
+
+import asyncio
+import logging
+from typing import Any
+
+from bot.delivery import Directory, SurfaceGone
+from bot.redacting import Redact, redacted
+from bot.surfaces.slack.render.blocks import Drawn, Surface, drawn
+from bot.surfaces.slack.transport.web_api import SlackError, Undrawable
+from commands.kit.card import Attachment, Card
+
+_log = logging.getLogger(__name__)
+
+_LARGE = 200_000
+"""Characters; more takes tens of milliseconds to look through, so it is done beside the loop."""
+
+
+class Outgoing:
+    """Draws and sends."""
+
+    def __init__(self, names: Directory, redact: Redact, *, newest: bool) -> None:
+        self._names = names
+        self._redact = redact
+        self._newest = newest
+
+    async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
+        """The card as it may leave. Raises `Withheld`."""
+        size = sum(len(part.content) for part in card.body if isinstance(part, Attachment))
+        if size > _LARGE:
+            card = await asyncio.to_thread(redacted, card, self._redact)
+        else:
+            card = redacted(card, self._redact)
+        return drawn(card, self._names, newest=self._newest, surface=surface)
+
+    async def send(self, drawing: Drawn, card: Card, send: Any) -> Any:
+        """Sends; where Slack refuses the blocks, in older blocks, then in words alone: people are told in any case."""
+        try:
+            return await send(drawing.text, drawing.blocks)
+        except Undrawable:
+            _log.warning("sending a card in plain blocks")
+        except SlackError as error:
+            raise _refused(error) from error
+        plain = drawn(redacted(card, self._redact), self._names, newest=False)
+        try:
+            return await send(plain.text, plain.blocks)
+        except SlackError:
+            _log.warning("sending a card without blocks")
+        try:
+            return await send(plain.text, None)
+        except SlackError as error:
+            raise _refused(error) from error
+
+
+def _refused(error: SlackError) -> SurfaceGone:
+    """Trying again changes nothing: for who waits for the message that is the same as a place that is gone."""
+    _log.error("Slack does not take a message: %s", error.error)
+    return SurfaceGone(error.message)

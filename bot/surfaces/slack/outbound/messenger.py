@@ -1,0 +1,271 @@
+"""The messages of a run's thread: each posted once, edited within the workspace's budget, never sent unredacted.
+
+`SlackMessenger` implements `bot.delivery.Messenger` for the engine; `answers.py` says through it what only concerns one person.
+Every card leaves through `outgoing.py`, which redacts it first.
+"""
+
+import logging
+from collections import OrderedDict
+from typing import Any
+
+from bot.delivery import Directory, Posted, SurfaceGone
+from bot.redacting import Redact
+from bot.surfaces.slack.membership import Members
+from bot.surfaces.slack.outbound.card_sender import Outgoing
+from bot.surfaces.slack.outbound.edit_budget import Budget
+from bot.surfaces.slack.outbound.live_progress import Progress
+from bot.surfaces.slack.outbound.own_messages import METADATA, Finder
+from bot.surfaces.slack.outbound.uploads import Files
+from bot.surfaces.slack.render.blocks import Drawn, Surface
+from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
+from commands.kit.card import Attachment, Card, words
+from runbooks.kit.errors import TemporaryError
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED = 4096
+_CLOSED_TO_US = frozenset({"cannot_dm_bot", "user_disabled", "user_not_found", "users_not_found", "user_not_visible"})
+
+
+class SlackMessenger:
+    """Posts, edits, shares files. One for the life of the process."""
+
+    def __init__(
+        self,
+        api: SlackApi,
+        names: Directory,
+        redact: Redact,
+        *,
+        newest_blocks: bool = True,
+        edits_per_minute: float = 50.0,
+        progress_seconds: float = 3.0,
+    ) -> None:
+        self._api = api
+        self._names = names
+        self._outgoing = Outgoing(names, redact, newest=newest_blocks)
+        self._budget = Budget(edits_per_minute)
+        self._progress = Progress(self._budget, progress_seconds, self._update)
+        self._finder = Finder(api)
+        self._files = Files(api, self._finder)
+        self._posted: OrderedDict[tuple[str, str, str], Posted] = OrderedDict()
+        self._unsure: set[tuple[str, str, str]] = set()
+        self._directs: dict[str, str] = {}
+        self._members = Members(api)
+
+    # What a run says (bot.delivery.Messenger)
+
+    async def post(
+        self,
+        run: str,
+        slot: str,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        search: bool,
+        broadcast: bool = False,
+    ) -> Posted:
+        """Posts a card once; see `Messenger.post`."""
+        key = (run, slot, f"{channel}/{thread or ''}")
+        drawing = await self._outgoing.drawn(card)
+        posted = self._posted.get(key)
+        if posted is None and (search or key in self._unsure):
+            posted = await self._finder.message(run, slot, channel=channel, thread=thread)
+        if posted is None:
+            posted = await self._send_once(key, drawing, card, channel=channel, thread=thread, broadcast=broadcast)
+        self._remember(key, posted)
+        for file in drawing.files:
+            await self._attach(run, slot, file, Posted(channel=channel, ts=thread or posted.ts), search=search)
+        return posted
+
+    async def edit(self, posted: Posted, run: str, slot: str, card: Card) -> None:
+        """Makes the message say `card`; what live progress had still to say of it is dropped."""
+        drawing = await self._outgoing.drawn(card)
+        async with self._progress.closed(posted):
+            await self._budget.turn()
+            try:
+                await self._update(posted, run, slot, card, drawing)
+            except SurfaceGone:
+                self._forget(posted)
+                raise
+        for file in drawing.files:
+            await self._attach(run, slot, file, posted, search=False)
+
+    def progress(self, posted: Posted, run: str, slot: str, card: Card) -> None:
+        """Live progress: newest wins, any may be dropped."""
+        self._progress.show(posted, run, slot, card)
+
+    async def direct(self, run: str, slot: str, person: str, card: Card, *, search: bool) -> Posted | None:
+        """A direct message to a listed person; None where they can't be reached in Slack."""
+        account = self._names.slack_id(person)
+        channel = await self.direct_channel(account) if account else None
+        if channel is None:
+            return None
+        return await self.post(run, f"{slot}@{person}", card, channel=channel, thread=None, search=search)
+
+    async def in_channel(self, channel: str, person: str) -> bool:
+        """Whether the person is in the channel; False where that is not known, so that they are told directly."""
+        account = self._names.slack_id(person)
+        if account is None:
+            return False
+        try:
+            return account in await self._members.of(channel)
+        except (TemporaryError, SurfaceGone, SlackError):
+            return False
+
+    # What one person is told (answers.py, home.py, modals.py)
+
+    async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
+        """A card for another surface than a message: redacted all the same."""
+        return await self._outgoing.drawn(card, surface=surface)
+
+    async def say(self, card: Card, *, channel: str, thread: str | None = None) -> Posted:
+        """A message that belongs to no run: the public answer to a query."""
+        drawing = await self._outgoing.drawn(card)
+        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=None)
+        for file in drawing.files:
+            await self._files.upload(file, channel=channel, thread=thread or posted.ts)
+        return posted
+
+    async def whisper(self, card: Card, *, channel: str, account: str, thread: str | None = None) -> None:
+        """A message that only one person sees, and only until they reload."""
+        drawing = await self._outgoing.drawn(card)
+        body: dict[str, Any] = {"channel": channel, "user": account, "thread_ts": thread}
+        await self._outgoing.send(
+            drawing, card, lambda text, blocks: self._api.call("chat.postEphemeral", text=text, blocks=blocks, **body)
+        )
+        await self._send_files(drawing, account)
+
+    async def respond(self, card: Card, url: str, *, account: str, public: bool = False) -> None:
+        """An answer through the address that came with what the person did."""
+        drawing = await self._outgoing.drawn(card)
+        kind = {"response_type": "in_channel" if public else "ephemeral", "replace_original": False}
+        await self._outgoing.send(
+            drawing,
+            card,
+            lambda text, blocks: self._api.send(
+                url, json={"text": text, **kind, **({"blocks": blocks} if blocks else {})}
+            ),
+        )
+        await self._send_files(drawing, account)
+
+    async def direct_channel(self, account: str) -> str | None:
+        """The conversation with that account; None where it takes no messages."""
+        if account not in self._directs:
+            try:
+                found = await self._api.call("conversations.open", users=account)
+            except SurfaceGone:
+                return None
+            except SlackError as error:
+                if error.error in _CLOSED_TO_US:
+                    return None
+                raise
+            self._directs[account] = str(found["channel"]["id"])
+        return self._directs[account]
+
+    async def close(self) -> None:
+        """Ends what is in the air of live progress."""
+        await self._progress.close()
+
+    # How it leaves
+
+    async def _send_once(
+        self,
+        key: tuple[str, str, str],
+        drawing: Drawn,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        broadcast: bool,
+    ) -> Posted:
+        metadata = {"event_type": METADATA, "event_payload": {"run": key[0], "slot": key[1]}}
+        try:
+            posted = await self._send(
+                drawing, card, channel=channel, thread=thread, metadata=metadata, broadcast=broadcast
+            )
+        except Lost:
+            self._unsure.add(key)  # it may be there: look before posting again
+            raise
+        self._unsure.discard(key)
+        return posted
+
+    async def _send(
+        self,
+        drawing: Drawn,
+        card: Card,
+        *,
+        channel: str,
+        thread: str | None,
+        metadata: dict[str, Any] | None,
+        broadcast: bool = False,
+    ) -> Posted:
+        answer = await self._outgoing.send(
+            drawing,
+            card,
+            lambda text, blocks: self._api.call(
+                "chat.postMessage",
+                channel=channel,
+                thread_ts=thread,
+                text=text,
+                blocks=blocks,
+                metadata=metadata,
+                reply_broadcast=True if broadcast else None,
+                unfurl_links=False,
+                unfurl_media=False,
+            ),
+        )
+        return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
+
+    async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: Drawn | None = None) -> None:
+        """One `chat.update`; the budget was asked before."""
+        made = drawing or await self._outgoing.drawn(card)
+        metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
+        try:
+            await self._outgoing.send(
+                made,
+                card,
+                lambda text, blocks: self._api.call(
+                    "chat.update",
+                    channel=posted.channel,
+                    ts=posted.ts,
+                    text=text,
+                    blocks=blocks or [],
+                    metadata=metadata,
+                ),
+            )
+        except TemporaryError as error:
+            if not isinstance(error, Lost):
+                self._budget.later(error.retry_after)
+            raise
+
+    async def _attach(self, run: str, slot: str, file: Attachment, head: Posted, *, search: bool) -> None:
+        """A file of a run. One that Slack does not take is named in words: the message beside it points to it."""
+        try:
+            await self._files.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
+        except SlackError as error:
+            _log.error("a file could not be shared: %s", error.error)
+            said = f"The file {file.filename} could not be shared: Slack does not take it."
+            instead = Card(title=words(said), summary=said)
+            await self.post(
+                run, f"{slot}/{file.filename}", instead, channel=head.channel, thread=head.ts, search=search
+            )
+
+    async def _send_files(self, drawing: Drawn, account: str) -> None:
+        """The files of a private answer: a message that one person sees can't carry them, so they come directly."""
+        if not drawing.files:
+            return
+        channel = await self.direct_channel(account)
+        for file in drawing.files if channel else ():
+            await self._files.upload(file, channel=str(channel), thread=None)
+
+    # What is remembered
+
+    def _remember(self, key: tuple[str, str, str], posted: Posted) -> None:
+        self._posted[key] = posted
+        while len(self._posted) > _REMEMBERED:
+            self._posted.popitem(last=False)
+
+    def _forget(self, posted: Posted) -> None:
+        for key in [key for key, value in self._posted.items() if value == posted]:
+            del self._posted[key]

@@ -1,0 +1,156 @@
+"""Showing an answer to the person who asked: only to them where it concerns only them, where they look, by whatever way is open.
+
+A private answer goes to the thread they stand in, else through the address that came with what they did, else as a whisper in the
+channel, else as a direct message.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from bot.delivery import Answer, Posted, SurfaceGone
+from bot.redacting import Withheld
+from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.outbound.messenger import SlackMessenger
+from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words
+from commands.kit.follows import LiveState
+from runbooks.kit.errors import RunbookError, TemporaryError
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 4
+_NO_RUN = ""
+_LONGEST_PAUSE = 5.0
+_NOT_SENT = "The answer could not be checked for what must never leave, so it was not sent. The bot's log says why."
+_FAILED = "The answer could not be made or sent. The bot's log says why, under {reference}."
+
+Way = Callable[[], Awaitable[object]]
+
+
+class Answers:
+    """One for the life of the process."""
+
+    def __init__(self, messenger: SlackMessenger) -> None:
+        self._messenger = messenger
+
+    async def show(self, origin: Origin, answer: Answer) -> None:
+        """Shows it. Never raises: what can't be shown is in the log."""
+        if answer.card is None:
+            return
+        card = _with_form(answer.card, answer.form)
+        try:
+            if answer.live is not None:
+                await self._going_on(origin, card, answer.live)
+                return
+            await self._on(self._private(origin, card) if answer.private else self._public(origin, card))
+        except Withheld:
+            _log.exception("an answer was withheld")
+            await self.say(origin, _NOT_SENT)
+
+    async def _going_on(self, origin: Origin, card: Card, live: AsyncGenerator[LiveState]) -> None:
+        """One message that is edited until the answer has ended; what it gathered stands in a file below."""
+        async with aclosing(live):
+            posted = await self._posted(origin, card)
+            if posted is None:
+                _log.error("an answer that goes on could not be shown in any way")
+                return
+            slot = f"live-{posted.ts}"
+            try:
+                async for state in live:
+                    card = state.card
+                    self._messenger.progress(posted, _NO_RUN, slot, card)
+                await self._on([lambda: self._messenger.edit(posted, _NO_RUN, slot, card)])
+            except SurfaceGone:
+                _log.info("the message of an answer that goes on is gone")
+
+    async def _posted(self, origin: Origin, card: Card) -> Posted | None:
+        """Where the person looks; a message that only they see can't be edited, so else directly."""
+        if origin.channel is not None:
+            for again in range(_TRIES):
+                try:
+                    return await self._messenger.say(card, channel=origin.channel, thread=origin.thread)
+                except Withheld:
+                    raise
+                except TemporaryError as error:
+                    await asyncio.sleep(min(_LONGEST_PAUSE, error.retry_after) if again + 1 < _TRIES else 0)
+                except (SurfaceGone, RunbookError):
+                    break
+        channel = await self._messenger.direct_channel(origin.account)
+        return await self._messenger.say(card, channel=channel) if channel else None
+
+    async def say(self, origin: Origin, sentence: str) -> None:
+        """A sentence of the surface's own, to that person only."""
+        try:
+            await self._on(self._private(origin, notice(sentence)))
+        except Withheld:
+            _log.exception("a sentence was withheld")
+
+    async def failed(self, origin: Origin, reference: str) -> None:
+        """Something went wrong that nobody foresaw: the person is told where to look, not what was raised."""
+        await self.say(origin, _FAILED.format(reference=reference))
+
+    def _private(self, origin: Origin, card: Card) -> list[Way]:
+        messenger, account = self._messenger, origin.account
+        channel, thread, url = origin.channel, origin.thread if origin.in_thread else None, origin.response_url
+        ways: list[Way] = []
+        if channel is not None and origin.direct:
+            ways.append(lambda: messenger.say(card, channel=channel, thread=thread))
+        elif channel is not None and thread is not None:
+            ways.append(lambda: messenger.whisper(card, channel=channel, account=account, thread=thread))
+        if url is not None and not origin.direct:
+            ways.append(lambda: messenger.respond(card, url, account=account))
+        if channel is not None and not origin.direct:
+            ways.append(lambda: messenger.whisper(card, channel=channel, account=account))
+        ways.append(lambda: self._directly(account, card))
+        return ways
+
+    def _public(self, origin: Origin, card: Card) -> list[Way]:
+        messenger, account, url = self._messenger, origin.account, origin.response_url
+        channel, thread = origin.channel, origin.thread
+        ways: list[Way] = []
+        has_file = any(isinstance(part, Attachment) for part in card.body)
+        if url is not None and thread is None and not origin.direct and not has_file:
+            ways.append(lambda: messenger.respond(card, url, account=account, public=True))
+        if channel is not None:
+            ways.append(lambda: messenger.say(card, channel=channel, thread=thread))
+        return [*ways, *self._private(origin, card)]
+
+    async def _directly(self, account: str, card: Card) -> None:
+        channel = await self._messenger.direct_channel(account)
+        if channel is None:
+            raise SurfaceGone("no direct messages")
+        await self._messenger.say(card, channel=channel)
+
+    async def _on(self, ways: list[Way]) -> None:
+        """The first way that is open. What Slack asks to do later is done later, a few times."""
+        for way in ways:
+            for again in range(_TRIES):
+                try:
+                    await way()
+                except Withheld:
+                    raise
+                except TemporaryError as error:
+                    if again + 1 < _TRIES:
+                        await asyncio.sleep(min(_LONGEST_PAUSE, error.retry_after))
+                    continue
+                except (SurfaceGone, RunbookError) as error:
+                    _log.info("one way of answering is closed: %s", error)
+                    break
+                return
+        _log.error("an answer could not be shown in any way")
+
+
+def _with_form(card: Card, form: OpenForm | None) -> Card:
+    """The card with a button for the form, unless it has one."""
+    if form is None or any(
+        isinstance(button.does, OpenForm) and button.does.command == form.command for button in card.buttons
+    ):
+        return card
+    return card.model_copy(update={"buttons": (*card.buttons, Button(label=f"Fill in {form.command}…", does=form))})
+
+
+def notice(sentence: str, *, state: State | None = None, note: str = "") -> Card:
+    """A card of one sentence."""
+    body = (Note(text=words(note)),) if note else ()
+    return Card(title=words(sentence), summary=sentence, state=state, body=body)

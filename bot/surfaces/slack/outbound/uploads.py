@@ -1,0 +1,87 @@
+"""Files beside a message: three calls, none of which carries metadata, so a file is known again by its name.
+
+The name that Slack keeps is made from run, slot and content; the title that people read is the card's own.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from pathlib import PurePosixPath
+
+from bot.surfaces.slack.outbound.own_messages import Finder
+from bot.surfaces.slack.render.mrkdwn import clean, shortened
+from bot.surfaces.slack.transport.web_api import SlackApi
+from commands.kit.card import Attachment
+
+_REMEMBERED = 1024
+
+
+class Files:
+    """Shares files, those of a run once."""
+
+    def __init__(self, api: SlackApi, finder: Finder) -> None:
+        self._api = api
+        self._finder = finder
+        self._uploaded: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._shared: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def share(self, run: str, slot: str, file: Attachment, *, channel: str, thread: str, search: bool) -> None:
+        """Shares it in the thread unless it is there already."""
+        name = _name(file, f"{run}\0{slot}")
+        key = (channel, thread, name)
+        async with self._lock:
+            if key in self._shared:
+                return
+            known = self._uploaded.get(key)
+            if known is not None and await self._is_shared(known, channel):
+                self._done(key)
+                return
+            if known is None and search and await self._finder.file(name, channel=channel, thread=thread):
+                self._done(key)
+                return
+            file_id = known or await self._upload(name, file)
+            self._uploaded[key] = file_id
+            await self._complete(file_id, file, channel=channel, thread=thread)
+            self._done(key)
+
+    async def upload(self, file: Attachment, *, channel: str, thread: str | None) -> None:
+        """Shares a file that belongs to no run."""
+        file_id = await self._upload(_name(file, ""), file)
+        await self._complete(file_id, file, channel=channel, thread=thread)
+
+    def _done(self, key: tuple[str, str, str]) -> None:
+        self._uploaded.pop(key, None)
+        self._shared[key] = None
+        while len(self._shared) > _REMEMBERED:
+            self._shared.popitem(last=False)
+
+    async def _is_shared(self, file_id: str, channel: str) -> bool:
+        """Of an upload whose last answer was lost."""
+        said = await self._api.read("files.info", file=file_id)
+        shares = said.get("file", {}).get("shares", {})
+        return any(channel in where for where in shares.values())
+
+    async def _upload(self, name: str, file: Attachment) -> str:
+        content = clean(file.content).encode() or b"\n"
+        place = await self._api.read("files.getUploadURLExternal", filename=name, length=len(content))
+        await self._api.send(str(place["upload_url"]), data=content)
+        return str(place["file_id"])
+
+    async def _complete(self, file_id: str, file: Attachment, *, channel: str, thread: str | None) -> None:
+        title = shortened(clean(file.filename).strip() or "file.txt", 200)
+        await self._api.call(
+            "files.completeUploadExternal",
+            files=[{"id": file_id, "title": title}],
+            channel_id=channel,
+            thread_ts=thread,
+        )
+
+
+def _name(file: Attachment, salt: str) -> str:
+    """`logs-backend-4c1f92ab.txt`: only letters that every disk takes."""
+    mark = hashlib.sha256(f"{salt}\0{file.filename}\0{file.content}".encode("utf-8", "replace")).hexdigest()[:12]
+    path = PurePosixPath(clean(file.filename).replace("\n", " ") or "file.txt")
+    stem = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in path.stem)[:80] or "file"
+    suffix = path.suffix if path.suffix.isascii() and path.suffix[1:].isalnum() and len(path.suffix) < 8 else ".txt"  # noqa: PLR2004
+    return f"{stem}-{mark}{suffix}"

@@ -1,0 +1,91 @@
+"""A card → a message: its `text` (the whole thing in words, as a notification says it) and its blocks, within Slack's limits.
+
+What does not fit is left out at the border of a line, row or step, is named in the message, and stands whole in a file beside it.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.delivery import Directory
+from bot.surfaces.slack.render.buttons import actions
+from bot.surfaces.slack.render.elements import Drawing, rich_text, section
+from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
+from bot.surfaces.slack.render.truncation import Room, as_text
+from commands.kit.card import Attachment, Card, duration, words
+
+TEXT_AT_MOST = 3900
+"""Slack advises 4 000 characters."""
+_TITLE = 500
+BLOCKS = {"message": 50, "home": 100, "modal": 100}
+
+Surface = Literal["message", "home", "modal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A card, drawn: what goes into the message, and the files beside it."""
+
+    text: str
+    blocks: list[Block] = field(default_factory=list)
+    files: tuple[Attachment, ...] = ()
+
+
+def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> Drawn:
+    """The card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
+    drawing = Drawing(names, newest=newest and surface == "message")
+    room = Room(parts=BLOCKS[surface] // 2 - 8)
+    blocks = [_title(card, names)]
+    for element in card.body:
+        fitted = room.fitted(element, names)
+        if fitted is not None:
+            blocks += drawing.blocks(fitted)
+    files = tuple(element for element in card.body if isinstance(element, Attachment))
+    if room.missing and surface == "message" and not (files and room.only_lines):
+        files = (*files, _whole(card, names))
+    if room.missing:
+        said = f"Left out here, because it is too long: {_listed(room.missing)}."
+        where = f" The whole text is in the file {files[-1].filename} below." if surface == "message" else ""
+        blocks += drawing.note(words(said + where))
+    blocks += actions(card.buttons)
+    return Drawn(text=summary(card), blocks=_with_ids(blocks), files=files)
+
+
+def summary(card: Card) -> str:
+    """The card in one line of words, which is all that a notification and an old client show."""
+    said = escaped(line(card.summary).strip()) or "…"
+    return shortened(f"{card.state.sign} {said}" if card.state else said, TEXT_AT_MOST)
+
+
+def _title(card: Card, names: Directory) -> Block:
+    elements = rich(card.title, names)
+    left = _TITLE
+    for element in elements:
+        if "text" in element:
+            element["text"] = shortened(element["text"], max(left, 1))
+            left -= len(element["text"])
+    sign = [{"type": "text", "text": f"{card.state.sign} "}] if card.state else []
+    took = [{"type": "text", "text": f" · {duration(card.elapsed)}"}] if card.elapsed is not None else []
+    return rich_text(
+        section([*sign, *elements, *took] or [{"type": "text", "text": line(card.summary)[:_TITLE] or "…"}])
+    )
+
+
+def _whole(card: Card, names: Directory) -> Attachment:
+    return Attachment(filename="whole-text.txt", content=as_text(card, names), summary="the whole text")
+
+
+def _listed(missing: list[str]) -> str:
+    shown = missing[:8]
+    more = [f"{len(missing) - len(shown)} more"] if len(missing) > len(shown) else []
+    return ", ".join([*shown, *more])
+
+
+def _with_ids(blocks: list[Block]) -> list[Block]:
+    """Each block with an id of its own, a new one for each state of the message, as Slack asks."""
+    draw = secrets.token_hex(4)
+    for place, block in enumerate(blocks):
+        block["block_id"] = f"{draw}-{place}"
+        for task in block.get("tasks", ()):
+            task["block_id"] = f"{draw}-{place}-{task['task_id']}"
+    return blocks

@@ -1,0 +1,175 @@
+"""The parts of a card as blocks; `blocks.py` puts them together. Their sizes are `fit.py`'s business."""
+
+from typing import Any, assert_never
+
+from bot.delivery import Directory
+from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
+from bot.surfaces.slack.render.truncation import step_line, table_lines
+from commands.kit.card import (
+    Attachment,
+    Element,
+    Fact,
+    Facts,
+    Note,
+    Paragraph,
+    Plain,
+    Preformatted,
+    StepLine,
+    StepList,
+    StepStatus,
+    Strong,
+    Table,
+    Text,
+    duration,
+    words,
+)
+
+_FIELD = 2000
+_FIELDS = 10
+_CONTEXT = 3000
+_LONG_CELL = 24
+_NOTHING = "–"  # noqa: RUF001 - a cell must not be empty
+
+_TASK = {
+    StepStatus.PENDING: "pending",
+    StepStatus.RUNNING: "in_progress",
+    StepStatus.DONE: "complete",
+    StepStatus.FAILED: "error",
+    StepStatus.SKIPPED: "pending",
+}
+
+
+class Drawing:
+    """Draws elements for one message or view."""
+
+    def __init__(self, names: Directory, *, newest: bool) -> None:
+        self._names = names
+        self._newest = newest
+        self._tables = 0
+
+    def blocks(self, element: Element) -> list[Block]:
+        """The element's blocks, without ids; none where it says nothing."""
+        match element:
+            case Paragraph():
+                return self.paragraph(element.text)
+            case Note():
+                return self.note(element.text)
+            case Facts():
+                return self._facts(element.facts)
+            case Table():
+                return self._table(element)
+            case StepList():
+                return self._steps(element)
+            case Preformatted():
+                return self._preformatted(element.text, element.label)
+            case Attachment():
+                return self.note(words(Strong(text="File "), element.filename, f" · {element.summary}"))
+            case _:
+                assert_never(element)
+
+    def paragraph(self, text: Text) -> list[Block]:
+        elements = rich(text, self._names)
+        return [rich_text(section(elements))] if elements else []
+
+    def note(self, text: Text) -> list[Block]:
+        """Small print. mrkdwn only where nothing in it can be taken for markup; else rich text, which is not small."""
+        if not text.spans:
+            return []
+        if all(isinstance(span, Plain) for span in text.spans):
+            said = plain(text, self._names)
+            if not said.strip():
+                return []
+            return [{"type": "context", "elements": [{"type": "plain_text", "text": said[:_CONTEXT], "emoji": False}]}]
+        marked = mrkdwn(text, self._names)
+        if marked is None or len(marked) > _CONTEXT:
+            return self.paragraph(text)
+        if not marked.strip():
+            return []
+        return [{"type": "context", "elements": [{"type": "mrkdwn", "text": marked, "verbatim": True}]}]
+
+    def _facts(self, facts: tuple[Fact, ...]) -> list[Block]:
+        fields: list[Block] = []
+        for fact in facts:
+            marked = mrkdwn(words(Strong(text=fact.label.strip()), "\n", fact.value), self._names)
+            if marked is None or len(marked) > _FIELD or not marked.strip():
+                return self._facts_in_lines(facts)
+            fields.append({"type": "mrkdwn", "text": marked, "verbatim": True})
+        return [{"type": "section", "fields": fields[at : at + _FIELDS]} for at in range(0, len(fields), _FIELDS)]
+
+    def _facts_in_lines(self, facts: tuple[Fact, ...]) -> list[Block]:
+        lines = [
+            element
+            for place, fact in enumerate(facts)
+            for element in rich(
+                words("\n" if place else "", Strong(text=f"{fact.label}:"), " ", fact.value), self._names
+            )
+        ]
+        return [rich_text(section(lines))] if lines else []
+
+    def _table(self, table: Table) -> list[Block]:
+        caption = self.paragraph(words(Strong(text=table.caption))) if table.caption else []
+        width = len(table.columns)
+        self._tables += 1
+        if not self._newest or self._tables > 1 or not width:  # Slack takes one table a message
+            lines = "\n".join(table_lines(table, self._names))
+            return [*caption, *self._preformatted(lines, "")]
+        head = [raw(column) for column in table.columns]
+        rows = [[self._cell(cell) for cell in (*row, *(Text(),) * width)[:width]] for row in table.rows]
+        settings = [{"is_wrapped": self._is_long(table, place)} for place in range(width)]
+        return [*caption, {"type": "table", "rows": [head, *rows], "column_settings": settings}]
+
+    def _is_long(self, table: Table, place: int) -> bool:
+        """Long cells are wrapped, so that a thread's narrow table shows the last column too."""
+        return any(len(plain(row[place], self._names)) > _LONG_CELL for row in table.rows if place < len(row))
+
+    def _cell(self, cell: Text) -> Block:
+        if all(isinstance(span, Plain) for span in cell.spans):
+            return raw(plain(cell, self._names))
+        elements = rich(cell, self._names)
+        return rich_text(section(elements)) if elements else raw("")
+
+    def _steps(self, steps: StepList) -> list[Block]:
+        if not self._newest:
+            lines = [step_line(step.title, step.status, step.detail, step.seconds) for step in steps.steps]
+            text = words(Strong(text=steps.title), *(part for each in lines for part in (BREAK, each)))
+            return self.paragraph(text)
+        tasks = [self._task(place, step) for place, step in enumerate(steps.steps)]
+        return [{"type": "plan", "title": line(steps.title) or "Steps", "tasks": tasks}]
+
+    def _task(self, place: int, step: StepLine) -> Block:
+        took = f" · {duration(step.seconds)}" if step.seconds is not None else ""
+        task: dict[str, Any] = {
+            "type": "task_card",
+            "task_id": f"step-{place}",
+            "title": (line(step.title) or f"Step {place + 1}") + took,
+            "status": _TASK[step.status],
+        }
+        detail = step.detail or ("skipped" if step.status is StepStatus.SKIPPED else "")
+        if said := line(detail):
+            where = "output" if step.status is StepStatus.FAILED else "details"
+            task[where] = rich_text(section([{"type": "text", "text": said}]))
+        return task
+
+    def _preformatted(self, text: str, label: str) -> list[Block]:
+        said = clean(text)
+        elements: list[Block] = []
+        if label:
+            elements.append(section([{"type": "text", "text": line(label), "style": {"bold": True}}]))
+        if said:
+            elements.append({"type": "rich_text_preformatted", "elements": [{"type": "text", "text": said}]})
+        return [rich_text(*elements)] if elements else []
+
+
+def raw(text: str) -> Block:
+    """A cell of plain words."""
+    return {"type": "raw_text", "text": shortened(line(text), 1000) or _NOTHING}
+
+
+def rich_text(*elements: Block) -> Block:
+    """A rich text block."""
+    return {"type": "rich_text", "elements": list(elements)}
+
+
+def section(elements: list[Block]) -> Block:
+    """A paragraph in rich text."""
+    return {"type": "rich_text_section", "elements": elements}

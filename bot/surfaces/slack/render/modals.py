@@ -1,0 +1,193 @@
+"""Forms as modals, and what comes back from them.
+
+A form's inputs have the parameters' names as block ids. What is not to be changed (a run's id and word, the place it was opened in)
+goes through Slack in `private_metadata` and comes back; the door checks it like anything else that comes in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.delivery import Answer, Form, FormField
+from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.render.button_values import compact, read_hidden
+from bot.surfaces.slack.render.mrkdwn import Block, clean, shortened
+
+FORM = "omnicare_form"
+MENU = "omnicare_menu"
+INPUT = "value"
+"""Every input's action id."""
+YES = "yes"
+_METADATA = 3000
+_OPTIONS = 100
+_OPTION = 75
+_VALUE = 3000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A form that came back."""
+
+    origin: Origin
+    command: str
+    values: dict[str, str]
+    word: str | None
+    decision: bool
+    """It decides on a run: its key is the run's, not the delivery's."""
+
+
+class TooMuch(Exception):
+    """What the form has to carry does not fit into it."""
+
+
+def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = None, suggests: bool = False) -> Block:
+    """The modal. `fixed` are values that the person does not change: a run's id and word. Raises `TooMuch`."""
+    hidden = {**form.hidden, **(fixed or {})}
+    fields = [field for field in form.fields if field.name not in hidden][:_OPTIONS]
+    carried = compact({"c": form.command, "h": hidden, "p": _place(origin)})
+    if len(carried) > _METADATA:
+        raise TooMuch(form.command)
+    intro = clean(form.intro).strip()
+    blocks: list[Block] = []
+    if intro:
+        blocks.append({"type": "section", "text": _plain(intro, 3000)})
+    blocks += [_input(field, suggests=suggests) for field in fields]
+    return {
+        "type": "modal",
+        "callback_id": FORM,
+        "title": _plain(form.title, 24),
+        "submit": _plain(form.submit, 24),
+        "close": _plain("Back", 24),
+        "private_metadata": carried,
+        "blocks": blocks or [{"type": "section", "text": _plain("There is nothing to fill in.", 3000)}],
+    }
+
+
+def menu_view(blocks: list[Block]) -> Block:
+    """The menu as a modal, opened by the shortcut."""
+    return {
+        "type": "modal",
+        "callback_id": MENU,
+        "title": _plain("OmniCare", 24),
+        "close": _plain("Close", 24),
+        "blocks": blocks[:_OPTIONS],
+    }
+
+
+def _input(field: FormField, *, suggests: bool) -> Block:
+    element, optional = _element(field, suggests=suggests), not field.required or field.flag
+    block: Block = {
+        "type": "input",
+        "block_id": field.name,
+        "label": _plain(field.label or field.name, 2000),
+        "element": {**element, "action_id": INPUT},
+        "optional": optional,
+    }
+    if field.hint.strip() and not field.flag:
+        block["hint"] = _plain(field.hint, 2000)
+    return block
+
+
+def _element(field: FormField, *, suggests: bool) -> Block:
+    filled = clean(field.filled).strip()
+    if field.flag:
+        yes = option(YES, shortened(field.hint or field.label, _OPTION))
+        return {"type": "checkboxes", "options": [yes], **({"initial_options": [yes]} if filled == YES else {})}
+    if field.options and all(len(each) <= _OPTION for each in field.options):
+        offered = [option(each) for each in dict.fromkeys(field.options)][:_OPTIONS]
+        initial = {"initial_option": option(filled)} if option(filled) in offered and filled else {}
+        return {"type": "static_select", "options": offered, **initial}
+    if field.suggested and suggests and len(filled) <= _OPTION:
+        initial = {"initial_option": option(filled)} if filled else {}
+        return {"type": "external_select", "min_query_length": 0, **initial}
+    typed: Block = {"type": "plain_text_input", "multiline": field.long}
+    return {**typed, "initial_value": filled[:_VALUE]} if filled else typed
+
+
+def option(value: str, label: str | None = None) -> Block:
+    """One choice."""
+    return {"text": _plain(label or value, _OPTION), "value": value}
+
+
+def submitted(body: dict[str, Any]) -> Submitted | None:
+    """A form of ours that came back; None for any other view."""
+    view = body.get("view") or {}
+    hidden = read_hidden(view.get("private_metadata"))
+    command, kept = hidden.get("c"), hidden.get("h")
+    if view.get("callback_id") != FORM or not isinstance(command, str) or not isinstance(kept, dict):
+        return None
+    texts = {str(name): value for name, value in kept.items() if isinstance(value, str)}
+    word = texts.pop("word", None)
+    return Submitted(
+        origin=_origin(body, hidden.get("p")),
+        command=command,
+        values={**entered(view), **texts},
+        word=word,
+        decision=word is not None and "run" in texts,
+    )
+
+
+def entered(view: dict[str, Any]) -> dict[str, str]:
+    """What stands in the inputs; empty ones left out."""
+    found: dict[str, str] = {}
+    for name, actions in ((view.get("state") or {}).get("values") or {}).items():
+        for entry in actions.values() if isinstance(actions, dict) else ():
+            value = _value(entry) if isinstance(entry, dict) else None
+            if value:
+                found[name] = value
+    return found
+
+
+def _value(entry: dict[str, Any]) -> str | None:
+    if entry.get("type") == "checkboxes":
+        return YES if entry.get("selected_options") else None
+    chosen = entry["selected_option"] or {} if "selected_option" in entry else entry
+    value = chosen.get("value")
+    return value.strip() if isinstance(value, str) else None
+
+
+def error_in(answer: Answer, view: dict[str, Any], values: Mapping[str, str]) -> dict[str, str]:
+    """A mistake, shown under the input that it is about: the one it names, else the one whose value it quotes, else the first."""
+    inputs = [block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"]
+    if not inputs:
+        return {}
+    said = clean(answer.card.summary) if answer.card else "This can't be used."
+    named = answer.card.data.get("field") if answer.card else None
+    place = next((name for name in inputs if name == named), None)
+    place = place or next((name for name in inputs if f"--{name.replace('_', '-')}" in said), None)
+    place = place or next((name for name in inputs if values.get(name) and f"`{values[name]}`" in said), None)
+    return {place or inputs[0]: shortened(said, 300)}
+
+
+def errors(sentence: str, view: dict[str, Any]) -> dict[str, str]:
+    """A sentence under the form's first input, which keeps it open."""
+    first = next((block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"), None)
+    return {first: shortened(sentence, 300)} if first else {}
+
+
+def _place(origin: Origin) -> dict[str, Any]:
+    return {
+        "ch": origin.channel,
+        "th": origin.thread,
+        "in": origin.in_thread,
+        "d": origin.direct,
+        "u": origin.response_url,
+    }
+
+
+def _origin(body: dict[str, Any], place: object) -> Origin:
+    kept = place if isinstance(place, dict) else {}
+    channel, thread, url = kept.get("ch"), kept.get("th"), kept.get("u")
+    return Origin(
+        account=str(body["user"]["id"]),
+        channel=channel if isinstance(channel, str) else None,
+        thread=thread if isinstance(thread, str) else None,
+        in_thread=bool(kept.get("in")),
+        direct=bool(kept.get("d")),
+        response_url=url if isinstance(url, str) else None,
+        trigger=body.get("trigger_id"),
+    )
+
+
+def _plain(text: str, most: int) -> Block:
+    return {"type": "plain_text", "text": shortened(clean(text).strip() or "…", most), "emoji": False}

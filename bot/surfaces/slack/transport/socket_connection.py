@@ -1,0 +1,178 @@
+"""One Socket Mode connection, from Slack's leave to open it until its end. It is never opened again: `bot.surfaces.slack.transport.connection_pool` makes another.
+
+The SDK reads the envelopes; connecting is done here. Its own client opens a new WebSocket behind one that it still has, tries a used
+address again and again, and answers each `too_many_websockets` at once with another connection.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from aiohttp import WSMsgType
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+
+_log = logging.getLogger(__name__)
+
+_UNANSWERED = 2
+"""So many pings in a row, and the connection is half-open: it goes silent without an error."""
+_FAREWELL = 2.0
+"""Seconds for the other side to agree that it is the end."""
+
+
+class NotGreeted(ConnectionError):
+    """Slack took the connection and did not want it."""
+
+
+class Line(AsyncBaseSocketModeClient):
+    """A connection: `open` it, wait for `ended`, `close` it."""
+
+    def __init__(self, app: AsyncApp, *, ping: float, elsewhere: Callable[[str], Awaitable[bool]]) -> None:
+        """`ping`: seconds between two. `elsewhere`: sends an acknowledgement by another connection, if there is one."""
+        self.logger = _log
+        self.trace_enabled = False
+        self.closed = False
+        self.connect_operation_lock = asyncio.Lock()
+        self.message_queue = asyncio.Queue()
+        self.message_listeners = [self._told]
+        self.socket_mode_request_listeners = [self._handle]
+        self.ended = asyncio.Event()
+        """It is over, or about to be: Slack said so, or nothing is heard any more."""
+        self._app = app
+        self._ping = ping
+        self._elsewhere = elsewhere
+        self._session: aiohttp.ClientWebSocketResponse | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._hello = asyncio.Event()
+        self._answered = time.monotonic()
+        self._handling = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def open(self, http: aiohttp.ClientSession, url: str, *, proxy: str | None) -> None:
+        """Returns when Slack has greeted; raises where it does not."""
+        self._session = await http.ws_connect(url, autoping=False, proxy=proxy)
+        self._answered = time.monotonic()
+        loop = asyncio.get_running_loop()
+        reading = self.process_messages()  # type: ignore[no-untyped-call]
+        self._tasks = [loop.create_task(work) for work in (self._receive(), self._pinging(), reading)]
+        for task in self._tasks:  # without any one of them it is deaf or half-open
+            task.add_done_callback(self._one_is_over)
+        greeted, over = loop.create_task(self._hello.wait()), loop.create_task(self.ended.wait())
+        try:
+            await asyncio.wait((greeted, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            greeted.cancel()
+            over.cancel()
+        if not self._hello.is_set():
+            raise NotGreeted("it ended before Slack said hello")
+
+    def live(self) -> bool:
+        """Slack delivers by it."""
+        return self._hello.is_set() and self._session is not None and not self._session.closed
+
+    def age(self) -> float:
+        """Seconds since one of our pings was answered, which proves both directions."""
+        return time.monotonic() - self._answered
+
+    async def send_message(self, message: str) -> None:
+        """An acknowledgement; by another connection where this one is gone, since Slack asks for the envelope's id alone."""
+        if not await self.sent(message) and not await self._elsewhere(message):
+            _log.warning("an acknowledgement could not be sent, so Slack delivers again")
+
+    async def sent(self, message: str) -> bool:
+        """Whether it was sent by this connection."""
+        if self._session is None or self._session.closed:
+            return False
+        try:
+            await self._session.send_str(message)
+        except (ConnectionError, RuntimeError):
+            return False
+        return True
+
+    async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002 - the SDK's
+        """What the SDK does where Slack says `disconnect`: here it is news for who keeps the connections."""
+        self.ended.set()
+
+    async def close(self) -> None:
+        """Takes nothing new, lets what it brought be acknowledged, and ends."""
+        self.ended.set()
+        self.closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._session.close()
+
+    def _one_is_over(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a Socket Mode connection failed and is built anew", exc_info=error)
+        self.ended.set()
+
+    async def session_id(self) -> str:
+        """For the SDK's log."""
+        return f"{id(self):x}"
+
+    async def _told(self, _client: object, message: dict[str, Any], _raw: str | None) -> None:
+        if message.get("type") == "hello":
+            self._hello.set()
+
+    async def _handle(self, _client: object, request: SocketModeRequest) -> None:
+        began = time.time()
+        self._handling += 1
+        self._idle.clear()
+        try:
+            answer = await run_async_bolt_app(self._app, request)
+            await send_async_response(self, request, answer, began)
+        finally:
+            self._handling -= 1
+            if not self._handling:
+                self._idle.set()
+
+    async def _receive(self) -> None:
+        assert self._session is not None
+        try:
+            async for message in self._session:
+                match message.type:
+                    case WSMsgType.TEXT:
+                        await self.enqueue_message(message.data)
+                    case WSMsgType.PING:
+                        await self._session.pong(message.data)
+                    case WSMsgType.PONG:
+                        self._answered = time.monotonic()
+                    case WSMsgType.ERROR:
+                        break
+                    case _:
+                        pass
+        except ConnectionError:
+            pass
+        finally:
+            self.ended.set()
+
+    async def _pinging(self) -> None:
+        """What Slack sends does not prove that it hears: only the answers to our pings do."""
+        assert self._session is not None
+        unanswered = 0
+        while unanswered < _UNANSWERED:
+            sent = time.monotonic()
+            try:
+                async with asyncio.timeout(self._ping):
+                    await self._session.ping(b"omnicare")
+            except (ConnectionError, RuntimeError, TimeoutError):
+                break
+            await asyncio.sleep(self._ping)
+            unanswered = 0 if self._answered >= sent else unanswered + 1
+        if not self.ended.is_set():
+            _log.warning("a Socket Mode connection was silent for %.0f s and is built anew", self.age())
+        self.ended.set()

@@ -1,0 +1,132 @@
+"""The terminal's side of the socket: sends one command, yields what the bot says until it has ended.
+
+A connection that breaks in the middle (the bot is restarted) is made again with the same key, so nothing is done twice.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+from pydantic import ValidationError
+
+from bot.surfaces.terminal.wire_format import (
+    ALIVE_SECONDS,
+    LONGEST_LINE,
+    AliveLine,
+    AnswerLine,
+    Call,
+    EndLine,
+    Line,
+    NoticeLine,
+    RefusedLine,
+    read_line,
+)
+
+PATIENCE = 60.0
+"""Seconds in which a bot that went away in the middle may come back."""
+
+
+class Unreachable(Exception):
+    """No bot answers; the message is a sentence with what to do."""
+
+
+class Absent(Unreachable):
+    """Nothing listens: no bot runs."""
+
+
+def new_key() -> str:
+    """128 random bits: one act, one key."""
+    return secrets.token_hex(16)
+
+
+async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIterator[Line]:
+    """The bot's lines, `alive` ones left out, the last one an `end` or a `refused`. Raises `Unreachable`."""
+    answered = shown = False
+    lost_at: float | None = None
+    while True:
+        try:
+            async for line in _once(path, call):
+                lost_at = None
+                shown = shown or isinstance(line, NoticeLine)
+                if isinstance(line, AliveLine) or (isinstance(line, AnswerLine) and answered):
+                    continue
+                answered = answered or isinstance(line, AnswerLine)
+                yield line
+                if isinstance(line, EndLine | RefusedLine):
+                    return
+        except _NeverThere as error:
+            if lost_at is None:
+                raise (Unreachable if error.refused else Absent)(str(error)) from error
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass
+        if shown and not answered:  # each reading stands in the audit trail by itself: none is made that nobody typed
+            raise Unreachable("The bot went away in the middle of what is unredacted. Ask again if you need it.")
+        now = time.monotonic()
+        lost_at = lost_at or now
+        if now - lost_at > patience:
+            raise Unreachable(_gone(answered=answered))
+        await asyncio.sleep(min(0.2 + (now - lost_at) / 5, 2.0))
+
+
+class _NeverThere(Exception):
+    """Nobody can be spoken to; `refused`: somebody may be there, who may not be spoken to."""
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+async def _once(path: Path, call: Call) -> AsyncIterator[Line]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=3 * ALIVE_SECONDS)
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(path)), timeout=timeout) as session:
+        try:
+            response = await session.post("http://bot/deliver", data=call.model_dump_json(exclude_none=True))
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, PermissionError)
+            raise _NeverThere(_absent(path, refused=refused), refused=refused) from error
+        async with response:
+            if response.status != 200:  # noqa: PLR2004 - HTTP's own
+                raise Unreachable(
+                    f"What listens on {path} does not speak as this `omnicare` does. Is it another version?"
+                )
+            async for raw in _lines(response):
+                try:
+                    yield read_line(raw)
+                except ValidationError as error:
+                    raise Unreachable(
+                        "The bot's answer can't be read. Is it another version than this `omnicare`?"
+                    ) from error
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    held = bytearray()
+    async for chunk in response.content.iter_any():
+        first, *more = chunk.split(b"\n")
+        held += first
+        for part in more:
+            if held:
+                yield bytes(held)
+            held = bytearray(part)
+        if len(held) > LONGEST_LINE:
+            raise Unreachable("The bot's answer is too long to be shown.")
+
+
+def _absent(path: Path, *, refused: bool) -> str:
+    if refused:
+        return (
+            f"You may not use the bot's socket {path}. Ask for your account to be added to the group that owns it, "
+            "or type the command in Slack."
+        )
+    return (
+        f"No bot runs here: nothing listens on {path}. Start it with `omnicare serve` as the bot's own account, "
+        "or name the socket of the one that runs with --socket."
+    )
+
+
+def _gone(*, answered: bool) -> str:
+    if answered:
+        return "The bot went away and did not come back. What it had taken is kept: it goes on when the bot is started again."
+    return "The bot went away before it answered. Type the command again when it runs: nothing that was taken is lost."

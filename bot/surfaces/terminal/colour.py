@@ -1,0 +1,235 @@
+"""A card for a person at a terminal: the same words in the same order, with tables and colour. Rich is imported here only."""
+
+import re
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text as Styled
+
+from bot.surfaces.terminal.words import STEP_SIGNS, Reader, elapsed, is_ping, safe, span_words, typed, wide
+from commands.kit.card import (
+    Attachment,
+    Card,
+    Code,
+    Element,
+    Facts,
+    Link,
+    Note,
+    Paragraph,
+    PersonName,
+    Preformatted,
+    Span,
+    State,
+    StepList,
+    StepStatus,
+    Strong,
+    Table,
+    Text,
+)
+from runbooks.logs.parsing import Level, level_of
+
+_STATES = {
+    State.WAITING: "yellow",
+    State.RUNNING: "blue",
+    State.DONE: "green",
+    State.FAILED: "red",
+    State.ENDED: "bright_black",
+    State.LOCKED: "yellow",
+}
+_STEPS = {
+    StepStatus.PENDING: "bright_black",
+    StepStatus.RUNNING: "blue",
+    StepStatus.DONE: "green",
+    StepStatus.FAILED: "red",
+    StepStatus.SKIPPED: "bright_black",
+}
+
+
+def drawn(card: Card, reader: Reader) -> RenderableType:
+    """The whole card."""
+    parts: list[RenderableType] = [_head(card, reader)]
+    parts += [
+        _element(each, reader) for each in card.body if not (isinstance(each, Paragraph | Note) and is_ping(each.text))
+    ]
+    if card.buttons:
+        parts.append(_next(card, reader))
+    return Group(*parts)
+
+
+def styled(text: Text, reader: Reader, base: str = "") -> Styled:
+    """A text with its spans' styles; never markup, so data stays data."""
+    found = Styled(style=base)
+    for span in text.spans:
+        found.append(span_words(span, reader), style=_style(span))
+    return found
+
+
+def _style(span: Span) -> str:
+    match span:
+        case Strong():
+            return "bold"
+        case Code():
+            return "cyan"
+        case PersonName():
+            return "bold" if span.mention else ""
+        case Link():
+            return "underline"
+        case _:
+            return ""
+
+
+def _head(card: Card, reader: Reader) -> RenderableType:
+    head = Styled(f"{card.state.sign} " if card.state else "")
+    title = styled(card.title, reader)
+    if card.state:
+        title.stylize(_STATES[card.state])
+    head.append_text(title)
+    if card.elapsed is not None:
+        head.append(f" · {elapsed(card.elapsed)}", style="bright_black")
+    return head
+
+
+def _next(card: Card, reader: Reader) -> RenderableType:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for label, command in (typed(button, reader) for button in card.buttons):
+        grid.add_row(Styled(label), Styled(command, style="cyan"))
+    return Padding(grid, (1, 0, 0, 0))
+
+
+def _element(element: Element, reader: Reader) -> RenderableType:
+    match element:
+        case Paragraph():
+            return styled(element.text, reader)
+        case Note():
+            return styled(element.text, reader, "bright_black")
+        case Facts():
+            grid = Grid.grid(padding=(0, 2, 0, 0))
+            for fact in element.facts:
+                grid.add_row(Styled(safe(fact.label), style="bright_black"), styled(fact.value, reader))
+            return grid
+        case Table():
+            return _Fitting(element, reader)
+        case StepList():
+            return Group(Styled(safe(element.title), style="bold"), _steps(element))
+        case Preformatted(excerpt=True):
+            return Group()
+        case Preformatted():
+            label = [Styled(safe(element.label), style="bright_black")] if element.label else []
+            return Group(*label, Padding(_lines(element.text, log=element.log), (0, 0, 0, 2)))
+        case Attachment():
+            return Group(Styled(safe(element.summary), style="bright_black"), _lines(element.content, log=element.log))
+
+
+_LEVELS = {
+    Level.FATAL: "bold red",
+    Level.ERROR: "red",
+    Level.WARN: "yellow",
+    Level.DEBUG: "bright_black",
+    Level.TRACE: "bright_black",
+}
+
+
+def _lines(text: str, *, log: bool) -> Styled:
+    whole = safe(text.rstrip("\n"), lines=True)
+    if not log:
+        return Styled(whole)
+    return Styled("\n").join(log_line(line) for line in whole.split("\n"))
+
+
+def log_line(line: str) -> Styled:
+    """A line of a log in its level's colour: the word stays, so colour alone says nothing."""
+    return Styled(line, style=_LEVELS.get(level_of(line), ""))
+
+
+_GAP = 3
+"""Cells between two columns."""
+_BREAKS = 24
+"""A word that is longer may be broken over lines: a path, an address; a pod's name and a time may not."""
+_INDENT = 2
+_COUNT = re.compile(r"[\d,.]+")
+_NOTHING = frozenset({"", "\N{EN DASH}"})
+
+
+class _Fitting:
+    """A table; on a terminal too narrow for its words, as on a phone, each row as a paragraph, values behind their columns' names."""
+
+    def __init__(self, table: Table, reader: Reader) -> None:
+        self._table = table
+        self._cells = [[styled(cell, reader.in_a_cell()) for cell in row] for row in table.rows]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._needs() <= options.max_width:
+            yield self._grid()
+        else:
+            yield from self._paragraphs(options.max_width)
+
+    def _needs(self) -> int:
+        columns = [
+            [safe(name), *(row[place].plain for row in self._cells if place < len(row))]
+            for place, name in enumerate(self._table.columns)
+        ]
+        words = [max((wide(word) for cell in column for word in cell.split()), default=0) for column in columns]
+        return sum(min(word, _BREAKS) for word in words) + _GAP * (len(words) - 1)
+
+    def _grid(self) -> Grid:
+        table = self._table
+        grid = Grid(
+            box=box.SIMPLE_HEAD,
+            title=Styled(safe(table.caption), style="bold") if table.caption else None,
+            title_justify="left",
+            show_edge=False,
+            pad_edge=False,
+            show_header=any(table.columns),
+            header_style="bright_black",
+        )
+        for column in table.columns:
+            grid.add_column(Styled(safe(column)), overflow="fold")
+        for row in self._cells:
+            grid.add_row(*row)
+        return grid
+
+    def _paragraphs(self, width: int) -> Iterator[RenderableType]:
+        if self._table.caption:
+            yield Styled(safe(self._table.caption), style="bold")
+        for row in self._cells:
+            first, *others = zip(self._table.columns, row, strict=False)
+            first[1].stylize("bold")
+            # what a row is about speaks for itself, a bare number does not
+            subject = _named(*first) if _COUNT.fullmatch(first[1].plain) else first[1]
+            said = [_named(*each) for each in others if each[1].plain.strip() not in _NOTHING]
+            for number, line in enumerate(_flowing([subject, *said], width - _INDENT)):
+                yield Padding(line, (0, 0, 0, _INDENT if number else 0))
+
+
+def _flowing(said: list[Styled], width: int) -> Iterator[Styled]:
+    """As many beside each other as a line of `width` cells holds; none is broken that fits on one."""
+    line = Styled()
+    for each in said:
+        if line.plain and wide(line.plain) + _GAP + wide(each.plain) > width:
+            yield line
+            line = Styled()
+        line = Styled.assemble(line, " " * _GAP, each) if line.plain else each
+    if line.plain:
+        yield line
+
+
+def _named(column: str, value: Styled) -> Styled:
+    return Styled.assemble((f"{safe(column)} ".lstrip(), "bright_black"), value)
+
+
+def _steps(steps: StepList) -> RenderableType:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for step in steps.steps:
+        colour = _STEPS[step.status]
+        quiet = "bright_black" if step.status in (StepStatus.PENDING, StepStatus.SKIPPED) else ""
+        detail = step.detail or ("skipped" if step.status is StepStatus.SKIPPED else "")
+        grid.add_row(
+            Styled(f" {STEP_SIGNS[step.status]}", style=colour),
+            Styled(safe(step.title), style=quiet),
+            Styled(safe(detail), style=quiet),
+            Styled(elapsed(step.seconds) if step.seconds is not None else "", style="bright_black", justify="right"),
+        )
+    return grid

@@ -1,0 +1,215 @@
+"""One command of a terminal from beginning to end: sent to the running bot, shown, followed.
+
+Used by `bot.cli`. It knows no command: what was typed goes to the bot as the shell split it.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import ValidationError
+
+from bot.delivery import Exit
+from bot.surfaces.terminal.client import Absent, Unreachable, new_key, say
+from bot.surfaces.terminal.screen import Manner, Screen
+from bot.surfaces.terminal.wire_format import (
+    AnswerLine,
+    Call,
+    CardLine,
+    EndLine,
+    MoreLine,
+    NoticeLine,
+    RawLine,
+    RefusedLine,
+)
+from bot.surfaces.terminal.words import Reader, typed
+from commands.kit import registry
+from commands.kit.card import Button, Paragraph
+
+_HEAD, _RESULT = "head", "result"
+"""Slots: in a terminal the head message repeats what the others say, except where nothing else is said."""
+
+INTERRUPTED = 130
+"""As shells have it for Ctrl-C; how a run that is left going ends is not known yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was typed, and how it is to be shown."""
+
+    tokens: tuple[str, ...]
+    socket: Path
+    named: str | None = None
+    follow: bool = True
+    json: bool = False
+
+
+def converse(wish: Wish, *, absent: Callable[[str], int] | None = None) -> int:
+    """The exit status. `absent`: what is done where no bot runs, with the sentence that says so."""
+    return _Conversation(wish, absent).run()
+
+
+def reader() -> Reader:
+    """Whoever sits at this terminal."""
+    return Reader(now=datetime.now().astimezone(), spec=lambda name: registry.load().find(name))
+
+
+class _Conversation:
+    def __init__(self, wish: Wish, absent: Callable[[str], int] | None) -> None:
+        self._wish = wish
+        self._absent = absent
+        self._run: str | None = None
+        self._answered = False
+        self._following = False
+        self._told = False
+        self._recorded = False
+        self._head: CardLine | None = None
+        self._out = Screen(sys.stdout, Manner.of(sys.stdout, as_json=wish.json), reader())
+        self._err = Screen(sys.stderr, Manner.of(sys.stderr, as_json=False), reader())
+
+    def run(self) -> int:
+        try:
+            with self._out, self._err:
+                return asyncio.run(self._talk())
+        except KeyboardInterrupt:
+            self._err.say(self._left_going())
+            return INTERRUPTED
+        except Absent as error:
+            if self._absent is not None and not self._wish.json:
+                return self._absent(str(error))
+            self._fail(str(error), Exit.FAILED)
+            return Exit.FAILED
+        except Unreachable as error:
+            self._fail(str(error), Exit.FAILED)
+            return Exit.FAILED
+
+    async def _talk(self) -> int:
+        wish = self._wish
+        try:
+            call = Call(
+                tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset(), zone=_zone()
+            )
+        except ValidationError:
+            self._fail("What was typed is too long, or has something in it that is no text (UTF-8).", Exit.USAGE)
+            return Exit.USAGE
+        async for line in say(wish.socket, call):
+            match line:
+                case AnswerLine():
+                    self._answer(line)
+                case CardLine():
+                    self._card(line)
+                case MoreLine():
+                    self._more(line)
+                case NoticeLine():
+                    self._err.say(line.said)
+                case RawLine():
+                    self._raw(line)
+                case RefusedLine():
+                    self._fail(line.message, line.exit)
+                    return line.exit
+                case EndLine():
+                    self._end(line)
+                    return line.exit
+                case _:
+                    continue
+        raise Unreachable("The bot stopped in the middle of its answer.")
+
+    def _answer(self, line: AnswerLine) -> None:
+        self._answered = True
+        self._run, self._following = line.short or line.run, line.followed
+        if self._wish.json:
+            found = self._out.document(line.card, line.names, exit_status=line.exit, run=line.run)
+            records = line.card.records if line.card is not None else ()
+            for record in records:
+                self._out.json(record)
+            # one document where nothing follows and nothing came before, else a line each
+            alone = not (line.followed or records or self._recorded)
+            self._out.json(found if alone else {"kind": "answer"} | found, indent=2 if alone else None)
+            return
+        # what is no answer to the question goes where it can't be taken for one
+        screen = self._out if line.exit in (Exit.OK, Exit.FAILED) else self._err
+        if line.card is not None:
+            screen.card(line.card, line.names)
+            if line.run is not None and not line.followed and line.exit == Exit.OK and not self._wish.follow:
+                screen.say(
+                    f"Look at it with: omnicare runs {self._run}; say yes to it, where you may, with: omnicare approve {self._run}"
+                )
+        elif line.form is not None:
+            _label, command = typed(Button(label="Form", does=line.form), reader())
+            screen.say(f"Type: {command}")
+        elif line.run is not None and not line.followed:
+            screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
+        elif line.exit != Exit.OK and not line.followed:
+            screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
+
+    def _raw(self, line: RawLine) -> None:
+        if not self._wish.json:
+            self._out.log(line.lines, whole=True)
+            return
+        for record in line.records:
+            self._out.json(record)
+        self._recorded = self._recorded or bool(line.records)
+
+    def _more(self, line: MoreLine) -> None:
+        if self._wish.json:
+            for record in line.records:
+                self._out.json(record)
+            return
+        self._out.log(line.lines)
+        if line.said:
+            self._out.say(line.said)
+
+    def _card(self, line: CardLine) -> None:
+        if self._wish.json:
+            found = self._out.document(line.card, line.names, exit_status=None, run=None)
+            self._out.json({"kind": "card", "slot": line.slot} | found)
+        elif line.slot == _HEAD:
+            self._head = line
+            if any(isinstance(element, Paragraph) for element in line.card.body) and not self._told:
+                # whom it waits for, which no other message says
+                self._out.follow(line.slot, line.card, line.names)
+        else:
+            self._told = self._told or line.slot == _RESULT
+            self._out.follow(line.slot, line.card, line.names)
+
+    def _end(self, line: EndLine) -> None:
+        if self._head is not None and not self._told and not self._wish.json:
+            self._out.follow(_HEAD, self._head.card, self._head.names)
+        if self._wish.json and self._following:
+            self._out.json({"kind": "end", "exit": line.exit, "run": self._run})
+
+    def _fail(self, message: str, status: int) -> None:
+        if self._wish.json:
+            self._out.json({"kind": "refused", "exit": int(status), "message": message})
+        else:
+            self._err.say(message)
+
+    def _left_going(self) -> str:
+        if self._following and self._run is not None:
+            return f"The run goes on without this terminal. Look at it again: omnicare runs {self._run}"
+        if self._answered:
+            return "Left."
+        return "Left before the bot answered. If it was taken, `omnicare runs` shows it."
+
+
+def _offset() -> int:
+    """Seconds by which this machine's clock is ahead of UTC: a time that is typed here is meant here."""
+    ahead = datetime.now().astimezone().utcoffset()
+    return int(ahead.total_seconds()) if ahead is not None else 0
+
+
+def _zone() -> str | None:
+    """This machine's zone by its name; None where it has none, or one that says another time than its clock."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if not named:
+        named = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if named and datetime.now(ZoneInfo(named)).utcoffset() == datetime.now().astimezone().utcoffset():
+            return named
+    return None

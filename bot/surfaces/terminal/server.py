@@ -1,0 +1,373 @@
+"""The running bot's side of the terminal: who calls is what the kernel says, what they want goes through the one door.
+
+A client that goes away stops nothing: what the door has taken goes on. Everything that leaves is redacted here, but for what the
+door gives out for one account at a terminal alone (`logs --raw`), and that only to a process of this account.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import stat
+import struct
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
+from bot.leaving import Redact, card_out, leaf_by_leaf
+from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
+from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
+from commands.kit.card import Card
+from commands.kit.follows import LiveState
+from commands.kit.spec import Kind
+
+T = TypeVar("T")
+
+SOCKET_MODE = 0o660
+DIRECTORY_MODE = 0o750
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's address on Linux."""
+
+_CONNECTIONS = 256
+_CALLS_AT_ONCE = 32
+_EACH = 2 * _CALLS_AT_ONCE
+"""Connections of one account, so that one whose calls are too many is still told so."""
+_REMEMBERED = 500
+_AT_ONCE = 500
+"""Unredacted lines that one line of the answer has."""
+_FOLLOW_SECONDS = 6 * 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Follows(Protocol):
+    """Watches a run (`bot.runs.decisions`)."""
+
+    def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
+        """(slot, card) for each new state of the run, until it has ended."""
+        ...
+
+
+class SocketError(Exception):
+    """The socket can't be opened; the message is a sentence."""
+
+
+class SocketServer:
+    """Listens at `path`; `bot.app` starts and stops it."""
+
+    def __init__(
+        self,
+        path: Path,
+        door: DoorLike,
+        follower: Follows,
+        *,
+        redact: Redact,
+        name: Callable[[str], str],
+        short: Callable[[str], str],
+        may_choose: bool = False,
+        alive_seconds: float = ALIVE_SECONDS,
+        arrive_seconds: float = ARRIVE_SECONDS,
+    ) -> None:
+        """`name`: a person's key → their name. `short`: a run's id as people type it. `may_choose`: `--as` works (sandbox)."""
+        self._path = path
+        self._door = door
+        self._follower = follower
+        self._redact = redact
+        self._name = name
+        self._short = short
+        self._may_choose = may_choose
+        self._alive = alive_seconds
+        self._connections = Connections(most=_CONNECTIONS, each=_EACH, peer=_user, seconds=arrive_seconds)
+        self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
+        self._taken: dict[str, asyncio.Task[Answer]] = {}
+        self._callers: Counter[str] = Counter()
+        self._streams: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Raises `SocketError`."""
+        listening = _bound(self._path)
+        application = web.Application(client_max_size=LONGEST_CALL, middlewares=[self._connections.whole])
+        application.router.add_post("/deliver", self._deliver)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        accepted = self._connections.serve(self._runner.server)
+        self._listening = await asyncio.get_running_loop().create_unix_server(accepted, sock=listening)
+
+    async def stop(self, *, drain: float = 5.0) -> None:
+        """Takes nothing new, lets what the door has taken end for `drain` seconds, and goes."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        if self._listening is not None:
+            self._listening.close()
+        self._path.unlink(missing_ok=True)
+        pending = [task for task in self._taken.values() if not task.done()]
+        if pending:
+            await asyncio.wait(pending, timeout=drain)
+        for stream in list(self._streams):
+            stream.cancel()
+        await runner.cleanup()
+
+    async def _deliver(self, request: web.Request) -> web.StreamResponse:
+        account = _account(request)
+        if account is None:
+            return web.json_response({"message": "The kernel does not say who calls."}, status=400)
+        try:
+            call = Call.model_validate_json(await request.read())
+        except (ValidationError, web.HTTPRequestEntityTooLarge):
+            return web.json_response({"message": "The call can't be understood, or is too long."}, status=400)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response.force_close()  # before it begins, so that the client is told
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        self._callers[account] += 1
+        try:
+            await response.prepare(request)
+            # the client went away: nothing to tell it, and what was taken goes on
+            with contextlib.suppress(ConnectionError):
+                await self._answer(response, account, call)
+        finally:
+            self._streams.discard(task)
+            self._callers[account] -= 1
+            self._callers += Counter()  # forgets those who are at zero
+        return response
+
+    async def _answer(self, response: web.StreamResponse, account: str, call: Call) -> None:
+        if call.named is not None and not self._may_choose:
+            _log.warning("somebody wanted to be another person", extra={"account": account, "named": call.named})
+            await _send(
+                response, _refused(Exit.DENIED, "--as works in the sandbox only: here the kernel says who you are.")
+            )
+            return
+        if self._callers[account] > _CALLS_AT_ONCE:
+            await _send(
+                response, _refused(Exit.FAILED, f"You have {_CALLS_AT_ONCE} calls open. End some of them first.")
+            )
+            return
+        delivery = Delivery(
+            key=f"{call.key}:terminal:{account}:{call.named or ''}",
+            surface=Surface.TERMINAL,
+            account=account,
+            tokens=call.tokens,
+            named=call.named,
+            zone=_zone(call),
+        )
+        answer = await self._while_alive(response, asyncio.shield(self._take(delivery)))
+        if answer.terminal_only is not None:
+            if answer.terminal_only.account != account:
+                _log.error("unredacted lines were on their way to another account than they are for")
+                await _send(response, _refused(Exit.FAILED, "Withheld: these lines are for another account."))
+                return
+            await self._unredacted(response, answer.terminal_only)
+        follows = call.follow and answer.run is not None and self._door.kind(delivery) is Kind.OPERATION
+        await _send(response, self._answer_line(answer, followed=follows))
+        ended = answer.exit
+        if answer.live is not None:
+            await self._go_on(response, answer.live)
+        if follows and answer.run is not None:
+            ended = await self._follow(response, answer.run)
+        await _send(response, {"kind": "end", "exit": int(ended)})
+
+    async def _unredacted(self, response: web.StreamResponse, given: TerminalOnly) -> None:
+        """The one thing that leaves as it is; for whom it was written into the audit trail, and nobody else."""
+        said = (
+            "What follows is unredacted: it may hold secrets and name patients. "
+            f"That you read it stands in the audit trail (event {given.event})."
+        )
+        await _send(response, {"kind": "notice", "said": said})
+        lines = given.lines.lines
+        for at in range(0, len(lines), _AT_ONCE):
+            some = lines[at : at + _AT_ONCE]
+            await _send(
+                response,
+                {"kind": "raw", "lines": [each.text for each in some], "records": [each.record for each in some]},
+            )
+
+    async def _go_on(self, response: web.StreamResponse, live: AsyncGenerator[LiveState]) -> None:
+        """What is new, as it comes. A client that goes away (Ctrl-C) ends it."""
+        async with aclosing(live):
+            while (state := await self._while_alive(response, anext(live, None))) is not None:
+                line = {
+                    "kind": "more",
+                    "lines": [self._redact(text) for text in state.fresh],
+                    "records": leaf_by_leaf(state.records, self._redact),
+                    "said": self._redact(state.said),
+                }
+                if line["lines"] or line["said"]:
+                    await _send(response, line)
+
+    def _take(self, delivery: Delivery) -> asyncio.Task[Answer]:
+        """The door's task for this act: the same one where the client asks again."""
+        found = self._taken.get(delivery.key)
+        if found is None:
+            found = self._taken[delivery.key] = asyncio.create_task(self._taking(delivery))
+            for key in [key for key, task in self._taken.items() if task.done()][:-_REMEMBERED]:
+                del self._taken[key]
+        return found
+
+    async def _taking(self, delivery: Delivery) -> Answer:
+        try:
+            answer = await self._door.take(delivery)
+        except Exception:  # noqa: BLE001 - whatever it is: the person is answered, the log has it
+            _log.exception("the door failed on a terminal's delivery", extra={"delivery": delivery.key})
+            return Answer(card=None, exit=Exit.FAILED)
+        if answer.terminal_only is not None:
+            self._taken.pop(delivery.key, None)  # kept for nobody: who asks again is asked for a reason again
+        return answer
+
+    async def _follow(self, response: web.StreamResponse, run: str) -> Exit:
+        telling: Card | None = None
+        cards = aiter(self._follower.follow(run))
+        try:
+            async with asyncio.timeout(_FOLLOW_SECONDS):
+                while (news := await self._while_alive(response, _next(cards))) is not None:
+                    slot, card = news
+                    # the result has the reason code; what the head message says after it has only a sign
+                    if telling is None or "reason_code" in card.data or "reason_code" not in telling.data:
+                        telling = card
+                    await _send(response, {"kind": "card", "slot": slot, **self._shown(card)})
+        except TimeoutError:
+            await _send(response, _refused(Exit.FAILED, f"The run still goes on. {self._look(run)}"))
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the run goes on; only this watching of it ends
+            _log.exception("a run could not be followed", extra={"run": run})
+            await _send(response, _refused(Exit.FAILED, f"The run can't be followed just now. {self._look(run)}"))
+        finally:
+            if (close := getattr(cards, "aclose", None)) is not None:
+                await close()
+        return exit_of(telling)
+
+    def _look(self, run: str) -> str:
+        return f"Look at it with `omnicare runs {self._short(run)}`."
+
+    async def _while_alive(self, response: web.StreamResponse, awaited: Awaitable[T]) -> T:
+        """What is awaited; until it comes the client hears that the bot is there."""
+        task = asyncio.ensure_future(awaited)
+        try:
+            while True:
+                done, _ = await asyncio.wait({task}, timeout=self._alive)
+                if done:
+                    return task.result()
+                await _send(response, {"kind": "alive"})
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _answer_line(self, answer: Answer, *, followed: bool) -> dict[str, Any]:
+        line: dict[str, Any] = {"kind": "answer", "exit": int(answer.exit), "run": answer.run, "followed": followed}
+        if answer.run is not None:
+            line["short"] = self._short(answer.run)
+        if answer.form is not None:
+            line["form"] = answer.form.model_dump(mode="json")
+        if answer.card is not None:
+            line |= self._shown(answer.card)
+        return line
+
+    def _shown(self, card: Card) -> dict[str, Any]:
+        """The card redacted; its buttons' random words stay in the bot, its runs are named as people type them."""
+        out = card_out(card, self._redact)
+        for button in out.get("buttons") or ():
+            if button["does"]["kind"] == "run":
+                button["does"] |= {"word": "", "run": self._short(button["does"]["run"])}
+        return {"card": out, "names": {key: self._name(key) for key in set(people_in(out))}}
+
+
+async def _next(cards: AsyncIterator[tuple[str, Card]]) -> tuple[str, Card] | None:
+    return await anext(cards, None)
+
+
+async def _send(response: web.StreamResponse, line: dict[str, Any]) -> None:
+    # half a character, which no encoder takes, is one sign less and not an answer less
+    await response.write(json.dumps(line, ensure_ascii=False).encode(errors="replace") + b"\n")
+
+
+def _refused(exit_status: Exit, message: str) -> dict[str, Any]:
+    return {"kind": "refused", "exit": int(exit_status), "message": message}
+
+
+def _zone(call: Call) -> tzinfo | None:
+    """By its name where this machine knows it too, else by its offset now."""
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if call.zone:
+            return ZoneInfo(call.zone)
+    return timezone(timedelta(seconds=call.offset)) if call.offset is not None else None
+
+
+def _account(request: web.Request) -> str | None:
+    """`uid:1000`: the user of the process at the other end, as the kernel has it."""
+    uid = _user(request.transport) if request.transport is not None else None
+    return None if uid is None else f"uid:{uid}"
+
+
+def _user(transport: asyncio.BaseTransport) -> int | None:
+    peer = transport.get_extra_info("socket")
+    if peer is None or peer.family != socket.AF_UNIX:
+        return None
+    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(uid)
+
+
+def _bound(path: Path) -> socket.socket:
+    """A listening socket that the bot's group may use. Raises `SocketError`."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise SocketError(
+            f"{path} is too long for a socket ({LONGEST_PATH} bytes at most). Set `bot.socket` to a shorter path."
+        )
+    try:
+        _prepare(path.parent)
+        _remove_stale(path)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            listening.bind(os.fspath(path))
+        finally:
+            os.umask(before)
+        path.chmod(SOCKET_MODE)
+        listening.listen(64)
+        listening.setblocking(False)  # noqa: FBT003 - the standard library's own
+    except OSError as error:
+        raise SocketError(f"The terminal's socket {path} can't be opened: {error.strerror or error}.") from error
+    return listening
+
+
+def _prepare(directory: Path) -> None:
+    """The socket's directory: ours, and nobody else writes there (else somebody could put their own socket in its place)."""
+    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    found = directory.stat()
+    if found.st_uid == os.geteuid():
+        directory.chmod(DIRECTORY_MODE | (found.st_mode & stat.S_ISGID))
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SocketError(
+            f"Others may write in {directory}, so anybody could pose as the bot. Give the socket a directory of its own."
+        )
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes what a killed bot left; refuses where a bot still listens."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise SocketError(f"{path} exists and is not a socket. Remove it, or set `bot.socket` to another path.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise SocketError(f"Another bot listens on {path} already.")
