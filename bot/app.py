@@ -23,6 +23,7 @@ from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.delivery import Delivery, Identity, Messenger
 from bot.dispatch import Door
+from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.process_lock import account_name, held, somebody_waits
@@ -36,7 +37,7 @@ from bot.runs.house import House
 from bot.runs.model import InterruptedMessage, Request, short_id
 from bot.runs.workflows import workflows
 from bot.supervision import Supervisor
-from bot.surfaces.http.server import Metrics, Web
+from bot.surfaces.http.server import Web
 from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.context import Actor, Context

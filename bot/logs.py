@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import structlog
 
 from bot.leaving import Redact, leaf_by_leaf
-from bot.surfaces.terminal.words import safe
+from bot.printable import safe
 from runbooks.kit import bugs
 
 _OWN_HANDLERS = ("dbos", "slack_bolt", "slack_sdk", "aiohttp", "kubernetes")

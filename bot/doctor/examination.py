@@ -11,7 +11,7 @@ from bot.config import ConfigurationError, Settings, default_path, load
 from bot.delivery import Exit
 from bot.doctor import book, database, here, outside, storage
 from bot.doctor.findings import Check, Finding, Level, failed, findings
-from bot.surfaces.terminal.words import safe
+from bot.printable import safe
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 

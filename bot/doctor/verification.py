@@ -13,7 +13,7 @@ from bot.audit import Finding, FindingKind, Head, verify_books
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.delivery import Exit
-from bot.surfaces.terminal.words import safe
+from bot.printable import safe
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet

@@ -72,7 +72,7 @@ def audit_events() -> str:
 
 def metrics() -> str:
     """What `/metrics` serves."""
-    from bot.surfaces.http.server import Metrics
+    from bot.metrics import Metrics
 
     families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
     return page(

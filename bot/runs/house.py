@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Messenger, Posted
+from bot.metrics import Metrics
 from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.heads import KeptHeads
 from bot.runs.manual_rollback import WaysBack
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
-from bot.surfaces.http.server import Metrics
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Context
 from commands.kit.registry import Registry

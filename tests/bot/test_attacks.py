@@ -15,7 +15,7 @@ from bot.audit import EventName, verify
 from bot.delivery import Delivery, Exit, Filled, Form, Place, Surface
 from bot.runs.model import Request
 from bot.surfaces.slack.inbound import payloads
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.render import modals
 from bot.surfaces.slack.render.button_values import read, written
 from commands.kit.card import OpenForm, RunAct, Typed

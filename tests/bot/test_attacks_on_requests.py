@@ -10,7 +10,7 @@ from bot.audit import EventName, verify
 from bot.delivery import Exit
 from bot.runs.pending import AT_ONCE
 from bot.surfaces.slack.inbound import payloads
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import APPROVER, DEPLOYS, REQUESTER, Threshold, code, said, threshold
 

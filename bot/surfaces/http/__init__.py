@@ -1,0 +1,1 @@
+"""The HTTP endpoints of the process: health, readiness and metrics."""

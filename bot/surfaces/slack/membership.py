@@ -5,7 +5,7 @@ import logging
 from collections import OrderedDict
 
 from bot.delivery import SurfaceGone
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.transport.web_api import SlackApi
 from runbooks.kit.errors import RunbookError
 

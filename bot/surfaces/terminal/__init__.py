@@ -1,4 +1,6 @@
-"""Cards in a terminal: plain lines for a pipe, tables and colour for a person, JSON for a script.
+"""The terminal: `omnicare …` talks to the running bot over HTTP on a Unix socket, where the kernel says who calls.
 
-`words` has what all three say in the same way; `plain`, `colour` and `document` are the three; `screen` chooses and follows.
+`server` belongs to the bot, `client` and `conversation` to the program; `wire_format` is what goes between them. A card is shown in
+plain lines for a pipe (`plain`), in tables and colour for a person (`colour`), as JSON for a script (`json_document`); `screen` chooses,
+and `words` has what all of them say in the same way.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bot.printable import safe
 from bot.surfaces.terminal.words import (
     BREAK,
     STEP_SIGNS,
@@ -11,7 +12,6 @@ from bot.surfaces.terminal.words import (
     one_line,
     padded,
     plain,
-    safe,
     typed,
     wide,
 )

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from bot.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.json_document import document
-from bot.surfaces.terminal.words import Reader, safe
+from bot.surfaces.terminal.words import Reader
 from commands.kit.card import Card
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from bot.printable import safe
 from commands.kit.card import (
     Button,
     Code,
@@ -51,34 +52,6 @@ class Reader:
     def in_a_cell(self) -> "Reader":
         """The same person before a table, which has no room for more than what it says."""
         return replace(self, spec=lambda _name: None)
-
-
-def safe(text: str, *, lines: bool = False) -> str:
-    """Data made harmless: control characters, escape sequences and signs that turn the direction of writing are shown, not obeyed.
-
-    With `lines` line breaks stay.
-    """
-    if lines:
-        return "\n".join(safe(line) for line in text.replace("\r\n", "\n").split("\n"))
-    if text.isprintable():
-        return text
-    return "".join(_harmless(sign) for sign in text)
-
-
-def _harmless(sign: str) -> str:
-    if sign.isprintable() or sign == "\N{NO-BREAK SPACE}":
-        return sign
-    if sign in "\n\t":
-        return " "
-    code = ord(sign)
-    if code < 0x20:  # noqa: PLR2004 - the C0 controls have pictures of their own
-        return chr(0x2400 + code)
-    if sign == "\x7f":
-        return "\N{SYMBOL FOR DELETE}"
-    if unicodedata.category(sign) == "Zs":
-        return " "
-    # joiners inside an emoji or a script are harmless; overrides, isolates and private signs are not
-    return sign if sign in "\u200c\u200d" else f"<U+{code:04X}>"
 
 
 def plain(text: Text, reader: Reader) -> str:

@@ -1,0 +1,1 @@
+"""What Slack delivers: payloads, Bolt's listeners and middleware, forms and the Home tab."""

@@ -1,7 +1,7 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
 from bot.delivery import Delivery, DoorLike, Exit, Surface
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.render.mrkdwn import Block
 from bot.surfaces.slack.transport.web_api import SlackApi

@@ -22,8 +22,8 @@ from bot.surfaces.slack.inbound.background import TOO_MANY, Afterwards
 from bot.surfaces.slack.inbound.deduplication import Once
 from bot.surfaces.slack.inbound.home_tab import Home
 from bot.surfaces.slack.inbound.modal_forms import Forms
-from bot.surfaces.slack.inbound.payloads import Origin
 from bot.surfaces.slack.membership import Places
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Answers
 from bot.surfaces.slack.render import modals
 from bot.surfaces.slack.render.button_values import read

@@ -10,7 +10,7 @@ from bot.delivery import Answer, Delivery, DoorLike, Form, SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import Home
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.own_messages import METADATA, Finder
 from bot.surfaces.slack.outbound.replies import Answers
 from bot.surfaces.slack.render import modals

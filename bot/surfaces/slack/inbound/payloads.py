@@ -7,35 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.delivery import Delivery, Filled, Place, Surface
+from bot.delivery import Delivery, Filled, Surface
+from bot.surfaces.slack.origin import Origin
 from commands.kit.card import RunAct
 
 _NOT_SAID = frozenset({"bot_message", "message_changed", "message_deleted", "message_replied"})
 """Subtypes of what no person said just now. Two bots that answer each other would never end."""
 _MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^>]*)?>[\s:,]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where a person acted, and so where they look for the answer."""
-
-    account: str
-    channel: str | None = None
-    thread: str | None = None
-    """Where a public answer goes: the thread that it was said in, or the one under the message that was clicked."""
-    in_thread: bool = False
-    """The person looks at that thread: a whisper goes there too."""
-    direct: bool = False
-    response_url: str | None = None
-    trigger: str | None = None
-    in_modal: bool = False
-    mentioned: bool = False
-    """Slack tells of a mention only where the bot is a member."""
-
-    @property
-    def place(self) -> Place:
-        """For the door; whether the bot is a member is added by who knows."""
-        return Place(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Messages, files and answers on their way to Slack."""

@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from bot.delivery import Answer, Posted, SurfaceGone
 from bot.redacting import Withheld
-from bot.surfaces.slack.inbound.payloads import Origin
+from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words
 from commands.kit.follows import LiveState

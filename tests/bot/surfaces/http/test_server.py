@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.surfaces.http.server import Check, Metrics, Web
+from bot.metrics import Metrics
+from bot.surfaces.http.server import Check, Web
 from tests.support.crowds import silent
 
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from bot.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.screen import Manner, Screen
-from bot.surfaces.terminal.words import Reader, safe, typed
+from bot.surfaces.terminal.words import Reader, typed
 from commands.kit.card import (
     Attachment,
     Button,

@@ -1,0 +1,28 @@
+"""Where in Slack a person acted, and how they can be answered there."""
+
+from dataclasses import dataclass
+
+from bot.delivery import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a person acted, and so where they look for the answer."""
+
+    account: str
+    channel: str | None = None
+    thread: str | None = None
+    """Where a public answer goes: the thread that it was said in, or the one under the message that was clicked."""
+    in_thread: bool = False
+    """The person looks at that thread: a whisper goes there too."""
+    direct: bool = False
+    response_url: str | None = None
+    trigger: str | None = None
+    in_modal: bool = False
+    mentioned: bool = False
+    """Slack tells of a mention only where the bot is a member."""
+
+    @property
+    def place(self) -> Place:
+        """For the door; whether the bot is a member is added by who knows."""
+        return Place(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)
