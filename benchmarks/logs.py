@@ -33,7 +33,7 @@ ROUNDS = 5
 PATTERN = "ERROR"
 REGEX = r"ERROR.*conflict|code=10\d\d"
 _MB = 1024.0
-PATIENT = logs.Limits(stream=120.0, silence=60.0, all=120.0)
+PATIENT = logs.LogLimits(stream=120.0, silence=60.0, all=120.0)
 """A benchmark waits for the end; the bot would rather say what is missing."""
 
 
@@ -104,17 +104,17 @@ class _Shorter:
         return self._cluster.logs(*which, **how | {"tail": self._lines})
 
 
-async def _ours(here: Place, grep: str, tail: int) -> logs.Reading:
+async def _ours(here: Place, grep: str, tail: int) -> logs.LogReading:
     return await _read(here.cluster, here, logs.Asked(target="backend", grep=grep, tail=tail))
 
 
-async def _read(cluster: ClusterClient | _Shorter, here: Place, asked: logs.Asked) -> logs.Reading:
+async def _read(cluster: ClusterClient | _Shorter, here: Place, asked: logs.Asked) -> logs.LogReading:
     found = await logs.read(cast("ClusterClient", cluster), here.environment, asked, limits=PATIENT)
     assert not found.silent, found.silent
     return found
 
 
-async def _memory(reading: Callable[[], Awaitable[logs.Reading]], idle: float) -> tuple[float, int, int]:
+async def _memory(reading: Callable[[], Awaitable[logs.LogReading]], idle: float) -> tuple[float, int, int]:
     """MB above idle, at its highest; lines read, lines that match."""
     gc.collect()
     _begin_anew()

@@ -11,17 +11,17 @@
 from bot.audit.book import Book
 from bot.audit.events import BookHeld, BookUnavailable, Entry, Event, EventName, Head, Recorded
 from bot.audit.file import first_not_found, search_books
-from bot.audit.verification import Finding, FindingKind, verify, verify_books
+from bot.audit.verification import AuditFinding, AuditFindingKind, verify, verify_books
 
 __all__ = [
+    "AuditFinding",
+    "AuditFindingKind",
     "Book",
     "BookHeld",
     "BookUnavailable",
     "Entry",
     "Event",
     "EventName",
-    "Finding",
-    "FindingKind",
     "Head",
     "Recorded",
     "first_not_found",

@@ -24,7 +24,7 @@ _MOST = 100
 """Findings of one book that are told one by one; a ruined book needs no million of them."""
 
 
-class FindingKind(StrEnum):
+class AuditFindingKind(StrEnum):
     """What was done to the book."""
 
     UNREADABLE = "unreadable"
@@ -42,10 +42,10 @@ class FindingKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """One thing that is wrong, as a sentence; `seq` and `last` are the first and last number that it is about."""
 
-    kind: FindingKind
+    kind: AuditFindingKind
     book: str
     sentence: str
     seq: int | None = None
@@ -55,15 +55,15 @@ class Finding:
         return self.sentence
 
 
-def verify(path: Path, heads: Iterable[Head] = ()) -> list[Finding]:
+def verify(path: Path, heads: Iterable[Head] = ()) -> list[AuditFinding]:
     """One book; see `verify_books`."""
     return verify_books([path], heads)
 
 
-def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Finding]:
+def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[AuditFinding]:
     """Everything that is wrong with these books; empty where each chain holds and reaches every known head."""
     known = [head for head in heads if head.seq > 0]
-    findings: list[Finding] = []
+    findings: list[AuditFinding] = []
     seen = set()
     for path in paths:
         check = _Check(path)
@@ -76,12 +76,14 @@ def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Find
                 if isinstance(error, BookUnavailable)
                 else f"The file {path} can't be read any further: {error}."
             )
-            check.find(FindingKind.UNREADABLE, f"{why} Checked up to event {check.expected - 1}.")
+            check.find(AuditFindingKind.UNREADABLE, f"{why} Checked up to event {check.expected - 1}.")
         seen.add(check.name)
         findings += check.finish()
     for name in sorted({head.book for head in known} - seen):
         findings.append(
-            Finding(FindingKind.UNKNOWN_BOOK, name, f"The fleet knows a book {name} that is not among those checked.")
+            AuditFinding(
+                AuditFindingKind.UNKNOWN_BOOK, name, f"The fleet knows a book {name} that is not among those checked."
+            )
         )
     return findings
 
@@ -90,7 +92,7 @@ def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Find
 class _Streak:
     """Rows one after another with which the same thing is wrong: told as one finding."""
 
-    kind: FindingKind
+    kind: AuditFindingKind
     key: Any
     first: int
     last: int
@@ -105,27 +107,29 @@ class _Check:
     expected: int = 1
     previous: str | None = GENESIS
     """None behind a row that is wrong itself: the row after it is not blamed too."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     more: int = 0
     _streak: _Streak | None = None
 
-    def find(self, kind: FindingKind, sentence: str, seq: int | None = None, last: int | None = None) -> None:
+    def find(self, kind: AuditFindingKind, sentence: str, seq: int | None = None, last: int | None = None) -> None:
         """Tells it, unless there was more than anybody reads."""
         if len(self.findings) >= _MOST:
             self.more += 1
             return
         book = self.name or self.path.name
-        self.findings.append(Finding(kind, book, f"{book}: {sentence}", seq, last if last is not None else seq))
+        self.findings.append(AuditFinding(kind, book, f"{book}: {sentence}", seq, last if last is not None else seq))
 
     def run(self, connection: sqlite3.Connection, heads: Sequence[Head]) -> None:
         """The whole book, in one snapshot: the bot may go on writing."""
         connection.execute("BEGIN")
         hindered = False
         for difference in differences(connection):
-            self.find(FindingKind.SCHEMA, difference.sentence)
+            self.find(AuditFindingKind.SCHEMA, difference.sentence)
             hindered |= difference.hinders
         if hindered:
-            self.find(FindingKind.UNREADABLE, "its events were not read: a table is not the one that it should be.")
+            self.find(
+                AuditFindingKind.UNREADABLE, "its events were not read: a table is not the one that it should be."
+            )
             return
         row = connection.execute("SELECT name FROM book").fetchone()
         self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
@@ -136,11 +140,13 @@ class _Check:
         self._rows(connection, wanted)
         self._tail(connection, max(wanted, default=0))
 
-    def finish(self) -> list[Finding]:
+    def finish(self) -> list[AuditFinding]:
         """All findings; the last streak is only known to have ended here."""
         self._flush()
         if self.more:
-            self.findings.append(Finding(FindingKind.MORE, self.name, f"{self.name}: {self.more} more findings."))
+            self.findings.append(
+                AuditFinding(AuditFindingKind.MORE, self.name, f"{self.name}: {self.more} more findings.")
+            )
         return self.findings
 
     def _rows(self, connection: sqlite3.Connection, wanted: Mapping[int, set[str]]) -> None:
@@ -151,7 +157,7 @@ class _Check:
             if seq < expected:  # in a whole table each number is larger; pages that lead in a circle would never end
                 self.expected = expected
                 self.find(
-                    FindingKind.UNREADABLE,
+                    AuditFindingKind.UNREADABLE,
                     f"event {seq} stands where event {expected} should: it was not read any further.",
                 )
                 return
@@ -173,7 +179,7 @@ class _Check:
             self.expected = expected
             if seq in wanted and wanted[seq] != {_hex(digest)}:
                 self.find(
-                    FindingKind.REWRITTEN,
+                    AuditFindingKind.REWRITTEN,
                     f"event {seq} is not the one that the fleet knows by this number: the book was rewritten.",
                     seq,
                 )
@@ -186,24 +192,28 @@ class _Check:
             self._gap(self.expected, seq - 1)
             previous = None
         if not isinstance(data, bytes) or hashlib.sha256(data).digest() != digest:
-            self._wrong(FindingKind.EDITED, None, seq)
+            self._wrong(AuditFindingKind.EDITED, None, seq)
             return None
         book, number, named = _chain_of(data)
         if book is None or number is None:
-            self._wrong(FindingKind.EDITED, None, seq)
+            self._wrong(AuditFindingKind.EDITED, None, seq)
         elif book != self.name:
-            self._wrong(FindingKind.FOREIGN, book, seq)
+            self._wrong(AuditFindingKind.FOREIGN, book, seq)
         elif number != seq:
-            self._wrong(FindingKind.MOVED, number - seq, seq)
+            self._wrong(AuditFindingKind.MOVED, number - seq, seq)
         else:
             if previous is not None and named != previous:
-                self._wrong(FindingKind.BROKEN, None, seq)
+                self._wrong(AuditFindingKind.BROKEN, None, seq)
             return _hex(digest)
         return None
 
-    def _wrong(self, kind: FindingKind, key: Any, seq: int) -> None:
+    def _wrong(self, kind: AuditFindingKind, key: Any, seq: int) -> None:
         streak = self._streak
-        if streak and (streak.kind, streak.key, streak.last) == (kind, key, seq - 1) and kind is not FindingKind.BROKEN:
+        if (
+            streak
+            and (streak.kind, streak.key, streak.last) == (kind, key, seq - 1)
+            and kind is not AuditFindingKind.BROKEN
+        ):
             streak.last = seq
             return
         self._flush()
@@ -216,7 +226,7 @@ class _Check:
 
     def _gap(self, first: int, last: int) -> None:
         verb = "was removed: its number is" if first == last else "were removed: their numbers are"
-        self.find(FindingKind.REMOVED, f"{_events(first, last)} {verb} missing.", first, last)
+        self.find(AuditFindingKind.REMOVED, f"{_events(first, last)} {verb} missing.", first, last)
 
     def _tail(self, connection: sqlite3.Connection, known: int) -> None:
         self._flush()
@@ -231,7 +241,7 @@ class _Check:
             return
         end = max(known, counted)
         verb = "was" if end == last + 1 else "were"
-        self.find(FindingKind.CUT, f"{_events(last + 1, end)} {verb} cut off the end: {why}.", last + 1, end)
+        self.find(AuditFindingKind.CUT, f"{_events(last + 1, end)} {verb} cut off the end: {why}.", last + 1, end)
 
 
 def _events(first: int, last: int) -> str:
@@ -242,11 +252,11 @@ def _sentence(streak: _Streak, name: str) -> str:
     which = _events(streak.first, streak.last)
     one = streak.first == streak.last
     match streak.kind:
-        case FindingKind.EDITED:
+        case AuditFindingKind.EDITED:
             return f"{which} {'was' if one else 'were'} edited: the stored bytes do not have the stored hash."
-        case FindingKind.FOREIGN:
+        case AuditFindingKind.FOREIGN:
             return f"{which} {'is' if one else 'are'} foreign: written for the book {streak.key}, not for {name}."
-        case FindingKind.MOVED:
+        case AuditFindingKind.MOVED:
             was = _events(streak.first + streak.key, streak.last + streak.key)
             if one:
                 return f"{which} holds what was written as {was}: it was moved."

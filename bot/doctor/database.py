@@ -9,7 +9,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.clients.postgres.credentials import CredentialsSource
 from runbooks.clients.postgres.database import DatabaseClient
-from runbooks.database.databases import Database, Known, concerns
+from runbooks.database.databases import Database, DatabaseStatus, concerns
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 
@@ -40,7 +40,7 @@ async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
                 yield finding
 
 
-def _findings(name: str, found: Known, wanted: DatabaseSettings) -> list[Finding]:
+def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> list[Finding]:
     who = found.identity
     told = [fine(f"{name}: the {found.place} {who.address} takes the role {who.role}, PostgreSQL {who.version}.")]
     if found.place == "primary" and who.in_recovery:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.config import ConfigurationError, Settings, default_path, load
 from bot.delivery import Exit
 from bot.doctor import book, database, here, outside, storage
-from bot.doctor.findings import Check, Finding, Level, failed, findings
+from bot.doctor.findings import Check, Finding, Severity, failed, findings
 from bot.printable import safe
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
@@ -76,7 +76,7 @@ async def _examine(where: Path, settings: Settings, telling: "_Telling") -> None
 class _Telling:
     def __init__(self, *, as_json: bool) -> None:
         self._json = as_json
-        self._counts: Counter[Level] = Counter()
+        self._counts: Counter[Severity] = Counter()
         self._redact = default_redactor().text
 
     def tell(self, finding: Finding) -> None:
@@ -92,7 +92,7 @@ class _Telling:
 
     def end(self) -> int:
         """How many of which, and the exit status."""
-        broken, odd = self._counts[Level.FAILED], self._counts[Level.WARNING]
+        broken, odd = self._counts[Severity.FAILED], self._counts[Severity.WARNING]
         if not self._json:
             self._write("")
             self._write(f"{self._counts.total()} checked: {broken} failed, {odd} to know about.")

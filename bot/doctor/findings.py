@@ -9,7 +9,7 @@ from enum import StrEnum
 from runbooks.kit.errors import RunbookError
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad it is."""
 
     FINE = "fine"
@@ -19,14 +19,14 @@ class Level(StrEnum):
     @property
     def sign(self) -> str:
         """Before the sentence."""
-        return {Level.FINE: "✓", Level.WARNING: "!", Level.FAILED: "✗"}[self]
+        return {Severity.FINE: "✓", Severity.WARNING: "!", Severity.FAILED: "✗"}[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that was looked at."""
 
-    level: Level
+    level: Severity
     sentence: str
     to_do: str = ""
     """Empty where all is well."""
@@ -34,17 +34,17 @@ class Finding:
 
 def fine(sentence: str) -> Finding:
     """All is well."""
-    return Finding(level=Level.FINE, sentence=sentence)
+    return Finding(level=Severity.FINE, sentence=sentence)
 
 
 def warning(sentence: str, to_do: str) -> Finding:
     """It works, but somebody should know."""
-    return Finding(level=Level.WARNING, sentence=sentence, to_do=to_do)
+    return Finding(level=Severity.WARNING, sentence=sentence, to_do=to_do)
 
 
 def failed(sentence: str, to_do: str) -> Finding:
     """It does not work."""
-    return Finding(level=Level.FAILED, sentence=sentence, to_do=to_do)
+    return Finding(level=Severity.FAILED, sentence=sentence, to_do=to_do)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.audit import Finding, FindingKind, Head, verify_books
+from bot.audit import AuditFinding, AuditFindingKind, Head, verify_books
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.delivery import Exit
@@ -45,7 +45,7 @@ def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) ->
 
 
 def _document(
-    books: Sequence[Path], found: Sequence[Finding], heads: Sequence[Head], missing: Sequence[str]
+    books: Sequence[Path], found: Sequence[AuditFinding], heads: Sequence[Head], missing: Sequence[str]
 ) -> dict[str, object]:
     return {
         "books": [str(book) for book in books],
@@ -59,10 +59,10 @@ def _document(
     }
 
 
-async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], list[str]]:
+async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding], list[str]]:
     """The heads that each environment's fleet and the bucket remember, which of them were changed, and whom could not be asked."""
 
-    async def ask(name: str) -> list[Head] | Finding | str:
+    async def ask(name: str) -> list[Head] | AuditFinding | str:
         where = settings.environments[name].cluster
         try:
             async with (
@@ -75,13 +75,13 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], li
         except RunbookError as error:
             if error.code is ReasonCode.RECORD_UNREADABLE:
                 sentence = f"{name}: the heads that the fleet's record keeps can't be read: they were changed."
-                return Finding(FindingKind.RECORD, name, sentence)
+                return AuditFinding(AuditFindingKind.RECORD, name, sentence)
             return f"{name}: {error.message.rstrip('.')}"
         except TimeoutError:
             return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
         return [Head(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
 
-    async def ask_bucket(where: Bucket) -> list[Head] | Finding | str:
+    async def ask_bucket(where: Bucket) -> list[Head] | AuditFinding | str:
         try:
             async with asyncio.timeout(ASKED_SECONDS):
                 return await copied(where)
@@ -95,7 +95,7 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[Finding], li
     answers = await asyncio.gather(*asked)
     # not by number: two that differ are not the same head
     heads = dict.fromkeys(head for answer in answers if isinstance(answer, list) for head in answer)
-    changed = [answer for answer in answers if isinstance(answer, Finding)]
+    changed = [answer for answer in answers if isinstance(answer, AuditFinding)]
     return [*heads], changed, [answer for answer in answers if isinstance(answer, str)]
 
 

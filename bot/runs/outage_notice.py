@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from commands.kit.card import StepLine, StepStatus, duration
-from runbooks.clients.kubernetes.connection import Unanswered
+from runbooks.clients.kubernetes.connection import ClusterOutage
 
 _LOOK = 0.5
 """Seconds between two looks; an age can't wake anybody."""
@@ -17,7 +17,9 @@ _MINUTE = 60.0
 
 
 @asynccontextmanager
-async def told(unanswered: Callable[[], Unanswered], after: float, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def told(
+    unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]
+) -> AsyncIterator[None]:
     """Inside, `say` gets a sentence once the cluster has not answered for `after` seconds, and "" when it answers again."""
     telling = asyncio.ensure_future(_tell(unanswered, after, say))
     try:
@@ -27,7 +29,7 @@ async def told(unanswered: Callable[[], Unanswered], after: float, say: Callable
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def _tell(unanswered: Callable[[], Unanswered], after: float, say: Callable[[str], None]) -> None:
+async def _tell(unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]) -> None:
     said = ""
     while True:
         seen = unanswered()
@@ -38,7 +40,7 @@ async def _tell(unanswered: Callable[[], Unanswered], after: float, say: Callabl
         await asyncio.sleep(_LOOK)
 
 
-def sentence(seen: Unanswered) -> str:
+def sentence(seen: ClusterOutage) -> str:
     """What the cluster does instead of answering, and for how long, in steps that people can read: each second would be a flood."""
     seconds = seen.lately
     step = 1 if seconds < 10 else 10 if seconds < _MINUTE else 30  # noqa: PLR2004 - seconds

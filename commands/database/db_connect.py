@@ -23,8 +23,8 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import ChoiceType, EnvironmentName
-from runbooks.clients.postgres.access import Place
-from runbooks.database.databases import Database, Known, concerns
+from runbooks.clients.postgres.access import Instance
+from runbooks.database.databases import Database, DatabaseStatus, concerns
 from runbooks.database.slow_statements import milliseconds
 from runbooks.kit.errors import PermanentError, RunbookError
 
@@ -45,9 +45,9 @@ class DbConnect:
 
     async def run(self, context: Context) -> Card:
         database = context.database()
-        places: tuple[Place, ...] = (database.place(self.on),) if self.on else database.settings.places()
+        places: tuple[Instance, ...] = (database.place(self.on),) if self.on else database.settings.places()
         tried = await asyncio.gather(*(_tried(database, place) for place in places))
-        well = [each for each in tried if isinstance(each, Known)]
+        well = [each for each in tried if isinstance(each, DatabaseStatus)]
         where = context.where.name
         text = _title(where, list(places), tried)
         if not well:
@@ -68,14 +68,14 @@ class DbConnect:
         )
 
 
-async def _tried(database: Database, place: Place) -> Known | RunbookError:
+async def _tried(database: Database, place: Instance) -> DatabaseStatus | RunbookError:
     try:
         return await database.known(place)
     except RunbookError as error:
         return error
 
 
-def _nowhere(text: str, tried: list[Known | RunbookError]) -> RunbookError:
+def _nowhere(text: str, tried: list[DatabaseStatus | RunbookError]) -> RunbookError:
     """No server takes the bot: a failure, also for who asks in a script. What is the same for both is said once."""
     errors = [each for each in tried if isinstance(each, RunbookError)]
     said = [error.message for error in errors]
@@ -83,14 +83,14 @@ def _nowhere(text: str, tried: list[Known | RunbookError]) -> RunbookError:
     return PermanentError(f"{text}.", code=errors[0].code, advice=(*said, *advice))
 
 
-def _title(where: str, places: list[Place], tried: list[Known | RunbookError]) -> str:
+def _title(where: str, places: list[Instance], tried: list[DatabaseStatus | RunbookError]) -> str:
     failed = [place for place, each in zip(places, tried, strict=True) if isinstance(each, RunbookError)]
     if failed:
         return f"The database of {where} can't be used: {listed(failed)}"
     return f"The database of {where} takes the bot's credentials"
 
 
-def _told(place: Place, tried: Known | RunbookError) -> list[Paragraph | Facts]:
+def _told(place: Instance, tried: DatabaseStatus | RunbookError) -> list[Paragraph | Facts]:
     name = place.capitalize()
     if isinstance(tried, RunbookError):
         return [
@@ -116,15 +116,15 @@ def _told(place: Place, tried: Known | RunbookError) -> list[Paragraph | Facts]:
     ]
 
 
-def _up(known: Known) -> str:
+def _up(known: DatabaseStatus) -> str:
     return duration((known.at - known.identity.started).total_seconds())
 
 
-def _latency(known: Known) -> str:
+def _latency(known: DatabaseStatus) -> str:
     return f"{milliseconds(known.latency * 1000)}, connected in {milliseconds(known.connected * 1000)}"
 
 
-def _recovery(known: Known) -> str:
+def _recovery(known: DatabaseStatus) -> str:
     who = known.identity
     if not who.in_recovery:
         return "a primary" if known.place == "primary" else "a primary: no replica any more?"
@@ -134,7 +134,7 @@ def _recovery(known: Known) -> str:
     return f"a replica, {behind}" + (" (not the primary any more?)" if known.place == "primary" else "")
 
 
-def _statistics(known: Known) -> Text:
+def _statistics(known: DatabaseStatus) -> Text:
     who = known.identity
     if who.extension is None:
         return words("pg_stat_statements is not there")
@@ -144,7 +144,7 @@ def _statistics(known: Known) -> Text:
     return words(f"pg_stat_statements {who.extension}", *since)
 
 
-def _explain(known: Known) -> str:
+def _explain(known: DatabaseStatus) -> str:
     function = known.identity.function
     return (
         "by the DBA's function"
@@ -160,7 +160,7 @@ def _source(database: Database) -> str:
     return f"Credentials from {f'the file {settings.file}' if settings.file else f'the Secret {settings.secret}'}; never shown."
 
 
-def _data(place: Place, tried: Known | RunbookError) -> dict[str, object]:
+def _data(place: Instance, tried: DatabaseStatus | RunbookError) -> dict[str, object]:
     if isinstance(tried, RunbookError):
         return {"place": place, "ok": False, "reason_code": tried.code, "message": tried.message}
     who = tried.identity

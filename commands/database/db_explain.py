@@ -21,7 +21,7 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
 from commands.kit.types import ChoiceType, EnvironmentName, QueryId
-from runbooks.clients.postgres.access import Place
+from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.query_plans import Refusal
 from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
@@ -52,7 +52,7 @@ class DbExplain:
         return _planned(statement, query_plans.read(plan.tree), place, where)
 
 
-def _planned(statement: Statement, reading: query_plans.Reading, place: Place, where: str) -> Card:
+def _planned(statement: Statement, reading: query_plans.PlanReading, place: Instance, where: str) -> Card:
     name, dearest = slow_statements.name_of(statement), reading.dearest
     meaning = query_plans.meaning(dearest)
     return Card(
@@ -120,7 +120,7 @@ _WHY: dict[Refusal, tuple[str, str]] = {
 }
 
 
-def _refused(statement: Statement, refusal: Refusal, place: Place, where: str, *, generic: bool) -> Card:
+def _refused(statement: Statement, refusal: Refusal, place: Instance, where: str, *, generic: bool) -> Card:
     name = slow_statements.name_of(statement)
     why, to_do = _WHY[refusal]
     by_hand = shortened(statement.text, _LONGEST)
@@ -153,7 +153,7 @@ _HIDDEN = re.compile(r"…|\?")
 """What was written into a statement is hidden so, and is no parameter to plan with."""
 
 
-def _by_hand(text: str, place: Place, *, generic: bool) -> str:
+def _by_hand(text: str, place: Instance, *, generic: bool) -> str:
     """EXPLAIN alone plans; with ANALYZE it would execute. Pasted as it stands where the server needs no values (`generic`)."""
     who = f"-- psql on the {place}, as a role that may read these tables"
     if generic and not _HIDDEN.search(text):
@@ -165,7 +165,7 @@ def _figures(statement: Statement) -> str:
     return f"{milliseconds(statement.mean)} each time, {counted(statement.calls, 'call')}, {percent(statement.share)} of all time"
 
 
-def _facts(statement: Statement, place: Place, where: str) -> dict[str, object]:
+def _facts(statement: Statement, place: Instance, where: str) -> dict[str, object]:
     return {
         "environment": where,
         "on": place,
@@ -176,5 +176,5 @@ def _facts(statement: Statement, place: Place, where: str) -> dict[str, object]:
     }
 
 
-def _buttons(where: str, place: Place) -> tuple[Button, ...]:
+def _buttons(where: str, place: Instance) -> tuple[Button, ...]:
     return (Button(label="Slow queries", does=Typed(text=f"slow-queries --on {place} --env {where}")),)

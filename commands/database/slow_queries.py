@@ -25,7 +25,7 @@ from commands.kit.card import (
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
-from runbooks.clients.postgres.statements import By, Running, Statement
+from runbooks.clients.postgres.statements import By, RunningStatement, Statement
 from runbooks.database import slow_statements
 from runbooks.database.databases import Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
@@ -327,7 +327,7 @@ def _as_data(each: Statement) -> dict[str, Any]:
     }
 
 
-def _running_data(each: Running) -> dict[str, Any]:
+def _running_data(each: RunningStatement) -> dict[str, Any]:
     return {
         "process": each.pid,
         "role": each.role,

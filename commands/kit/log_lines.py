@@ -84,7 +84,7 @@ class _Followed:
         self._bytes = 0
         self._count = 0
         self._skipped = 0
-        self._levels: Counter[logs.Level] = Counter()
+        self._levels: Counter[logs.LogLevel] = Counter()
         self.silent: tuple[logs.Silent, ...] = ()
         self.streams = 0
 
@@ -150,8 +150,8 @@ class _Followed:
     def _body(self, *, file: bool) -> Iterator[Element]:
         levels = [
             f"{level} {self._levels[level]:,}"
-            for level in logs.Level
-            if level is not logs.Level.NONE and self._levels[level]
+            for level in logs.LogLevel
+            if level is not logs.LogLevel.NONE and self._levels[level]
         ]
         if levels:
             yield Note(text=words(" · ".join(levels)))

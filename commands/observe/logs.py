@@ -179,7 +179,7 @@ class _Shown:
     """The card of one reading."""
 
     def __init__(
-        self, request: Logs, context: Context, found: logs.Reading, record: RunRecord | None, asked: logs.Asked
+        self, request: Logs, context: Context, found: logs.LogReading, record: RunRecord | None, asked: logs.Asked
     ) -> None:
         self._request = request
         self._asked = asked
@@ -232,8 +232,8 @@ class _Shown:
         groups = self._found.groups
         if not groups.lines:
             return []
-        levels = [f"{level} {count:,}" for level, count in groups.levels.items() if level is not logs.Level.NONE]
-        if levels and (rest := groups.levels.get(logs.Level.NONE)):
+        levels = [f"{level} {count:,}" for level, count in groups.levels.items() if level is not logs.LogLevel.NONE]
+        if levels and (rest := groups.levels.get(logs.LogLevel.NONE)):
             levels.append(f"without a level {rest:,}")
         body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
         if groups.shapes and (len(groups.shapes) > 1 or groups.lines > 1):
@@ -250,7 +250,7 @@ class _Shown:
         return body
 
     def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
-        level = "" if shape.level is logs.Level.NONE else str(shape.level)
+        level = "" if shape.level is logs.LogLevel.NONE else str(shape.level)
         return (
             words(f"{shape.count:,}"), words(level), words(shape.text), _between(shape, self._context.now),
             words(", ".join(self._names(shape)) if len(shape.sources) <= _PODS_NAMED else self._many(shape)),

@@ -38,13 +38,13 @@ from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, option, query
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
-from runbooks.clients.postgres.database import Answer
+from runbooks.clients.postgres.database import QueryResult
 from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import short_run
 from runbooks.observe import service_health
-from runbooks.observe.service_health import Standing
+from runbooks.observe.service_health import ServiceHealth
 from runbooks.sync.reading import SyncStatus
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    services: Part[list[Standing]]
+    services: Part[list[ServiceHealth]]
     record: Part[EnvironmentRecord]
     releases: Part[KnownReleases]
     lost: Part[RunPlace | None]
@@ -86,7 +86,7 @@ class _Answers:
     """The record, with what could not be written there yet."""
     runs: Part[Sequence[RunRecord]]
     sync: Part[SyncStatus]
-    database: list[Answer]
+    database: list[QueryResult]
     health: list[tuple[str, Health]]
 
 
@@ -139,7 +139,7 @@ async def _health(context: Context) -> list[tuple[str, Health]]:
     ]
 
 
-async def _database(context: Context) -> list[Answer]:
+async def _database(context: Context) -> list[QueryResult]:
     """Each server, within a deadline of its own (`answer_timeout`)."""
     assert context.postgres is not None, "asked for only where there is one"
     places = context.postgres.settings.places()
@@ -174,7 +174,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     )
 
 
-def _warnings(answers: _Answers, services: Sequence[Standing]) -> list[str]:
+def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]:
     """What somebody wrote into the cluster or the record and can't be read; it is shown as unknown."""
     said = [f"{each.state.service}: {unknown}" for each in services for unknown in each.state.unknown]
     said += answers.record.said.warnings if answers.record.said is not None else ()
@@ -213,7 +213,7 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
     }
 
 
-def _trouble(each: Standing) -> dict[str, Any]:
+def _trouble(each: ServiceHealth) -> dict[str, Any]:
     return {"trouble": each.trouble, "broken": each.broken} if each.trouble else {}
 
 
@@ -276,7 +276,7 @@ def _row(service: ServiceState) -> tuple[Text, ...]:
     )
 
 
-def _since(services: Sequence[Standing]) -> Text | None:
+def _since(services: Sequence[ServiceHealth]) -> Text | None:
     """Who set what runs, and when; said once where it is the same for all. Not in the table, which a phone shows in full."""
     alike: dict[tuple[str, str], list[str]] = {}
     for each in (each.state for each in services):
@@ -403,13 +403,13 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
     return words(f"{stuck}{waiting} waiting{oldest}{failed}")
 
 
-def _locks(answers: Sequence[Answer]) -> str:
+def _locks(answers: Sequence[QueryResult]) -> str:
     """`4 sessions wait`, or nothing where nobody does."""
     waiting = sum(each.waiting for each in answers)
     return f"{counted(waiting, 'session')} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
 
 
-def _servers(answers: Sequence[Answer], where: str) -> Text | None:
+def _servers(answers: Sequence[QueryResult], where: str) -> Text | None:
     """`primary 3 ms, replica 4 ms`."""
     said = (
         f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place} {each.trouble}"

@@ -13,26 +13,26 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from runbooks.clients.postgres import query_plans, statements
-from runbooks.clients.postgres.access import DatabaseSettings, Place
-from runbooks.clients.postgres.database import Answer, DatabaseClient, Session
-from runbooks.clients.postgres.identity import Identity, identity
-from runbooks.clients.postgres.query_plans import Plan
-from runbooks.clients.postgres.statements import By, Counted, Running, Statement
+from runbooks.clients.postgres.access import DatabaseSettings, Instance
+from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
+from runbooks.clients.postgres.identity import DatabaseIdentity, identity
+from runbooks.clients.postgres.query_plans import QueryPlan
+from runbooks.clients.postgres.statements import By, Counted, RunningStatement, Statement
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DatabaseStatus:
     """Who the bot is on a server, and how quickly that server says so."""
 
-    place: Place
+    place: Instance
     latency: float
     """Seconds for one statement there and back."""
     connected: float
     """Seconds for the connection before it: name, TLS, login."""
-    identity: Identity
+    identity: DatabaseIdentity
     at: datetime
 
 
@@ -40,10 +40,10 @@ class Known:
 class Slow:
     """What is slow on a server: what it has counted, and what runs there now."""
 
-    place: Place
+    place: Instance
     address: str
     counted: Counted
-    running: tuple[Running, ...]
+    running: tuple[RunningStatement, ...]
 
 
 class Database:
@@ -57,7 +57,7 @@ class Database:
     def settings(self) -> DatabaseSettings:
         return self._client.settings
 
-    def place(self, wanted: str | None = None) -> Place:
+    def place(self, wanted: str | None = None) -> Instance:
         """The server that is meant; the configuration's `reader` where nobody said. Raises where there is no replica."""
         if wanted == "replica" and self.settings.replica is None:
             raise PermanentError(
@@ -67,19 +67,19 @@ class Database:
             )
         return self.settings.reader if wanted is None else ("replica" if wanted == "replica" else "primary")
 
-    async def answers(self, on: Place | None = None) -> Answer:
+    async def answers(self, on: Instance | None = None) -> QueryResult:
         """Whether it answers, and in how many seconds. Never raises, and is over within `answer_timeout` whatever happens."""
         return await self._client.answers(on or self.settings.reader)
 
-    async def known(self, on: Place) -> Known:
+    async def known(self, on: Instance) -> DatabaseStatus:
         """Who the bot is there; proves that the credentials work without showing them."""
         began = time.monotonic()
         async with self._client.asked(on) as session:
             connected = time.monotonic() - began
-            return Known(on, await session.latency(), connected, await identity(session), datetime.now(UTC))
+            return DatabaseStatus(on, await session.latency(), connected, await identity(session), datetime.now(UTC))
 
     @asynccontextmanager
-    async def _asked(self, on: Place) -> AsyncIterator[Session]:
+    async def _asked(self, on: Instance) -> AsyncIterator[Session]:
         """Where that server does not answer, the other one is named."""
         try:
             async with self._client.asked(on) as session:
@@ -95,14 +95,14 @@ class Database:
                 advice=(*error.advice, f"`--on {others[0]}` asks the {others[0]}; `db connect` tries both."),
             ) from None
 
-    async def slow(self, on: Place, *, by: By, limit: int) -> Slow:
+    async def slow(self, on: Instance, *, by: By, limit: int) -> Slow:
         """The statements that come first by one measure, and what has been running for some seconds."""
         async with self._asked(on) as session:
             running = await statements.running(session)
             counted = await statements.counted(session, by, limit)
         return await asyncio.to_thread(_shown, Slow(on, session.target.address, counted, running))
 
-    async def explained(self, on: Place, name: str) -> tuple[Statement, Plan]:
+    async def explained(self, on: Instance, name: str) -> tuple[Statement, QueryPlan]:
         """The plan of a counted statement, by the beginning of its id."""
         async with self._asked(on) as session:
             found = await statements.named(session, name)
@@ -122,7 +122,7 @@ def _shown(found: Slow) -> Slow:
     return replace(found, counted=counted, running=tuple(map(_bare, found.running)))
 
 
-T = TypeVar("T", Statement, Running)
+T = TypeVar("T", Statement, RunningStatement)
 
 
 def _bare(statement: T) -> T:
@@ -139,12 +139,12 @@ class Concern:
     """`slow-queries` can't work with it, or patients' data is at stake."""
 
 
-def concerns(who: Identity) -> tuple[Concern, ...]:
+def concerns(who: DatabaseIdentity) -> tuple[Concern, ...]:
     """What a DBA should hear, the worst first; empty where all is well."""
     return tuple(sorted(_concerns(who), key=lambda each: not each.fatal))
 
 
-def _concerns(who: Identity) -> Iterator[Concern]:
+def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
     role = who.role
     if who.superuser:
         yield Concern(
@@ -200,7 +200,7 @@ def _concerns(who: Identity) -> Iterator[Concern]:
         )
 
 
-def _statistics(who: Identity) -> Iterator[Concern]:
+def _statistics(who: DatabaseIdentity) -> Iterator[Concern]:
     if who.extension is None:
         yield Concern(
             "pg_stat_statements is not in this database.", "`CREATE EXTENSION pg_stat_statements;`", fatal=True
@@ -229,7 +229,7 @@ def _tables(count: int) -> str:
     return f"{count:,} {'table' if count == 1 else 'tables'}"
 
 
-def _not_one(name: str, count: int, on: Place) -> RunbookError:
+def _not_one(name: str, count: int, on: Instance) -> RunbookError:
     if count:
         return PermanentError(
             f"More than one statement's id begins with q{name}.",

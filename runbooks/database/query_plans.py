@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PlanReading:
     """The whole plan."""
 
     steps: tuple[Step, ...]
@@ -58,11 +58,11 @@ class Reading:
         return max(self.steps, key=lambda step: step.own)
 
 
-def read(tree: Json) -> Reading:
+def read(tree: Json) -> PlanReading:
     """PostgreSQL's JSON, in the order in which EXPLAIN prints it."""
     cost = float(tree.get("Total Cost") or 0.0)
     steps = tuple(_steps(tree, cost or 1.0, cost or 1.0, 0))
-    return Reading(steps, cost, int(tree.get("Plan Rows") or 0))
+    return PlanReading(steps, cost, int(tree.get("Plan Rows") or 0))
 
 
 def _steps(node: Json, budget: float, whole: float, depth: int) -> Iterator[Step]:
@@ -119,7 +119,7 @@ def _bare(text: str) -> str:
     return text[1:-1] if text.startswith("(") else text
 
 
-def lines(reading: Reading) -> list[str]:
+def lines(reading: PlanReading) -> list[str]:
     """The tree, the dearest step marked, each with its part of the cost and the rows that are expected of it."""
     dearest = reading.dearest
     wide = max(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbooks.clients.postgres.statements import Counted, Running, Statement
+from runbooks.clients.postgres.statements import Counted, RunningStatement, Statement
 
 SLOW = 100.0
 """Milliseconds on average, from which a statement is called slow: what the production guide asks of 95 in 100."""
@@ -88,7 +88,7 @@ def _because(statement: Statement) -> Iterable[str]:
         yield f"fetches {statement.rows / statement.calls:,.0f} rows each time"
 
 
-def blockers(running: Iterable[Running]) -> dict[int | str, tuple[int, ...]]:
+def blockers(running: Iterable[RunningStatement]) -> dict[int | str, tuple[int, ...]]:
     """Return who holds up whom: the process that nobody holds up itself, and all that wait behind it, however far.
 
     A prepared transaction, which belongs to no process, stands there by its global id.

@@ -9,6 +9,6 @@ usual causes and what to do about them. `certain` is asked at every change of a 
 
 from runbooks.diagnosis.diagnosing import at_deadline, certain, pending, standing
 from runbooks.diagnosis.explaining import clean, explained
-from runbooks.diagnosis.snapshot import Cause, Crash, Scene
+from runbooks.diagnosis.snapshot import Cause, Crash, Snapshot
 
-__all__ = ["Cause", "Crash", "Scene", "at_deadline", "certain", "clean", "explained", "pending", "standing"]
+__all__ = ["Cause", "Crash", "Snapshot", "at_deadline", "certain", "clean", "explained", "pending", "standing"]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from runbooks.clients.kubernetes.views import Condition
 from runbooks.deployments.service_state import DEPLOYED_AT
-from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -52,14 +52,16 @@ _OTHER = usual(
 )
 
 
-def refused(scene: Scene) -> Cause | None:
+def refused(snapshot: Snapshot) -> Cause | None:
     """Why the new ReplicaSet can't create its pods, where that is so."""
-    message = _failure(scene)
+    message = _failure(snapshot)
     if not message:
         return None
-    kind, what, brief, causes = _read(message, scene.deployment.namespace)
+    kind, what, brief, causes = _read(message, snapshot.deployment.namespace)
     certain = (
-        kind is not None and _is_new(scene) and not (kind is ReasonCode.QUOTA_EXCEEDED and _may_free_itself(scene))
+        kind is not None
+        and _is_new(snapshot)
+        and not (kind is ReasonCode.QUOTA_EXCEEDED and _may_free_itself(snapshot))
     )
     return Cause(
         code=kind or ReasonCode.ADMISSION_REFUSED,
@@ -72,34 +74,34 @@ def refused(scene: Scene) -> Cause | None:
     )
 
 
-def since(scene: Scene) -> str:
+def since(snapshot: Snapshot) -> str:
     """When the ReplicaSet began to be refused."""
-    return next((c.updated for c in (scene.new.conditions if scene.new else ()) if _is_failure(c)), "")
+    return next((c.updated for c in (snapshot.new.conditions if snapshot.new else ()) if _is_failure(c)), "")
 
 
 def _is_failure(condition: Condition) -> bool:
     return condition.type == "ReplicaFailure" and condition.status == "True"
 
 
-def _failure(scene: Scene) -> str:
+def _failure(snapshot: Snapshot) -> str:
     """The newest event of it, else the condition: that one keeps its first words."""
-    if scene.new is None or not any(_is_failure(condition) for condition in scene.new.conditions):
+    if snapshot.new is None or not any(_is_failure(condition) for condition in snapshot.new.conditions):
         return ""
-    told = [event for event in scene.events if event.about == scene.new.uid and event.reason == "FailedCreate"]
+    told = [event for event in snapshot.events if event.about == snapshot.new.uid and event.reason == "FailedCreate"]
     if told:
         return max(told, key=lambda event: event.order).message.removeprefix("Error creating: ")
-    return next(condition.message for condition in scene.new.conditions if _is_failure(condition))
+    return next(condition.message for condition in snapshot.new.conditions if _is_failure(condition))
 
 
-def _is_new(scene: Scene) -> bool:
+def _is_new(snapshot: Snapshot) -> bool:
     """A ReplicaSet that is used again may still carry the refusal of an earlier rollout."""
-    set_at = scene.deployment.annotations.get(DEPLOYED_AT, "")
-    stamps = [since(scene)]
-    if scene.new is not None:
+    set_at = snapshot.deployment.annotations.get(DEPLOYED_AT, "")
+    stamps = [since(snapshot)]
+    if snapshot.new is not None:
         stamps += [
             e.at.isoformat()
-            for e in scene.events
-            if e.at is not None and e.about == scene.new.uid and e.reason == "FailedCreate"
+            for e in snapshot.events
+            if e.at is not None and e.about == snapshot.new.uid and e.reason == "FailedCreate"
         ]
     try:
         return not set_at or any(
@@ -109,12 +111,12 @@ def _is_new(scene: Scene) -> bool:
         return True
 
 
-def _may_free_itself(scene: Scene) -> bool:
+def _may_free_itself(snapshot: Snapshot) -> bool:
     """Old pods go, or may go, and leave room."""
-    going = any(pod.deleting for pod in scene.leaving)
-    ready = sum(pod.ready for pod in (*scene.pods, *scene.others))
-    needed = scene.deployment.desired - scene.deployment.max_unavailable
-    return going or (bool(scene.others) and ready > needed)
+    going = any(pod.deleting for pod in snapshot.leaving)
+    ready = sum(pod.ready for pod in (*snapshot.pods, *snapshot.others))
+    needed = snapshot.deployment.desired - snapshot.deployment.max_unavailable
+    return going or (bool(snapshot.others) and ready > needed)
 
 
 def _read(message: str, namespace: str) -> tuple[ReasonCode | None, str, str, tuple[UsualCause, ...]]:

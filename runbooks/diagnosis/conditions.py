@@ -4,7 +4,7 @@ A gate is set by somebody else's controller, so waiting may mend it: nothing her
 """
 
 from runbooks.clients.kubernetes.views import Condition, ContainerView, EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _ON_ITS_WAY = {"", "ContainerCreating", "PodInitializing"}
@@ -69,7 +69,7 @@ def over(pod: PodView) -> Cause | None:
     )
 
 
-def named(scene: Scene, pod: PodView) -> Cause | None:
+def named(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """Whatever else Kubernetes names: a container that waits, a warning about the pod, a condition that is not met."""
     if pod.ready:
         return None
@@ -81,7 +81,7 @@ def named(scene: Scene, pod: PodView) -> Cause | None:
             pod, f"the container {waiting.name} waits: {waiting.reason}", waiting.reason, (waiting.message,), waiting
         )
     warned = sorted(
-        (e for e in scene.events if e.about == pod.uid and e.type == "Warning" and not _passed(e, pod)),
+        (e for e in snapshot.events if e.about == pod.uid and e.type == "Warning" and not _passed(e, pod)),
         key=lambda event: event.order,
     )
     if warned:

@@ -6,7 +6,7 @@ Named by the container's environment it shows in the container's status, mounted
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.reasons import ReasonCode
 
 _ABSENT = re.compile(r'\b(configmap|secret)s? "(?:[^"/]*/)?([^"]+)" not found', re.IGNORECASE)
@@ -41,11 +41,11 @@ def environment(pod: PodView, container: ContainerView) -> Cause | None:
     return _cause(pod, container.name, missing, container.message)
 
 
-def mounted(scene: Scene, pod: PodView) -> Cause | None:
+def mounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """A volume of the pod is made from what is not there; the pod waits in ContainerCreating meanwhile."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
-    for event in reversed(scene.told(pod, "FailedMount")):
+    for event in reversed(snapshot.told(pod, "FailedMount")):
         missing = _missing(event.message)
         if missing is not None:
             return _cause(pod, None, missing, event.message)

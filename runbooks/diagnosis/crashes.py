@@ -9,7 +9,7 @@ from collections import Counter
 from runbooks.clients.kubernetes.views import ContainerView, PodView
 from runbooks.diagnosis.images import wrong_platform
 from runbooks.diagnosis.probes import killed_by
-from runbooks.diagnosis.snapshot import Cause, Scene, named, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, named, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _EXITS = {
@@ -54,7 +54,7 @@ _COMMANDS = usual(
 )
 
 
-def crash(scene: Scene, pod: PodView, container: ContainerView, *, alike: int) -> Cause | None:
+def crash(snapshot: Snapshot, pod: PodView, container: ContainerView, *, alike: int) -> Cause | None:
     """Why the container does not stay up, where that is so."""
     not_started = _not_started(pod, container)
     if not_started is not None:
@@ -64,21 +64,21 @@ def crash(scene: Scene, pod: PodView, container: ContainerView, *, alike: int) -
     if not (ended or looping or (container.restarts > 0 and not container.ready)):
         return None
     reason, code, message = _end(container)
-    times = max(_seen(scene, container), container.restarts)
-    certain = times >= alike and (_alike(scene, container) >= alike or container.restarts >= alike)
-    killed = killed_by(scene, pod, container)
+    times = max(_seen(snapshot, container), container.restarts)
+    certain = times >= alike and (_alike(snapshot, container) >= alike or container.restarts >= alike)
+    killed = killed_by(snapshot, pod, container)
     if killed is not None and reason != "OOMKilled":
-        return _by_probe(scene, pod, container, killed, times, certain=certain)
+        return _by_probe(snapshot, pod, container, killed, times, certain=certain)
     ending = f"{reason or 'ended'}, exit code {code}" if code is not None else reason
     said = words(ending, message, container.message)
     if reason == "OOMKilled":
-        return _out_of_memory(scene, pod, container, said, times, certain=certain)
+        return _out_of_memory(snapshot, pod, container, said, times, certain=certain)
     how = _exit(code)
     if container.init:
         what = f"the init container {container.name} fails{how}{_times(times)}"
         brief, kind, causes = f"init container {container.name} fails", ReasonCode.INIT_FAILED, _INIT
     else:
-        what = f"{named(container, scene)} starts and exits again and again{how}{_times(times)}"
+        what = f"{named(container, snapshot)} starts and exits again and again{how}{_times(times)}"
         brief, kind, causes = f"it starts and exits{_times(times)}", ReasonCode.CRASH_LOOP, _CRASHES
     return Cause(
         code=kind,
@@ -116,12 +116,12 @@ def _end(container: ContainerView) -> tuple[str, int | None, str]:
     return container.ended_reason, container.ended_code, container.ended_message
 
 
-def _seen(scene: Scene, container: ContainerView) -> int:
-    return sum(each.container == container.name for each in scene.crashes)
+def _seen(snapshot: Snapshot, container: ContainerView) -> int:
+    return sum(each.container == container.name for each in snapshot.crashes)
 
 
-def _alike(scene: Scene, container: ContainerView) -> int:
-    kinds = Counter(each.kind for each in scene.crashes if each.container == container.name)
+def _alike(snapshot: Snapshot, container: ContainerView) -> int:
+    kinds = Counter(each.kind for each in snapshot.crashes if each.container == container.name)
     return max(kinds.values(), default=0)
 
 
@@ -137,14 +137,14 @@ def _exit(code: int | None) -> str:
 
 
 def _out_of_memory(
-    scene: Scene, pod: PodView, container: ContainerView, said: tuple[str, ...], times: int, *, certain: bool
+    snapshot: Snapshot, pod: PodView, container: ContainerView, said: tuple[str, ...], times: int, *, certain: bool
 ) -> Cause:
     spec = pod.spec(container.name)
     limit = spec.limits.get("memory", "") if spec is not None else ""
     why = f"using more memory than its limit of {limit}" if limit else "memory, though it has no limit of its own"
     return Cause(
         code=ReasonCode.OUT_OF_MEMORY,
-        what=f"{named(container, scene)} is killed for {why}{_times(times)}",
+        what=f"{named(container, snapshot)} is killed for {why}{_times(times)}",
         brief=f"out of memory{f' (limit {limit})' if limit else ''}{_times(times)}",
         said=said,
         pod=pod,
@@ -156,11 +156,11 @@ def _out_of_memory(
 
 
 def _by_probe(
-    scene: Scene, pod: PodView, container: ContainerView, killed: Cause, times: int, *, certain: bool
+    snapshot: Snapshot, pod: PodView, container: ContainerView, killed: Cause, times: int, *, certain: bool
 ) -> Cause:
     return Cause(
         code=killed.code,
-        what=f"{killed.what}, so {named(container, scene)} is restarted{_times(times)}",
+        what=f"{killed.what}, so {named(container, snapshot)} is restarted{_times(times)}",
         brief=killed.brief,
         said=killed.said,
         pod=pod,

@@ -1,4 +1,4 @@
-"""From a scene to its cause: which families are asked in which order, what is certain, what only takes long."""
+"""From a snapshot to its cause: which families are asked in which order, what is certain, what only takes long."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from runbooks.diagnosis import (
     starting,
     volumes,
 )
-from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 
@@ -27,79 +27,79 @@ _DIGEST = usual(
 _UNKNOWN = usual(("something that no event names", "look with `kubectl describe pod`, then at the node"))
 
 
-def certain(scene: Scene, *, crash_restarts: int = _ALIKE) -> Cause | None:
+def certain(snapshot: Snapshot, *, crash_restarts: int = _ALIKE) -> Cause | None:
     """What no waiting will mend, or None."""
-    return next((cause for cause in _causes(scene, crash_restarts) if cause.certain), None)
+    return next((cause for cause in _causes(snapshot, crash_restarts) if cause.certain), None)
 
 
-def at_deadline(scene: Scene, seconds: float, *, crash_restarts: int = _ALIKE) -> Cause:
+def at_deadline(snapshot: Snapshot, seconds: float, *, crash_restarts: int = _ALIKE) -> Cause:
     """What took too long, once time is up."""
-    found = list(_causes(scene, crash_restarts))
+    found = list(_causes(snapshot, crash_restarts))
     if found:
         return next((cause for cause in found if cause.certain), found[0])
-    condition = scene.deployment.condition("Progressing")
+    condition = snapshot.deployment.condition("Progressing")
     said = (condition.message,) if condition is not None and condition.message else ()
     return Cause(
         code=ReasonCode.PROGRESS_DEADLINE,
         what=f"the rollout made no progress within {seconds:.0f} s",
         brief="no progress",
         said=said,
-        pod=scene.pods[0] if scene.pods else None,
+        pod=snapshot.pods[0] if snapshot.pods else None,
         usual=_UNKNOWN,
     )
 
 
-def standing(scene: Scene) -> Cause | None:
+def standing(snapshot: Snapshot) -> Cause | None:
     """What is wrong with what stands there now, whoever brought it about: the certain before the likely."""
-    found = list(_causes(scene, _ALIKE))
+    found = list(_causes(snapshot, _ALIKE))
     return next((cause for cause in found if cause.certain), found[0] if found else None)
 
 
-def pending(scene: Scene, *, after: float, crash_restarts: int = _ALIKE) -> str:
+def pending(snapshot: Snapshot, *, after: float, crash_restarts: int = _ALIKE) -> str:
     """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
-    staying = leaving.old_pods(scene)
+    staying = leaving.old_pods(snapshot)
     if staying is not None:
         return staying.brief
-    refused = admission.refused(scene)
-    waited = scene.seconds_since(admission.since(scene))
+    refused = admission.refused(snapshot)
+    waited = snapshot.seconds_since(admission.since(snapshot))
     if refused is not None and waited >= after:
         return f"no new pod: {refused.brief}, {waited:.0f} s"
-    late = [pod for pod in scene.pods if not pod.ready and scene.seconds_since(pod.created) >= after]
+    late = [pod for pod in snapshot.pods if not pod.ready and snapshot.seconds_since(pod.created) >= after]
     groups: dict[tuple[str, str], list[PodView]] = {}
     for pod in late:
-        cause = next(_of_pod(scene, pod, crash_restarts), None)
+        cause = next(_of_pod(snapshot, pod, crash_restarts), None)
         word = "pending" if pod.phase == "Pending" else "not ready"
         groups.setdefault((word, cause.brief if cause is not None else ""), []).append(pod)
-    return "; ".join(_waiting(scene, word, brief, pods) for (word, brief), pods in groups.items())
+    return "; ".join(_waiting(snapshot, word, brief, pods) for (word, brief), pods in groups.items())
 
 
-def _waiting(scene: Scene, word: str, brief: str, pods: list[PodView]) -> str:
-    longest = max(scene.seconds_since(pod.created) for pod in pods)
+def _waiting(snapshot: Snapshot, word: str, brief: str, pods: list[PodView]) -> str:
+    longest = max(snapshot.seconds_since(pod.created) for pod in pods)
     count = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
     return f"{count} {word}{f': {brief}' if brief else ''}, {longest:.0f} s"
 
 
-def _causes(scene: Scene, alike: int) -> Iterator[Cause]:
-    refused = admission.refused(scene)
+def _causes(snapshot: Snapshot, alike: int) -> Iterator[Cause]:
+    refused = admission.refused(snapshot)
     if refused is not None:
         yield refused
-    staying = leaving.old_pods(scene)
+    staying = leaving.old_pods(snapshot)
     if staying is not None:
         yield staying
-    for pod in (*scene.pods, *scene.leaving):
-        if pod in scene.pods or (scene.new is not None and pod.owner == scene.new.uid):
-            yield from _of_pod(scene, pod, alike)
+    for pod in (*snapshot.pods, *snapshot.leaving):
+        if pod in snapshot.pods or (snapshot.new is not None and pod.owner == snapshot.new.uid):
+            yield from _of_pod(snapshot, pod, alike)
 
 
-def _of_pod(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
+def _of_pod(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
     """A lost node explains everything else that is wrong with a pod, so it is asked first."""
-    found = list(_known(scene, pod, alike))
-    other = conditions.named(scene, pod) if not found and not (pod.deleting or pod.over) else None
+    found = list(_known(snapshot, pod, alike))
+    other = conditions.named(snapshot, pod) if not found and not (pod.deleting or pod.over) else None
     yield from found if other is None else (other,)
 
 
-def _known(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
-    lost = nodes.lost(scene, pod)
+def _known(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
+    lost = nodes.lost(snapshot, pod)
     if lost is not None:
         yield lost
     if pod.deleting:
@@ -109,39 +109,39 @@ def _known(scene: Scene, pod: PodView, alike: int) -> Iterator[Cause]:
         if ended is not None and lost is None:
             yield ended
         return
-    other = _other_image(scene, pod)
+    other = _other_image(snapshot, pod)
     if other is not None:
         yield other
-    unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(scene, pod) or scheduling.unschedulable(pod)
+    unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(snapshot, pod) or scheduling.unschedulable(pod)
     if unplaced is not None:
         yield unplaced
     for container in pod.containers:
         cause = (
-            images.pull(scene, pod, container)
+            images.pull(snapshot, pod, container)
             or config.environment(pod, container)
-            or crashes.crash(scene, pod, container, alike=alike)
-            or starting.init_waits(scene, pod, container)
-            or probes.not_ready(scene, pod, container)
+            or crashes.crash(snapshot, pod, container, alike=alike)
+            or starting.init_waits(snapshot, pod, container)
+            or probes.not_ready(snapshot, pod, container)
         )
         if cause is not None:
             yield cause
     waiting = (
-        config.mounted(scene, pod)
-        or volumes.unmounted(scene, pod)
-        or starting.sandbox(scene, pod)
+        config.mounted(snapshot, pod)
+        or volumes.unmounted(snapshot, pod)
+        or starting.sandbox(snapshot, pod)
         or conditions.readiness_gate(pod)
     )
     if waiting is not None:
         yield waiting
 
 
-def _other_image(scene: Scene, pod: PodView) -> Cause | None:
+def _other_image(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """The pod was given another digest than its ReplicaSet asks for, which only admission can do.
 
     What the node reports as `imageID` is no sign of it (see `completion`).
     """
-    asked = scene.change.after.digest
-    specs = (pod.spec(name) for name in scene.change.references_before)
+    asked = snapshot.change.after.digest
+    specs = (pod.spec(name) for name in snapshot.change.references_before)
     given = next(
         (found for spec in specs if spec and (found := Image.parse(spec.image).digest) not in (None, asked)), None
     )

@@ -13,7 +13,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import NodeView, PodView
 from runbooks.diagnosis import nodes, scheduling
 from runbooks.diagnosis.crashes import in_its_log, last_error
-from runbooks.diagnosis.snapshot import Cause, Scene
+from runbooks.diagnosis.snapshot import Cause, Snapshot
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import with_short_digests
@@ -32,7 +32,7 @@ _EVENTS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What was looked up beyond the scene."""
+    """What was looked up beyond the snapshot."""
 
     log: list[str]
     previous: bool = False
@@ -40,22 +40,24 @@ class _Looked:
     neighbours: tuple[PodView, ...] = ()
 
 
-async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_lines: int) -> RunbookError:
+async def explained(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *, log_lines: int) -> RunbookError:
     """The error for people: one sentence, and the diagnosis that was made."""
-    looked = await _look(cluster, scene, cause, log_lines)
+    looked = await _look(cluster, snapshot, cause, log_lines)
     cause = in_its_log(cause, looked.log)
     if cause.pod is not None and not cause.certain:
         cause = nodes.gone(cause.pod, looked.nodes) or cause
     seen: list[str] = []
     if cause.pod is not None:
-        ready = sum(pod.ready for pod in scene.pods)
+        ready = sum(pod.ready for pod in snapshot.pods)
         if cause.crashed and (error := last_error(looked.log)):
             seen.append(f"Last error: {error}")
         cause, more = _counted(cause, looked)
-        seen.append(f"Pod {cause.pod.name}, {ready} of {scene.deployment.desired} new pods ready." if cause.pod else "")
-        seen += [*more, *_events(scene, cause)]
+        seen.append(
+            f"Pod {cause.pod.name}, {ready} of {snapshot.deployment.desired} new pods ready." if cause.pod else ""
+        )
+        seen += [*more, *_events(snapshot, cause)]
     diagnosis = Diagnosis(
-        service=scene.change.service,
+        service=snapshot.change.service,
         cause=clean(cause.what, _LONGEST_CAUSE),
         said=tuple(clean(word) for word in cause.said),
         seen=tuple(clean(line) for line in seen if line),
@@ -63,7 +65,7 @@ async def explained(cluster: ClusterClient, scene: Scene, cause: Cause, *, log_l
         before_exit=looked.previous,
         causes=cause.usual,
     )
-    return PermanentError(f"{scene.change.service}: {diagnosis.cause}", code=cause.code, diagnosis=diagnosis)
+    return PermanentError(f"{snapshot.change.service}: {diagnosis.cause}", code=cause.code, diagnosis=diagnosis)
 
 
 def clean(line: str, most: int = _LONGEST_LINE) -> str:
@@ -75,12 +77,12 @@ def clean(line: str, most: int = _LONGEST_LINE) -> str:
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 
-async def _look(cluster: ClusterClient, scene: Scene, cause: Cause, log_lines: int) -> _Looked:
+async def _look(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, log_lines: int) -> _Looked:
     """Log and nodes, side by side; each may be missing."""
     if cause.pod is None:
         return _Looked([])
     (log, before), (nodes_now, neighbours) = await asyncio.gather(
-        _within(_log_of(cluster, cause, log_lines), ([], False)), _within(_nodes_of(cluster, scene, cause), ((), ()))
+        _within(_log_of(cluster, cause, log_lines), ([], False)), _within(_nodes_of(cluster, snapshot, cause), ((), ()))
     )
     return _Looked(log, before, nodes_now, neighbours)
 
@@ -94,11 +96,11 @@ async def _within(looking: Coroutine[Any, Any, T], otherwise: T) -> T:
 
 
 async def _nodes_of(
-    cluster: ClusterClient, scene: Scene, cause: Cause
+    cluster: ClusterClient, snapshot: Snapshot, cause: Cause
 ) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
     """Where room is missing, the nodes and who is on them; where a placed pod takes too long, its node may be lost."""
     if cause.code is ReasonCode.UNSCHEDULABLE:
-        found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(scene.change.namespace))
+        found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(snapshot.change.namespace))
         return tuple(found), tuple(pods)
     placed = cause.pod is not None and cause.pod.node != ""
     return (tuple(await cluster.nodes()), ()) if placed and not cause.certain else ((), ())
@@ -142,13 +144,13 @@ def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
     return (replace(cause, what=f"{cause.what}, {lack}") if lack else cause), [how]
 
 
-def _events(scene: Scene, cause: Cause) -> list[str]:
+def _events(snapshot: Snapshot, cause: Cause) -> list[str]:
     """What else the cluster warned of, about this pod; an event often repeats what the pod itself says."""
     pod = cause.pod
     if pod is None:
         return []
     told = sorted(
-        (e for e in scene.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.order
+        (e for e in snapshot.events if e.about == pod.uid and e.type == "Warning"), key=lambda event: event.order
     )
     told = [event for event in told if event.reason != "BackOff" and not event.message.startswith("Error: ")]
     fresh = [e for e in told if not any(e.message in said or said in e.message for said in cause.said)]

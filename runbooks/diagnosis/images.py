@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -109,12 +109,12 @@ _OTHER = usual(
 )
 
 
-def pull(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+def pull(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """Why the container's image is not there, where that is so."""
     if container.phase != "waiting" or container.reason not in _WAITING:
         return None
     # While the kubelet backs off, its message may no longer say why: the event from the try before does.
-    failed = [event.message for event in scene.told(pod, "Failed", "InspectFailed", container=container.name)]
+    failed = [event.message for event in snapshot.told(pod, "Failed", "InspectFailed", container=container.name)]
     told = [message for message in failed if "image" in message.lower() or "pull" in message.lower()]
     bare = ("back-off", "error: ")
     said = words(*(word for word in (container.message, *reversed(told)) if not word.lower().startswith(bare)))

@@ -6,7 +6,7 @@ A rolling update waits for no old pod, and no PodDisruptionBudget holds up eithe
 from collections.abc import Sequence
 
 from runbooks.clients.kubernetes.views import PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -24,20 +24,20 @@ _ENDING = usual(
 )
 
 
-def old_pods(scene: Scene) -> Cause | None:
+def old_pods(snapshot: Snapshot) -> Cause | None:
     """Old pods that are still there, while no new one may be made."""
-    if scene.deployment.strategy != "Recreate" or scene.pods or scene.others or scene.new is not None:
+    if snapshot.deployment.strategy != "Recreate" or snapshot.pods or snapshot.others or snapshot.new is not None:
         return None
-    going = [pod for pod in scene.leaving if not pod.over]
-    return _going(scene, going) if going else _left(scene.leaving)
+    going = [pod for pod in snapshot.leaving if not pod.over]
+    return _going(snapshot, going) if going else _left(snapshot.leaving)
 
 
-def _going(scene: Scene, going: Sequence[PodView]) -> Cause:
+def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
     """They have been asked to end."""
     held = sorted({name for pod in going for name in pod.finalizers})
     by = f", held by the finalizer{'s' if len(held) > 1 else ''} {', '.join(held)}" if held else ""
-    late = max(going, key=lambda pod: (bool(pod.finalizers), scene.seconds_since(pod.deleted_at)))
-    seconds = scene.seconds_since(late.deleted_at)
+    late = max(going, key=lambda pod: (bool(pod.finalizers), snapshot.seconds_since(pod.deleted_at)))
+    seconds = snapshot.seconds_since(late.deleted_at)
     since = f" {seconds:.0f} s after the end of its grace period" if seconds >= _LATE else ""
     pods = "1 old pod is" if len(going) == 1 else f"{len(going)} old pods are"
     return _cause(

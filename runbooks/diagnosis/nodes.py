@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from runbooks.clients.kubernetes.views import NodeView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _LOST = {"NodeLost", "NodeAffinity", "NodeShutdown"}
@@ -25,11 +25,11 @@ _USUAL = usual(
 )
 
 
-def lost(scene: Scene, pod: PodView) -> Cause | None:
+def lost(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """The pod's node is lost, where something says so."""
     if pod.ready or not pod.node:
         return None
-    told = scene.told(pod, "NodeNotReady", "TaintManagerEviction")
+    told = snapshot.told(pod, "NodeNotReady", "TaintManagerEviction")
     told = [event for event in told if "cancelling" not in event.message.lower()]
     disrupted = bool(_DISRUPTED.search(pod.disrupted))
     if not told and pod.reason not in _LOST and not disrupted:

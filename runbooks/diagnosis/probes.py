@@ -7,7 +7,7 @@ kubelet says in an event of its own.
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, named, usual
+from runbooks.diagnosis.snapshot import Cause, Snapshot, named, usual
 from runbooks.kit.reasons import ReasonCode
 
 _UNHEALTHY = re.compile(
@@ -39,7 +39,7 @@ _ENDS_IT = usual(
 )
 
 
-def not_ready(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+def not_ready(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """A container that runs and is not ready."""
     if container.phase != "running" or container.ready or container.init:
         return None
@@ -47,14 +47,12 @@ def not_ready(scene: Scene, pod: PodView, container: ContainerView) -> Cause | N
     spec = pod.spec(container.name)
     starts = not container.started and spec is not None and "startup" in spec.probes
     kinds = ("startup", "readiness") if starts else ("readiness", "startup")
-    event = _newest(scene, pod, container, kinds[0]) or _newest(scene, pod, container, kinds[1])
+    event = _newest(snapshot, pod, container, kinds[0]) or _newest(snapshot, pod, container, kinds[1])
     if event is None and starts:
-        what = (
-            f"{named(container, scene)} runs, but its startup probe has not passed{_asked(pod, container, 'startup')}"
-        )
+        what = f"{named(container, snapshot)} runs, but its startup probe has not passed{_asked(pod, container, 'startup')}"
         brief = "its startup probe has not passed"
     elif event is None:
-        what = f"{named(container, scene)} runs, but is not ready"
+        what = f"{named(container, snapshot)} runs, but is not ready"
         brief = "it runs, but is not ready"
     else:
         probe, how = _read(event)
@@ -71,16 +69,16 @@ def not_ready(scene: Scene, pod: PodView, container: ContainerView) -> Cause | N
     )
 
 
-def killed_by(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+def killed_by(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """The liveness or startup probe that ends the container again and again, where one does."""
-    killing = [e for e in scene.told(pod, "Killing", container=container.name) if _KILLED.search(e.message)]
+    killing = [e for e in snapshot.told(pod, "Killing", container=container.name) if _KILLED.search(e.message)]
     killing = [event for event in killing if container.name in event.message or event.container == container.name]
     if not killing:
         return None
     found = _KILLED.search(killing[-1].message)
     assert found is not None, "filtered above"
     probe = found[1].lower()
-    event = _newest(scene, pod, container, probe)
+    event = _newest(snapshot, pod, container, probe)
     how = _read(event)[1] if event is not None else "no answer that it takes"
     said = (event.message, killing[-1].message) if event is not None else (killing[-1].message,)
     return Cause(
@@ -92,10 +90,10 @@ def killed_by(scene: Scene, pod: PodView, container: ContainerView) -> Cause | N
     )
 
 
-def _newest(scene: Scene, pod: PodView, container: ContainerView, probe: str) -> EventView | None:
+def _newest(snapshot: Snapshot, pod: PodView, container: ContainerView, probe: str) -> EventView | None:
     found = [
         event
-        for event in scene.told(pod, "Unhealthy", "ProbeError", container=container.name)
+        for event in snapshot.told(pod, "Unhealthy", "ProbeError", container=container.name)
         if event.message.lower().startswith(probe)
     ]
     return found[-1] if found else None

@@ -29,7 +29,7 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Snapshot:
     """What a rollout looks like at one moment."""
 
     change: ImageChange
@@ -104,14 +104,14 @@ def words(*texts: str) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def named(container: ContainerView, scene: Scene) -> str:
+def named(container: ContainerView, snapshot: Snapshot) -> str:
     """`the container`, or its name where it is not the one that is being changed."""
-    if container.name == scene.change.container:
+    if container.name == snapshot.change.container:
         return "the container"
     return f"the {'sidecar' if container.sidecar else 'container'} {container.name}"
 
 
-def scene_of(
+def snapshot_of(
     change: ImageChange,
     deployment: DeploymentView,
     sets: Iterable[ReplicaSetView],
@@ -120,7 +120,7 @@ def scene_of(
     crashes: Iterable[Crash] = (),
     *,
     fresh: bool = True,
-) -> Scene:
+) -> Snapshot:
     """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
     own = [r for r in sets if r.owner == deployment.uid]
     new = newest_of(deployment, own)
@@ -129,7 +129,7 @@ def scene_of(
     # One that was evicted stays in the list, and its ReplicaSet makes another in its place.
     fresh_uids = {pod.uid for pod in ours if new is not None and pod.owner == new.uid}
     present = [pod for pod in ours if not pod.deleting and not pod.over]
-    return Scene(
+    return Snapshot(
         change=change,
         deployment=deployment,
         new=new,

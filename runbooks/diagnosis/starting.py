@@ -3,7 +3,7 @@
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _SANDBOX = (
@@ -26,11 +26,11 @@ _WAITS = usual(
 )
 
 
-def sandbox(scene: Scene, pod: PodView) -> Cause | None:
+def sandbox(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """The node can't make what the containers run in."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
-    told = scene.told(pod, *_SANDBOX)
+    told = snapshot.told(pod, *_SANDBOX)
     if not told:
         return None
     said = words(*(event.message for event in reversed(told)))
@@ -47,11 +47,11 @@ def sandbox(scene: Scene, pod: PodView) -> Cause | None:
     )
 
 
-def init_waits(scene: Scene, pod: PodView, container: ContainerView) -> Cause | None:
+def init_waits(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """An init container that runs and does not end: nothing after it starts."""
     if not container.init or container.phase != "running":
         return None
-    seconds = scene.seconds_since(container.started_at)
+    seconds = snapshot.seconds_since(container.started_at)
     since = f" since {seconds:.0f} s" if seconds >= 1 else ""
     return Cause(
         code=ReasonCode.INIT_WAITS,

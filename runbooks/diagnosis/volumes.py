@@ -3,7 +3,7 @@
 import re
 
 from runbooks.clients.kubernetes.views import EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Scene, usual, words
+from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -31,7 +31,7 @@ _MOUNT = usual(
 )
 
 
-def unplaced(scene: Scene, pod: PodView) -> Cause | None:
+def unplaced(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """The scheduler can't place the pod because of its volumes."""
     message = pod.unschedulable
     if not message:
@@ -42,7 +42,7 @@ def unplaced(scene: Scene, pod: PodView) -> Cause | None:
     if found := _LEAVING.search(message):
         return _cause(pod, f"the volume claim {found[1]} is being deleted", (message,), _CLAIM_GONE)
     if _UNBOUND.search(message):
-        why = [event.message for event in _about_claims(scene, pod)]
+        why = [event.message for event in _about_claims(snapshot, pod)]
         named = f"the volume claim {claims}" if len(pod.claims) == 1 else f"one of the volume claims {claims}"
         what = f"{named if claims else 'a volume claim'} is not bound to a volume"
         return _cause(pod, what, words(message, *reversed(why)), _NOT_BOUND)
@@ -52,11 +52,11 @@ def unplaced(scene: Scene, pod: PodView) -> Cause | None:
     return None
 
 
-def unmounted(scene: Scene, pod: PodView) -> Cause | None:
+def unmounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
     """The node can't attach or mount a volume; the pod waits in ContainerCreating meanwhile."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
-    told = scene.told(pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
+    told = snapshot.told(pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
     if not told:
         return None
     said = words(*(event.message for event in reversed(told)))
@@ -66,10 +66,10 @@ def unmounted(scene: Scene, pod: PodView) -> Cause | None:
     return _cause(pod, what, said, _MOUNT)
 
 
-def _about_claims(scene: Scene, pod: PodView) -> list[EventView]:
+def _about_claims(snapshot: Snapshot, pod: PodView) -> list[EventView]:
     found = [
         event
-        for event in scene.events
+        for event in snapshot.events
         if event.about_kind == "PersistentVolumeClaim"
         and event.about_name in pod.claims
         and (event.type == "Warning" or event.reason in _ABOUT_CLAIM)

@@ -2,9 +2,9 @@
 
 from runbooks.logs.following import Fresh, follow
 from runbooks.logs.grouping import Groups, Shape
-from runbooks.logs.model import LogLine, Reading, Silent
-from runbooks.logs.parsing import Level
-from runbooks.logs.reading import MOST, Asked, Limits, read
+from runbooks.logs.model import LogLine, LogReading, Silent
+from runbooks.logs.parsing import LogLevel
+from runbooks.logs.reading import MOST, Asked, LogLimits, read
 from runbooks.logs.unredacted import Unread, unread
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "Asked",
     "Fresh",
     "Groups",
-    "Level",
-    "Limits",
+    "LogLevel",
+    "LogLimits",
     "LogLine",
-    "Reading",
+    "LogReading",
     "Shape",
     "Silent",
     "Unread",

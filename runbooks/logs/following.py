@@ -21,7 +21,7 @@ from runbooks.logs.model import LogLine, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.reading import Asked, shown
 from runbooks.logs.resuming import Resuming
-from runbooks.logs.sources import Source, sources
+from runbooks.logs.sources import LogSource, sources
 from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.redactor import Scope, default_redactor
 
@@ -75,7 +75,7 @@ async def follow(
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    source: Source
+    source: LogSource
     number: int
     resuming: Resuming
     lines: Lines
@@ -106,7 +106,7 @@ class _Following:
         self._tasks: list[asyncio.Task[None]] = []
         self._streams: list[_Stream] = []
 
-    def begin(self, source: Source, *, new: bool = False) -> None:
+    def begin(self, source: LogSource, *, new: bool = False) -> None:
         """Follows it, once; of a new one all lines are new."""
         key = (source.pod, source.container)
         if key in self._known or len(self._known) >= _STREAMS:

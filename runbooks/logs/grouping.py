@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from runbooks.kit.targets import Frozen
 from runbooks.logs.blocks import stamp_of
-from runbooks.logs.matching import Pattern, Verdict, text_of
-from runbooks.logs.parsing import Level, read, shape_of
+from runbooks.logs.matching import MatchVerdict, Pattern, text_of
+from runbooks.logs.parsing import LogLevel, read, shape_of
 from runbooks.redaction.redactor import Scope, default_redactor
 
 _MASK = bytes.maketrans(b"0123456789", b"0000000000")
@@ -32,7 +32,7 @@ class Shape(Frozen):
     """Messages that differ only in what varies."""
 
     text: str
-    level: Level
+    level: LogLevel
     count: int
     first: str
     last: str
@@ -44,7 +44,7 @@ class Groups(Frozen):
     """All lines that were given, grouped."""
 
     lines: int
-    levels: dict[Level, int]
+    levels: dict[LogLevel, int]
     shapes: tuple[Shape, ...]
     """The most frequent first."""
     rarer: int
@@ -54,7 +54,7 @@ class Groups(Frozen):
 @dataclass(slots=True)
 class _Counted:
     text: str
-    level: Level
+    level: LogLevel
     count: int = 0
     spans: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     """Source → the beginnings of its earliest line and its latest: their stamps are read at the end, and not a thousand times before."""
@@ -71,7 +71,7 @@ class _Counted:
 @dataclass(slots=True)
 class _Key:
     shape: _Counted
-    verdict: Verdict
+    verdict: MatchVerdict
 
 
 class Grouping:
@@ -82,8 +82,8 @@ class Grouping:
         self._pattern = pattern
         self._scope = scope or default_redactor().scope
         self._known: dict[bytes, _Key] = {}
-        self._shapes: dict[tuple[Level, str], _Counted] = {}
-        self._levels: Counter[Level] = Counter()
+        self._shapes: dict[tuple[LogLevel, str], _Counted] = {}
+        self._levels: Counter[LogLevel] = Counter()
         self.lines = 0
 
     def take(self, lines: list[bytes], source: int) -> list[bytes]:
@@ -94,7 +94,7 @@ class Grouping:
         scope = self._scope()  # a new one each time: what it remembers would grow with the log
         counts = Counter(keys)
         firsts = dict(zip(reversed(keys), reversed(lines), strict=True))
-        looked_at = {key for key in counts if self._key(key, firsts[key], scope).verdict is Verdict.EACH}
+        looked_at = {key for key in counts if self._key(key, firsts[key], scope).verdict is MatchVerdict.EACH}
         if looked_at:
             lines, keys = self._looked_at(lines, keys, looked_at, scope)
             counts = Counter(keys)
@@ -121,7 +121,7 @@ class Grouping:
             )
             for each in ordered[:most]
         )  # fmt: skip
-        levels = {level: self._levels[level] for level in Level if self._levels[level]}
+        levels = {level: self._levels[level] for level in LogLevel if self._levels[level]}
         return Groups(
             lines=self.lines, levels=levels, shapes=shown, rarer=self.lines - sum(each.count for each in shown)
         )
@@ -140,9 +140,9 @@ class Grouping:
         if counted is None:
             counted = self._shapes[said.level, shape] = _Counted(shape, said.level)
         if self._pattern is None:
-            return _Key(counted, Verdict.ALL)
+            return _Key(counted, MatchVerdict.ALL)
         if len(key) >= _LONGEST_KEY:
-            return _Key(counted, Verdict.EACH)  # lines that begin alike may end otherwise
+            return _Key(counted, MatchVerdict.EACH)  # lines that begin alike may end otherwise
         return _Key(counted, self._pattern.verdict(redacted))
 
     def _looked_at(

@@ -35,7 +35,7 @@ _DIGITS = tuple(
 """Stand-ins for digits; nobody knows the second."""
 
 
-class Verdict(Enum):
+class MatchVerdict(Enum):
     """What may be said of the lines that differ from one only in their digits."""
 
     ALL = "all match"
@@ -139,10 +139,10 @@ class Pattern:
             return self.matches(redacted)
         return all(self.matches(MARK.sub(instead, redacted)) for instead in self._instead)
 
-    def verdict(self, redacted: bytes) -> Verdict:
+    def verdict(self, redacted: bytes) -> MatchVerdict:
         """Of a redacted line, for all that differ from it in their digits only."""
         texts = (MARK.sub(instead, redacted).translate(digits) for instead in self._instead for digits in _DIGITS)
-        return Verdict.ALL if all(map(self.matches, texts)) else Verdict.EACH
+        return MatchVerdict.ALL if all(map(self.matches, texts)) else MatchVerdict.EACH
 
 
 def text_of(line: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from runbooks.kit.targets import Frozen
 from runbooks.logs.grouping import Groups
-from runbooks.logs.parsing import Level
+from runbooks.logs.parsing import LogLevel
 
 
 class LogLine(Frozen):
@@ -12,7 +12,7 @@ class LogLine(Frozen):
     """When the kubelet got it: RFC 3339, UTC, nine digits of a second; empty where it does not say."""
     pod: str
     text: str
-    level: Level = Level.NONE
+    level: LogLevel = LogLevel.NONE
     message: str = ""
     """Of a line that is JSON; otherwise the text is the message."""
     trace: str = ""
@@ -25,7 +25,7 @@ class Silent(Frozen):
     why: str
 
 
-class Reading(Frozen):
+class LogReading(Frozen):
     """The newest lines of all streams, oldest first, and the summary of all that were read."""
 
     title: str

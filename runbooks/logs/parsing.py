@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from runbooks.redaction.rules import MARK
 
 
-class Level(StrEnum):
+class LogLevel(StrEnum):
     """How bad a line is, the worst first."""
 
     FATAL = "fatal"
@@ -31,18 +31,18 @@ class Level(StrEnum):
 class Said(NamedTuple):
     """One line, read."""
 
-    level: Level
+    level: LogLevel
     message: str
     trace: str
     is_json: bool
 
 
 _WORDS = {
-    "fatal": Level.FATAL, "critical": Level.FATAL, "crit": Level.FATAL, "panic": Level.FATAL, "emerg": Level.FATAL,
-    "emergency": Level.FATAL, "alert": Level.FATAL, "error": Level.ERROR, "err": Level.ERROR, "severe": Level.ERROR,
-    "warning": Level.WARN, "warn": Level.WARN, "info": Level.INFO, "information": Level.INFO, "notice": Level.INFO,
-    "debug": Level.DEBUG, "fine": Level.DEBUG, "trace": Level.TRACE, "verbose": Level.TRACE,
-    "f": Level.FATAL, "e": Level.ERROR, "w": Level.WARN, "i": Level.INFO, "d": Level.DEBUG,
+    "fatal": LogLevel.FATAL, "critical": LogLevel.FATAL, "crit": LogLevel.FATAL, "panic": LogLevel.FATAL, "emerg": LogLevel.FATAL,
+    "emergency": LogLevel.FATAL, "alert": LogLevel.FATAL, "error": LogLevel.ERROR, "err": LogLevel.ERROR, "severe": LogLevel.ERROR,
+    "warning": LogLevel.WARN, "warn": LogLevel.WARN, "info": LogLevel.INFO, "information": LogLevel.INFO, "notice": LogLevel.INFO,
+    "debug": LogLevel.DEBUG, "fine": LogLevel.DEBUG, "trace": LogLevel.TRACE, "verbose": LogLevel.TRACE,
+    "f": LogLevel.FATAL, "e": LogLevel.ERROR, "w": LogLevel.WARN, "i": LogLevel.INFO, "d": LogLevel.DEBUG,
 }  # fmt: skip
 _LEVEL_KEYS = ("level", "severity", "lvl", "loglevel", "log.level", "levelname", "@level")
 _MESSAGE_KEYS = ("message", "msg", "@message", "event", "text", "body")
@@ -52,7 +52,14 @@ _TRACE_KEYS = (
 _QUIET_KEYS = frozenset(
     {*_LEVEL_KEYS, *_TRACE_KEYS, "time", "timestamp", "ts", "@timestamp", "pid", "hostname", "spanId", "span_id", "v"}
 )
-_PINO = ((60, Level.FATAL), (50, Level.ERROR), (40, Level.WARN), (30, Level.INFO), (20, Level.DEBUG), (0, Level.TRACE))
+_PINO = (
+    (60, LogLevel.FATAL),
+    (50, LogLevel.ERROR),
+    (40, LogLevel.WARN),
+    (30, LogLevel.INFO),
+    (20, LogLevel.DEBUG),
+    (0, LogLevel.TRACE),
+)
 """Node's pino and bunyan write numbers."""
 
 _LOUD = re.compile(r"\b(FATAL|CRITICAL|CRIT|PANIC|EMERG|ALERT|ERROR|ERR|SEVERE|WARNING|WARN|INFO|NOTICE|DEBUG|TRACE)\b")
@@ -74,7 +81,7 @@ def read(text: str) -> Said:
     return Said(_level_in(text), text.strip(), _traced(text), is_json=False)
 
 
-def level_of(line: str) -> Level:
+def level_of(line: str) -> LogLevel:
     """Of a line as it is shown, behind its pod and its time."""
     begin = line.find("{")
     if 0 <= begin < _LOOKED_AT and (found := _json(line[begin:])) is not None:
@@ -104,7 +111,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - what is read at a glance
 
 
-def _json_level(value: Mapping[str, Any]) -> Level:
+def _json_level(value: Mapping[str, Any]) -> LogLevel:
     for key in _LEVEL_KEYS:
         found = value.get(key)
         if key == "log.level" and found is None and isinstance(value.get("log"), Mapping):
@@ -113,18 +120,18 @@ def _json_level(value: Mapping[str, Any]) -> Level:
             return _WORDS[found.strip().lower()]
         if isinstance(found, int | float) and not isinstance(found, bool):
             return next(level for least, level in _PINO if found >= least or least == 0)
-    return Level.NONE
+    return LogLevel.NONE
 
 
-def _level_in(text: str) -> Level:
+def _level_in(text: str) -> LogLevel:
     head = text[:_LOOKED_AT]
     if (loud := _LOUD.search(head)) is not None:
         return _WORDS[loud[1].lower()]
     if (quiet := _QUIET.search(head)) is not None:
-        return _WORDS.get(next(word for word in quiet.groups() if word).lower(), Level.NONE)
+        return _WORDS.get(next(word for word in quiet.groups() if word).lower(), LogLevel.NONE)
     if (klog := _KLOG.match(head)) is not None:
         return _WORDS[klog[1].lower()]
-    return Level.NONE
+    return LogLevel.NONE
 
 
 _TRACED = re.compile(r"(?i)\b(?:trace|request|req|correlation)[_-]?id[=:]\s?\"?([0-9a-z-]{6,64})")

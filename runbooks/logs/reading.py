@@ -15,10 +15,10 @@ from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern, text_of
-from runbooks.logs.model import LogLine, Reading, Silent
+from runbooks.logs.model import LogLine, LogReading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
-from runbooks.logs.sources import Source, Sources, sources
+from runbooks.logs.sources import LogSource, LogSources, sources
 from runbooks.redaction.redactor import Kind, Scope, default_redactor
 from runbooks.redaction.rules import MARK
 
@@ -38,7 +38,7 @@ _NODES_WORDS = (b"unable to retrieve container logs", b"failed to try resolving 
 """With these a kubelet begins its own sentence, in place of a log and as if all were well."""
 
 
-class Limits(Frozen):
+class LogLimits(Frozen):
     """Seconds. Tests make them short."""
 
     stream: float = 12.0
@@ -65,14 +65,14 @@ class Asked(Frozen):
 
 
 async def read(
-    cluster: ClusterClient, environment: Environment, asked: Asked, *, limits: Limits | None = None
-) -> Reading:
+    cluster: ClusterClient, environment: Environment, asked: Asked, *, limits: LogLimits | None = None
+) -> LogReading:
     """The newest lines that match, and the summary of all of them."""
     found = await sources_of(cluster, environment, asked)
     return await read_from(cluster, asked, found, default_redactor().scope, limits)
 
 
-async def sources_of(cluster: ClusterClient, environment: Environment, asked: Asked) -> Sources:
+async def sources_of(cluster: ClusterClient, environment: Environment, asked: Asked) -> LogSources:
     """What would be read, without a line of it."""
     return await sources(
         cluster,
@@ -85,17 +85,17 @@ async def sources_of(cluster: ClusterClient, environment: Environment, asked: As
 
 
 async def read_from(
-    cluster: ClusterClient, asked: Asked, found: Sources, scope: Callable[[], Scope], limits: Limits | None = None
-) -> Reading:
+    cluster: ClusterClient, asked: Asked, found: LogSources, scope: Callable[[], Scope], limits: LogLimits | None = None
+) -> LogReading:
     """The same from these streams; `scope` takes out of the lines what is not to be seen."""
     pattern = Pattern(asked.grep) if asked.grep else None
-    work = _Work(cluster, asked, pattern, limits or Limits(), scope)
+    work = _Work(cluster, asked, pattern, limits or LogLimits(), scope)
     readers = [_Reader(work, source, number) for number, source in enumerate(found.found)]
     await _all(readers, work.limits.all)
     labels = [source.label for source in found.found]
     lines, removed, cut = shown(work.newest.entries(), labels, work.marks)
     groups = work.grouping.groups(SHAPES)
-    return Reading(
+    return LogReading(
         title=found.title,
         streams=len(found.found),
         lines=tuple(lines),
@@ -147,7 +147,7 @@ class _Work:
         cluster: ClusterClient,
         asked: Asked,
         pattern: Pattern | None,
-        limits: Limits,
+        limits: LogLimits,
         scope: Callable[[], Scope],
     ) -> None:
         self.cluster = cluster
@@ -167,7 +167,7 @@ class _Work:
 class _Reader:
     """One stream."""
 
-    def __init__(self, work: _Work, source: Source, number: int) -> None:
+    def __init__(self, work: _Work, source: LogSource, number: int) -> None:
         self._work = work
         self._source = source
         self._number = number

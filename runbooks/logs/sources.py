@@ -10,7 +10,7 @@ from runbooks.kit.targets import Environment
 from runbooks.observe.pods import named
 
 
-class Source(NamedTuple):
+class LogSource(NamedTuple):
     """One container's log."""
 
     namespace: str
@@ -20,12 +20,12 @@ class Source(NamedTuple):
     """The end of the pod's name, enough to tell the pods of a service apart; with the container where several are read."""
 
 
-class Sources(NamedTuple):
+class LogSources(NamedTuple):
     """What is read, and what people have to know of it."""
 
     title: str
     """The service or the pod."""
-    found: tuple[Source, ...]
+    found: tuple[LogSource, ...]
     notes: tuple[str, ...]
     selector: str
     """Of the pods, for a watch that sees new ones come; empty for one pod."""
@@ -39,7 +39,7 @@ async def sources(
     every_container: bool = False,
     previous: bool = False,
     before: datetime | None = None,
-) -> Sources:
+) -> LogSources:
     """Of a service by its name, or of a pod by its name or the end of it. `before`: only pods that were there by then."""
     service = environment.service(target)
     if service is not None:
@@ -51,7 +51,7 @@ async def sources(
     young = [pod for pod in pods if before is not None and (at := read_time(pod.created)) is not None and at > before]
     pods = sorted((pod for pod in pods if pod not in young), key=lambda pod: pod.name)
     labels = _labels(pods)
-    found: list[Source] = []
+    found: list[LogSource] = []
     notes: list[str] = []
     for pod in pods:
         names = [each.name for each in pod.containers] or [each.name for each in pod.asked]
@@ -65,12 +65,12 @@ async def sources(
             view = pod.container(name)
             notes += _told(label, view, previous=previous)
             if not (previous and view is not None and not view.restarts):
-                found.append(Source(pod.namespace, pod.name, name, label))
+                found.append(LogSource(pod.namespace, pod.name, name, label))
     if young:
         notes.append(
             f"{len(young)} pods are younger than that run and are left out; those that it replaced took their logs with them."
         )
-    return Sources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
+    return LogSources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
 
 
 def _is_of(pod: PodView, deployment: str) -> bool:

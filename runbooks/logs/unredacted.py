@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.targets import Environment
-from runbooks.logs.model import LogLine, Reading
-from runbooks.logs.reading import Asked, Limits, read_from, sources_of
-from runbooks.logs.sources import Sources
+from runbooks.logs.model import LogLine, LogReading
+from runbooks.logs.reading import Asked, LogLimits, read_from, sources_of
+from runbooks.logs.sources import LogSources
 from runbooks.redaction.redactor import KnownSecrets, default_redactor
 from runbooks.redaction.unredacted import Unredacted
 
@@ -21,14 +21,14 @@ class Unread:
 
     cluster: ClusterClient
     asked: Asked
-    found: Sources
+    found: LogSources
 
     @property
     def streams(self) -> tuple[str, ...]:
         """Whole names, `pod/container`: pods that come later are not read."""
         return tuple(f"{source.pod}/{source.container}" for source in self.found.found)
 
-    async def read(self, limits: Limits | None = None) -> tuple[Reading, Unredacted[LogLine]]:
+    async def read(self, limits: LogLimits | None = None) -> tuple[LogReading, Unredacted[LogLine]]:
         """The lines, and what is said beside them."""
         reading = await read_from(self.cluster, self.asked, self.found, _known_secrets, limits)
         beside = reading.groups.model_copy(update={"shapes": (), "rarer": 0})

@@ -10,9 +10,9 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
 from runbooks.deployments import images, service_state
 from runbooks.deployments.service_state import Listed, ServiceState
-from runbooks.diagnosis import Cause, Scene, clean
+from runbooks.diagnosis import Cause, Snapshot, clean
 from runbooks.diagnosis import standing as cause_of
-from runbooks.diagnosis.snapshot import scene_of
+from runbooks.diagnosis.snapshot import snapshot_of
 from runbooks.fleet.records import KnownReleases, Release
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange
@@ -22,7 +22,7 @@ _YOUNG = 30.0
 """Seconds that a pod may take until it is worth a word; the same as for a rollout's explanations."""
 
 
-class Standing(Frozen):
+class ServiceHealth(Frozen):
     """One service."""
 
     state: ServiceState
@@ -38,7 +38,7 @@ class Standing(Frozen):
 
 async def look(
     cluster: ClusterClient, environment: Environment, known: Awaitable[KnownReleases] | None = None
-) -> list[Standing]:
+) -> list[ServiceHealth]:
     """Every service of the environment, in its order; events are asked for only where something is not well.
 
     `known` says who set what runs, and is asked for beside the cluster; without it nobody is named.
@@ -53,7 +53,7 @@ async def look(
 
 def of(
     environment: Environment, found: Listed, services: Sequence[ServiceState], events: Sequence[EventView]
-) -> list[Standing]:
+) -> list[ServiceHealth]:
     """The same, of what was asked already."""
     pairs = zip(environment.services, services, strict=True)
     return [_standing(service, state, found, events) for service, state in pairs]
@@ -74,23 +74,23 @@ async def _events(cluster: ClusterClient, environment: Environment) -> Sequence[
         return ()
 
 
-def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> Standing:
+def _standing(service: Service, state: ServiceState, found: Listed, events: Sequence[EventView]) -> ServiceHealth:
     deployment = found.deployment(service)
     if state.foreign:
-        return Standing(state=state, trouble=clean(state.foreign.partition(": ")[2]), broken=True)
+        return ServiceHealth(state=state, trouble=clean(state.foreign.partition(": ")[2]), broken=True)
     if state.idle:
-        return Standing(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
+        return ServiceHealth(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
     if state.state == "complete" and state.mixed:
         others = ", ".join(f"{each.named} {each.image.short}" for each in state.mixed)
-        return Standing(state=state, trouble=f"not all of its containers ask for the same image: {others}")
+        return ServiceHealth(state=state, trouble=f"not all of its containers ask for the same image: {others}")
     if deployment is None or state.image is None or state.state == "complete":
-        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "missing")
-    scene = _scene(state, state.image, deployment, found, events)
-    cause = cause_of(scene)
-    if cause is None or not (cause.certain or _is_old(scene)):
-        return Standing(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
-    return Standing(
-        state=state, trouble=f"{_whose(scene)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
+        return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "missing")
+    snapshot = _scene(state, state.image, deployment, found, events)
+    cause = cause_of(snapshot)
+    if cause is None or not (cause.certain or _is_old(snapshot)):
+        return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
+    return ServiceHealth(
+        state=state, trouble=f"{_whose(snapshot)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
     )
 
 
@@ -99,14 +99,14 @@ def trouble_of(pod: PodView, service: Service, state: ServiceState, found: Liste
     deployment = found.deployment(service)
     if deployment is None or state.image is None or pod.ready or pod.over:
         return ""
-    scene = replace(_scene(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
-    cause = cause_of(scene)
-    return _words(cause) if cause is not None and (cause.certain or _is_old(scene)) else ""
+    snapshot = replace(_scene(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
+    cause = cause_of(snapshot)
+    return _words(cause) if cause is not None and (cause.certain or _is_old(snapshot)) else ""
 
 
 def _scene(
     state: ServiceState, image: Image, deployment: DeploymentView, found: Listed, events: Sequence[EventView]
-) -> Scene:
+) -> Snapshot:
     """As a rollout to what runs already would see it."""
     as_it_is = ImageChange(
         service=state.service,
@@ -116,7 +116,7 @@ def _scene(
         before=image,
         after=image,
     )
-    return scene_of(as_it_is, deployment, found.replica_sets, found.pods, events)
+    return snapshot_of(as_it_is, deployment, found.replica_sets, found.pods, events)
 
 
 def _words(cause: Cause) -> str:
@@ -124,14 +124,14 @@ def _words(cause: Cause) -> str:
     return f"{clean(cause.what)}{said}"
 
 
-def _is_old(scene: Scene) -> bool:
+def _is_old(snapshot: Snapshot) -> bool:
     """Something has not been ready for long enough to be worth a word."""
-    waiting = [pod for pod in scene.pods if not pod.ready]
-    return not waiting or max(scene.seconds_since(pod.created) for pod in waiting) >= _YOUNG
+    waiting = [pod for pod in snapshot.pods if not pod.ready]
+    return not waiting or max(snapshot.seconds_since(pod.created) for pod in waiting) >= _YOUNG
 
 
-def _whose(scene: Scene) -> str:
+def _whose(snapshot: Snapshot) -> str:
     """How many of the pods it is about."""
-    late = sum(not pod.ready for pod in scene.pods)
-    new = "new " if scene.others else ""
-    return f"{late} of {len(scene.pods)} {new}pods: " if late else ""
+    late = sum(not pod.ready for pod in snapshot.pods)
+    new = "new " if snapshot.others else ""
+    return f"{late} of {len(snapshot.pods)} {new}pods: " if late else ""

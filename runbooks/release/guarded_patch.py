@@ -22,7 +22,7 @@ from runbooks.deployments.service_state import (
     asked_image,
     escaped,
 )
-from runbooks.diagnosis import Scene
+from runbooks.diagnosis import Snapshot
 from runbooks.fleet.fleet import Fleet, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange
@@ -164,7 +164,7 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
 
 
 def still_ours(
-    scene: Scene,
+    snapshot: Snapshot,
     change: ImageChange,
     run: str,
     *,
@@ -177,27 +177,27 @@ def still_ours(
 
     How many replicas there are is nobody's secret plan: people and autoscalers may change that meanwhile.
     """
-    holder = scene.deployment.annotations.get(RUN)
+    holder = snapshot.deployment.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
             f"{change.service}: another run ({holder}) took this run's place during the rollout",
             code=ReasonCode.OVERTAKEN,
         )
     for name in change.references_before:
-        now = scene.deployment.images.get(name, "no such container")
+        now = snapshot.deployment.images.get(name, "no such container")
         # what the API server answered to the bot's own write is what the bot wrote, whatever admission made of it
         if answer is not None and now == answer.images.get(name):
             continue
-        if asked_image(scene.deployment, name) != change.after.reference:
-            if scene.deployment.annotations.get(DEPLOYED_IMAGE) == change.after.reference and (
-                owners.image_written_by_bot(scene.deployment, name)
+        if asked_image(snapshot.deployment, name) != change.after.reference:
+            if snapshot.deployment.annotations.get(DEPLOYED_IMAGE) == change.after.reference and (
+                owners.image_written_by_bot(snapshot.deployment, name)
             ):
                 raise _rewritten(change, now)
-            raise _changed(change, now, by=owners.last_writer(scene.deployment))
-    if scene.deployment.paused:
+            raise _changed(change, now, by=owners.last_writer(snapshot.deployment))
+    if snapshot.deployment.paused:
         raise _paused(change)
-    if since is not None and (fields := owners.changed_fields(since, scene.deployment)):
-        by = owners.last_writer(scene.deployment)
+    if since is not None and (fields := owners.changed_fields(since, snapshot.deployment)):
+        by = owners.last_writer(snapshot.deployment)
         raise PermanentError(
             f"{change.service}: somebody else changed the pod template during the rollout{f' ({by})' if by else ''}",
             code=ReasonCode.CHANGED_MEANWHILE,

@@ -1,4 +1,4 @@
-"""A rollout as it goes on: Deployment, ReplicaSets, pods and events watched together, told as one scene after another.
+"""A rollout as it goes on: Deployment, ReplicaSets, pods and events watched together, told as one snapshot after another.
 
 Only `rollouts` uses this.
 """
@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
-from runbooks.diagnosis import Crash, Scene
-from runbooks.diagnosis.snapshot import scene_of
+from runbooks.diagnosis import Crash, Snapshot
+from runbooks.diagnosis.snapshot import snapshot_of
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -34,44 +34,44 @@ class Progress:
     detail: str
 
 
-def completion(scene: Scene) -> Progress:
+def completion(snapshot: Snapshot) -> Progress:
     """Complete as `kubectl rollout status` says, and every pod of the new ReplicaSet is ready.
 
     That a pod belongs to the ReplicaSet whose template names the asked image is the proof of what it runs. What a node reports as
     `imageID` is not: an index's platform, a shared layer store or another runtime make another digest of the same image.
     """
-    deployment = scene.deployment
+    deployment = snapshot.deployment
     observed = deployment.observed_generation >= deployment.generation
-    ready = [pod for pod in scene.pods if pod.ready]
+    ready = [pod for pod in snapshot.pods if pod.ready]
     old = deployment.total - deployment.updated
     complete = (
         deployment.rolled_out
-        and (scene.new is not None or deployment.desired == 0)
-        and len(scene.pods) == len(ready) == deployment.desired
+        and (snapshot.new is not None or deployment.desired == 0)
+        and len(snapshot.pods) == len(ready) == deployment.desired
     )
     detail = f"{len(ready)}/{deployment.desired} new pods ready"
     if len(ready) >= deployment.desired and old > 0:
         detail += f", {old} old pod{'s' if old != 1 else ''} still there"
-    return Progress(complete, observed and deployment.past_deadline and scene.fresh, detail)
+    return Progress(complete, observed and deployment.past_deadline and snapshot.fresh, detail)
 
 
-async def glance(cluster: ClusterClient, change: ImageChange) -> Scene:
+async def glance(cluster: ClusterClient, change: ImageChange) -> Snapshot:
     """One look."""
     deployment, sets, pods = await asyncio.gather(
         cluster.deployment(change.namespace, change.deployment),
         cluster.replica_sets(change.namespace),
         cluster.pods(change.namespace),
     )
-    return scene_of(change, deployment, sets, pods)
+    return snapshot_of(change, deployment, sets, pods)
 
 
 @asynccontextmanager
 async def watched(
     cluster: ClusterClient, change: ImageChange, since: DeploymentView | None, *, tick: float = 10.0
-) -> AsyncIterator[AsyncGenerator[Scene, None]]:
-    """The rollout's scenes from now on. `since` is the Deployment as the change left it: what is older is not told.
+) -> AsyncIterator[AsyncGenerator[Snapshot, None]]:
+    """The rollout's snapshots from now on. `since` is the Deployment as the change left it: what is older is not told.
 
-    Where nothing changes, the same scene comes again every `tick` seconds: that something takes long is news, too.
+    Where nothing changes, the same snapshot comes again every `tick` seconds: that something takes long is news, too.
     """
     first = since or await cluster.deployment(change.namespace, change.deployment)
     streams: tuple[AsyncGenerator[Seen[_View], None], ...] = (
@@ -81,25 +81,25 @@ async def watched(
         _explaining(cluster.watch_events(change.namespace)),
     )
     async with merged(*streams) as seen:
-        yield _scenes(seen, change, first, since, tick)
+        yield _snapshots(seen, change, first, since, tick)
 
 
-async def _scenes(
+async def _snapshots(
     stream: AsyncGenerator[Seen[_View], None],
     change: ImageChange,
     first: DeploymentView,
     since: DeploymentView | None,
     tick: float,
-) -> AsyncGenerator[Scene, None]:
+) -> AsyncGenerator[Snapshot, None]:
     picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
     async with aclosing(ticking(stream, tick)) as changes:
         async for seen in changes:
             if not (picture.complete if seen is None else picture.take(seen)):
                 continue
-            scene = picture.scene()
+            snapshot = picture.snapshot()
             # events only explain: what they might still explain waits for them a while, what is done does not
-            if picture.explained or seen is None or completion(scene).complete:
-                yield scene
+            if picture.explained or seen is None or completion(snapshot).complete:
+                yield snapshot
 
 
 async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
@@ -128,7 +128,7 @@ class _Picture:
         self._crashes: dict[tuple[str, str, str], Crash] = {}
 
     def take(self, seen: Seen[_View]) -> bool:
-        """Whether there is a scene to look at: a part of the picture could be taken for a failure, or for success."""
+        """Whether there is a snapshot to look at: a part of the picture could be taken for a failure, or for success."""
         gone = seen.kind == "deleted"
         match seen.view:
             case None if seen is _EXPLAINED:
@@ -157,10 +157,10 @@ class _Picture:
         """Everything that tells how it stands was listed once."""
         return self._unlisted == 0
 
-    def scene(self) -> Scene:
+    def snapshot(self) -> Snapshot:
         stale = self._before is not None and self._deployment.condition("Progressing") == self._before
         pods, events, crashes = self._pods.values(), self._events.values(), self._crashes.values()
-        return scene_of(self._change, self._deployment, self._sets.values(), pods, events, crashes, fresh=not stale)
+        return snapshot_of(self._change, self._deployment, self._sets.values(), pods, events, crashes, fresh=not stale)
 
     def _concerns(self, event: EventView) -> bool:
         """About the Deployment's pods and ReplicaSets, or about a volume claim."""

@@ -16,7 +16,7 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.deployments.service_state import DEPLOYED_AT, SURGE, ServiceState, current, kubectl_lines
-from runbooks.diagnosis import Scene
+from runbooks.diagnosis import Snapshot
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -178,10 +178,10 @@ async def check(
     began = time.monotonic()
 
     async def one(change: ImageChange) -> RolloutResult:
-        scene = await _now(pulse, cluster, change) or await _until_complete(
+        snapshot = await _now(pulse, cluster, change) or await _until_complete(
             pulse, cluster, change, settings, since=None, deadline=settings.settle_seconds, silent=True
         )
-        return _result(change, scene, time.monotonic() - began, already=True)
+        return _result(change, snapshot, time.monotonic() - began, already=True)
 
     results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
     warnings = await foreign_digests(registry, changes, results)
@@ -215,11 +215,11 @@ async def foreign_digests(
     return tuple(sentence for sentence in found if sentence)
 
 
-async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Scene | None:
-    """The scene if all is well at the first look, as it nearly always is; else it is worth watching."""
-    scene = await glance(cluster, change)
-    still_ours(scene, change, pulse.run)
-    return scene if completion(scene).complete else None
+async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Snapshot | None:
+    """The snapshot if all is well at the first look, as it nearly always is; else it is worth watching."""
+    snapshot = await glance(cluster, change)
+    still_ours(snapshot, change, pulse.run)
+    return snapshot if completion(snapshot).complete else None
 
 
 class _Part:
@@ -265,12 +265,12 @@ async def _roll_out(
     else:
         at_once = wave is not None and wave.how == "raised"
         seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
-    scene = await _until_complete(
+    snapshot = await _until_complete(
         pulse, cluster, change, settings, since=None if already else seen, deadline=settings.deadline_seconds
     )
-    if SURGE in scene.deployment.annotations:
-        await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=scene.deployment)
-    return _result(change, scene, time.monotonic() - began, already=already, wave=wave)
+    if SURGE in snapshot.deployment.annotations:
+        await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=snapshot.deployment)
+    return _result(change, snapshot, time.monotonic() - began, already=already, wave=wave)
 
 
 async def _until_complete(
@@ -282,49 +282,49 @@ async def _until_complete(
     since: DeploymentView | None,
     deadline: float,
     silent: bool = False,
-) -> Scene:
+) -> Snapshot:
     """Watches until the rollout is complete; raises what stops it. `since` is the Deployment as the patch returned it."""
-    began, said, scene = time.monotonic(), "", None
+    began, said, snapshot = time.monotonic(), "", None
     first = since
     try:
-        async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as scenes:
-            async for scene in scenes:
-                first = first or scene.deployment
-                still_ours(scene, change, pulse.run, since=first, answer=since)
-                progress = completion(scene)
-                late = diagnosis.pending(scene, after=settings.explain_seconds)
+        async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as snapshots:
+            async for snapshot in snapshots:
+                first = first or snapshot.deployment
+                still_ours(snapshot, change, pulse.run, since=first, answer=since)
+                progress = completion(snapshot)
+                late = diagnosis.pending(snapshot, after=settings.explain_seconds)
                 detail = f"{progress.detail}; {late}" if late else progress.detail
                 if detail != said and not silent:
                     said = detail
                     pulse.say(said)
                 if progress.complete:
-                    return scene
-                found = diagnosis.certain(scene, crash_restarts=settings.crash_restarts)
+                    return snapshot
+                found = diagnosis.certain(snapshot, crash_restarts=settings.crash_restarts)
                 if found is None and progress.past_deadline:
-                    found = diagnosis.at_deadline(scene, scene.deployment.progress_deadline)
+                    found = diagnosis.at_deadline(snapshot, snapshot.deployment.progress_deadline)
                 if found is not None:
-                    raise await diagnosis.explained(cluster, scene, found, log_lines=settings.log_lines)
+                    raise await diagnosis.explained(cluster, snapshot, found, log_lines=settings.log_lines)
     except TimeoutError as error:
-        if scene is None:
+        if snapshot is None:
             raise _never_seen(change, deadline) from error
-        found = diagnosis.at_deadline(scene, time.monotonic() - began)
-        raise await diagnosis.explained(cluster, scene, found, log_lines=settings.log_lines) from error
+        found = diagnosis.at_deadline(snapshot, time.monotonic() - began)
+        raise await diagnosis.explained(cluster, snapshot, found, log_lines=settings.log_lines) from error
     raise _never_seen(change, deadline)
 
 
 def _result(
-    change: ImageChange, scene: Scene, seconds: float, *, already: bool, wave: Wave | None = None
+    change: ImageChange, snapshot: Snapshot, seconds: float, *, already: bool, wave: Wave | None = None
 ) -> RolloutResult:
-    views = [view for pod in scene.pods if (view := pod.container(change.container)) is not None]
+    views = [view for pod in snapshot.pods if (view := pod.container(change.container)) is not None]
     digests = {view.digest for view in views}
     reported = {view.reported for view in views} - {"", change.after.digest}
     return RolloutResult(
         service=change.service,
-        ready=sum(pod.ready for pod in scene.pods),
-        desired=scene.deployment.desired,
+        ready=sum(pod.ready for pod in snapshot.pods),
+        desired=snapshot.deployment.desired,
         digest=change.after.digest or (next(iter(digests)) if len(digests) == 1 else None),
         seconds=round(seconds, 3),
-        revision=scene.deployment.revision,
+        revision=snapshot.deployment.revision,
         already=already,
         wave=wave,
         reported=tuple(sorted(reported)) if change.after.digest else (),

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.exec import Limits, Output, Program
+from runbooks.clients.kubernetes.exec import ExecLimits, Output, Program
 from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
@@ -139,7 +139,7 @@ class SyncQueue:
         `says`: its output may be shown where it fails; otherwise it may hold what was written about patients.
         """
         program = Program(words)
-        limits = Limits(seconds=seconds or self.scripts.seconds, bytes=self.scripts.largest)
+        limits = ExecLimits(seconds=seconds or self.scripts.seconds, bytes=self.scripts.largest)
         pod, container = await self._pod()
         output = await self._exec.run(
             self._environment.namespace, pod.name, container, program, stdin=stdin, limits=limits

@@ -16,7 +16,7 @@ from bot.config import Settings, load, validate
 from bot.doctor import book, here, outside, storage
 from bot.doctor.access import NEEDED, Where, rules
 from bot.doctor.examination import checks, examine
-from bot.doctor.findings import Check, Finding, Level, failed, findings, fine
+from bot.doctor.findings import Check, Finding, Severity, failed, findings, fine
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 from sandbox import configuration
@@ -35,7 +35,7 @@ async def all_of(looked: AsyncGenerator[Finding]) -> list[Finding]:
 
 
 def worst(found: list[Finding]) -> list[Finding]:
-    return [finding for finding in found if finding.level is not Level.FINE]
+    return [finding for finding in found if finding.level is not Severity.FINE]
 
 
 def settings(**changes: Any) -> Settings:
@@ -132,7 +132,7 @@ async def test_a_configuration_that_others_may_write_fails(tmp_path: Path) -> No
     path.touch()
     path.chmod(0o664)
     (finding,) = worst(await all_of(here.configuration(path, settings())))
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert finding.to_do == f"chmod go-w {path}"
     path.chmod(0o640)
     assert worst(await all_of(here.configuration(path, settings()))) == []
@@ -144,7 +144,7 @@ async def test_a_password_in_a_file_that_everybody_reads_fails(tmp_path: Path) -
     path.chmod(0o644)
     with_password = settings(bot__database_url="postgresql://bot:hunter2@db/omnicare")
     (finding,) = worst(await all_of(here.configuration(path, with_password)))
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert "hunter2" not in finding.sentence + finding.to_do
 
 
@@ -158,22 +158,22 @@ async def test_files_that_others_may_open_fail(tmp_path: Path) -> None:
     state.chmod(0o755)
     found = await all_of(here.files(settings(bot__state=str(state))))
     assert [(finding.level, finding.to_do) for finding in worst(found)] == [
-        (Level.FAILED, f"chmod 700 {state}"),
-        (Level.FAILED, f"chmod 600 {state / 'audit.sqlite'}"),
-        (Level.FAILED, f"chmod go-w {state / 'run'}"),
+        (Severity.FAILED, f"chmod 700 {state}"),
+        (Severity.FAILED, f"chmod 600 {state / 'audit.sqlite'}"),
+        (Severity.FAILED, f"chmod go-w {state / 'run'}"),
     ]
 
 
 async def test_a_role_that_names_nobody_fails() -> None:
     (finding,) = worst(await all_of(here.people(settings(roles__dba={"about": "databases"}))))
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert "Role dba names nobody" in finding.sentence
 
 
 async def test_a_role_that_a_user_group_gives_is_only_mentioned() -> None:
     changed = settings(roles__dba={"about": "databases", "group": "S1"}, environments__production__groups=True)
     (finding,) = worst(await all_of(here.people(changed)))
-    assert finding.level is Level.WARNING
+    assert finding.level is Severity.WARNING
 
 
 async def test_people_who_can_not_be_reached_are_mentioned() -> None:
@@ -192,7 +192,7 @@ async def test_policies_that_enough_people_can_satisfy_are_fine() -> None:
 
 async def test_a_policy_that_nobody_but_one_person_could_approve_fails() -> None:
     (finding,) = await policies(settings(people__second={"name": "Sol", "slack": "U3", "roles": ["manager"]}))
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert "nobody but Ada could approve" in finding.sentence
     assert "rollout:approve" in finding.to_do
 
@@ -201,7 +201,7 @@ async def test_a_policy_that_nobody_could_approve_fails() -> None:
     (finding,) = await policies(
         settings(environments__production__approval__disruptive={"count": 3, "permission": "rollout:approve"})
     )
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert "3 must say yes, and Ada, Sol could" in finding.sentence
 
 
@@ -213,13 +213,13 @@ async def test_an_account_that_people_share_approves_nothing() -> None:
 
 async def test_a_permission_that_does_not_exist_fails_with_the_one_that_was_meant() -> None:
     found = await policies(settings(environments__production__permissions__rollout_write=["manager"]))
-    assert found[0].level is Level.FAILED
+    assert found[0].level is Severity.FAILED
     assert found[0].to_do == "Did you mean rollout:write?"
 
 
 async def test_where_nobody_may_confirm_going_back_it_fails() -> None:
     (finding,) = await policies(settings(environments__production__going_back=None))
-    assert finding.level is Level.FAILED
+    assert finding.level is Severity.FAILED
     assert "going back" in finding.sentence
 
 
@@ -247,7 +247,7 @@ async def test_a_whole_world_has_nothing_that_failed(
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
         found = await all_of(findings(checks(path, load(path))))
         status = await asyncio.to_thread(examine, path, as_json=True)
-    assert [finding.sentence for finding in found if finding.level is Level.FAILED] == []
+    assert [finding.sentence for finding in found if finding.level is Severity.FAILED] == []
     sentences = [finding.sentence for finding in found]
     assert any(sentence.startswith("production: the cluster at https://127.0.0.1") for sentence in sentences)
     assert "production: the bot may patch deployments.apps in omnicare-prod." in sentences
@@ -266,7 +266,7 @@ async def test_each_permission_that_the_bot_lacks_is_named_with_its_reason(tmp_p
     async with cluster.serve():
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
         found = worst(await all_of(outside.cluster(load(path), "production")))
-    assert {finding.level for finding in found} == {Level.FAILED}
+    assert {finding.level for finding in found} == {Severity.FAILED}
     (patch,) = [finding for finding in found if "patch deployments.apps" in finding.sentence]
     assert "A rollout changes the image" in patch.sentence
     assert "kubectl auth can-i patch deployments.apps -n omnicare-prod" in patch.to_do
@@ -296,7 +296,7 @@ async def test_a_deployment_or_container_that_is_not_there_fails(tmp_path: Path,
         text = text.replace('"name" = "frontend"', '"name" = "frontend", "container" = "sidecar"')
         path.write_text(text)
         found = worst(await all_of(outside.cluster(load(path), "production")))
-    assert [finding.level for finding in found] == [Level.FAILED, Level.FAILED]
+    assert [finding.level for finding in found] == [Severity.FAILED, Severity.FAILED]
     assert "omnicare-prod/nothing" in found[0].sentence
     assert "no container sidecar; it has frontend" in found[1].sentence
 
@@ -318,7 +318,7 @@ async def test_who_would_put_a_deployment_back_is_named(tmp_path: Path, images: 
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
         found_out = await all_of(outside.cluster(load(path), "production"))
     owned = [each for each in worst(found_out) if "owns the Deployment" in each.sentence]
-    assert [each.level for each in owned] == [Level.WARNING, Level.WARNING]
+    assert [each.level for each in owned] == [Severity.WARNING, Severity.WARNING]
     assert "backend: Argo CD owns" in owned[0].sentence
     assert "frontend: Flux owns" in owned[1].sentence
     assert all("would put back" in each.sentence and each.to_do for each in owned)
@@ -330,7 +330,7 @@ async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, im
     async with cluster.serve():
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
     found = await all_of(findings([Check(subject="Cluster", look=partial(outside.cluster, load(path), "production"))]))
-    assert [finding.level for finding in found] == [Level.FAILED]
+    assert [finding.level for finding in found] == [Severity.FAILED]
     assert "can't be reached" in found[0].sentence
 
 
@@ -342,12 +342,12 @@ async def test_a_book_that_was_edited_fails(tmp_path: Path) -> None:
     async with Book.open(changed.bot.book_path, name="omnicare-0", redactor=default_redactor()) as trail:
         await trail.append(Event(id="1", name=EventName.BOT_STARTED, at=datetime.now(UTC)))
     whole = await all_of(book.tail(changed))
-    assert Level.FAILED not in {finding.level for finding in whole}
+    assert Severity.FAILED not in {finding.level for finding in whole}
     with sqlite3.connect(changed.bot.book_path) as connection:
         for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{trigger}"')
         connection.execute("UPDATE event SET data = replace(data, 'bot:started', 'bot:stopped')")
-    told = [finding.sentence for finding in await all_of(book.tail(changed)) if finding.level is Level.FAILED]
+    told = [finding.sentence for finding in await all_of(book.tail(changed)) if finding.level is Severity.FAILED]
     assert any("event 1 was edited" in sentence.lower() for sentence in told)
 
 
@@ -392,7 +392,7 @@ async def test_a_sandboxs_slack_is_no_failure_of_somebody_without_its_tokens() -
     found = await all_of(
         outside.slack(settings(bot__sandbox=True, slack__enabled=True, slack__api_url="http://127.0.0.1:1/api/"))
     )
-    assert [finding.level for finding in found] == [Level.WARNING]
+    assert [finding.level for finding in found] == [Severity.WARNING]
     assert "sandbox" in found[0].sentence
 
 
@@ -409,7 +409,7 @@ def keeping(url: str, bucket: str = "omnicare-exports", **more: object) -> Setti
 async def test_the_bucket_for_exports_is_there_encrypted_and_versioned() -> None:
     async with Aws().serve() as url:
         found = await all_of(storage.exports(keeping(url), "production"))
-        assert [finding.level for finding in found] == [Level.FINE] * 3
+        assert [finding.level for finding in found] == [Severity.FINE] * 3
         (absent,) = worst(await all_of(storage.exports(keeping(url, "nothing-here"), "production")))
         assert "nothing-here" in absent.sentence
         (unlocked,) = worst(await all_of(storage.exports(keeping(url, lock_days=30), "production")))
@@ -431,15 +431,15 @@ async def test_the_bucket_for_the_audit_trails_heads_is_looked_at_and_should_loc
 
 async def test_without_a_bucket_it_says_that_nothing_can_be_cleared() -> None:
     (found,) = await all_of(storage.exports(settings(environments__production__sync={}), "production"))
-    assert (found.level, "sync clear-failed" in found.sentence) == (Level.WARNING, True)
+    assert (found.level, "sync clear-failed" in found.sentence) == (Severity.WARNING, True)
     assert await all_of(storage.exports(settings(), "production")) == []
 
 
 # who is served
 
 
-@pytest.mark.parametrize(("status", "level"), [(200, Level.FINE), (503, Level.WARNING)])
-async def test_a_health_url_is_asked_and_never_shown(status: int, level: Level) -> None:
+@pytest.mark.parametrize(("status", "level"), [(200, Severity.FINE), (503, Severity.WARNING)])
+async def test_a_health_url_is_asked_and_never_shown(status: int, level: Severity) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, text="hunter2")
 
@@ -461,5 +461,5 @@ async def test_a_health_url_is_asked_and_never_shown(status: int, level: Level) 
 
 async def test_a_service_without_a_health_url_is_said() -> None:
     found = await all_of(outside.health(settings(), "production"))
-    assert [finding.level for finding in found] == [Level.WARNING]
+    assert [finding.level for finding in found] == [Severity.WARNING]
     assert "health_url" in found[0].to_do

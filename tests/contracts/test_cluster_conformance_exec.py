@@ -3,7 +3,7 @@
 import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.exec import Limits, Program
+from runbooks.clients.kubernetes.exec import ExecLimits, Program
 from runbooks.kit.targets import Environment, Service
 from runbooks.sync.queue import SyncQueue, SyncScripts
 from tests.support.clusters import BOTH, opened
@@ -12,7 +12,7 @@ from tests.support.conformance import install, names
 POOL = Program(("npm", "run", "--silent", "db:pool:status"))
 FAILING = Program(("npm", "run", "--silent", "test:failing"))
 ABSENT = Program(("nosuch",))
-LIMITS = Limits(seconds=20, bytes=1 << 16)
+LIMITS = ExecLimits(seconds=20, bytes=1 << 16)
 
 
 @pytest.fixture(params=BOTH)

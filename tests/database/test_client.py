@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runbooks.clients.postgres.access import Credentials, DatabaseSettings
-from runbooks.clients.postgres.database import Answer, DatabaseClient
+from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings
+from runbooks.clients.postgres.database import DatabaseClient, QueryResult
 from runbooks.database.databases import Database, concerns
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -21,8 +21,8 @@ PASSWORD = "pw-of-the-reader-x7Q"
 def elsewhere(address: str, **settings: Any) -> Database:
     """A database of which nothing is known but where it should be."""
 
-    async def credentials(*, fresh: bool = False) -> Credentials:
-        return Credentials(schema.READER, PASSWORD)
+    async def credentials(*, fresh: bool = False) -> DatabaseCredentials:
+        return DatabaseCredentials(schema.READER, PASSWORD)
 
     plain = {"primary": address, "name": schema.NAME, "tls": "disable", **settings}
     return Database("production", DatabaseClient(DatabaseSettings.model_validate(plain), credentials))
@@ -92,9 +92,9 @@ async def test_at_most_two_connections_are_open_at_once(here: Served):
 async def test_a_password_that_was_changed_is_read_again_by_itself(here: Served):
     asked: list[bool] = []
 
-    async def credentials(*, fresh: bool = False) -> Credentials:
+    async def credentials(*, fresh: bool = False) -> DatabaseCredentials:
         asked.append(fresh)
-        return Credentials(schema.READER, here.world.reader_password if fresh else "the-old-one")
+        return DatabaseCredentials(schema.READER, here.world.reader_password if fresh else "the-old-one")
 
     database = Database("production", DatabaseClient(here.settings(), credentials))
     assert (await database.known("primary")).identity.role == schema.READER
@@ -106,7 +106,7 @@ async def test_a_password_that_was_changed_is_read_again_by_itself(here: Served)
 
 async def test_an_answer_tells_how_long_it_took(here: Served):
     found = await here.database().answers()
-    assert isinstance(found, Answer)
+    assert isinstance(found, QueryResult)
     assert (found.well, found.place, found.code) == (True, "primary", None)
     assert 0 < found.seconds < 1.5
 
@@ -285,9 +285,9 @@ async def test_a_server_that_answers_in_any_language_is_not_told_as_out_of_reach
 ):
     asked: list[bool] = []
 
-    async def credentials(*, fresh: bool = False) -> Credentials:
+    async def credentials(*, fresh: bool = False) -> DatabaseCredentials:
         asked.append(fresh)
-        return Credentials(schema.READER, PASSWORD)
+        return DatabaseCredentials(schema.READER, PASSWORD)
 
     async with speaking(refuses=(state, words)) as address:
         plain = {"primary": address, "name": schema.NAME, "tls": "disable"}

@@ -11,7 +11,7 @@ import pytest
 
 from bot.config import load
 from bot.doctor import database as doctor
-from bot.doctor.findings import Finding, Level
+from bot.doctor.findings import Finding, Severity
 from sandbox.cluster.resources import SECRET
 from sandbox.people import DEPLOYS, STAGING
 from sandbox.postgres import schema
@@ -224,20 +224,20 @@ async def all_of(made: Story) -> list[Finding]:
 
 async def test_doctor_looks_at_each_server(bot: Story, here: Served):
     told = await all_of(bot)
-    assert {each.level for each in told} == {Level.FINE}, told
+    assert {each.level for each in told} == {Severity.FINE}, told
     assert len(told) == 4
     here.sql("REVOKE pg_read_all_stats FROM omnicare_reader", "GRANT SELECT ON patients TO omnicare_reader")
     try:
-        told = [each for each in await all_of(bot) if each.level is not Level.FINE]
+        told = [each for each in await all_of(bot) if each.level is not Severity.FINE]
     finally:
         here.sql("GRANT pg_read_all_stats TO omnicare_reader", "REVOKE ALL ON patients FROM omnicare_reader")
-    assert [each.level for each in told if "primary" in each.sentence] == [Level.FAILED, Level.WARNING]
+    assert [each.level for each in told if "primary" in each.sentence] == [Severity.FAILED, Severity.WARNING]
     assert all(each.to_do for each in told)
 
 
 async def test_doctor_says_what_is_wrong_with_a_server_that_does_not_answer(bot: Story, here: Served):
     here.call(here.world.vanish)
     told = await all_of(bot)
-    assert [each.level for each in told] == [Level.FAILED, Level.FAILED]
+    assert [each.level for each in told] == [Severity.FAILED, Severity.FAILED]
     assert "The primary" in told[0].sentence
     assert "The replica" in told[1].sentence

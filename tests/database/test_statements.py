@@ -216,10 +216,10 @@ def test_reasons(values: dict[str, Any], why: list[str]) -> None:
 
 
 def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None:
-    from runbooks.clients.postgres.statements import Running
+    from runbooks.clients.postgres.statements import RunningStatement
 
-    def runs(pid: int, *ahead: int, prepared: tuple[str, ...] = ()) -> Running:
-        return Running(
+    def runs(pid: int, *ahead: int, prepared: tuple[str, ...] = ()) -> RunningStatement:
+        return RunningStatement(
             pid=pid,
             role="a",
             state="active",

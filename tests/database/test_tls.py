@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.clients.postgres.access import Credentials, DatabaseSettings
+from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings
 from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
 from runbooks.kit.errors import RunbookError
@@ -28,8 +28,8 @@ class Here:
         self.authority = authority
 
     def database(self, **settings: Any) -> Database:
-        async def credentials(*, fresh: bool = False) -> Credentials:
-            return Credentials(SUPERUSER, self.server.password)
+        async def credentials(*, fresh: bool = False) -> DatabaseCredentials:
+            return DatabaseCredentials(SUPERUSER, self.server.password)
 
         plain = {"primary": f"127.0.0.1:{self.server.port}", "name": "postgres", **settings}
         return Database("production", DatabaseClient(DatabaseSettings.model_validate(plain), credentials))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runbooks.clients.postgres.access import Credentials, DatabaseSettings
+from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings
 from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
 from sandbox.postgres import Binaries, schema
@@ -50,8 +50,8 @@ class Served:
     def database(self, *, user: str = schema.READER, password: str | None = None, **settings: Any) -> Database:
         """As the bot has it, in the test's own loop."""
 
-        async def credentials(*, fresh: bool = False) -> Credentials:
-            return Credentials(user, password or self.world.reader_password)
+        async def credentials(*, fresh: bool = False) -> DatabaseCredentials:
+            return DatabaseCredentials(user, password or self.world.reader_password)
 
         return Database("production", DatabaseClient(self.settings(**settings), credentials))
 

@@ -20,7 +20,7 @@ from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
 from commands.kit.rolling import Unrecorded
-from runbooks.clients.kubernetes.connection import Unanswered
+from runbooks.clients.kubernetes.connection import ClusterOutage
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -79,7 +79,7 @@ class DurableSteps:
         outline: tuple[StepName, ...],
         *,
         hold_points: tuple[StepName, ...] = (),
-        unanswered: Callable[[], Unanswered],
+        unanswered: Callable[[], ClusterOutage],
     ) -> None:
         """`hold_points`: the steps before which people may hold the run. `unanswered`: what the cluster does instead of answering."""
         self._house = house

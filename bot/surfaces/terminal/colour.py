@@ -30,7 +30,7 @@ from commands.kit.card import (
     Table,
     Text,
 )
-from runbooks.logs.parsing import Level, level_of
+from runbooks.logs.parsing import LogLevel, level_of
 
 _STATES = {
     State.WAITING: "yellow",
@@ -125,11 +125,11 @@ def _element(element: Element, reader: Reader) -> RenderableType:
 
 
 _LEVELS = {
-    Level.FATAL: "bold red",
-    Level.ERROR: "red",
-    Level.WARN: "yellow",
-    Level.DEBUG: "bright_black",
-    Level.TRACE: "bright_black",
+    LogLevel.FATAL: "bold red",
+    LogLevel.ERROR: "red",
+    LogLevel.WARN: "yellow",
+    LogLevel.DEBUG: "bright_black",
+    LogLevel.TRACE: "bright_black",
 }
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from runbooks.clients.image_registry.challenges import origin
 from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
-from runbooks.clients.image_registry.requests import Answer, RegistryRequests
+from runbooks.clients.image_registry.requests import RegistryRequests, RegistryResponse
 from runbooks.kit.answers import read_object, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -153,7 +153,7 @@ class RegistryClient:
         made = read_time(_object(answer).get("created"))
         return made if made is not None and _FIRST <= made <= datetime.now(UTC) + _AHEAD else None
 
-    async def _manifest(self, repository: str, reference: str) -> Answer:
+    async def _manifest(self, repository: str, reference: str) -> RegistryResponse:
         if not TAG.fullmatch(reference) and not _DIGEST.fullmatch(reference):
             raise PermanentError(f"There is no image {repository}:{reference}.", code=ReasonCode.NO_SUCH_VERSION)
         base, name = self._place(repository)
@@ -177,7 +177,7 @@ class RegistryClient:
         return self._addresses.get(host, f"https://{host}").rstrip("/"), name
 
 
-def _next_page(url: str, answer: Answer) -> str | None:
+def _next_page(url: str, answer: RegistryResponse) -> str | None:
     """The address of the page after this one; None at the end, or where it is not the same registry's."""
     found = _NEXT.search(answer.headers.get("Link", "")[:8192])
     if found is None:
@@ -197,7 +197,7 @@ def _digests(descriptors: object) -> list[str]:
     return [digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest)]
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(answer: RegistryResponse) -> dict[str, Any]:
     return read_object(
         answer.body,
         lambda: PermanentError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE),

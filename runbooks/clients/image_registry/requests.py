@@ -34,7 +34,7 @@ _CODE = ReasonCode.REGISTRY_UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegistryResponse:
     """What a server said, and where."""
 
     status: int
@@ -74,7 +74,7 @@ class RegistryRequests:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, url: str, what: str) -> Answer:
+    async def get(self, url: str, what: str) -> RegistryResponse:
         """Return the registry's answer, which is a 200. `what` completes the sentences. Raises `RunbookError`."""
         answer = await self._authorized(url, what)
         if answer.status == HTTPStatus.UNAUTHORIZED and not answer.redirected and await self._log_in(url, answer, what):
@@ -87,7 +87,7 @@ class RegistryRequests:
             raise self._denied(url, what, known=not answer.redirected and await self._login(url) is not None)
         raise _failed(answer, "The registry", what)
 
-    async def _authorized(self, url: str, what: str) -> Answer:
+    async def _authorized(self, url: str, what: str) -> RegistryResponse:
         """With what was found to be wanted for that repository; the answer behind redirects, which are asked without it."""
         key = _repository_key(url)
         shown = None
@@ -122,7 +122,7 @@ class RegistryRequests:
         authorization: str | None = None,
         query: Mapping[str, str] | None = None,
         redirected: bool = False,
-    ) -> Answer:
+    ) -> RegistryResponse:
         from aiohttp import ClientError
 
         assert self._session is not None, "inside `async with`"
@@ -134,7 +134,7 @@ class RegistryRequests:
                     lambda: PermanentError(f"The registry's answer for {what} is too large.", code=_CODE),
                 )
                 asked = tuple(response.headers.getall("WWW-Authenticate", ()))
-                return Answer(response.status, response.headers.copy(), asked, body, redirected)
+                return RegistryResponse(response.status, response.headers.copy(), asked, body, redirected)
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             # chained to nothing: a client's error shows the headers or the address that it was given
             raise TemporaryError(
@@ -151,7 +151,7 @@ class RegistryRequests:
             return await self._ecr.of(host)
         return self._logins.of(host) if self._logins is not None else None
 
-    async def _log_in(self, url: str, answer: Answer, what: str) -> bool:
+    async def _log_in(self, url: str, answer: RegistryResponse, what: str) -> bool:
         """In the way that the registry offers, a token first; False where it offers none that the bot can take."""
         offered = challenges(answer.asked)
         key = _repository_key(url)
@@ -206,7 +206,7 @@ class RegistryRequests:
         return PermanentError(f"The registry denies the bot access to {what}.", code=_CODE, advice=(advice,))
 
 
-def _failed(answer: Answer, who: str, what: str) -> RunbookError:
+def _failed(answer: RegistryResponse, who: str, what: str) -> RunbookError:
     """A refusal stays one; a server that is busy or broken may answer later."""
     sentence = f"{who} answers {answer.status} for {what}."
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from runbooks.clients.kubernetes import cluster_events, reading
-from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection, Timing, Unanswered
+from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.exec import Exec, Program
 from runbooks.clients.kubernetes.mirrors import Mirrors
 from runbooks.clients.kubernetes.views import (
+    AccessReview,
     ConfigMapView,
     DeploymentView,
     EndpointsView,
@@ -27,7 +28,6 @@ from runbooks.clients.kubernetes.views import (
     ReplicaSetView,
     SecretView,
     Seen,
-    Verdict,
 )
 from runbooks.clients.kubernetes.watch import Watch
 
@@ -63,7 +63,7 @@ class ClusterClient:
         """The API's address."""
         return self._connection.server
 
-    def unanswered(self) -> Unanswered:
+    def unanswered(self) -> ClusterOutage:
         """For how long the cluster, asked again and again, has not answered, and what it does instead; no seconds while it answers."""
         return self._connection.unanswered()
 
@@ -161,7 +161,7 @@ class ClusterClient:
 
     async def may(
         self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
-    ) -> Verdict:
+    ) -> AccessReview:
         """Whether the bot's own account may do it (SelfSubjectAccessReview)."""
         wanted = {
             "verb": verb, "group": group, "resource": resource, "namespace": namespace, "subresource": subresource,
@@ -174,7 +174,7 @@ class ClusterClient:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         answer = await self._connection.call("POST", path, doing="tell what the bot may do", body=body)
-        return Verdict(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
+        return AccessReview(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
 
     def programs(self, closed: Iterable[Program]) -> Exec:
         """What may be run in this cluster's pods: these, and nothing else."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbooks.clients.kubernetes.credentials import Credentials, Mark
+from runbooks.clients.kubernetes.credentials import ClusterCredentials, Mark
 from runbooks.clients.kubernetes.errors import (
     RETRY,
     Forbidden,
@@ -70,7 +70,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class ClusterOutage:
     """For how long the cluster has been asked in vain, and what it does instead of answering."""
 
     seconds: float = 0.0
@@ -86,7 +86,7 @@ class Connection:
     def __init__(self, kubeconfig: str | None, context: str | None, timing: Timing) -> None:
         path = str(Path(kubeconfig).expanduser()) if kubeconfig else None
         self.timing = timing
-        self._credentials = Credentials(path, context, timing.retry)
+        self._credentials = ClusterCredentials(path, context, timing.retry)
         self._api: Any = None
         self._replaced: list[Any] = []
         """Earlier ones, whose TLS settings are no longer so; what still reads from them may do so to its end."""
@@ -127,12 +127,12 @@ class Connection:
             await self._api.close()
             self._api = None
 
-    def unanswered(self) -> Unanswered:
+    def unanswered(self) -> ClusterOutage:
         """For how long the cluster, asked again and again, has done what it was not asked for; no seconds while it answers."""
         if self._in_vain_since is None:
-            return Unanswered()
+            return ClusterOutage()
         now, (what, since) = asyncio.get_running_loop().time(), self._in_vain
-        return Unanswered(seconds=now - self._in_vain_since, what=what, lately=now - since)
+        return ClusterOutage(seconds=now - self._in_vain_since, what=what, lately=now - since)
 
     def answered(self) -> None:
         """Something came that only a cluster that works says."""

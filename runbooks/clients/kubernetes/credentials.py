@@ -35,7 +35,7 @@ _POD = "the pod's service account"
 Mark = tuple[str | None, str]
 
 
-class Credentials:
+class ClusterCredentials:
     """Those of one kubeconfig and context, or of the pod. `configuration` is the SDK's; it is another object where TLS has changed."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, retry: float) -> None:

@@ -63,7 +63,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ExecLimits:
     """What one call may take."""
 
     seconds: float = 15.0
@@ -72,7 +72,7 @@ class Limits:
     """Of output and of errors, each."""
 
 
-class Unanswered(PermanentError):
+class ProgramTimedOut(PermanentError):
     """The program did not end within its time."""
 
 
@@ -84,9 +84,9 @@ class Exec:
         self._programs = frozenset(programs)
 
     async def run(
-        self, namespace: str, pod: str, container: str, program: Program, *, stdin: bytes = b"", limits: Limits
+        self, namespace: str, pod: str, container: str, program: Program, *, stdin: bytes = b"", limits: ExecLimits
     ) -> Output:
-        """Raises `Unanswered`, PermanentError(OUTPUT_TOO_LARGE), or what the connection's calls raise."""
+        """Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or what the connection's calls raise."""
         if program not in self._programs:
             raise ValueError("this program is not one of the configured set")
         query = [("command", word) for word in program.arguments]
@@ -108,7 +108,7 @@ class Exec:
         except TimeoutError as error:
             if not deadline.expired():
                 raise unreachable(self._connection.server, error) from error
-            raise Unanswered(
+            raise ProgramTimedOut(
                 f"`{program}` did not end within {limits.seconds:g} s in pod {pod}. It may still run there.",
                 code=ReasonCode.SCRIPT_UNANSWERED,
                 advice=(f"`logs {pod}` may say what it waits for.",),
@@ -120,7 +120,7 @@ class Exec:
 class _Talk:
     """One program's life."""
 
-    def __init__(self, socket: "aiohttp.ClientWebSocketResponse", limits: Limits, doing: str) -> None:
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse", limits: ExecLimits, doing: str) -> None:
         self._socket = socket
         self._limits = limits
         self._doing = doing

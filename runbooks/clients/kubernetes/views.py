@@ -454,7 +454,7 @@ class SecretView:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AccessReview:
     """Whether the bot's own account may do something."""
 
     allowed: bool

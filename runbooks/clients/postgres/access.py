@@ -17,7 +17,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import Redactor
 
-Place = Literal["primary", "replica"]
+Instance = Literal["primary", "replica"]
 
 SECRET = "omnicare-bot-database"  # noqa: S105 - a Secret's name
 PORT = 5432
@@ -46,7 +46,7 @@ class DatabaseSettings(Frozen):
     """A read replica, `HOST` or `HOST:PORT`."""
     name: str | None = Field(default=None, min_length=1, max_length=63)
     """The database's name; default: what the URL says."""
-    reader: Place = "primary"
+    reader: Instance = "primary"
     """Which of the two is asked where nobody says `--on`. Each server counts the statements that it ran itself: what the application
     writes is counted on the primary alone."""
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
@@ -68,7 +68,7 @@ class DatabaseSettings(Frozen):
             raise ValueError("`primary` and `name` are needed, where no URL says them")
         return self
 
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[Instance, ...]:
         """The servers that there are."""
         return ("primary", "replica") if self.replica else ("primary",)
 
@@ -82,7 +82,7 @@ class Target:
     name: str
     user: str
     password: str = field(repr=False)
-    place: Place = "primary"
+    place: Instance = "primary"
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class DatabaseCredentials:
     """What a Secret or a file says."""
 
     user: str
@@ -105,7 +105,7 @@ class Credentials:
     port: int | None = None
     name: str | None = None
 
-    def target(self, settings: DatabaseSettings, place: Place) -> Target:
+    def target(self, settings: DatabaseSettings, place: Instance) -> Target:
         """The server at that place. Raises PermanentError where nothing says where it is."""
         address = settings.replica if place == "replica" else settings.primary
         host, port = split_address(address) if address else (self.host, self.port)
@@ -124,17 +124,17 @@ def split_address(address: str) -> tuple[str, int | None]:
     return host, int(port) if port else None
 
 
-def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> Credentials:
+def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> DatabaseCredentials:
     """From a Secret's keys. Raises PermanentError naming the key that is missing."""
     redactor.learn(data[key] for key in (settings.password_key, settings.url_key) if key and key in data)
     where = f"the Secret {settings.secret}"
     if settings.url_key is not None:
         return _from_url(_text(data, settings.url_key, where), where, redactor)
     user, password = (_text(data, key, where) for key in (settings.user_key, settings.password_key))
-    return Credentials(user, password)
+    return DatabaseCredentials(user, password)
 
 
-def from_file(path: Path, redactor: Redactor) -> Credentials:
+def from_file(path: Path, redactor: Redactor) -> DatabaseCredentials:
     """From a file that holds a URL. Raises PermanentError."""
     try:
         with path.open("rb") as file:
@@ -158,7 +158,7 @@ def _text(data: Mapping[str, bytes], key: str, where: str) -> str:
     return found
 
 
-def _from_url(url: str, where: str, redactor: Redactor) -> Credentials:
+def _from_url(url: str, where: str, redactor: Redactor) -> DatabaseCredentials:
     """Nothing is chained: an error of the parser's would quote what it read."""
     try:
         parts = urlsplit(url)
@@ -170,7 +170,7 @@ def _from_url(url: str, where: str, redactor: Redactor) -> Credentials:
     redactor.learn(_forms(parts.password or ""))
     if not parts.username or not parts.password:
         raise unusable(f"{where}: its URL has no role or no password")
-    return Credentials(
+    return DatabaseCredentials(
         unquote(parts.username), unquote(parts.password), host or None, port, unquote(parts.path.strip("/")) or None
     )
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.postgres.access import Credentials, DatabaseSettings, from_file, from_secret
+from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings, from_file, from_secret
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor
@@ -35,11 +35,11 @@ class CredentialsSource:
         self._namespace = settings.secret_namespace or namespace
         self._redactor = redactor
         self._clock = clock
-        self._known: Credentials | None = None
+        self._known: DatabaseCredentials | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
 
-    async def __call__(self, *, fresh: bool = False) -> Credentials:
+    async def __call__(self, *, fresh: bool = False) -> DatabaseCredentials:
         async with self._reading:
             if self._known is not None and not fresh and self._clock() - self._read_at < _KEPT:
                 return self._known
@@ -51,7 +51,7 @@ class CredentialsSource:
             self._read_at = self._clock()
             return self._known
 
-    async def _read(self) -> Credentials:
+    async def _read(self) -> DatabaseCredentials:
         if self._settings.file is not None:
             return await asyncio.to_thread(from_file, self._settings.file, self._redactor)
         name = self._settings.secret

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runbooks.clients.postgres import errors
-from runbooks.clients.postgres.access import Credentials, DatabaseSettings, Place, Target
+from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings, Instance, Target
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
@@ -49,10 +49,10 @@ SELECT pg_catalog.pg_is_in_recovery() AS recovering,
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """Whether a server answers; made for `status`, so it is never an exception."""
 
-    place: Place
+    place: Instance
     address: str
     """Empty where not even that is known."""
     seconds: float
@@ -96,10 +96,10 @@ def _encoding(server: str | None) -> str:
         return "utf-8"
 
 
-class Source(Protocol):
+class CredentialsSource(Protocol):
     """Where credentials come from."""
 
-    async def __call__(self, *, fresh: bool = False) -> Credentials:
+    async def __call__(self, *, fresh: bool = False) -> DatabaseCredentials:
         """What is known, or with `fresh` read anew. Raises RunbookError."""
         ...
 
@@ -189,14 +189,14 @@ class Session:
 class DatabaseClient:
     """The servers of one environment. Made without any I/O."""
 
-    def __init__(self, settings: DatabaseSettings, credentials: Source) -> None:
+    def __init__(self, settings: DatabaseSettings, credentials: CredentialsSource) -> None:
         self.settings = settings
         self._credentials = credentials
         self._places = asyncio.Semaphore(CONNECTIONS)
 
     @asynccontextmanager
     async def asked(
-        self, place: Place, *, connect: float | None = None, limit: float | None = None
+        self, place: Instance, *, connect: float | None = None, limit: float | None = None
     ) -> AsyncIterator[Session]:
         """A session there. Raises RunbookError, each with what to do."""
         target, fresh = await self._target(place, fresh=False), False
@@ -227,7 +227,7 @@ class DatabaseClient:
         finally:
             self._places.release()
 
-    async def answers(self, place: Place) -> Answer:
+    async def answers(self, place: Instance) -> QueryResult:
         """Whether it answers, and in how long. Never raises, and never takes longer than `answer_timeout`."""
         began, address, label, connected = time.monotonic(), "", "", 0.0
         limit = self.settings.answer_timeout
@@ -238,7 +238,7 @@ class DatabaseClient:
                 async with self.asked(place, connect=limit, limit=limit) as session:
                     connected = time.monotonic() - began
                     found = await session.row(_ANSWER)
-                    return Answer(
+                    return QueryResult(
                         place,
                         address,
                         time.monotonic() - began - connected,
@@ -250,9 +250,9 @@ class DatabaseClient:
             error = errors.timed_out(label, limit) if label else errors.no_credentials_in_time(limit)
         except RunbookError as known:
             error = known
-        return Answer(place, address, time.monotonic() - began, connected, error.message, error.code)
+        return QueryResult(place, address, time.monotonic() - began, connected, error.message, error.code)
 
-    async def _target(self, place: Place, *, fresh: bool) -> Target:
+    async def _target(self, place: Instance, *, fresh: bool) -> Target:
         return (await self._credentials(fresh=fresh)).target(self.settings, place)
 
     async def _connect(self, target: Target, seconds: float, limit: float) -> "psycopg.AsyncConnection[Row]":

@@ -37,7 +37,7 @@ SELECT n.nspname FROM pg_namespace n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class DatabaseIdentity:
     """What the server says of itself and of the role. Nothing in it is secret."""
 
     address: str
@@ -75,7 +75,7 @@ class Identity:
     counted_since: datetime | None
 
 
-async def identity(session: Session) -> Identity:
+async def identity(session: Session) -> DatabaseIdentity:
     """Asks. Raises RunbookError."""
     wanted = limits(session.limit)
     who = await session.row(_WHO, list(wanted), _FUNCTION, _FUNCTION, _FUNCTION)
@@ -83,7 +83,7 @@ async def identity(session: Session) -> Identity:
     creates = await session.rows(_CREATES)
     extension = await statements.extension(session)
     loaded, since = await statements.counted_since(session, extension)
-    return Identity(
+    return DatabaseIdentity(
         address=session.target.address,
         role=str(who["role"]),
         database=str(who["database"]),

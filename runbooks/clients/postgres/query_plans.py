@@ -53,7 +53,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """What PostgreSQL would do, as its own JSON; or why that can't be told."""
 
     tree: dict[str, Any] | None
@@ -80,7 +80,7 @@ _BY_STATE = {
 }
 
 
-async def plan(session: Session, statement: Statement) -> Plan:
+async def plan(session: Session, statement: Statement) -> QueryPlan:
     """Plans it. Raises RunbookError where the server can't be asked."""
     import psycopg
 
@@ -95,12 +95,12 @@ async def plan(session: Session, statement: Statement) -> Plan:
         return replace(refused, generic=session.version >= _GENERIC)
 
 
-async def _by_itself(session: Session, text: str) -> Plan:
+async def _by_itself(session: Session, text: str) -> QueryPlan:
     """With the role's own rights, which end at the first table."""
     await session.rows("SET LOCAL search_path = pg_catalog, public, pg_temp")
     one = re.sub(r"[\s;]+$", "", text)
     if ";" in one or not _PLANNABLE.match(one):
-        return Plan(None, Refusal.NOT_A_QUERY)
+        return QueryPlan(None, Refusal.NOT_A_QUERY)
     if session.version >= _GENERIC:
         found = await session.said(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {one}", bare=True)
         return _plan(found[0]["QUERY PLAN"])
@@ -114,12 +114,12 @@ async def _by_itself(session: Session, text: str) -> Plan:
     return _plan(found[0]["QUERY PLAN"])
 
 
-def _plan(found: Any) -> Plan:
-    return Plan(json.loads(found)[0]["Plan"])
+def _plan(found: Any) -> QueryPlan:
+    return QueryPlan(json.loads(found)[0]["Plan"])
 
 
-def _refused(error: "psycopg.Error", *, installed: bool, mine: bool) -> Plan:
+def _refused(error: "psycopg.Error", *, installed: bool, mine: bool) -> QueryPlan:
     state = error.sqlstate or ""
     if not mine and state in ("42501", "42P01", "42883", "3F000"):
-        return Plan(None, Refusal.NOT_MINE if installed else Refusal.NO_FUNCTION, state)
-    return Plan(None, _BY_STATE.get(state, Refusal.TEXT), state)
+        return QueryPlan(None, Refusal.NOT_MINE if installed else Refusal.NO_FUNCTION, state)
+    return QueryPlan(None, _BY_STATE.get(state, Refusal.TEXT), state)

@@ -151,7 +151,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class RunningStatement:
     """A connection that does something now, for some time."""
 
     pid: int
@@ -244,10 +244,10 @@ async def named(session: Session, name: str) -> tuple[Statement, ...]:
     return tuple(map(_statement, rows))
 
 
-async def running(session: Session, *, longer_than: float = _SLOW_NOW) -> tuple[Running, ...]:
+async def running(session: Session, *, longer_than: float = _SLOW_NOW) -> tuple[RunningStatement, ...]:
     """What has been going on for longer than so many seconds, the oldest transaction first."""
     return tuple(
-        Running(
+        RunningStatement(
             pid=row["pid"],
             role=row["role"] or "",
             state=row["state"] or "",

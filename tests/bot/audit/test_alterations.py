@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import Book, BookUnavailable, FindingKind, Head, first_not_found, search_books, verify
+from bot.audit import AuditFindingKind, Book, BookUnavailable, Head, first_not_found, search_books, verify
 from bot.audit.events import draft
 from bot.audit.file import BookFile
 from runbooks.redaction.redactor import Redactor
@@ -65,7 +65,7 @@ async def test_an_event_that_a_planted_trigger_swallows_is_not_acknowledged(path
         with pytest.raises(BookUnavailable):
             await book.check()
         assert (await book.head()).seq == 1
-    assert [each.kind for each in verify(path)] == [FindingKind.SCHEMA]
+    assert [each.kind for each in verify(path)] == [AuditFindingKind.SCHEMA]
 
 
 def test_many_at_once_that_a_planted_trigger_swallows_are_not_acknowledged(path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_endless_view_in_the_place_of_the_events_ends_at_once(path: Path) -> 
     head = written(path)
     replace_by_a_view(path)
     findings = verify(path, [head])
-    assert FindingKind.UNREADABLE in [each.kind for each in findings]
+    assert AuditFindingKind.UNREADABLE in [each.kind for each in findings]
     assert any("event was changed" in each.sentence for each in findings)
     with pytest.raises(BookUnavailable, match="audit verify"):
         search_books([path])
@@ -285,4 +285,4 @@ def test_wherever_the_tail_is_cut_it_shows_against_the_head(
             raw.execute("UPDATE sqlite_sequence SET seq = ?", (keep,))
         raw.execute(sql)
         raw.commit()
-    assert [each.kind for each in verify(path, [whole.head])] == [FindingKind.CUT]
+    assert [each.kind for each in verify(path, [whole.head])] == [AuditFindingKind.CUT]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import Book, BookUnavailable, FindingKind, Head, verify
+from bot.audit import AuditFindingKind, Book, BookUnavailable, Head, verify
 from bot.audit.events import chained, draft
 from bot.audit.file import BookFile
 from bot.runs.heads import KeptHeads
@@ -108,13 +108,13 @@ class Bot:
         heads = await self.fleet.heads(WHERE)
         return [Head(each.book, each.number, each.hash) for kept in heads.values() for each in kept]
 
-    async def shows(self) -> set[FindingKind]:
+    async def shows(self) -> set[AuditFindingKind]:
         """What `audit verify` says: it asks for the record, and is given the process's log."""
         heads, changed = [], set()
         try:
             heads = await self.kept()
         except RunbookError:
-            changed = {FindingKind.RECORD}
+            changed = {AuditFindingKind.RECORD}
         found = await asyncio.to_thread(verify, self.path, [*heads, *self.log.said])
         return {each.kind for each in found} | changed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import FindingKind, Head, search_books, verify, verify_books
+from bot.audit import AuditFindingKind, Head, search_books, verify, verify_books
 from bot.audit.events import BookUnavailable, draft
 from bot.audit.file import BookFile
 from bot.audit.schema import SCHEMA
@@ -61,7 +61,7 @@ def put(raw: sqlite3.Connection, seq: int, data: object, digest: object) -> None
     raw.execute("INSERT OR REPLACE INTO event (seq, data, hash) VALUES (?, ?, ?)", (seq, data, digest))
 
 
-def found(path: Path, *heads: Head) -> list[tuple[FindingKind, int | None, int | None]]:
+def found(path: Path, *heads: Head) -> list[tuple[AuditFindingKind, int | None, int | None]]:
     findings = verify(path, heads)
     for each in findings:
         assert each.seq is None or str(each.seq) in each.sentence
@@ -83,12 +83,12 @@ def test_an_edited_event_is_named(path: Path, head: Head, seq: int) -> None:
         path,
         lambda raw: raw.execute("UPDATE event SET data = replace(data, 'requester', 'outsider') WHERE seq = ?", (seq,)),
     )
-    assert found(path, head) == [(FindingKind.EDITED, seq, seq)]
+    assert found(path, head) == [(AuditFindingKind.EDITED, seq, seq)]
 
 
 def test_an_edited_hash_is_named(path: Path, head: Head) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE event SET hash = zeroblob(32) WHERE seq = 7"))
-    assert found(path) == [(FindingKind.EDITED, 7, 7)]
+    assert found(path) == [(AuditFindingKind.EDITED, 7, 7)]
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe no text", "", "{}", "no json"])
@@ -100,7 +100,7 @@ def test_bytes_that_are_no_event_are_named_and_so_is_the_index_that_had_to_go(
         raw.execute("UPDATE event SET data = CAST(? AS TEXT) WHERE seq = 7", (value,))
 
     tampered(path, change)
-    assert found(path) == [(FindingKind.SCHEMA, None, None), (FindingKind.EDITED, 7, 7)]
+    assert found(path) == [(AuditFindingKind.SCHEMA, None, None), (AuditFindingKind.EDITED, 7, 7)]
 
 
 def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path: Path, head: Head) -> None:
@@ -109,14 +109,14 @@ def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path:
         put(raw, 7, data, hashlib.sha256(data.encode()).digest())
 
     tampered(path, change)
-    assert found(path, head) == [(FindingKind.BROKEN, 8, 8)]
+    assert found(path, head) == [(AuditFindingKind.BROKEN, 8, 8)]
     assert "event 7 was rewritten" in verify(path)[0].sentence.lower()
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (7, 7), (5, 9)])
 def test_removed_events_are_named(path: Path, head: Head, first: int, last: int) -> None:
     tampered(path, lambda raw: raw.execute("DELETE FROM event WHERE seq BETWEEN ? AND ?", (first, last)))
-    assert found(path, head) == [(FindingKind.REMOVED, first, last)]
+    assert found(path, head) == [(AuditFindingKind.REMOVED, first, last)]
 
 
 def test_a_removed_event_shows_even_where_the_rest_moved_up(path: Path, head: Head) -> None:
@@ -127,7 +127,7 @@ def test_a_removed_event_shows_even_where_the_rest_moved_up(path: Path, head: He
         raw.execute(f"UPDATE sqlite_sequence SET seq = {EVENTS - 1}")
 
     tampered(path, change)
-    assert found(path) == [(FindingKind.MOVED, 7, EVENTS - 1)]
+    assert found(path) == [(AuditFindingKind.MOVED, 7, EVENTS - 1)]
     assert "taken out" in verify(path)[0].sentence
 
 
@@ -138,7 +138,7 @@ def test_reordered_events_are_named(path: Path, head: Head) -> None:
         put(raw, 9, *fifth)
 
     tampered(path, change)
-    assert found(path, head) == [(FindingKind.MOVED, 5, 5), (FindingKind.MOVED, 9, 9)]
+    assert found(path, head) == [(AuditFindingKind.MOVED, 5, 5), (AuditFindingKind.MOVED, 9, 9)]
 
 
 def test_an_event_put_in_between_is_named(path: Path, head: Head) -> None:
@@ -149,8 +149,8 @@ def test_an_event_put_in_between_is_named(path: Path, head: Head) -> None:
         put(raw, 7, data, hashlib.sha256(data.encode()).digest())
 
     tampered(path, change)
-    assert (FindingKind.BROKEN, 7, 7) in found(path)
-    assert (FindingKind.MOVED, 8, EVENTS + 1) in found(path)
+    assert (AuditFindingKind.BROKEN, 7, 7) in found(path)
+    assert (AuditFindingKind.MOVED, 8, EVENTS + 1) in found(path)
 
 
 def test_an_event_put_in_at_the_end_is_named(path: Path, head: Head) -> None:
@@ -159,7 +159,7 @@ def test_an_event_put_in_at_the_end_is_named(path: Path, head: Head) -> None:
         put(raw, EVENTS + 1, data, hashlib.sha256(data.encode()).digest())
 
     tampered(path, change)
-    assert found(path, head) == [(FindingKind.BROKEN, EVENTS + 1, EVENTS + 1)]
+    assert found(path, head) == [(AuditFindingKind.BROKEN, EVENTS + 1, EVENTS + 1)]
 
 
 def test_a_cut_tail_shows_against_the_head_that_the_fleet_knows(path: Path, head: Head) -> None:
@@ -169,12 +169,12 @@ def test_a_cut_tail_shows_against_the_head_that_the_fleet_knows(path: Path, head
 
     tampered(path, change)
     assert found(path) == []  # by itself a shorter chain is a whole one: that is what heads are for
-    assert found(path, head) == [(FindingKind.CUT, 16, EVENTS)]
+    assert found(path, head) == [(AuditFindingKind.CUT, 16, EVENTS)]
 
 
 def test_a_cut_tail_shows_without_a_head_where_sqlites_own_count_was_left(path: Path, head: Head) -> None:
     tampered(path, lambda raw: raw.execute("DELETE FROM event WHERE seq > 15"))
-    assert found(path) == [(FindingKind.CUT, 16, EVENTS)]
+    assert found(path) == [(AuditFindingKind.CUT, 16, EVENTS)]
 
 
 def test_a_whole_new_chain_shows_against_a_head(path: Path, head: Head) -> None:
@@ -183,7 +183,7 @@ def test_a_whole_new_chain_shows_against_a_head(path: Path, head: Head) -> None:
     file = BookFile(path, "bot-0")
     file.append([draft(event(number, actor="outsider"), Redactor()) for number in range(EVENTS + 5)])
     file.close()
-    assert found(path, head) == [(FindingKind.REWRITTEN, EVENTS, EVENTS)]
+    assert found(path, head) == [(AuditFindingKind.REWRITTEN, EVENTS, EVENTS)]
 
 
 def test_a_foreign_event_is_named(path: Path, head: Head, tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ def test_a_foreign_event_is_named(path: Path, head: Head, tmp_path: Path) -> Non
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         foreign = row(other, 7)
     tampered(path, lambda raw: put(raw, 7, *foreign))
-    assert found(path, head) == [(FindingKind.FOREIGN, 7, 7)]
+    assert found(path, head) == [(AuditFindingKind.FOREIGN, 7, 7)]
     assert "bot-1" in verify(path)[0].sentence
 
 
 def test_a_renamed_book_is_foreign_from_end_to_end_in_one_finding(path: Path, head: Head) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE book SET name = 'bot-9'"))
-    assert found(path) == [(FindingKind.FOREIGN, 1, EVENTS)]
+    assert found(path) == [(AuditFindingKind.FOREIGN, 1, EVENTS)]
 
 
 @pytest.mark.parametrize("trigger", ["event_appended", "event_kept", "event_unchanged"])
@@ -205,7 +205,7 @@ def test_a_missing_trigger_is_named(path: Path, head: Head, trigger: str) -> Non
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"DROP TRIGGER {trigger}")
     (finding,) = verify(path)
-    assert (finding.kind, trigger in finding.sentence) == (FindingKind.SCHEMA, True)
+    assert (finding.kind, trigger in finding.sentence) == (AuditFindingKind.SCHEMA, True)
 
 
 def test_a_weakened_trigger_and_a_strange_one_are_named(path: Path, head: Head) -> None:
@@ -255,7 +255,7 @@ def test_findings_of_a_ruined_book_are_bounded(path: Path) -> None:
 def test_missing_and_damaged_files_are_findings_too(path: Path, tmp_path: Path, head: Head) -> None:
     (tmp_path / "noise.db").write_bytes(b"noise" * 5000)
     kinds = [each.kind for each in verify_books([path, tmp_path / "none.db", tmp_path / "noise.db"])]
-    assert kinds == [FindingKind.UNREADABLE, FindingKind.UNREADABLE]
+    assert kinds == [AuditFindingKind.UNREADABLE, AuditFindingKind.UNREADABLE]
 
 
 def test_pages_that_were_overwritten_are_found(path: Path) -> None:
@@ -268,7 +268,7 @@ def test_pages_that_were_overwritten_are_found(path: Path) -> None:
 
 def test_a_book_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: Head) -> None:
     (finding,) = verify_books([path], [head, replace(head, book="bot-7")])
-    assert (finding.kind, finding.book) == (FindingKind.UNKNOWN_BOOK, "bot-7")
+    assert (finding.kind, finding.book) == (AuditFindingKind.UNKNOWN_BOOK, "bot-7")
 
 
 def test_search_over_an_event_that_is_no_event_says_to_verify(path: Path, head: Head) -> None:

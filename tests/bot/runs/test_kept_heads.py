@@ -9,7 +9,7 @@ from http import HTTPStatus
 import pytest
 from aiohttp import ClientSession
 
-from bot.audit import EventName, FindingKind, Head, verify
+from bot.audit import AuditFindingKind, EventName, Head, verify
 from bot.audit.events import chained
 from bot.audit.head_copies import copied
 from bot.audit.schema import SCHEMA
@@ -90,7 +90,7 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     assert verify(here.book) == [], "by itself the chain holds"
     wrong = [each.kind for each in verify(here.book, before)]
     assert wrong
-    assert {*wrong} <= {FindingKind.REWRITTEN, FindingKind.CUT}
+    assert {*wrong} <= {AuditFindingKind.REWRITTEN, AuditFindingKind.CUT}
     await here.inside()
     await here.until(lambda: "audit log was changed" in texts(here), "people are told")
     async with ClientSession() as client, client.get(f"http://127.0.0.1:{here.bot.web.port}/readyz") as answer:
@@ -103,7 +103,9 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     await here.ended_with(back, "Back on v1.2.0 in production")
     assert EventName.RUN_SUCCEEDED in here.event_names(back)
     assert kept(here) == before, "the witness stays"
-    assert FindingKind.REWRITTEN in [each.kind for each in verify(here.book, before)] or FindingKind.CUT in wrong
+    assert (
+        AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, before)] or AuditFindingKind.CUT in wrong
+    )
 
 
 async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_record_and_log_hide(here: Story) -> None:
@@ -125,6 +127,6 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
     falsify(here, rewritten)
     forget(here)
     assert verify(here.book, kept(here)) == [], "log and record agree"
-    assert FindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
+    assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
     await here.inside()
     await here.until(lambda: "the bucket omnicare-exports keeps" in texts(here), "people are told")

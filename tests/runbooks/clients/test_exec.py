@@ -9,7 +9,7 @@ import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import Unprocessable
-from runbooks.clients.kubernetes.exec import PROTOCOLS, Exec, Limits, Output, Program, Unanswered, _how
+from runbooks.clients.kubernetes.exec import PROTOCOLS, Exec, ExecLimits, Output, Program, ProgramTimedOut, _how
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster, seed_omnicare
@@ -22,7 +22,7 @@ CAT = Program(("cat",))
 FLOOD = Program(("npm", "run", "--silent", "flood"))
 SLEEPS = Program(("npm", "run", "--silent", "sleeps"))
 SPLIT = Program(("npm", "run", "--silent", "split"))
-LIMITS = Limits(seconds=10, bytes=1 << 18)
+LIMITS = ExecLimits(seconds=10, bytes=1 << 18)
 NAMESPACE = "omnicare-prod"
 
 
@@ -56,7 +56,7 @@ class World:
         self.pod = next(each.name for each in cluster.pods(NAMESPACE) if each.deployment == "backend")
         self.programs = client.programs([ECHO, CAT, FLOOD, SLEEPS, SPLIT])
 
-    async def run(self, program: Program, stdin: bytes = b"", limits: Limits = LIMITS) -> Output:
+    async def run(self, program: Program, stdin: bytes = b"", limits: ExecLimits = LIMITS) -> Output:
         return await self.programs.run(NAMESPACE, self.pod, "backend", program, stdin=stdin, limits=limits)
 
     def begins(self) -> asyncio.Event:
@@ -118,8 +118,8 @@ async def test_a_flood_is_not_heard_out(here: World):
 
 
 async def test_a_program_that_never_ends_is_left_at_the_deadline(here: World):
-    with pytest.raises(Unanswered) as caught:
-        await here.run(SLEEPS, limits=Limits(seconds=0.5))
+    with pytest.raises(ProgramTimedOut) as caught:
+        await here.run(SLEEPS, limits=ExecLimits(seconds=0.5))
     assert caught.value.code is ReasonCode.SCRIPT_UNANSWERED
     assert here.pod in caught.value.message
 
@@ -128,11 +128,11 @@ async def test_a_socket_that_goes_silent_ends_at_the_deadline(here: World, tmp_p
     begun = here.begins()
     async with wired(here.kubeconfig, tmp_path) as (wire, through), ClusterClient(kubeconfig=through) as client:
         asking = asyncio.create_task(
-            client.programs([SLEEPS]).run(NAMESPACE, here.pod, "backend", SLEEPS, limits=Limits(seconds=1.5))
+            client.programs([SLEEPS]).run(NAMESPACE, here.pod, "backend", SLEEPS, limits=ExecLimits(seconds=1.5))
         )
         await begun.wait()
         wire.fall_silent()
-        with pytest.raises(Unanswered):
+        with pytest.raises(ProgramTimedOut):
             await asking
 
 

@@ -7,7 +7,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.diagnosis.crashes import last_error
 from runbooks.kit.reasons import ReasonCode as Code
 from tests.support.real import image
-from tests.support.scenes import OLD, Json, event, pod, scene, stamp, status_of, unplaced
+from tests.support.snapshots import OLD, Json, event, pod, snapshot, stamp, status_of, unplaced
 
 IMAGE = "ghcr.io/omnicare/backend:v2.0.0@sha256:4293"
 
@@ -61,7 +61,7 @@ def test_why_an_image_can_not_be_pulled(code: Code, certain: bool, message: str,
             [failed],
         ),
     }[how]
-    seen = scene(pod(status), events=events)
+    seen = snapshot(pod(status), events=events)
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.certain) == (code, certain)
     assert found.what.startswith("the image can't be pulled")
@@ -72,22 +72,22 @@ def test_why_an_image_can_not_be_pulled(code: Code, certain: bool, message: str,
 
 def test_a_tag_that_looks_like_a_status_is_not_taken_for_one():
     message = "failed to resolve reference ghcr.io/omnicare/backend:v1.429.503: not found"
-    assert diagnosis.at_deadline(scene(pod(waiting("ErrImagePull", message))), 600).code is Code.IMAGE_UNKNOWN
+    assert diagnosis.at_deadline(snapshot(pod(waiting("ErrImagePull", message))), 600).code is Code.IMAGE_UNKNOWN
 
 
 def test_only_a_pod_that_asks_for_another_digest_runs_another_image():
     mirrored = image("backend", "v2.0.0").reference.replace("ghcr.io", "mirror.local")
     reported = status_of({"running": {}}) | {"ready": True, "imageID": "x@sha256:" + "4" * 64}
-    assert diagnosis.certain(scene(pod(reported, phase="Running", container={"image": mirrored}))) is None
+    assert diagnosis.certain(snapshot(pod(reported, phase="Running", container={"image": mirrored}))) is None
     other = pod(reported, phase="Running", container={"image": "mirror.local/backend@sha256:" + "4" * 64})
-    found = diagnosis.certain(scene(other))
+    found = diagnosis.certain(snapshot(other))
     assert found is not None
     assert (found.code, found.said[1]) == (Code.WRONG_DIGEST, "the pod asks for sha256:" + "4" * 64)
 
 
 def test_an_invalid_name_is_certain():
     message = 'Failed to apply default image tag "GHCR.io/X": couldn\'t parse image reference "GHCR.io/X": invalid reference format'
-    found = diagnosis.certain(scene(pod(waiting("InvalidImageName", message))))
+    found = diagnosis.certain(snapshot(pod(waiting("InvalidImageName", message))))
     assert found is not None
     assert (found.code, found.what) == (Code.IMAGE_NAME, "the image can't be pulled: its name is not valid")
 
@@ -99,9 +99,9 @@ def crashing(*ends: Json, restarts: int, state: Json | None = None, **more: obje
 
 def test_a_crash_loop_names_its_exit_code_and_is_certain_after_three():
     twice = crashing(ended(1), restarts=1)
-    assert diagnosis.certain(scene(twice)) is None
-    assert diagnosis.at_deadline(scene(twice), 600).code is Code.CRASH_LOOP
-    found = diagnosis.certain(scene(crashing(ended(139), restarts=3)))
+    assert diagnosis.certain(snapshot(twice)) is None
+    assert diagnosis.at_deadline(snapshot(twice), 600).code is Code.CRASH_LOOP
+    found = diagnosis.certain(snapshot(crashing(ended(139), restarts=3)))
     assert found is not None
     assert found.code is Code.CRASH_LOOP
     assert found.what == (
@@ -113,7 +113,7 @@ def test_a_crash_loop_names_its_exit_code_and_is_certain_after_three():
 
 def test_memory_names_the_limit():
     limited = {"resources": {"limits": {"memory": "512Mi"}}}
-    found = diagnosis.certain(scene(crashing(ended(137, "OOMKilled"), restarts=3, container=limited)))
+    found = diagnosis.certain(snapshot(crashing(ended(137, "OOMKilled"), restarts=3, container=limited)))
     assert found is not None
     assert found.code is Code.OUT_OF_MEMORY
     assert found.what == "the container is killed for using more memory than its limit of 512Mi, 3 times"
@@ -121,7 +121,7 @@ def test_memory_names_the_limit():
 
 def test_an_init_container_is_named():
     status = status_of({"waiting": {"reason": "CrashLoopBackOff"}}, restarts=3, last=ended(1), name="wait-for-database")
-    found = diagnosis.certain(scene(pod(waiting("PodInitializing"), init=[status])))
+    found = diagnosis.certain(snapshot(pod(waiting("PodInitializing"), init=[status])))
     assert found is not None
     assert found.code is Code.INIT_FAILED
     assert found.what == "the init container wait-for-database fails (exit code 1), 3 times"
@@ -129,7 +129,7 @@ def test_an_init_container_is_named():
 
 def test_an_init_container_that_is_done_is_no_failure():
     done = {**status_of({"terminated": ended(0, "Completed")}, name="wait-for-database"), "ready": True}
-    assert diagnosis.pending(scene(pod(waiting("PodInitializing"), init=[done])), after=30) == "1 pod pending, 80 s"
+    assert diagnosis.pending(snapshot(pod(waiting("PodInitializing"), init=[done])), after=30) == "1 pod pending, 80 s"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_init_container_that_is_done_is_no_failure():
     ],
 )  # fmt: skip
 def test_a_command_that_is_not_in_the_image(state: Json, last: Json | None):
-    found = diagnosis.certain(scene(pod(status_of(state, last=last))))
+    found = diagnosis.certain(snapshot(pod(status_of(state, last=last))))
     assert found is not None
     assert (found.code, found.what) == (
         Code.CONTAINER_CONFIG,
@@ -170,7 +170,7 @@ HTTP_PROBE = {"readinessProbe": {"httpGet": {"path": "/health?full=1", "port": 3
 def test_which_probe_fails_and_how(message: str, what: str):
     running = status_of({"running": {"startedAt": stamp(9)}})
     told = event("Unhealthy", message, path="spec.containers{backend}")
-    seen = scene(pod(running, phase="Running", container=HTTP_PROBE), events=[told])
+    seen = snapshot(pod(running, phase="Running", container=HTTP_PROBE), events=[told])
     assert diagnosis.certain(seen) is None
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.what, found.said) == (Code.NEVER_READY, what, (message,))
@@ -188,7 +188,7 @@ def test_a_probe_that_ends_the_container_is_told_apart_from_a_crash(probe: str, 
         event("Unhealthy", message, path="spec.containers{backend}"),
         event("Killing", f"Container backend failed {probe} probe, will be restarted", path="spec.containers{backend}"),
     ]
-    found = diagnosis.certain(scene(crashing(ended(137), restarts=3), events=events))
+    found = diagnosis.certain(snapshot(crashing(ended(137), restarts=3), events=events))
     assert found is not None
     assert found.code is Code.PROBE_KILLS
     assert found.what == f"the {probe} probe fails: {how}, so the container is restarted, 3 times"
@@ -205,7 +205,7 @@ def test_a_probe_that_ends_the_container_is_told_apart_from_a_crash(probe: str, 
     ],
 )  # fmt: skip
 def test_which_configuration_is_missing(message: str, what: str):
-    found = diagnosis.certain(scene(pod(waiting("CreateContainerConfigError", message))))
+    found = diagnosis.certain(snapshot(pod(waiting("CreateContainerConfigError", message))))
     assert found is not None
     assert (found.code, found.what, found.said) == (Code.CONFIG_MISSING, what, (message,))
 
@@ -221,7 +221,7 @@ def test_which_configuration_is_missing(message: str, what: str):
 )  # fmt: skip
 def test_which_mounted_configuration_is_missing(message: str, what: str):
     told = event("FailedMount", message)
-    found = diagnosis.certain(scene(pod(waiting("ContainerCreating")), events=[told]))
+    found = diagnosis.certain(snapshot(pod(waiting("ContainerCreating")), events=[told]))
     assert found is not None
     assert (found.code, found.what) == (Code.CONFIG_MISSING, what)
 
@@ -245,7 +245,7 @@ CLAIM = {"volumes": [{"name": "uploads", "persistentVolumeClaim": {"claimName": 
 def test_what_is_wrong_with_a_volume_claim(message: str, what: str):
     why = "no persistent volumes available for this claim and no storage class is set"
     told = event("FailedBinding", why, about="uid-claim", kind="PersistentVolumeClaim", name="uploads")
-    seen = scene(unplaced(message, **CLAIM), events=[told])
+    seen = snapshot(unplaced(message, **CLAIM), events=[told])
     assert diagnosis.certain(seen) is None
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.what, found.said[0]) == (Code.VOLUME_UNAVAILABLE, what, message)
@@ -261,7 +261,7 @@ def test_what_is_wrong_with_a_volume_claim(message: str, what: str):
     ],
 )  # fmt: skip
 def test_a_volume_that_can_not_be_mounted(message: str, what: str):
-    seen = scene(pod(waiting("ContainerCreating"), **CLAIM), events=[event("FailedAttachVolume", message)])
+    seen = snapshot(pod(waiting("ContainerCreating"), **CLAIM), events=[event("FailedAttachVolume", message)])
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.what) == (Code.VOLUME_UNAVAILABLE, what)
 
@@ -288,7 +288,7 @@ PREEMPTION = " preemption: 0/3 nodes are available: 3 No preemption victims foun
     ],
 )  # fmt: skip
 def test_why_no_node_takes_the_pod(message: str, what: str):
-    seen = scene(unplaced(message))
+    seen = snapshot(unplaced(message))
     assert diagnosis.certain(seen) is None
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.what, found.said) == (Code.UNSCHEDULABLE, what, (message,))
@@ -311,14 +311,14 @@ FORBIDDEN = 'pods "backend-7c9f-" is forbidden: '
     ],
 )  # fmt: skip
 def test_why_the_cluster_refuses_new_pods(code: Code, message: str, what: str):
-    found = diagnosis.certain(scene(refused=FORBIDDEN + message))
+    found = diagnosis.certain(snapshot(refused=FORBIDDEN + message))
     assert found is not None
     assert (found.code, found.what, found.said) == (code, what, (FORBIDDEN + message,))
 
 
 def test_a_policy_is_named_with_its_own_reason():
     message = 'admission webhook "images.policy.example" denied the request: backend:v2.0.0 is not signed'
-    found = diagnosis.certain(scene(refused=message))
+    found = diagnosis.certain(snapshot(refused=message))
     assert found is not None
     assert (found.what, found.said) == ("the admission policy images.policy.example refuses the new pods", (message,))
 
@@ -327,7 +327,7 @@ def test_a_webhook_that_does_not_answer_may_come_back():
     message = (
         'Internal error occurred: failed calling webhook "x.example": Post "https://x.svc:443/": connection refused'
     )
-    seen = scene(refused=message)
+    seen = snapshot(refused=message)
     assert diagnosis.certain(seen) is None
     assert diagnosis.pending(seen, after=30) == "no new pod: the admission webhook x.example does not answer, 80 s"
 
@@ -344,19 +344,19 @@ def old_pod(number: int, *, leaving: bool = False) -> Json:
 
 def test_a_quota_is_certain_where_no_old_pod_will_make_room():
     olds = [old_pod(number) for number in range(3)]
-    found = diagnosis.certain(scene(*olds, refused=EXCEEDED))
+    found = diagnosis.certain(snapshot(*olds, refused=EXCEEDED))
     assert found is not None
     assert found.code is Code.QUOTA_EXCEEDED
 
 
 def test_a_quota_is_not_certain_while_old_pods_go():
     olds = [old_pod(number, leaving=number == 0) for number in range(3)]
-    assert diagnosis.certain(scene(*olds, refused=EXCEEDED)) is None
+    assert diagnosis.certain(snapshot(*olds, refused=EXCEEDED)) is None
 
 
 def test_a_quota_is_not_certain_where_an_old_pod_may_go_first():
     olds = [old_pod(number) for number in range(3)]
-    assert diagnosis.certain(scene(*olds, refused=EXCEEDED, unavailable=1)) is None
+    assert diagnosis.certain(snapshot(*olds, refused=EXCEEDED, unavailable=1)) is None
 
 
 def test_a_lost_node_is_named_before_all_that_follows_from_it():
@@ -365,7 +365,7 @@ def test_a_lost_node_is_named_before_all_that_follows_from_it():
         event("Unhealthy", "Readiness probe failed: context deadline exceeded"),
         event("NodeNotReady", "Node is not ready"),
     ]
-    seen = scene(pod(running, phase="Running"), events=events)
+    seen = snapshot(pod(running, phase="Running"), events=events)
     assert diagnosis.certain(seen) is None
     found = diagnosis.at_deadline(seen, 600)
     assert (found.code, found.what) == (Code.NODE_LOST, "the node node-1 was lost while the new pod was on it")
@@ -384,11 +384,11 @@ def test_a_pod_that_is_deleted_with_its_node_tells_it(reason: str, condition: Js
     gone = pod(status_of({"running": {}}), phase="Running", conditions=[condition] if condition else [])
     gone["metadata"]["deletionTimestamp"] = stamp()
     gone["status"]["reason"] = reason
-    assert diagnosis.at_deadline(scene(gone), 600).code is Code.NODE_LOST
+    assert diagnosis.at_deadline(snapshot(gone), 600).code is Code.NODE_LOST
 
 
 def test_what_takes_long_is_told_with_its_cause_and_its_age():
-    seen = scene(
+    seen = snapshot(
         unplaced("0/3 nodes are available: 3 Insufficient cpu."),
         pod(waiting("ContainerCreating"), uid="uid-other"),
     )
@@ -399,7 +399,7 @@ def test_what_takes_long_is_told_with_its_cause_and_its_age():
 def test_an_evicted_pod_is_not_counted():
     evicted = pod(phase="Failed")
     evicted["status"]["reason"] = "Evicted"
-    seen = scene(evicted)
+    seen = snapshot(evicted)
     assert (list(seen.pods), len(seen.leaving)) == ([], 1)
 
 
@@ -427,7 +427,7 @@ SECRETS = "postgres://omnicare:hunter2@db:5432/emr and Bearer eyJhbGciOiJIUzI1Ni
     ],
 )
 async def test_what_the_cluster_says_is_redacted_before_it_is_an_error(shown: Json):
-    seen = scene(shown, events=[event("Unhealthy", f"Readiness probe failed: {SECRETS}")])
+    seen = snapshot(shown, events=[event("Unhealthy", f"Readiness probe failed: {SECRETS}")])
     cause = diagnosis.certain(seen)
     assert cause is not None
     error = await diagnosis.explained(ClusterClient(), seen, cause, log_lines=5)

@@ -8,9 +8,9 @@ import pytest
 
 from runbooks import diagnosis
 from runbooks.clients.kubernetes import reading
-from runbooks.diagnosis import Scene
+from runbooks.diagnosis import Snapshot
 from tests.runbooks.diagnosis.test_causes import ended, waiting
-from tests.support.scenes import OLD, POD, Json, event, pod, scene, stamp, status_of, unplaced
+from tests.support.snapshots import OLD, POD, Json, event, pod, snapshot, stamp, status_of, unplaced
 
 PAGE = Path(__file__).parents[3] / "docs/pod-states.md"
 ROWS = {
@@ -109,8 +109,8 @@ def gated(*conditions: Json) -> Json:
     return pod(runs(ready=True), phase="Running", readinessGates=gate, conditions=conditions)
 
 
-def recreated() -> Scene:
-    found = scene()
+def recreated() -> Snapshot:
+    found = snapshot()
     old = pod(runs(ready=True), phase="Running", owner=OLD)
     old["metadata"] |= {"deletionTimestamp": stamp(60), "finalizers": ["example.com/drain"]}
     other = pod(runs(ready=True), phase="Running", owner=OLD, uid="uid-other")
@@ -119,8 +119,8 @@ def recreated() -> Scene:
     return replace(found, new=None, leaving=leaving, deployment=replace(found.deployment, strategy="Recreate"))
 
 
-def left_over() -> Scene:
-    found, evicted = scene(), failed("Evicted")
+def left_over() -> Snapshot:
+    found, evicted = snapshot(), failed("Evicted")
     evicted["metadata"]["ownerReferences"][0]["uid"] = OLD
     leaving = [reading.pod(evicted)]
     return replace(found, new=None, leaving=leaving, deployment=replace(found.deployment, strategy="Recreate"))
@@ -128,44 +128,44 @@ def left_over() -> Scene:
 
 FORBIDDEN = 'pods "backend-7c9f-x" is forbidden: '
 CREATING = waiting("ContainerCreating")
-STATES: dict[str, Scene] = {
-    "Not created: quota": scene(refused=f"{FORBIDDEN}exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6"),
-    "Not created: refused": scene(refused='admission webhook "policy.example.com" denied the request: no'),
+STATES: dict[str, Snapshot] = {
+    "Not created: quota": snapshot(refused=f"{FORBIDDEN}exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6"),
+    "Not created: refused": snapshot(refused='admission webhook "policy.example.com" denied the request: no'),
     "Not created: old pods stay": recreated(),
     "Not created: an ended pod is left": left_over(),
-    "Held from the scheduler": scene(
+    "Held from the scheduler": snapshot(
         pod(nodeName="", schedulingGates=[{"name": "example.com/quota"}], conditions=[condition("PodScheduled", "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")])
     ),
-    "No room": scene(unplaced("0/3 nodes are available: 3 Insufficient cpu.")),
-    "Scheduler's own error": scene(pod(nodeName="", conditions=[condition("PodScheduled", "SchedulerError", "timeout in a plugin")])),
-    "Claim not bound": scene(unplaced("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.", volumes=[{"persistentVolumeClaim": {"claimName": "uploads"}}])),
-    "Node lost": scene(pod(CREATING), events=[event("NodeNotReady", "Node is not ready")]),
-    "Refused by the node": scene(failed("OutOfcpu")),
-    "Evicted or preempted": scene(failed("Evicted")),
-    "No sandbox": scene(pod(CREATING, conditions=[condition("PodReadyToStartContainers")]), events=[event("FailedCreatePodSandBox", 'Failed to create pod sandbox: plugin type="aws-cni" failed (add): failed to assign an IP address to container')]),
-    "No network on the node": scene(pod(CREATING), events=[event("NetworkNotReady", "network is not ready: cni plugin not initialized")]),
-    "Volume not mounted": scene(pod(CREATING), events=[event("FailedAttachVolume", "rpc error: deadline exceeded")]),
-    "Devices not prepared": scene(pod(CREATING), events=[event("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: no driver")]),
-    "Mounted source missing": scene(pod(CREATING), events=[event("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "signing" not found')]),
-    "Image not pulled": scene(pod(waiting("ImagePullBackOff", "Back-off pulling image"))),
-    "Image's name": scene(pod(waiting("InvalidImageName", "couldn't parse image reference: invalid reference format"))),
-    "Environment missing": scene(pod(waiting("CreateContainerConfigError", 'configmap "backend-config" not found'))),
-    "Configuration refused": scene(pod(waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))),
-    "Not started": scene(pod(waiting("CreateContainerError", "context deadline exceeded"))),
-    "Hook before the start": scene(pod(waiting("PreStartHookError", "the hook said no"))),
-    "Init container fails": scene(pod(INITIALIZING, init=[status_of(LOOP, restarts=3, last=ended(1), name="migrate")])),
-    "Init container does not end": scene(pod(INITIALIZING, init=[runs(name="migrate")], conditions=[INCOMPLETE])),
-    "Sidecar not started": scene(sidecar(runs(name="proxy", started=False))),
-    "Sidecar not ready": scene(pod(runs(ready=True), init=[runs(name="proxy")], phase="Running", conditions=[UNREADY], initContainers=[ALWAYS])),
-    "Sidecar crashes": scene(sidecar(status_of(LOOP, restarts=3, last=ended(0), name="proxy"))),
-    "Crashes": scene(pod(status_of(LOOP, restarts=3, last=ended(1)), phase="Running")),
-    "Out of memory": scene(pod(status_of(LOOP, restarts=3, last=ended(137, "OOMKilled")), phase="Running", container={"resources": {"limits": {"memory": "512Mi"}}})),
-    "Killed by a probe": scene(pod(status_of(LOOP, restarts=3, last=ended(137)), phase="Running"), events=[event("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500"), event("Killing", "Container backend failed liveness probe, will be restarted")]),
-    "Startup probe": scene(pod(runs(started=False), phase="Running", container={"startupProbe": {"httpGet": {"port": 1}}}), events=[event("Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 503")]),
-    "Readiness probe": scene(pod(runs(), phase="Running", conditions=[condition("ContainersReady", "ContainersNotReady")]), events=[event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")]),
-    "Readiness gate is false": scene(gated(condition("example.com/target-health", "Unhealthy", "the target answers 502"), GATES)),
-    "Readiness gate never set": scene(gated(GATES)),
-    "Another digest asked for": scene(pod(runs(ready=True), container={"image": "x@sha256:" + "4" * 64})),
+    "No room": snapshot(unplaced("0/3 nodes are available: 3 Insufficient cpu.")),
+    "Scheduler's own error": snapshot(pod(nodeName="", conditions=[condition("PodScheduled", "SchedulerError", "timeout in a plugin")])),
+    "Claim not bound": snapshot(unplaced("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.", volumes=[{"persistentVolumeClaim": {"claimName": "uploads"}}])),
+    "Node lost": snapshot(pod(CREATING), events=[event("NodeNotReady", "Node is not ready")]),
+    "Refused by the node": snapshot(failed("OutOfcpu")),
+    "Evicted or preempted": snapshot(failed("Evicted")),
+    "No sandbox": snapshot(pod(CREATING, conditions=[condition("PodReadyToStartContainers")]), events=[event("FailedCreatePodSandBox", 'Failed to create pod sandbox: plugin type="aws-cni" failed (add): failed to assign an IP address to container')]),
+    "No network on the node": snapshot(pod(CREATING), events=[event("NetworkNotReady", "network is not ready: cni plugin not initialized")]),
+    "Volume not mounted": snapshot(pod(CREATING), events=[event("FailedAttachVolume", "rpc error: deadline exceeded")]),
+    "Devices not prepared": snapshot(pod(CREATING), events=[event("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: no driver")]),
+    "Mounted source missing": snapshot(pod(CREATING), events=[event("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "signing" not found')]),
+    "Image not pulled": snapshot(pod(waiting("ImagePullBackOff", "Back-off pulling image"))),
+    "Image's name": snapshot(pod(waiting("InvalidImageName", "couldn't parse image reference: invalid reference format"))),
+    "Environment missing": snapshot(pod(waiting("CreateContainerConfigError", 'configmap "backend-config" not found'))),
+    "Configuration refused": snapshot(pod(waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))),
+    "Not started": snapshot(pod(waiting("CreateContainerError", "context deadline exceeded"))),
+    "Hook before the start": snapshot(pod(waiting("PreStartHookError", "the hook said no"))),
+    "Init container fails": snapshot(pod(INITIALIZING, init=[status_of(LOOP, restarts=3, last=ended(1), name="migrate")])),
+    "Init container does not end": snapshot(pod(INITIALIZING, init=[runs(name="migrate")], conditions=[INCOMPLETE])),
+    "Sidecar not started": snapshot(sidecar(runs(name="proxy", started=False))),
+    "Sidecar not ready": snapshot(pod(runs(ready=True), init=[runs(name="proxy")], phase="Running", conditions=[UNREADY], initContainers=[ALWAYS])),
+    "Sidecar crashes": snapshot(sidecar(status_of(LOOP, restarts=3, last=ended(0), name="proxy"))),
+    "Crashes": snapshot(pod(status_of(LOOP, restarts=3, last=ended(1)), phase="Running")),
+    "Out of memory": snapshot(pod(status_of(LOOP, restarts=3, last=ended(137, "OOMKilled")), phase="Running", container={"resources": {"limits": {"memory": "512Mi"}}})),
+    "Killed by a probe": snapshot(pod(status_of(LOOP, restarts=3, last=ended(137)), phase="Running"), events=[event("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500"), event("Killing", "Container backend failed liveness probe, will be restarted")]),
+    "Startup probe": snapshot(pod(runs(started=False), phase="Running", container={"startupProbe": {"httpGet": {"port": 1}}}), events=[event("Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 503")]),
+    "Readiness probe": snapshot(pod(runs(), phase="Running", conditions=[condition("ContainersReady", "ContainersNotReady")]), events=[event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")]),
+    "Readiness gate is false": snapshot(gated(condition("example.com/target-health", "Unhealthy", "the target answers 502"), GATES)),
+    "Readiness gate never set": snapshot(gated(GATES)),
+    "Another digest asked for": snapshot(pod(runs(ready=True), container={"image": "x@sha256:" + "4" * 64})),
 }  # fmt: skip
 
 
@@ -194,18 +194,18 @@ def test_every_word_of_kubernetes_own_list_is_in_the_table(word: str):
 @pytest.mark.parametrize(
     ("hanging", "said"),
     [
-        (scene(pod(CREATING), events=[event("SomethingNew", "the node says why")]), "the node says why"),
-        (scene(pod(waiting("SomethingNew", "the runtime says why"))), "the runtime says why"),
-        (scene(pod(CREATING, conditions=[condition("SomethingNew", "Broken", "a controller says why")])), "a controller says why"),
+        (snapshot(pod(CREATING), events=[event("SomethingNew", "the node says why")]), "the node says why"),
+        (snapshot(pod(waiting("SomethingNew", "the runtime says why"))), "the runtime says why"),
+        (snapshot(pod(CREATING, conditions=[condition("SomethingNew", "Broken", "a controller says why")])), "a controller says why"),
     ],
     ids=["event", "container", "condition"],
 )  # fmt: skip
-def test_what_nobody_foresaw_is_told_in_kubernetes_own_words(hanging: Scene, said: str):
+def test_what_nobody_foresaw_is_told_in_kubernetes_own_words(hanging: Snapshot, said: str):
     cause = diagnosis.at_deadline(hanging, 600)
     assert cause.code.value == "pod-waits"
     assert said in cause.said
 
 
 def test_only_what_nothing_names_is_said_to_be_unnamed():
-    cause = diagnosis.at_deadline(scene(pod(CREATING, uid=POD)), 600)
+    cause = diagnosis.at_deadline(snapshot(pod(CREATING, uid=POD)), 600)
     assert any("no event names" in each.cause for each in cause.usual)

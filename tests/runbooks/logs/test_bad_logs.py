@@ -11,14 +11,14 @@ import pytest
 from runbooks import logs
 from runbooks.diagnosis import evidence
 from runbooks.kit.steps import PlainPulse
-from runbooks.logs import Asked, Level, Limits
+from runbooks.logs import Asked, LogLevel, LogLimits
 from runbooks.observe.descriptions import describe
 from sandbox.cluster import Cluster
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings
 from tests.support.real import Place, place
 
-QUICK = Limits(stream=10.0, silence=0.7, all=12.0)
+QUICK = LogLimits(stream=10.0, silence=0.7, all=12.0)
 NAMES = ("Maria", "Lopez", "Haddad", "Adeyemi", "LOPEZ", "HADDAD")
 
 
@@ -93,7 +93,7 @@ async def test_all_streams_end_when_the_time_is_over(world: tuple[Cluster, Place
             world[1].cluster,
             world[1].environment,
             Asked(target="backend"),
-            limits=Limits(stream=600, silence=600, all=0.3),
+            limits=LogLimits(stream=600, silence=600, all=0.3),
         )
     assert found.lines == ()
     assert [each.why for each in found.silent] == ["not read in time"] * 3
@@ -104,7 +104,7 @@ async def test_a_pod_that_floods_is_seen_in_the_summary_and_what_drowns_in_it_to
     asked = Asked(target="backend", since=datetime.now(UTC) - timedelta(minutes=10), tail=20)
     while True:  # it writes while the test looks
         found = await logs.read(world[1].cluster, world[1].environment, asked)
-        if found.groups.levels.get(Level.FATAL) and found.groups.lines > 500:
+        if found.groups.levels.get(LogLevel.FATAL) and found.groups.lines > 500:
             break
     first = found.groups.shapes[0]
     assert first.text == "ERROR retry # of request <id> failed: ECONNRESET postgres-primary:#"
@@ -244,5 +244,5 @@ async def test_the_life_before_a_crash(world: tuple[Cluster, Place]):
             await asyncio.sleep(0.05)
     found = await logs.read(here.cluster, here.environment, Asked(target=crashed.name, previous=True))
     assert found.lines[-1].text.startswith("FATAL cannot connect")
-    assert found.lines[-1].level is Level.FATAL
+    assert found.lines[-1].level is LogLevel.FATAL
     assert "before its last restart: Error, exit code 1" in found.notes[0]

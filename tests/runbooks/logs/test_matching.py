@@ -10,7 +10,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.logs.blocks import LONGEST, Blocks, Window, is_stamped, sortable, stamp_of
 from runbooks.logs.grouping import Grouping
-from runbooks.logs.matching import Pattern, Verdict, text_of
+from runbooks.logs.matching import MatchVerdict, Pattern, text_of
 from runbooks.logs.newest import Newest
 from runbooks.redaction.redactor import Redactor
 
@@ -225,7 +225,7 @@ def test_digits_are_looked_at_where_the_pattern_means_them():
         b"2026-01-01T00:00:01Z GET /orders %d %dms\n" % (status, status // 3) for status in (200, 500, 503, 200)
     )
     pattern = Pattern(" 50[0-9] ")
-    assert pattern.verdict(Redactor().redact_bytes(b"GET /orders 500 166ms").data) is Verdict.EACH
+    assert pattern.verdict(Redactor().redact_bytes(b"GET /orders 500 166ms").data) is MatchVerdict.EACH
     grouping = Grouping(pattern)
     assert len(grouping.take(pattern.lines(lines), 0)) == 2
 

@@ -2,33 +2,33 @@
 
 import pytest
 
-from runbooks.logs.parsing import Level, level_of, read, shape_of
+from runbooks.logs.parsing import LogLevel, level_of, read, shape_of
 from runbooks.redaction.redactor import Redactor
 
 
 @pytest.mark.parametrize(
     ("line", "level"),
     [
-        ("ERROR cannot connect", Level.ERROR),
-        ("2026-01-01 00:00:00,123 [main] WARN  o.h.Session - slow", Level.WARN),
-        ("level=warn msg=slow", Level.WARN),
-        ("[info] listening", Level.INFO),
-        ("error: no such table", Level.ERROR),
-        ("E0101 12:00:00.000 1 main.go:3] failed", Level.ERROR),
-        ("FATAL out of memory", Level.FATAL),
-        ("GET /errors 200 3ms", Level.NONE),
-        ("the user saw an error page", Level.NONE),
-        ('{"level":"warn","msg":"slow query"}', Level.WARN),
-        ('{"level":50,"msg":"boom"}', Level.ERROR),
-        ('{"severity":"CRITICAL","message":"x"}', Level.FATAL),
-        ('{"log":{"level":"error"},"message":"x"}', Level.ERROR),
-        ("{not json} ERROR", Level.ERROR),
-        ('{"msg":"no level"}', Level.NONE),
+        ("ERROR cannot connect", LogLevel.ERROR),
+        ("2026-01-01 00:00:00,123 [main] WARN  o.h.Session - slow", LogLevel.WARN),
+        ("level=warn msg=slow", LogLevel.WARN),
+        ("[info] listening", LogLevel.INFO),
+        ("error: no such table", LogLevel.ERROR),
+        ("E0101 12:00:00.000 1 main.go:3] failed", LogLevel.ERROR),
+        ("FATAL out of memory", LogLevel.FATAL),
+        ("GET /errors 200 3ms", LogLevel.NONE),
+        ("the user saw an error page", LogLevel.NONE),
+        ('{"level":"warn","msg":"slow query"}', LogLevel.WARN),
+        ('{"level":50,"msg":"boom"}', LogLevel.ERROR),
+        ('{"severity":"CRITICAL","message":"x"}', LogLevel.FATAL),
+        ('{"log":{"level":"error"},"message":"x"}', LogLevel.ERROR),
+        ("{not json} ERROR", LogLevel.ERROR),
+        ('{"msg":"no level"}', LogLevel.NONE),
     ],
 )
-def test_the_level_of_a_line(line: str, level: Level):
+def test_the_level_of_a_line(line: str, level: LogLevel):
     assert read(line).level is level
-    assert level_of(f"x2lqp 12:00:00 {line}") is level or level is Level.ERROR
+    assert level_of(f"x2lqp 12:00:00 {line}") is level or level is LogLevel.ERROR
 
 
 def test_json_is_read_and_anything_else_is_its_own_message():

@@ -8,7 +8,7 @@ import pytest
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.logs import Asked, Level
+from runbooks.logs import Asked, LogLevel
 from tests.support.real import Place
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -105,7 +105,7 @@ async def test_secrets_and_names_do_not_leave(here: Place):
     text = found.model_dump_json()
     assert "hunter2" not in text
     assert "eyJhbGci" not in text
-    assert found.groups.levels.keys() <= set(Level)
+    assert found.groups.levels.keys() <= set(LogLevel)
 
 
 async def test_the_newest_come_from_now(here: Place):

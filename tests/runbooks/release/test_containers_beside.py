@@ -13,7 +13,7 @@ from runbooks.release.plans import plan_deploy, plan_rollback
 from sandbox.outside.registry import Registry, digest_of
 from tests.runbooks.release.test_rollouts import CAUSE, only_backend, stamped
 from tests.support.real import Place, image
-from tests.support.scenes import change as planned
+from tests.support.snapshots import change as planned
 
 OLD, NEW = image("backend", "v1.2.0"), image("backend", "v2.0.0")
 

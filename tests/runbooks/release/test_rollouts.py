@@ -16,7 +16,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, PlainSteps, StepName, Stop, Stopped
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult, RolloutSettings
-from tests.support import scenes
+from tests.support import snapshots
 from tests.support.broken_wire import wired
 from tests.support.real import Place, image
 from tests.support.registries import answering
@@ -86,7 +86,7 @@ async def _manifest_of(request: web.Request) -> web.Response:
     ids=["platform", "configuration", "foreign"],
 )
 async def test_a_digest_that_a_node_reports_is_compared_with_all_that_the_index_has(reported: str, warned: bool):
-    change = scenes.change()
+    change = snapshots.change()
     result = RolloutResult(
         service="backend", ready=3, desired=3, digest=change.after.digest, seconds=1, revision=2, already=True,
         reported=(f"sha256:{reported}",),
@@ -104,7 +104,7 @@ async def test_a_registry_that_does_not_answer_gives_no_warning_and_no_failure()
         service="backend", ready=3, desired=3, digest=None, seconds=1, revision=2, already=True, reported=("sha256:1",)
     )
     async with answering(broken) as registry:
-        assert await rollouts.foreign_digests(registry, [scenes.change()], [result]) == ()
+        assert await rollouts.foreign_digests(registry, [snapshots.change()], [result]) == ()
 
 
 async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):

@@ -1,12 +1,12 @@
-"""Scenes of a rollout from Kubernetes' own JSON, for tests of what is read out of them."""
+"""Snapshots of a rollout from Kubernetes' own JSON, for tests of what is read out of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbooks.clients.kubernetes import cluster_events, reading
-from runbooks.diagnosis import Scene
-from runbooks.diagnosis.snapshot import scene_of
+from runbooks.diagnosis import Snapshot
+from runbooks.diagnosis.snapshot import snapshot_of
 from runbooks.kit.plan import ImageChange
 from tests.support.real import image
 
@@ -83,9 +83,9 @@ def change() -> ImageChange:
     )  # fmt: skip
 
 
-def scene(
+def snapshot(
     *pods: Json, events: Sequence[Json] = (), refused: str = "", desired: int = 3, unavailable: str | int = "25%"
-) -> Scene:
+) -> Snapshot:
     """The rollout of the backend with these new pods."""
     asked = change()
     annotations = {"annotations": {"deployment.kubernetes.io/revision": "2"}}
@@ -104,11 +104,11 @@ def scene(
     }
     first = {"annotations": {"deployment.kubernetes.io/revision": "1"}}
     old = {"metadata": meta("backend-5b8d", OLD, DEPLOYMENT, **first), "spec": {"replicas": 3}, "status": {}}
-    made = scene_of(
+    made = snapshot_of(
         asked,
         reading.deployment(deployment),
         [reading.replica_set(old), reading.replica_set(new)],
         [reading.pod(each) for each in pods],
         [cluster_events.event(each) for each in events],
     )
-    return Scene(**{name: getattr(made, name) for name in Scene.__slots__} | {"at": NOW})
+    return Snapshot(**{name: getattr(made, name) for name in Snapshot.__slots__} | {"at": NOW})
