@@ -28,8 +28,8 @@ from bot.config.sections import (
 )
 from commands.kit.policy import Policies
 from runbooks.clients.postgres.access import split_address
-from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.targets import Environment, Service
+from runbooks.kit.timeouts import RolloutSettings
 
 
 class ConfigurationError(Exception):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.config import ConfigurationError, Settings, default_path, load
 from bot.delivery import Exit
-from bot.doctor import book, database, here, outside, storage
+from bot.doctor import audit_log, database, here, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
 from bot.printable import safe
 from commands.kit import registry
@@ -35,7 +35,7 @@ def checks(where: Path, settings: Settings) -> list[Check]:
     found = [
         Check(subject="Configuration", look=partial(here.configuration, where, settings)),
         Check(subject="Files", look=partial(here.files, settings)),
-        Check(subject="Audit trail", look=partial(book.tail, settings), seconds=60.0),
+        Check(subject="Audit trail", look=partial(audit_log.tail, settings), seconds=60.0),
         *(
             [Check(subject="Audit heads", look=partial(storage.heads, settings), seconds=30.0)]
             if settings.bot.audit_bucket

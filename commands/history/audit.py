@@ -4,9 +4,9 @@ from typing import Annotated
 
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, counted, person, words
 from commands.kit.context import BookEvent, Context
-from commands.kit.places import must, readable
 from commands.kit.spec import option, query
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
+from commands.kit.visible_environments import must, readable
 from runbooks.kit.targets import short_run
 
 _IN_MESSAGE = 40

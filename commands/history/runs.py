@@ -27,9 +27,9 @@ from commands.kit.card import (
 )
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
-from commands.kit.places import must, readable
 from commands.kit.spec import argument, option, query
 from commands.kit.types import EnvironmentName, NumberType, RunId
+from commands.kit.visible_environments import must, readable
 
 _LINES = 4
 _SIGNS = {

@@ -14,10 +14,10 @@ from commands.kit.policy import Policies
 from commands.kit.spec import CommandSpec
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.timeouts import RolloutSettings
 
 if TYPE_CHECKING:
     from runbooks.clients.health import HealthClient

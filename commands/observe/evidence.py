@@ -15,9 +15,9 @@ from commands.kit.card import (
     words,
 )
 from commands.kit.context import Context
-from commands.kit.places import must
 from commands.kit.spec import argument, query
 from commands.kit.types import RunId
+from commands.kit.visible_environments import must
 from runbooks.diagnosis import evidence
 
 _SHOWN = 15

@@ -7,10 +7,10 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, short_run
+from runbooks.kit.timeouts import RolloutSettings
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult
 

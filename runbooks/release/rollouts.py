@@ -20,11 +20,11 @@ from runbooks.diagnosis import Snapshot
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.patience import RolloutSettings
 from runbooks.kit.plan import ImageChange, Plan, Wave
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.timeouts import RolloutSettings
 from runbooks.kit.waiting import side_by_side, unless_stopped
 from runbooks.release import max_surge, rollout_capacity
 from runbooks.release.guarded_patch import is_ours, set_image, stamp_one, still_ours

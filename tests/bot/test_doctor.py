@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot.audit import Book, Event, EventName
 from bot.config import Settings, load, validate
-from bot.doctor import book, here, outside, storage
+from bot.doctor import audit_log, here, outside, storage
 from bot.doctor.access import NEEDED, Where, rules
 from bot.doctor.examination import checks, examine
 from bot.doctor.findings import Check, Finding, Severity, failed, findings, fine
@@ -341,13 +341,13 @@ async def test_a_book_that_was_edited_fails(tmp_path: Path) -> None:
     changed = settings(bot__state=str(tmp_path))
     async with Book.open(changed.bot.book_path, name="omnicare-0", redactor=default_redactor()) as trail:
         await trail.append(Event(id="1", name=EventName.BOT_STARTED, at=datetime.now(UTC)))
-    whole = await all_of(book.tail(changed))
+    whole = await all_of(audit_log.tail(changed))
     assert Severity.FAILED not in {finding.level for finding in whole}
     with sqlite3.connect(changed.bot.book_path) as connection:
         for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{trigger}"')
         connection.execute("UPDATE event SET data = replace(data, 'bot:started', 'bot:stopped')")
-    told = [finding.sentence for finding in await all_of(book.tail(changed)) if finding.level is Severity.FAILED]
+    told = [finding.sentence for finding in await all_of(audit_log.tail(changed)) if finding.level is Severity.FAILED]
     assert any("event 1 was edited" in sentence.lower() for sentence in told)
 
 
