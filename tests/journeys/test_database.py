@@ -18,7 +18,6 @@ from tests.support.worlds import Story, story
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 SHOWN = Path(__file__).parents[2] / "artefacts" / "database"
-PATIENCE = 40.0
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ async def reading(
     SHOWN.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         address = await _page(here.world, stack, 0)
-        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark, patience=PATIENCE))
+        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark))
         await visited.page.goto(re.sub(r"/\?.*", "/as/dana/deploys", address))
         yield visited.page
         assert visited.complaints == []

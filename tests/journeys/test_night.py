@@ -42,9 +42,7 @@ async def test_in_the_page_by_thumb(here: Story, browser: Browser, *, dark: bool
     failed = await falls(here)
     async with AsyncExitStack() as stack:
         address = await _page(here.world, stack, 0)
-        phone = await stack.enter_async_context(
-            visit(browser, address, size=PHONE, dark=dark, touch=True, patience=20.0)
-        )
+        phone = await stack.enter_async_context(visit(browser, address, size=PHONE, dark=dark, touch=True))
         page, look = phone.page, _Look(phone.page, "dark" if dark else "light")
         await page.goto(re.sub(r"/\?.*", "/as/ines/deploys", address))
         await expect(page.get_by_role("log")).to_contain_text(HANGING)

@@ -2,27 +2,22 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
 from bot.runs.model import short_id
-from tests.support import pages
 from tests.support.browser import PHONE
-from tests.support.pages import shot, thread_of
+from tests.support.pages import reading, says, shot, thread_of
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 FOLDER = "stopping"
 SLOW = "v2.1.0-slow"
-PATIENCE = 40.0
 UNHURRIED = 15.0
 """Seconds that a pod takes while somebody looks for a button, however slow the browser is."""
-reading = partial(pages.reading, patience=PATIENCE)
-says = partial(pages.says, patience=PATIENCE)
 
 
 @pytest.fixture
@@ -42,7 +37,7 @@ async def hold(here: Story, page: Page, run: str) -> None:
     here.world.cluster.faults.slow_seconds = UNHURRIED
     await here.press(APPROVER, "approve", run)
     await thread_of(page).get_by_role("button", name="Hold", exact=True).click()
-    await here.until(lambda: "run:held" in here.event_names(run), "the hold was heard", seconds=PATIENCE)
+    await here.until(lambda: "run:held" in here.event_names(run), "the hold was heard")
     here.world.cluster.faults.slow_seconds = None
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -22,6 +22,10 @@ ARGUMENTS = (
 )
 WIDE = (1280, 840)
 PHONE = (390, 844)
+PATIENCE = 60.0
+"""Seconds for what the page does sooner or later: a busy machine is no fault of the page's."""
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @dataclass
@@ -58,7 +62,6 @@ async def visit(
     *,
     size: tuple[int, int] = WIDE,
     dark: bool = False,
-    patience: float = 10.0,
     touch: bool = False,
 ) -> AsyncIterator[Visit]:
     """Open `url` as a new person's browser. Nothing moves, so that a screenshot is the same each time. `touch`: a phone, by thumb."""
@@ -71,7 +74,7 @@ async def visit(
         has_touch=touch,
         is_mobile=touch,
     )
-    context.set_default_timeout(patience * 1000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = await context.new_page()
     visited = Visit(page, context)
     page.on("console", visited._console)

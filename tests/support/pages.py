@@ -12,7 +12,6 @@ from tests.support.browser import WIDE, chromium, visit
 from tests.support.worlds import Story
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
-PATIENCE = 60.0
 """Seconds for anything on a page, where a test does not say otherwise."""
 
 
@@ -24,13 +23,12 @@ async def reading(
     *,
     size: tuple[int, int] = WIDE,
     dark: bool = False,
-    patience: float = PATIENCE,
 ) -> AsyncIterator[Page]:
     """The channel as that person sees it, with the run's thread open."""
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(chromium())
         address = await _page(here.world, stack, 0)
-        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark, patience=patience))
+        visited = await stack.enter_async_context(visit(browser, address, size=size, dark=dark))
         head = f"/{here.said(run)['head'][0].ts}" if run else ""
         await visited.page.goto(re.sub(r"/\?.*", f"/as/{who}/deploys{head}", address))
         yield visited.page
@@ -41,8 +39,8 @@ def thread_of(page: Page) -> Locator:
     return page.get_by_role("complementary", name="Thread")
 
 
-async def says(where: Locator, words: str, *, patience: float = PATIENCE) -> None:
-    await expect(where).to_contain_text(words, timeout=patience * 1000)
+async def says(where: Locator, words: str) -> None:
+    await expect(where).to_contain_text(words)
 
 
 async def shot(page: Page, folder: str, name: str) -> None:

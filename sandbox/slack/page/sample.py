@@ -102,7 +102,8 @@ class SampleApp:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self.received: list[Json] = []
-        self.answer_after = 0.0
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._numbers = itertools.count(1)
         workspace.delivery = self
 
@@ -121,7 +122,7 @@ class SampleApp:
 
     async def deliver(self, kind: str, payload: Json) -> Json:
         self.received.append(payload)
-        await asyncio.sleep(self.answer_after)
+        await self.answers.wait()
         if kind == "slash_commands":
             return self._command(payload)
         match payload["type"]:

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.browser
 
 PICTURES = Path("artefacts") / "scenarios"
 CLUSTER = replace(FAST_CLUSTER, nodes=3, node_grace_seconds=0.3)
-PATIENCE = 40_000.0
 
 
 @pytest.mark.parametrize("size", [pytest.param(WIDE, id="wide"), pytest.param(PHONE, id="phone")])
@@ -34,7 +33,7 @@ async def test_a_bad_night_in_the_page(scenario: Scenario, size: tuple[int, int]
         await here.inside()
         address = await _page(here.world, stack, 0)
         browser = await stack.enter_async_context(chromium())
-        visited = await stack.enter_async_context(visit(browser, address, size=size, patience=PATIENCE / 1000))
+        visited = await stack.enter_async_context(visit(browser, address, size=size))
         page = visited.page
         await choose(page, scenario, name)
         await page.locator("#composer-text").press("Enter")
