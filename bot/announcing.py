@@ -3,30 +3,28 @@
 It is a thread like a request's, so it waits for Slack by itself and is said once.
 """
 
-from typing import Any
-
 from bot.delivery import Delivery
 from bot.runs.house import House
 from bot.runs.model import Close, Request, request_id, thread_id
 from commands.kit.card import Card
+from commands.kit.command import Command
 from commands.kit.context import Actor
 from commands.kit.parsing import typed_again
-from commands.kit.spec import CommandSpec
 
 
 async def announce(
-    house: House, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str, card: Card
+    house: House, delivery: Delivery, actor: Actor, request: Command, environment: str, card: Card
 ) -> None:
     """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
     channel = house.settings.environments[environment].channel
     if channel is None or delivery.place.channel == channel:
         return
     told = Request(
-        id=request_id(environment, spec.name, delivery.key),
-        command=spec.name,
-        arguments=spec.arguments(request),
+        id=request_id(environment, request.spec.name, delivery.key),
+        command=request.spec.name,
+        arguments=request.arguments(),
         environment=environment,
-        text=typed_again(spec, request),
+        text=typed_again(request),
         title=card.summary,
         requester=actor,
         channel=channel,

@@ -195,6 +195,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             registry=house.registry,
             people=people,
             house=house,
+            runs=contexts.runs,
             identity=identity,
             of_the_machine=tuple(HERE),
         )

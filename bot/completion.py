@@ -61,7 +61,7 @@ def _words_after(registry: Registry, known: Known) -> dict[str, tuple[str, ...]]
 
 
 def _options(spec: CommandSpec) -> list[str]:
-    return [parameter.flag for parameter in spec.parameters if not parameter.positional and not parameter.hidden]
+    return [parameter.flag for parameter in spec.parameters if not parameter.positional]
 
 
 def _arguments(spec: CommandSpec, known: Known) -> list[str]:
@@ -79,7 +79,7 @@ def _option_values(registry: Registry, known: Known) -> dict[str, tuple[str, ...
     found: dict[str, tuple[str, ...]] = {"--as": known.people}
     for spec in registry:
         for parameter in spec.parameters:
-            if not parameter.positional and not parameter.hidden and parameter.type is not None:
+            if not parameter.positional and parameter.type is not None:
                 found[parameter.flag] = tuple(
                     dict.fromkeys((*found.get(parameter.flag, ()), *_values(parameter, known)))
                 )

@@ -4,42 +4,39 @@ Used by the door alone. Everything here fails closed: what is not certain ends i
 """
 
 import secrets
-from typing import Any
 
 from bot.audit import BookUnavailable, Event, EventName
 from bot.delivery import Delivery, Surface, TerminalOnly
 from bot.runs.house import House
 from commands.kit.card import Card
+from commands.kit.command import Command, Query
 from commands.kit.context import Actor, Context, Denied
-from commands.kit.disclosure import Disclosed, Disclosure
 from commands.kit.spec import CommandSpec, Parameter
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
 
-async def check_options(
-    house: House, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
-) -> None:
+async def check_options(house: House, delivery: Delivery, actor: Actor, request: Command) -> None:
     """Options that have a place or a permission of their own, after the command itself is allowed. Raises `Denied`."""
-    for option in spec.used(request):
+    for option in request.used():
         if option.terminal and delivery.surface is not Surface.TERMINAL:
-            raise _elsewhere(spec, option)
+            raise _elsewhere(request.spec, option)
         if option.permission is not None:
             _check_person(actor, option.flag)
-            await house.permissions.require(actor, option.permission, environment, changes=True)
+            await house.permissions.require(actor, option.permission, request.environment, changes=True)
 
 
 async def disclosed(
-    house: House, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, context: Context
+    house: House, delivery: Delivery, actor: Actor, request: Query, context: Context
 ) -> tuple[Card, TerminalOnly]:
     """What would be read; the audit event; the reading. Raises `Denied`, `UsageError`, `RunbookError`."""
     # asked again beside what it guards, whatever a definition forgot to say of its options
     if delivery.surface is not Surface.TERMINAL:
         raise Denied("Unredacted lines are shown in a terminal only.", code=ReasonCode.PLACE_REFUSED)
     _check_person(actor, "This")
-    disclosure: Disclosure = await request.disclosure(context)
-    number = await _written(house, delivery, actor, spec, request, context, disclosure.streams)
-    shown: Disclosed = await disclosure.read()
+    disclosure = await request.disclosure(context)
+    number = await _written(house, delivery, actor, request, context, disclosure.streams)
+    shown = await disclosure.read()
     return shown.card, TerminalOnly(account=delivery.account, event=number, lines=shown.lines)
 
 
@@ -47,8 +44,7 @@ async def _written(
     house: House,
     delivery: Delivery,
     actor: Actor,
-    spec: CommandSpec,
-    request: Any,
+    request: Query,
     context: Context,
     streams: tuple[str, ...],
 ) -> int:
@@ -60,9 +56,9 @@ async def _written(
         actor=actor.key,
         surface=actor.surface,
         environment=context.where.name,
-        command=spec.name,
+        command=request.spec.name,
         reason=request.reason,
-        details={"account": delivery.account, "arguments": spec.arguments(request), "streams": list(streams)},
+        details={"account": delivery.account, "arguments": request.arguments(), "streams": list(streams)},
     )
     try:
         return (await house.book.append(event)).seq

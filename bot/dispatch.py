@@ -8,14 +8,14 @@ acknowledges nothing that could be lost.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Any
 
 from bot import crash_points
 from bot.announcing import announce
-from bot.answers import by_hand, refusal_card, started_card, usage_card
+from bot.answers import by_hand, dry_run, refusal_card, started_card, usage_card
 from bot.audit import BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
@@ -25,15 +25,17 @@ from bot.policy.people import People
 from bot.redacting import without_private_words
 from bot.refusals import Refusals, act_id, check_button
 from bot.runs import follow_up
+from bot.runs.decisions import EngineRuns
 from bot.runs.house import House
 from bot.runs.model import Appointment, Request, request_id, short_id
+from bot.runs.resolving import resolve
 from commands.kit.card import Card, OpenForm
-from commands.kit.context import Actor, Denied
-from commands.kit.follows import LiveState
+from commands.kit.command import Command, Decision, EnvironmentDecision, Operation, Query, RunDecision
+from commands.kit.context import Actor, Context, Denied
 from commands.kit.menu import menu_card
-from commands.kit.parsing import LONGEST, Parsed, UsageError, parse, split, typed_again
+from commands.kit.parsing import LONGEST, UsageError, parse, split, typed_again
 from commands.kit.registry import Registry
-from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
+from commands.kit.spec import CommandSpec, Kind
 from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 from runbooks.kit.errors import RunbookError
@@ -51,6 +53,10 @@ _SUGGESTING = 2.0
 """Seconds: Slack waits three for what a select offers."""
 
 
+_Decides = Callable[[RunDecision, Context, str | None], Awaitable[Card]]
+"""What a decision on a run does, given the clicked card's word."""
+
+
 class Door:
     """One per process."""
 
@@ -61,6 +67,7 @@ class Door:
         registry: Registry,
         people: People,
         house: House,
+        runs: EngineRuns,
         identity: Identity | None,
         of_the_machine: tuple[str, ...] = (),
     ) -> None:
@@ -68,6 +75,12 @@ class Door:
         self._registry = registry
         self._people = people
         self._house = house
+        self._decisions: Mapping[str, _Decides] = {
+            **{spec.name: self._decide_by_card for spec in registry if spec.on_card},
+            "retry": self._retry,
+            "resolve": self._resolve,
+        }
+        self._runs = runs
         self._identity = identity
         self._zones: dict[str, tzinfo | None] = {}
         self._pending = house.pending
@@ -83,7 +96,7 @@ class Door:
 
     # reading
 
-    def _parse(self, delivery: Delivery) -> Parsed:
+    def _parse(self, delivery: Delivery) -> Command:
         """Raises `UsageError`. Pure: decides nothing, asks nobody."""
         default = self._settings.channels.get(delivery.place.channel or "") or self._terminal_default(delivery)
         if delivery.filled is not None:
@@ -115,12 +128,10 @@ class Door:
     def kind(self, delivery: Delivery) -> Kind | None:
         """What is asked for, by parsing alone; None where it can't be understood or nothing was typed."""
         try:
-            parsed = self._parse(delivery)
+            request = self._parse(delivery)
         except UsageError:
             return None
-        if parsed.spec.kind is Kind.OPERATION and parsed.request.dry_run:
-            return Kind.QUERY
-        return parsed.spec.kind
+        return request.kind if _changes(request) else Kind.QUERY
 
     # acting
 
@@ -148,13 +159,13 @@ class Door:
 
     async def _tried(self, delivery: Delivery) -> Answer:
         actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
-        parsed: Parsed | None = None
+        request: Command | None = None
         try:
             if self._is_empty(delivery):
                 return Answer(card=await self.menu(delivery))
             check_button(delivery, self._registry)
-            parsed = self._parse(delivery)
-            return await self._taken(delivery, actor, parsed)
+            request = self._parse(delivery)
+            return await self._taken(delivery, actor, request)
         except UsageError as error:
             return await self._corrected(delivery, actor, error)
         except Denied as denied:
@@ -165,11 +176,11 @@ class Door:
         except BookUnavailable:
             text = f"{self._house.book_trouble}, so nothing was started. `doctor` says why."
             refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
-        return await self._with_way_back(actor, parsed, refused)
+        return await self._with_way_back(actor, request, refused)
 
-    async def _with_way_back(self, actor: Actor, parsed: Parsed | None, refused: Answer) -> Answer:
+    async def _with_way_back(self, actor: Actor, request: Command | None, refused: Answer) -> Answer:
         """Who may look and can't go back through the bot is told how it is done by hand, digests included."""
-        where = getattr(parsed.request, "env", None) if parsed and getattr(parsed.request, "goes_back", False) else None
+        where = request.environment if isinstance(request, Operation) and request.goes_back else None
         if where is None or refused.card is None:
             return refused
         if not await self._house.permissions.may(actor, "fleet:read", where):
@@ -195,30 +206,28 @@ class Door:
     def _is_empty(delivery: Delivery) -> bool:
         return delivery.filled is None and not (delivery.tokens or (delivery.text or "").strip())
 
-    async def _taken(self, delivery: Delivery, actor: Actor, parsed: Parsed) -> Answer:
-        spec, request = parsed.spec, parsed.request
-        changes = spec.kind is Kind.DECISION or (spec.kind is Kind.OPERATION and not request.dry_run)
+    async def _taken(self, delivery: Delivery, actor: Actor, request: Command) -> Answer:
+        changes = _changes(request)
         if changes:
-            request = without_private_words(spec, request, self._house.redact)
+            request = without_private_words(request, self._house.redact)
         await self._standing(delivery, actor, fresh=changes)
         if changes and (delivery.place.direct or not delivery.place.member):
             raise _misplaced(delivery)
-        if (settled := getattr(request, "settled", None)) is not None:  # a time of day is the person's own
-            request = settled(self._context(delivery, actor, None).now)
-        where = environment_parameter(spec)
-        environment: str | None = getattr(request, where.name) if where else None
-        if environment == CHANNEL_DEFAULT:
-            environment = None
-        asked = getattr(request, "permission", spec.permission)
-        permission = asked if changes or spec.kind is Kind.QUERY else "fleet:read"
-        await self._house.permissions.require(actor, permission, environment, changes=changes)
-        await check_options(self._house, delivery, actor, spec, request, environment)
-        if spec.kind is Kind.OPERATION and changes:
-            assert environment is not None, "every operation has an environment"
-            return await self._start(delivery, actor, spec, request, environment)
-        if spec.kind is Kind.DECISION:
-            return await self._decide(delivery, actor, spec, request, environment)
-        return await self._look(delivery, actor, spec, request, environment)
+        if isinstance(request, Operation):  # a time of day is the person's own
+            request = request.with_full_times(self._context(delivery, actor, None).now)
+        permission = request.permission if changes or isinstance(request, Query) else "fleet:read"
+        await self._house.permissions.require(actor, permission, request.environment, changes=changes)
+        await check_options(self._house, delivery, actor, request)
+        match request:
+            case Operation(dry_run=False):
+                return await self._start(delivery, actor, request)
+            case Operation():
+                return await self._try(delivery, actor, request)
+            case Decision():
+                return await self._decide(delivery, actor, request)
+            case Query():
+                return await self._look(delivery, actor, request)
+        raise TypeError(f"{request.spec.name} is of no kind that there is")
 
     async def _standing(self, delivery: Delivery, actor: Actor, *, fresh: bool) -> None:
         """What Slack says of the account: nothing goes through Slack for a guest, a bot or somebody who left.
@@ -240,79 +249,69 @@ class Door:
             return
         raise Denied(f"Your account may not act here: {standing.why}.", code=ReasonCode.ACCOUNT_REFUSED)
 
-    async def _look(
-        self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
-    ) -> Answer:
-        if environment is None and getattr(request, "run_id", None) is not None:
-            environment = self._environment_of(await self._full_id(actor, request.run_id))  # the run's own cluster
+    async def _look(self, delivery: Delivery, actor: Actor, request: Query) -> Answer:
+        environment = request.environment
+        if environment is None and request.about_run is not None:
+            environment = self._environment_of(await self._full_id(actor, request.about_run))  # the run's own cluster
         context = self._context(delivery, actor, environment)
-        discloses, only, live = getattr(request, "discloses", False), None, None
+        only, live = None, None
+        async with self._in_time():
+            if request.discloses:
+                card, only = await disclosed(self._house, delivery, actor, request, context)
+            elif (live := request.stream(context)) is not None:
+                card = (await anext(live)).card
+            else:
+                card = await request.run(context)
+        await self._note(delivery, actor, request, environment, EventName.COMMAND_ANSWERED)
+        return Answer(card=card, private=request.discloses or request.meta.private, terminal_only=only, live=live)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._settings.times.query_deadline):
-                if discloses:
-                    card, only = await disclosed(self._house, delivery, actor, spec, request, context)
-                else:
-                    live = request.live(context) if getattr(request, "goes_on", False) else None
-                    card = await self._first(context, spec, request, live)
+                yield
         except TimeoutError:
             raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
-        await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ANSWERED)
-        private = discloses or bool(getattr(request, "private", False))
-        return Answer(card=card, private=private, terminal_only=only, live=live)
 
-    async def _first(
-        self, context: Any, spec: CommandSpec, request: Any, live: AsyncGenerator[LiveState] | None
-    ) -> Card:
-        """The answer, or the first state of one that goes on."""
-        if live is not None:
-            return (await anext(live)).card
-        card: Card = await (self._dry(context, spec, request) if spec.kind is Kind.OPERATION else request.run(context))
-        return card
+    async def _try(self, delivery: Delivery, actor: Actor, request: Operation) -> Answer:
+        """The plan, and nothing else."""
+        context = self._context(delivery, actor, request.environment)
+        async with self._in_time():
+            card = await dry_run(context, request, self._appointment(request))
+        await self._note(delivery, actor, request, request.environment, EventName.COMMAND_ANSWERED)
+        return Answer(card=card, private=False)
 
-    async def _dry(self, context: Any, spec: CommandSpec, request: Any) -> Card:
-        from bot.runs.cards import dry_run_card
-
-        plan = await request.plan(context)
-        where = context.where.name
-        shown = Request(
-            id=request_id(where, spec.name, "dry"),
-            command=spec.name,
-            arguments=spec.arguments(request),
-            environment=where,
-            text=typed_again(spec, request),
-            title=plan.title,
-            requester=context.actor,
-            channel=None,
-            at=context.now,
-            reason=request.reason,
-            appointment=self._appointment(request),
-        )
-        substance: dict[str, object] = {
-            "command": spec.name,
-            "arguments": _without_dry(spec, request),
-            "environment": where,
-        }
-        in_earnest = typed_again(spec, replace(request, dry_run=False))
-        return dry_run_card(shown, plan, plan.digest(substance), in_earnest)
-
-    async def _decide(
-        self, delivery: Delivery, actor: Actor, spec: CommandSpec, request: Any, environment: str | None
-    ) -> Answer:
-        if delivery.filled is not None and spec.parameter("word"):
-            request = replace(request, word=delivery.filled.word)
-        if spec.parameter("run"):
+    async def _decide(self, delivery: Delivery, actor: Actor, request: Decision) -> Answer:
+        environment = request.environment
+        word = delivery.filled.word if delivery.filled is not None else None
+        if isinstance(request, RunDecision):
             request = replace(request, run=await self._full_id(actor, request.run))
             environment = self._environment_of(request.run)
         context = self._context(delivery, actor, environment)
-        await self._note(delivery, actor, spec, request, environment, EventName.COMMAND_ACCEPTED)
-        told: Card = await request.decide(context)
-        if (tells := getattr(request, "tells", None)) is not None:
-            await self._note(delivery, actor, spec, request, environment, EventName(tells), said=told.summary)
-            if environment is not None and not getattr(request, "private", True):
-                await announce(self._house, delivery, actor, spec, request, environment, told)
+        await self._note(delivery, actor, request, environment, EventName.COMMAND_ACCEPTED)
+        match request:
+            case RunDecision():
+                told = await self._decisions[request.spec.name](request, context, word)
+            case EnvironmentDecision():
+                told = await request.decide(context)
+            case _:
+                raise TypeError(f"{request.spec.name} decides on nothing that there is")
+        if (event := request.meta.audit_event) is not None:
+            await self._note(delivery, actor, request, environment, EventName(event), said=told.summary)
+            if environment is not None and not request.meta.private:
+                await announce(self._house, delivery, actor, request, environment, told)
         # after a click the card that was clicked says it a moment later, to everybody
-        clicked = delivery.filled is not None and delivery.filled.word is not None
-        return Answer(card=None if clicked else told, private=bool(getattr(request, "private", True)))
+        return Answer(card=None if word is not None else told, private=request.meta.private)
+
+    async def _decide_by_card(self, request: RunDecision, context: Context, word: str | None) -> Card:
+        act, reason, then = request.spec.name, request.reason, request.then
+        return await self._runs.decide(request.run, act, context.actor, reason=reason, word=word, then=then)
+
+    async def _retry(self, request: RunDecision, context: Context, word: str | None) -> Card:  # noqa: ARG002 - no card asks
+        return await self._runs.retry(request.run, context.actor, reason=request.reason)
+
+    async def _resolve(self, request: RunDecision, context: Context, word: str | None) -> Card:  # noqa: ARG002 - no card asks
+        return await resolve(self._runs, context, request.run, request.reason or "")
 
     async def _full_id(self, actor: Actor, run: str) -> str:
         """What a short id stands for, so that the book names the run itself. Raises `Denied` where it is none or several."""
@@ -323,17 +322,18 @@ class Door:
         name = run.partition(".")[0]
         return name if name in self._settings.environments else None
 
-    async def _start(self, delivery: Delivery, actor: Actor, spec: CommandSpec, asked: Any, environment: str) -> Answer:
-        arguments = spec.arguments(asked)
+    async def _start(self, delivery: Delivery, actor: Actor, asked: Operation) -> Answer:
+        name, environment = asked.spec.name, asked.environment
+        assert environment is not None, "every operation has an environment"
         settings = self._settings.environments[environment]
         channel = delivery.place.channel or settings.channel
-        id = request_id(environment, spec.name, delivery.key)  # noqa: A001 - it is the request's id
+        id = request_id(environment, name, delivery.key)  # noqa: A001 - it is the request's id
         request = Request(
             id=id,
-            command=spec.name,
-            arguments=arguments,
+            command=name,
+            arguments=asked.arguments(),
             environment=environment,
-            text=typed_again(spec, asked),
+            text=typed_again(asked),
             title=asked.title(environment),
             requester=actor,
             channel=channel,
@@ -359,13 +359,13 @@ class Door:
         threadless = delivery.surface is Surface.TERMINAL or not request.threaded
         return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
 
-    def _appointment(self, asked: Any) -> Appointment | None:
-        at, times = getattr(asked, "starts", None), self._settings.times
+    def _appointment(self, asked: Operation) -> Appointment | None:
+        at, times = asked.starts_at, self._settings.times
         return Appointment.of(at, before=times.go_before, grace=times.go_grace) if at is not None else None
 
-    async def _twin(self, request: Request, asked: Any) -> str | None:
+    async def _twin(self, request: Request, asked: Operation) -> str | None:
         """The same request of the same person that is still open. One that the engine has ended is none."""
-        bounded = not getattr(asked, "goes_back", False)
+        bounded = not asked.goes_back
         while (found := self._pending.claim(request, bounded=bounded)) is not None:
             view = await self._house.engine.view(found)
             if view is None or view.active:  # None: just being handed over
@@ -381,7 +381,7 @@ class Door:
         crash_points.reached("request-noted")
         await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
 
-    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Any:
+    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Context:
         context = self._house.context(actor, environment)
         return replace(context, now=context.now.astimezone(delivery.zone or self._zones.get(delivery.account) or UTC))
 
@@ -389,17 +389,14 @@ class Door:
         self,
         delivery: Delivery,
         actor: Actor,
-        spec: CommandSpec,
-        request: Any,
+        request: Command,
         environment: str | None,
         name: EventName,
         *,
         said: str | None = None,
     ) -> None:
         """Who looked at what, or decided what. Decisions need the book; looking, and telling what was done, does not."""
-        details: dict[str, Any] = {
-            "arguments": {key: value for key, value in spec.arguments(request).items() if key != "word"}
-        }
+        details: dict[str, object] = {"arguments": request.arguments()}
         event = Event(
             id=f"{act_id(delivery)}/{name}",
             name=name,
@@ -407,9 +404,9 @@ class Door:
             actor=actor.key,
             surface=actor.surface,
             environment=environment,
-            command=spec.name,
-            run=getattr(request, "run", None) if spec.parameter("run") else None,
-            reason=getattr(request, "reason", None),
+            command=request.spec.name,
+            run=request.run if isinstance(request, RunDecision) else None,
+            reason=request.reason,
             details=details | ({"said": said} if said else {}),
         )
         try:
@@ -417,7 +414,7 @@ class Door:
         except BookUnavailable:
             if name is EventName.COMMAND_ACCEPTED:
                 raise
-            _log.warning("%s could not be written to the book", name, extra={"command": spec.name})
+            _log.warning("%s could not be written to the book", name, extra={"command": request.spec.name})
 
     # forms and the menu
 
@@ -439,13 +436,13 @@ class Door:
 
     async def _about(self, actor: Actor, spec: CommandSpec, filled: Mapping[str, str]) -> str:
         """What a command wants said on its form of how things stand now; nothing where that takes too long for Slack."""
-        about = getattr(spec.cls, "about", None)
         where = self._environment_of(filled.get("run", ""))
-        if about is None or where is None or not await self._house.permissions.may(actor, "fleet:read", where):
+        if where is None or not await self._house.permissions.may(actor, "fleet:read", where):
             return ""
         try:
             async with asyncio.timeout(_ABOUT):
-                return str(await about(self._house.context(actor, where), dict(filled)))
+                command = self._registry.command(spec.name)
+                return await command.form_intro(self._house.context(actor, where), filled)
         except TimeoutError:
             return ""
 
@@ -488,13 +485,14 @@ class Door:
         return tuple(each for each in found if typed.lower() in each.lower())[:25]
 
 
+def _changes(request: Command) -> bool:
+    """Whether it would change something: a dry run only shows what would be."""
+    return not isinstance(request, Query) and not (isinstance(request, Operation) and request.dry_run)
+
+
 def _misplaced(delivery: Delivery) -> Denied:
     if delivery.place.direct:
         text = "Nothing that changes something starts in a direct message, where nobody else sees it. Type it in a channel where the bot is."
     else:
         text = "The bot is not in this channel, so it can't keep a thread here. Invite it (/invite), or type it where it is."
     return Denied(text, code=ReasonCode.PLACE_REFUSED)
-
-
-def _without_dry(spec: CommandSpec, request: Any) -> dict[str, Any]:
-    return {name: value for name, value in spec.arguments(request).items() if name != "dry_run"}

@@ -12,20 +12,19 @@ _SELECT_FROM = 2
 
 def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default_environment: str | None) -> Form:
     """The form; `filled` is what is known already."""
-    hidden = {name: value for name, value in filled.items() if (p := spec.parameter(name)) is None or p.hidden}
+    hidden = {name: value for name, value in filled.items() if spec.parameter(name) is None}
     fields = tuple(
         _field(parameter, filled.get(parameter.name, ""), known, default_environment)
         for parameter in spec.parameters
-        if not (parameter.hidden or parameter.terminal)
+        if not parameter.terminal
     )
     usual = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it", Kind.DECISION: spec.name.capitalize()}[spec.kind]
-    submit = getattr(spec.cls, "submit", usual)
     return Form(
         command=spec.name,
         title=spec.name.capitalize(),
         intro=f"{spec.summary}.",
         fields=fields,
-        submit=submit,
+        submit=spec.form_button or usual,
         hidden=dict(hidden),
     )
 
@@ -39,7 +38,7 @@ def tokens_of(filled: Filled, registry: Registry) -> list[str]:
     positional: list[str] = []
     for parameter in spec.parameters:
         value = filled.values.get(parameter.name, "")
-        if parameter.hidden or not value.strip():
+        if not value.strip():
             continue
         if parameter.positional:
             positional += value.split() if parameter.repeated else [value.strip()]
@@ -62,7 +61,7 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
         label="Environment" if isinstance(kind, EnvironmentType) else parameter.name.replace("_", " ").capitalize(),
         hint=parameter.help[0].upper() + parameter.help[1:],
         required=parameter.required
-        or parameter.asked
+        or parameter.asked is not None
         or isinstance(kind, ChoiceType)
         or (isinstance(kind, EnvironmentType) and parameter.default is not None),
         flag=kind is None,

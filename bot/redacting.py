@@ -5,7 +5,7 @@ It fails closed: a redactor that raises means that nothing is sent.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.delivery import SurfaceGone
 from commands.kit.card import (
@@ -31,11 +31,9 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.spec import CommandSpec
+from commands.kit.command import Command
 from commands.kit.types import TextType
 from runbooks.redaction.redactor import Kind, Redactor
-
-T = TypeVar("T")
 
 Redact = Callable[[str], str]
 """A `Redactor`, which then opens one scope for all texts of a card, so that equal marks are equal values in it; or any function."""
@@ -58,16 +56,12 @@ def redacted(card: Card, redact: Redact) -> Card:
         raise Withheld(f"the redactor failed ({type(error).__name__}), so nothing was sent") from error
 
 
-def without_private_words(spec: CommandSpec, request: T, redact: Redact) -> T:
+def without_private_words(request: Command, redact: Redact) -> Command:
     """A request whose reason and ticket may be kept: they go into the engine, the fleet's record and every card as they are."""
-    said = {
-        each.name: getattr(request, each.name)
-        for each in spec.parameters
-        if isinstance(each.type, TextType) and not each.hidden
-    }
-    kept = {name: redact(text) for name, text in said.items() if isinstance(text, str)}
-    changed = {name: text for name, text in kept.items() if text != said[name]}
-    return replace(request, **changed) if changed else request  # type: ignore[type-var] # a command's instance is a dataclass
+    texts = {each.name for each in request.spec.parameters if isinstance(each.type, TextType)}
+    said = {name: text for name, text in request.arguments().items() if name in texts}
+    changed = {name: kept for name, text in said.items() if (kept := redact(text)) != text}
+    return replace(request, **changed) if changed else request
 
 
 def _told(card: Card, removed: Mapping[Kind, int]) -> Card:

@@ -27,7 +27,7 @@ def check_button(delivery: Delivery, registry: Registry) -> None:
     if filled is None or filled.word is None:
         return
     spec = registry.find(filled.command)
-    if spec is None or spec.parameter("word") is None:
+    if spec is None or not spec.on_card:
         raise Denied(
             "That button does not belong to a card of a run. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
         )

@@ -47,7 +47,7 @@ def _command(spec: CommandSpec) -> str:
         facts.append(f"Risk: {spec.risk}.")
     if spec.aliases:
         facts.append(f"Also typed as {', '.join(map(code, spec.aliases))}.")
-    shown = [parameter for parameter in spec.parameters if not parameter.hidden]
+    shown = spec.parameters
     parts = [
         f"## {spec.name}",
         f"{spec.summary}.",

@@ -287,19 +287,17 @@ class EngineRuns:
 
     async def _may_wait(self, request: Request, state: RequestState) -> bool:
         """Whether a service lies ahead that has not begun."""
-        points = getattr(self._house.make(request), "hold_points", None)
-        if points is None or state.plan is None:
+        if state.plan is None:
             return False
         begun = {step.key or step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
-        return any(not begun & {point.key, point.title} for point in points(state.plan))
+        return any(not begun & {point.key, point.title} for point in self._house.make(request).hold_points(state.plan))
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
         """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""
         view = await self._view(run)
         before = Request.model_validate(view.input)
         state, short = await self.state(before.id), short_id(before.id)
-        command = self._house.make(before)
-        permission = getattr(command, "permission", self._house.registry.get(before.command).permission)
+        permission = self._house.make(before).permission
         await self._house.permissions.require(actor, permission, before.environment, changes=True)
         if state is None or state.outcome is None:
             raise Denied(f"Run {short} has not ended, so there is nothing to try again.", code=ReasonCode.NOT_WAITING)

@@ -75,7 +75,7 @@ class Vigils:
         open_now = [Request.model_validate(view.input) for view in views]
         return any(
             (each.at >= vigil.ended and each.appointment is None)  # what waits for its time answers nothing today
-            or getattr(self._house.make(each), "goes_back", False)
+            or self._house.make(each).goes_back
             for each in open_now
         )
 

@@ -12,6 +12,7 @@ from bot.audit import EventName
 from bot.policy.approvals import Decision
 from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
+from commands.kit.command import Operation
 from commands.kit.context import Actor, Context
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.parsing import typed_again
@@ -24,16 +25,15 @@ def following(
     house: House, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
 ) -> Request:
     """The request that follows `of`, in its channel; not yet written down or started."""
-    spec = house.registry.get(command)
-    asked = spec.make(arguments)
-    if hasattr(asked, "at_once"):
-        asked = asked.at_once()  # its time was then
+    made = house.registry.make(command, arguments)
+    assert isinstance(made, Operation), "only operations are requested"
+    asked = made.without_start_time()  # its time was then
     return Request(
         id=request_id(of.environment, command, f"follows:{of.id}"),
         command=command,
-        arguments=spec.arguments(asked),
+        arguments=asked.arguments(),
         environment=of.environment,
-        text=typed_again(spec, asked),
+        text=typed_again(asked),
         title=asked.title(of.environment),
         requester=actor,
         channel=of.channel,

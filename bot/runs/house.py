@@ -18,6 +18,7 @@ from bot.runs.manual_rollback import WaysBack
 from bot.runs.model import Hold, Request
 from bot.runs.pending import PendingRequests
 from commands.kit.card import Card, StepLine
+from commands.kit.command import Operation
 from commands.kit.context import Actor, Context
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
@@ -110,7 +111,7 @@ class House:
 
     def may_start(self, request: Request) -> bool:
         """Whether the audit log is what the bot wrote, as far as its kept heads tell; who goes back may all the same."""
-        return not self.heads.wrong or bool(getattr(self.make(request), "goes_back", False))
+        return not self.heads.wrong or self.make(request).goes_back
 
     @property
     def book_trouble(self) -> str:
@@ -124,9 +125,11 @@ class House:
         if posted is not None and self.messenger is not None:
             self.messenger.progress(posted, run, slot, card)
 
-    def make(self, request: Request) -> Any:
-        """The command's instance that the request asked for."""
-        return self.registry.get(request.command).make(request.arguments)
+    def make(self, request: Request) -> Operation:
+        """Return the operation that was asked for."""
+        made = self.registry.make(request.command, request.arguments)
+        assert isinstance(made, Operation), "only operations are requested"
+        return made
 
     async def note(
         self,

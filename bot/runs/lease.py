@@ -19,10 +19,10 @@ from bot.runs.model import Ending, Request, RequestState, closing_id, run_id, sh
 from bot.runs.thread.workflow import HEAD
 from commands.kit import orphaned_run
 from commands.kit.card import State
+from commands.kit.command import Operation
 from commands.kit.context import Context
 from runbooks.fleet.fleet import RunPlace, Undecided
 from runbooks.kit.errors import RunbookError, TemporaryError
-from runbooks.kit.plan import Plan
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
 
@@ -61,7 +61,7 @@ async def _looked(house: House, request: Request, context: Context, *, back: boo
     }
 
 
-async def take(house: House, request: Request, command: Any, digest: str, approved: tuple[Decision, ...]) -> Any:
+async def take(house: House, request: Request, command: Operation, digest: str, approved: tuple[Decision, ...]) -> Any:
     """`result`: taken, or why it has to be planned again (held, changed, late); besides freeze, whom it was taken from, an error."""
     now = house.clock()
     latest = max((decision.at for decision in approved), default=now)
@@ -72,11 +72,11 @@ async def take(house: House, request: Request, command: Any, digest: str, approv
         return await _tried_to_take(house, request, command, digest, context)
 
 
-async def _tried_to_take(house: House, request: Request, command: Any, digest: str, context: Context) -> Any:
+async def _tried_to_take(house: House, request: Request, command: Operation, digest: str, context: Context) -> Any:
     answer = dict(NOT_TAKEN)
     since = house.clock().isoformat(timespec="seconds")
     place = RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
-    back = bool(getattr(command, "goes_back", False))
+    back = command.goes_back
     try:
         if back:
             if (
@@ -104,9 +104,9 @@ async def _tried_to_take(house: House, request: Request, command: Any, digest: s
     return answer
 
 
-async def _plan(house: House, command: Any, context: Context, request: Request) -> str:
+async def _plan(house: House, command: Operation, context: Context, request: Request) -> str:
     """The digest of the plan as it would be made now."""
-    plan: Plan = await _patiently(house, lambda: command.plan(context))
+    plan = await _patiently(house, lambda: command.plan(context))
     return plan.digest(substance(request))
 
 
@@ -116,11 +116,7 @@ async def _goes_back_too(house: House, context: Context, request: str) -> bool:
     if record.run is None or record.run.run == request:
         return False
     view = await house.engine.view(record.run.run)
-    return (
-        view is not None
-        and view.active
-        and bool(getattr(house.make(Request.model_validate(view.input)), "goes_back", False))
-    )
+    return view is not None and view.active and house.make(Request.model_validate(view.input)).goes_back
 
 
 async def give_back(house: House, request: Request) -> bool:

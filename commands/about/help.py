@@ -1,16 +1,16 @@
 """`help [COMMAND]`: the menu in words, or one command with its arguments and examples."""
 
 from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, sentence, words
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CommandSpec, Kind, argument, query
+from commands.kit.spec import CommandSpec, Kind, QueryMeta, argument
 from commands.kit.types import CommandName
 
 
-@query(permission=None, examples=["", "deploy"], group="about")
-class Help:
+class Help(Query):
     """Explain the commands, or one of them."""
 
-    private = True
+    meta = QueryMeta(permission=None, examples=["", "deploy"], group="about", private=True)
 
     command: CommandName | None = argument("which command", default=None)
 
@@ -37,7 +37,7 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
 
 def command_card(spec: CommandSpec) -> Card:
     """One command: usage, arguments, examples."""
-    shown = [p for p in spec.parameters if not p.hidden]
+    shown = spec.parameters
     rows = tuple((words(Code(text=p.bare if p.positional else p.flag)), sentence(p.help)) for p in shown)
     table = (Table(columns=("Argument", "Meaning"), rows=rows),) if rows else ()
     # a docstring's lines end where the source's do; only its paragraphs are meant

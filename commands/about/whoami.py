@@ -1,15 +1,15 @@
 """`whoami`: what may I do, and why."""
 
 from commands.kit.card import Card, Code, Note, Paragraph, Strong, Table, words
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import query
+from commands.kit.spec import QueryMeta
 
 
-@query(permission=None, examples=[""], group="about")
-class Whoami:
+class Whoami(Query):
     """Show who you are to the bot, what you may do, and what gives it to you."""
 
-    private = True
+    meta = QueryMeta(permission=None, examples=[""], group="about", private=True)
 
     async def run(self, context: Context) -> Card:
         actor = context.actor

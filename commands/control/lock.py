@@ -3,19 +3,24 @@
 from datetime import UTC
 
 from commands.kit.card import Button, Card, Moment, State, Strong, Typed, words
+from commands.kit.command import EnvironmentDecision
 from commands.kit.context import Context
 from commands.kit.parsing import UsageError
-from commands.kit.spec import CHANNEL_DEFAULT, decision, option
+from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, option
 from commands.kit.types import EnvironmentName, Until, Words, moment
 from runbooks.fleet.fleet import Freeze
 
 
-@decision(permission="lock:write", group="act", examples=['--until 18:00 --reason "clinic go-live"'])
-class Lock:
+class Lock(EnvironmentDecision):
     """Lock an environment: nothing but a rollback starts there until it is unlocked."""
 
-    private = False
-    tells = "lock:taken"
+    meta = DecisionMeta(
+        permission="lock:write",
+        group="act",
+        examples=['--until 18:00 --reason "clinic go-live"'],
+        private=False,
+        audit_event="lock:taken",
+    )
 
     until: Until | None = option("when it ends by itself; else until somebody unlocks it")
     reason: Words | None = option("why, for everybody who is refused")

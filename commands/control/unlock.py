@@ -1,17 +1,18 @@
 """`unlock`: ends a lock, one's own or somebody else's."""
 
 from commands.kit.card import Card, State, Strong, words
+from commands.kit.command import EnvironmentDecision
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, decision, option
+from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, option
 from commands.kit.types import EnvironmentName, Words
 
 
-@decision(permission="lock:write", group="act", examples=["", "--env staging"])
-class Unlock:
+class Unlock(EnvironmentDecision):
     """Unlock an environment; the one who locked it is named."""
 
-    private = False
-    tells = "lock:released"
+    meta = DecisionMeta(
+        permission="lock:write", group="act", examples=["", "--env staging"], private=False, audit_event="lock:released"
+    )
 
     reason: Words | None = option("why, where the lock is somebody else's")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

@@ -20,8 +20,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.access import Instance
 from runbooks.database.databases import Database, DatabaseStatus, concerns
@@ -33,12 +34,13 @@ _SLOW = 0.1
 _SLOWLY = "It answers slowly, to a statement that does nothing: the server is overloaded, or the way to it is. `slow-queries` shows what runs there now."
 
 
-@query(permission="database:read", examples=["", "--on replica"], name="db connect")
-class DbConnect:
+class DbConnect(Query):
     """Try the database's credentials: host, version, role, read-only, latency, replica and how far behind, statistics since when.
 
     The password comes from the Secret (or file) that the configuration names; it is never shown.
     """
+
+    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db connect")
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("only that server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

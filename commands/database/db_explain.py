@@ -18,8 +18,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import ChoiceType, EnvironmentName, QueryId
 from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.query_plans import Refusal
@@ -33,9 +34,10 @@ _LONGEST = 4000
 """Characters of the statement."""
 
 
-@query(permission="database:read", examples=["q3f9ac1d2", "q3f9ac1d2 --on replica"], name="db explain")
-class DbExplain:
+class DbExplain(Query):
     """Show a counted statement's plan: its steps, what each costs, and the dearest one named. Planned only, never executed."""
+
+    meta = QueryMeta(permission="database:read", examples=["q3f9ac1d2", "q3f9ac1d2 --on replica"], name="db explain")
 
     query: QueryId = argument("which, by the id that `slow-queries` shows")
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")

@@ -22,8 +22,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks.clients.postgres.statements import By, RunningStatement, Statement
 from runbooks.database import slow_statements
@@ -39,12 +40,15 @@ _STUCK = 3
 _FORGETS = 10
 
 
-@query(permission="database:read", examples=["", "--by total --limit 20", "--on replica"], aliases=["db slow"])
-class SlowQueries:
+class SlowQueries(Query):
     """Show the statements that the database spends its time on: which to look at first and why, and what waits for a lock now.
 
     Counted by pg_stat_statements, since when the card says. What was written into a statement is never shown.
     """
+
+    meta = QueryMeta(
+        permission="database:read", examples=["", "--by total --limit 20", "--on replica"], aliases=["db slow"]
+    )
 
     limit: Annotated[int, NumberType(1, 50, example="10")] = option("how many", default=10)
     by: Annotated[str, ChoiceType("order", ("mean", "total", "calls"))] = option(

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, counted, person, words
+from commands.kit.command import Query
 from commands.kit.context import BookEvent, Context
-from commands.kit.spec import option, query
+from commands.kit.spec import QueryMeta, option
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
 from commands.kit.visible_environments import must, readable
 from runbooks.kit.targets import short_run
@@ -12,11 +13,10 @@ from runbooks.kit.targets import short_run
 _IN_MESSAGE = 40
 
 
-@query(permission="audit:read", examples=["", "--person maya --since 1d", "--run 7KQ2"])
-class Audit:
+class Audit(Query):
     """Search the audit trail by person, command, time, run."""
 
-    private = True
+    meta = QueryMeta(permission="audit:read", examples=["", "--person maya --since 1d", "--run 7KQ2"], private=True)
 
     person: PersonKey | None = option("who acted")
     command: CommandName | None = option("which command")

@@ -25,9 +25,10 @@ from commands.kit.card import (
     person,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
-from commands.kit.spec import argument, option, query
+from commands.kit.spec import QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, NumberType, RunId
 from commands.kit.visible_environments import must, readable
 
@@ -41,9 +42,10 @@ _SIGNS = {
 }
 
 
-@query(permission="fleet:read", examples=["", "7KQ2"])
-class Runs:
+class Runs(Query):
     """List requests and runs, or show one with its steps and timeline."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "7KQ2"])
 
     run_id: RunId | None = argument("one run, by its id", default=None)
     limit: Annotated[int, NumberType(low=1, high=100)] = option("how many", default=15)

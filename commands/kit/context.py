@@ -107,7 +107,7 @@ class RunRecord(Frozen):
 
 
 class RunsMemory(Protocol):
-    """What runs and ran, and how a decision reaches it."""
+    """What runs and ran."""
 
     async def find(self, run: str) -> RunRecord:
         """By full or short id; `Denied(UNKNOWN_RUN)` where there is none, or more than one that begins so."""
@@ -117,24 +117,6 @@ class RunsMemory(Protocol):
         self, *, environment: str | None = None, limit: int = 20, active: bool = False
     ) -> Sequence[RunRecord]:
         """The newest first; `active`: only those that wait or run."""
-        ...
-
-    async def decide(
-        self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
-    ) -> Card:
-        """approve, deny, withdraw, cancel, hold, continue, go, no-go: checked, written to the book, handed to the run.
-
-        `then`: what follows a cancel by itself ("stay", "rollback"). Raises `Denied`. Returns what the person who decided is
-        told.
-        """
-        ...
-
-    async def answered(self, run: str, text: str) -> None:
-        """The failure of a run (by its full id) was decided, in words: its cards no longer ask."""
-        ...
-
-    async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
-        """Starts the same request once more. Raises `Denied`. Returns what the person who asked is told."""
         ...
 
 

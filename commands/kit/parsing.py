@@ -6,10 +6,10 @@ Typos never start anything: whatever is not understood raises `UsageError`, whic
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.card import listed
+from commands.kit.command import Command
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_text import invisible
@@ -51,14 +51,6 @@ class UsageError(Exception):
         """(command, what is known of its arguments): a form that would help."""
         self.choices = choices
         """Whole commands that would work, newest first: "deploy v2.0.0"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A command and the request that was typed."""
-
-    spec: CommandSpec
-    request: Any
 
 
 _BARE = re.compile(r"(?!-)[\w.,:/+@-]+", re.ASCII)
@@ -104,7 +96,7 @@ def split(text: str) -> list[str]:
     return found
 
 
-def parse(tokens: list[str], registry: Registry, known: Known, *, default_environment: str | None) -> Parsed:
+def parse(tokens: list[str], registry: Registry, known: Known, *, default_environment: str | None) -> Command:
     """The request in `tokens` (its first one or two are the command's name). Raises `UsageError`."""
     try:
         return _parsed(tokens, registry, known, default_environment)
@@ -118,28 +110,28 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
         raise
 
 
-def _parsed(tokens: list[str], registry: Registry, known: Known, default_environment: str | None) -> Parsed:
+def _parsed(tokens: list[str], registry: Registry, known: Known, default_environment: str | None) -> Command:
     if not tokens:
         raise UsageError("Which command?", usage="help")
     _check_text(tokens)
-    if tokens[0] in (*_HELP, "?") and (menu := registry.find("help")) is not None:
-        return Parsed(menu, menu.make({}))
+    if tokens[0] in (*_HELP, "?") and registry.find("help") is not None:
+        return registry.make("help", {})
     _check_place(tokens, known)
     spec, rest = _command(tokens, registry)
-    values = _Values(spec, known)
+    values = _Values(registry.command(spec.name), known)
     for_options = True
     queue = list(rest)
     while queue:
         token = queue.pop(0)
         if for_options and token == "--":  # noqa: S105 - a word of a command line
             for_options = False
-        elif for_options and token in _HELP and (manual := registry.find("help")) is not None:
-            return Parsed(manual, manual.make({"command": spec.name}))
+        elif for_options and token in _HELP and registry.find("help") is not None:
+            return registry.make("help", {"command": spec.name})
         elif for_options and token.startswith("--"):
             values.take_option(token, queue)
         else:
             values.take_positional(token, queue)
-    return Parsed(spec, values.request(default_environment))
+    return values.request(default_environment)
 
 
 _HELP = ("--help", "-h")
@@ -252,13 +244,14 @@ def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:
     return spec.name, filled
 
 
-def typed_again(spec: CommandSpec, request: Any) -> str:
+def typed_again(request: Command) -> str:
     """The request as it would be typed again: it parses into the same, but for a `"` in words, which becomes `'`."""
     options: list[str] = []
     positional: list[str] = []
-    for name, value in spec.arguments(request).items():
+    spec = request.spec
+    for name, value in request.arguments().items():
         parameter = spec.parameter(name)
-        if parameter is None or parameter.hidden:
+        if parameter is None:
             continue
         if parameter.positional:
             positional += [quoted(each) for each in value] if isinstance(value, list) else [quoted(str(value))]
@@ -282,13 +275,14 @@ _INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf")
 class _Values:
     """Collects what was typed for one command."""
 
-    def __init__(self, spec: CommandSpec, known: Known) -> None:
-        self._spec = spec
+    def __init__(self, command: type[Command], known: Known) -> None:
+        self._command = command
+        self._spec = spec = command.spec
         self._known = known
         self._found: dict[str, Any] = {}
         self._typed: dict[str, str] = {}
         self._positional = [p for p in spec.parameters if p.positional]
-        self._options = {p.flag: p for p in spec.parameters if not p.positional and not p.hidden}
+        self._options = {p.flag: p for p in spec.parameters if not p.positional}
 
     def _fail(self, message: str, suggestion: str | None = None) -> UsageError:
         spec = self._spec
@@ -385,14 +379,17 @@ class _Values:
             near = "Did you mean" in str(error) and not token.startswith("-")
             raise self._fail(str(error) if near else self._as_option(token) or str(error)) from None
 
-    def request(self, default_environment: str | None) -> Any:
+    def request(self, default_environment: str | None) -> Command:
         missing = [p for p in self._positional if p.required and p.name not in self._found]
         if missing:
             names = listed(f"the {p.type.name.replace('|', ' or ')}" for p in missing if p.type)
             raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
+        for option in self._options.values():
+            if option.asked is not None and option.name not in self._found:
+                raise self._fail(option.asked)
         where = environment_parameter(self._spec)
         if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:
             if default_environment is None:
                 raise self._nowhere(where)
             self._found[where.name] = default_environment
-        return self._spec.make(self._found)
+        return self._command.make(self._found)

@@ -1,28 +1,19 @@
-"""One command, one definition: the decorators, and what they make of a class.
+"""What a definition says: a command's name, arguments, options, permission and texts, known without running it.
 
-    @operation(permission="rollout:write", risk=Risk.DISRUPTIVE, examples=["v2.0.0 --env production"])
-    class Deploy:
-        \"\"\"Deploy a release.\"\"\"
-
-        version: Version = argument("release to deploy, a git tag")
-
-`@query` looks and changes nothing; `@operation` changes something: it has a plan, an approval and a run; `@decision` answers to
-a run or to the fleet's record. The class becomes a frozen dataclass, and an instance is one request: a value that can be stored,
-hashed and shown. A wrong definition is refused when it is registered, not when somebody types it.
+`commands.kit.command` has the base classes that make a specification of each definition. A wrong definition is refused when it is
+defined, not when somebody types it.
 """
 
 import dataclasses
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from commands.kit.policy import Risk
-from commands.kit.types import ArgumentType, ChoiceType, EnvironmentType, TextType
-
-C = TypeVar("C")
+from commands.kit.types import ArgumentType, ChoiceType, EnvironmentType
 
 CHANNEL_DEFAULT = ""
 """Stands for "the environment that this channel (or the terminal's configuration) means"; filled in when parsed."""
@@ -52,11 +43,9 @@ class Parameter:
     required: bool
     default: Any
     repeated: bool = False
-    hidden: bool = False
-    """Carried by buttons only; never parsed from text, never shown."""
     choices: tuple[str, ...] = ()
-    asked: bool = False
-    """An option that the command will not do without: required in its form."""
+    asked: str | None = None
+    """An option that the command will not do without: what is said where it is missing. Its form requires it too."""
     terminal: bool = False
     """An option that works in a terminal only; forms do not have it."""
     permission: str | None = None
@@ -72,7 +61,7 @@ class Parameter:
         """As usage lines show it."""
         if self.positional:
             return (self._value if self.required else f"[{self._value}]") + ("…" if self.repeated else "")
-        return f"[{self.bare}]"
+        return self.bare if self.asked else f"[{self.bare}]"
 
     @property
     def bare(self) -> str:
@@ -86,13 +75,67 @@ class Parameter:
         return "|".join(self.choices) if self.choices else (self.type.name.upper() if self.type else "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandMeta:
+    """What a definition says of itself, beside its arguments."""
+
+    permission: str | None
+    """What the person needs; None: everybody who is listed may."""
+    examples: Sequence[str]
+    """Arguments as people type them, without the command's name; the menu shows the first."""
+    name: str | None = None
+    """One word or two, as typed; None: made from the class's name."""
+    aliases: Sequence[str] = ()
+    group: str = "look"
+    """The menu's section: look, act, decide or about."""
+    form_button: str | None = None
+    """The button that submits its form; None: what the kind says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryMeta(CommandMeta):
+    """Of a query."""
+
+    private: bool = False
+    """Only the person who asked sees the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationMeta(CommandMeta):
+    """Of an operation."""
+
+    permission: str
+    risk: Risk
+    group: str = "act"
+    budget_minutes: int | None = None
+    """How long it may take: the head message shows the time spent against it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMeta(CommandMeta):
+    """Of a decision."""
+
+    group: str = "decide"
+    private: bool = True
+    """Only the person who decided sees the answer; otherwise the environment's channel is told too."""
+    audit_event: str | None = None
+    """The audit event that says what was decided, beside `command:accepted`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDecisionMeta(DecisionMeta):
+    """Of a decision about a run."""
+
+    on_card: bool = True
+    """The run's card has a button for it, which carries the card's nonce."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
     """Everything that is known of a command without running it."""
 
     name: str
     kind: Kind
-    cls: type[Any]
     permission: str | None
     """None: everybody who is listed may."""
     risk: Risk | None
@@ -102,39 +145,20 @@ class CommandSpec:
     examples: tuple[str, ...]
     group: str
     aliases: tuple[str, ...] = ()
+    form_button: str | None = None
+    on_card: bool = False
+    """A run's card has a button for it, which carries the card's nonce."""
 
     @property
     def usage(self) -> str:
         """`deploy VERSION [--env ENVIRONMENT] …`."""
-        return " ".join([self.name, *(p.usage for p in self.parameters if not p.hidden)])
+        return " ".join([self.name, *(p.usage for p in self.parameters)])
 
     def parameter(self, name: str) -> Parameter | None:
         """By its field name."""
         return next((p for p in self.parameters if p.name == name), None)
 
-    def used(self, request: object) -> tuple[Parameter, ...]:
-        """The parameters that say something else in this request than they would by themselves."""
-        return tuple(p for p in self.parameters if getattr(request, p.name) != p.default)
 
-    def arguments(self, request: object) -> dict[str, Any]:
-        """A request as JSON: what is stored, hashed and audited; defaults left out."""
-        found = {p.name: getattr(request, p.name) for p in self.parameters}
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in found.items()
-            if not (value is None or value is False or value in ((), ""))  # 0 is a value
-        }
-
-    def make(self, arguments: dict[str, Any]) -> Any:
-        """The request that `arguments` gave; TypeError where a name is unknown."""
-        values = {
-            name: tuple(value) if (p := self.parameter(name)) and p.repeated else value
-            for name, value in arguments.items()
-        }
-        return self.cls(**values)
-
-
-_OPERATION_OPTIONS = ("dry_run", "reason", "ticket")
 _META = "omnicare"
 
 
@@ -147,16 +171,15 @@ def option(
     help: str,  # noqa: A002 - it is the help
     *,
     default: Any = None,
-    hidden: bool = False,
-    asked: bool = False,
+    asked: str | None = None,
     terminal: bool = False,
     permission: str | None = None,
 ) -> Any:
-    """A value by name, `--name VALUE`; a `bool` field is a flag. `asked`: its form requires it. `terminal`: only there.
+    """A value by name, `--name VALUE`; a `bool` field is a flag. `asked`: it may not be left out, and this is said where it is. `terminal`: only there.
 
     `permission`: what its use needs besides the command's own.
     """
-    return _field(help, default, hidden=hidden, asked=asked, terminal=terminal, permission=permission)
+    return _field(help, default, asked=asked, terminal=terminal, permission=permission)
 
 
 def _field(help: str, default: Any, *, positional: bool = False, **more: Any) -> Any:  # noqa: A002 - it is the help
@@ -166,128 +189,33 @@ def _field(help: str, default: Any, *, positional: bool = False, **more: Any) ->
     return dataclasses.field(default=default, metadata=meta)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
-def query(
-    *,
-    permission: str | None,
-    examples: Sequence[str],
-    group: str = "look",
-    name: str | None = None,
-    aliases: Sequence[str] = (),
-) -> Callable[[type[C]], type[C]]:
-    """A read-only command: `async def run(self, context) -> Card`."""
-    return _declare(Kind.QUERY, permission, None, examples, group, name, aliases)
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
-def operation(
-    *,
-    permission: str,
-    risk: Risk,
-    examples: Sequence[str],
-    group: str = "act",
-    name: str | None = None,
-    aliases: Sequence[str] = (),
-) -> Callable[[type[C]], type[C]]:
-    """A command that changes something: `approval`, `plan`, `run`, `card`; gets --dry-run, --reason, --ticket."""
-    return _declare(Kind.OPERATION, permission, risk, examples, group, name, aliases)
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
-def decision(
-    *,
-    permission: str | None,
-    examples: Sequence[str],
-    group: str = "decide",
-    name: str | None = None,
-    aliases: Sequence[str] = (),
-) -> Callable[[type[C]], type[C]]:
-    """A command that answers to a run or the fleet's record: `async def decide(self, context) -> Card`."""
-    return _declare(Kind.DECISION, permission, None, examples, group, name, aliases)
-
-
-_METHODS = {
-    Kind.QUERY: ("run",),
-    Kind.OPERATION: ("approval", "plan", "run", "card"),
-    Kind.DECISION: ("decide",),
-}
-
-
-def _declare(
-    kind: Kind,
-    permission: str | None,
-    risk: Risk | None,
-    examples: Sequence[str],
-    group: str,
-    name: str | None,
-    aliases: Sequence[str],
-) -> Callable[[type[C]], type[C]]:
-    def wrap(cls: type[C]) -> type[C]:
-        if kind is Kind.OPERATION:
-            _add_operation_options(cls)
-        made = dataclass(frozen=True, kw_only=True)(cls)
-        made.spec = _spec(made, kind, permission, risk, tuple(examples), group, name, tuple(aliases))  # type: ignore[attr-defined]
-        return made
-
-    return wrap
-
-
-def _add_operation_options(cls: type) -> None:
-    texts = {
-        "dry_run": (bool, option("only show the plan", default=False)),
-        "reason": (Annotated[str | None, TextType()], option("why, for the approver and the audit trail")),
-        "ticket": (
-            Annotated[str | None, TextType(longest=60, name="ticket", example="OPS-1234")],
-            option("the ticket it belongs to"),
-        ),
-    }
-    for field, (annotation, default) in texts.items():
-        if field in inspect.get_annotations(cls):
-            raise DefinitionError(f"{cls.__name__}.{field}: every operation has it already")
-        cls.__annotations__[field] = annotation
-        setattr(cls, field, default)
-
-
-def _spec(
-    cls: type,
-    kind: Kind,
-    permission: str | None,
-    risk: Risk | None,
-    examples: tuple[str, ...],
-    group: str,
-    name: str | None,
-    aliases: tuple[str, ...],
-) -> CommandSpec:
+def spec_of(cls: type, kind: Kind, meta: CommandMeta) -> CommandSpec:
+    """Return what the definition `cls`, a dataclass by now, says. Raises `DefinitionError`."""
     doc = inspect.getdoc(cls) or ""
-    if not doc or doc.startswith(f"{cls.__name__}("):
+    if "__doc__" not in vars(cls) or not doc or doc.startswith(f"{cls.__name__}("):
         raise DefinitionError(f"{cls.__name__}: a command needs a docstring; its first line is the menu's text")
-    missing = [method for method in _METHODS[kind] if not callable(getattr(cls, method, None))]
-    if missing:
-        raise DefinitionError(f"{cls.__name__}: a {kind} has {', '.join(missing)}")
-    if kind is not Kind.OPERATION and hasattr(cls, "approval"):
-        raise DefinitionError(f"{cls.__name__}: only an operation has an approval")
-    if not examples:
+    if not meta.examples:
         raise DefinitionError(f"{cls.__name__}: give an example")
     hints = get_type_hints(cls, include_extras=True)
-    parameters = tuple(
-        _parameter(cls, field, hints[field.name])
-        for field in dataclasses.fields(cls)
-        if get_origin(hints[field.name]) is not ClassVar
-    )
+    own = inspect.get_annotations(cls)
+    # its own before those of its kind, and what has a position before what has a name
+    fields = sorted(dataclasses.fields(cls), key=lambda field: field.name not in own)
+    parameters = sorted((_parameter(cls, field, hints[field.name]) for field in fields), key=lambda p: not p.positional)
     _check_order(cls, parameters)
     summary, _, description = doc.partition("\n")
     return CommandSpec(
-        name=name or _dashed(cls.__name__),
+        name=meta.name or _dashed(cls.__name__),
         kind=kind,
-        cls=cls,
-        permission=permission,
-        risk=risk,
+        permission=meta.permission,
+        risk=meta.risk if isinstance(meta, OperationMeta) else None,
         summary=summary.strip().rstrip("."),
         description=inspect.cleandoc(description),
-        parameters=parameters,
-        examples=examples,
-        group=group,
-        aliases=aliases,
+        parameters=tuple(parameters),
+        examples=tuple(meta.examples),
+        group=meta.group,
+        aliases=tuple(meta.aliases),
+        form_button=meta.form_button,
+        on_card=isinstance(meta, RunDecisionMeta) and meta.on_card,
     )
 
 
@@ -325,7 +253,7 @@ def _type_of(hint: Any) -> tuple[ArgumentType | None, tuple[str, ...]]:
     return None, ()
 
 
-def _check_order(cls: type, parameters: tuple[Parameter, ...]) -> None:
+def _check_order(cls: type, parameters: Sequence[Parameter]) -> None:
     positional = [p for p in parameters if p.positional]
     for earlier, later in itertools.pairwise(positional):
         if later.required and not earlier.required:

@@ -17,8 +17,9 @@ from commands.kit.card import (
     Typed,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, Target
 from runbooks.observe.descriptions import ContainerLine, Described, describe
 from runbooks.observe.events import EventGroup
@@ -28,9 +29,10 @@ _PODS, _EVENTS = 12, 6
 """Rows; the rest is counted, and a button leads to it."""
 
 
-@query(permission="fleet:read", examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"])
-class Describe:
+class Describe(Query):
     """Describe a service or a pod: state and cause, image, resources, probes, how containers ended, warnings."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"])
 
     target: Target = argument("a service, or a pod by the end of its name")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, counted, words
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks.kit.plan import with_short_digests
 from runbooks.observe import events
@@ -13,9 +14,10 @@ _MOST = 40
 _HOUR = 3600
 
 
-@query(permission="fleet:read", examples=["", "backend --since 15m"])
-class Events:
+class Events(Query):
     """Show what Kubernetes tells of the services: warnings first, the same message once, with its count."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "backend --since 15m"])
 
     service: ServiceName | None = argument("only this service", default=None)
     since: Duration = option("how far back", default=_HOUR)

@@ -14,8 +14,9 @@ from commands.kit.card import (
     Typed,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import argument, query
+from commands.kit.spec import QueryMeta, argument
 from commands.kit.types import RunId
 from commands.kit.visible_environments import must
 from runbooks.diagnosis import evidence
@@ -24,9 +25,10 @@ _SHOWN = 15
 """Lines that stand in the message itself; all of it is in the file."""
 
 
-@query(permission="logs:read", examples=["7KQ2"])
-class Evidence:
+class Evidence(Query):
     """Show what was kept of a run's pods before they went away: state, events and last log lines, redacted."""
+
+    meta = QueryMeta(permission="logs:read", examples=["7KQ2"])
 
     run_id: RunId = argument("its id, as its card shows it")
 

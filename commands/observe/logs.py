@@ -27,12 +27,13 @@ from commands.kit.card import (
     duration,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError, typed_again
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
@@ -50,18 +51,19 @@ _DEFAULT_TAIL = 100
 _FOLLOWED = 120
 
 
-@query(
-    permission="logs:read",
-    examples=[
-        "backend",
-        "backend --since 15m --grep timeout",
-        "backend --run 7KQ2",
-        "backend-7c9f-x2lqp --previous",
-        "backend --follow 2m",
-    ],
-)
-class Logs:
+class Logs(Query):
     """Read logs: all pods of a service merged in time order, grouped, secrets and patient data removed."""
+
+    meta = QueryMeta(
+        permission="logs:read",
+        examples=[
+            "backend",
+            "backend --since 15m --grep timeout",
+            "backend --run 7KQ2",
+            "backend-7c9f-x2lqp --previous",
+            "backend --follow 2m",
+        ],
+    )
 
     target: Target = argument("whose logs: a service, or a pod by the end of its name")
     since: Duration | None = option("only what is younger")
@@ -85,25 +87,19 @@ class Logs:
 
     @property
     def discloses(self) -> bool:
-        """Whether the answer is one that only `disclosure` gives."""
         return self.raw
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether the answer is one that goes on."""
-        return self.follow is not None
-
-    def live(self, context: Context) -> AsyncGenerator[LiveState]:
-        """The states of one that goes on."""
+    def stream(self, context: Context) -> AsyncGenerator[LiveState] | None:
+        if self.follow is None:
+            return None
         if self.until or self.run_id or self.previous or self.since:
             raise PermanentError(
                 "--follow shows what comes; --since, --until, --run and --previous show what was. Leave one of them out.",
                 code=ReasonCode.USAGE,
             )
-        return followed(context, self._asked(context, None), self.follow or 0, again(self, context.where.name))
+        return followed(context, self._asked(context, None), self.follow, again(self, context.where.name))
 
     async def disclosure(self, context: Context) -> Disclosure:
-        """What `--raw` would show, before a line is read."""
         if self.follow is not None:
             raise UsageError(
                 "`--raw` shows what was, once: the audit trail names the pods before they are read, and following takes up new ones. "
@@ -364,8 +360,7 @@ class _Shown:
 
 def again(request: Logs, where: str) -> str:
     """The request as it would be typed again, with the place said."""
-    spec = request.spec  # type: ignore[attr-defined]
-    text = typed_again(spec, request)
+    text = typed_again(request)
     if request.grep and '"' in request.grep:
         # a quotation mark can't be typed inside of others; as a pattern it has another name
         pattern = re.sub(r'\\(.)|"', lambda found: found[0] if found[1] not in (None, '"') else r"\x22", request.grep)

@@ -3,22 +3,19 @@
 from typing import Annotated
 
 from commands.kit.card import Card, words
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, TextType
 
 
-@query(permission="logs:read", examples=["k3v9q"], name="logs stop")
-class LogsStop:
+class LogsStop(Query):
     """Stop following a log: whoever may read it may stop it."""
+
+    meta = QueryMeta(permission="logs:read", examples=["k3v9q"], name="logs stop", private=True)
 
     follow: Annotated[str, TextType(longest=12, name="name", example="k3v9q")] = argument("as its message names it")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
-
-    @property
-    def private(self) -> bool:
-        """The message that is stopped says it to everybody."""
-        return True
 
     async def run(self, context: Context) -> Card:
         stopped = context.follows.stop(self.follow.lower(), context.where.name, context.actor.name)

@@ -1,8 +1,9 @@
 """`pods`: the pods of an environment's services, with what Kubernetes says of each."""
 
 from commands.kit.card import Card, Note, Strong, Table, words
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, argument, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.observe import pods
 
@@ -10,9 +11,10 @@ _MOST = 60
 """Rows of the table; the rest is counted."""
 
 
-@query(permission="fleet:read", examples=["", "backend"])
-class Pods:
+class Pods(Query):
     """List the pods: version, phase, readiness, restarts, age, and why one is not ready."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "backend"])
 
     service: ServiceName | None = argument("only this service", default=None)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

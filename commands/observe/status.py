@@ -32,10 +32,11 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
-from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
 from runbooks.clients.postgres.database import QueryResult
@@ -65,9 +66,10 @@ class Part(Generic[T]):
     """It did not answer in time; asked for longer it may."""
 
 
-@query(permission="fleet:read", examples=["", "--env staging"])
-class Status:
+class Status(Query):
     """Show what runs and whether it is well: versions, pods, sync, who waits, lock, the last release."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

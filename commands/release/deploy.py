@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.policy import Risk
 from commands.kit.rolling import TAKE, cause, finish, outline, result_card, roll_out_in_turn, rollout_step
-from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import StepName, Steps
@@ -22,12 +23,7 @@ def _no_time(sentence: str) -> UsageError:
     return UsageError(sentence, usage="deploy VERSION --at TIME", example="deploy v2.0.0 --at 02:00")
 
 
-@operation(
-    permission="rollout:write",
-    risk=Risk.DISRUPTIVE,
-    examples=["v2.0.0", 'v2.0.0 --env staging --reason "fixes sync"', "v2.0.0 --at 02:00"],
-)
-class Deploy:
+class Deploy(Operation):
     """Deploy a release: backend, then frontend, each watched until it runs.
 
     Makes a plan, asks for an approval in the thread, rolls out one service after the other, and checks that the pods run the
@@ -37,13 +33,19 @@ class Deploy:
     for a last go or no go. With no go it expires; nothing starts unwatched.
     """
 
+    meta = OperationMeta(
+        permission="rollout:write",
+        risk=Risk.DISRUPTIVE,
+        examples=["v2.0.0", 'v2.0.0 --env staging --reason "fixes sync"', "v2.0.0 --at 02:00"],
+    )
+
     version: Version = argument("release to deploy, a git tag")
     env: EnvironmentName = option("where to", default=CHANNEL_DEFAULT)
 
     at: Start | None = option("a time such as 02:00: approved now, started then at a last go")
 
-    def settled(self, now: datetime) -> "Deploy":
-        """With its time in full, in the person's own zone. Raises `UsageError` for one that is over, or too far away."""
+    def with_full_times(self, now: datetime) -> "Deploy":
+        # in the person's own zone
         if self.at is None:
             return self
         try:
@@ -59,30 +61,22 @@ class Deploy:
         return replace(self, at=at.isoformat(timespec="seconds" if at.second else "minutes"))
 
     @property
-    def starts(self) -> datetime | None:
-        """When it starts, where that is not at once."""
+    def starts_at(self) -> datetime | None:
         return datetime.fromisoformat(self.at) if self.at else None
 
-    def at_once(self) -> "Deploy":
-        """The same without a time: what is tried again is tried now."""
+    def without_start_time(self) -> "Deploy":
         return replace(self, at=None)
 
     def title(self, environment: str) -> str:
-        """One line, as an order."""
         return f"Deploy {self.version} to {environment}"
-
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
-        return policies.of(Risk.DISRUPTIVE)
 
     async def plan(self, context: Context) -> Plan:
         return await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
 
     def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        """The steps that people see ahead."""
         return outline(plan)
 
     def hold_points(self, plan: Plan) -> tuple[StepName, ...]:
-        """The steps before which people may hold it: between the services."""
         return () if plan.confirms else tuple(rollout_step(change) for change in plan.changes[1:])
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:

@@ -23,9 +23,10 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import EnvironmentDecision, Query
 from commands.kit.context import Context
 from commands.kit.orphaned_run import as_it_is
-from commands.kit.spec import CHANNEL_DEFAULT, decision, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, QueryMeta, option
 from commands.kit.types import EnvironmentName, NumberType, Words
 from runbooks.deployments import images, service_state
 from runbooks.fleet.fleet import Release, ReleasedService, utc_now
@@ -35,9 +36,10 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.release import last_good
 
 
-@query(permission="fleet:read", examples=["", "--env staging --limit 30"])
-class Releases:
+class Releases(Query):
     """List the releases: what ran when, good or bad, by whom, with which digests."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging --limit 30"])
 
     limit: Annotated[int, NumberType(low=1, high=50)] = option("how many", default=10)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
@@ -94,17 +96,17 @@ def _short(image: Image) -> str:
     return (image.digest or "").removeprefix("sha256:")[:12] or "by tag alone"
 
 
-@decision(
-    permission="rollout:write",
-    group="act",
-    examples=["", '--env staging --reason "before the first deploy"'],
-    name="releases adopt",
-)
-class ReleasesAdopt:
+class ReleasesAdopt(EnvironmentDecision):
     """Record what runs now as a good release: what a later rollback goes back to."""
 
-    private = False
-    tells = "release:adopted"
+    meta = DecisionMeta(
+        permission="rollout:write",
+        group="act",
+        examples=["", '--env staging --reason "before the first deploy"'],
+        name="releases adopt",
+        private=False,
+        audit_event="release:adopted",
+    )
 
     reason: Words | None = option("why, for the audit trail")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

@@ -1,10 +1,11 @@
 """`restart SERVICE`: new pods of the same image, one after the other, watched like a deploy."""
 
 from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.policy import Risk
 from commands.kit.rolling import CHECK, TAKE, cause, result_card, roll_out_in_turn
-from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
@@ -13,32 +14,28 @@ from runbooks.release import rollouts
 from runbooks.release.plans import plan_restart
 
 
-@operation(
-    permission="rollout:write",
-    risk=Risk.DISRUPTIVE,
-    examples=["backend", 'frontend --reason "picks up the new certificate"'],
-)
-class Restart:
+class Restart(Operation):
     """Restart a service: new pods of the image that runs, watched until they are ready.
 
     As `kubectl rollout restart` does it: old pods serve until new ones are ready. The version stays, and so does its record.
     """
 
+    meta = OperationMeta(
+        permission="rollout:write",
+        risk=Risk.DISRUPTIVE,
+        examples=["backend", 'frontend --reason "picks up the new certificate"'],
+    )
+
     service: ServiceName = argument("service to restart")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        """One line, as an order."""
         return f"Restart {self.service} in {environment}"
-
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
-        return policies.of(Risk.DISRUPTIVE)
 
     async def plan(self, context: Context) -> Plan:
         return await plan_restart(context.cluster, context.fleet, context.where, self.service)
 
     def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        """The steps that people see ahead."""
         return (*(_step(change) for change in plan.changes), CHECK)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from commands.kit.card import Button, Card, Typed, duration, listed
+from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.rolling import CHECK, TAKE, cause, finish, result_card, version_before, version_of
-from commands.kit.spec import CHANNEL_DEFAULT, argument, operation, option
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
 from runbooks.fleet.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
@@ -23,14 +24,20 @@ _BUDGET_MINUTES = 5
 """The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
 
 
-@operation(permission="rollout:back", risk=Risk.DISRUPTIVE, examples=["", "backend", "--to v1.1.0"])
-class Rollback:
+class Rollback(Operation):
     """Go back to the last known good release, all services at once.
 
     It comes first: a run that is going on is asked to stop and loses its place, a lock is passed and named, and one person who
     may go back confirms. Any other target (`--to`) is approved like a deploy. What is left is marked bad, so that a second
     rollback goes further back, not forth.
     """
+
+    meta = OperationMeta(
+        permission="rollout:back",
+        risk=Risk.DISRUPTIVE,
+        examples=["", "backend", "--to v1.1.0"],
+        budget_minutes=_BUDGET_MINUTES,
+    )
 
     services: tuple[ServiceName, ...] = argument("services to roll back; all where none is named", default=())
     to: Version | None = option("a recorded release instead of the last known good one")
@@ -39,21 +46,15 @@ class Rollback:
 
     @property
     def permission(self) -> str:
-        """Going to a version that is named is asked for like a deploy."""
+        # going to a version that is named is asked for like a deploy
         return "rollout:back" if self.to is None else "rollout:write"
 
     @property
     def goes_back(self) -> bool:
-        """Whether it comes first and passes a lock: only to what ran well before, never by way of a version that is named."""
+        # only to what ran well before, never by way of a version that is named
         return self.to is None
 
-    @property
-    def budget_minutes(self) -> int:
-        """What the head message measures it by while it goes on."""
-        return _BUDGET_MINUTES
-
     def title(self, environment: str) -> str:
-        """One line, as an order."""
         target = f" to {self.to}" if self.to else ""
         return f"Roll back {environment}{target}"
 
@@ -147,7 +148,6 @@ class Rollback:
         return failed.approved_by if fits and open_still else ()
 
     def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        """The steps that people see ahead."""
         return (_all(plan), CHECK)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:

@@ -1,10 +1,11 @@
 """`sync clear-failed`: throws failed items of the offline queue away, after an export that was read back."""
 
 from commands.kit.card import Button, Card, Typed, listed
+from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.spec import CHANNEL_DEFAULT, operation, option
+from commands.kit.policy import Risk
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -16,34 +17,27 @@ READ_BACK = StepName(key="sync-read-back", title="Read the export back")
 CLEAR = StepName(key="sync-clear", title="Clear the approved items")
 
 
-@operation(
-    permission="sync:write",
-    risk=Risk.DESTRUCTIVE,
-    examples=["", "--env staging"],
-    name="sync clear-failed",
-)
-class SyncClearFailed:
+class SyncClearFailed(Operation):
     """Throw away the sync items that failed: what clinicians wrote offline, exported first.
 
     Exactly the items of the plan are cleared, no other: their ids' digest is what is approved. They are written to S3, read
     back and compared before anything is thrown away.
     """
 
+    meta = OperationMeta(
+        permission="sync:write", risk=Risk.DESTRUCTIVE, examples=["", "--env staging"], name="sync clear-failed"
+    )
+
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        """One line, as an order."""
         return f"Clear the failed sync items in {environment}"
-
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
-        return policies.of(Risk.DESTRUCTIVE)
 
     async def plan(self, context: Context) -> Plan:
         queue = context.sync_queue()
         return await changes.plan_clear(queue, queue.exports)
 
     def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
-        """The steps that people see ahead."""
         return (EXPORT, READ_BACK, CLEAR)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:

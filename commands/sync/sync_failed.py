@@ -17,8 +17,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.reading import FailedItems, ReasonGroup
 
@@ -26,9 +27,10 @@ _MOST = 25
 _IN_DATA = 500
 
 
-@query(permission="sync:read", examples=["", "--env staging"], name="sync failed")
-class SyncFailed:
+class SyncFailed(Query):
     """Show the items that failed to synchronise, grouped by reason: how many, from how many devices, how old."""
+
+    meta = QueryMeta(permission="sync:read", examples=["", "--env staging"], name="sync failed")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

@@ -1,10 +1,11 @@
 """`sync retry-failed`: every failed item of the offline queue is tried again, and watched."""
 
 from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.spec import CHANNEL_DEFAULT, operation, option
+from commands.kit.policy import Risk
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -16,29 +17,22 @@ RETRY = StepName(key="sync-retry", title="Retry the failed items")
 WATCH = StepName(key="sync-watch", title="Watch the queue")
 
 
-@operation(
-    permission="sync:write",
-    risk=Risk.REVERSIBLE,
-    examples=["", "--env staging"],
-    name="sync retry-failed",
-)
-class SyncRetryFailed:
+class SyncRetryFailed(Operation):
     """Try every failed sync item again, and watch until the count stands still. Nothing is lost by it."""
+
+    meta = OperationMeta(
+        permission="sync:write", risk=Risk.REVERSIBLE, examples=["", "--env staging"], name="sync retry-failed"
+    )
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        """One line, as an order."""
         return f"Retry the failed sync items in {environment}"
-
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - by risk alone
-        return policies.of(Risk.REVERSIBLE)
 
     async def plan(self, context: Context) -> Plan:
         return await changes.plan_retry(context.sync_queue())
 
     def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
-        """The steps that people see ahead."""
         return (RETRY, WATCH)
 
     async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002 - whatever is there is retried

@@ -15,15 +15,17 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, option, query
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.reading import SyncStatus
 
 
-@query(permission="sync:read", examples=["", "--env staging"], name="sync status")
-class SyncStatusCommand:
+class SyncStatusCommand(Query):
     """Show the offline sync queue: backlog, oldest item, devices, failed items, rate and how long it takes to drain."""
+
+    meta = QueryMeta(permission="sync:read", examples=["", "--env staging"], name="sync status")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

@@ -136,7 +136,7 @@ async def test_a_button_that_says_somebodys_words_again_means_those_words(here: 
 # buttons that were made up
 
 
-@pytest.mark.parametrize("spec", [s for s in load() if s.parameter("word") is None], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [s for s in load() if not s.on_card], ids=lambda s: s.name)
 async def test_a_button_in_the_shape_of_a_runs_that_names_another_command_does_nothing(
     here: Threshold, spec: Any
 ) -> None:
@@ -472,6 +472,6 @@ async def test_a_key_that_was_chosen_to_be_anothers_gives_no_access_to_theirs(he
 
 def test_every_decision_on_a_run_carries_a_word_or_is_typed() -> None:
     """What a card's button may name: these alone."""
-    worded = {spec.name for spec in load() if spec.parameter("word") is not None}
+    worded = {spec.name for spec in load() if spec.on_card}
     assert worded == {"approve", "deny", "withdraw", "cancel", "hold", "continue", "go", "no-go"}
     assert all(load().get(name).kind is Kind.DECISION for name in worded)

@@ -14,6 +14,7 @@ from bot.doctor.here import policies
 from bot.runs.model import Request
 from commands.kit import registry
 from commands.kit.card import OpenForm
+from commands.observe.logs import Logs
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -263,9 +264,7 @@ async def test_what_is_typed_wrong_reads_nothing_and_says_what_to_type(
 async def test_the_command_itself_gives_it_to_nobody(tmp_path: Path, somewhere: Somewhere) -> None:
     async with opened(tmp_path, somewhere, "asks") as (here, client):
         actor = here.people.actor(Surface.TERMINAL, "uid:1")
-        request = (
-            registry.load().get("logs").make({"target": "backend", "raw": True, "reason": "x", "env": "production"})
-        )
+        request = Logs.make({"target": "backend", "raw": True, "reason": "x", "env": "production"})
         with pytest.raises(PermanentError):
             await request.run(here.house.context(actor, "production"))
         assert client.opened == []

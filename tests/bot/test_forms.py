@@ -20,7 +20,7 @@ EVERY = pytest.mark.parametrize("spec", list(load()), ids=lambda spec: spec.name
 def test_a_form_has_an_input_for_every_parameter_that_may_be_typed(spec: CommandSpec) -> None:
     form = form_for(spec, {}, KNOWN, default_environment=None)
     # what works in a terminal only has no place in a form of Slack's
-    shown = [p.name for p in spec.parameters if not (p.hidden or p.terminal)]
+    shown = [p.name for p in spec.parameters if not p.terminal]
     assert [field.name for field in form.fields] == shown
     assert all(field.label and field.hint for field in form.fields)
     assert form.submit
@@ -68,7 +68,7 @@ def test_the_button_says_what_it_does() -> None:
     words = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it"}
     for spec in load():
         form = form_for(spec, {}, KNOWN, default_environment=None)
-        assert form.submit == words.get(spec.kind, getattr(spec.cls, "submit", spec.name.capitalize()))
+        assert form.submit == words.get(spec.kind, spec.form_button or spec.name.capitalize())
     assert form_for(load().get("cancel"), {}, KNOWN, default_environment=None).submit == "Stop the run"
 
 

@@ -12,7 +12,7 @@ REGISTRY = load()
 KNOWN = Known(
     environments=("production",), services=("backend",), commands=REGISTRY.names(), people=("requester",), terminal=()
 )
-TYPED = [(spec, p) for spec in REGISTRY for p in spec.parameters if p.type is not None and not p.hidden]
+TYPED = [(spec, p) for spec in REGISTRY for p in spec.parameters if p.type is not None]
 EMPTY = ("", " ", "\t\n", "\u200b", "\u00a0\u2060")
 VALUES = st.one_of(
     st.sampled_from(

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from commands.kit.card import Card, State
+from commands.kit.command import Query
 from commands.kit.registry import load
 from runbooks.sync.reading import FailedItems, ReasonGroup, SyncStatus
 
@@ -16,7 +17,9 @@ async def card_of(command: str, found: FailedItems | SyncStatus) -> Card:
 
     queue = SimpleNamespace(failed=answer, status=answer)
     context = SimpleNamespace(where=SimpleNamespace(name="production"), sync_queue=lambda: queue)
-    return await load().get(command).make({"env": "production"}).run(cast("Any", context))
+    request = load().make(command, {"env": "production"})
+    assert isinstance(request, Query)
+    return await request.run(cast("Any", context))
 
 
 async def test_what_scripts_read_of_a_hundred_thousand_reasons_is_bounded() -> None:

@@ -23,7 +23,7 @@ KNOWN = Known(
 
 
 def request_of(text: str) -> Any:
-    return parse(split(made_plain(text)), REGISTRY, KNOWN, default_environment="production").request
+    return parse(split(made_plain(text)), REGISTRY, KNOWN, default_environment="production")
 
 
 def refused(text: str) -> UsageError:

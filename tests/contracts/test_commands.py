@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from commands.kit.parsing import Parsed, UsageError, parse, split, typed_again
+from commands.kit.command import Command, Operation, RunDecision
+from commands.kit.parsing import UsageError, parse, split, typed_again
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_text import made_plain
@@ -31,6 +32,7 @@ from commands.kit.types import (
     UntilType,
     VersionType,
 )
+from commands.release.deploy import Deploy
 
 REGISTRY = load()
 KNOWN = Known(
@@ -62,7 +64,7 @@ ODD = [
 ]
 
 
-def understood(text: str, *, where: str | None = "production") -> Parsed:
+def understood(text: str, *, where: str | None = "production") -> Command:
     return parse(split(made_plain(text)), REGISTRY, KNOWN, default_environment=where)
 
 
@@ -81,7 +83,7 @@ def test_a_command_understands_its_own_examples(spec: CommandSpec) -> None:
     for text in spec.examples:
         parsed = understood(f"{spec.name} {text}")
         assert parsed.spec is spec
-        assert isinstance(parsed.request, spec.cls)
+        assert isinstance(parsed, REGISTRY.command(spec.name))
 
 
 @EVERY
@@ -92,26 +94,24 @@ def test_a_command_and_each_of_its_parameters_says_what_it_is_for(spec: CommandS
         assert len(parameter.help) > 2
         assert parameter.help[0].islower() or parameter.help[0].isdigit()
         assert not parameter.help.endswith(".")
-        assert parameter.hidden or parameter.positional or parameter.flag in spec.usage
+        assert parameter.positional or parameter.flag in spec.usage
 
 
 @pytest.mark.parametrize("spec", OPERATIONS, ids=lambda spec: spec.name)
 def test_every_operation_can_be_tried_explained_and_tied_to_a_ticket(spec: CommandSpec) -> None:
-    options = {p.flag for p in spec.parameters if not p.positional and not p.hidden}
+    options = {p.flag for p in spec.parameters if not p.positional}
     assert {"--dry-run", "--reason", "--ticket", "--env"} <= options
     assert spec.risk is not None
     assert spec.permission is not None
     typed = f"{spec.name} {spec.examples[0]} --dry-run --ticket OPS-1 --reason 'because of it'".replace("'", '"')
-    request = understood(typed).request
+    request = understood(typed)
+    assert isinstance(request, Operation)
     assert (request.dry_run, request.ticket, request.reason) == (True, "OPS-1", "because of it")
 
 
-def test_only_operations_have_an_approval_and_only_decisions_carry_a_cards_word() -> None:
+def test_only_a_decision_on_a_run_has_a_button_on_the_runs_card() -> None:
     for spec in REGISTRY:
-        assert hasattr(spec.cls, "approval") == (spec.kind is Kind.OPERATION)
-        hidden = {p.name for p in spec.parameters if p.hidden}
-        assert hidden <= {"word"}
-        assert not hidden or (spec.kind is Kind.DECISION and spec.parameter("run") is not None)
+        assert not spec.on_card or issubclass(REGISTRY.command(spec.name), RunDecision)
 
 
 @pytest.mark.parametrize("spec", PLACED, ids=lambda spec: spec.name)
@@ -121,16 +121,16 @@ def test_where_a_channel_means_no_environment_none_is_guessed(spec: CommandSpec)
     text = f"{spec.name} {spec.examples[0].partition(' --env')[0]}"
     if where.default is None:
         assert spec.kind is Kind.QUERY
-        assert getattr(understood(text, where=None).request, where.name) is None
-        assert getattr(understood(text, where="production").request, where.name) is None
+        assert understood(text, where=None).environment is None
+        assert understood(text, where="production").environment is None
         return
     error = refused(text, where=None)
     assert "this channel has no environment of its own" in error.message
     assert f"`{where.flag} production` or `{where.flag} staging`" in error.message
     assert error.example is not None
     assert understood(error.example, where=None).spec == spec
-    assert getattr(understood(f"{text} --env staging", where=None).request, where.name) == "staging"
-    assert getattr(understood(text, where="staging").request, where.name) == "staging"
+    assert understood(f"{text} --env staging", where=None).environment == "staging"
+    assert understood(text, where="staging").environment == "staging"
 
 
 @EVERY
@@ -139,7 +139,7 @@ def test_a_missing_argument_is_asked_for_with_usage_example_and_a_form(spec: Com
     if not required:
         where = environment_parameter(spec)
         filled = {where.name: "production"} if where and where.default is not None else {}
-        assert understood(spec.name).request == spec.make(filled)
+        assert understood(spec.name) == REGISTRY.make(spec.name, filled)
         return
     error = refused(spec.name)
     name = required[0].type.name.replace("|", " or ") if required[0].type else ""
@@ -200,7 +200,7 @@ def _typed(draw: st.DrawFn) -> tuple[CommandSpec, list[str]]:
     options: list[str] = []
     positional: list[str] = []
     for parameter in spec.parameters:
-        if parameter.hidden or not (parameter.required or draw(st.booleans())):
+        if not (parameter.required or parameter.asked or draw(st.booleans())):
             continue
         if parameter.type is None:
             options.append(parameter.flag)
@@ -217,10 +217,10 @@ def _typed(draw: st.DrawFn) -> tuple[CommandSpec, list[str]]:
 @given(_typed())
 def test_a_request_survives_being_stored_as_json(typed: tuple[CommandSpec, list[str]]) -> None:
     spec, tokens = typed
-    request = parse(tokens, REGISTRY, KNOWN, default_environment="production").request
-    stored = json.loads(json.dumps(spec.arguments(request)))
-    assert spec.make(stored) == request
-    assert spec.arguments(spec.make(stored)) == stored
+    request = parse(tokens, REGISTRY, KNOWN, default_environment="production")
+    stored = json.loads(json.dumps(request.arguments()))
+    assert REGISTRY.make(spec.name, stored) == request
+    assert REGISTRY.make(spec.name, stored).arguments() == stored
     assert None not in stored.values()
 
 
@@ -229,9 +229,9 @@ def test_a_request_survives_being_stored_as_json(typed: tuple[CommandSpec, list[
 def test_a_request_typed_again_is_the_same_request(typed: tuple[CommandSpec, list[str]]) -> None:
     spec, tokens = typed
     tokens = [token.replace('"', "'") for token in tokens]  # it has no sign to escape
-    request = parse(tokens, REGISTRY, KNOWN, default_environment="production").request
-    again = parse(split(typed_again(spec, request)), REGISTRY, KNOWN, default_environment=None)
-    assert (again.spec, again.request) == (spec, request)
+    request = parse(tokens, REGISTRY, KNOWN, default_environment="production")
+    again = parse(split(typed_again(request)), REGISTRY, KNOWN, default_environment=None)
+    assert (again.spec, again) == (spec, request)
 
 
 @settings(max_examples=200, deadline=None)
@@ -240,11 +240,11 @@ def test_a_request_typed_again_is_the_same_request(typed: tuple[CommandSpec, lis
 @example("--env production")
 @example('it\'s "quoted"')
 def test_no_reason_can_pose_as_another_option_when_it_is_typed_again(reason: str) -> None:
-    spec = REGISTRY.get("deploy")
     request = parse(
         ["deploy", "v2.0.0", "--env=staging", f"--reason={reason}"], REGISTRY, KNOWN, default_environment=None
     )
-    again = parse(split(typed_again(spec, request.request)), REGISTRY, KNOWN, default_environment=None).request
+    again = parse(split(typed_again(request)), REGISTRY, KNOWN, default_environment=None)
+    assert isinstance(again, Deploy)
     assert (again.version, again.env, again.dry_run, again.ticket) == ("v2.0.0", "staging", False, None)
     assert again.reason == " ".join(reason.split()).replace('"', "'")
 
@@ -282,7 +282,7 @@ def _nearness(typed: str, name: str) -> float:
 
 @EVERY
 def test_an_option_with_one_letter_wrong_is_named_and_never_taken(spec: CommandSpec) -> None:
-    options = {p.flag: p for p in spec.parameters if not p.positional and not p.hidden}
+    options = {p.flag: p for p in spec.parameters if not p.positional}
     for flag in options:
         for wrong in sorted(_one_letter_wrong(flag.removeprefix("--"))):
             if not wrong or f"--{wrong}" in options:
@@ -293,9 +293,7 @@ def test_an_option_with_one_letter_wrong_is_named_and_never_taken(spec: CommandS
             assert error.usage == spec.usage
 
 
-@pytest.mark.parametrize(
-    "spec", [spec for spec in REGISTRY if any(p.hidden for p in spec.parameters)], ids=lambda s: s.name
-)
+@pytest.mark.parametrize("spec", [spec for spec in REGISTRY if spec.on_card], ids=lambda s: s.name)
 def test_what_only_a_button_carries_can_not_be_typed(spec: CommandSpec) -> None:
     for typed in ("--word x", "--word=x", "--WORD x", "—word x", "&#45;-word x"):
         error = refused(f"{spec.name} 7KQ2 {typed}")
@@ -337,7 +335,7 @@ def test_a_near_miss_is_never_understood_as_something_that_was_not_typed(text: s
     plain = made_plain(text)
     words = split(plain)
     assert words[0].lower() == parsed.spec.name
-    for name, value in parsed.spec.arguments(parsed.request).items():
+    for name, value in parsed.arguments().items():
         for each in value if isinstance(value, list) else [value]:
             if each is True:
                 assert f"--{name.replace('_', '-')}" in [word.lower() for word in words]
@@ -368,7 +366,7 @@ def test_whatever_is_typed_is_a_request_or_a_sentence(parts: list[str], between:
         message = error.message
         assert 0 < len(message) < 1500
         return
-    json.dumps(parsed.spec.arguments(parsed.request)).encode()
+    json.dumps(parsed.arguments()).encode()
 
 
 @settings(max_examples=300, deadline=None)
@@ -380,4 +378,4 @@ def test_whatever_a_shell_hands_over_is_a_request_or_a_sentence(tokens: list[str
         return
     asks_for_help = {"-h", "--help"} & set(tokens)
     assert parsed.spec.name in {spec.name, "help" if asks_for_help else spec.name}
-    json.dumps(parsed.spec.arguments(parsed.request), ensure_ascii=False).encode()
+    json.dumps(parsed.arguments(), ensure_ascii=False).encode()

@@ -214,6 +214,7 @@ class Threshold:
             registry=self.house.registry,
             people=self.people,
             house=self.house,
+            runs=self.runs,
             identity=self.accounts,
         )
         self._acts = 0

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from bot.app import Contexts
 from bot.audit import Book, EventName
@@ -25,10 +25,11 @@ from bot.runs.house import House
 from bot.runs.model import Request, request_id
 from bot.runs.workflows import workflows
 from commands.kit.card import Card, words
+from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.policy import Risk
 from commands.kit.registry import Registry
-from commands.kit.spec import CHANNEL_DEFAULT, operation, option
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.registry import RegistryClient
@@ -76,11 +77,11 @@ async def work(pulse: Pulse, name: str) -> Done:
     return Done(step=name, parts=(1, 2, 3))
 
 
-class _Three:
+class _Three(Operation, base=True):
     """Three steps, one after the other."""
 
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002
-        return policies.of(Risk.DISRUPTIVE)
+    def title(self, environment: str) -> str:  # noqa: ARG002
+        return "Three steps"
 
     async def plan(self, context: Context) -> Plan:  # noqa: ARG002
         before, after = Image.parse("r:a"), Image.parse("r:b")
@@ -101,20 +102,24 @@ class _Three:
         return Card(title=words(outcome.title), summary=outcome.title)
 
 
-@operation(permission="rollout:write", risk=Risk.DISRUPTIVE, examples=[""])
 class Toy(_Three):
     """Three steps."""
 
+    meta = OperationMeta(permission="rollout:write", risk=Risk.DISRUPTIVE, examples=[""])
+
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
 
-@operation(permission="rollout:back", risk=Risk.DISRUPTIVE, examples=[""])
 class Back(_Three):
     """Three steps that come first."""
 
-    goes_back = True
+    meta = OperationMeta(permission="rollout:back", risk=Risk.DISRUPTIVE, examples=[""])
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    @property
+    def goes_back(self) -> bool:
+        return True
 
 
 @asynccontextmanager
@@ -136,7 +141,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
         )
         made = House(
             settings=settings,
-            registry=Registry([cast("Any", Toy).spec, cast("Any", Back).spec]),
+            registry=Registry([Toy, Back]),
             permissions=permissions,
             book=book,
             messenger=None,

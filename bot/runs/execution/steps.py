@@ -87,7 +87,7 @@ class DurableSteps:
         self._hold_points = hold_points
         self._waits_before: StepName | None = None
         self._unanswered = unanswered
-        self._budget: int | None = getattr(house.make(run.request), "budget_minutes", None)
+        self._budget = house.make(run.request).meta.budget_minutes
         self._notice = ""
         self._heard = False
         self._book_failed = False

@@ -29,6 +29,7 @@ from bot.runs.model import (
     vigil_id,
 )
 from commands.kit.card import Card, StepLine, StepStatus, listed
+from commands.kit.command import Operation
 from commands.kit.context import Outcome
 from commands.kit.rolling import Unrecorded
 from runbooks.diagnosis import evidence
@@ -61,13 +62,12 @@ class Runs:
         """Input: the request, the plan and who approved it. Output: the outcome."""
         run = RunInput.model_validate(raw)
         command = self._house.make(run.request)
-        points = getattr(command, "hold_points", None)
         cluster = self._house.context(run.request.requester, run.request.environment).cluster
         steps = DurableSteps(
             self._house,
             run,
             command.outline(run.plan),
-            hold_points=points(run.plan) if points else (),
+            hold_points=command.hold_points(run.plan),
             unanswered=cluster.unanswered,
         )
         self._house.redraw[run.request.id] = steps.redraw
@@ -88,8 +88,7 @@ class Runs:
         await closing.tell_waiting(self._house, run.request)
         await self._tell_vigils(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
-        back = bool(getattr(command, "goes_back", False))
-        changes = () if back else run.plan.changes
+        changes = () if command.goes_back else run.plan.changes
         await self._house.ways_back.changed(self._house, run.request.environment, changes)
         return outcome.model_dump(mode="json")
 
@@ -110,7 +109,7 @@ class Runs:
             await self._house.engine.start("closing", closing_id(run.request.id), ended["unwritten"])
         return ended["outcome"]
 
-    async def _done(self, run: RunInput, command: Any, steps: DurableSteps) -> Outcome:
+    async def _done(self, run: RunInput, command: Operation, steps: DurableSteps) -> Outcome:
         """The runbook's own outcome, or what stopped it."""
         begun = await self._house.engine.step("begin the run", lambda: self._begin(run))
         steps.started = run.request.at.fromisoformat(begun["at"])
@@ -126,7 +125,7 @@ class Runs:
             reason=run.request.reason,
         )
         try:
-            outcome: Outcome = await command.run(context, run.plan, steps)
+            outcome = await command.run(context, run.plan, steps)
         except Stopped as stopped:
             return self._stopped(run, steps, stopped)
         except RunbookError as error:
@@ -176,7 +175,7 @@ class Runs:
         at = f" at {step.title}" if step else ""
         redact = self._house.redact
         found = error.diagnosis.redacted(redact)
-        back = bool(getattr(self._house.make(run.request), "goes_back", False))
+        back = self._house.make(run.request).goes_back
         call = self._house.settings.environments[run.request.environment].call if back else None
         known = found.cause and step and step.targets == (found.service,)  # the step names the service already
         return Outcome(

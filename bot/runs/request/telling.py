@@ -19,7 +19,7 @@ class Telling:
         self._command = house.make(request)
         self._state = RequestState(phase="planning", word="")
         self._asked = 0
-        self._going_back = bool(getattr(self._command, "goes_back", False))
+        self._going_back = self._command.goes_back
         self._back_by: Actor | None = None
         """Who stopped the run so that it goes back."""
 

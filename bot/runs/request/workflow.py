@@ -47,7 +47,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.context import Outcome
+from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card, ending_state
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.errors import RunbookError, TemporaryError
@@ -158,7 +158,7 @@ class RequestFlow(Waiting, Running):
     def _withdraw_button(self, word: str) -> Button:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
 
-    def _context(self, *, approved: tuple[Decision, ...] = ()) -> Any:
+    def _context(self, *, approved: tuple[Decision, ...] = ()) -> Context:
         return self._house.context(
             self.request.requester,
             self.request.environment,
@@ -207,7 +207,7 @@ class RequestFlow(Waiting, Running):
             async with asyncio.timeout(self._house.settings.times.plan_deadline):
                 while True:
                     try:
-                        plan: Plan = await self._command.plan(self._context())
+                        plan = await self._command.plan(self._context())
                     except TemporaryError as error:
                         if error.code is not ReasonCode.CLUSTER_UNREACHABLE:
                             raise
@@ -269,7 +269,7 @@ class RequestFlow(Waiting, Running):
 
     async def _asking(self, plan: Plan) -> Any:
         policies = self._house.settings.policies(self.request.environment)
-        asked: ApprovalPolicy | None = self._command.approval(policies, plan)
+        asked = self._command.approval(policies, plan)
         policy = self._in_time(asked) if asked else None
         found = await self._house.permissions.holders(policy.permission, self.request.environment) if policy else ()
         approvers = [key for key in found if policy and (policy.own or key != self.request.requester.key)]
@@ -427,7 +427,7 @@ class RequestFlow(Waiting, Running):
         self._house.pending.end(self.request)
         over = datetime.fromisoformat(ended["at"])
         await self._publish(outcome=outcome, ended=over, pending=None, hold=None, holder=None)
-        card: Card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
+        card = self._command.card(outcome) if event is None else ending_card(outcome, buttons=buttons)
         card = card.model_copy(
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )

@@ -142,8 +142,6 @@ def _form(form: OpenForm, reader: Reader) -> str:
     left = dict(form.filled)
     for parameter in spec.parameters if spec else ():
         value = left.pop(parameter.name, None)
-        if parameter.hidden:
-            continue
         if parameter.positional:
             words += [shlex.quote(safe(value))] if value else [parameter.usage] if parameter.required else []
         elif value and parameter.type is None:

@@ -8,23 +8,25 @@ import yaml
 
 from bot.surfaces.slack.manifest import EVENTS, SCOPES, document, manifest, usage_hint
 from commands.kit.card import Card
+from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.registry import Registry
-from commands.kit.spec import query
+from commands.kit.spec import QueryMeta
 from sandbox.slack.calls import METHODS
 from sandbox.slack.settings import SlackApp
 from tests.bot.surfaces.slack.conftest import schema
 
 
-@query(permission=None, examples=[""])
-class Status:
+class Status(Query):
     """What runs: where, and since when."""
+
+    meta = QueryMeta(permission=None, examples=[""])
 
     async def run(self, context: Context) -> Card:
         raise NotImplementedError
 
 
-SOME = Registry([Status.spec])  # type: ignore[attr-defined] # the decorator adds it
+SOME = Registry([Status])
 
 CALLED = (
     "auth.test",
