@@ -21,8 +21,8 @@ from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.config.sections import TimeSettings
-from bot.delivery import Delivery, Identity, Messenger
-from bot.dispatch import Door
+from bot.dispatch.dispatcher import Door
+from bot.inbound import Delivery, Identity, Messenger
 from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.policy.permissions import Permissions

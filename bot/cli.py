@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bot.delivery import Exit
+from bot.inbound import Exit
 
 if TYPE_CHECKING:
     from bot.config import Settings

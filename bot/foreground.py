@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bot.delivery import Exit
+from bot.inbound import Exit
 from bot.process_lock import account_name, holder, owner
 
 _READY_SECONDS = 60.0

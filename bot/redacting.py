@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from commands.kit.card import (
     Attachment,
     Button,

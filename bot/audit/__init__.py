@@ -5,7 +5,7 @@
     book            one writer thread that commits together all that waits; reading beside it
     verification    proves the chain, or names what was done to it
 
-`bot.dispatch`, `bot.runs` and `bot.app` write; `omnicare audit` reads; nothing reads it to decide what to do next.
+`bot.dispatch.dispatcher`, `bot.runs` and `bot.app` write; `omnicare audit` reads; nothing reads it to decide what to do next.
 """
 
 from bot.audit.book import Book

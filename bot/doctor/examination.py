@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from bot.config import ConfigurationError, Settings, default_path, load
-from bot.delivery import Exit
 from bot.doctor import audit_log, database, here, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
+from bot.inbound import Exit
 from bot.printable import safe
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor

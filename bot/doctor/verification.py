@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.audit import AuditFinding, AuditFindingKind, Head, verify_books
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
-from bot.delivery import Exit
+from bot.inbound import Exit
 from bot.printable import safe
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient

@@ -7,7 +7,7 @@ import pwd
 
 from bot.config import Settings
 from bot.config.sections import PersonSettings
-from bot.delivery import Surface
+from bot.inbound import Surface
 from commands.kit.context import Actor
 
 

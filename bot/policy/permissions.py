@@ -7,7 +7,7 @@ to listed people only. An empty policy lets nobody in.
 from collections.abc import Collection, Sequence
 
 from bot.config import Settings
-from bot.delivery import Identity, Surface
+from bot.inbound import Identity, Surface
 from bot.policy.people import People
 from commands.kit.card import listed
 from commands.kit.context import Actor, Denied, Grant

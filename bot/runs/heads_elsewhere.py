@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.audit import Head
 from bot.audit.head_copies import bucket, copy
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from bot.runs.heads_told import compared
 from bot.runs.house import House
 from commands.kit.card import Card, State, words

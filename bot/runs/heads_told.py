@@ -5,7 +5,7 @@ import contextvars
 import logging
 
 from bot.audit.head_copies import bucket, copied
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from bot.runs.house import House
 from commands.kit.card import Card, Note, State, words
 from commands.kit.context import Actor

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
-from bot.delivery import Messenger, Posted
+from bot.inbound import Messenger, Posted
 from bot.metrics import Metrics
 from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine

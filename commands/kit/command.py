@@ -227,7 +227,7 @@ class EnvironmentDecision(Decision, base=True):
 
 
 class RunDecision(Decision, base=True):
-    """A decision about a run: a definition alone, since what it does is looked up by its name in `bot.dispatch.decision`."""
+    """A decision about a run: a definition alone, since what it does is looked up by its name in `bot.dispatch.dispatcher.decision`."""
 
     meta: ClassVar[RunDecisionMeta]
 

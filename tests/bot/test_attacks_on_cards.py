@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.answers import refusal_card, usage_card
+from bot.dispatch.answers import refusal_card, usage_card
 from bot.policy.approvals import Decision
 from bot.runs import cards
 from bot.runs.model import Request

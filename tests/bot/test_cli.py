@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli import GLOBAL_OPTIONS, Mistyped, take_options
-from bot.delivery import Answer, Exit
+from bot.inbound import Answer, Exit
 from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.card import Card, Paragraph, Preformatted, State, words

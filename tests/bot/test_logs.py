@@ -38,13 +38,13 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 def test_every_line_is_one_json_object_with_time_level_and_logger() -> None:
     stream = io.StringIO()
     logs.set_up(hide, stream=stream)
-    logging.getLogger("bot.dispatch").info("took %s", "deploy", extra={"run": "7KQ2"})
+    logging.getLogger("bot.dispatch.dispatcher").info("took %s", "deploy", extra={"run": "7KQ2"})
     structlog.get_logger("bot.app").warning("started", port=8080)
     first, second = lines(stream)
     assert (first["event"], first["level"], first["logger"], first["run"]) == (
         "took deploy",
         "info",
-        "bot.dispatch",
+        "bot.dispatch.dispatcher",
         "7KQ2",
     )
     assert (second["event"], second["level"], second["port"]) == ("started", "warning", 8080)

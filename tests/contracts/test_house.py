@@ -197,11 +197,11 @@ def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
 UNREDACTED = {
     "KnownSecrets": ("runbooks/redaction/redactor.py", "runbooks/logs/unredacted.py"),
     "Unredacted": (
-        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/delivery.py",
+        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/inbound.py",
     ),
     "Disclosed": ("commands/kit/disclosure.py", "commands/observe/logs.py"),
-    "TerminalOnly": ("bot/delivery.py", "bot/disclosing.py", "bot/surfaces/terminal/server.py"),
-    "terminal_only": ("bot/delivery.py", "bot/dispatch.py", "bot/surfaces/terminal/server.py"),
+    "TerminalOnly": ("bot/inbound.py", "bot/dispatch/disclosure.py", "bot/surfaces/terminal/server.py"),
+    "terminal_only": ("bot/inbound.py", "bot/dispatch/dispatcher.py", "bot/surfaces/terminal/server.py"),
 }  # fmt: skip
 """What `logs --raw` is made of, and the modules that it passes through. None of Slack, of runs, or of anything that is kept."""
 
@@ -222,7 +222,7 @@ def test_what_is_unredacted_has_one_way_out(name: str) -> None:
 
 def test_only_what_is_written_in_the_book_first_is_made_for_a_terminal() -> None:
     made = [name_of(path) for path in PRODUCT for name, _ in calls(path) if name.split(".")[-1] == "TerminalOnly"]
-    assert made == ["bot/disclosing.py"]
+    assert made == ["bot/dispatch/disclosure.py"]
     commands = [registry.load().command(spec.name) for spec in registry.load()]
     asking = [each.spec.name for each in commands if issubclass(each, Query) and each.discloses is not Query.discloses]
     assert asking == ["logs"]

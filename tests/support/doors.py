@@ -5,7 +5,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.delivery import Answer, Delivery, Exit, Form
+from bot.inbound import Answer, Delivery, Exit, Form
 from commands.kit.card import Card, OpenForm, State, words
 from commands.kit.spec import Kind
 

@@ -16,8 +16,8 @@ from typing import Any, cast
 from bot.app import Contexts
 from bot.audit import Book, Entry, EventName
 from bot.config import Settings, validate
-from bot.delivery import Answer, Delivery, Filled, Place, Standing, Surface
-from bot.dispatch import Door
+from bot.dispatch.dispatcher import Door
+from bot.inbound import Answer, Delivery, Filled, Place, Standing, Surface
 from bot.policy.approvals import Pending
 from bot.policy.people import People
 from bot.policy.permissions import Permissions

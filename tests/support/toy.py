@@ -15,7 +15,7 @@ from typing import cast
 from bot.app import Contexts
 from bot.audit import Book, EventName
 from bot.config import Settings, load
-from bot.delivery import Surface
+from bot.inbound import Surface
 from bot.policy.approvals import new_word
 from bot.policy.people import People
 from bot.policy.permissions import Permissions

@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from bot import crash_points
-from bot.delivery import Posted, SurfaceGone
+from bot.inbound import Posted, SurfaceGone
 from bot.runs.house import House
 from bot.runs.model import Request, Show
 from bot.runs.thread.backlog import caught_up

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, SCOPES
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError, lost
 from runbooks.kit.errors import RunbookError

@@ -9,7 +9,7 @@ import logging
 import re
 from typing import Any
 
-from bot.delivery import Standing, SurfaceGone
+from bot.inbound import Standing, SurfaceGone
 from bot.surfaces.slack.outbound.own_messages import Finder
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from runbooks.kit.errors import RunbookError
@@ -25,7 +25,7 @@ _SLACKBOT = "USLACKBOT"
 
 
 class SlackIdentity:
-    """Implements `bot.delivery.Identity`. One for the life of the process."""
+    """Implements `bot.inbound.Identity`. One for the life of the process."""
 
     def __init__(self, api: SlackApi, *, workspace: str | None = None, deadline: float = DEADLINE) -> None:
         self._api = api

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.transport.web_api import SlackApi
 from runbooks.kit.errors import RunbookError

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.delivery import Place
+from bot.inbound import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.sections import SlackSettings
-from bot.delivery import Directory, DoorLike
+from bot.inbound import Directory, DoorLike
 from bot.redacting import Redact
 from bot.supervision import Supervisor
 from bot.surfaces.slack.identity import SlackIdentity

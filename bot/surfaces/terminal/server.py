@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.delivery import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
+from bot.inbound import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
 from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in

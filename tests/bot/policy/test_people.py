@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config import validate
-from bot.delivery import Surface
+from bot.inbound import Surface
 from bot.policy.people import People
 from tests.support.thresholds import APPROVER, APPROVERS_PHONE, DAEMON, OUTSIDER, REQUESTER, configuration
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.config import Settings, validate
-from bot.delivery import Surface
+from bot.inbound import Surface
 from bot.policy.people import People
 from bot.policy.permissions import PERMISSIONS, UNUSUAL, Permissions
 from commands.kit.context import Actor, Denied

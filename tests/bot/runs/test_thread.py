@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.delivery import Posted
+from bot.inbound import Posted
 from bot.runs.model import Close, InterruptedMessage, Request, Show
 from bot.runs.request.running import interruption
 from bot.runs.thread.workflow import Threads

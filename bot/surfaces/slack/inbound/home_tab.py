@@ -1,6 +1,6 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
-from bot.delivery import Delivery, DoorLike, Exit, Surface
+from bot.inbound import Delivery, DoorLike, Exit, Surface
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.render.mrkdwn import Block

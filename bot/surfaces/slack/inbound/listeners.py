@@ -16,7 +16,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from bot.delivery import Answer, Delivery, DoorLike, Exit
+from bot.inbound import Answer, Delivery, DoorLike, Exit
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.background import TOO_MANY, Afterwards
 from bot.surfaces.slack.inbound.deduplication import Once

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.delivery import Answer, Delivery, DoorLike, Form, SurfaceGone
+from bot.inbound import Answer, Delivery, DoorLike, Form, SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import Home

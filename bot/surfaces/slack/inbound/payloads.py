@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.delivery import Delivery, Filled, Surface
+from bot.inbound import Delivery, Filled, Surface
 from bot.surfaces.slack.origin import Origin
 from commands.kit.card import RunAct
 

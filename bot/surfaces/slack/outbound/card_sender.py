@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from bot.delivery import Directory, SurfaceGone
+from bot.inbound import Directory, SurfaceGone
 from bot.redacting import Redact, redacted
 from bot.surfaces.slack.render.blocks import Drawn, Surface, drawn
 from bot.surfaces.slack.transport.web_api import SlackError, Undrawable

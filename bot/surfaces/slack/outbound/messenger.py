@@ -1,6 +1,6 @@
 """The messages of a run's thread: each posted once, edited within the workspace's budget, never sent unredacted.
 
-`SlackMessenger` implements `bot.delivery.Messenger` for the engine; `answers.py` says through it what only concerns one person.
+`SlackMessenger` implements `bot.inbound.Messenger` for the engine; `answers.py` says through it what only concerns one person.
 Every card leaves through `outgoing.py`, which redacts it first.
 """
 
@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from bot.delivery import Directory, Posted, SurfaceGone
+from bot.inbound import Directory, Posted, SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.membership import Members
 from bot.surfaces.slack.outbound.card_sender import Outgoing
@@ -52,7 +52,7 @@ class SlackMessenger:
         self._directs: dict[str, str] = {}
         self._members = Members(api)
 
-    # What a run says (bot.delivery.Messenger)
+    # What a run says (bot.inbound.Messenger)
 
     async def post(
         self,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from bot.delivery import Posted, SurfaceGone
+from bot.inbound import Posted, SurfaceGone
 from bot.surfaces.slack.transport.web_api import SlackApi
 
 METADATA = "omnicare_run"

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.delivery import Directory
+from bot.inbound import Directory
 from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.delivery import Answer, Form, FormField
+from bot.inbound import Answer, Form, FormField
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.render.button_values import compact, read_hidden
 from bot.surfaces.slack.render.mrkdwn import Block, clean, shortened

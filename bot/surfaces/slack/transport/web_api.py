@@ -11,7 +11,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.delivery import SurfaceGone
+from bot.inbound import SurfaceGone
 from runbooks.kit.answers import read_bounded, read_object, read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode

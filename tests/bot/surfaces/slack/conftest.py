@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config.sections import SlackSettings
-from bot.delivery import Answer, Delivery, Form, FormField
+from bot.inbound import Answer, Delivery, Form, FormField
 from bot.supervision import Supervisor
 from bot.surfaces.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.delivery import Answer, Exit, Form, FormField
+from bot.inbound import Answer, Exit, Form, FormField
 from commands.kit.card import Button, Card, OpenForm, RunAct
 from tests.bot.surfaces.slack.conftest import Slack, card
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from bot import logs
-from bot.delivery import Exit
+from bot.inbound import Exit
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import (
     KIOSK,

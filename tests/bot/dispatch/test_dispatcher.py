@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, search_books
-from bot.delivery import Answer, Exit, Filled, Form, Place, Surface
+from bot.inbound import Answer, Exit, Filled, Form, Place, Surface
 from commands.kit.card import OpenForm
 from commands.kit.spec import Kind
 from runbooks.kit.errors import TemporaryError

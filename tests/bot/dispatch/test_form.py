@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.forms import form_for
+from bot.dispatch.form import form_for
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind
 from commands.kit.types import Known

@@ -6,7 +6,7 @@ Used by the door alone. Everything here fails closed: what is not certain ends i
 import secrets
 
 from bot.audit import BookUnavailable, Event, EventName
-from bot.delivery import Delivery, Surface, TerminalOnly
+from bot.inbound import Delivery, Surface, TerminalOnly
 from bot.runs.house import House
 from commands.kit.card import Card
 from commands.kit.command import Command, Query

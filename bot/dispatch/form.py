@@ -1,6 +1,6 @@
 """A command's form, generated from its definition: the same parameters, help texts and choices as typed ones."""
 
-from bot.delivery import Filled, Form, FormField
+from bot.inbound import Filled, Form, FormField
 from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter

@@ -14,16 +14,16 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from bot import crash_points
-from bot.announcing import announce
-from bot.answers import by_hand, dry_run, refusal_card, started_card, usage_card
 from bot.audit import BookUnavailable, Event, EventName
 from bot.config import Settings
-from bot.delivery import Answer, Delivery, Exit, Form, Identity, Surface
-from bot.disclosing import check_options, disclosed
-from bot.forms import form_for, tokens_of
+from bot.dispatch.announcement import announce
+from bot.dispatch.answers import by_hand, dry_run, refusal_card, started_card, usage_card
+from bot.dispatch.disclosure import check_options, disclosed
+from bot.dispatch.form import form_for, tokens_of
+from bot.dispatch.refusals import Refusals, act_id, check_button
+from bot.inbound import Answer, Delivery, Exit, Form, Identity, Surface
 from bot.policy.people import People
 from bot.redacting import without_private_words
-from bot.refusals import Refusals, act_id, check_button
 from bot.runs import follow_up
 from bot.runs.decisions import EngineRuns
 from bot.runs.house import House

@@ -1,4 +1,4 @@
-"""What goes in at the door and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch`.
+"""What goes in at the door and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch.dispatcher`.
 
 A surface makes a `Delivery` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the door and
 shows the `Answer`. It decides nothing itself.
@@ -86,7 +86,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalOnly:
-    """Unredacted lines on their way to one account at a terminal. Made by `bot.disclosing` alone, which has the book's receipt."""
+    """Unredacted lines on their way to one account at a terminal. Made by `bot.dispatch.disclosure` alone, which has the book's receipt."""
 
     account: str
     """Whose process reads it; the socket compares it with what the kernel says."""
@@ -114,7 +114,7 @@ class Answer:
 
 
 class DoorLike(Protocol):
-    """`bot.dispatch.Door`, as the surfaces see it."""
+    """`bot.dispatch.dispatcher.Door`, as the surfaces see it."""
 
     def kind(self, delivery: Delivery) -> Kind | None:
         """What the delivery asks for, by parsing alone (no I/O): decides whether it is acknowledged first.

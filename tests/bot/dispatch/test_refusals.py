@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bot.audit import Book, Entry, EventName
-from bot.delivery import Delivery, Filled, Surface
-from bot.refusals import PER_MINUTE, Refusals, act_id
+from bot.dispatch.refusals import PER_MINUTE, Refusals, act_id
+from bot.inbound import Delivery, Filled, Surface
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import default_redactor

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bot.audit import Book, BookUnavailable, Event, EventName
-from bot.delivery import Delivery
+from bot.inbound import Delivery
 from commands.kit.context import Actor, Denied
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode

@@ -3,7 +3,7 @@
 It is a thread like a request's, so it waits for Slack by itself and is said once.
 """
 
-from bot.delivery import Delivery
+from bot.inbound import Delivery
 from bot.runs.house import House
 from bot.runs.model import Close, Request, request_id, thread_id
 from commands.kit.card import Card

@@ -1,0 +1,1 @@
+"""From what reached the bot to its answer: parsed once, authorised, then handled by its kind (query, operation, decision, form)."""
