@@ -68,7 +68,7 @@ class HealthClient:
         from aiohttp import ClientError
 
         if not valid(url):
-            return Health(None, 0.0, "its address is not http or https")
+            return Health(None, 0.0, "its URL is not http or https")
         assert self._session is not None, "inside `async with`"
         began = time.monotonic()
         try:
@@ -90,9 +90,9 @@ def _why(error: BaseException) -> str:
     if isinstance(error, ClientConnectorCertificateError | ClientSSLError):
         return "its certificate is not trusted"
     if isinstance(error, ClientConnectorDNSError):
-        return "its host is not known"
+        return "its host name is unknown"
     if isinstance(error, ConnectionRefusedError) or isinstance(
         getattr(error, "os_error", None), ConnectionRefusedError
     ):
         return "connection refused"
-    return "the connection broke"
+    return "the connection was closed"

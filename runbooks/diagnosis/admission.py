@@ -29,26 +29,34 @@ _SKEW = timedelta(seconds=10)
 """Between the bot's clock and the cluster's."""
 
 _QUOTA_FULL = usual(
-    ("the quota has no room for one pod more than usual", "raise it: a rollout runs old and new pods side by side"),
-    ("something else in the namespace uses it up", "look with `kubectl describe quota`, and remove what is not needed"),
+    ("the quota has no room for an extra pod", "raise the quota: a rollout runs old and new pods side by side"),
+    ("something else in the namespace uses up the quota", "run `kubectl describe quota` and remove what isn't needed"),
 )
-_QUOTA_UNNAMED = usual(("the quota wants every pod to say what it needs", "set it on the Deployment, then retry"))
+_QUOTA_UNNAMED = usual(
+    ("the quota requires every pod to declare its resources", "set them on the Deployment, then retry")
+)
 _LIMITS = usual(
-    ("the Deployment asks for less or more than the namespace's LimitRange allows", "mend one of the two, then retry"),
+    (
+        "the Deployment asks for less or more than the namespace's LimitRange allows",
+        "change one of the two, then retry",
+    ),
 )
 _SECURE = usual(
-    ("the namespace's pod security level was raised", "mend the Deployment's security context, or ask who raised it"),
+    (
+        "the namespace's pod security level was raised",
+        "fix the Deployment's security context, or ask who raised the level",
+    ),
 )
 _WEBHOOK = usual(
-    ("a policy forbids this image or this pod", "its reason stands above; ask who keeps that policy"),
+    ("a policy forbids this image or this pod", "the policy's reason is above; ask its owner"),
     ("the image is not signed, or not scanned", "sign or scan it, then retry"),
 )
 _WEBHOOK_DOWN = usual(
-    ("the webhook's own pods are down", "look at them first: they hold up every new pod of the cluster"),
+    ("the webhook's own pods are down", "check those pods first: they block every new pod in the cluster"),
 )
 _ACCOUNT_GONE = usual(("the service account was deleted or renamed", "create it again in this namespace"))
 _OTHER = usual(
-    ("a rule of the cluster refuses the pod", "its reason stands above; ask who keeps the cluster"),
+    ("a cluster rule rejects the pod", "the rule's reason is above; ask the cluster's owner"),
 )
 
 
@@ -124,43 +132,43 @@ def _read(message: str, namespace: str) -> tuple[ReasonCode | None, str, str, tu
     refuses = ReasonCode.ADMISSION_REFUSED
     if found := _QUOTA.search(message):
         used = _used(found[2], found[3], found[4])
-        what = f"the quota {found[1]} of {namespace} has no room for the new pod: {used}"
-        return ReasonCode.QUOTA_EXCEEDED, what, f"the quota {found[1]} is used up", _QUOTA_FULL
+        what = f"quota {found[1]} in {namespace} has no room for the new pod: {used}"
+        return ReasonCode.QUOTA_EXCEEDED, what, f"quota {found[1]} is used up", _QUOTA_FULL
     if found := _UNNAMED.search(message):
-        what = f"the quota {found[1]} of {namespace} wants the pods to name {found[2].strip()}"
-        return ReasonCode.QUOTA_EXCEEDED, what, f"the quota {found[1]} wants limits", _QUOTA_UNNAMED
+        what = f"quota {found[1]} in {namespace} requires pods to set {found[2].strip()}"
+        return ReasonCode.QUOTA_EXCEEDED, what, f"quota {found[1]} requires limits", _QUOTA_UNNAMED
     if found := _LIMIT_RANGE.search(message):
         rule = message[found.start() :].rstrip("]. ")
         return (
             refuses,
-            f"the limits of {namespace} refuse the new pods: {rule}",
-            "the namespace's limits refuse it",
+            f"the limit range of {namespace} rejects the new pods: {rule}",
+            "the namespace's limit range rejects it",
             _LIMITS,
         )
     if found := _SECURITY.search(message):
-        what = f"the pod security level of {namespace} ({found[1]}) refuses the new pods"
-        return refuses, what, "the pod security level refuses it", _SECURE
+        what = f"the pod security level of {namespace} ({found[1]}) rejects the new pods"
+        return refuses, what, "the pod security level rejects it", _SECURE
     if found := _NO_ANSWER.search(message):
-        what = f"the admission webhook {found[1]} does not answer, so no pod can be created"
-        return None, what, f"the admission webhook {found[1]} does not answer", _WEBHOOK_DOWN
+        what = f"admission webhook {found[1]} does not answer, so no pod can be created"
+        return None, what, f"admission webhook {found[1]} does not answer", _WEBHOOK_DOWN
     if found := _DENIED.search(message) or _POLICY.search(message):
-        what = f"the admission policy {found[1]} refuses the new pods"
-        return refuses, what, f"the admission policy {found[1]} refuses it", _WEBHOOK
+        what = f"admission policy {found[1]} rejects the new pods"
+        return refuses, what, f"admission policy {found[1]} rejects it", _WEBHOOK
     if found := _ACCOUNT.search(message):
-        what = f"the service account {found[1]} is not there, so no pod can be created"
-        return refuses, what, f"the service account {found[1]} is not there", _ACCOUNT_GONE
+        what = f"service account {found[1]} does not exist, so no pod can be created"
+        return refuses, what, f"service account {found[1]} does not exist", _ACCOUNT_GONE
     if found := _PRIORITY.search(message):
-        what = f"the priority class {found[1]} is not there, so no pod can be created"
-        return refuses, what, f"the priority class {found[1]} is not there", _OTHER
-    what = "the cluster refuses to create the new pods"
-    return (refuses if _REFUSED.search(message) else None), what, "the cluster creates no pod", _OTHER
+        what = f"priority class {found[1]} does not exist, so no pod can be created"
+        return refuses, what, f"priority class {found[1]} does not exist", _OTHER
+    what = "the cluster rejects the new pods"
+    return (refuses if _REFUSED.search(message) else None), what, "the cluster rejects the pod", _OTHER
 
 
 def _used(requested: str, used: str, limited: str) -> str:
     """`pods 6 of 6 used, 1 more asked for`."""
     wants, has, may = (_pairs(text) for text in (requested, used, limited))
     return "; ".join(
-        f"{name} {has.get(name, '?')} of {may.get(name, '?')} used, {amount} more asked for"
+        f"{name} {has.get(name, '?')} of {may.get(name, '?')} used, {amount} more requested"
         for name, amount in wants.items()
     )
 

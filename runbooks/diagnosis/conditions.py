@@ -13,16 +13,16 @@ _FOLLOWS = {"ContainersNotReady", "ContainersNotInitialized", "PodCompleted", "R
 """Reasons of conditions that only repeat what containers and gates say themselves."""
 
 _READINESS_GATE = usual(
-    ("the controller that sets this condition is down, or may not set it", "look at that controller and its log"),
-    ("what it waits for (a load balancer's target, a mesh) is not healthy", "look there first"),
+    ("the controller that sets this condition is down or lacks the permission", "check that controller and its log"),
+    ("the pod waits for something unhealthy (a load balancer's target, a mesh)", "check that first"),
 )
 _SCHEDULING_GATE = usual(
-    ("the controller that removes the gate is down, or waits for a quota", "look at that controller and its log"),
+    ("the controller that removes the gate is down or waits for a quota", "check that controller and its log"),
 )
-_OTHER = usual(("Kubernetes' own words stand above", "look with `kubectl describe pod`, then at the node"))
+_OTHER = usual(("see Kubernetes' own message above", "run `kubectl describe pod`, then check the node"))
 _OVER = usual(
-    ("the node had no room or no resource left for it", "look with `kubectl describe node`"),
-    ("another pod took its place, or the node is being emptied", "ask who drains nodes, then retry"),
+    ("the node ran out of capacity for the pod", "run `kubectl describe node`"),
+    ("another pod preempted it, or the node is being drained", "ask who is draining nodes, then retry"),
 )
 
 
@@ -33,11 +33,11 @@ def readiness_gate(pod: PodView) -> Cause | None:
     for gate in pod.readiness_gates:
         condition = pod.condition(gate)
         if condition is None:
-            what = f"the readiness gate {gate} was never set: its controller says nothing of this pod"
+            what = f"readiness gate {gate} was never set: its controller has not reported on this pod"
             return _gate(pod, ReasonCode.READINESS_GATE, what, gate, pod.said("Ready"))
         if condition.status != "True":
             reason = f": {condition.reason}" if condition.reason else ""
-            what = f"all containers are ready, but the readiness gate {gate} is {condition.status}{reason}"
+            what = f"all containers are ready, but readiness gate {gate} is {condition.status}{reason}"
             return _gate(pod, ReasonCode.READINESS_GATE, what, gate, words(condition.message, condition.reason))
     return None
 
@@ -49,7 +49,7 @@ def scheduling_gate(pod: PodView) -> Cause | None:
     if pod.node or not (pod.scheduling_gates or gated):
         return None
     names = ", ".join(pod.scheduling_gates)
-    what = f"the new pod is kept from the scheduler by {f'the gate {names}' if names else 'a scheduling gate'}"
+    what = f"the new pod is not scheduled because of {f'scheduling gate {names}' if names else 'a scheduling gate'}"
     said = words(placed.message, placed.reason) if placed is not None else ()
     return _gate(pod, ReasonCode.SCHEDULING_GATED, what, names or "SchedulingGated", said)
 
@@ -60,8 +60,8 @@ def over(pod: PodView) -> Cause | None:
         return None
     return Cause(
         code=ReasonCode.POD_ENDED,
-        what=f"a new pod was ended as a whole: {pod.reason}",
-        brief=f"a pod was ended: {pod.reason}",
+        what=f"a new pod was terminated: {pod.reason}",
+        brief=f"a pod was terminated: {pod.reason}",
         said=words(pod.message, pod.disrupted),
         pod=pod,
         silent=True,
@@ -78,7 +78,7 @@ def named(snapshot: Snapshot, pod: PodView) -> Cause | None:
     )
     if waiting is not None:
         return _told(
-            pod, f"the container {waiting.name} waits: {waiting.reason}", waiting.reason, (waiting.message,), waiting
+            pod, f"container {waiting.name} is waiting: {waiting.reason}", waiting.reason, (waiting.message,), waiting
         )
     warned = sorted(
         (e for e in snapshot.events if e.about == pod.uid and e.type == "Warning" and not _passed(e, pod)),

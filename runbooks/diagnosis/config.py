@@ -16,9 +16,9 @@ _VOLUME = re.compile(r'for volume "([^"]+)"')
 _KINDS = {"configmap": "ConfigMap", "config": "ConfigMap", "secret": "Secret"}
 
 _USUAL = usual(
-    ("this version needs a setting that was not rolled out with it", "apply its configuration first, then retry"),
-    ("it was renamed or deleted", "put it back: the pods that run read it only at their start"),
-    ("it is in another namespace", "create it in the namespace of the Deployment"),
+    ("this version needs configuration that was not rolled out with it", "apply its configuration first, then retry"),
+    ("the object was renamed or deleted", "restore it: running pods only read it at startup"),
+    ("the object is in another namespace", "create it in the Deployment's namespace"),
 )
 
 
@@ -30,8 +30,8 @@ def environment(pod: PodView, container: ContainerView) -> Cause | None:
     if missing is None:
         return Cause(
             code=ReasonCode.CONTAINER_CONFIG,
-            what="the container can't be made as it is configured",
-            brief="the container's configuration does not fit",
+            what="the container can't be created as configured",
+            brief="the container's configuration is invalid",
             said=(container.message or container.reason,),
             pod=pod,
             container=container.name,
@@ -55,14 +55,14 @@ def mounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
 def _missing(message: str) -> str | None:
     """`the Secret omnicare-database has no key DATABASE_URL`."""
     if found := _KEY.search(message):
-        return f"the {_KINDS[found[2].lower()]} {found[3]} has no key {found[1].strip(chr(34))}"
+        return f"{_KINDS[found[2].lower()]} {found[3]} has no key {found[1].strip(chr(34))}"
     if found := _ABSENT.search(message):
-        return f"the {_KINDS[found[1].lower()]} {found[2]} is not there"
+        return f"{_KINDS[found[1].lower()]} {found[2]} does not exist"
     if found := _MOUNTED_KEY.search(message):
         volume = _VOLUME.search(message)
-        where = f" of the volume {volume[1]}" if volume else ""
-        kind = f"{_KINDS[found[1].lower()]}" if found[1] else "source"
-        return f"the {kind}{where} has no key {found[2]}"
+        where = f" of volume {volume[1]}" if volume else ""
+        kind = f"{_KINDS[found[1].lower()]}" if found[1] else "the source"
+        return f"{kind}{where} has no key {found[2]}"
     return None
 
 

@@ -14,11 +14,11 @@ from runbooks.kit.reasons import ReasonCode
 
 _EXITS = {
     126: "its command can't be executed",
-    127: "its command is not there",
+    127: "its command was not found",
     134: "aborted",
     137: "killed",
-    139: "a memory fault of its own",
-    143: "asked to end",
+    139: "segmentation fault",
+    143: "terminated by SIGTERM",
 }
 """What the usual exit codes mean; 128 and more are signals."""
 _NOT_STARTED = {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun", "PostStartHookError"}
@@ -29,28 +29,28 @@ _COMMAND = re.compile(
 
 _CRASHES = usual(
     ("a setting or secret that this version needs is missing", "compare its release notes with the Deployment"),
-    ("a database or another service does not answer the pod", "look at that service first, then retry"),
+    ("a database or another service does not answer the pod", "check that service first, then retry"),
     ("a migration that this version expects has not run", "run it, then retry"),
 )
 _MEMORY = usual(
     ("this version needs more memory than the limit", "raise `limits.memory` on the Deployment, then retry"),
-    ("the limit was lowered", "put it back, then retry"),
-    ("a leak, or a heap setting above the limit", "go back, and give the log to its makers"),
+    ("the limit was lowered", "restore it, then retry"),
+    ("a memory leak, or a heap setting above the limit", "roll back and send the log to the developers"),
 )
 _NODE_MEMORY = usual(
-    ("the node itself ran out of memory", "look at the node: `kubectl top node`"),
-    ("no limit holds a neighbour back", "set limits, or move it"),
+    ("the node itself ran out of memory", "run `kubectl top node`"),
+    ("a pod without a limit uses up the node's memory", "set limits, or move that pod"),
 )
 _INIT = usual(
     (
-        "what it prepares or waits for (database, migration, file) is not there",
-        "look at its last log lines, then there",
+        "something it prepares or waits for (database, migration, file) is missing",
+        "read its last log lines, then check that dependency",
     ),
-    ("its image or command does not fit this version", "mend the Deployment's template, then retry"),
+    ("its image or command does not match this version", "fix the Deployment's template, then retry"),
 )
 _COMMANDS = usual(
-    ("the Deployment's command or entry point is not in this image", "mend `command` on the Deployment, or the image"),
-    ("the image was built wrongly", "build it again, and deploy that"),
+    ("the Deployment's command or entry point is not in this image", "fix `command` on the Deployment, or the image"),
+    ("the image was built incorrectly", "rebuild it and deploy the new image"),
 )
 
 
@@ -69,16 +69,16 @@ def crash(snapshot: Snapshot, pod: PodView, container: ContainerView, *, alike: 
     killed = killed_by(snapshot, pod, container)
     if killed is not None and reason != "OOMKilled":
         return _by_probe(snapshot, pod, container, killed, times, certain=certain)
-    ending = f"{reason or 'ended'}, exit code {code}" if code is not None else reason
+    ending = f"{reason or 'exited'}, exit code {code}" if code is not None else reason
     said = words(ending, message, container.message)
     if reason == "OOMKilled":
         return _out_of_memory(snapshot, pod, container, said, times, certain=certain)
     how = _exit(code)
     if container.init:
-        what = f"the init container {container.name} fails{how}{_times(times)}"
+        what = f"init container {container.name} fails{how}{_times(times)}"
         brief, kind, causes = f"init container {container.name} fails", ReasonCode.INIT_FAILED, _INIT
     else:
-        what = f"{named(container, snapshot)} starts and exits again and again{how}{_times(times)}"
+        what = f"{named(container, snapshot)} keeps starting and exiting{how}{_times(times)}"
         brief, kind, causes = f"it starts and exits{_times(times)}", ReasonCode.CRASH_LOOP, _CRASHES
     return Cause(
         code=kind,
@@ -141,7 +141,7 @@ def _out_of_memory(
 ) -> Cause:
     spec = pod.spec(container.name)
     limit = spec.limits.get("memory", "") if spec is not None else ""
-    why = f"using more memory than its limit of {limit}" if limit else "memory, though it has no limit of its own"
+    why = f"using more memory than its limit of {limit}" if limit else "memory, although it has no limit of its own"
     return Cause(
         code=ReasonCode.OUT_OF_MEMORY,
         what=f"{named(container, snapshot)} is killed for {why}{_times(times)}",
@@ -179,11 +179,11 @@ def _not_started(pod: PodView, container: ContainerView) -> Cause | None:
         return None
     said = words(container.message if waiting else "", container.ended_message, container.message, before)
     missing = any(_COMMAND.search(word.lower()) for word in said)
-    what = "the container can't be started"
+    what = "the container can't start"
     return Cause(
         code=ReasonCode.CONTAINER_CONFIG,
         what=f"{what}: its command is not in the image" if missing else what,
-        brief="its command is not in the image" if missing else "the container can't be started yet",
+        brief="its command is not in the image" if missing else "the container can't start yet",
         said=said or (container.reason,),
         pod=pod,
         container=container.name,

@@ -22,9 +22,9 @@ from runbooks.kit.reasons import ReasonCode
 
 _ALIKE = 3
 _DIGEST = usual(
-    ("an admission webhook rewrites the image of new pods", "ask who keeps it why it changes the digest"),
+    ("an admission webhook rewrites the image of new pods", "ask its owner why it changes the digest"),
 )
-_UNKNOWN = usual(("something that no event names", "look with `kubectl describe pod`, then at the node"))
+_UNKNOWN = usual(("no event names the cause", "run `kubectl describe pod`, then check the node"))
 
 
 def certain(snapshot: Snapshot, *, crash_restarts: int = _ALIKE) -> Cause | None:
@@ -149,9 +149,9 @@ def _other_image(snapshot: Snapshot, pod: PodView) -> Cause | None:
         return None
     return Cause(
         code=ReasonCode.WRONG_DIGEST,
-        what="the new pod is asked to run another image than the approved one",
-        brief="another image than the approved one is asked for",
-        said=(f"approved {asked}", f"the pod asks for {given}"),
+        what="the new pod's image is not the approved one",
+        brief="the pod's image is not the approved one",
+        said=(f"approved {asked}", f"the pod has {given}"),
         pod=pod,
         certain=True,
         silent=True,

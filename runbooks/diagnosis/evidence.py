@@ -54,7 +54,7 @@ class Kept(Frozen):
     def said(self) -> str:
         """`6 pods, 12 events, 640 log lines`."""
         if not self.pods and not self.events:
-            return f"nothing kept: {self.why}" if self.why else "nothing to keep: there is no pod"
+            return f"nothing saved: {self.why}" if self.why else "nothing to save: there are no pods"
         counts = ((self.pods, "pod"), (self.events, "event"), (self.lines, "log line"))
         return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
 
@@ -129,9 +129,9 @@ async def _keep(
                 except TemporaryError as error:  # the pods are still there just now, and may not be later
                     await asyncio.sleep(min(error.retry_after, _AGAIN))
     except TimeoutError:
-        return Kept(why="the cluster does not answer in time")
+        return Kept(why="the cluster did not answer in time")
     except RunbookError as error:
-        return Kept(why="the bot may not" if error.code is ReasonCode.CLUSTER_REFUSED else error.message)
+        return Kept(why="the bot lacks the permission" if error.code is ReasonCode.CLUSTER_REFUSED else error.message)
 
 
 async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
@@ -221,7 +221,7 @@ def _restarted(pod: PodView, container: str) -> bool:
 
 
 def _titled(*, previous: bool) -> str:
-    return "Log before its last restart" if previous else "Log"
+    return "Log before the last restart" if previous else "Log"
 
 
 async def _log(cluster: ClusterClient, scope: Scope, pod: PodView, container: str, *, previous: bool) -> _Log:
@@ -276,7 +276,7 @@ def _within(text: str, most: int) -> str:
     head, tail = data[: most // 4], data[-(most * 3 // 4 - 80) :]
     before = head[: head.rfind(b"\n") + 1].decode(errors="ignore")
     after = tail[tail.find(b"\n") + 1 :].decode(errors="ignore")
-    return f"{before}  … {len(data) - len(head) - len(tail)} bytes are left out here …\n{after}"
+    return f"{before}  … {len(data) - len(head) - len(tail)} bytes omitted …\n{after}"
 
 
 async def _write(cluster: ClusterClient, environment: Environment, run: str, kept: Kept, text: str) -> None:
@@ -301,7 +301,7 @@ def _deployment(view: DeploymentView) -> str:
     conditions = (f"  {c.type}={c.status} {c.reason}: {c.message}" for c in view.conditions)
     images = ", ".join(each.image for each in view.containers)
     head = f"Deployment {view.name} · revision {view.revision} · {view.ready} of {view.desired} ready"
-    return "\n".join([head, f"  asks for {images}", *conditions])
+    return "\n".join([head, f"  images {images}", *conditions])
 
 
 def _pod(pod: PodView, events: Sequence[EventView], logs: Sequence[_Log]) -> str:
@@ -324,7 +324,7 @@ def _container(seen: ContainerView) -> Iterator[str]:
     if seen.message:
         yield f"  {seen.message}"
     if seen.ended_reason:
-        yield f"  before: {seen.ended_reason}, exit code {seen.ended_code}, {seen.ended_at} {seen.ended_message}".rstrip()
+        yield f"  previously: {seen.ended_reason}, exit code {seen.ended_code}, {seen.ended_at} {seen.ended_message}".rstrip()
 
 
 def _event(event: EventView) -> str:

@@ -42,12 +42,12 @@ class _Kind:
 _LIMITED = _Kind(
     ReasonCode.IMAGE_RATE_LIMITED,
     re.compile(r"\b429\b|too ?many ?requests|rate limit"),
-    "the registry limits how often the nodes may pull (429)",
+    "the registry limits pulls from the nodes (429)",
     "the registry answers 429",
     usual(
-        ("the nodes pull without an account", "give their pull secret an account, whose limit is higher"),
-        ("many nodes pulled at once", "wait for the registry's window to pass, then retry"),
-        ("no mirror stands between", "pull through a mirror or cache of your own"),
+        ("the nodes pull anonymously", "add an account with a higher limit to their pull secret"),
+        ("many nodes pulled at once", "wait until the registry's limit resets, then retry"),
+        ("there is no mirror in between", "pull through your own mirror or cache"),
     ),
     certain=False,
 )
@@ -59,11 +59,14 @@ _KINDS = (
             r"no match(?:ing manifest)? for (?:platform|\S+/\S+)|no image found in (?:manifest list|image index)"
             r"|does not match the specified platform|exec format error"
         ),
-        "it is not built for the nodes' processor",
-        "not built for the nodes' processor",
+        "it is not built for the nodes' processor architecture",
+        "not built for the nodes' processor architecture",
         usual(
-            ("it was built on a machine with another processor", "build it for the nodes' platform, push, deploy that"),
-            ("new nodes have another processor", "select nodes that fit with `nodeSelector: kubernetes.io/arch`"),
+            (
+                "the image was built for another architecture",
+                "build it for the nodes' platform, push it and deploy that",
+            ),
+            ("new nodes have another architecture", "select matching nodes with `nodeSelector: kubernetes.io/arch`"),
         ),
     ),
     _Kind(
@@ -72,23 +75,23 @@ _KINDS = (
             r"\b40[13]\b|unauthori[sz]ed|forbidden|access denied|denied:|authori[sz]ation failed|authentication required"
             r"|no basic auth credentials|insufficient_scope|requires? 'docker login'|failed to authorize"
         ),
-        "the registry refuses the nodes' credentials",
-        "the registry refuses the nodes' credentials",
+        "the registry rejects the nodes' credentials",
+        "the registry rejects the nodes' credentials",
         usual(
             ("the pull secret expired or was revoked", "renew it in this namespace, then retry"),
             ("the pods name no pull secret", "set `imagePullSecrets` on the Deployment or its service account"),
-            ("the account may not read this repository", "give it read access at the registry"),
+            ("the account has no access to this repository", "grant it read access in the registry"),
         ),
     ),
     _Kind(
         ReasonCode.IMAGE_UNKNOWN,
         re.compile(r"manifest(?: \S+)? unknown|not found|name unknown|does not exist|no such (?:image|manifest)"),
-        "the registry does not know it",
-        "the registry does not know the image",
+        "the registry does not have it",
+        "the registry does not have the image",
         usual(
-            ("it was deleted or moved after it was planned", "push it again, or deploy a version that exists"),
-            ("a clean-up job of the registry took it", "exclude released versions from that job"),
-            ("the nodes ask a mirror that has not got it yet", "wait for the mirror, then retry"),
+            ("the image was deleted or moved after planning", "push it again, or deploy an existing version"),
+            ("a registry clean-up job deleted it", "exclude released versions from that job"),
+            ("the nodes use a mirror that doesn't have the image yet", "wait for the mirror, then retry"),
         ),
     ),
 )
@@ -98,14 +101,14 @@ _NAME = _Kind(
     "its name is not valid",
     "the image's name is not valid",
     usual(
-        ("a capital letter, a space or a second `:` in the name", "mend the repository in the configuration"),
-        ("a digest that is cut off", "plan it again"),
+        ("a capital letter, a space or a second `:` in the name", "fix the repository in the configuration"),
+        ("a truncated digest", "plan again"),
     ),
 )
 _OTHER = usual(
-    ("the registry, or a proxy before it, does not answer the nodes", "look at the registry, then retry"),
-    ("the node's disk is full", "look at the node: `kubectl describe node`"),
-    ("the nodes do not trust the registry's certificate", "add its authority to the nodes"),
+    ("the registry, or a proxy in front of it, does not answer the nodes", "check the registry, then retry"),
+    ("the node's disk is full", "run `kubectl describe node`"),
+    ("the nodes do not trust the registry's certificate", "add its certificate authority to the nodes"),
 )
 
 
@@ -149,8 +152,8 @@ def _kind(reason: str, said: tuple[str, ...]) -> _Kind | None:
 _NEVER = _Kind(
     ReasonCode.IMAGE_PULL,
     re.compile("$^"),
-    "the node has none, and `imagePullPolicy: Never` forbids to pull it",
-    "the node may not pull it",
+    "the node doesn't have it, and `imagePullPolicy: Never` forbids pulling it",
+    "the pull policy forbids pulling it",
     usual(("the policy is meant for a test cluster", "set `imagePullPolicy: IfNotPresent`")),
 )
 

@@ -14,13 +14,13 @@ _LATE = 1.0
 _FINALIZER = usual(
     (
         "the controller that removes the finalizer is down",
-        "look at it; as a last resort `kubectl patch` the finalizer away",
+        "check that controller; as a last resort remove the finalizer with `kubectl patch`",
     ),
-    ("it still does what the finalizer is for (drain, deregister)", "wait for it"),
+    ("the controller is still working (draining, deregistering)", "wait for it"),
 )
 _ENDING = usual(
-    ("the program does not end when it is asked to (SIGTERM)", "its grace period ends it; look at its log meanwhile"),
-    ("its node is lost, so nobody says that it has ended", "look with `kubectl get nodes`"),
+    ("the program ignores SIGTERM", "it is killed when its grace period ends; read its log meanwhile"),
+    ("its node is lost, so its end is not reported", "run `kubectl get nodes`"),
 )
 
 
@@ -35,13 +35,13 @@ def old_pods(snapshot: Snapshot) -> Cause | None:
 def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
     """They have been asked to end."""
     held = sorted({name for pod in going for name in pod.finalizers})
-    by = f", held by the finalizer{'s' if len(held) > 1 else ''} {', '.join(held)}" if held else ""
+    by = f", held by finalizer{'s' if len(held) > 1 else ''} {', '.join(held)}" if held else ""
     late = max(going, key=lambda pod: (bool(pod.finalizers), snapshot.seconds_since(pod.deleted_at)))
     seconds = snapshot.seconds_since(late.deleted_at)
     since = f" {seconds:.0f} s after the end of its grace period" if seconds >= _LATE else ""
     pods = "1 old pod is" if len(going) == 1 else f"{len(going)} old pods are"
     return _cause(
-        f"{pods} still ending{by}", f"{late.name} is still there{since}", late, _FINALIZER if held else _ENDING
+        f"{pods} still terminating{by}", f"{late.name} still exists{since}", late, _FINALIZER if held else _ENDING
     )
 
 
@@ -50,11 +50,11 @@ def _left(ended: Sequence[PodView]) -> Cause | None:
     if not ended:
         return None
     first = ended[0]
-    pods = "1 old pod that has ended is" if len(ended) == 1 else f"{len(ended)} old pods that have ended are"
+    pods = "1 finished old pod is" if len(ended) == 1 else f"{len(ended)} finished old pods are"
     why = f" ({first.reason})" if first.reason else ""
     command = f"`kubectl delete pod {' '.join(pod.name for pod in ended)} -n {first.namespace}`"
     advice = usual(
-        ("the Deployment's controller is not told that the last old pod is gone", f"{command}, and it goes on")
+        ("the Deployment's controller has not noticed that the last old pod is gone", f"run {command}; the rollout then continues")
     )
     return _cause(
         f"{pods} still listed{why}", f"{first.name}: {first.message or first.reason or first.phase}", first, advice
@@ -64,7 +64,7 @@ def _left(ended: Sequence[PodView]) -> Cause | None:
 def _cause(brief: str, said: str, pod: PodView, advice: tuple[UsualCause, ...]) -> Cause:
     return Cause(
         code=ReasonCode.OLD_PODS_STAY,
-        what=f"{brief}; the strategy Recreate makes no new pod before {'it is' if brief.startswith('1 ') else 'they are'} gone",
+        what=f"{brief}; strategy Recreate starts no new pod until {'it is' if brief.startswith('1 ') else 'they are'} gone",
         brief=brief,
         said=(said,),
         pod=pod,

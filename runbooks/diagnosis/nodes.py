@@ -18,10 +18,10 @@ _DISRUPTED = re.compile(
 _USUAL = usual(
     (
         "the node crashed, or lost its network",
-        "look at the machine; its pods are made anew elsewhere after some minutes",
+        "check the machine; its pods are recreated elsewhere after a few minutes",
     ),
-    ("somebody replaces or upgrades nodes now", "ask who does, and retry afterwards"),
-    ("the kubelet on it hangs (memory, disk)", "look with `kubectl describe node`, then restart or remove it"),
+    ("somebody is replacing or upgrading nodes", "ask who, and retry afterwards"),
+    ("the node's kubelet hangs (memory, disk)", "run `kubectl describe node`, then restart or remove the node"),
 )
 
 
@@ -52,7 +52,7 @@ def gone(pod: PodView, nodes: Sequence[NodeView]) -> Cause | None:
 def _cause(pod: PodView, said: tuple[str, ...]) -> Cause:
     return Cause(
         code=ReasonCode.NODE_LOST,
-        what=f"the node {pod.node} was lost while the new pod was on it",
+        what=f"node {pod.node} was lost while the new pod ran on it",
         brief=f"its node {pod.node} is lost",
         said=said,
         pod=pod,
@@ -65,6 +65,6 @@ def now(pod: PodView, nodes: Sequence[NodeView]) -> str:
     """How the node stands."""
     found = next((node for node in nodes if node.name == pod.node), None)
     if found is None:
-        return f"The node {pod.node} is no longer in the cluster."
+        return f"Node {pod.node} is no longer in the cluster."
     state = "ready again" if found.ready else "not ready"
-    return f"The node {pod.node} is {state}{f': {found.ready_message}' if found.ready_message else ''}"
+    return f"Node {pod.node} is {state}{f': {found.ready_message}' if found.ready_message else ''}"

@@ -18,24 +18,24 @@ _STATUS = re.compile(r"status ?code: ?(\d{3})", re.IGNORECASE)
 _HOW = (
     (re.compile(r"connection refused", re.IGNORECASE), "connection refused"),
     (re.compile(r"connection reset", re.IGNORECASE), "connection reset"),
-    (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), "no way to the pod"),
+    (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), "no route to the pod"),
     (re.compile(r"time-?out|timed out|deadline exceeded", re.IGNORECASE), "no answer in time"),
-    (re.compile(r"not_serving|service unhealthy", re.IGNORECASE), "it says that it does not serve"),
-    (re.compile(r"x509|certificate|tls", re.IGNORECASE), "its certificate is refused"),
+    (re.compile(r"not_serving|service unhealthy", re.IGNORECASE), "it reports that it is not serving"),
+    (re.compile(r"x509|certificate|tls", re.IGNORECASE), "its certificate is rejected"),
 )
 
 _NOT_READY = usual(
-    ("something that the probe checks (database, cache) does not answer", "look at that service first"),
-    ("the probe asks a path or port that this version does not serve", "mend the probe on the Deployment, or go back"),
-    ("it needs longer to start than it is given", "raise `progressDeadlineSeconds`, then retry"),
+    ("something the probe checks (database, cache) does not answer", "check that service first"),
+    ("the probe uses a path or port that this version does not serve", "fix the probe on the Deployment, or roll back"),
+    ("it needs more time to start than it gets", "raise `progressDeadlineSeconds`, then retry"),
 )
 _ENDS_IT = usual(
     (
-        "it is too slow at start for the probe",
+        "it starts too slowly for the probe",
         "raise `initialDelaySeconds` or `failureThreshold`, or use a startup probe",
     ),
-    ("the probe asks a path or port that this version does not serve", "mend the probe on the Deployment, or go back"),
-    ("it hangs", "go back, and give the log to its makers"),
+    ("the probe uses a path or port that this version does not serve", "fix the probe on the Deployment, or roll back"),
+    ("it hangs", "roll back and send the log to the developers"),
 )
 
 
@@ -79,7 +79,7 @@ def killed_by(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cau
     assert found is not None, "filtered above"
     probe = found[1].lower()
     event = _newest(snapshot, pod, container, probe)
-    how = _read(event)[1] if event is not None else "no answer that it takes"
+    how = _read(event)[1] if event is not None else "no acceptable answer"
     said = (event.message, killing[-1].message) if event is not None else (killing[-1].message,)
     return Cause(
         code=ReasonCode.PROBE_KILLS,
@@ -108,7 +108,7 @@ def _read(event: EventView) -> tuple[str, str]:
     if status := _STATUS.search(detail):
         return found[1].lower(), f"HTTP {status[1]}"
     how = next((words for pattern, words in _HOW if pattern.search(detail)), "")
-    return found[1].lower(), how or "its command says no"
+    return found[1].lower(), how or "its command fails"
 
 
 def _asked(pod: PodView, container: ContainerView, probe: str) -> str:

@@ -22,21 +22,21 @@ _INSUFFICIENT = re.compile(r"Insufficient (\S+)")
 _BLOCKING = ("NoSchedule", "NoExecute")
 
 _ROOM = usual(
-    ("the nodes are full", "add a node, or free one: a rollout needs room for one more pod"),
-    ("the pod asks for more than a node has", "lower `resources.requests` on the Deployment"),
-    ("the cluster's autoscaler has come to its limit", "look at its limits and its events"),
+    ("the nodes are full", "add or free a node: a rollout needs capacity for one more pod"),
+    ("the pod requests more than any node has", "lower `resources.requests` on the Deployment"),
+    ("the cluster autoscaler has reached its limit", "check its limits and events"),
 )
 _TAINTS = usual(
-    ("the free nodes are kept for something else", "add a toleration to the Deployment, if it may run there"),
-    ("a node has a trouble that tainted it", "look with `kubectl describe nodes`"),
+    ("the free nodes are reserved for something else", "add a toleration to the Deployment, if it may run there"),
+    ("a node is tainted because of a problem", "run `kubectl describe nodes`"),
 )
 _LABELS = usual(
-    ("no node has the label that the Deployment asks for", "label a node, or mend `nodeSelector` or the affinity"),
-    ("pods of one service must not share a node, and there are too few nodes", "add a node, or soften the rule"),
+    ("no node has the label that the Deployment requires", "label a node, or fix `nodeSelector` or the affinity"),
+    ("pods of one service must not share a node, and there are too few nodes", "add a node, or relax the rule"),
 )
 _CORDONED = usual(
-    ("somebody drains the nodes", "ask who does, or `kubectl uncordon` one"),
-    ("an upgrade of the nodes goes on", "wait for its end, then retry"),
+    ("somebody is draining the nodes", "ask who, or run `kubectl uncordon` on one"),
+    ("the nodes are being upgraded", "wait until that has finished, then retry"),
 )
 
 
@@ -50,13 +50,13 @@ def unschedulable(pod: PodView) -> Cause | None:
     if list(kinds) == ["room"]:
         what = f"no node has room for the new pod: {' and '.join(dict.fromkeys(room))}"
     elif len(parts) == 1:
-        what = f"no node takes the new pod: {parts[0][2]}"
+        what = f"no node accepts the new pod: {parts[0][2]}"
     else:
-        what = f"no node takes the new pod: {', '.join(f'{detail} on {count}' for count, _, detail in parts)}"
+        what = f"no node accepts the new pod: {', '.join(f'{detail} on {count}' for count, _, detail in parts)}"
     return Cause(
         code=ReasonCode.UNSCHEDULABLE,
-        what=what if parts else "no node takes the new pod",
-        brief=", ".join(dict.fromkeys(detail for _, _, detail in parts)) or "no node takes it",
+        what=what if parts else "no node accepts the new pod",
+        brief=", ".join(dict.fromkeys(detail for _, _, detail in parts)) or "no node accepts it",
         said=(pod.unschedulable,),
         pod=pod,
         silent=True,
@@ -89,21 +89,21 @@ def _kind(text: str) -> tuple[str, str]:
     if found := _INSUFFICIENT.match(text):
         return "room", f"insufficient {found[1]}"
     if "too many pods" in text.lower():
-        return "room", "as many pods as a node may have"
+        return "room", "the node's maximum number of pods"
     if found := _TAINT.search(text):
         taint = "=".join(filter(None, (found[1], (found[2] or "").strip())))
-        return "taint", f"a taint that it does not tolerate{f' ({taint})' if taint else ''}"
+        return "taint", f"an untolerated taint{f' ({taint})' if taint else ''}"
     lower = text.lower()
     if "unschedulable" in lower:
         return "cordoned", "cordoned"
     if "anti-affinity" in lower and "affinity/anti" not in lower:
-        return "labels", "its rule not to share a node"
+        return "labels", "its anti-affinity rule"
     if "topology spread" in lower:
-        return "labels", "its rule to spread over nodes"
+        return "labels", "its topology spread rule"
     if "pod affinity" in lower:
-        return "labels", "its rule to be near other pods"
+        return "labels", "its affinity rule"
     if "affinity" in lower or "selector" in lower:
-        return "labels", "not the labels that it asks for"
+        return "labels", "a label mismatch"
     if "free ports" in lower:
         return "room", "no free host port"
     return "other", text.replace("node(s) ", "").strip()
@@ -123,12 +123,12 @@ def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodVie
         left = {node.name: _left(node, neighbours, resource) for node in fitting}
         most = max(left, key=lambda name: left[name])
         room = next(amount(node.allocatable.get(resource, 0)) for node in fitting if node.name == most)
-        asks = f"It asks for {shown(resource, needs)}"
+        asks = f"The pod requests {shown(resource, needs)}"
         if needs > left[most]:
             lack = f"at least {shown(resource, needs - max(left[most], 0.0))} is missing"
             has = f"{shown(resource, max(left[most], 0.0))} of {shown(resource, room)}"
-            return lack, f"{asks}; {most} has most left, {has}."
-        return "", f"{asks}; what {most} seems to have left is taken by pods of other namespaces."
+            return lack, f"{asks}; {most} has the most left, {has}."
+        return "", f"{asks}; pods in other namespaces use what {most} seems to have left."
     return "", ""
 
 

@@ -10,19 +10,19 @@ _SANDBOX = (
     "FailedCreatePodSandBox", "FailedPodSandBoxStatus", "NetworkNotReady", "FailedCreatePodContainer", "HostPortConflict",
 )  # fmt: skip
 _HOW = (
-    (re.compile(r"assign an? ip|no available ip|no ip addresses available|range set.*(?:full|exhausted)|out of ip", re.IGNORECASE), "no address is free for it"),
+    (re.compile(r"assign an? ip|no available ip|no ip addresses available|range set.*(?:full|exhausted)|out of ip", re.IGNORECASE), "no IP address is free for it"),
     (re.compile(r"cni|network", re.IGNORECASE), "its network can't be set up"),
-    (re.compile(r"runtimeclass|runtime handler", re.IGNORECASE), "its runtime class is not known there"),
-    (re.compile(r"cgroup", re.IGNORECASE), "its control group can't be made"),
+    (re.compile(r"runtimeclass|runtime handler", re.IGNORECASE), "its runtime class is unknown there"),
+    (re.compile(r"cgroup", re.IGNORECASE), "its control group can't be created"),
 )  # fmt: skip
 _NETWORK = usual(
-    ("the network plugin on that node is down", "look at its pod (in kube-system) on that node"),
+    ("the network plugin on that node is down", "check its pod (in kube-system) on that node"),
     ("the node's subnet has no free address", "add addresses, or nodes in another subnet"),
-    ("the runtime on that node hangs", "look with `kubectl describe node`, then restart or remove it"),
+    ("the container runtime on that node hangs", "run `kubectl describe node`, then restart or remove the node"),
 )
 _WAITS = usual(
-    ("what it waits for (database, migration, another service) is not there", "look at its last log lines, then there"),
-    ("it is a migration that takes long", "look whether it makes progress, and raise `progressDeadlineSeconds`"),
+    ("something it waits for (database, migration, another service) is missing", "read its last log lines, then check that dependency"),
+    ("it runs a long migration", "check that it makes progress, and raise `progressDeadlineSeconds`"),
 )
 
 
@@ -34,7 +34,7 @@ def sandbox(snapshot: Snapshot, pod: PodView) -> Cause | None:
     if not told:
         return None
     said = words(*(event.message for event in reversed(told)))
-    how = next((how for pattern, how in _HOW if pattern.search(said[0])), "its sandbox can't be made")
+    how = next((how for pattern, how in _HOW if pattern.search(said[0])), "its sandbox can't be created")
     where = f" {pod.node}" if pod.node else ""
     return Cause(
         code=ReasonCode.POD_SANDBOX,
@@ -52,11 +52,11 @@ def init_waits(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Ca
     if not container.init or container.phase != "running":
         return None
     seconds = snapshot.seconds_since(container.started_at)
-    since = f" since {seconds:.0f} s" if seconds >= 1 else ""
+    since = f" for {seconds:.0f} s" if seconds >= 1 else ""
     return Cause(
         code=ReasonCode.INIT_WAITS,
-        what=f"the init container {container.name} runs{since} and does not end, so the pod does not start",
-        brief=f"init container {container.name} does not end",
+        what=f"init container {container.name} has been running{since}, so the pod does not start",
+        brief=f"init container {container.name} is still running",
         said=pod.said("Initialized"),
         pod=pod,
         container=container.name,

@@ -19,15 +19,15 @@ _ABOUT_CLAIM = {"FailedBinding", "ProvisioningFailed", "WaitForFirstConsumer", "
 
 _CLAIM_GONE = usual(
     ("the claim was deleted or renamed", "create it again from its manifest; its volume may still hold the data"),
-    ("this version's template names another claim", "mend the template, then retry"),
+    ("this version's template names another claim", "fix the template, then retry"),
 )
 _NOT_BOUND = usual(
-    ("no volume is left that fits, and nothing makes one", "look with `kubectl describe pvc`, then add a volume"),
-    ("its storage class does not exist, or its provisioner is down", "look at the storage class and its provisioner"),
+    ("no matching volume is left, and nothing provisions one", "run `kubectl describe pvc`, then add a volume"),
+    ("its storage class does not exist, or its provisioner is down", "check the storage class and its provisioner"),
 )
 _MOUNT = usual(
-    ("the volume is still attached to another node", "wait until its old pod is gone, or let it go there by hand"),
-    ("the storage does not answer", "look at the storage and at its driver on that node"),
+    ("the volume is still attached to another node", "wait until its old pod is gone, or detach it by hand"),
+    ("the storage does not answer", "check the storage and its driver on that node"),
 )
 
 
@@ -38,16 +38,16 @@ def unplaced(snapshot: Snapshot, pod: PodView) -> Cause | None:
         return None
     claims = ", ".join(pod.claims)
     if found := _ABSENT.search(message):
-        return _cause(pod, f"the volume claim {found[1]} is not there", (message,), _CLAIM_GONE)
+        return _cause(pod, f"volume claim {found[1]} does not exist", (message,), _CLAIM_GONE)
     if found := _LEAVING.search(message):
-        return _cause(pod, f"the volume claim {found[1]} is being deleted", (message,), _CLAIM_GONE)
+        return _cause(pod, f"volume claim {found[1]} is being deleted", (message,), _CLAIM_GONE)
     if _UNBOUND.search(message):
         why = [event.message for event in _about_claims(snapshot, pod)]
-        named = f"the volume claim {claims}" if len(pod.claims) == 1 else f"one of the volume claims {claims}"
+        named = f"volume claim {claims}" if len(pod.claims) == 1 else f"one of the volume claims {claims}"
         what = f"{named if claims else 'a volume claim'} is not bound to a volume"
         return _cause(pod, what, words(message, *reversed(why)), _NOT_BOUND)
     if _ELSEWHERE.search(message):
-        what = f"the volume {claims} is in another zone than the nodes with room".replace("  ", " ")
+        what = f"volume {claims} is in a different zone from the nodes with free capacity".replace("  ", " ")
         return _cause(pod, what, (message,), _NOT_BOUND)
     return None
 
@@ -62,7 +62,7 @@ def unmounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
     said = words(*(event.message for event in reversed(told)))
     used = any(_IN_USE.search(word) for word in said)
     claims = f" {', '.join(pod.claims)}" if pod.claims else ""
-    what = f"the volume{claims} is still attached elsewhere" if used else f"a volume{claims} can't be mounted"
+    what = f"volume{claims} is still attached elsewhere" if used else f"volume{claims} can't be mounted"
     return _cause(pod, what, said, _MOUNT)
 
 

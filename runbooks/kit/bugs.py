@@ -36,7 +36,7 @@ def _trace(error: BaseException, seen: set[int]) -> Iterator[str]:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and id(cause) not in seen:
         yield from _trace(cause, seen)
-        yield "which led to:"
+        yield "which caused:"
     frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), limit=-_FRAMES)
     if frames:
         yield "Traceback (most recent call last):"

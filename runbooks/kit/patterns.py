@@ -13,20 +13,20 @@ LONGEST = 1000
 _OPERATORS = (
     (
         ("(?=", "(?!", "(?<=", "(?<!"),
-        "look-ahead and look-behind are left out. Search for what the line does have; what it must not have can be taken out behind it in a terminal: `omnicare logs … | grep -v WORD`.",
+        "look-ahead and look-behind are not supported. Search for what the line contains; to exclude a word, use a terminal: `omnicare logs … | grep -v WORD`.",
     ),
-    (("(?>",), "an atomic group is not needed: no pattern is slow here. Write `(?:…)`."),
-    (("(?P=", "(?P>", "(?&", "(?R"), "a group can't be named again. Write out what is to come twice."),
-    (("(?(",), "conditions are left out. Write both cases: `(?:a|b)`."),
-    (("(?#",), "comments are left out."),
+    (("(?>",), "atomic groups are not supported, and not needed: no pattern is slow here. Write `(?:…)`."),
+    (("(?P=", "(?P>", "(?&", "(?R"), "references to a named group are not supported. Write the repeated part twice."),
+    (("(?(",), "conditions are not supported. Write both cases: `(?:a|b)`."),
+    (("(?#",), "comments are not supported."),
 )
 _ESCAPES = {
     "Z": r"write `\z` or `$` for the end of the line.",
-    "G": "there is no such anchor.",
+    "G": "this anchor is not supported.",
     "h": r"write `[ \t]`.",
-    "R": "a pattern is held against one line at a time.",
-    "K": "leave it out: the whole line is shown anyway.",
-    "k": "a group can't be named again. Write out what is to come twice.",
+    "R": "a pattern is matched against one line at a time.",
+    "K": "omit it: the whole line is shown anyway.",
+    "k": "references to a named group are not supported. Write the repeated part twice.",
     "<": r"write `\b` for the border of a word.",
     ">": r"write `\b` for the border of a word.",
     "u": r"write `\x{00e9}` for a sign by its number.",
@@ -44,7 +44,7 @@ def compiled(pattern: str, *, each_line: bool = False) -> Any:
     import re2
 
     if len(pattern) > LONGEST:
-        raise PatternRefused(f"The pattern is too long: {LONGEST} characters at most.")
+        raise PatternRefused(f"The pattern is too long: the maximum is {LONGEST} characters.")
     options = re2.Options()
     options.log_errors = False
     options.never_nl = True
@@ -55,7 +55,7 @@ def compiled(pattern: str, *, each_line: bool = False) -> Any:
         why = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         raise PatternRefused(f"The pattern `{pattern[:60]}` can't be used: {_way_out(pattern, why)}") from None
     except UnicodeEncodeError:
-        raise PatternRefused("The pattern has half a character in it. Type it again.") from None
+        raise PatternRefused("The pattern contains an incomplete character. Type it again.") from None
 
 
 def literal(pattern: str) -> bytes | None:
@@ -75,18 +75,20 @@ def _way_out(pattern: str, why: str) -> str:
         if told[0].startswith("invalid perl operator") and any(sign in pattern for sign in signs):
             return sentence
     if told[0].startswith("invalid named capture"):
-        return "a group's name has letters, digits and `_`: `(?P<name>…)`. A plain `(…)` does as well here."
+        return (
+            "a group's name can contain letters, digits and `_`: `(?P<name>…)`. A plain `(…)` works just as well here."
+        )
     if told[0].startswith("invalid escape"):
         sign = told[2][1:2]
         if sign.isdigit():
-            return "back-references are left out. Write out what is to come twice."
+            return "back-references are not supported. Write the repeated part twice."
         return _ESCAPES.get(
-            sign, f"`{told[2][:8]}` means nothing. A `\\` stands before a sign that is meant as itself."
+            sign, f"`{told[2][:8]}` has no meaning. Put `\\` in front of a character that is meant literally."
         )
     if told[0].startswith("bad repetition operator"):
-        return f"`{told[2][:12]}` repeats twice. One of `*`, `+`, `?`, `{{n}}` stands behind what it repeats."
+        return f"`{told[2][:12]}` repeats twice. Use only one of `*`, `+`, `?`, `{{n}}` after what it repeats."
     if told[0].startswith("no argument for repetition"):
-        return f"nothing stands before `{told[2][:12]}` that could repeat. A sign that is meant as itself has a `\\` before it."
+        return f"there is nothing before `{told[2][:12]}` to repeat. Put `\\` in front of a character that is meant literally."
     if told[0].startswith(("missing )", "unexpected )")):
         return r"a round bracket has no other end. A bracket that is meant as itself is `\(` or `\)`."
     if told[0].startswith("missing ]"):

@@ -118,7 +118,7 @@ def _later(readers: list["_Reader"]) -> list[str]:
     if not count:
         return []
     least = "At least " if any(reader.window.over for reader in readers) else ""
-    return [f"{least}{count:,} {'line is' if count == 1 else 'lines are'} left out because of a later time."]
+    return [f"{least}{count:,} {'line is' if count == 1 else 'lines are'} omitted because of a later time."]
 
 
 async def _all(readers: list["_Reader"], seconds: float) -> None:
@@ -189,12 +189,12 @@ class _Reader:
     def notes(self) -> list[str]:
         found: list[str] = []
         if dropped := self._blocks.dropped:
-            found.append(f"{self.label} has lines so long that {dropped:,} bytes of them were not looked at.")
+            found.append(f"{self.label} has very long lines; {dropped:,} bytes of them were not searched.")
         if between := self.window.between:
-            lines = "1 line that stands" if between == 1 else f"{between:,} lines that stand"
+            lines = "1 line" if between == 1 else f"{between:,} lines"
             found.append(
-                f"The clock of {self.label}'s node was set back: {lines} among those shown had a later time and"
-                f" {'is' if between == 1 else 'are'} left out."
+                f"The clock of {self.label}'s node was set back: {lines} in between had a later time and"
+                f" {'is' if between == 1 else 'are'} omitted."
             )
         return found
 
@@ -206,10 +206,10 @@ class _Reader:
                     await self._stream()
                 self.why = self.why if self.why != "not read in time" else ""
             except TimeoutError:
-                self.why = f"no end within {limit:g} s, so its newest lines are missing; a shorter --since reads less"
+                self.why = f"not finished within {limit:g} s, so the newest lines are missing; use a shorter --since"
             except RunbookError as error:
                 if isinstance(error.__cause__, TimeoutError):
-                    self.why = f"said nothing for {self._work.limits.silence:g} s"
+                    self.why = f"no data for {self._work.limits.silence:g} s"
                     return
                 self.why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
             finally:
@@ -239,7 +239,7 @@ class _Reader:
         if not block:
             return False
         if not self.lines and not is_stamped(block) and block.startswith(_NODES_WORDS):
-            self.why = "the node says: " + " ".join(default_redactor().text(block.decode()).split())[:200]
+            self.why = "the node reports: " + " ".join(default_redactor().text(block.decode()).split())[:200]
             return True
         block = self.window.within(block)
         if block:

@@ -59,7 +59,7 @@ async def sources(
         if not every_container:
             names = [container if container in names or not names else _main(pod)]
         if pod.deleting:
-            notes.append(f"{labels[pod.name]} is being stopped.")
+            notes.append(f"{labels[pod.name]} is terminating.")
         for name in names:
             label = f"{labels[pod.name]}/{name}" if every_container else labels[pod.name]
             view = pod.container(name)
@@ -68,7 +68,7 @@ async def sources(
                 found.append(LogSource(pod.namespace, pod.name, name, label))
     if young:
         notes.append(
-            f"{len(young)} pods are younger than that run and are left out; those that it replaced took their logs with them."
+            f"{len(young)} pods are newer than that run and are omitted; the logs of the pods they replaced are gone."
         )
     return LogSources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
 
@@ -97,23 +97,23 @@ def _told(label: str, view: ContainerView | None, *, previous: bool) -> list[str
         return []
     if previous:
         if not view.restarts:
-            return [f"{label} has not restarted, so there is no log of a life before."]
+            return [f"{label} has not restarted, so there is no previous log."]
         ended = (
             f"{view.ended_reason or 'ended'}, exit code {view.ended_code}" if view.ended_code is not None else "ended"
         )
-        return [f"{label} before its last restart: {ended}; {_times(view.restarts)} in all."]
+        return [f"{label} before its last restart: {ended}; {_times(view.restarts)} in total."]
     if view.phase == "terminated":
         return [f"{label} has ended: {view.reason or 'terminated'}, exit code {view.exit_code}."]
     if view.restarts and view.phase == "waiting":
         ended = f" after {view.ended_reason}, exit code {view.ended_code}" if view.ended_code is not None else ""
         return [
-            f"{label} is not running: {view.reason}{ended}; {_times(view.restarts)}. --previous shows the life before."
+            f"{label} is not running: {view.reason}{ended}; {_times(view.restarts)}. --previous shows the log before that."
         ]
     if view.restarts:
         return (
-            [f"{label} has restarted {view.restarts} times; --previous shows the life before the last one."]
+            [f"{label} has restarted {view.restarts} times; --previous shows the log before the last one."]
             if view.restarts > 1
-            else [f"{label} has restarted once; --previous shows the life before."]
+            else [f"{label} has restarted once; --previous shows the log before that."]
         )
     return []
 

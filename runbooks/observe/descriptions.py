@@ -86,7 +86,7 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
     state = each.state
     own = _own(found, deployment)
     version = state.image.tag or "untagged" if state.image is not None else "nothing"
-    said = "asks for {version}, scaled to 0 replicas: no pod runs" if state.idle else _SAID[state.state]
+    said = "is set to {version} and scaled to 0 replicas: no pods run" if state.idle else _SAID[state.state]
     return Described(
         kind="service",
         name=service.name,
@@ -120,10 +120,10 @@ def _facts_of(state: ServiceState, deployment: DeploymentView | None, service: S
         ("Deployment", f"{state.deployment} in {state.namespace}, revision {state.revision}"),
         ("Image", state.image.reference if state.image is not None else ""),
         ("Why", state.cause or ""),
-        ("Asks for", _asked(container[1]) if container is not None else ""),
+        ("Requests", _asked(container[1]) if container is not None else ""),
         ("Rollouts", strategy),
         ("Owner", state.owned or ""),
-        ("Changed past the bot", "yes: the image is not the one that the bot set last" if state.drifted else ""),
+        ("Changed outside the bot", "yes: the image is not the one that the bot set last" if state.drifted else ""),
     )
     return tuple((label, clean(value)) for label, value in facts if value)
 
@@ -160,9 +160,9 @@ async def _nodes(cluster: ClusterClient) -> list[NodeView]:
 
 def _condition(pod: PodView) -> str:
     if pod.deleting:
-        return "is being stopped"
+        return "is terminating"
     if pod.over:
-        return f"is over ({pod.reason or pod.phase})"
+        return f"has ended ({pod.reason or pod.phase})"
     return "is ready" if pod.ready else f"is not ready ({pod.phase})"
 
 
@@ -182,7 +182,7 @@ def _node(pod: PodView, nodes: list[NodeView]) -> str:
         return "none yet"
     node = next((each for each in nodes if each.name == pod.node), None)
     if node is None:
-        return f"{pod.node}, which is not there" if nodes else pod.node
+        return f"{pod.node}, which does not exist" if nodes else pod.node
     cordoned = ", cordoned" if node.cordoned else ""
     return f"{pod.node}{cordoned}" if node.ready else f"{pod.node}{cordoned}, not ready: {node.ready_message}"
 
@@ -219,4 +219,4 @@ def _size(name: str, requests: Mapping[str, str], limits: Mapping[str, str]) -> 
     asked, most = requests.get(name), limits.get(name)
     if asked and most:
         return f"{asked} {name} (limit {most})"
-    return f"{asked} {name}" if asked else f"no more than {most} {name}" if most else ""
+    return f"{asked} {name}" if asked else f"at most {most} {name}" if most else ""

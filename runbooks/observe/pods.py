@@ -69,10 +69,10 @@ def named(pods: Sequence[PodView], target: str, environment: Environment) -> Pod
     services = ", ".join(service.name for service in environment.services)
     if found:
         names = ", ".join(f"`{pod.name}`" for pod in found[:_LISTED])
-        raise PermanentError(f"Several pods end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
+        raise PermanentError(f"Several pod names end in `{target}`: {names}. Name one of them.", code=ReasonCode.USAGE)
     raise PermanentError(
-        f"There is no service and no pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
-        "A pod that is gone took its log with it.",
+        f"There is no service or pod `{target}` in {environment.name}. Services: {services}; `pods` lists the pods. "
+        "The logs of deleted pods are gone.",
         code=ReasonCode.NOT_FOUND,
     )
 

@@ -79,10 +79,10 @@ def _standing(service: Service, state: ServiceState, found: Listed, events: Sequ
     if state.foreign:
         return ServiceHealth(state=state, trouble=clean(state.foreign.partition(": ")[2]), broken=True)
     if state.idle:
-        return ServiceHealth(state=state, trouble="it is scaled to 0 replicas, so no pod runs")
+        return ServiceHealth(state=state, trouble="it is scaled to 0 replicas, so no pods run")
     if state.state == "complete" and state.mixed:
         others = ", ".join(f"{each.named} {each.image.short}" for each in state.mixed)
-        return ServiceHealth(state=state, trouble=f"not all of its containers ask for the same image: {others}")
+        return ServiceHealth(state=state, trouble=f"its containers have different images: {others}")
     if deployment is None or state.image is None or state.state == "complete":
         return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "missing")
     snapshot = _scene(state, state.image, deployment, found, events)

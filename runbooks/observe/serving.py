@@ -55,16 +55,16 @@ class Served(Frozen):
 
     def _who(self, before: str | None) -> str:
         if self.ready is None:
-            return f"Who serves {self.service} was not measured: {self.why}"
+            return f"Could not measure who serves {self.service}: {self.why}"
         if self.ready == 0:
-            return f"Nobody serves {self.service}: the Service {self.through} has no ready endpoint"
+            return f"Nothing serves {self.service}: Service {self.through} has no ready endpoints"
         count = f"{self.ready} ready endpoint{'s' if self.ready != 1 else ''}"
         if len(self.versions) > 1:
             shares = " and ".join(f"{version} ({each})" for version, each in sorted(self.versions.items()))
             return f"{shares} serve {self.service}: {count}"
         version = next(iter(self.versions), "")
         if not version:
-            return f"{self.service} is served: {count} of the Service {self.through}"
+            return f"{self.service} is served: {count} of Service {self.through}"
         return f"{version} {'still ' if version == before else ''}serves {self.service}: {count}"
 
 
@@ -98,12 +98,12 @@ async def _endpoints(cluster: ClusterClient, namespace: str, service: Service) -
                 cluster.endpoints(namespace, service.through), cluster.pods(namespace)
             )
     except TimeoutError:
-        return f"the cluster does not answer within {_DEADLINE:g} s"
+        return f"the cluster did not answer within {_DEADLINE:g} s"
     except RunbookError as error:
         if error.code is ReasonCode.NOT_FOUND:
             return f"there is no Kubernetes Service {service.through}"
         refused = error.code is ReasonCode.CLUSTER_REFUSED
-        return "the bot may not read endpoints" if refused else "the cluster does not answer"
+        return "the bot lacks permission to read endpoints" if refused else "the cluster does not answer"
     return {"ready": len(endpoints.ready), "versions": _versions(endpoints, pods, service)}
 
 

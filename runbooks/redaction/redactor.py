@@ -50,7 +50,7 @@ class RedactionFailed(Exception):
     """The text could not be checked, so it must not leave. Never carries any of the text."""
 
     def __init__(self) -> None:
-        super().__init__("A text could not be checked for what must never leave, so it was withheld.")
+        super().__init__("A text could not be checked for private data, so it was withheld.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "reader": "replica"}),
-            "environments.production.database: reader: there is no `replica`",
+            "environments.production.database: reader: `replica` is not set",
         ),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "password": "hunter2"}),

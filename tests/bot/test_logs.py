@@ -132,7 +132,7 @@ def test_of_an_exception_its_kind_and_place_are_logged_and_not_what_it_quotes() 
     shown = stream.getvalue()
     assert len(lines(stream)) == 3
     assert name not in shown
-    for words in ("ValueError", "KeyError", "TypeError: code", "test_logs.py", "which led to"):
+    for words in ("ValueError", "KeyError", "TypeError: code", "test_logs.py", "which caused"):
         assert shown.count(words) >= 3
 
 

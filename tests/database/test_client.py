@@ -186,7 +186,7 @@ async def test_a_wrong_password_and_an_unknown_role_are_told_alike(here: Served)
     for database in (here.database(password=PASSWORD), here.database(user="nobody_knows", password=PASSWORD)):
         error = await refused(database)
         assert error.code is ReasonCode.DATABASE_REFUSED
-        assert "does not accept the reader's name or password" in error.message
+        assert "rejects the reader's name or password" in error.message
 
 
 async def test_a_database_that_is_not_there(here: Served):
@@ -198,7 +198,7 @@ async def test_a_database_that_is_not_there(here: Served):
 async def test_a_server_without_tls_gets_no_password(here: Served):
     error = await refused(here.database(tls="require"))
     assert error.code is ReasonCode.DATABASE_TLS
-    assert "does not speak TLS" in error.message
+    assert "does not support TLS" in error.message
 
 
 async def test_a_role_whose_connections_are_used_up(here: Served):
@@ -226,7 +226,7 @@ async def test_nothing_listens_there():
     server.close()
     await server.wait_closed()
     error = await refused(elsewhere(address))
-    assert (error.code, "nothing listens there" in error.message) == (ReasonCode.DATABASE_UNREACHABLE, True)
+    assert (error.code, "nothing is listening there" in error.message) == (ReasonCode.DATABASE_UNREACHABLE, True)
 
 
 async def test_a_host_that_nobody_knows():
@@ -238,12 +238,12 @@ async def test_a_host_that_nobody_knows():
     ("state", "words", "code", "said"),
     [
         ("57P03", "the database system is starting up", ReasonCode.DATABASE_UNREACHABLE, "is starting"),
-        ("53300", "sorry, too many clients already", ReasonCode.DATABASE_BUSY, "no connection left"),
+        ("53300", "sorry, too many clients already", ReasonCode.DATABASE_BUSY, "no connections left"),
         (
             "28000",
             'no pg_hba.conf entry for host "10.0.0.9", user "omnicare_reader", database "omnicare_emr", no encryption',
             ReasonCode.DATABASE_TLS,
-            "with TLS only",
+            "accepts TLS connections only",
         ),
         (
             "28000",
@@ -252,7 +252,7 @@ async def test_a_host_that_nobody_knows():
             "from the bot's address",
         ),
         ("08P01", "unsupported startup parameter: options", ReasonCode.DATABASE_REFUSED, "a pooler"),
-        ("XX000", f"internal trouble with {PASSWORD}", ReasonCode.DATABASE_REFUSED, "answers and refuses"),
+        ("XX000", f"internal trouble with {PASSWORD}", ReasonCode.DATABASE_REFUSED, "rejected the connection"),
     ],
 )
 async def test_what_servers_say_at_the_door_is_recognised(state: str, words: str, code: ReasonCode, said: str):

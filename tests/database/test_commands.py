@@ -145,7 +145,7 @@ async def test_a_wrong_password_is_told_and_a_new_one_works_by_itself(bot: Story
 
     secret("not-the-password")
     await bot.type(DBA, "/omnicare db connect")
-    said = await bot.whispered(DBA, "does not accept the reader's name or password")
+    said = await bot.whispered(DBA, "rejects the reader's name or password")
     assert "not-the-password" not in shown_text(said)
     secret(here.world.reader_password)
     await asked(bot, "db connect", "takes the bot's credentials")

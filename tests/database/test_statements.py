@@ -305,7 +305,7 @@ def _owner(path: Path) -> tuple[int, int]:
         (
             "REVOKE USAGE ON SCHEMA statistics FROM PUBLIC, omnicare_reader",
             "GRANT USAGE ON SCHEMA statistics TO omnicare_reader",
-            "may not use the schema",
+            "has no access to schema",
             "GRANT USAGE ON SCHEMA",
         ),
         (

@@ -96,10 +96,10 @@ async def test_an_authority_that_is_not_there(here: Here, tmp_path: Path):
 
 
 async def test_a_server_that_wants_tls_and_does_not_get_it(here: Here):
-    assert "takes connections with TLS only" in (await refused(here.database(tls="disable"))).message
+    assert "accepts TLS connections only" in (await refused(here.database(tls="disable"))).message
 
 
 async def test_the_password_itself_is_sent_only_to_who_proves_who_it_is(tmp_path: Path):
     async with serving(tmp_path, "password") as made:
-        assert "wants the password itself" in (await refused(made.database(tls="require"))).message
+        assert "asks for a cleartext password" in (await refused(made.database(tls="require"))).message
         assert (await made.database(root_certificate=made.authority).known("primary")).identity.encrypted

@@ -91,7 +91,7 @@ FATAL = [
     ("backend: the change", How.BROKEN, "HTTP 500"),
     ("backend: the change", How.BUSY, "HTTP 429"),
     ("backend: the change", How.LOST, "can't be reached"),
-    ("backend: the change", How.CONFLICT, "Somebody else changed it"),
+    ("backend: the change", How.CONFLICT, "Somebody else changed the object"),
     ("backend: the change", How.SILENT, "did not answer in time"),
     ("check", How.BROKEN, "HTTP 500"),
 ]

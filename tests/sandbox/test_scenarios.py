@@ -126,7 +126,7 @@ async def test_the_missing_amount_is_counted(tmp_path: Path):
         staging.play(cluster, replace(scenario, deadline=3))
         _, error = await rolled(client, scenario)
     assert "at least 0.1 cpu is missing" in error.diagnosis.cause
-    assert any(line.startswith("It asks for 0.1 cpu; node-") for line in error.diagnosis.seen)
+    assert any(line.startswith("The pod requests 0.1 cpu; node-") for line in error.diagnosis.seen)
 
 
 async def test_a_reset_takes_everything_back(tmp_path: Path):

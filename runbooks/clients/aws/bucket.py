@@ -27,7 +27,7 @@ _THERE = frozenset({"PreconditionFailed", "412"})
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _LATER = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"})
 _SAID: dict[str, tuple[str, str]] = {
-    "NoSuchBucket": ("there is no such bucket", "Check the bucket's name in `omnicare.toml`, or make the bucket."),
+    "NoSuchBucket": ("there is no such bucket", "Check the bucket's name in `omnicare.toml`, or create the bucket."),
     "PermanentRedirect": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
     "301": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
     "AuthorizationHeaderMalformed": (
@@ -36,27 +36,27 @@ _SAID: dict[str, tuple[str, str]] = {
     "IllegalLocationConstraintException": (
         "the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.",
     ),
-    "ExpiredToken": ("the bot's AWS token has expired", "Renew the credentials that the bot is given, or use a role (IRSA)."),
+    "ExpiredToken": ("the bot's AWS token has expired", "Renew the bot's AWS credentials, or use a role (IRSA)."),
     "ExpiredTokenException": (
-        "the bot's AWS token has expired", "Renew the credentials that the bot is given, or use a role (IRSA).",
+        "the bot's AWS token has expired", "Renew the bot's AWS credentials, or use a role (IRSA).",
     ),
-    "InvalidAccessKeyId": ("AWS does not know the bot's access key", "Check the credentials that the bot is given."),
-    "InvalidToken": ("AWS does not accept the bot's session token", "Check the credentials that the bot is given."),
-    "SignatureDoesNotMatch": ("the bot's secret access key is wrong", "Check the credentials that the bot is given."),
-    "RequestTimeTooSkewed": ("the clock of the bot's machine is wrong", "Set the clock of the machine that the bot runs on."),
+    "InvalidAccessKeyId": ("AWS does not know the bot's access key", "Check the bot's AWS credentials."),
+    "InvalidToken": ("AWS rejects the bot's session token", "Check the bot's AWS credentials."),
+    "SignatureDoesNotMatch": ("the bot's secret access key is wrong", "Check the bot's AWS credentials."),
+    "RequestTimeTooSkewed": ("the clock of the bot's machine is wrong", "Correct the clock of the bot's machine."),
     "AccessDenied": (
-        "the bot's account may not do that",
-        "It needs `s3:PutObject` and `s3:GetObject`, and `kms:GenerateDataKey` and `kms:Decrypt` for the bucket's key.",
+        "the bot's account lacks the permission",
+        "The account needs `s3:PutObject` and `s3:GetObject`, and `kms:GenerateDataKey` and `kms:Decrypt` for the bucket's key.",
     ),
-    "403": ("the bot's account may not do that", "The account needs `s3:PutObject` and `s3:GetObject` in the bucket."),
+    "403": ("the bot's account lacks the permission", "The account needs `s3:PutObject` and `s3:GetObject` in the bucket."),
     "KMS.DisabledException": ("the KMS key is disabled", "Enable the key, or set another `kms_key` in `omnicare.toml`."),
     "KMS.NotFoundException": ("there is no such KMS key", "Check `kms_key` under `exports`, and the key's region."),
     "KMS.AccessDeniedException": (
         "the bot's account may not use the KMS key", "The account needs `kms:GenerateDataKey` and `kms:Decrypt` for the key.",
     ),
-    "KMS.KMSInvalidStateException": ("the KMS key can't be used in its state", "Look at the key in KMS: it may be scheduled for deletion."),
+    "KMS.KMSInvalidStateException": ("the KMS key can't be used in its current state", "Check the key in KMS: it may be scheduled for deletion."),
     "InvalidObjectState": ("the object is archived", "Restore the object from the archive first."),
-    "InvalidRequest": ("the bucket does not take such a request", "With `lock_days`, the bucket must be made with Object Lock."),
+    "InvalidRequest": ("the bucket rejects the request", "With `lock_days`, the bucket must be created with Object Lock."),
 }  # fmt: skip
 """What a code means, and what to do about it: S3's own message may quote what was sent."""
 
@@ -128,7 +128,7 @@ class Bucket:
         answer = await self._call(f"write {self.address(key)}", lambda s3: s3.put_object(**wanted))
         if not answer.get("ServerSideEncryption"):
             raise PermanentError(
-                f"{self.address(key)} was written, but S3 does not say that it is encrypted.",
+                f"{self.address(key)} was written, but S3 does not confirm that it is encrypted.",
                 code=ReasonCode.EXPORT_FAILED,
             )
         version: str | None = answer.get("VersionId")
@@ -231,20 +231,20 @@ def _wrapped(error: Exception, doing: str) -> RunbookError:
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _THERE:
-            return ObjectThere(f"S3 can't {doing}: it is there already.", code=ReasonCode.EXPORT_FAILED)
+            return ObjectThere(f"S3 can't {doing}: the object already exists.", code=ReasonCode.EXPORT_FAILED)
         if code in _ABSENT or code.startswith(
             ("ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
         ):
-            return _Absent(f"S3 can't {doing}: it is not there.", code=ReasonCode.EXPORT_FAILED)
+            return _Absent(f"S3 can't {doing}: the object does not exist.", code=ReasonCode.EXPORT_FAILED)
         if code == "ConditionalRequestConflict":  # another write or a deletion of that key goes on, so nobody knows yet
             return TemporaryError(
-                f"S3 can't {doing} just now: another request changes the same object.",
+                f"S3 can't {doing} right now: another request is changing the same object.",
                 code=ReasonCode.EXPORT_FAILED,
                 retry_after=2.0,
             )
         if code in _LATER:
             return TemporaryError(
-                f"S3 can't {doing} just now ({code}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
+                f"S3 can't {doing} right now ({code}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
             )
         if code in _SAID:
             what, advice = _SAID[code]
@@ -252,17 +252,17 @@ def _wrapped(error: Exception, doing: str) -> RunbookError:
                 f"S3 can't {doing}: {what} ({code}).", code=ReasonCode.EXPORT_FAILED, advice=(advice,)
             )
         return PermanentError(
-            f"S3 refuses to {doing} ({code or 'no code'}).",
+            f"S3 refused to {doing} ({code or 'no code'}).",
             code=ReasonCode.EXPORT_FAILED,
             advice=(
-                "`omnicare doctor` looks at the bucket; the bot's account needs `s3:PutObject` and `s3:GetObject` there.",
+                "Run `omnicare doctor` to check the bucket; the bot's account needs `s3:PutObject` and `s3:GetObject` there.",
             ),
         )
     if isinstance(error, NoCredentialsError):
         return PermanentError(
             f"The bot has no AWS credentials (to {doing}).",
             code=ReasonCode.EXPORT_FAILED,
-            advice=("Give its service account a role (IRSA), or set AWS's own variables.",),
+            advice=("Give the bot's service account a role (IRSA), or set the AWS environment variables.",),
         )
     if isinstance(error, BotoCoreError):
         return TemporaryError(

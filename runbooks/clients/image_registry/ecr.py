@@ -73,7 +73,7 @@ class EcrLogins:
         kept = _kept(answer, self._clock())
         if kept is None:
             raise PermanentError(
-                f"AWS gives no token for {host} that can be read.", code=ReasonCode.REGISTRY_UNREACHABLE
+                f"The token that AWS returned for {host} can't be read.", code=ReasonCode.REGISTRY_UNREACHABLE
             )
         self._redactor.learn([kept.login.password.encode()])
         return kept
@@ -117,21 +117,21 @@ def _wrapped(error: Exception, host: str) -> RunbookError:
     if isinstance(error, ClientError):
         said = str(error.response.get("Error", {}).get("Code", "")) or "no code"
         if said.startswith(_LATER):
-            return TemporaryError(f"AWS gives no token for {host} just now ({said}).", code=code, retry_after=2.0)
+            return TemporaryError(f"AWS can't issue a token for {host} right now ({said}).", code=code, retry_after=2.0)
         return PermanentError(
-            f"AWS denies the bot a token for {host} ({said}).",
+            f"AWS denied the bot a token for {host} ({said}).",
             code=code,
             advice=("The bot's AWS role needs `ecr:GetAuthorizationToken`.",),
         )
     if isinstance(error, NoCredentialsError):
         return PermanentError(
-            f"The bot has no AWS credentials, so it gets no token for {host}.",
+            f"The bot has no AWS credentials, so it can't get a token for {host}.",
             code=code,
-            advice=("Give its service account a role (IRSA), or set AWS's own variables.",),
+            advice=("Give the bot's service account a role (IRSA), or set the AWS environment variables.",),
         )
     if isinstance(error, NoRegionError):
         return PermanentError(
-            f"The AWS region of {host} is not known.",
+            f"The AWS region of {host} is unknown.",
             code=code,
             advice=("Set AWS_REGION, or use the registry's own name, `ACCOUNT.dkr.ecr.REGION.amazonaws.com`.",),
         )
@@ -139,4 +139,4 @@ def _wrapped(error: Exception, host: str) -> RunbookError:
         return TemporaryError(
             f"AWS can't be reached for a token for {host} ({type(error).__name__}).", code=code, retry_after=2.0
         )
-    return PermanentError(f"AWS gives no token for {host} ({type(error).__name__}).", code=code)
+    return PermanentError(f"AWS did not issue a token for {host} ({type(error).__name__}).", code=code)

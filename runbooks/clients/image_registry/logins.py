@@ -58,16 +58,18 @@ class RegistryLogins:
             raise _unusable(path, f"it can't be read ({type(error).__name__})") from None
         entries = read_object(data, lambda: _unusable(path, "it is not JSON with `auths`")).get("auths")
         if not isinstance(entries, dict):
-            raise _unusable(path, "it has no object `auths`")
+            raise _unusable(path, "it has no `auths` object")
         return entries
 
 
 def _unusable(path: Path, why: str) -> PermanentError:
     """Nothing is chained: a parser's error quotes what it read."""
     return PermanentError(
-        f"The registries' credentials {path} can't be used: {why}.",
+        f"The registry credentials in {path} can't be used: {why}.",
         code=ReasonCode.REGISTRY_UNREACHABLE,
-        advice=("`bot.registry_auth` names a file as `docker login` writes it, without a credential helper.",),
+        advice=(
+            "Point `bot.registry_auth` to a file in the format that `docker login` writes, without a credential helper.",
+        ),
     )
 
 

@@ -65,7 +65,7 @@ class RegistryClient:
         """
         for host, url in (addresses or {}).items():
             if urlsplit(url).scheme != "https" and not plain_http:
-                raise ValueError(f"registries.{host}: only https is accepted outside a sandbox")
+                raise ValueError(f"registries.{host}: only https is accepted outside the sandbox")
         self._addresses = dict(addresses or {})
         self._requests = RegistryRequests(logins=logins, ecr=ecr, plain_http=plain_http, deadline=deadline)
         self._pattern = VersionPattern(versions)
@@ -122,7 +122,7 @@ class RegistryClient:
         claimed = answer.headers.get("Docker-Content-Digest", digest)
         if claimed != digest and _DIGEST.fullmatch(claimed):
             raise PermanentError(
-                f"The registry's manifest of {repository}:{tag} does not have the digest that it names.",
+                f"The registry's manifest of {repository}:{tag} does not match its digest.",
                 code=ReasonCode.REGISTRY_UNREACHABLE,
                 evidence=(f"named {claimed}", f"found {digest}"),
             )

@@ -101,7 +101,7 @@ class RegistryRequests:
                 return answer
             url = self._next(url, answer.headers["Location"], what)
             answer = await self._once(url, what, redirected=True)
-        raise PermanentError(f"The registry redirects again and again for {what}.", code=_CODE)
+        raise PermanentError(f"The registry keeps redirecting the request for {what}.", code=_CODE)
 
     def _next(self, url: str, location: str, what: str) -> str:
         try:
@@ -110,7 +110,7 @@ class RegistryRequests:
             there = None
         if there is None:
             raise PermanentError(
-                f"The registry redirects to an address that the bot does not ask, for {what}.", code=_CODE
+                f"The registry redirects the request for {what} to an address that the bot does not use.", code=_CODE
             )
         return there
 
@@ -138,7 +138,7 @@ class RegistryRequests:
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             # chained to nothing: a client's error shows the headers or the address that it was given
             raise TemporaryError(
-                f"The registry does not answer for {what}.",
+                f"The registry did not answer the request for {what}.",
                 code=_CODE,
                 retry_after=_PAUSE,
                 evidence=(type(error).__name__,),
@@ -200,15 +200,15 @@ class RegistryRequests:
         if self._ecr is not None and host in self._ecr:
             advice = "The bot's AWS role needs `ecr:BatchGetImage`, `ecr:GetDownloadUrlForLayer` and `ecr:ListImages` for that repository."
         elif known:
-            advice = f"The login for {host} in the file that `bot.registry_auth` names was refused: it expired, or may not read this."
+            advice = f"The login for {host} in `bot.registry_auth` was rejected: it has expired or has no read access."
         else:
-            advice = f"It is private, or not there. `bot.registry_auth` can name a file with a login for {host}."
+            advice = f"It is private or does not exist. Set `bot.registry_auth` to a file with a login for {host}."
         return PermanentError(f"The registry denies the bot access to {what}.", code=_CODE, advice=(advice,))
 
 
 def _failed(answer: RegistryResponse, who: str, what: str) -> RunbookError:
     """A refusal stays one; a server that is busy or broken may answer later."""
-    sentence = f"{who} answers {answer.status} for {what}."
+    sentence = f"{who} answered {answer.status} for {what}."
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         asked = read_wait(answer.headers.get("Retry-After"))
         return TemporaryError(sentence, code=_CODE, retry_after=_PAUSE if asked is None else asked)
@@ -216,7 +216,7 @@ def _failed(answer: RegistryResponse, who: str, what: str) -> RunbookError:
 
 
 def _no_token(what: str) -> PermanentError:
-    return PermanentError(f"The registry's token service gives no token for {what} that can be read.", code=_CODE)
+    return PermanentError(f"The token that the registry's token service returned for {what} can't be read.", code=_CODE)
 
 
 def _basic(login: Login) -> str:

@@ -71,12 +71,12 @@ class ClusterClient:
 
     async def version(self) -> str:
         """The server's version, such as `v1.28.4`."""
-        answer = await self._connection.call("GET", "/version", doing="tell its version")
+        answer = await self._connection.call("GET", "/version", doing="report its version")
         return str(answer["gitVersion"])
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
         """The labels of a namespace; PermanentError(NOT_FOUND) where there is none."""
-        found = await self._get(f"/api/v1/namespaces/{namespace}", f"read the namespace {namespace}")
+        found = await self._get(f"/api/v1/namespaces/{namespace}", f"read namespace {namespace}")
         return dict(found.get("metadata", {}).get("labels") or {})
 
     async def deployment(self, namespace: str, name: str) -> DeploymentView:
@@ -157,7 +157,7 @@ class ClusterClient:
 
     async def secret(self, namespace: str, name: str) -> SecretView:
         """A Secret that the bot may read by its name: the database reader's."""
-        return reading.secret(await self._get(_core(namespace, "secrets", name), f"read the Secret {namespace}/{name}"))
+        return reading.secret(await self._get(_core(namespace, "secrets", name), f"read Secret {namespace}/{name}"))
 
     async def may(
         self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
@@ -173,7 +173,7 @@ class ClusterClient:
             "spec": {"resourceAttributes": wanted},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        answer = await self._connection.call("POST", path, doing="tell what the bot may do", body=body)
+        answer = await self._connection.call("POST", path, doing="list the bot's permissions", body=body)
         return AccessReview(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
 
     def programs(self, closed: Iterable[Program]) -> Exec:

@@ -42,10 +42,10 @@ _CREDENTIALS, _CERTIFICATE = "credentials", "certificate"
 _UNAUTHORIZED = 401
 _SILENT = "has not answered"
 _REFUSED = {
-    _CREDENTIALS: "has refused the bot's credentials",
-    _CERTIFICATE: "has shown a certificate that the bot does not trust",
+    _CREDENTIALS: "has rejected the bot's credentials",
+    _CERTIFICATE: "has a certificate that the bot does not trust",
 }
-_RIGHTS = "has refused what it allowed the bot before"
+_RIGHTS = "has refused what the bot was allowed to do before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ class ClusterCredentials:
         self.configuration: Any = None
         self.source = _POD
         """Where they come from, for people."""
-        self.advice = "Check that the service account exists, and that its token is mounted into the pod."
+        self.advice = "Check that the service account exists and that its token is mounted into the pod."
         """What a person does where they are refused."""
         self.trouble: RunbookError | None = None
         """Why they could not be read the last time."""
@@ -129,7 +129,7 @@ class ClusterCredentials:
             if self.configuration is None:
                 fresh.api_key[_TOKEN] = ""  # so that the SDK asks the hook
                 self._adopt(fresh)
-            raise self._unread("gave no token")
+            raise self._unread("returned no token")
         self._due = None
         if expires is not None:
             left = (expires - datetime.now(UTC)).total_seconds()
@@ -154,16 +154,18 @@ class ClusterCredentials:
         if "exec" in user:
             command = str(user["exec"].safe_get("command") or "")
             self.source = f"the exec plug-in `{command}` in {where}"
-            self.advice = f"Run `{command}` with the arguments in {where}, as the bot's user: it has to give a token that is valid."
+            self.advice = (
+                f"Run `{command}` with the arguments in {where} as the bot's user: it must return a valid token."
+            )
         elif "tokenFile" in user:
             self.source = str(user["tokenFile"])
-            self.advice = f"Put a valid token into {self.source}. The bot reads it again by itself."
+            self.advice = f"Put a valid token into {self.source}. The bot rereads it automatically."
         elif "client-certificate" in user or "client-certificate-data" in user:
             self.source = f"the client certificate in {where}"
-            self.advice = f"Check whether the certificate in {where} has expired. The bot reads it again by itself."
+            self.advice = f"Check whether the certificate in {where} has expired. The bot rereads it automatically."
         else:
             self.source = str(where)
-            self.advice = f"Put a valid token into {where}. The bot reads it again by itself."
+            self.advice = f"Put a valid token into {where}. The bot rereads it automatically."
 
     def _unread(self, why: str) -> TemporaryError:
         return TemporaryError(

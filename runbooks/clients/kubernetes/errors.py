@@ -68,7 +68,7 @@ def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> R
 
     if isinstance(error, ssl.SSLCertVerificationError | ClientConnectorCertificateError):
         return Untrusted(
-            f"The Kubernetes API at {server} shows a certificate that the kubeconfig does not trust.",
+            f"The Kubernetes API at {server} has a certificate that the kubeconfig does not trust.",
             code=ReasonCode.CLUSTER_UNREACHABLE,
             evidence=(str(error),),
             advice=("Check `certificate-authority` in the bot's kubeconfig.",),
@@ -86,7 +86,7 @@ def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> R
 def unreadable(server: str, doing: str, *, retry: float = RETRY) -> TemporaryError:
     """An answer that was cut short, or is another thing's (a proxy's page): never taken for one of Kubernetes'."""
     return TemporaryError(
-        f"The answer of the Kubernetes API at {server} can't be read (to {doing}).",
+        f"The answer of the Kubernetes API at {server} can't be read (trying to {doing}).",
         code=ReasonCode.CLUSTER_UNREACHABLE,
         retry_after=retry,
     )
@@ -106,55 +106,55 @@ def refusal(
     evidence = (message,) if message else ()
     if "admission webhook" in message or "exceeded quota" in message:
         return PermanentError(
-            f"The cluster's admission control refuses to {doing}.",
+            f"The cluster's admission control refused to {doing}.",
             code=ReasonCode.ADMISSION_REFUSED,
             evidence=evidence,
         )
     if status == 401 or (status == 403 and _ANONYMOUS in message):  # noqa: PLR2004 - HTTP's own numbers
         return Unaccepted(
-            f"The cluster does not accept the bot's credentials (to {doing}).",
+            f"The cluster rejected the bot's credentials (trying to {doing}).",
             code=ReasonCode.CLUSTER_REFUSED,
             evidence=evidence,
         )
     if status == 403:  # noqa: PLR2004
         return Forbidden(
-            f"The cluster refuses the bot's account (to {doing}).",
+            f"The cluster denied the bot permission to {doing}.",
             code=ReasonCode.CLUSTER_REFUSED,
             evidence=evidence,
-            advice=("`doctor` lists the permissions that the bot lacks.",),
+            advice=("Run `doctor` to list the permissions that the bot lacks.",),
         )
     if status == 404:  # noqa: PLR2004
         # A load balancer's page, while no API server is there: else the fleet's record would be taken for empty.
         if body is not None and not reason:
             return unreadable(server, doing, retry=retry)
         return PermanentError(
-            f"The cluster has no such object (to {doing}).", code=ReasonCode.NOT_FOUND, evidence=evidence
+            f"The object does not exist (trying to {doing}).", code=ReasonCode.NOT_FOUND, evidence=evidence
         )
     if status == 409:  # noqa: PLR2004 - HTTP's own number
         kind = AlreadyThere if reason == "AlreadyExists" else Conflict
         return kind(
-            f"Somebody else changed it at the same moment (to {doing}).",
+            f"Somebody else changed the object at the same moment (trying to {doing}).",
             code=ReasonCode.CHANGED_MEANWHILE,
             retry_after=0.1,
             evidence=evidence,
         )
     if status == 410:  # noqa: PLR2004
-        return Gone("The watch has to start again.", code=ReasonCode.CLUSTER_UNREACHABLE, evidence=evidence)
+        return Gone("The watch must be restarted.", code=ReasonCode.CLUSTER_UNREACHABLE, evidence=evidence)
     if status == 422:  # noqa: PLR2004
         return Unprocessable(
-            f"The cluster can't {doing}: the request does not fit.", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
+            f"The cluster can't {doing}: the request is invalid.", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
         )
     if status == 429 or status >= 500:  # noqa: PLR2004
         said = read_wait(retry_after, longest=_LONGEST_WAIT)
         error = TemporaryError if said is None else Busy
         return error(
-            f"The Kubernetes API can't {doing} just now (HTTP {status}).",
+            f"The Kubernetes API can't {doing} right now (HTTP {status}).",
             code=ReasonCode.CLUSTER_UNREACHABLE,
             retry_after=retry if said is None else said,
             evidence=evidence,
         )
     return PermanentError(
-        f"The Kubernetes API refuses to {doing} (HTTP {status}).", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
+        f"The Kubernetes API refused to {doing} (HTTP {status}).", code=ReasonCode.CLUSTER_REFUSED, evidence=evidence
     )
 
 

@@ -44,7 +44,7 @@ class Program:
 
     def __post_init__(self) -> None:
         if not self.arguments or not all(_ARGUMENT.fullmatch(word) for word in self.arguments):
-            raise ValueError("a program's words have letters, digits and @%+=:,./_- only")
+            raise ValueError("a program's arguments can contain letters, digits and @%+=:,./_- only")
 
     def __str__(self) -> str:
         return " ".join(self.arguments)
@@ -88,7 +88,7 @@ class Exec:
     ) -> Output:
         """Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or what the connection's calls raise."""
         if program not in self._programs:
-            raise ValueError("this program is not one of the configured set")
+            raise ValueError("this program is not configured")
         query = [("command", word) for word in program.arguments]
         query += [("container", container), ("stdout", "true"), ("stderr", "true")]
         query += [("stdin", "true")] if stdin else []
@@ -109,9 +109,9 @@ class Exec:
             if not deadline.expired():
                 raise unreachable(self._connection.server, error) from error
             raise ProgramTimedOut(
-                f"`{program}` did not end within {limits.seconds:g} s in pod {pod}. It may still run there.",
+                f"`{program}` did not finish within {limits.seconds:g} s in pod {pod}. It may still be running there.",
                 code=ReasonCode.SCRIPT_UNANSWERED,
-                advice=(f"`logs {pod}` may say what it waits for.",),
+                advice=(f"`logs {pod}` may show what it is waiting for.",),
             ) from error
         except (ClientError, OSError) as error:
             raise unreachable(self._connection.server, error) from error
@@ -163,7 +163,7 @@ class _Talk:
             heard += data
             if len(heard) > self._limits.bytes:
                 raise PermanentError(
-                    f"It said more than {self._limits.bytes >> 10} KB, and was not heard out (to {self._doing}).",
+                    f"The output exceeded {self._limits.bytes >> 10} KB and was cut off (trying to {self._doing}).",
                     code=ReasonCode.OUTPUT_TOO_LARGE,
                 )
         return None
@@ -171,7 +171,7 @@ class _Talk:
 
 def _how(data: bytes) -> tuple[int | None, str]:
     """Exit status and the cluster's words, from the `Status` on channel 3."""
-    unknown = "the cluster's word on how it ended can't be read"
+    unknown = "the cluster's report of its exit status can't be read"
     try:
         status = read_object(data, lambda: unreadable("", ""))
     except TemporaryError:

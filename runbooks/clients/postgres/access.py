@@ -63,9 +63,9 @@ class DatabaseSettings(Frozen):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.reader == "replica" and self.replica is None:
-            raise ValueError("reader: there is no `replica`")
+            raise ValueError("reader: `replica` is not set")
         if self.file is None and self.url_key is None and (self.primary is None or self.name is None):
-            raise ValueError("`primary` and `name` are needed, where no URL says them")
+            raise ValueError("set `primary` and `name`, or a URL that contains them")
         return self
 
     def places(self) -> tuple[Instance, ...]:
@@ -111,7 +111,7 @@ class DatabaseCredentials:
         host, port = split_address(address) if address else (self.host, self.port)
         name = settings.name or self.name
         if host is None or name is None:
-            raise unusable("its URL names no host or no database, and the configuration does not either")
+            raise unusable("neither its URL nor the configuration names the host and the database")
         return Target(host, port or PORT, name, self.user, self.password, place)
 
 
@@ -127,7 +127,7 @@ def split_address(address: str) -> tuple[str, int | None]:
 def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> DatabaseCredentials:
     """From a Secret's keys. Raises PermanentError naming the key that is missing."""
     redactor.learn(data[key] for key in (settings.password_key, settings.url_key) if key and key in data)
-    where = f"the Secret {settings.secret}"
+    where = f"Secret {settings.secret}"
     if settings.url_key is not None:
         return _from_url(_text(data, settings.url_key, where), where, redactor)
     user, password = (_text(data, key, where) for key in (settings.user_key, settings.password_key))
@@ -147,12 +147,12 @@ def from_file(path: Path, redactor: Redactor) -> DatabaseCredentials:
 
 def _text(data: Mapping[str, bytes], key: str, where: str) -> str:
     if key not in data:
-        there = ", ".join(sorted(data)) or "none at all"
+        there = ", ".join(sorted(data)) or "none"
         raise unusable(f"{where} has no key `{key}`; it has {there}")
     try:
         found = data[key].decode().strip()
     except UnicodeDecodeError:
-        raise unusable(f"{where}: `{key}` is no text") from None
+        raise unusable(f"{where}: `{key}` is not text") from None
     if not found:
         raise unusable(f"{where}: `{key}` is empty" if key else f"{where} is empty")
     return found
@@ -164,12 +164,12 @@ def _from_url(url: str, where: str, redactor: Redactor) -> DatabaseCredentials:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise unusable(f"{where} holds no URL that can be read") from None
+        raise unusable(f"{where} contains no readable URL") from None
     if parts.scheme not in ("postgres", "postgresql"):
-        raise unusable(f"{where} holds no `postgresql://…` URL")
+        raise unusable(f"{where} contains no `postgresql://…` URL")
     redactor.learn(_forms(parts.password or ""))
     if not parts.username or not parts.password:
-        raise unusable(f"{where}: its URL has no role or no password")
+        raise unusable(f"{where}: the URL has no role or no password")
     return DatabaseCredentials(
         unquote(parts.username), unquote(parts.password), host or None, port, unquote(parts.path.strip("/")) or None
     )
@@ -186,5 +186,5 @@ def unusable(why: str) -> PermanentError:
     return PermanentError(
         f"The database's credentials can't be used: {why}.",
         code=ReasonCode.CREDENTIALS_UNUSABLE,
-        advice=("`db connect` tries them again, and `omnicare doctor` says whether the bot may read the Secret.",),
+        advice=("Run `db connect` to try them again, and `omnicare doctor` to check whether the bot can read the Secret.",),
     )

@@ -67,19 +67,19 @@ class CredentialsSource:
 def _not_read(code: ReasonCode, namespace: str, name: str) -> PermanentError:
     if code is ReasonCode.NOT_FOUND:
         return PermanentError(
-            f"There is no Secret {name} in {namespace}, so the bot has no credentials for the database.",
+            f"Secret {name} does not exist in {namespace}, so the bot has no database credentials.",
             code=ReasonCode.CREDENTIALS_UNUSABLE,
             advice=(
                 (
-                    "Make it from a file, so that the password stands on no command line: "
+                    "Create it from a file, to keep the password off the command line: "
                     f"`kubectl create secret generic {name} -n {namespace} --from-env-file=FILE`, then delete the file."
                 ),
             ),
         )
     return PermanentError(
-        f"The cluster does not let the bot read the Secret {name} in {namespace}.",
+        f"The cluster denies the bot access to Secret {name} in {namespace}.",
         code=ReasonCode.CREDENTIALS_UNUSABLE,
         advice=(
-            f"Apply the shipped Role there; `kubectl auth can-i get secret/{name} -n {namespace}` as the bot's account asks again.",
+            f"Apply the shipped Role there, then check with `kubectl auth can-i get secret/{name} -n {namespace}` as the bot's account.",
         ),
     )

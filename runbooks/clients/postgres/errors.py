@@ -18,7 +18,7 @@ OLDEST = 100000
 """PostgreSQL 10, as servers count: the first with roles that may read statistics and nothing else."""
 
 GRANT = "`GRANT pg_read_all_stats TO {role};` on the primary, as a superuser (on RDS: as the master user)."
-_HOW_TO = "The page “Look into the database” of the manual has the SQL for the role."
+_HOW_TO = "The manual's page “Look into the database” has the SQL for the role."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +37,54 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"authentication method requirement",
         ReasonCode.DATABASE_TLS,
-        "{server} wants the password itself, or none at all, and nothing vouches for who that server is",
+        "{server} asks for a cleartext password or none, and its identity is not verified",
         (
-            "Set `tls` in `[environments.….database]` to `verify-full`, or let the server's `pg_hba.conf` ask for `scram-sha-256`.",
+            "Set `tls` in `[environments.….database]` to `verify-full`, or require `scram-sha-256` in the server's `pg_hba.conf`.",
         ),
     ),
     _Known(
         r"authentication failed|no password supplied|SCRAM|has no credentials for the role|no such user|"
         r"role .* does not exist|role .* is not permitted to log in",
         ReasonCode.DATABASE_REFUSED,
-        "{server} does not accept the reader's name or password",
+        "{server} rejects the reader's name or password",
         (
             (
-                "Compare the Secret's keys with the role: `ALTER ROLE {user} PASSWORD …` on the primary, then the Secret anew. "
-                "The bot reads it again by itself."
+                "Compare the Secret's keys with the role: `ALTER ROLE {user} PASSWORD …` on the primary, then update the Secret. "
+                "The bot rereads it automatically."
             ),
         ),
     ),
     _Known(
         r"no pg_hba\.conf entry.*no encryption",
         ReasonCode.DATABASE_TLS,
-        "{server} takes connections with TLS only",
+        "{server} accepts TLS connections only",
         ("Set `tls` in `[environments.….database]` to `verify-full`.",),
     ),
     _Known(
         r"no pg_hba\.conf entry|pg_hba\.conf rejects",
         ReasonCode.DATABASE_REFUSED,
-        "{server} rejects the role {user} from the bot's address",
+        "{server} rejects role {user} from the bot's address",
         ("Add a line to its `pg_hba.conf`, or the bot's network to its security group.",),
     ),
     _Known(
         r"database .* does not exist|no such database",
         ReasonCode.DATABASE_REFUSED,
         "{server} has no database {name}",
-        ("Mend `name` in `[environments.….database]`.",),
+        ("Correct `name` in `[environments.….database]`.",),
     ),
     _Known(
         r"permission denied for database",
         ReasonCode.DATABASE_REFUSED,
-        "The role {user} may not connect to the database {name}",
+        "Role {user} may not connect to database {name}",
         ("`GRANT CONNECT ON DATABASE {name} TO {user};`",),
     ),
     _Known(
         r"too many (clients|connections)|remaining connection slots|no more connections allowed|max_client_conn|query_wait_timeout",
         ReasonCode.DATABASE_BUSY,
-        "{server} has no connection left for the bot",
+        "{server} has no connections left for the bot",
         (
             (
-                "The application holds them all, or the role's own limit is used up: `SELECT usename, state, count(*) FROM "
+                "The application uses them all, or the role has reached its own limit: `SELECT usename, state, count(*) FROM "
                 "pg_stat_activity GROUP BY 1, 2;`"
             ),
         ),
@@ -93,59 +93,59 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"the database system is (starting up|shutting down|in recovery mode|not yet accepting)|hot standby",
         ReasonCode.DATABASE_UNREACHABLE,
-        "{server} is starting, or shutting down",
-        ("Wait a moment. If it stays so, its own log says why.",),
+        "{server} is starting or shutting down",
+        ("Wait a moment. If this persists, check the server's log.",),
         passes=True,
     ),
     _Known(
         r"server does not support SSL",
         ReasonCode.DATABASE_TLS,
-        "{server} does not speak TLS, and the bot does not speak without",
-        ("Turn `ssl` on in the server; the bot sends its password to no server that it can't be sure of.",),
+        "{server} does not support TLS, which the bot requires",
+        ("Turn on `ssl` in the server; the bot never sends its password to a server that it can't verify.",),
     ),
     _Known(
         r"certificate verify failed|server certificate for|certificate has expired|self.signed",
         ReasonCode.DATABASE_TLS,
-        "{server} shows a certificate that the bot does not trust",
+        "{server} has a certificate that the bot does not trust",
         (
             (
-                "Set `root_certificate` in `[environments.….database]` to the authority that signed it (on RDS: the region's bundle), and "
-                "name the server as the certificate does."
+                "Set `root_certificate` in `[environments.….database]` to the certificate authority (on RDS: the region's bundle), and "
+                "use the host name in the certificate."
             ),
         ),
     ),
     _Known(
         r"root certificate file|sslrootcert|certificate file|SSL error|SSL SYSCALL|tlsv1|sslv3",
         ReasonCode.DATABASE_TLS,
-        "{server}: no TLS connection comes about",
-        ("Check `tls` and `root_certificate` in `[environments.….database]`: the file has to be there and readable.",),
+        "{server}: no TLS connection can be established",
+        ("Check `tls` and `root_certificate` in `[environments.….database]`: the file must exist and be readable.",),
     ),
     _Known(
         r"unsupported startup parameter|unrecognized configuration parameter",
         ReasonCode.DATABASE_REFUSED,
-        "{server} is a pooler that refuses the bot's own limits",
-        ("Name the server itself, not the pooler: the bot asks for read-only and a time limit as it connects.",),
+        "{server} is a pooler that rejects the bot's limits",
+        (
+            "Configure the server itself, not the pooler: the bot sets read-only mode and a time limit when it connects.",
+        ),
     ),
     _Known(
         r"could not translate host name|Name or service not known|No address associated|failed to resolve host|nodename nor servname",
         ReasonCode.DATABASE_UNREACHABLE,
-        "{server}: that host is not known",
-        ("Mend `primary` or `replica` in `[environments.….database]`, or the name service.",),
+        "{server}: unknown host name",
+        ("Correct `primary` or `replica` in `[environments.….database]`, or check the DNS.",),
     ),
     _Known(
         r"server closed the connection unexpectedly|Connection reset|connection timeout|Network is unreachable|No route to host",
         ReasonCode.DATABASE_UNREACHABLE,
-        "{server} takes the connection and lets it go, or there is no way to it",
-        (
-            "Check whether the server runs behind that address, and the way to it: proxy, load balancer, network policy.",
-        ),
+        "{server} closes the connection, or can't be reached",
+        ("Check that the server runs at that address, and what is in between: proxy, load balancer, network policy.",),
         passes=True,
     ),
     _Known(
         r"Connection refused",
         ReasonCode.DATABASE_UNREACHABLE,
-        "{server} refuses the connection: nothing listens there",
-        ("Check whether the server runs, and host and port in `[environments.….database]`.",),
+        "{server} refuses the connection: nothing is listening there",
+        ("Check that the server runs, and check host and port in `[environments.….database]`.",),
         passes=True,
     ),
 )
@@ -162,7 +162,7 @@ def timed_out(server: str, seconds: float) -> RunbookError:
         code=ReasonCode.DATABASE_UNREACHABLE,
         retry_after=2.0,
         advice=(
-            "Check whether the server runs, and the way to it: security group, network policy, failover in progress.",
+            "Check that the server runs, and what is in between: security group, network policy, a failover in progress.",
         ),
     )
 
@@ -170,7 +170,7 @@ def timed_out(server: str, seconds: float) -> RunbookError:
 def no_credentials_in_time(seconds: float) -> RunbookError:
     """Not the database is late, but who has its credentials."""
     return TemporaryError(
-        f"The cluster did not hand out the database's credentials within {seconds:g} s.",
+        f"The cluster did not return the database credentials within {seconds:g} s.",
         code=ReasonCode.CLUSTER_UNREACHABLE,
         retry_after=2.0,
     )
@@ -179,10 +179,10 @@ def no_credentials_in_time(seconds: float) -> RunbookError:
 def busy(server: str, seconds: float) -> RunbookError:
     """The bot's own two connections are taken."""
     return TemporaryError(
-        f"{server}: both of the bot's connections have been in use for {seconds:g} s.",
+        f"{server}: both of the bot's connections have been busy for {seconds:g} s.",
         code=ReasonCode.DATABASE_BUSY,
         retry_after=2.0,
-        advice=("Others ask it right now, or it answers slowly. Ask again in a moment.",),
+        advice=("Others are using the bot, or the server answers slowly. Try again in a moment.",),
     )
 
 
@@ -193,7 +193,7 @@ def too_old(server: str, version: int) -> PermanentError:
         f"{server} is PostgreSQL {shown}; the bot needs 10 or later.",
         code=ReasonCode.DATABASE_TOO_OLD,
         advice=(
-            "Until it is upgraded, ask by hand: `SELECT * FROM pg_stat_statements ORDER BY total_time DESC LIMIT 10;`",
+            "Until it is upgraded, run this by hand: `SELECT * FROM pg_stat_statements ORDER BY total_time DESC LIMIT 10;`",
         ),
     )
 
@@ -217,11 +217,11 @@ def connecting(error: "psycopg.Error", server: str, user: str, name: str, secret
     if answered := _ANSWERED.search(words):
         # whatever its language, and whoever wrote it: a pooler and an authentication plugin have texts of their own
         return PermanentError(
-            f"{server} answers and refuses the connection.",
+            f"{server} rejected the connection.",
             code=ReasonCode.DATABASE_REFUSED,
-            evidence=(f"It says: {answered[1][:_LONGEST_ANSWER]}",) if not secret or secret not in words else (),
+            evidence=(f"Its answer: {answered[1][:_LONGEST_ANSWER]}",) if not secret or secret not in words else (),
             advice=(
-                "If that is about the password: the bot reads the Secret again by itself. If it is about a limit: ask again in a moment.",
+                "If this is about the password: the bot rereads the Secret automatically. If it is about a limit: try again in a moment.",
                 _HOW_TO,
             ),
         )
@@ -229,7 +229,7 @@ def connecting(error: "psycopg.Error", server: str, user: str, name: str, secret
         f"{server} can't be reached ({type(error).__name__}).",
         code=ReasonCode.DATABASE_UNREACHABLE,
         retry_after=2.0,
-        advice=("`omnicare doctor` on the bot's machine tries each step of the way.",),
+        advice=("Run `omnicare doctor` on the bot's machine to test each step of the connection.",),
     )
 
 
@@ -241,12 +241,12 @@ def no_statistics(*, loaded: bool) -> PermanentError:
     """`pg_stat_statements` is not there, or not loaded by the server."""
     if loaded:
         return PermanentError(
-            "The extension pg_stat_statements is not in this database, so nobody counts its statements.",
+            "The extension pg_stat_statements is not installed in this database, so there are no statistics.",
             code=ReasonCode.STATISTICS_MISSING,
-            advice=("`CREATE EXTENSION pg_stat_statements;` in it, as a superuser (on RDS: as the master user).",),
+            advice=("Run `CREATE EXTENSION pg_stat_statements;` in it as a superuser (on RDS: as the master user).",),
         )
     return PermanentError(
-        "The server does not load pg_stat_statements, so nobody counts its statements.",
+        "The server does not load pg_stat_statements, so there are no statistics.",
         code=ReasonCode.STATISTICS_MISSING,
         advice=(
             (
@@ -260,7 +260,7 @@ def no_statistics(*, loaded: bool) -> PermanentError:
 def may_not_see(role: str) -> PermanentError:
     """The role sees its own statements only."""
     return PermanentError(
-        f"The role {role} may not see other roles' statements, so there is nothing to show.",
+        f"Role {role} can't see other roles' statements, so there is nothing to show.",
         code=ReasonCode.DATABASE_RIGHTS,
         advice=(GRANT.format(role=role), _HOW_TO),
     )
@@ -269,7 +269,7 @@ def may_not_see(role: str) -> PermanentError:
 def no_usage(role: str, schema: str) -> PermanentError:
     """The role may not look into the schema of `pg_stat_statements`."""
     return PermanentError(
-        f"The role {role} may not use the schema {schema}, where pg_stat_statements is.",
+        f"Role {role} has no access to schema {schema}, which contains pg_stat_statements.",
         code=ReasonCode.DATABASE_RIGHTS,
         advice=(f"`GRANT USAGE ON SCHEMA {schema} TO {role};` as a superuser (on RDS: as the master user).", _HOW_TO),
     )
@@ -278,7 +278,7 @@ def no_usage(role: str, schema: str) -> PermanentError:
 def no_select(role: str, schema: str) -> PermanentError:
     """The role may not read the view itself."""
     return PermanentError(
-        f"The role {role} may not read {schema}.pg_stat_statements.",
+        f"Role {role} has no access to {schema}.pg_stat_statements.",
         code=ReasonCode.DATABASE_RIGHTS,
         advice=(
             f"`GRANT SELECT ON {schema}.pg_stat_statements TO {role};` as a superuser (on RDS: as the master user).",
@@ -295,36 +295,36 @@ def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took:
             f"{server}: somebody cancelled the bot's statement after {took:.1f} s.",
             code=ReasonCode.DATABASE_BUSY,
             retry_after=5.0,
-            advice=("A DBA or a tool called `pg_cancel_backend`. Ask them, or ask again.",),
+            advice=("A DBA or a tool called `pg_cancel_backend`. Ask them, or try again.",),
         )
     if code == "57014":
         return TemporaryError(
-            f"{server} did not answer within the {seconds:g} s that a statement of the bot's may take.",
+            f"{server} did not answer within {seconds:g} s, the time limit for the bot's statements.",
             code=ReasonCode.DATABASE_SLOW,
             retry_after=5.0,
             advice=(
-                "It is busy, or waits for a lock. `slow-queries` shows what runs now, `db connect` how it answers.",
+                "The server is busy or waits for a lock. `slow-queries` shows what is running, `db connect` how fast it answers.",
             ),
         )
     if code == "55P03":
         return TemporaryError(
-            f"{server}: somebody holds a lock that the bot's statement would wait for.",
+            f"{server}: the bot's statement would have to wait for a lock.",
             code=ReasonCode.DATABASE_SLOW,
             retry_after=5.0,
             advice=("`slow-queries` shows who waits for whom.",),
         )
     if code.startswith("40"):
         return TemporaryError(
-            f"{server} ended the bot's statement, which was in the way of other changes (SQLSTATE {code}).",
+            f"{server} cancelled the bot's statement because it conflicted with other changes (SQLSTATE {code}).",
             code=ReasonCode.DATABASE_BUSY,
             retry_after=2.0,
-            advice=("On a replica that happens while it catches up: `--on primary` asks the primary.",),
+            advice=("On a replica this happens while it catches up. Use `--on primary`.",),
         )
     if code == "42501":
         return PermanentError(
-            f"The role {user} lacks a right that the statement needs.",
+            f"Role {user} lacks a privilege that the statement needs.",
             code=ReasonCode.DATABASE_RIGHTS,
-            advice=("`db connect` tries each right, and names the one that is missing.", _HOW_TO),
+            advice=("`db connect` checks each privilege and names the missing one.", _HOW_TO),
         )
     if code == "55000" and "pg_stat_statements" in _said(error):
         return no_statistics(loaded=False)
@@ -332,17 +332,19 @@ def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took:
         return connecting(error, server, user, "")
     if not code or code.startswith(("08", "57", "53", "55", "58", "XX")):
         return TemporaryError(
-            f"{server} broke the connection off ({code or type(error).__name__}).",
+            f"{server} closed the connection ({code or type(error).__name__}).",
             code=ReasonCode.DATABASE_UNREACHABLE,
             retry_after=2.0,
-            advice=("A failover, a restart or a full disk does that: its own log says which. Ask again in a moment.",),
+            advice=(
+                "A failover, a restart or a full disk can cause this: check the server's log. Try again in a moment.",
+            ),
         )
     return PermanentError(
-        f"{server} refuses the bot's statement (SQLSTATE {code}).",
+        f"{server} rejects the bot's statement (SQLSTATE {code}).",
         code=ReasonCode.DATABASE_REFUSED,
         advice=(
-            "Report it as a bug of the bot, with the code."
+            "Report this as a bug in the bot, with the code."
             if code.startswith("42")
-            else "The server's own log says why; `db connect` tries what the bot needs of it.",
+            else "Check the server's log; `db connect` tests what the bot needs.",
         ),
     )

@@ -197,4 +197,4 @@ class PrivateKey:
             return Read(Then.MORE, [Found(Kind.PRIVATE_KEY, begins.start(), len(line))])
         if ends is None and _OF_A_KEY.match(line, at) is None:
             return FOREIGN
-        return Read(Then.OVER if ends else Then.MORE, withheld="{lines} withheld: the rest of a private key")
+        return Read(Then.OVER if ends else Then.MORE, withheld="{lines} withheld: rest of a private key")

@@ -101,7 +101,7 @@ class JsonLines:
                     self._text(line, token.start(), at, quoted=token.lastgroup == "string", parts=parts)
         then = Then.MORE if self._levels or self._string else Then.OVER
         if deep:
-            return Read(then, withheld="{lines} withheld: JSON that is nested too deeply")
+            return Read(then, withheld="{lines} withheld: JSON nested too deeply")
         return Read(then, parts)
 
     def _begin(self, line: bytes, at: int) -> int:

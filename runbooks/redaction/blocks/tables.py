@@ -115,7 +115,7 @@ class Aligned:
             text = line[at : last if last >= 0 else len(line)]
         cells = text.split(b"|", _MOST_COLUMNS)
         if len(cells) != len(self._columns):
-            return Read(Then.MORE, withheld="{lines} withheld: a table whose columns can't be told apart")
+            return Read(Then.MORE, withheld="{lines} withheld: a table with unclear columns")
         parts: list[Found] = []
         for cell, kind in zip(cells, self._columns, strict=True):
             self.steps += 1
@@ -207,7 +207,7 @@ class Csv:
             self.steps += 1
             end = self._cell_end(line, at)
             if self._column >= len(self._kinds):
-                return Read(Then.MORE, withheld="{lines} withheld: a table whose columns can't be told apart")
+                return Read(Then.MORE, withheld="{lines} withheld: a table with unclear columns")
             parts += _part(self._kinds[self._column], line, at, end)
             if self._quoted:
                 break

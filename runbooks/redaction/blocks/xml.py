@@ -118,7 +118,7 @@ class Xml:
                 at = self._content(line, at, parts)
             deep |= self._deeper > 0
         then = Then.MORE if self._open or self._tag is not None or self._until else Then.OVER
-        return Read(then, withheld="{lines} withheld: XML that is nested too deeply") if deep else Read(then, parts)
+        return Read(then, withheld="{lines} withheld: XML nested too deeply") if deep else Read(then, parts)
 
     def _content(self, line: bytes, at: int, parts: list[Found]) -> int:
         tag = line.find(b"<", at)

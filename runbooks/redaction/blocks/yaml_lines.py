@@ -63,7 +63,7 @@ class YamlLines:
             return FOREIGN
         column = indent + dashes
         if not self._level(indent, column, new=bool(dashes)):
-            return Read(Then.MORE, withheld="{lines} withheld: YAML that is nested too deeply")
+            return Read(Then.MORE, withheld="{lines} withheld: YAML nested too deeply")
         return Read(Then.MORE, self._parts(line, found, key, column))
 
     def _level(self, indent: int, column: int, *, new: bool) -> bool:

@@ -147,7 +147,7 @@ def failed() -> Card:
             ),
         },
         section("Kubernetes: `manifest unknown (ghcr.io/omnicare/backend:v2.0.0-bad)` · pod backend-7c9f-x2lqp"),
-        context("Usual causes: the nodes' pull credentials expired; the image was deleted after it was planned."),
+        context("Usual causes: the nodes' pull credentials expired; the image was deleted or moved after planning."),
         actions(
             button("Roll back", "rollback", style="primary"), button("Retry", "retry"), button("Leave as is", "leave")
         ),

@@ -30,7 +30,7 @@ async def test_what_does_not_start_is_described_with_its_cause(here: Story):
     await here.type(ON_CALL, "/omnicare describe backend")
     said = await here.answered("backend in production is rolling out v2.1.0-crash, 0/3 new, 3 old")
     assert "🔴" in said
-    assert "starts and exits again and again" in said
+    assert "keeps starting and exiting" in said
     (crashing,) = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.version == "v2.1.0-crash"]
     said = ""
     async with asyncio.timeout(60):
@@ -44,7 +44,7 @@ async def test_what_does_not_start_is_described_with_its_cause(here: Story):
 
 async def test_what_is_not_there_and_who_may_not_look(here: Story):
     await here.type(ON_CALL, "/omnicare describe backend-7c9f-zzzzz")
-    await here.whispered(ON_CALL, "There is no service and no pod")
+    await here.whispered(ON_CALL, "There is no service or pod")
     await here.type(ON_CALL, "/omnicare describe backed")
     await here.whispered(ON_CALL, "Did you mean")
     await here.type(OUTSIDER, "/omnicare describe backend")

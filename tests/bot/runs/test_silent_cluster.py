@@ -79,7 +79,7 @@ async def test_a_cluster_that_refuses_the_credentials_is_not_said_to_be_silent(w
     await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
     proxy.fail(How.UNKNOWN, lambda _: True, times=10**6)
     proxy.drop()
-    said = await here.says(run, "the cluster has refused the bot's credentials for", "progress")
+    said = await here.says(run, "the cluster has rejected the bot's credentials for", "progress")
     assert "trying again" in said
     proxy.rules.clear()
     await here.ended_with(run, "v2.0.0 runs in production")

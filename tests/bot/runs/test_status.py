@@ -74,7 +74,7 @@ async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("version", "cause"),
-    [("v2.1.0-bad", "the image can't be pulled"), ("v2.1.0-crash", "starts and exits again and again")],
+    [("v2.1.0-bad", "the image can't be pulled"), ("v2.1.0-crash", "keeps starting and exiting")],
 )
 async def test_what_does_not_start_is_red_with_its_cause(here: Story, version: str, cause: str):
     await here.deployed(version, ends="stopped")

@@ -69,7 +69,7 @@ async def status(here: Story) -> str:
 async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_it_can_be_written(wires: Wires):
     here = wires.here
     run = await failed_while(wires, How.UNKNOWN, everything)
-    said = await here.says(run, "does not accept the bot's credentials", "result", seconds=60)
+    said = await here.says(run, "rejected the bot's credentials", "result", seconds=60)
     assert "The bot goes on trying by itself" in said
     held = here.environment().run
     assert held is not None
@@ -79,7 +79,7 @@ async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_
     undecided = here.environment().undecided
     assert undecided is not None
     assert undecided.run == run
-    assert "does not accept the bot's credentials" in undecided.title
+    assert "rejected the bot's credentials" in undecided.title
     here.nothing_was_said_twice(run)
     here.nothing_is_written_twice(run)
 

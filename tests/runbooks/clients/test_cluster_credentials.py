@@ -186,7 +186,7 @@ async def test_a_cluster_that_shows_another_certificate_is_trusted_once_the_auth
     async with ClusterClient(kubeconfig=str(here.admin), timing=SHORT) as cluster:
         with pytest.raises(TemporaryError) as caught:
             await cluster.config_maps(SPACE)
-        assert "shows a certificate that the kubeconfig does not trust" in caught.value.message
+        assert "has a certificate that the kubeconfig does not trust" in caught.value.message
         authority.write_bytes(right)
         async with asyncio.timeout(20):
             while True:
@@ -227,9 +227,9 @@ async def test_refused_credentials_are_temporary_for_a_while_and_then_named(thro
         assert passing.value.code is ReasonCode.CLUSTER_UNREACHABLE
         error = await refused_at_last(cluster)
         assert error.code is ReasonCode.CLUSTER_REFUSED
-        assert "The cluster does not accept the bot's credentials (to list config maps in default)." in error.message
+        assert "The cluster rejected the bot's credentials (trying to list config maps in default)." in error.message
         assert f"They come from {kubeconfig}." in error.message
-        assert error.advice == (f"Put a valid token into {kubeconfig}. The bot reads it again by itself.",)
+        assert error.advice == (f"Put a valid token into {kubeconfig}. The bot rereads it automatically.",)
         assert "admin-token" not in " ".join((error.message, *error.evidence, *error.advice))
         proxy.rules.clear()
         assert await cluster.config_maps(SPACE)
@@ -267,7 +267,7 @@ async def test_what_was_allowed_before_is_refused_only_after_a_while(through: tu
         with pytest.raises(TemporaryError):
             await cluster.config_maps(SPACE)
         assert (await refused_at_last(cluster)).message == (
-            "The cluster refuses the bot's account (to list config maps in default)."
+            "The cluster denied the bot permission to list config maps in default."
         )
         proxy.rules.clear()
         assert await cluster.config_maps(SPACE)

@@ -116,7 +116,7 @@ async def test_what_a_secret_lacks_is_named(here: Here, data: dict[str, str], sa
     [
         (f"mysql://a:{PASSWORD}@h/n", "no `postgresql://…` URL"),
         ("postgresql://reader@h/n", "no role or no password"),
-        ("postgresql://a:x@h:70x/n", "no URL that can be read"),
+        ("postgresql://a:x@h:70x/n", "no readable URL"),
         (f"user=omnicare_reader password={PASSWORD}", "no `postgresql://…` URL"),
     ],
 )
@@ -128,11 +128,11 @@ async def test_a_url_that_is_none_is_told_without_showing_it(here: Here, url: st
 
 async def test_no_such_secret_and_one_that_the_role_does_not_name(here: Here):
     error = await refused(here.source()())
-    assert "There is no Secret omnicare-bot-database in omnicare-prod" in error.message
+    assert "Secret omnicare-bot-database does not exist in omnicare-prod" in error.message
     assert "--from-env-file" in error.advice[0], "no password on a command line"
     here.make("another", username="x", password=PASSWORD)
     error = await refused(here.source(secret="another")())
-    assert "does not let the bot read the Secret another" in error.message
+    assert "denies the bot access to Secret another" in error.message
     assert error.code is ReasonCode.CREDENTIALS_UNUSABLE
 
 

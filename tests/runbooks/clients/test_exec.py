@@ -150,7 +150,7 @@ async def test_a_connection_that_is_cut_is_temporary(here: World, tmp_path: Path
 
 
 async def test_only_the_configured_set_can_be_run(here: World):
-    with pytest.raises(ValueError, match="not one of the configured set"):
+    with pytest.raises(ValueError, match="program is not configured"):
         await here.run(Program(("npm", "run", "other")))
 
 

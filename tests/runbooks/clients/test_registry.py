@@ -159,7 +159,7 @@ async def test_without_a_login_for_the_host_that_is_asked_a_private_registry_is_
     async with private(tmp_path / "config.json", key) as (client, host):
         with pytest.raises(PermanentError, match="denies the bot access to ghcr") as caught:
             await client.resolve(BACKEND, "v2.0.0")
-    assert f"`bot.registry_auth` can name a file with a login for {host}" in caught.value.advice[0]
+    assert f"Set `bot.registry_auth` to a file with a login for {host}" in caught.value.advice[0]
 
 
 async def test_a_rotated_password_needs_no_restart(tmp_path: Path):

@@ -82,7 +82,7 @@ def test_only_a_pod_that_asks_for_another_digest_runs_another_image():
     other = pod(reported, phase="Running", container={"image": "mirror.local/backend@sha256:" + "4" * 64})
     found = diagnosis.certain(snapshot(other))
     assert found is not None
-    assert (found.code, found.said[1]) == (Code.WRONG_DIGEST, "the pod asks for sha256:" + "4" * 64)
+    assert (found.code, found.said[1]) == (Code.WRONG_DIGEST, "the pod has sha256:" + "4" * 64)
 
 
 def test_an_invalid_name_is_certain():
@@ -104,9 +104,7 @@ def test_a_crash_loop_names_its_exit_code_and_is_certain_after_three():
     found = diagnosis.certain(snapshot(crashing(ended(139), restarts=3)))
     assert found is not None
     assert found.code is Code.CRASH_LOOP
-    assert found.what == (
-        "the container starts and exits again and again (exit code 139: a memory fault of its own), 3 times"
-    )
+    assert found.what == ("the container keeps starting and exiting (exit code 139: segmentation fault), 3 times")
     assert found.said[0] == "Error, exit code 139"
     assert found.crashed
 
@@ -124,7 +122,7 @@ def test_an_init_container_is_named():
     found = diagnosis.certain(snapshot(pod(waiting("PodInitializing"), init=[status])))
     assert found is not None
     assert found.code is Code.INIT_FAILED
-    assert found.what == "the init container wait-for-database fails (exit code 1), 3 times"
+    assert found.what == "init container wait-for-database fails (exit code 1), 3 times"
 
 
 def test_an_init_container_that_is_done_is_no_failure():
@@ -148,7 +146,7 @@ def test_a_command_that_is_not_in_the_image(state: Json, last: Json | None):
     assert found is not None
     assert (found.code, found.what) == (
         Code.CONTAINER_CONFIG,
-        "the container can't be started: its command is not in the image",
+        "the container can't start: its command is not in the image",
     )
 
 
@@ -162,8 +160,8 @@ HTTP_PROBE = {"readinessProbe": {"httpGet": {"path": "/health?full=1", "port": 3
         ('Readiness probe failed: Get "http://10.0.0.7:3001/health": dial tcp 10.0.0.7:3001: connect: connection refused', "the readiness probe fails: connection refused (GET /health on port 3001)"),
         ('Readiness probe failed: Get "http://10.0.0.7:3001/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)', "the readiness probe fails: no answer in time (GET /health on port 3001)"),
         ("Readiness probe failed: Get http://10.0.0.7:3001/health: net/http: request canceled (Client.Timeout exceeded while awaiting headers)", "the readiness probe fails: no answer in time (GET /health on port 3001)"),
-        ("Readiness probe failed: cat: /tmp/ready: No such file or directory", "the readiness probe fails: its command says no (GET /health on port 3001)"),
-        ('Readiness probe failed: service unhealthy (responded with "NOT_SERVING")', "the readiness probe fails: it says that it does not serve (GET /health on port 3001)"),
+        ("Readiness probe failed: cat: /tmp/ready: No such file or directory", "the readiness probe fails: its command fails (GET /health on port 3001)"),
+        ('Readiness probe failed: service unhealthy (responded with "NOT_SERVING")', "the readiness probe fails: it reports that it is not serving (GET /health on port 3001)"),
         ("Startup probe failed: HTTP probe failed with statuscode: 404", "the startup probe fails: HTTP 404"),
     ],
 )  # fmt: skip
@@ -198,10 +196,10 @@ def test_a_probe_that_ends_the_container_is_told_apart_from_a_crash(probe: str, 
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        ('configmap "backend-config" not found', "the ConfigMap backend-config is not there"),
-        ('secret "omnicare-database" not found', "the Secret omnicare-database is not there"),
-        ("couldn't find key DATABASE_URL in Secret omnicare-prod/omnicare-database", "the Secret omnicare-database has no key DATABASE_URL"),
-        ("couldn't find key LOG_LEVEL in ConfigMap omnicare-prod/backend-config", "the ConfigMap backend-config has no key LOG_LEVEL"),
+        ('configmap "backend-config" not found', "ConfigMap backend-config does not exist"),
+        ('secret "omnicare-database" not found', "Secret omnicare-database does not exist"),
+        ("couldn't find key DATABASE_URL in Secret omnicare-prod/omnicare-database", "Secret omnicare-database has no key DATABASE_URL"),
+        ("couldn't find key LOG_LEVEL in ConfigMap omnicare-prod/backend-config", "ConfigMap backend-config has no key LOG_LEVEL"),
     ],
 )  # fmt: skip
 def test_which_configuration_is_missing(message: str, what: str):
@@ -213,10 +211,10 @@ def test_which_configuration_is_missing(message: str, what: str):
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        ('MountVolume.SetUp failed for volume "config" : configmap "backend-config" not found', "the ConfigMap backend-config is not there"),
-        ('MountVolume.SetUp failed for volume "keys" : secret "signing" not found', "the Secret signing is not there"),
-        ('MountVolume.SetUp failed for volume "config" : references non-existent config key: app.yaml', "the ConfigMap of the volume config has no key app.yaml"),
-        ('MountVolume.SetUp failed for volume "keys" : references non-existent secret key: tls.key', "the Secret of the volume keys has no key tls.key"),
+        ('MountVolume.SetUp failed for volume "config" : configmap "backend-config" not found', "ConfigMap backend-config does not exist"),
+        ('MountVolume.SetUp failed for volume "keys" : secret "signing" not found', "Secret signing does not exist"),
+        ('MountVolume.SetUp failed for volume "config" : references non-existent config key: app.yaml', "ConfigMap of volume config has no key app.yaml"),
+        ('MountVolume.SetUp failed for volume "keys" : references non-existent secret key: tls.key', "Secret of volume keys has no key tls.key"),
     ],
 )  # fmt: skip
 def test_which_mounted_configuration_is_missing(message: str, what: str):
@@ -232,14 +230,14 @@ CLAIM = {"volumes": [{"name": "uploads", "persistentVolumeClaim": {"claimName": 
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        ('persistentvolumeclaim "uploads" not found', "the volume claim uploads is not there"),
-        ('0/3 nodes are available: 3 persistentvolumeclaim "uploads" not found.', "the volume claim uploads is not there"),
-        ('0/3 nodes are available: persistentvolumeclaim "uploads" not found. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.', "the volume claim uploads is not there"),
-        ('0/1 nodes are available: persistentvolumeclaim "uploads" is being deleted.', "the volume claim uploads is being deleted"),
-        ("0/3 nodes are available: 3 pod has unbound immediate PersistentVolumeClaims.", "the volume claim uploads is not bound to a volume"),
-        ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.", "the volume claim uploads is not bound to a volume"),
-        ("0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind.", "the volume claim uploads is not bound to a volume"),
-        ("0/3 nodes are available: 3 node(s) had volume node affinity conflict.", "the volume uploads is in another zone than the nodes with room"),
+        ('persistentvolumeclaim "uploads" not found', "volume claim uploads does not exist"),
+        ('0/3 nodes are available: 3 persistentvolumeclaim "uploads" not found.', "volume claim uploads does not exist"),
+        ('0/3 nodes are available: persistentvolumeclaim "uploads" not found. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.', "volume claim uploads does not exist"),
+        ('0/1 nodes are available: persistentvolumeclaim "uploads" is being deleted.', "volume claim uploads is being deleted"),
+        ("0/3 nodes are available: 3 pod has unbound immediate PersistentVolumeClaims.", "volume claim uploads is not bound to a volume"),
+        ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.", "volume claim uploads is not bound to a volume"),
+        ("0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind.", "volume claim uploads is not bound to a volume"),
+        ("0/3 nodes are available: 3 node(s) had volume node affinity conflict.", "volume uploads is in a different zone from the nodes with free capacity"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_volume_claim(message: str, what: str):
@@ -256,8 +254,8 @@ def test_what_is_wrong_with_a_volume_claim(message: str, what: str):
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        ('Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) backend-1', "the volume uploads is still attached elsewhere"),
-        ("Unable to attach or mount volumes: unmounted volumes=[uploads], unattached volumes=[uploads]: timed out waiting for the condition", "a volume uploads can't be mounted"),
+        ('Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) backend-1', "volume uploads is still attached elsewhere"),
+        ("Unable to attach or mount volumes: unmounted volumes=[uploads], unattached volumes=[uploads]: timed out waiting for the condition", "volume uploads can't be mounted"),
     ],
 )  # fmt: skip
 def test_a_volume_that_can_not_be_mounted(message: str, what: str):
@@ -275,16 +273,16 @@ PREEMPTION = " preemption: 0/3 nodes are available: 3 No preemption victims foun
         ("0/3 nodes are available: 3 Insufficient cpu.", "no node has room for the new pod: insufficient cpu"),
         (f"0/3 nodes are available: 3 Insufficient memory.{PREEMPTION}", "no node has room for the new pod: insufficient memory"),
         ("0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu.", "no node has room for the new pod: insufficient cpu and insufficient memory"),
-        ("0/3 nodes are available: 3 Too many pods.", "no node has room for the new pod: as many pods as a node may have"),
-        ("0/3 nodes are available: 3 node(s) had taint {dedicated: batch}, that the pod didn't tolerate.", "no node takes the new pod: a taint that it does not tolerate (dedicated=batch)"),
-        (f"0/3 nodes are available: 3 node(s) had untolerated taint {{dedicated: batch}}.{PREEMPTION}", "no node takes the new pod: a taint that it does not tolerate (dedicated=batch)"),
-        ("0/3 nodes are available: 1 node(s) had taint {node-role.kubernetes.io/master: }, that the pod didn't tolerate, 2 Insufficient cpu.", "no node takes the new pod: insufficient cpu on 2, a taint that it does not tolerate (node-role.kubernetes.io/master) on 1"),
-        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "no node takes the new pod: not the labels that it asks for"),
-        ("0/3 nodes are available: 3 node(s) didn't match node selector.", "no node takes the new pod: not the labels that it asks for"),
-        ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.", "no node takes the new pod: its rule not to share a node"),
-        ("0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.", "no node takes the new pod: its rule to spread over nodes"),
-        ("0/3 nodes are available: 3 node(s) were unschedulable.", "no node takes the new pod: cordoned"),
-        ("no nodes available to schedule pods", "no node takes the new pod: there is no node"),
+        ("0/3 nodes are available: 3 Too many pods.", "no node has room for the new pod: the node's maximum number of pods"),
+        ("0/3 nodes are available: 3 node(s) had taint {dedicated: batch}, that the pod didn't tolerate.", "no node accepts the new pod: an untolerated taint (dedicated=batch)"),
+        (f"0/3 nodes are available: 3 node(s) had untolerated taint {{dedicated: batch}}.{PREEMPTION}", "no node accepts the new pod: an untolerated taint (dedicated=batch)"),
+        ("0/3 nodes are available: 1 node(s) had taint {node-role.kubernetes.io/master: }, that the pod didn't tolerate, 2 Insufficient cpu.", "no node accepts the new pod: insufficient cpu on 2, an untolerated taint (node-role.kubernetes.io/master) on 1"),
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "no node accepts the new pod: a label mismatch"),
+        ("0/3 nodes are available: 3 node(s) didn't match node selector.", "no node accepts the new pod: a label mismatch"),
+        ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.", "no node accepts the new pod: its anti-affinity rule"),
+        ("0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.", "no node accepts the new pod: its topology spread rule"),
+        ("0/3 nodes are available: 3 node(s) were unschedulable.", "no node accepts the new pod: cordoned"),
+        ("no nodes available to schedule pods", "no node accepts the new pod: there is no node"),
     ],
 )  # fmt: skip
 def test_why_no_node_takes_the_pod(message: str, what: str):
@@ -301,13 +299,13 @@ FORBIDDEN = 'pods "backend-7c9f-" is forbidden: '
 @pytest.mark.parametrize(
     ("code", "message", "what"),
     [
-        (Code.QUOTA_EXCEEDED, "exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6", "the quota pods of omnicare-prod has no room for the new pod: pods 6 of 6 used, 1 more asked for"),
-        (Code.QUOTA_EXCEEDED, "exceeded quota: compute, requested: limits.cpu=1,pods=1, used: limits.cpu=3,pods=3, limited: limits.cpu=3,pods=3", "the quota compute of omnicare-prod has no room for the new pod: limits.cpu 3 of 3 used, 1 more asked for; pods 3 of 3 used, 1 more asked for"),
-        (Code.QUOTA_EXCEEDED, "failed quota: compute: must specify limits.cpu for: backend", "the quota compute of omnicare-prod wants the pods to name limits.cpu for: backend"),
-        (Code.ADMISSION_REFUSED, "minimum cpu usage per Container is 500m, but request is 100m", "the limits of omnicare-prod refuse the new pods: minimum cpu usage per Container is 500m, but request is 100m"),
-        (Code.ADMISSION_REFUSED, "[maximum memory usage per Container is 1Gi, but limit is 2Gi, maximum cpu usage per Container is 1, but limit is 2]", "the limits of omnicare-prod refuse the new pods: maximum memory usage per Container is 1Gi, but limit is 2Gi, maximum cpu usage per Container is 1, but limit is 2"),
-        (Code.ADMISSION_REFUSED, 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false', "the pod security level of omnicare-prod (restricted) refuses the new pods"),
-        (Code.ADMISSION_REFUSED, 'error looking up service account omnicare-prod/backend: serviceaccount "backend" not found', "the service account backend is not there, so no pod can be created"),
+        (Code.QUOTA_EXCEEDED, "exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6", "quota pods in omnicare-prod has no room for the new pod: pods 6 of 6 used, 1 more requested"),
+        (Code.QUOTA_EXCEEDED, "exceeded quota: compute, requested: limits.cpu=1,pods=1, used: limits.cpu=3,pods=3, limited: limits.cpu=3,pods=3", "quota compute in omnicare-prod has no room for the new pod: limits.cpu 3 of 3 used, 1 more requested; pods 3 of 3 used, 1 more requested"),
+        (Code.QUOTA_EXCEEDED, "failed quota: compute: must specify limits.cpu for: backend", "quota compute in omnicare-prod requires pods to set limits.cpu for: backend"),
+        (Code.ADMISSION_REFUSED, "minimum cpu usage per Container is 500m, but request is 100m", "the limit range of omnicare-prod rejects the new pods: minimum cpu usage per Container is 500m, but request is 100m"),
+        (Code.ADMISSION_REFUSED, "[maximum memory usage per Container is 1Gi, but limit is 2Gi, maximum cpu usage per Container is 1, but limit is 2]", "the limit range of omnicare-prod rejects the new pods: maximum memory usage per Container is 1Gi, but limit is 2Gi, maximum cpu usage per Container is 1, but limit is 2"),
+        (Code.ADMISSION_REFUSED, 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false', "the pod security level of omnicare-prod (restricted) rejects the new pods"),
+        (Code.ADMISSION_REFUSED, 'error looking up service account omnicare-prod/backend: serviceaccount "backend" not found', "service account backend does not exist, so no pod can be created"),
     ],
 )  # fmt: skip
 def test_why_the_cluster_refuses_new_pods(code: Code, message: str, what: str):
@@ -320,7 +318,7 @@ def test_a_policy_is_named_with_its_own_reason():
     message = 'admission webhook "images.policy.example" denied the request: backend:v2.0.0 is not signed'
     found = diagnosis.certain(snapshot(refused=message))
     assert found is not None
-    assert (found.what, found.said) == ("the admission policy images.policy.example refuses the new pods", (message,))
+    assert (found.what, found.said) == ("admission policy images.policy.example rejects the new pods", (message,))
 
 
 def test_a_webhook_that_does_not_answer_may_come_back():
@@ -329,7 +327,7 @@ def test_a_webhook_that_does_not_answer_may_come_back():
     )
     seen = snapshot(refused=message)
     assert diagnosis.certain(seen) is None
-    assert diagnosis.pending(seen, after=30) == "no new pod: the admission webhook x.example does not answer, 80 s"
+    assert diagnosis.pending(seen, after=30) == "no new pod: admission webhook x.example does not answer, 80 s"
 
 
 EXCEEDED = FORBIDDEN + "exceeded quota: pods, requested: pods=1, used: pods=3, limited: pods=3"
@@ -368,7 +366,7 @@ def test_a_lost_node_is_named_before_all_that_follows_from_it():
     seen = snapshot(pod(running, phase="Running"), events=events)
     assert diagnosis.certain(seen) is None
     found = diagnosis.at_deadline(seen, 600)
-    assert (found.code, found.what) == (Code.NODE_LOST, "the node node-1 was lost while the new pod was on it")
+    assert (found.code, found.what) == (Code.NODE_LOST, "node node-1 was lost while the new pod ran on it")
     assert diagnosis.pending(seen, after=30) == "1 pod not ready: its node node-1 is lost, 80 s"
 
 

@@ -37,16 +37,16 @@ sandbox_only = pytest.mark.parametrize("kubeconfig", ["sandbox"], indirect=True)
 real_only = pytest.mark.parametrize("kubeconfig", [pytest.param("real", marks=pytest.mark.real_cluster)], indirect=True)
 
 STORIES: list[tuple[str, Told, Code, str]] = [
-    ("unauthorised", waits("ErrImagePull", f"{CONTAINERD}failed to authorize: unexpected status: 401 Unauthorized"), Code.IMAGE_UNAUTHORIZED, "the image can't be pulled: the registry refuses the nodes' credentials"),
+    ("unauthorised", waits("ErrImagePull", f"{CONTAINERD}failed to authorize: unexpected status: 401 Unauthorized"), Code.IMAGE_UNAUTHORIZED, "the image can't be pulled: the registry rejects the nodes' credentials"),
     ("rate-limited", waits("ErrImagePull", f"{CONTAINERD}unexpected status code: 429 Too Many Requests"), Code.IMAGE_RATE_LIMITED, "the image can't be pulled: the registry limits"),
-    ("architecture", waits("ErrImagePull", f"{CONTAINERD}no match for platform in manifest: not found"), Code.IMAGE_PLATFORM, "the image can't be pulled: it is not built for the nodes' processor"),
+    ("architecture", waits("ErrImagePull", f"{CONTAINERD}no match for platform in manifest: not found"), Code.IMAGE_PLATFORM, "the image can't be pulled: it is not built for the nodes' processor architecture"),
     ("name", waits("InvalidImageName", "couldn't parse image reference: invalid reference format"), Code.IMAGE_NAME, "the image can't be pulled: its name is not valid"),
-    ("config", waits("CreateContainerConfigError", 'configmap "backend-config" not found'), Code.CONFIG_MISSING, "the ConfigMap backend-config is not there"),
-    ("secret-key", waits("CreateContainerConfigError", "couldn't find key DATABASE_URL in Secret x/omnicare-database"), Code.CONFIG_MISSING, "the Secret omnicare-database has no key DATABASE_URL"),
-    ("mount", waits("ContainerCreating", "", ("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "signing" not found')), Code.CONFIG_MISSING, "the Secret signing is not there"),
-    ("init", Told([container({"waiting": {"reason": "PodInitializing"}})], [container(LOOP, restarts=3, last=ended(1, message=f"ERROR {SECRET} refused"), name="wait")]), Code.INIT_FAILED, "the init container wait fails (exit code 1), 3 times"),
+    ("config", waits("CreateContainerConfigError", 'configmap "backend-config" not found'), Code.CONFIG_MISSING, "ConfigMap backend-config does not exist"),
+    ("secret-key", waits("CreateContainerConfigError", "couldn't find key DATABASE_URL in Secret x/omnicare-database"), Code.CONFIG_MISSING, "Secret omnicare-database has no key DATABASE_URL"),
+    ("mount", waits("ContainerCreating", "", ("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "signing" not found')), Code.CONFIG_MISSING, "Secret signing does not exist"),
+    ("init", Told([container({"waiting": {"reason": "PodInitializing"}})], [container(LOOP, restarts=3, last=ended(1, message=f"ERROR {SECRET} refused"), name="wait")]), Code.INIT_FAILED, "init container wait fails (exit code 1), 3 times"),
     ("liveness", Told([container(LOOP, restarts=3, last=ended(137))], phase="Running", events=PROBE), Code.PROBE_KILLS, "the liveness probe fails: HTTP 500"),
-    ("segfault", Told([container(LOOP, restarts=3, last=ended(139))], phase="Running"), Code.CRASH_LOOP, "the container starts and exits again and again (exit code 139"),
+    ("segfault", Told([container(LOOP, restarts=3, last=ended(139))], phase="Running"), Code.CRASH_LOOP, "the container keeps starting and exiting (exit code 139"),
     ("readiness", Told([container({"running": {"startedAt": stamp()}})], phase="Running", events=(("Unhealthy", "Readiness probe failed: dial tcp 10.0.0.7:3001: connect: connection refused"),)), Code.NEVER_READY, "the readiness probe fails: connection refused"),
 ]  # fmt: skip
 
@@ -61,10 +61,10 @@ UNSANDBOXED = (
 )
 
 HANGING: list[tuple[str, Told, dict[str, object], Code, str]] = [
-    ("readiness-gate", Told([container(RUNS) | {"ready": True}], phase="Running", conditions=(("ContainersReady", "True", "", ""), (GATE, "False", "Draining", "the target answers 502"))), {"readinessGates": [{"conditionType": GATE}]}, Code.READINESS_GATE, f"all containers are ready, but the readiness gate {GATE} is False: Draining"),
-    ("init-waits", Told([INITIALIZING], [container(RUNS, name="migrate")], conditions=(("Initialized", "False", "ContainersNotInitialized", "containers with incomplete status: [migrate]"),)), {"initContainers": [MIGRATE]}, Code.INIT_WAITS, "the init container migrate runs since"),
+    ("readiness-gate", Told([container(RUNS) | {"ready": True}], phase="Running", conditions=(("ContainersReady", "True", "", ""), (GATE, "False", "Draining", "the target answers 502"))), {"readinessGates": [{"conditionType": GATE}]}, Code.READINESS_GATE, f"all containers are ready, but readiness gate {GATE} is False: Draining"),
+    ("init-waits", Told([INITIALIZING], [container(RUNS, name="migrate")], conditions=(("Initialized", "False", "ContainersNotInitialized", "containers with incomplete status: [migrate]"),)), {"initContainers": [MIGRATE]}, Code.INIT_WAITS, "init container migrate has been running for"),
     ("pod-sandbox", Told([container({"waiting": {"reason": "ContainerCreating"}})], events=(("FailedCreatePodSandBox", UNSANDBOXED),)), {}, Code.POD_SANDBOX, "the node"),
-    ("evicted", Told([], phase="Failed", reason="Evicted"), {}, Code.POD_ENDED, "a new pod was ended as a whole: Evicted"),
+    ("evicted", Told([], phase="Failed", reason="Evicted"), {}, Code.POD_ENDED, "a new pod was terminated: Evicted"),
     ("startup-probe", Told([container(RUNS) | {"ready": True}, container(RUNS, name="proxy") | {"started": False}], phase="Running", conditions=(("ContainersReady", "False", "ContainersNotReady", "containers with unready status: [proxy]"),)), {"containers/-": PROXY}, Code.NEVER_READY, "the container proxy runs, but its startup probe has not passed (GET /up on port 15021)"),
 ]  # fmt: skip
 
@@ -116,7 +116,7 @@ async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(her
         pulse.say = fall_silent  # type: ignore[method-assign] # a test's own ears
         error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=1, deadline_seconds=75)
     assert error.code is Code.NODE_LOST, error.diagnosis
-    assert error.diagnosis.cause == f"the node {here.namespace} was lost while the new pod was on it"
+    assert error.diagnosis.cause == f"node {here.namespace} was lost while the new pod ran on it"
     assert "Kubelet stopped posting node status" in error.diagnosis.said[0], error.diagnosis
 
 
@@ -165,5 +165,5 @@ async def test_a_scheduling_gate_is_named(here: Place):
     await here.patch("backend", {"op": "add", "path": "/spec/template/spec/schedulingGates", "value": gates})
     error = await refused(here, await stamped(here), "v2.0.0", deadline_seconds=20)
     assert error.code is Code.SCHEDULING_GATED
-    assert error.diagnosis.cause == "the new pod is kept from the scheduler by the gate example.com/quota"
+    assert error.diagnosis.cause == "the new pod is not scheduled because of scheduling gate example.com/quota"
     assert error.diagnosis.said == ("Scheduling is blocked due to non-empty scheduling gates", "SchedulingGated")

@@ -53,12 +53,12 @@ async def claim_without_a_volume(here: Place) -> None:
 
 
 CASES: list[tuple[Callable[[Place], Awaitable[None]], ReasonCode, str, str]] = [
-    (quota, ReasonCode.QUOTA_EXCEEDED, "has no room for the new pod: pods 2 of 2 used, 1 more asked for", "exceeded quota"),
-    (quota_that_wants_limits, ReasonCode.QUOTA_EXCEEDED, "wants the pods to name limits.cpu", "failed quota"),
-    (limits, ReasonCode.ADMISSION_REFUSED, "refuse the new pods: minimum cpu usage per Container is 500m, but request is 10m", "minimum cpu usage"),
-    (no_such_label, ReasonCode.UNSCHEDULABLE, "no node takes the new pod: not the labels that it asks for", "nodes are available"),
-    (no_claim, ReasonCode.VOLUME_UNAVAILABLE, "the volume claim uploads is not there", "not found"),
-    (claim_without_a_volume, ReasonCode.VOLUME_UNAVAILABLE, "the volume claim uploads is not bound to a volume", "unbound"),
+    (quota, ReasonCode.QUOTA_EXCEEDED, "has no room for the new pod: pods 2 of 2 used, 1 more requested", "exceeded quota"),
+    (quota_that_wants_limits, ReasonCode.QUOTA_EXCEEDED, "requires pods to set limits.cpu", "failed quota"),
+    (limits, ReasonCode.ADMISSION_REFUSED, "rejects the new pods: minimum cpu usage per Container is 500m, but request is 10m", "minimum cpu usage"),
+    (no_such_label, ReasonCode.UNSCHEDULABLE, "no node accepts the new pod: a label mismatch", "nodes are available"),
+    (no_claim, ReasonCode.VOLUME_UNAVAILABLE, "volume claim uploads does not exist", "not found"),
+    (claim_without_a_volume, ReasonCode.VOLUME_UNAVAILABLE, "volume claim uploads is not bound to a volume", "unbound"),
 ]  # fmt: skip
 
 
@@ -108,5 +108,5 @@ async def test_a_taint_is_named(here: Place):
         found = (await refused(here, pulse, "v2.0.0")).diagnosis
     finally:
         await here.connection.call("DELETE", f"/api/v1/nodes/{name}", doing="remove a test's node")
-    assert "a taint that it does not tolerate (dedicated=batch) on 1" in found.cause
+    assert "an untolerated taint (dedicated=batch) on 1" in found.cause
     assert any("taint {dedicated: batch}" in word for word in found.said)

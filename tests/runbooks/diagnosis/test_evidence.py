@@ -33,7 +33,7 @@ async def test_state_events_and_logs_of_every_pod_are_kept_the_worst_first(crash
     assert told.summary == found.said
     assert "v2.0.0-crash" in told.text
     assert "exit code 1" in told.text
-    assert "Log before its last restart" in told.text
+    assert "Log before the last restart" in told.text
     assert told.text.index("not ready") < told.text.index("· ready")
 
 

@@ -32,9 +32,9 @@ async def test_old_pods_that_a_finalizer_holds_are_named_as_what_holds_up_the_ro
         told = await describe(here.cluster, here.environment, "backend")
     finally:
         await held(here, None)
-    cause = "2 old pods are still ending, held by the finalizer example.com/drain; the strategy Recreate makes no new pod before they are gone"
+    cause = "2 old pods are still terminating, held by finalizer example.com/drain; strategy Recreate starts no new pod until they are gone"
     assert (error.code, error.diagnosis.cause) == (ReasonCode.OLD_PODS_STAY, cause)
-    assert "0/2 new pods ready; 2 old pods are still ending, held by the finalizer example.com/drain" in pulse.said
+    assert "0/2 new pods ready; 2 old pods are still terminating, held by finalizer example.com/drain" in pulse.said
     assert (state.state, state.new_ready, state.readiness) == ("rolling", 0, "0/2")
     assert told.summary == "is rolling out v2.0.0, 0/2"
     assert [(each.ready, each.detail) for each in told.pods] == [(False, "Terminating")] * 2
@@ -73,11 +73,9 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     pulse = await stamped(here)
     error = await refused(here, pulse, "v2.0.0", deadline_seconds=5, explain_seconds=1, tick_seconds=0.5)
     found = error.diagnosis
-    cause = (
-        "1 old pod that has ended is still listed (Evicted); the strategy Recreate makes no new pod before it is gone"
-    )
+    cause = "1 finished old pod is still listed (Evicted); strategy Recreate starts no new pod until it is gone"
     assert (error.code, found.cause) == (ReasonCode.OLD_PODS_STAY, cause)
-    assert found.causes[0].to_do.startswith(f"`kubectl delete pod {first.name} -n {here.namespace}`")
+    assert found.causes[0].to_do.startswith(f"run `kubectl delete pod {first.name} -n {here.namespace}`")
     path = f"/api/v1/namespaces/{here.namespace}/pods/{first.name}"
     await here.connection.call("DELETE", path, doing="delete a test's pod", body={"gracePeriodSeconds": 0})
     result = await rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE)
@@ -91,6 +89,6 @@ async def test_a_service_without_replicas_is_a_warning(here: Place):
     told = await describe(here.cluster, here.environment, "backend")
     result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause=CAUSE)
     assert "backend is scaled to 0 replicas: no pod of it will run." in plan.warnings
-    assert (stands.well, stands.broken, stands.trouble) == (False, False, "it is scaled to 0 replicas, so no pod runs")
-    assert told.summary == "asks for v1.2.0, scaled to 0 replicas: no pod runs"
+    assert (stands.well, stands.broken, stands.trouble) == (False, False, "it is scaled to 0 replicas, so no pods run")
+    assert told.summary == "is set to v1.2.0 and scaled to 0 replicas: no pods run"
     assert (result.ready, result.desired) == (0, 0)

@@ -133,7 +133,7 @@ STATES: dict[str, Snapshot] = {
     "Not created: refused": snapshot(refused='admission webhook "policy.example.com" denied the request: no'),
     "Not created: old pods stay": recreated(),
     "Not created: an ended pod is left": left_over(),
-    "Held from the scheduler": snapshot(
+    "Scheduling gate": snapshot(
         pod(nodeName="", schedulingGates=[{"name": "example.com/quota"}], conditions=[condition("PodScheduled", "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")])
     ),
     "No room": snapshot(unplaced("0/3 nodes are available: 3 Insufficient cpu.")),
@@ -154,7 +154,7 @@ STATES: dict[str, Snapshot] = {
     "Not started": snapshot(pod(waiting("CreateContainerError", "context deadline exceeded"))),
     "Hook before the start": snapshot(pod(waiting("PreStartHookError", "the hook said no"))),
     "Init container fails": snapshot(pod(INITIALIZING, init=[status_of(LOOP, restarts=3, last=ended(1), name="migrate")])),
-    "Init container does not end": snapshot(pod(INITIALIZING, init=[runs(name="migrate")], conditions=[INCOMPLETE])),
+    "Init container still running": snapshot(pod(INITIALIZING, init=[runs(name="migrate")], conditions=[INCOMPLETE])),
     "Sidecar not started": snapshot(sidecar(runs(name="proxy", started=False))),
     "Sidecar not ready": snapshot(pod(runs(ready=True), init=[runs(name="proxy")], phase="Running", conditions=[UNREADY], initContainers=[ALWAYS])),
     "Sidecar crashes": snapshot(sidecar(status_of(LOOP, restarts=3, last=ended(0), name="proxy"))),

@@ -44,7 +44,7 @@ def _moody(world: tuple[Cluster, Place], mood: Mood, *, every: bool = False) -> 
 async def test_a_stream_that_hangs_is_named_and_the_others_are_shown(world: tuple[Cluster, Place]):
     pods = _moody(world, Mood.HANG)
     found = await logs.read(world[1].cluster, world[1].environment, Asked(target="backend"), limits=QUICK)
-    assert [(each.pod, each.why) for each in found.silent] == [(pods[0], "said nothing for 0.7 s")]
+    assert [(each.pod, each.why) for each in found.silent] == [(pods[0], "no data for 0.7 s")]
     assert {line.pod for line in found.lines} == set(pods[1:])
 
 

@@ -113,11 +113,11 @@ def test_bytes_that_are_no_text_are_matched_as_they_are_shown():
     [
         ("(?=x)", "look-ahead"),
         ("(?<!x)y", "look-ahead and look-behind"),
-        (r"(a)\1", "Write out what is to come twice"),
+        (r"(a)\1", "Write the repeated part twice"),
         ("(", "round bracket"),
         ("[a", "square bracket"),
         ("a**", "repeats twice"),
-        ("*a", "nothing stands before"),
+        ("*a", "there is nothing before"),
         (r"a\Z", r"\z"),
         ("(?>a)", "atomic"),
         ("x" * 1001, "too long"),

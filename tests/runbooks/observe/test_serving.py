@@ -81,7 +81,7 @@ async def test_nobody_there_is_said_without_the_address():
         refused = await client.ask("http://127.0.0.1:9/health?token=hunter2")
         strange = await client.ask("file:///etc/passwd")
     assert (refused.status, refused.why) == (None, "connection refused")
-    assert (strange.status, strange.why) == (None, "its address is not http or https")
+    assert (strange.status, strange.why) == (None, "its URL is not http or https")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def served(**measured: object) -> Served:
         ),
         (
             {"ready": 0, "asked": True, "no_answer": "connection refused"},
-            "Nobody serves backend: the Service backend has no ready endpoint, health URL: connection refused.",
+            "Nothing serves backend: Service backend has no ready endpoints, health URL: connection refused.",
         ),
         (
             {"why": "there is no Kubernetes Service backend", "asked": True, "status": 503, "seconds": 0.1},
-            "Who serves backend was not measured: there is no Kubernetes Service backend, health URL 503 (100 ms).",
+            "Could not measure who serves backend: there is no Kubernetes Service backend, health URL 503 (100 ms).",
         ),
-        ({"ready": 2}, "backend is served: 2 ready endpoints of the Service backend."),
+        ({"ready": 2}, "backend is served: 2 ready endpoints of Service backend."),
     ],
 )
 def test_it_is_told_in_one_sentence(measured: dict[str, object], sentence: str):
@@ -153,7 +153,7 @@ async def test_ready_endpoints_and_the_version_behind_them_are_measured(here: Pl
         found = await serving.measure(here.cluster, health, here.environment)
     assert [each.sentence(before="v1.2.0") for each in found] == [
         "v1.2.0 still serves backend: 2 ready endpoints.",
-        "Who serves frontend was not measured: there is no Kubernetes Service frontend.",
+        "Could not measure who serves frontend: there is no Kubernetes Service frontend.",
     ]
     assert [each.well for each in found] == [True, False]
 
@@ -164,4 +164,4 @@ async def test_a_service_that_selects_nothing_serves_nobody(here: Place):
     async with HealthClient() as health, asyncio.timeout(60):
         while (found := (await serving.measure(here.cluster, health, here.environment))[0]).ready is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert found.sentence() == "Nobody serves backend: the Service backend has no ready endpoint."
+    assert found.sentence() == "Nothing serves backend: Service backend has no ready endpoints."

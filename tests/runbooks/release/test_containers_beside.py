@@ -56,7 +56,7 @@ async def test_what_stayed_behind_is_not_said_to_run_the_release(here: Place):
     assert [each.named for each in state.mixed] == ["migrate (init)", "worker"]
     assert not runs_all(state, OLD)
     assert not stands.well
-    assert stands.trouble.startswith("not all of its containers ask for the same image: migrate (init) v1.1.0 ")
+    assert stands.trouble.startswith("its containers have different images: migrate (init) v1.1.0 ")
     result = await rollouts.roll_out(await stamped(here), here.cluster, change_of(state, OLD), cause=CAUSE)
     (after,) = await rollouts.current(here.cluster, here.environment)
     assert result.ready == 2
