@@ -140,7 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "crash",
-        "v2.1.0-crash starts, finds no database, and exits 1.",
+        "v2.1.0-crash starts, finds no database and exits with 1.",
         "deploy v2.1.0-crash",
         "the container keeps starting and exiting (exit code 1)",
     ),
@@ -243,7 +243,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "init-crash",
-        "The database has not got the schema that the backend waits for before it starts.",
+        "The database doesn't have the schema that the backend waits for before it starts.",
         "deploy v2.0.0",
         "init container wait-for-database fails (exit code 1)",
         (Fault("init_fails", value=True),),

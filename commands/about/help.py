@@ -30,7 +30,7 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
     return Card(
         title=words(Strong(text="Commands")),
         summary="Commands: " + ", ".join(spec.name for spec in specs),
-        body=(table, Paragraph(text=words(Code(text="help COMMAND"), " explains one of them."))),
+        body=(table, Paragraph(text=words(Code(text="help COMMAND"), " explains one command."))),
         data={"commands": {spec.name: spec.summary for spec in specs}},
     )
 

@@ -23,10 +23,14 @@ class Whoami(Query):
         nothing = (
             ()
             if rows
-            else (Paragraph(text=words("No role gives you a permission. Ask the people who keep omnicare.toml.")),)
+            else (
+                Paragraph(text=words("None of your roles grants a permission. Ask the maintainers of omnicare.toml.")),
+            )
         )
         shared = (
-            (Note(text=words("This account is shared: it may look, not change or approve.")),) if actor.shared else ()
+            (Note(text=words("This account is shared: it may look, but not change or approve anything.")),)
+            if actor.shared
+            else ()
         )
         return Card(
             title=words(Strong(text=text), f" ({actor.surface} account {actor.account})"),

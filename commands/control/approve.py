@@ -13,4 +13,4 @@ class Approve(RunDecision):
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2"])
 
-    reason: Words | None = option("a remark for the audit trail")
+    reason: Words | None = option("a remark for the audit log")

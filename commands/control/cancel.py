@@ -17,7 +17,7 @@ class Cancel(RunDecision):
     meta = RunDecisionMeta(permission=None, examples=["7KQ2", "7KQ2 --then rollback"], form_button="Stop the run")
 
     then: Annotated[str | None, ChoiceType("choice", ("stay", "rollback"))] = option(
-        "stay: what was set stays, and Kubernetes finishes it; rollback: back to the last known good release"
+        "stay: keep what was changed and let Kubernetes finish; rollback: go back to the last known good release"
     )
 
     @classmethod

@@ -14,4 +14,4 @@ class Go(RunDecision):
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2"])
 
-    reason: Words | None = option("a remark for the audit trail")
+    reason: Words | None = option("a remark for the audit log")

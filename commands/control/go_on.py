@@ -10,4 +10,4 @@ class Continue(RunDecision):
 
     meta = RunDecisionMeta(permission=None, name="continue", examples=["7KQ2"])
 
-    reason: Words | None = option("a remark for the audit trail")
+    reason: Words | None = option("a remark for the audit log")

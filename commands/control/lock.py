@@ -22,15 +22,15 @@ class Lock(EnvironmentDecision):
         audit_event="lock:taken",
     )
 
-    until: Until | None = option("when it ends by itself; else until somebody unlocks it")
-    reason: Words | None = option("why, for everybody who is refused")
+    until: Until | None = option("when the lock ends; without it, somebody must unlock")
+    reason: Words | None = option("why, shown to everybody who is refused")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def decide(self, context: Context) -> Card:
         end = moment(self.until, now=context.now, ahead=True).astimezone(UTC) if self.until else None
         if end is not None and end <= context.now:
             raise UsageError(
-                f"`{self.until}` is over already, so it would lock nothing. Say a time that is to come.",
+                f"`{self.until}` is in the past. Name a time in the future.",
                 usage="lock --until TIME",
                 example="lock --until 18:00",
             )

@@ -14,7 +14,7 @@ class Unlock(EnvironmentDecision):
         permission="lock:write", group="act", examples=["", "--env staging"], private=False, audit_event="lock:released"
     )
 
-    reason: Words | None = option("why, where the lock is somebody else's")
+    reason: Words | None = option("why, if the lock is somebody else's")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def decide(self, context: Context) -> Card:
@@ -23,7 +23,9 @@ class Unlock(EnvironmentDecision):
         if before is None or not before.holds(context.now):
             text = f"{where} was not locked"
         else:
-            whose = "" if before.person == context.actor.key else f" {before.name}'s lock ({before.reason}) has ended."
+            whose = (
+                "" if before.person == context.actor.key else f" {before.name}'s lock ({before.reason}) was removed."
+            )
             text = f"{context.actor.name} unlocked {where}.{whose}"
         return Card(
             state=State.DONE,

@@ -31,7 +31,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 
 _SLOW = 0.1
 """Seconds, from which a statement that does nothing is slow."""
-_SLOWLY = "It answers slowly, to a statement that does nothing: the server is overloaded, or the way to it is. `slow-queries` shows what runs there now."
+_SLOWLY = "It answers slowly even to an empty statement: the server or the network is overloaded. `slow-queries` shows what is running there."
 
 
 class DbConnect(Query):
@@ -89,7 +89,7 @@ def _title(where: str, places: list[Instance], tried: list[DatabaseStatus | Runb
     failed = [place for place, each in zip(places, tried, strict=True) if isinstance(each, RunbookError)]
     if failed:
         return f"The database of {where} can't be used: {listed(failed)}"
-    return f"The database of {where} takes the bot's credentials"
+    return f"The database of {where} accepts the bot's credentials"
 
 
 def _told(place: Instance, tried: DatabaseStatus | RunbookError) -> list[Paragraph | Facts]:
@@ -107,7 +107,7 @@ def _told(place: Instance, tried: DatabaseStatus | RunbookError) -> list[Paragra
             facts=(
                 Fact(label="Role", value=words(f"{who.role}, {'read-only' if who.read_only else 'NOT read-only'}")),
                 Fact(label="Answers in", value=words(_latency(tried))),
-                Fact(label="It is", value=words(_recovery(tried))),
+                Fact(label="Kind", value=words(_recovery(tried))),
                 Fact(label="Connection", value=words("with TLS" if who.encrypted else "without TLS")),
                 Fact(label="Statistics", value=_statistics(tried)),
                 Fact(label="Explain", value=words(_explain(tried))),
@@ -129,17 +129,17 @@ def _latency(known: DatabaseStatus) -> str:
 def _recovery(known: DatabaseStatus) -> str:
     who = known.identity
     if not who.in_recovery:
-        return "a primary" if known.place == "primary" else "a primary: no replica any more?"
+        return "a primary" if known.place == "primary" else "a primary (no longer a replica?)"
     behind = (
         "nothing replayed yet" if who.lag is None else "up to date" if who.lag < 1 else f"{duration(who.lag)} behind"
     )
-    return f"a replica, {behind}" + (" (not the primary any more?)" if known.place == "primary" else "")
+    return f"a replica, {behind}" + (" (no longer the primary?)" if known.place == "primary" else "")
 
 
 def _statistics(known: DatabaseStatus) -> Text:
     who = known.identity
     if who.extension is None:
-        return words("pg_stat_statements is not there")
+        return words("pg_stat_statements is not installed")
     if not who.loaded:
         return words("pg_stat_statements is not loaded")
     since = (", since ", Moment(at=who.counted_since, form="date-time", age=True)) if who.counted_since else ()
@@ -153,13 +153,13 @@ def _explain(known: DatabaseStatus) -> str:
         if function
         else "function not installed"
         if function is None
-        else "function not the role's to call"
+        else "no permission to call the function"
     )
 
 
 def _source(database: Database) -> str:
     settings = database.settings
-    return f"Credentials from {f'the file {settings.file}' if settings.file else f'the Secret {settings.secret}'}; never shown."
+    return f"Credentials from {f'file {settings.file}' if settings.file else f'Secret {settings.secret}'}; never shown."
 
 
 def _data(place: Instance, tried: DatabaseStatus | RunbookError) -> dict[str, object]:

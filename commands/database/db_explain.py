@@ -39,7 +39,7 @@ class DbExplain(Query):
 
     meta = QueryMeta(permission="database:read", examples=["q3f9ac1d2", "q3f9ac1d2 --on replica"], name="db explain")
 
-    query: QueryId = argument("which, by the id that `slow-queries` shows")
+    query: QueryId = argument("the statement's id, shown by `slow-queries`")
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -62,11 +62,11 @@ def _planned(statement: Statement, reading: query_plans.PlanReading, place: Inst
         summary=f"Plan of {name} in {where} ({place}). {meaning}",
         body=(
             Paragraph(text=words(Strong(text=f"{dearest.what}. "), *sentence(meaning).spans)),
-            Preformatted(text="\n".join(query_plans.lines(reading)), label="Steps, the last one first"),
+            Preformatted(text="\n".join(query_plans.lines(reading)), label="Steps, last one first"),
             Preformatted(text=shortened(statement.text, _LONGEST), label="Statement"),
             Note(
                 text=words(
-                    f"Planned without values, never executed. Cost {reading.cost:,.0f} in the planner's own unit; rows are what it expects."
+                    f"Planned without values and not executed. Cost {reading.cost:,.0f} in planner units; row counts are estimates."
                 )
             ),
         ),
@@ -91,33 +91,33 @@ def _planned(statement: Statement, reading: query_plans.PlanReading, place: Inst
 
 _WHY: dict[Refusal, tuple[str, str]] = {
     Refusal.NO_FUNCTION: (
-        "The function that plans is not installed there, and the bot's own role rightly reads no table.",
-        "A DBA installs it with `deploy/database/explain.sql`; then it can be explained here. Until then, by hand:",
+        "The function for query plans is not installed, and the bot's role deliberately has no access to tables.",
+        "A DBA can install it with `deploy/database/explain.sql`. Until then, by hand:",
     ),
     Refusal.NOT_MINE: (
-        "The function that plans is there, and the bot's role may not call it.",
+        "The bot's role has no permission to call the function for query plans.",
         "As the DBA: `GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO omnicare_reader;` Until then, by hand:",
     ),
     Refusal.FOREIGN: (
-        "It was run by a role whose statements the function does not plan.",
-        "Where that is one of the application's: `GRANT omnicare_explained TO ROLE;`, as the DBA. Otherwise by hand:",
+        "The statement belongs to a role that the function does not cover.",
+        "If that is one of the application's roles: `GRANT omnicare_explained TO ROLE;`, as the DBA. Otherwise by hand:",
     ),
-    Refusal.NOT_A_QUERY: ("It is not one single statement that has a plan.", "What it does can be read from its text:"),
+    Refusal.NOT_A_QUERY: ("It is not a single statement with a plan.", "Its text shows what it does:"),
     Refusal.RIGHTS: (
-        "The function's owner has not the right that this statement wants: it may plan what reads, not what writes.",
-        "If plans of writes are wanted, a DBA runs `deploy/database/explain.sql` again with `-v writes=yes`. Until then, by hand:",
+        "The function's owner lacks the privilege for this statement: it can plan reads, not writes.",
+        "To allow plans of writes, a DBA can run `deploy/database/explain.sql` again with `-v writes=yes`. Until then, by hand:",
     ),
     Refusal.TEXT: (
-        "The counted text is not valid SQL any more: `$1` took the place of something that has to be written out, as in `interval '1 day'`.",
-        "Put values in, and ask by hand:",
+        "The normalised text is not valid SQL: `$1` replaces something that must be a literal, as in `interval '1 day'`.",
+        "Fill in values and run it by hand:",
     ),
     Refusal.NAMES: (
-        "A table, column or function in it is not found: it lives in another schema than the function looks in, or is gone.",
+        "A table, column or function in it was not found: it is in a schema that the function doesn't search, or was dropped.",
         "By hand, with the application's search path:",
     ),
     Refusal.TYPES: (
-        "Without values PostgreSQL can't tell which types `$1` and the others have.",
-        "Put values in, and ask by hand:",
+        "Without values PostgreSQL can't determine the types of the parameters.",
+        "Fill in values and run it by hand:",
     ),
 }
 
@@ -132,7 +132,7 @@ def _refused(statement: Statement, refusal: Refusal, place: Instance, where: str
         Paragraph(text=sentence(why)),
         Paragraph(text=sentence(to_do)),
         Preformatted(text=by_hand),
-        Note(text=words("Nothing was executed. reason code ", Code(text=ReasonCode.NO_PLAN))),
+        Note(text=words("Nothing was executed. Reason code ", Code(text=ReasonCode.NO_PLAN))),
     )
     return Card(
         state=State.ENDED,

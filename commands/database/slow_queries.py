@@ -50,12 +50,12 @@ class SlowQueries(Query):
         permission="database:read", examples=["", "--by total --limit 20", "--on replica"], aliases=["db slow"]
     )
 
-    limit: Annotated[int, NumberType(1, 50, example="10")] = option("how many", default=10)
+    limit: Annotated[int, NumberType(1, 50, example="10")] = option("how many to show", default=10)
     by: Annotated[str, ChoiceType("order", ("mean", "total", "calls"))] = option(
-        "what comes first: the slowest each time, those that took most time together, the most frequent", default="mean"
+        "sort order: slowest on average, most time in total, most calls", default="mean"
     )
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option(
-        "which server; each counts what it ran itself"
+        "which server; each counts only its own statements"
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -129,7 +129,7 @@ class _Told:
                 )
             parts: list[str | Code | Strong] = [Strong(text="Stuck now: "), *says]
             if found is not None and found.text:
-                parts += [". The last it said: ", Code(text=shortened(found.text, _IN_SENTENCE))]
+                parts += [". Its last statement: ", Code(text=shortened(found.text, _IN_SENTENCE))]
             parts += _ending(holder)
             body.append(Paragraph(text=words(*parts)))
             for pid in pids[:_STUCK]:
@@ -150,7 +150,7 @@ class _Told:
         if not self._picks:
             return []
         return [
-            Paragraph(text=words(Strong(text="Look first at"))),
+            Paragraph(text=words(Strong(text="Start with"))),
             *(self._pick(place, pick) for place, pick in enumerate(self._picks, 1)),
         ]
 
@@ -172,7 +172,7 @@ class _Told:
     def _table(self) -> list[Element]:
         statements = self._found.counted.statements
         if not statements:
-            return [Paragraph(text=words("No statement was counted yet."))]
+            return [Paragraph(text=words("There are no statistics yet."))]
         return [
             Table(
                 columns=("Statement", "Mean", "Calls", "Total", "Share", "Cache", "Rows"),
@@ -185,13 +185,13 @@ class _Told:
         since: Moment | Plain = (
             Moment(at=counted.since, form="date-time", age=True)
             if counted.since
-            else Plain(text="the server does not tell (before 14)")
+            else Plain(text="unknown (PostgreSQL before 14)")
         )
         facts = [
-            Fact(label="Counted since", value=words(since)),
+            Fact(label="Statistics since", value=words(since)),
             Fact(
                 label="Statements",
-                value=words(f"{counted.of:,}, called {counted.calls:,} times, {milliseconds(counted.total)} in all"),
+                value=words(f"{counted.of:,}, called {counted.calls:,} times, {milliseconds(counted.total)} in total"),
             ),
         ]
         if counted.cache is not None:
@@ -209,31 +209,31 @@ class _Told:
         ]
         for each in slow_now[:_STUCK]:
             what = (
-                f"{each.role} is at it for {duration(each.seconds)}"
+                f"{each.role} for {duration(each.seconds)}"
                 if each.state == "active"
-                else f"{each.role} has a transaction open for {duration(each.transaction)} ({each.state})"
+                else f"{each.role} with a transaction open for {duration(each.transaction)} ({each.state})"
             )
-            notes.append(words(f"Runs now: {what}: ", Code(text=shortened(each.text, _IN_SENTENCE))))
+            notes.append(words(f"Running now: {what}: ", Code(text=shortened(each.text, _IN_SENTENCE))))
         if counted.forgotten >= _FORGETS:
             notes.append(
                 words(
-                    f"The least used statements were dropped {counted.forgotten:,} times to make room, so sums are too low; ",
+                    f"The least used statements were dropped {counted.forgotten:,} times to make room, so totals are too low; ",
                     Code(text="pg_stat_statements.max"),
-                    " gives more.",
+                    " makes more room.",
                 )
             )
         if not counted.texts:
             notes.append(
                 words(
-                    "The texts are left out: one of another database on this server can't be written in this one's encoding."
+                    "Texts are omitted: one from another database on this server doesn't fit this database's encoding."
                 )
             )
         elif any(not each.text for each in counted.statements):
             notes.append(
                 words(
-                    "The server has lost its file of texts; ",
+                    "The server has lost its file of statement texts; ",
                     Code(text="pg_stat_statements_reset()"),
-                    " begins a new one.",
+                    " starts a new one.",
                 )
             )
         left_out = counted.of - len(counted.statements)
@@ -242,17 +242,17 @@ class _Told:
                 words(
                     f"{left_out:,} more {'statement' if left_out == 1 else 'statements'}; ",
                     Code(text=f"--limit {min(50, self._request.limit * 2)}"),
-                    " shows more of them.",
+                    " shows more.",
                 )
             )
         if len(self._context.database().settings.places()) > 1:
             notes.append(
                 words(
-                    f"Only what the {self._found.place} ran itself is counted. What was written into statements is hidden; the bot's own are left out."
+                    f"Includes only statements that the {self._found.place} ran. Literals are hidden; the bot's own statements are omitted."
                 )
             )
         else:
-            notes.append(words("What was written into statements is hidden; the bot's own are left out."))
+            notes.append(words("Literals are hidden; the bot's own statements are omitted."))
         return notes
 
     def _buttons(self) -> tuple[Button, ...]:
@@ -303,10 +303,10 @@ def _row(each: Statement) -> tuple[Text, ...]:
 def _ending(holder: int | str) -> list[str | Code | Strong]:
     """How a DBA ends what others wait for."""
     if isinstance(holder, int):
-        return [". Ask who that is; to end it, as the DBA: ", Code(text=f"SELECT pg_terminate_backend({holder});")]
+        return [". Ask its owner; to end it, as the DBA: ", Code(text=f"SELECT pg_terminate_backend({holder});")]
     name = "'" + holder.replace("'", "''") + "'"
     return [
-        ". No session holds it, so none can be ended. Ask whoever prepared it to finish it; to undo it, as the DBA: ",
+        ". No session holds it, so none can be ended. Ask whoever prepared it to finish it; to roll it back, as the DBA: ",
         Code(text=f"ROLLBACK PREPARED {name};"),
     ]
 

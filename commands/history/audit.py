@@ -20,11 +20,11 @@ class Audit(Query):
 
     person: PersonKey | None = option("who acted")
     command: CommandName | None = option("which command")
-    run_id: RunId | None = option("of one run")
-    since: Until | None = option("from when on")
-    until: Until | None = option("up to when")
-    limit: Annotated[int, NumberType(low=1, high=1000)] = option("events at most", default=30)
-    env: EnvironmentName | None = option("only there", default=None)
+    run_id: RunId | None = option("only this run")
+    since: Until | None = option("earliest time")
+    until: Until | None = option("latest time")
+    limit: Annotated[int, NumberType(low=1, high=1000)] = option("maximum number of events", default=30)
+    env: EnvironmentName | None = option("only this environment", default=None)
 
     async def run(self, context: Context) -> Card:
         run = await self._run_id(context)
@@ -60,9 +60,9 @@ class Audit(Query):
             lines = "\n".join(_line(event) for event in found)
             body.append(Attachment(filename="audit.txt", content=lines + "\n", summary=f"All {len(found)} events"))
         if len(found) == self.limit:
-            body.append(Note(text=words(f"There may be more than {self.limit}; --limit shows more.")))
+            body.append(Note(text=words(f"There may be more than {self.limit}; use --limit to show more.")))
         if self.env is None and None not in places:
-            body.append(Note(text=words(f"Only of {', '.join(map(str, places))}, where you may read the audit trail.")))
+            body.append(Note(text=words(f"Only {', '.join(map(str, places))}, where you may read the audit log.")))
         return Card(
             title=words(Strong(text=text)),
             summary=text,

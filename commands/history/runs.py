@@ -47,9 +47,9 @@ class Runs(Query):
 
     meta = QueryMeta(permission="fleet:read", examples=["", "7KQ2"])
 
-    run_id: RunId | None = argument("one run, by its id", default=None)
-    limit: Annotated[int, NumberType(low=1, high=100)] = option("how many", default=15)
-    env: EnvironmentName | None = option("only there", default=None)
+    run_id: RunId | None = argument("a run's id, to show only that run", default=None)
+    limit: Annotated[int, NumberType(low=1, high=100)] = option("how many to show", default=15)
+    env: EnvironmentName | None = option("only this environment", default=None)
 
     async def run(self, context: Context) -> Card:
         if self.run_id is not None:
@@ -60,7 +60,7 @@ class Runs(Query):
         found = newest[: self.limit]
         where = f" in {self.env}" if self.env else ""
         runs = counted(len(found), "newest run" if len(newest) > 1 else "run")
-        text = f"{runs}{where}" if found else f"No run yet{where}"
+        text = f"{runs}{where}" if found else f"No runs yet{where}"
         table = Table(
             columns=("Run", "What", "State", "By", "When"),
             rows=tuple(
@@ -107,7 +107,7 @@ async def _one(context: Context, run: str) -> Card:
     )
     facts = [
         Fact(
-            label="Asked by",
+            label="Requested by",
             value=words(person(record.requester), ", ", Moment(at=record.at, form="date-time", age=True)),
         ),
         Fact(label="Typed", value=words(Code(text=record.text))),
@@ -115,7 +115,7 @@ async def _one(context: Context, run: str) -> Card:
     if record.follows:
         facts.append(Fact(label="Follows", value=words("run ", Code(text=record.follows))))
     if record.starts is not None:
-        go = f", go by {record.go_by}" if record.go_by else ", at a last go"
+        go = f", go by {record.go_by}" if record.go_by else ", after a final go"
         facts.append(Fact(label="Waits until", value=words(Moment(at=record.starts, form="date-time"), go)))
     if record.held_by and record.held_since:
         facts.append(Fact(label="Held", value=held(record.held_by, record.held_since)))

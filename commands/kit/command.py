@@ -161,8 +161,8 @@ class Operation(Command, base=True):
     meta: ClassVar[OperationMeta]
 
     dry_run: bool = option("only show the plan", default=False)
-    reason: Words | None = option("why, for the approver and the audit trail", default=None)
-    ticket: Ticket | None = option("the ticket it belongs to", default=None)
+    reason: Words | None = option("why, for the approver and the audit log", default=None)
+    ticket: Ticket | None = option("the related ticket", default=None)
 
     @abstractmethod
     def title(self, environment: str) -> str:
@@ -231,7 +231,7 @@ class RunDecision(Decision, base=True):
 
     meta: ClassVar[RunDecisionMeta]
 
-    run: RunId = argument("the run's id, as its card shows it")
+    run: RunId = argument("the run's id, shown on its card")
     reason: Words | None = option("why", default=None)
 
     @property

@@ -237,7 +237,7 @@ class Context:
         """Raises PermanentError(NOT_CONFIGURED) where the configuration names none."""
         if self.postgres is None:
             raise PermanentError(
-                f"The configuration does not say which database {self.where.name} has.",
+                f"No database is configured for {self.where.name}.",
                 code=ReasonCode.NOT_CONFIGURED,
                 advice=(f"Add `[environments.{self.where.name}.database]` to `omnicare.toml`.",),
             )
@@ -247,7 +247,7 @@ class Context:
         """Raises PermanentError(NOT_CONFIGURED) where the configuration names no scripts."""
         if self.sync is None:
             raise PermanentError(
-                f"The configuration does not say which sync scripts {self.where.name} has.",
+                f"No sync scripts are configured for {self.where.name}.",
                 code=ReasonCode.NOT_CONFIGURED,
                 advice=(f"Add `[environments.{self.where.name}.sync]` to `omnicare.toml`.",),
             )

@@ -68,7 +68,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     if outcome.message:
         body.append(Paragraph(text=words(Strong(text="Kubernetes: "), outcome.message)))
     if outcome.evidence:
-        body.append(Preformatted(label="Seen", text="\n".join(outcome.evidence)))
+        body.append(Preformatted(label="Details", text="\n".join(outcome.evidence)))
     if outcome.log:
         label = "Last log lines before it exited" if outcome.before_exit else "Last log lines"
         body.append(Preformatted(label=label, text="\n".join(outcome.log)))
@@ -79,7 +79,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     if outcome.kubectl:
         body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl)))
     if not outcome.ok and outcome.code not in _QUIET:
-        body.append(Note(text=words(f"reason code {outcome.code}")))
+        body.append(Note(text=words(f"Reason code {outcome.code}")))
     return Card(
         state=ending_state(outcome),
         title=words(Strong(text=outcome.title.replace("`", ""))),

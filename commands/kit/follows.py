@@ -51,7 +51,7 @@ class Follows:
         """Raises `PermanentError` where too many go on."""
         if len(self._going) >= MOST:
             raise PermanentError(
-                f"{MOST} logs are being followed already. Stop one of them, or read without --follow.",
+                f"{MOST} logs are already being followed. Stop one of them, or read without --follow.",
                 code=ReasonCode.USAGE,
             )
         name = "".join(secrets.choice(_LETTERS) for _ in range(5))

@@ -118,11 +118,12 @@ class _Followed:
             data={"follow": self._going.id, "lines": self._count},
             records=records,
         )
-        fresh_lines = [f"… {fresh.skipped:,} lines were left out here: they come faster than they can be shown."] * (
+        fresh_lines = [f"… {fresh.skipped:,} lines were omitted here: they arrive faster than they can be shown."] * (
             fresh.skipped > 0
         )
         gaps = [
-            f"… {label} could not be followed for a while: lines of it may be missing here." for label in fresh.gaps
+            f"… {label} could not be followed for a while: some of its lines may be missing here."
+            for label in fresh.gaps
         ]
         return LiveState(card=card, fresh=(*gaps, *fresh_lines, *lines), records=records)
 
@@ -139,7 +140,7 @@ class _Followed:
             title=words(Strong(text=title), f"{by} · {self._counted()}"),
             summary=f"{title}{by}: {self._counted()}",
             body=(*self._body(file=True), *self._notes()),
-            buttons=(Button(label="Go on", does=Typed(text=self._typed)),),
+            buttons=(Button(label="Continue", does=Typed(text=self._typed)),),
             data={"follow": self._going.id, "lines": self._count},
         )
         return LiveState(card=card, said=f"{title}{by}: {self._counted()}.")
@@ -157,7 +158,7 @@ class _Followed:
             yield Note(text=words(" · ".join(levels)))
         newest = list(self._kept)[-_IN_MESSAGE:]
         if not newest:
-            yield Note(text=words("No line has come yet." if not file else "No line came."))
+            yield Note(text=words("No lines yet." if not file else "There were no lines."))
             return
         label = (
             f"The newest {len(newest)} (times in {self._name})"
@@ -180,12 +181,16 @@ class _Followed:
         if self._skipped:
             yield Note(
                 text=words(
-                    f"{self._skipped:,} lines are left out: they came faster than they can be shown. ",
+                    f"{self._skipped:,} lines are omitted: they arrived faster than they can be shown. ",
                     Code(text="--grep"),
-                    " lets fewer through.",
+                    " shows fewer.",
                 )
             )
         if self._capped:
-            yield Note(text=words(f"It goes on for {duration(LONGEST_FOLLOW)} at most; ask again for more."))
+            yield Note(
+                text=words(
+                    f"A log can be followed for at most {duration(LONGEST_FOLLOW)}; run the command again for more."
+                )
+            )
         for each in self.silent:
-            yield Note(text=words(Code(text=each.pod), f" can't be followed just now: {each.why}."))
+            yield Note(text=words(Code(text=each.pod), f" can't be followed right now: {each.why}."))

@@ -18,11 +18,11 @@ def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Car
     """For an outsider: what is missing and whom to ask."""
     if not allowed:
         text = (
-            f"Your account ({actor.account or actor.key}) is not listed, so there is nothing that you may run yet. "
-            "Ask the people who keep omnicare.toml to add you with a role."
+            f"Your account ({actor.account or actor.key}) is not listed, so you may not run anything yet. "
+            "Ask the maintainers of omnicare.toml to add you with a role."
         )
         return Card(
-            title=words(Strong(text="Nothing to run yet")),
+            title=words(Strong(text="No commands yet")),
             summary=text,
             body=(Paragraph(text=words(text)),),
             data={"commands": []},

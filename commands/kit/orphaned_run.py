@@ -8,12 +8,12 @@ from commands.kit.context import Context, Denied
 from runbooks.fleet.fleet import EnvironmentRecord, RunPlace, Undecided
 from runbooks.kit.reasons import ReasonCode
 
-UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"
+UNKNOWN = "this bot has no record of it: its files were lost, or another bot runs it"
 
 
 def way_out(place: RunPlace) -> str:
     """What ends it."""
-    return f"`rollback` takes its place, `resolve {place.run} --reason …` gives it back"
+    return f"`rollback` replaces it, `resolve {place.run} --reason …` frees the environment"
 
 
 async def as_it_is(context: Context, record: EnvironmentRecord) -> EnvironmentRecord:

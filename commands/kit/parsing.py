@@ -90,7 +90,7 @@ def split(text: str) -> list[str]:
             current = [] if current is None else current
             current.append(sign)
     if quote:
-        raise UsageError(f"A quotation mark ({quote}) was opened and not closed.")
+        raise UsageError(f"A quotation mark ({quote}) is not closed.")
     if current is not None:
         found.append("".join(current))
     return found
@@ -142,15 +142,15 @@ def _check_place(tokens: list[str], known: Known) -> None:
     """What acts on a machine is not typed to the bot, but on that machine."""
     for name in known.terminal:
         if " ".join(tokens[: len(name.split())]).lower() == name:
-            raise UsageError(f"`{name}` is for a terminal, on the machine that it is about: `omnicare {name}`.")
+            raise UsageError(f"`{name}` works in a terminal only, on the machine it concerns: `omnicare {name}`.")
 
 
 def _check_text(tokens: list[str]) -> None:
     """What nobody types: more than a person would, and halves of characters, which can't be written down."""
     if sum(map(len, tokens)) > LONGEST:
-        raise UsageError(f"The text is too long: {LONGEST} characters at most.")
+        raise UsageError(f"The text is too long: the maximum is {LONGEST} characters.")
     if any("\ud800" <= sign <= "\udfff" for token in tokens if not token.isascii() for sign in token):
-        raise UsageError("There is half a character in the text, which can't be written down. Type it again.")
+        raise UsageError("The text contains an incomplete character. Type it again.")
 
 
 def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:
@@ -165,7 +165,7 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
     if meant is None and (said := unfinished(tokens[0], registry.names())):
         raise UsageError(said, choices=_asked_alone(tokens[0], registry))
     if meant is None:
-        raise UsageError(f"There is no `{tokens[0][:40]}`. `help` lists what there is.")
+        raise UsageError(f"There is no `{tokens[0][:40]}`. `help` lists all commands.")
     typed, name = meant
     rest = tokens[len(typed.split(" ")) :]
     raise UsageError(
@@ -300,7 +300,7 @@ class _Values:
         if parameter is None:
             raise self._fail(self._no_option(flag))
         if parameter.name in self._found:
-            raise self._fail(f"`{flag[:40]}` is there twice.")
+            raise self._fail(f"`{flag[:40]}` is given twice.")
         if parameter.type is None:
             if equals:
                 raise self._fail(f"`{flag[:40]}` takes no value.")
@@ -320,21 +320,21 @@ class _Values:
             if parameter.repeated:
                 before, value = self._found.get(parameter.name, ()), self._value(parameter, token)
                 if value in before:
-                    raise self._fail(f"`{token[:40]}` is there twice.")
+                    raise self._fail(f"`{token[:40]}` is given twice.")
                 self._found[parameter.name] = (*before, value)
                 return
             if parameter.name not in self._found:
                 self._put(parameter, token)
                 return
-        shown = f"There is a word too many: `{token[:40]}`."
+        shown = f"There is an extra word: `{token[:40]}`."
         hint = self._as_option(token)
-        raise self._fail(hint or (f"{shown} Words with spaces stand in quotes." if self._options else shown))
+        raise self._fail(hint or (f"{shown} Put values with spaces in quotes." if self._options else shown))
 
     def _nowhere(self, where: Parameter) -> UsageError:
         """What to add, by its name, in the example too: the same words alone would be refused again."""
         ways = [f"{where.flag} {name}" for name in self._known.environments]
         shown = listed((f"`{way}`" for way in ways[:_NAMED]), "or")
-        error = self._fail(f"Say where: this channel has no environment of its own. Add {shown}.")
+        error = self._fail(f"Name the environment: this channel has none of its own. Add {shown}.")
         if ways and error.example and where.flag not in error.example:
             error.example = f"{error.example} {ways[-1]}"
         return error
@@ -346,7 +346,7 @@ class _Values:
         where = environment_parameter(self._spec)
         if where is not None and not where.positional and (meant := nearest(token, self._known.environments)):
             self._typed.setdefault(where.name, meant)
-            return f"There is a word too many: `{token[:40]}`. Did you mean `{where.flag} {meant}`?"
+            return f"There is an extra word: `{token[:40]}`. Did you mean `{where.flag} {meant}`?"
         for option in self._options.values():
             if isinstance(option.type, VersionType) and VersionType.looks_like(token, self._known):
                 self._typed.setdefault(option.name, token)
@@ -370,7 +370,7 @@ class _Values:
             name = (
                 f"`{parameter.flag}`" if not parameter.positional else f"The {parameter.type.name.replace('|', ' or ')}"
             )
-            raise self._fail(f"{name} is empty. Type a value, such as `{parameter.type.example}`, or leave it out.")
+            raise self._fail(f"{name} is empty. Type a value, such as `{parameter.type.example}`, or omit it.")
         try:
             return parameter.type.parse(token, self._known)
         except Invalid as error:

@@ -19,7 +19,7 @@ CHECK = StepName(key="check", title="Check")
 RECORD = StepName(key="record", title="Record the release")
 
 
-_UNPROVEN = "no record knew this image as good"
+_UNPROVEN = "no record lists this image as good"
 
 
 class Unrecorded(PermanentError):
@@ -62,7 +62,7 @@ def version_before(plan: Plan) -> str:
 def cause(context: Context, what: str) -> str:
     """`kubernetes.io/change-cause`: who, what, which run."""
     by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""
-    return f"omnicare run {context.run_id}: {what}, asked by {context.actor.name}{by}"
+    return f"omnicare run {context.run_id}: {what}, requested by {context.actor.name}{by}"
 
 
 async def record(_pulse: Pulse, context: Context, release: Release, left: str | None) -> int:
@@ -207,7 +207,7 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: b
         does=Typed(text=f"rollback --env {where} --after {run}"),
         confirm=Confirm(
             title=f"Roll back {where}?",
-            text="It goes back to the last known good release at once; the deploy's own approval covers it.",
+            text="This goes back to the last known good release right away; the deploy's approval covers it.",
             yes="Roll back",
         ),
     )

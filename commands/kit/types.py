@@ -66,7 +66,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 def unfinished(word: str, commands: Iterable[str]) -> str | None:
     """For `sync` alone, which begins several commands and is none: a sentence that names them."""
     begun = [f"`{name}`" for name in commands if name.startswith(f"{word.lower()} ")]
-    return f"`{word[:40]}` takes another word: {', '.join(begun)}." if begun else None
+    return f"`{word[:40]}` needs another word: {', '.join(begun)}." if begun else None
 
 
 def closeness(typed: str, name: str) -> float:
@@ -186,7 +186,7 @@ class CommandNameType:
         if text.lower() not in known.commands and (said := unfinished(text, known.commands)):
             raise Invalid(said)
         if text.lower() not in known.commands and nearest(text, known.commands) is None:
-            raise Invalid(f"There is no command `{text[:40]}`. `help` lists what there is.")
+            raise Invalid(f"There is no command `{text[:40]}`. `help` lists all commands.")
         return _choose("command", text.lower(), known.commands)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
@@ -234,7 +234,7 @@ class QueryType:
             return plain
         if re.fullmatch(r"-?[0-9]{1,19}", plain, re.ASCII) and -(1 << 63) <= int(plain) < 1 << 63:
             return f"q{int(plain) & (1 << 64) - 1:016x}"
-        raise Invalid(f"`{text[:40]}` is not a query's id. `slow-queries` shows them, such as `{self.example}`.")
+        raise Invalid(f"`{text[:40]}` is not a query's id. `slow-queries` shows the ids, such as `{self.example}`.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
@@ -253,10 +253,10 @@ class DurationType:
         plain = text.lower().replace(" ", "")
         parts = re.findall(r"(\d{1,7})([smhd])", plain, re.ASCII)
         if not parts or "".join(number + unit for number, unit in parts) != plain:
-            raise Invalid(f"`{text[:40]}` is not a length of time. Type it like `15m`, `90s`, `2h` or `1d`.")
+            raise Invalid(f"`{text[:40]}` is not a duration. Use a form such as `15m`, `90s`, `2h` or `1d`.")
         seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
         if not 0 < seconds <= 30 * 86400:
-            raise Invalid("A length of time is between one second and 30 days.")
+            raise Invalid("A duration must be between one second and 30 days.")
         return seconds
 
     def typed(self, seconds: int) -> str:
@@ -286,12 +286,14 @@ class UntilType:
             try:
                 datetime.fromisoformat(plain if " " not in plain else f"{plain[:10]} {plain[11:].zfill(5)}")
             except ValueError:
-                raise Invalid(f"`{text[:40]}` is not a date of the calendar.") from None
+                raise Invalid(f"`{text[:40]}` is not a valid date.") from None
             return plain
         try:
             DurationType().parse(plain, known)
         except Invalid:
-            raise Invalid(f"`{text[:40]}` is not a time. Type it like `18:00`, `2026-11-24 18:00` or `2h`.") from None
+            raise Invalid(
+                f"`{text[:40]}` is not a time. Use a form such as `18:00`, `2026-11-24 18:00` or `2h`."
+            ) from None
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -332,9 +334,9 @@ class StartType:
             try:
                 datetime.fromisoformat(plain)
             except ValueError:
-                raise Invalid(f"`{text[:40]}` is not a date of the calendar.") from None
+                raise Invalid(f"`{text[:40]}` is not a valid date.") from None
             return plain
-        raise Invalid(f"`{text[:40]}` is not a time. Type it like `02:00` or `2026-11-27T02:00`.")
+        raise Invalid(f"`{text[:40]}` is not a time. Use a form such as `02:00` or `2026-11-27T02:00`.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
@@ -351,7 +353,7 @@ def start(text: str, *, now: datetime) -> datetime:
         at = datetime.fromisoformat(text)
         at = at if at.tzinfo is not None else at.replace(tzinfo=now.tzinfo or UTC)
     if at.astimezone(UTC).astimezone(at.tzinfo).replace(tzinfo=None) != at.replace(tzinfo=None):
-        raise Invalid(f"There is no {at:%H:%M} that night: the clock is put forward. Type another time.")
+        raise Invalid(f"{at:%H:%M} does not exist that night, because the clocks go forward. Choose another time.")
     return at
 
 
@@ -401,11 +403,11 @@ class TextType:
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = " ".join(text.split())
         if not plain:
-            raise Invalid("It is empty.")
+            raise Invalid("The text is empty.")
         if len(plain) > self.longest:
-            raise Invalid(f"It is too long: {self.longest} characters at most.")
+            raise Invalid(f"The text is too long: the maximum is {self.longest} characters.")
         if any(unicodedata.category(sign) == "Cc" for sign in plain):
-            raise Invalid("It has control characters in it.")
+            raise Invalid("The text contains control characters.")
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002

@@ -21,5 +21,5 @@ async def must(context: Context, permission: str, environment: str) -> None:
     if await context.authority.may(context.actor, permission, environment):
         return
     roles = context.authority.roles_with(permission, environment)
-    ask = f" Those with the role {listed(roles, 'or')} may." if roles else " Nobody may: no role there has it."
+    ask = f" People with the role {listed(roles, 'or')} can." if roles else " Nobody can: no role there has it."
     raise Denied(f"You may not look at {environment} (permission {permission}).{ask}", code=ReasonCode.NOT_PERMITTED)

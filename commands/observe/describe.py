@@ -70,7 +70,7 @@ def _containers(lines: tuple[ContainerLine, ...]) -> list[Element]:
         )
         for each in lines
     )
-    return [Table(columns=("Container", "Image", "State", "Restarts", "Before", "Asks for"), rows=rows)]
+    return [Table(columns=("Container", "Image", "State", "Restarts", "Previously", "Requests"), rows=rows)]
 
 
 def _ended(each: ContainerLine) -> Text:
@@ -94,14 +94,14 @@ def _pods(lines: tuple[PodLine, ...]) -> list[Element]:
         )
         for each in lines[:_PODS]
     )
-    more = [Note(text=words(f"{len(lines) - _PODS} more pods; `pods` lists all."))] if len(lines) > _PODS else []
+    more = [Note(text=words(f"{len(lines) - _PODS} more pods; `pods` lists them all."))] if len(lines) > _PODS else []
     return [Table(columns=("Pod", "Version", "State", "Restarts", "Age", "Node"), rows=rows), *more]
 
 
 def _events(found: Described) -> list[Element]:
     warnings = [each for each in found.events if each.warning] or ([] if found.well else list(found.events))
     if not warnings:
-        return [Note(text=words("No warnings in Kubernetes' events."))]
+        return [Note(text=words("There are no warnings in Kubernetes' events."))]
     rows = tuple(_event(each) for each in warnings[:_EVENTS])
     more = [Note(text=words(f"{len(warnings) - _EVENTS} more kinds of events."))] if len(warnings) > _EVENTS else []
     return [Table(columns=("Event", "Message", "Times", "Last"), rows=rows), *more]

@@ -30,7 +30,7 @@ class Evidence(Query):
 
     meta = QueryMeta(permission="logs:read", examples=["7KQ2"])
 
-    run_id: RunId = argument("its id, as its card shows it")
+    run_id: RunId = argument("the run's id, shown on its card")
 
     async def run(self, context: Context) -> Card:
         record = await context.runs.find(self.run_id)
@@ -38,8 +38,10 @@ class Evidence(Query):
         found = await evidence.find(context.cluster, context.environments[record.environment], record.id)
         run = Code(text=record.short)
         if found is None:
-            text = f"Nothing was kept with run {record.short}: {record.title}"
-            why = f"A rollback keeps what it replaces, and a failed run what it leaves; the newest {evidence.KEPT_RUNS} stay."
+            text = f"No evidence was saved with run {record.short}: {record.title}"
+            why = (
+                f"Evidence is saved before a rollback and after a failed run; the newest {evidence.KEPT_RUNS} are kept."
+            )
             return Card(
                 title=words(text),
                 summary=text,
@@ -47,7 +49,7 @@ class Evidence(Query):
                 data={"run": record.id, "kept": False},
             )
         lines = found.text.splitlines()
-        text = f"Kept with {record.title}: {found.summary}"
+        text = f"Saved with {record.title}: {found.summary}"
         return Card(
             title=words(Strong(text=text), " · run ", run),
             summary=text,
@@ -58,7 +60,7 @@ class Evidence(Query):
                     content=found.text,
                     summary=f"All {len(lines)} lines",
                 ),
-                Note(text=words("Kept ", Moment(at=datetime.fromisoformat(found.at), form="date-time", age=True))),
+                Note(text=words("Saved ", Moment(at=datetime.fromisoformat(found.at), form="date-time", age=True))),
             ),
             buttons=(Button(label="Run", does=Typed(text=f"runs {record.id}")),),
             data={"run": record.id, "kept": True, "summary": found.summary, "lines": len(lines)},

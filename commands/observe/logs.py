@@ -66,23 +66,23 @@ class Logs(Query):
     )
 
     target: Target = argument("whose logs: a service, or a pod by the end of its name")
-    since: Duration | None = option("only what is younger")
-    until: Until | None = option("only what is older than this time or age")
-    run_id: RunId | None = option("of the time in which this run went on")
+    since: Duration | None = option("only lines newer than this")
+    until: Until | None = option("only lines older than this time or age")
+    run_id: RunId | None = option("only lines from the time of this run")
     tail: Annotated[int, NumberType(low=0, high=logs.MOST)] = option(
-        "lines at most, over all pods; 0 for the summary alone", default=_DEFAULT_TAIL
+        "maximum number of lines from all pods; 0 for the summary only", default=_DEFAULT_TAIL
     )
     grep: Regex | None = option("only lines that match this pattern (RE2)")
-    follow: Duration | None = option("go on for so long, with what is new; 10m at most")
-    previous: bool = option("of the life before the last restart", default=False)
-    all_containers: bool = option("of every container of the pods", default=False)
+    follow: Duration | None = option("keep showing new lines for this long; at most 10m")
+    previous: bool = option("lines from before the last restart", default=False)
+    all_containers: bool = option("lines of all containers of the pods", default=False)
     raw: bool = option(
-        "lines as they are, unredacted: in a terminal only, and written to the audit trail",
+        "unredacted lines: in a terminal only, and recorded in the audit log",
         default=False,
         terminal=True,
         permission="logs:raw",
     )
-    reason: Annotated[str | None, TextType()] = option("why, for the audit trail; `--raw` requires it", terminal=True)
+    reason: Annotated[str | None, TextType()] = option("why, for the audit log; required with `--raw`", terminal=True)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
@@ -94,7 +94,7 @@ class Logs(Query):
             return None
         if self.until or self.run_id or self.previous or self.since:
             raise PermanentError(
-                "--follow shows what comes; --since, --until, --run and --previous show what was. Leave one of them out.",
+                "--follow shows new lines; --since, --until, --run and --previous show past ones. Use one or the other.",
                 code=ReasonCode.USAGE,
             )
         return followed(context, self._asked(context, None), self.follow, again(self, context.where.name))
@@ -102,18 +102,18 @@ class Logs(Query):
     async def disclosure(self, context: Context) -> Disclosure:
         if self.follow is not None:
             raise UsageError(
-                "`--raw` shows what was, once: the audit trail names the pods before they are read, and following takes up new ones. "
-                "Leave `--follow` out and ask again for what is newer."
+                "`--raw` can't follow: the audit log names the pods before they are read, and following adds new ones. "
+                "Omit `--follow`, and run the command again for newer lines."
             )
         if self.reason is None:
-            raise UsageError('`--raw` needs a reason, which stands in the audit trail: add `--reason "…"`.')
+            raise UsageError('`--raw` needs a reason for the audit log: add `--reason "…"`.')
         record = await context.runs.find(self.run_id) if self.run_id else None
         asked = self._asked(context, record)
         return _Disclosure(self, context, record, asked, await logs.unread(context.cluster, context.where, asked))
 
     async def run(self, context: Context) -> Card:
         if self.raw:
-            raise PermanentError("Unredacted lines have a way of their own, and this is not it.", code=ReasonCode.BUG)
+            raise PermanentError("Unredacted lines can't be shown in this way.", code=ReasonCode.BUG)
         record = await context.runs.find(self.run_id) if self.run_id else None
         asked = self._asked(context, record)
         found = await logs.read(context.cluster, context.where, asked)
@@ -129,7 +129,7 @@ class Logs(Query):
             before = record.ended + _AROUND if record.ended else None
             until = until or before
         if since and until and until <= since:
-            raise PermanentError("--until is before --since, so there is nothing between them.", code=ReasonCode.USAGE)
+            raise PermanentError("--until is before --since.", code=ReasonCode.USAGE)
         return logs.Asked(
             target=self.target,
             tail=self.tail,
@@ -145,7 +145,7 @@ class Logs(Query):
 def _check_place(record: RunRecord, where: str) -> None:
     if record.environment != where:
         raise PermanentError(
-            f"Run {record.short} is one of {record.environment}: add `--env {record.environment}`.",
+            f"Run {record.short} belongs to {record.environment}: add `--env {record.environment}`.",
             code=ReasonCode.USAGE,
         )
 
@@ -230,7 +230,7 @@ class _Shown:
             return []
         levels = [f"{level} {count:,}" for level, count in groups.levels.items() if level is not logs.LogLevel.NONE]
         if levels and (rest := groups.levels.get(logs.LogLevel.NONE)):
-            levels.append(f"without a level {rest:,}")
+            levels.append(f"no level {rest:,}")
         body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
         if groups.shapes and (len(groups.shapes) > 1 or groups.lines > 1):
             rows = tuple(self._row(shape) for shape in groups.shapes)
@@ -242,7 +242,7 @@ class _Shown:
                 )
             )
         if groups.rarer:
-            body.append(Note(text=words(f"{counted(groups.rarer, 'line')} of rarer messages.")))
+            body.append(Note(text=words(f"{counted(groups.rarer, 'line')} with rarer messages.")))
         return body
 
     def _row(self, shape: logs.Shape) -> tuple[Text, ...]:
@@ -288,29 +288,29 @@ class _Shown:
             notes.append(words("Read up to ", *self._until(), "."))
         if not found.groups.lines and found.streams and not found.silent:
             # with no stream at all it is said why there is none
-            notes.append(words(f"No line {'matches' if asked.grep else 'was written'}", *self._span(), "."))
+            notes.append(words(f"No lines {'match' if asked.grep else 'were written'}", *self._span(), "."))
         notes += self._left_out()
         if found.more:
             notes.append(
                 words(
-                    f"The last {asked.tail:,} lines of each pod were read; ",
+                    f"Only the last {asked.tail:,} lines of each pod were read; ",
                     Code(text="--since 1h"),
-                    " reads all of an hour.",
+                    " reads a whole hour.",
                 )
             )
         if found.cut:
             notes.append(
                 words(
-                    f"{counted(found.cut, 'line')} longer than what is shown of them; ",
+                    f"{counted(found.cut, 'line')} cut off; ",
                     Code(text="kubectl logs"),
-                    " shows them whole.",
+                    " shows them in full.",
                 )
             )
         if found.removed:
             removed = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(found.removed.items()))  # noqa: RUF001
             notes.append(words(f"Removed from these lines: {removed}. Equal marks stand for equal values."))
         if asked.raw:
-            notes.append(words("Unredacted, but for values of Secrets that the bot itself has read."))
+            notes.append(words("Unredacted, except values of Secrets that the bot itself has read."))
         notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
         return [*notes, *(words(note) for note in found.notes)]
 
@@ -320,13 +320,13 @@ class _Shown:
         if not found.left_out:
             return []
         if not tail:
-            return [words("The summary alone; ", Code(text="--tail 100"), " shows the newest lines.")]
+            return [words("Summary only; ", Code(text="--tail 100"), " shows the newest lines.")]
         if tail < logs.MOST:
             how = Code(text=f"--tail {min(logs.MOST, max(100, tail * 10))}"), " shows more."
         else:
             oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
-            how = Code(text=f'--until "{oldest}"'), " shows those before."
-        return [words(f"{counted(found.left_out, 'older line')} left out here; ", *how)]
+            how = Code(text=f'--until "{oldest}"'), " shows earlier lines."
+        return [words(f"{counted(found.left_out, 'older line')} omitted here; ", *how)]
 
     def _until(self) -> tuple[Moment, ...]:
         """With its day: a time that is still to come today was meant as yesterday's."""
@@ -345,7 +345,7 @@ class _Shown:
             took = duration((record.ended - record.at).total_seconds())
             end = [f" for {took}", around, " and after" if around and self._request.until is None else ""]
         return words(
-            "While run ", Code(text=record.short), f" went on ({record.title}): from ",
+            "During run ", Code(text=record.short), f" ({record.title}): from ",
             Moment(at=record.at, form="date-time"), *end, ".",
         )  # fmt: skip
 

@@ -22,6 +22,6 @@ class LogsStop(Query):
         text = (
             f"Stopped following {self.follow}."
             if stopped
-            else f"Nothing called {self.follow[:12]} is being followed in {context.where.name}: it has ended."
+            else f"Nothing named {self.follow[:12]} is being followed in {context.where.name}: it has ended."
         )
         return Card(title=words(text), summary=text, data={"stopped": stopped})

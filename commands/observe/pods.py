@@ -35,7 +35,7 @@ class Pods(Query):
         )
         left = len(found) - _MOST
         body = [Table(columns=("Service", "Pod", "Version", "State", "Restarts", "Age"), rows=rows)] if rows else []
-        notes = (Note(text=words(f"{left} more; name a service to see fewer.")),) if left > 0 else ()
+        notes = (Note(text=words(f"{left} more; name a service to see only its pods.")),) if left > 0 else ()
         over = sum(each.over for each in found)
         text = f"{ready} of {len(found) - over} pods ready in {context.where.name}"
         text += f", {over} ended before" if over else ""

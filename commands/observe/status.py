@@ -165,7 +165,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
     if facts := _facts(context, answers, record):
         body.append(Facts(facts=facts))
-    body.append(Note(text=words("Asked of the cluster ", Moment(at=context.now))))
+    body.append(Note(text=words("Read from the cluster ", Moment(at=context.now))))
     return Card(
         state=state,
         title=words(Strong(text=what)),
@@ -232,7 +232,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     undecided = ", undecided" if record.undecided is not None and record.run is None else ""
     if bad:
         names = listed(each.state.service for each in bad)
-        return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} not well{undecided}"
+        return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} unhealthy{undecided}"
     if idle:
         # nothing of a service that is scaled to 0 runs, whatever its Deployment asks for
         return State.WAITING, f"{where}: {listed(idle)} {'are' if len(idle) > 1 else 'is'} scaled to 0{undecided}"
@@ -248,7 +248,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
             else (State.WAITING, f"{where} is paused{undecided}")
         )
     if silent := [name for name, health in answers.health if not health.well]:
-        return State.FAILED, f"{where} runs {versions}, {listed(silent)} not well by the health URL{undecided}"
+        return State.FAILED, f"{where} runs {versions}, {listed(silent)} unhealthy by the health URL{undecided}"
     locks = _locks(answers.database)
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
     database += f", {locks} for a lock in the database" if locks else ""
@@ -264,7 +264,7 @@ def _version(service: ServiceState) -> str:
 
 def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
     if part.why:
-        return ", sync does not answer" if part.late else ", sync can't be asked"
+        return ", sync does not answer" if part.late else ", sync is unavailable"
     return ", sync is stuck" if part.said is not None and context.sync_queue().is_stuck(part.said) else ""
 
 
@@ -304,18 +304,18 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
     runs = answers.runs.said or ()
     facts: list[tuple[str, Text | None]] = [
         ("Since", _since(answers.services.said or ())),
-        ("Going on", _going(record, runs, context, answers.lost.said)),
+        ("Running", _going(record, runs, context, answers.lost.said)),
         ("Held", _held(record, runs)),
         ("Waiting", _waiting(runs, context)),
         ("Locked", _locked(record, context)),
         ("Undecided", _undecided(record.undecided) if record.undecided is not None else None),
-        ("Answers", _answering(answers.health)),
+        ("Health URLs", _answering(answers.health)),
         ("Sync", _sync(context, answers.sync)),
         ("Database", _servers(answers.database, context.where.name)),
         ("Last release", _last(answers.releases)),
     ]
     if answers.record.said is not None and answers.record.said.run != record.run:
-        facts.append(("Record", words("can't be written now, so it still names that run; the bot goes on trying")))
+        facts.append(("Record", words("can't be written now, so it still names that run; the bot keeps trying")))
     if answers.record.why and answers.services.said is not None:
         facts.append(("Lock and run", words(answers.record.why)))
     return tuple(Fact(label=label, value=value) for label, value in facts if value is not None)
@@ -380,7 +380,7 @@ def _answering(health: Sequence[tuple[str, Health]]) -> Text | None:
 
 def _health_words(health: Health) -> str:
     if health.status is None:
-        return f"does not: {health.why}"
+        return f"fails: {health.why}"
     return f"{health.status} in {health.seconds * 1000:.0f} ms"
 
 
@@ -395,7 +395,7 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
         return None
     if found.not_understood:
         return words(
-            f"answers, but not understood ({found.not_understood}): ",
+            f"answer not understood ({found.not_understood}): ",
             Code(text=f"sync status --env {context.where.name}"),
         )
     stuck = "stuck: " if context.sync_queue().is_stuck(found) else ""
@@ -422,7 +422,7 @@ def _servers(answers: Sequence[QueryResult], where: str) -> Text | None:
     if all(each.well for each in answers):
         locks = _locks(answers)
         return words(", ".join(said), *([f"; {locks} for a lock"] if locks else []))
-    return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " tells more")
+    return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " shows more")
 
 
 def _last(part: Part[KnownReleases]) -> Text | None:

@@ -40,9 +40,9 @@ class Deploy(Operation):
     )
 
     version: Version = argument("release to deploy, a git tag")
-    env: EnvironmentName = option("where to", default=CHANNEL_DEFAULT)
+    env: EnvironmentName = option("environment", default=CHANNEL_DEFAULT)
 
-    at: Start | None = option("a time such as 02:00: approved now, started then at a last go")
+    at: Start | None = option("a time such as 02:00: approved now, started then after a final go")
 
     def with_full_times(self, now: datetime) -> "Deploy":
         # in the person's own zone
@@ -53,10 +53,10 @@ class Deploy(Operation):
         except Invalid as error:
             raise _no_time(str(error)) from None
         if at <= now:
-            raise _no_time(f"`--at {self.at}` is over already.")
+            raise _no_time(f"`--at {self.at}` is in the past.")
         if at - now > _FURTHEST:
             raise _no_time(
-                f"`--at {self.at}` is more than {_FURTHEST.days} days ahead, and an approval does not keep that long."
+                f"`--at {self.at}` is more than {_FURTHEST.days} days ahead; approvals don't last that long."
             )
         return replace(self, at=at.isoformat(timespec="seconds" if at.second else "minutes"))
 

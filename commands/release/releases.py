@@ -41,7 +41,7 @@ class Releases(Query):
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging --limit 30"])
 
-    limit: Annotated[int, NumberType(low=1, high=50)] = option("how many", default=10)
+    limit: Annotated[int, NumberType(low=1, high=50)] = option("how many to show", default=10)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def run(self, context: Context) -> Card:
@@ -51,7 +51,7 @@ class Releases(Query):
         good = sum(release.verdict == "good" for release in known)
         where = context.where.name
         of_them = f"{good} of them good" if len(known) > 1 else "good" if good else "bad"
-        text = f"{counted(len(known), 'release')} of {where}, {of_them}" if known else f"No release of {where} yet"
+        text = f"{counted(len(known), 'release')} of {where}, {of_them}" if known else f"No releases in {where} yet"
         body: list[Element] = []
         if shown:
             body.append(
@@ -66,7 +66,7 @@ class Releases(Query):
             body.append(Note(text=sentence(f"{len(known) - len(shown)} older: `releases --limit {len(known)}`.")))
         if not good:
             body.append(
-                Note(text=sentence(f"`releases adopt --env {where}` records what runs now as the first good one."))
+                Note(text=sentence(f"`releases adopt --env {where}` records what runs now as the first good release."))
             )
         back = Button(label="Roll back…", does=Typed(text=f"rollback --dry-run --env {where}"))
         return Card(
@@ -93,7 +93,7 @@ def _row(release: Release) -> tuple[Text, ...]:
 
 
 def _short(image: Image) -> str:
-    return (image.digest or "").removeprefix("sha256:")[:12] or "by tag alone"
+    return (image.digest or "").removeprefix("sha256:")[:12] or "tag only"
 
 
 class ReleasesAdopt(EnvironmentDecision):
@@ -108,7 +108,7 @@ class ReleasesAdopt(EnvironmentDecision):
         audit_event="release:adopted",
     )
 
-    reason: Words | None = option("why, for the audit trail")
+    reason: Words | None = option("why, for the audit log")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def decide(self, context: Context) -> Card:
@@ -116,19 +116,19 @@ class ReleasesAdopt(EnvironmentDecision):
         record = await as_it_is(context, await context.fleet.read(where))
         if record.run is not None:
             raise PermanentError(
-                f"{record.run.by}'s run is changing {where.name} now: {record.run.title}. Adopt when it has ended.",
+                f"{record.run.by}'s run is changing {where.name} right now: {record.run.title}. Adopt after it has ended.",
                 code=ReasonCode.NOT_A_RELEASE,
             )
         current = await service_state.current(context.cluster, where)
         known = await context.fleet.releases(where)
         release = _adopted(context, current, known)
         await context.fleet.record_release(where, release)
-        text = f"{context.actor.name} recorded {release.version} as a good release of {where.name}"
+        text = f"{context.actor.name} recorded {release.version} as a good release in {where.name}"
         return Card(
             state=State.DONE,
             title=words(Strong(text=text)),
             summary=text,
-            body=(Note(text=sentence("What runs is as it was; `rollback` can go back to it from now on.")),),
+            body=(Note(text=sentence("Nothing was changed; `rollback` can go back to this release from now on.")),),
             data={"environment": where.name, "release": release.model_dump(mode="json")},
         )
 
@@ -139,27 +139,27 @@ def _adopted(context: Context, current: list[service_state.ServiceState], known:
     for service in current:
         if service.foreign:
             raise PermanentError(
-                f"{service.foreign[:-1]}, so it is no release.",
+                f"{service.foreign[:-1]}, so it is not a release.",
                 code=ReasonCode.FOREIGN_IMAGE,
-                advice=("`deploy VERSION` rolls out what the configured repository has.",),
+                advice=("`deploy VERSION` rolls out an image from the configured repository.",),
             )
         if not service.runs_completely or service.ready < service.desired or service.desired == 0:
             why = service.detail or f"{service.ready} of {service.desired} pods are ready"
             raise PermanentError(
-                f"{service.service} does not run completely in {where} ({why}), so this is no good release yet.",
+                f"{service.service} does not run completely in {where} ({why}), so this is not a good release yet.",
                 code=ReasonCode.NOT_A_RELEASE,
             )
     running = {service.service: service_state.pinned(service) for service in current}
     pinned = {name: image for name, image in running.items() if image is not None and image.digest is not None}
     if missing := [name for name in running if name not in pinned]:
         raise PermanentError(
-            f"The digest that {listed(missing)} runs in {where} is not known, so nothing could go back to just that.",
+            f"The digest of {listed(missing)} in {where} is unknown, so a rollback could not restore it exactly.",
             code=ReasonCode.NOT_A_RELEASE,
         )
     version = versions(pinned.values())
     if version in last_good.bad_versions(known):
         raise PermanentError(
-            f"{version} was marked bad in {where}, so a rollback would never choose it.", code=ReasonCode.NOT_A_RELEASE
+            f"{version} was marked bad in {where}, so a rollback would never use it.", code=ReasonCode.NOT_A_RELEASE
         )
     if (
         known
@@ -168,7 +168,7 @@ def _adopted(context: Context, current: list[service_state.ServiceState], known:
         and last_good.runs_completely(known[0], current)
     ):
         raise PermanentError(
-            f"{version} is the newest recorded release of {where} already.", code=ReasonCode.NOTHING_TO_DO
+            f"{version} is already the newest recorded release in {where}.", code=ReasonCode.NOTHING_TO_DO
         )
     return Release(
         version=version,

@@ -39,9 +39,9 @@ class Rollback(Operation):
         budget_minutes=_BUDGET_MINUTES,
     )
 
-    services: tuple[ServiceName, ...] = argument("services to roll back; all where none is named", default=())
+    services: tuple[ServiceName, ...] = argument("services to roll back; default: all", default=())
     to: Version | None = option("a recorded release instead of the last known good one")
-    after: RunId | None = option("the failed run whose approval covers going back from it")
+    after: RunId | None = option("the failed run whose approval covers this rollback")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
@@ -75,12 +75,12 @@ class Rollback(Operation):
         warnings = (*record.warnings, *plan.warnings)
         if self.goes_back and record.freeze is not None and record.freeze.holds(context.now):
             warnings = (
-                f"It passes {record.freeze.name}'s lock ({record.freeze.reason}), which stands afterwards.",
+                f"This bypasses {record.freeze.name}'s lock ({record.freeze.reason}), which stays in place.",
                 *warnings,
             )
         going = (await as_it_is(context, record)).run
         if self.goes_back and going is not None and going.run != context.run_id:
-            warnings = (f"It takes the place of {going.by}'s run: {going.title}.", *warnings)
+            warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
@@ -101,9 +101,9 @@ class Rollback(Operation):
         ]
         if since:
             raise PermanentError(
-                f"Run {failed.short} is answered already: {since[-1].title} (run {since[-1].short}) came after it.",
+                f"Run {failed.short} was followed by {since[-1].title} (run {since[-1].short}).",
                 code=ReasonCode.ALREADY_DECIDED,
-                advice=(f"`rollback --env {context.where.name}` goes back from what runs now.",),
+                advice=(f"Use `rollback --env {context.where.name}` to go back from what runs now.",),
             )
 
     async def _just_gone_back(self, context: Context) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class Rollback(Operation):
         if not left or not now or left & now:
             return ()
         whose = f"{record.run.by}'s rollback (run {short_run(record.run.run)})"
-        what = f"{whose} has left {listed(sorted(left))} already: {version_before(plan)} runs."
+        what = f"{whose} has already rolled back {listed(sorted(left))}: {version_before(plan)} runs."
         return (f"{what} This goes further back.",)
 
     async def _covered_by(self, context: Context) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ class Rollback(Operation):
         outcome = await finish(context, plan, steps, went.services, left=plan.leaves)
         record = await context.fleet.read(context.where)
         lock = (
-            (f"{record.freeze.name}'s lock still stands.",)
+            (f"{record.freeze.name}'s lock is still in place.",)
             if record.freeze and record.freeze.holds(context.now)
             else ()
         )

@@ -49,11 +49,11 @@ class SyncClearFailed(Operation):
         gone = cleared.items + cleared.gone_before
         where = context.where.name
         lines = [
-            f"Exported, read back and cleared; approved by {listed(context.approved_by)}.",
-            f"What was written in them is in `{bucket.address(written.key)}`.",
+            f"Exported, verified and cleared; approved by {listed(context.approved_by)}.",
+            f"Their contents are in `{bucket.address(written.key)}`.",
         ]
         if cleared.gone_before:
-            lines.append(f"{cleared.gone_before} of them were gone when the clearing began.")
+            lines.append(f"{cleared.gone_before} of them were already gone before clearing.")
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{gone} failed sync item{'s' if gone != 1 else ''} cleared in {where}",

@@ -45,14 +45,12 @@ class SyncFailed(Query):
             rows = tuple(_row(group) for group in found.groups[:_MOST])
             body.append(Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows))
         if left := sum(group.items for group in found.groups[_MOST:]):
-            body.append(Note(text=words(f"{left} items of {len(found.groups) - _MOST} other reasons are not listed.")))
+            body.append(
+                Note(text=words(f"{left} items with {len(found.groups) - _MOST} other reasons are not listed."))
+            )
         if found.total:
             body.append(
-                Note(
-                    text=sentence(
-                        "Names, numbers and ids are hidden as …; `sync retry-failed` tries all of them again."
-                    )
-                )
+                Note(text=sentence("Names, numbers and ids are hidden as …; `sync retry-failed` retries all items."))
             )
         return Card(
             state=State.FAILED if found.total else State.DONE,
@@ -71,10 +69,10 @@ def _bounded(found: FailedItems) -> FailedItems:
 
 def _summary(found: FailedItems, where: str) -> str:
     if not found.total:
-        return f"Nothing failed to synchronise in {where}"
+        return f"No failed sync items in {where}"
     devices = f" from {found.devices} device{'s' if found.devices != 1 else ''}" if found.devices else ""
     oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.oldest_seconds is not None else ""
-    return f"{found.total} item{'s' if found.total != 1 else ''}{devices} failed to synchronise in {where}{oldest}"
+    return f"{found.total} item{'s' if found.total != 1 else ''}{devices} failed to sync in {where}{oldest}"
 
 
 def _row(group: ReasonGroup) -> tuple[Text, ...]:
@@ -91,9 +89,9 @@ def _buttons(where: str) -> tuple[Button, ...]:
 
 
 def _as_it_is(found: FailedItems, where: str) -> Card:
-    text = f"Failed items in {where}: not known, the script's answer was not understood"
+    text = f"Failed items in {where}: unknown, the script's answer was not understood"
     why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
-    label = "The end of its output: each shape of line once, names and numbers hidden"
+    label = "End of its output: each kind of line once, names and numbers hidden"
     end = (Preformatted(label=label, text="\n".join(found.lines)),) if found.lines else ()
     return Card(
         state=State.WAITING,

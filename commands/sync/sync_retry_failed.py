@@ -41,7 +41,7 @@ class SyncRetryFailed(Operation):
         result = await steps.run(WATCH, changes.watch_retry, queue, before)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"The failed sync items of {context.where.name} were tried again: {_left(result)}",
+            title=f"The failed sync items of {context.where.name} were retried: {_left(result)}",
             lines=_lines(result, queue.scripts.watch_seconds),
             data={"before": result.before, "after": result.after, "pending": result.pending},
         )
@@ -58,26 +58,24 @@ class SyncRetryFailed(Operation):
 
 def _left(result: Retried) -> str:
     if result.after is None:
-        return "how many are left is not known"
+        return "the number left is unknown"
     if result.after == 0:
-        return "none is left"
+        return "none left"
     if result.before is None:
-        return f"{result.after} are left"
-    return f"{result.after} of {result.before} are left"
+        return f"{result.after} left"
+    return f"{result.after} of {result.before} left"
 
 
 def _lines(result: Retried, seconds: float) -> tuple[str, ...]:
     lines = []
     if result.pending is not None:
-        lines.append(f"{result.pending} items wait in the queue.")
+        lines.append(f"{result.pending} items are waiting in the queue.")
     if result.after is None:
         lines.append(
-            "What the status script printed was not understood, so the queue could not be watched; `sync status` shows it."
+            "The status script's output was not understood, so the queue could not be watched; `sync status` shows it."
         )
     elif not result.settled:
-        lines.append(f"The count did not come to rest within {seconds:g} s; `sync failed` tells how it goes on.")
+        lines.append(f"The count was still changing after {seconds:g} s; `sync failed` shows the current state.")
     elif result.after:
-        lines.append(
-            "What is left failed for a reason that trying again does not mend; `sync failed` lists the reasons."
-        )
+        lines.append("The rest fails for reasons that a retry doesn't fix; `sync failed` lists them.")
     return tuple(lines)

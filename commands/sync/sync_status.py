@@ -54,11 +54,11 @@ class SyncStatusCommand(Query):
 
 
 def _summary(found: SyncStatus, where: str, *, stuck: bool) -> str:
-    waits = "how many wait is not known"
+    waits = "number waiting unknown"
     if found.pending is not None:
-        waits = f"{found.pending} waiting" if found.pending else "nothing waits"
+        waits = f"{found.pending} waiting" if found.pending else "nothing waiting"
     failed = f", {found.failed} failed" if found.failed else ""
-    return f"Sync in {where} {'is stuck' if stuck else 'goes on'}: {waits}{failed}"
+    return f"Sync in {where} {'is stuck' if stuck else 'is running'}: {waits}{failed}"
 
 
 def _facts(found: SyncStatus) -> tuple[Fact, ...]:
@@ -81,11 +81,11 @@ def _count(pending: int | None, devices: int | None) -> str | None:
 
 def _rate(found: SyncStatus) -> str:
     if found.per_minute is None:
-        return "not known yet: ask again in half a minute"
+        return "unknown yet: try again in half a minute"
     if found.told:
         return f"{found.per_minute:g} a minute"
     way = "shorter" if found.per_minute >= 0 else "longer"
-    return f"{abs(found.per_minute):g} a minute {way}, between two looks"
+    return f"{abs(found.per_minute):g} a minute {way}, between two checks"
 
 
 def _drains(found: SyncStatus) -> str | None:
@@ -98,15 +98,15 @@ def _drains(found: SyncStatus) -> str | None:
 
 def _advice(service: str, where: str) -> str:
     return (
-        f"What clinicians write is kept on their devices until it goes on. `logs {service} --grep websocket --env {where}` shows "
-        f"whether devices connect; `restart {service} --env {where}` lets them connect anew."
+        f"Clinicians' entries stay on their devices until sync continues. `logs {service} --grep websocket --env {where}` shows "
+        f"whether devices connect; `restart {service} --env {where}` makes them reconnect."
     )
 
 
 def _as_it_is(found: SyncStatus, where: str) -> Card:
-    text = f"Sync in {where}: not known, the script's answer was not understood"
+    text = f"Sync in {where}: unknown, the script's answer was not understood"
     why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
-    end = (Preformatted(label="The end of its output", text=found.text),) if found.text else ()
+    end = (Preformatted(label="End of its output", text=found.text),) if found.text else ()
     return Card(
         state=State.WAITING,
         title=words(Strong(text=text)),

@@ -61,9 +61,9 @@ class Database:
         """The server that is meant; the configuration's `reader` where nobody said. Raises where there is no replica."""
         if wanted == "replica" and self.settings.replica is None:
             raise PermanentError(
-                f"The configuration names no replica of {self._environment}'s database.",
+                f"No replica is configured for {self._environment}'s database.",
                 code=ReasonCode.NOT_CONFIGURED,
-                advice=(f"Add `replica` to `[environments.{self._environment}.database]`, or ask `--on primary`.",),
+                advice=(f"Add `replica` to `[environments.{self._environment}.database]`, or use `--on primary`.",),
             )
         return self.settings.reader if wanted is None else ("replica" if wanted == "replica" else "primary")
 
@@ -92,7 +92,7 @@ class Database:
                 error.message,
                 code=error.code,
                 retry_after=error.retry_after,
-                advice=(*error.advice, f"`--on {others[0]}` asks the {others[0]}; `db connect` tries both."),
+                advice=(*error.advice, f"Use `--on {others[0]}` for the {others[0]}; `db connect` tests both."),
             ) from None
 
     async def slow(self, on: Instance, *, by: By, limit: int) -> Slow:
@@ -148,8 +148,8 @@ def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
     role = who.role
     if who.superuser:
         yield Concern(
-            f"The role {role} is a superuser.",
-            "Give the bot a role of its own: `deploy/database/reader.sql`.",
+            f"Role {role} is a superuser.",
+            "Create a separate role for the bot with `deploy/database/reader.sql`.",
             fatal=True,
         )
         return
@@ -161,41 +161,41 @@ def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
         )
     if who.unlimited:
         yield Concern(
-            f"The bot's own limits are not in force: {', '.join(who.unlimited)}.",
-            "Name the server itself in `[environments.….database]`, not the pooler in front of it.",
+            f"The bot's limits are not in effect: {', '.join(who.unlimited)}.",
+            "Configure the server itself in `[environments.….database]`, not the pooler in front of it.",
             fatal=True,
         )
     elif who.dropped:
         yield Concern(
-            "A pooler in front of the server drops the limits that the bot connects with; it sets them anew in each transaction.",
-            "Name the server itself in `[environments.….database]`, or take `options` out of PgBouncer's `ignore_startup_parameters`.",
+            "A pooler in front of the server drops the limits that the bot sets when it connects; the bot sets them again in each transaction.",
+            "Configure the server itself in `[environments.….database]`, or remove `options` from PgBouncer's `ignore_startup_parameters`.",
         )
     if who.writable:
         yield Concern(
-            f"The role {role} may change {_tables(who.writable)}.",
+            f"Role {role} can change {_tables(who.writable)}.",
             f"`REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;`",
             fatal=True,
         )
     if who.readable:
         yield Concern(
-            f"The role {role} may read {_tables(who.readable)}, and needs none.",
-            f"`REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;` and take it out of roles that may.",  # noqa: S608
+            f"Role {role} can read {_tables(who.readable)} and needs none of them.",
+            f"`REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC;` and remove it from roles that can.",  # noqa: S608
         )
     if who.creates:
         where = ", ".join(who.creates)
         yield Concern(
-            f"The role {role} may create functions in {where}, and others might call them.",
+            f"Role {role} can create functions in {where} that others might call.",
             f"`REVOKE CREATE ON SCHEMA {where} FROM PUBLIC;`",
         )
     yield from _statistics(who)
     if who.function is None:
         yield Concern(
-            "The function that plans is not installed, so no statement can be explained.",
-            "`deploy/database/explain.sql` installs it.",
+            "The function for query plans is not installed, so no statement can be explained.",
+            "Install it with `deploy/database/explain.sql`.",
         )
     elif not who.function:
         yield Concern(
-            f"The function that plans is there, and {role} may not call it.",
+            f"Role {role} has no permission to call the function for query plans.",
             f"`GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO {role};`",
         )
 
@@ -203,11 +203,13 @@ def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
 def _statistics(who: DatabaseIdentity) -> Iterator[Concern]:
     if who.extension is None:
         yield Concern(
-            "pg_stat_statements is not in this database.", "`CREATE EXTENSION pg_stat_statements;`", fatal=True
+            "pg_stat_statements is not installed in this database.",
+            "`CREATE EXTENSION pg_stat_statements;`",
+            fatal=True,
         )
     elif not who.statistics_usable:
         yield Concern(
-            f"The role {who.role} may not read pg_stat_statements.",
+            f"Role {who.role} has no access to pg_stat_statements.",
             "`deploy/database/reader.sql` grants what is missing: `USAGE` on its schema, `SELECT` on its views.",
             fatal=True,
         )
@@ -219,7 +221,7 @@ def _statistics(who: DatabaseIdentity) -> Iterator[Concern]:
         )
     if not who.sees_statistics:
         yield Concern(
-            f"The role {who.role} may not see other roles' statements.",
+            f"Role {who.role} can't see other roles' statements.",
             f"`GRANT pg_read_all_stats TO {who.role};`",
             fatal=True,
         )
@@ -232,14 +234,14 @@ def _tables(count: int) -> str:
 def _not_one(name: str, count: int, on: Instance) -> RunbookError:
     if count:
         return PermanentError(
-            f"More than one statement's id begins with q{name}.",
+            f"More than one statement id begins with q{name}.",
             code=ReasonCode.NO_SUCH_QUERY,
-            advice=("Type more of it.",),
+            advice=("Type more of the id.",),
         )
     return PermanentError(
-        f"The {on} counts no statement with the id q{name}.",
+        f"The {on} has no statistics for a statement with id q{name}.",
         code=ReasonCode.NO_SUCH_QUERY,
         advice=(
-            "`slow-queries` lists those that there are. Each server counts what it ran itself, and a reset or a restart may forget them.",
+            "`slow-queries` lists all ids. Each server counts only its own statements, and a reset or restart can clear them.",
         ),
     )

@@ -21,7 +21,7 @@ _CONDITIONS = {
     "Join Filter": "keeps",
     "One-Time Filter": "only if",
     "Sort Key": "by",
-    "Presorted Key": "sorted already by",
+    "Presorted Key": "already sorted by",
     "Group Key": "for each",
 }
 _LONGEST = 160
@@ -147,21 +147,21 @@ def meaning(step: Step) -> str:
     match kind:
         case "Seq Scan" if node.get("Filter"):
             return (
-                f"{part} reading all of {where} to keep what matches. Where only a few rows do, an index on what is compared there would "
-                "spare the rest."
+                f"{part} reading all of {where} and filtering it. If only a few rows match, an index on the compared columns would "
+                "avoid that."
             )
         case "Seq Scan":
-            return f"{part} reading all of {where}. It needs every row, or nothing in the statement says which."
+            return f"{part} reading all of {where}. The statement needs every row or has no condition."
         case "Sort" | "Incremental Sort":
-            return f"{part} sorting about {_rows(_below(node))}. An index in that order would spare it; so may a `LIMIT` with one."
+            return f"{part} sorting about {_rows(_below(node))}. An index in that order would avoid it."
         case "Nested Loop":
-            return f"{part} going through the inner side again for each outer row, about {_below(node):,} times."
+            return f"{part} repeating the inner side for each outer row, about {_below(node):,} times."
         case "Hash" | "Hash Join" | "Merge Join":
-            return f"{part} joining. It pays for many rows; if few are wanted, look at what narrows both sides before."
+            return f"{part} joining. That pays off for many rows; if you need few, filter both sides earlier."
         case "Aggregate" | "Group" | "WindowAgg" | "Unique":
             return f"{part} grouping about {_rows(_below(node))}."
         case "Index Scan" | "Index Only Scan" | "Bitmap Heap Scan" | "Bitmap Index Scan":
-            return f"{part} fetching about {_rows(step.rows)} of {where} by an index: fine, unless they are more than the statement wants."
+            return f"{part} fetching about {_rows(step.rows)} of {where} by an index: fine, unless the statement needs fewer."
         case _:
             return f"{part} the step {step.what}."
 

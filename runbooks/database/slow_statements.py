@@ -64,7 +64,7 @@ def _heavy(statement: Statement, since: datetime | None, now: datetime) -> Itera
         minutes = (now - counted_from).total_seconds() / 60 if counted_from else 0.0
         rate = f", {statement.calls / minutes:,.0f} a minute" if minutes >= 1 else ""
         yield (
-            f"is quick ({milliseconds(statement.mean)}) but was asked {statement.calls:,} times{rate}: perhaps once for each line of a list"
+            f"is quick ({milliseconds(statement.mean)}) but ran {statement.calls:,} times{rate}: perhaps once for each row of a list"
         )
 
 
@@ -74,16 +74,16 @@ def _slow(statement: Statement) -> Iterable[str]:
     spike = statement.longest >= _SPIKE_MS and statement.longest >= _SPIKE * statement.mean
     if spike:
         yield (
-            f"usually takes {milliseconds(statement.mean)}, once {milliseconds(statement.longest)}: at times it waits for a lock, or for the disk"
+            f"usually takes {milliseconds(statement.mean)}, but once took {milliseconds(statement.longest)}: sometimes it waits for a lock or the disk"
         )
 
 
 def _because(statement: Statement) -> Iterable[str]:
     """What its numbers say about the cause."""
     if statement.cache is not None and statement.cache < _COLD and statement.share >= _COLD_SHARE:
-        yield f"finds only {percent(statement.cache)} of what it reads in memory"
+        yield f"finds only {percent(statement.cache)} of its data in memory"
     if statement.spilled:
-        yield f"writes {size(statement.spilled * _BLOCK)} to temporary files: what it sorts or hashes does not fit into `work_mem`"
+        yield f"writes {size(statement.spilled * _BLOCK)} to temporary files: its sorts or hashes don't fit into `work_mem`"
     if statement.rows / statement.calls >= _MANY_ROWS:
         yield f"fetches {statement.rows / statement.calls:,.0f} rows each time"
 

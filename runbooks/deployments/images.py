@@ -22,7 +22,7 @@ def foreign(service: Service, image: Image) -> bool:
 
 def named(service: str, image: Image, repository: str) -> str:
     """Return a sentence that names a foreign image, without its point."""
-    return f"{service}: {image.named} is not of the configured repository {repository}"
+    return f"{service}: {image.named} is not from the configured repository {repository}"
 
 
 def wellformed(image: Image) -> bool:
@@ -35,7 +35,7 @@ def trouble(service: Service, image: Image) -> str:
     """Return why it can't be rolled out for the service, as a sentence without its point; empty where it can."""
     if foreign(service, image):
         return named(service.name, image, service.repository)
-    return "" if wellformed(image) else f"{service.name}: {image.named} has no tag or digest that an image can have"
+    return "" if wellformed(image) else f"{service.name}: {image.named} has no valid tag or digest"
 
 
 def release_trouble(release: Release, services: Sequence[Service]) -> str:

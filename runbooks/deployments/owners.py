@@ -26,7 +26,11 @@ class Owner(Frozen):
     @property
     def sentence(self) -> str:
         """What that means for a run of the bot."""
-        when = "would put back what the bot changes" if self.puts_back else "puts it back with its next upgrade"
+        when = (
+            "would revert the bot's changes"
+            if self.puts_back
+            else "will revert the bot's changes with its next upgrade"
+        )
         return f"{self.name} owns the Deployment ({self.mark}) and {when}"
 
 

@@ -264,7 +264,11 @@ def _state(
     }
     container = deployment.container(service.container) if deployment is not None else None
     if deployment is None or container is None:
-        what = "There is no such Deployment" if deployment is None else f"It has no container {service.container}"
+        what = (
+            "The Deployment does not exist"
+            if deployment is None
+            else f"The Deployment has no container {service.container}"
+        )
         return ServiceState(**place, state="missing", detail=f"{what} in {environment.namespace}.")
     sets = [r for r in replica_sets if r.owner == deployment.uid]
     owners = {r.uid for r in sets}
@@ -321,9 +325,9 @@ def _with_record(state: ServiceState, releases: Sequence[Release]) -> ServiceSta
 def _unknown(deployment: DeploymentView) -> tuple[str, ...]:
     said = []
     if (at := deployment.annotations.get(DEPLOYED_AT)) is not None and not read_stamp(at):
-        said.append(f"The annotation {DEPLOYED_AT} is not a valid time, so it is ignored.")
+        said.append(f"Annotation {DEPLOYED_AT} is not a valid time and is ignored.")
     if (kept := deployment.annotations.get(SURGE)) is not None and deployment.read_surge(kept) is None:
-        said.append(f"The annotation {SURGE} is not a valid value, so {DEFAULT_SURGE} is used.")
+        said.append(f"Annotation {SURGE} is not a valid value, so {DEFAULT_SURGE} is used.")
     return tuple(said)
 
 

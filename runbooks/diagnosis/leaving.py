@@ -54,7 +54,10 @@ def _left(ended: Sequence[PodView]) -> Cause | None:
     why = f" ({first.reason})" if first.reason else ""
     command = f"`kubectl delete pod {' '.join(pod.name for pod in ended)} -n {first.namespace}`"
     advice = usual(
-        ("the Deployment's controller has not noticed that the last old pod is gone", f"run {command}; the rollout then continues")
+        (
+            "the Deployment's controller has not noticed that the last old pod is gone",
+            f"run {command}; the rollout then continues",
+        )
     )
     return _cause(
         f"{pods} still listed{why}", f"{first.name}: {first.message or first.reason or first.phase}", first, advice

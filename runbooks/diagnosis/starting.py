@@ -21,7 +21,10 @@ _NETWORK = usual(
     ("the container runtime on that node hangs", "run `kubectl describe node`, then restart or remove the node"),
 )
 _WAITS = usual(
-    ("something it waits for (database, migration, another service) is missing", "read its last log lines, then check that dependency"),
+    (
+        "something it waits for (database, migration, another service) is missing",
+        "read its last log lines, then check that dependency",
+    ),
     ("it runs a long migration", "check that it makes progress, and raise `progressDeadlineSeconds`"),
 )
 

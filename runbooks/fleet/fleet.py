@@ -276,7 +276,8 @@ class Fleet:
             else:
                 return answer
         raise Conflict(
-            f"Too many others change the record {namespace}/{name} at the same time.", code=ReasonCode.CHANGED_MEANWHILE
+            f"Record {namespace}/{name} is being changed by too many others at the same time.",
+            code=ReasonCode.CHANGED_MEANWHILE,
         )
 
     async def _find(self, namespace: str, name: str) -> ConfigMapView | None:

@@ -49,14 +49,14 @@ def _text(value: object) -> object:
 def _count(value: object, info: ValidationInfo) -> int:
     if type(value) is int and 0 <= value < _MOST:
         return value
-    _told(info, f"`{info.field_name}` is no count")
+    _told(info, f"`{info.field_name}` is not a count")
     return 0
 
 
 def _seconds(value: object, info: ValidationInfo) -> float | None:
     if value is None or (type(value) in (int, float) and 0 <= float(str(value)) <= _LONGEST_ROLLOUT):
         return value  # type: ignore[return-value] # one of the two
-    _told(info, f"`{info.field_name}` is no duration")
+    _told(info, f"`{info.field_name}` is not a duration")
     return None
 
 
@@ -131,7 +131,7 @@ class EnvironmentRecord(Frozen):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they rely on it."""
-        said = [f"The fleet's record can't be read in part: {_PARTS[part]} is unknown." for part in self.unreadable]
+        said = [f"Part of the fleet's record can't be read: {_PARTS[part]} is unknown." for part in self.unreadable]
         return (*said, *(f"In the fleet's record, {trouble}, so it is unknown." for trouble in self.troubles))
 
 
@@ -186,7 +186,7 @@ class KnownReleases(Frozen):
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they rely on it."""
         many = "entry" if self.unreadable == 1 else "entries"
-        said = [f"{self.unreadable} {many} of the release record can't be read, and not gone back to."]
+        said = [f"{self.unreadable} {many} of the release record can't be read, and can't be rolled back to."]
         return (*(said if self.unreadable else ()), *self.troubles)
 
 
@@ -284,7 +284,9 @@ def releases_from(data: Mapping[str, str]) -> KnownReleases:
     except PermanentError:
         listed = None
     if not isinstance(listed, list):
-        return KnownReleases(unreadable=1, troubles=("The release record can't be read: it is no list of releases.",))
+        return KnownReleases(
+            unreadable=1, troubles=("The release record can't be read: it is not a list of releases.",)
+        )
     kept, troubles, unreadable = [], [], 0
     for entry in listed:
         found: list[str] = []
@@ -324,12 +326,12 @@ def releases_text(releases: Iterable[Release]) -> str:
 
 def _unreadable(key: str, error: ValidationError | None = None) -> PermanentError:
     return PermanentError(
-        f"The fleet's record can't be read: `{key}` was changed by hand, or by a newer bot.",
+        f"The fleet's record can't be read: `{key}` was changed by hand or by a newer bot.",
         code=ReasonCode.RECORD_UNREADABLE,
         evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",) if error is not None else (),
         advice=(
             "`kubectl get configmap -o yaml` in the bot's namespace shows it.",
-            *(("`unlock` takes the lock away.",) if key == "freeze" else ()),
-            *(("`rollback` takes the environment whoever holds it.",) if key == "run" else ()),
+            *(("`unlock` removes the lock.",) if key == "freeze" else ()),
+            *(("`rollback` takes over the environment, whoever holds it.",) if key == "run" else ()),
         ),
     )

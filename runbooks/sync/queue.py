@@ -121,7 +121,7 @@ class SyncQueue:
         if self._exports is None:
             where = self._environment.name
             raise PermanentError(
-                f"The configuration names no bucket for exports of {where}, and nothing is cleared without an export.",
+                f"No bucket is configured for exports of {where}, and nothing is cleared without an export.",
                 code=ReasonCode.NOT_CONFIGURED,
                 advice=(f"Add `[environments.{where}.exports]` to `omnicare.toml`.",),
             )
@@ -156,8 +156,8 @@ class SyncQueue:
                 pod, out = await self.ran(self.scripts.status, seconds=limit, says=True)
         except TimeoutError:
             advice = (
-                "Its script hangs, most often on the database, and may still run in that pod. "
-                f"`logs {self.scripts.service}` may say what it waits for."
+                "The script hangs, usually on the database, and may still be running in that pod. "
+                f"`logs {self.scripts.service}` may show what it is waiting for."
             )
             raise PermanentError(
                 f"The sync queue of {self._environment.name} did not answer within {limit:g} s.",
@@ -197,10 +197,10 @@ class SyncQueue:
             return await asyncio.to_thread(lambda: items_of(read_printed(out))), out
         except NotUnderstood as error:
             raise PermanentError(
-                f"What `{Program(words)}` prints in pod {pod} is no certain list of failed items: {error}.",
+                f"The output of `{Program(words)}` in pod {pod} is not a clear list of failed items: {error}.",
                 code=ReasonCode.SCRIPT_FAILED,
                 evidence=await asyncio.to_thread(shapes, out, _TAIL_LINES),
-                advice=("It must print one JSON list of all items with an id each; nothing else is acted on.",),
+                advice=("It must print one JSON list of all items, each with an id.",),
             ) from None
 
     async def _pod(self) -> tuple[PodView, str]:
@@ -211,9 +211,9 @@ class SyncQueue:
         pods = [pod for pod in await self._cluster.pods_of(deployment) if pod.ready and not pod.deleting]
         if not pods:
             raise PermanentError(
-                f"No pod of {service.name} is ready in {self._environment.name}, and the sync scripts run in one.",
+                f"The sync scripts need a ready pod of {service.name}, and {self._environment.name} has none.",
                 code=ReasonCode.NOT_FOUND,
-                advice=(f"`pods {service.name}` says why none is.",),
+                advice=(f"`pods {service.name}` shows why.",),
             )
         return min(pods, key=lambda pod: pod.name), service.container
 
@@ -249,13 +249,13 @@ def _failure(program: Program, pod: str, output: Output, *, says: bool) -> Perma
     silent = not output.out.strip() and not output.err.strip() and "--silent" in program.arguments
     absent = "missing script" in words or "executable file not found" in words or output.code == 127  # noqa: PLR2004
     if absent or (silent and output.code == 1):
-        how = "exits with 1 and says nothing, as npm does where there is none" if silent and not absent else ""
+        how = "exits with 1 and prints nothing, as npm does for a missing script" if silent and not absent else ""
         return PermanentError(
-            f"Pod {pod} has no script for this: `{program}` {how or 'is not there'}.",
+            f"Pod {pod} has no script for this: `{program}` {how or 'does not exist'}.",
             code=ReasonCode.SCRIPT_MISSING,
             evidence=_tail(output, says=says),
             advice=(
-                "Check the scripts in that release's `package.json`, and `[environments.….sync]` in `omnicare.toml`.",
+                "Check the scripts in that release's `package.json` and `[environments.….sync]` in `omnicare.toml`.",
             ),
         )
     ended = f"exited with {output.code}" if output.code is not None else f"could not be run ({output.message[:200]})"
@@ -263,7 +263,7 @@ def _failure(program: Program, pod: str, output: Output, *, says: bool) -> Perma
         f"`{program}` {ended} in pod {pod}.",
         code=ReasonCode.SCRIPT_FAILED,
         evidence=_tail(output, says=says),
-        advice=(f"`logs {pod}` may say more.",),
+        advice=(f"`logs {pod}` may show more.",),
     )
 
 
@@ -272,7 +272,7 @@ def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
     text = _end(output.err.strip() or (output.out.strip() if says else b""), _TAIL_CHARACTERS)
     lines = tuple(line for line in text.splitlines() if line.strip())[-_TAIL_LINES:]
     if not says and output.out.strip():
-        return (*lines, f"({len(output.out)} bytes of output are not shown: they may be about patients.)")
+        return (*lines, f"({len(output.out)} bytes of output are hidden: they may be about patients.)")
     return lines
 
 

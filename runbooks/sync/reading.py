@@ -128,7 +128,7 @@ def status_of(value: Any, pod: str) -> SyncStatus:
     A number from which a queue would be called healthy must be one, under whatever name, and the same under each.
     """
     if not isinstance(value, Mapping):
-        raise NotUnderstood("the JSON is no object")
+        raise NotUnderstood("the JSON is not an object")
     found = _Fields(value)
     status = SyncStatus(
         pod=pod,
@@ -153,7 +153,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
         told = found.whole("total", "count")
         value = found.only("items", "failed")
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise NotUnderstood("the JSON is no list of items")
+        raise NotUnderstood("the JSON is not a list of items")
     items = tuple(map(_item, value))
     if len({item.id for item in items}) != len(items):
         raise NotUnderstood("two items in the JSON have the same id")
@@ -164,7 +164,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
 
 def _item(value: Any) -> FailedItem:
     if not isinstance(value, Mapping):
-        raise NotUnderstood("an item in the JSON is no object")
+        raise NotUnderstood("an item in the JSON is not an object")
     found = _Fields(value)
     identity = found.first("id", "itemid", "uuid")
     if not isinstance(identity, str | int) or isinstance(identity, bool) or not 0 < len(str(identity)) <= _LONGEST_ID:
@@ -221,7 +221,7 @@ class _Fields:
                     continue
                 read = float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else value
                 if not isinstance(read, int | float) or isinstance(read, bool) or not 0 <= read < _LARGEST:
-                    raise NotUnderstood(f"`{name}` in the JSON is no number that can be counted")
+                    raise NotUnderstood(f"`{name}` in the JSON is not a count")
                 numbers.append(float(read))
         if len(set(numbers)) > 1:
             raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
@@ -231,7 +231,7 @@ class _Fields:
         """Return the whole number under these names, None where there is none; raises `NotUnderstood` for anything else."""
         found = self.number(*names)
         if found is not None and not found.is_integer():
-            raise NotUnderstood(f"{self._written(names)} in the JSON is no whole number")
+            raise NotUnderstood(f"{self._written(names)} in the JSON is not a whole number")
         return None if found is None else int(found)
 
     def _written(self, names: Iterable[str]) -> str:

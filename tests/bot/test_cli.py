@@ -226,7 +226,7 @@ async def test_help_of_a_command_of_two_words(tmp_path: Path, typed: tuple[str, 
 async def test_help_of_half_a_name_says_how_it_goes_on(tmp_path: Path, typed: tuple[str, ...]) -> None:
     ended = await omnicare(*typed, cwd=tmp_path)
     assert ended.status == 2
-    assert "`sync` takes another word: `sync clear-failed`, " in ended.err
+    assert "`sync` needs another word: `sync clear-failed`, " in ended.err
 
 
 async def test_help_imports_nothing_heavy() -> None:

@@ -321,7 +321,7 @@ async def test_who_would_put_a_deployment_back_is_named(tmp_path: Path, images: 
     assert [each.level for each in owned] == [Severity.WARNING, Severity.WARNING]
     assert "backend: Argo CD owns" in owned[0].sentence
     assert "frontend: Flux owns" in owned[1].sentence
-    assert all("would put back" in each.sentence and each.to_do for each in owned)
+    assert all("would revert" in each.sentence and each.to_do for each in owned)
 
 
 async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, images: str) -> None:

@@ -27,7 +27,7 @@ def test_one_that_has_ended_is_not_there_to_be_stopped():
 def test_there_are_only_so_many_at_once_and_an_end_makes_room():
     follows = Follows()
     every = [follows.begin("production") for _ in range(MOST)]
-    with pytest.raises(PermanentError, match="followed already"):
+    with pytest.raises(PermanentError, match="already being followed"):
         follows.begin("production")
     follows.end(every[0])
     assert follows.begin("production").id not in {each.id for each in every[1:]}

@@ -51,4 +51,4 @@ async def test_the_card_says_what_was_not_understood_and_shows_the_end(
     assert "the end" in card.model_dump_json()
     assert card.state is State.WAITING
     bare = await card_of(command, found.model_copy(update={"lines": (), "text": ""}))
-    assert "The end of its output" not in bare.model_dump_json()
+    assert "End of its output" not in bare.model_dump_json()

@@ -108,7 +108,7 @@ def test_a_length_of_time_as_it_would_be_typed(seconds: int, typed: str) -> None
 
 @pytest.mark.parametrize("typed", ["", "15", "m", "0s", "-5m", "1.5h", "31d", "9999999s", "5m!", "５m", "1w", "1h-30m"])
 def test_what_is_no_duration(typed: str) -> None:
-    with pytest.raises(ValueError, match="length of time"):
+    with pytest.raises(ValueError, match="duration"):
         value(DurationType(), typed)
 
 
@@ -137,7 +137,7 @@ def test_a_time(typed: str) -> None:
     ],
 )
 def test_what_is_no_time(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a (time|date)"):
+    with pytest.raises(ValueError, match=r"is not a (time|valid date)"):
         value(UntilType(), typed)
 
 
@@ -207,16 +207,16 @@ def test_an_environment_is_one_that_is_configured(typed: str) -> None:
 
 
 def test_the_same_service_twice_is_a_slip() -> None:
-    assert "is there twice" in refused("rollback backend Backend").message
+    assert "is given twice" in refused("rollback backend Backend").message
 
 
 def test_an_option_twice_is_a_slip_whatever_way_it_is_written() -> None:
     for text in ("deploy v2 --env staging --env production", "deploy v2 --env=staging --ENV production"):
-        assert "is there twice" in refused(text).message
+        assert "is given twice" in refused(text).message
 
 
 def test_a_half_of_a_character_is_refused_before_it_is_written_anywhere() -> None:
-    assert "half a character" in refused("deploy v2.0.0 --reason \ud800").message
+    assert "incomplete character" in refused("deploy v2.0.0 --reason \ud800").message
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_what_is_no_start(typed: str) -> None:
 
 def test_an_hour_that_the_clock_leaves_out_is_no_start() -> None:
     night = datetime(2027, 3, 27, 23, 0, tzinfo=ZoneInfo("Europe/Berlin"))
-    with pytest.raises(Invalid, match="the clock is put forward"):
+    with pytest.raises(Invalid, match="the clocks go forward"):
         start("02:30", now=night)
 
 
-@pytest.mark.parametrize("day", [(2026, 3, 29), (2026, 10, 25)], ids=["put forward", "put back"])
+@pytest.mark.parametrize("day", [(2026, 3, 29), (2026, 10, 25)], ids=["forward", "back"])
 @pytest.mark.parametrize("ahead", [True, False])
 def test_a_length_of_time_is_that_long_when_the_clock_is_changed_meanwhile(
     day: tuple[int, int, int], ahead: bool

@@ -125,7 +125,7 @@ def test_where_a_channel_means_no_environment_none_is_guessed(spec: CommandSpec)
         assert understood(text, where="production").environment is None
         return
     error = refused(text, where=None)
-    assert "this channel has no environment of its own" in error.message
+    assert "this channel has none of its own" in error.message
     assert f"`{where.flag} production` or `{where.flag} staging`" in error.message
     assert error.example is not None
     assert understood(error.example, where=None).spec == spec

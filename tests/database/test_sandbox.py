@@ -44,7 +44,7 @@ async def test_bad_nights_of_the_database_are_played_and_taken_back(tmp_path: Pa
         await here.until(lambda: database.primary.delay, "every answer takes its time")
         await here.world.reset()
         await here.type("dana", "/omnicare db connect --on primary")
-        await here.answered("takes the bot's credentials")
+        await here.answered("accepts the bot's credentials")
 
 
 async def _waits(here: Story) -> None:

@@ -162,7 +162,7 @@ async def test_a_role_that_may_do_more_than_it_should_is_told(here: Served):
         here.sql("REVOKE ALL ON patients FROM omnicare_reader", "REVOKE CREATE ON SCHEMA public FROM omnicare_reader")
     assert (who.readable, who.writable, who.creates) == (1, 1, ("public",))
     said = [each.says for each in concerns(who)]
-    assert said[0] == "The role omnicare_reader may change 1 table.", "the worst first"
+    assert said[0] == "Role omnicare_reader can change 1 table.", "the worst first"
     assert "may read 1 table" in " ".join(said)
     assert concerns((await here.database().known("primary")).identity) == ()
 
@@ -199,12 +199,12 @@ def statement(**values: Any) -> Statement:
         ({"share": 0.5, "mean": 40.0}, ["takes 50 % of the time"]),
         (
             {"share": 0.5, "mean": 2.0, "calls": 60_000},
-            ["takes 50 %", "asked 60,000 times, 1,000 a minute: perhaps once for each line"],
+            ["takes 50 %", "ran 60,000 times, 1,000 a minute: perhaps once for each row"],
         ),
         ({"share": 0.1, "mean": 1500.0, "longest": 2000.0}, ["takes 1.5 s each time"]),
         ({"share": 0.001, "mean": 1500.0, "calls": 1}, []),
         ({"mean": 3.0, "longest": 9200.0}, ["usually takes 3.0 ms, once 9.2 s"]),
-        ({"share": 0.3, "mean": 50.0, "cache": 0.4}, ["takes 30 %", "finds only 40 % of what it reads in memory"]),
+        ({"share": 0.3, "mean": 50.0, "cache": 0.4}, ["takes 30 %", "finds only 40 % of its data in memory"]),
         ({"share": 0.3, "mean": 50.0, "spilled": 1000}, ["takes 30 %", "writes 8 MB to temporary files"]),
         ({"share": 0.3, "mean": 50.0, "rows": 500_000}, ["takes 30 %", "fetches 5,000 rows each time"]),
     ],
@@ -311,13 +311,13 @@ def _owner(path: Path) -> tuple[int, int]:
         (
             "REVOKE SELECT ON statistics.pg_stat_statements FROM PUBLIC, omnicare_reader",
             "GRANT SELECT ON statistics.pg_stat_statements TO PUBLIC",
-            "may not read",
+            "has no access to",
             "GRANT SELECT ON",
         ),
         (
             "REVOKE pg_read_all_stats FROM omnicare_reader",
             "GRANT pg_read_all_stats TO omnicare_reader",
-            "may not see",
+            "can't see",
             "pg_read_all_stats",
         ),
     ],

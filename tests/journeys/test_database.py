@@ -59,19 +59,19 @@ async def test_from_the_list_to_a_plan(here: Story, browser: Browser, look: str)
     async with reading(here, browser, size=size, dark=look == "dark") as page:
         await type_in(page, "/omnicare slow-queries")
         log = page.get_by_role("log")
-        await expect(log).to_contain_text("Look first at")
-        await expect(log).to_contain_text("Counted since")
+        await expect(log).to_contain_text("Start with")
+        await expect(log).to_contain_text("Statistics since")
         await page.screenshot(path=SHOWN / f"{look}-slow-queries.png")
         await log.get_by_role("button", name=re.compile("^Explain q")).first.click()
         thread = page.get_by_role("complementary", name="Thread")
-        await expect(thread).to_contain_text("Planned without values, never executed.")
+        await expect(thread).to_contain_text("Planned without values and not executed.")
         await expect(thread).to_contain_text("of the cost is")
         await thread.get_by_text("Planned without values").scroll_into_view_if_needed()
         await page.screenshot(path=SHOWN / f"{look}-explain.png")
         if look == "phone":
             return
         await type_in(page, "/omnicare db connect")
-        await expect(log).to_contain_text("takes the bot's credentials")
+        await expect(log).to_contain_text("accepts the bot's credentials")
         await expect(log).to_contain_text("a replica, up to date")
         await page.screenshot(path=SHOWN / f"{look}-connect.png")
         assert here.world.database is not None

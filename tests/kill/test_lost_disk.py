@@ -17,7 +17,7 @@ from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, 
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
-UNKNOWN = "this bot knows nothing of it: its files were lost, or another bot runs it"
+UNKNOWN = "this bot has no record of it: its files were lost, or another bot runs it"
 
 
 async def died_going_back(here: Story, point: str) -> str:
@@ -64,7 +64,7 @@ async def goes_back_again(here: Story, lost: str) -> None:
     await waits_behind(here, lost)
     again = await here.ask("rollback", who=ON_CALL)
     plan = await here.says(again, "to v1.2.0", "plan")
-    assert "It takes the place of Ines's run" in plan
+    assert "This replaces Ines's run" in plan
     assert "goes further back" not in plan
     await here.press(ON_CALL, "approve", again)
     await here.ended_with(again, "Back on v1.2.0 in production")
@@ -117,7 +117,7 @@ async def test_a_rollback_that_had_arrived_is_said_to_have_and_its_place_can_be_
         await here.type(REQUESTER, "/omnicare rollback --dry-run")
         plan = await here.answered("Dry run. Plan: Roll back production")
         assert (
-            f"Ines's rollback (run {short_id(lost)}) has left v2.0.0 already: v1.2.0 runs. This goes further back."
+            f"Ines's rollback (run {short_id(lost)}) has already rolled back v2.0.0: v1.2.0 runs. This goes further back."
             in plan
         )
         assert "v1.2.0 → v1.1.0" in plan
@@ -128,7 +128,7 @@ async def test_a_rollback_that_had_arrived_is_said_to_have_and_its_place_can_be_
 
         await here.type(ON_CALL, f'/omnicare resolve {lost} --reason "the disk was lost, v1.2.0 serves"')
         answer = await here.whispered(ON_CALL, "stays as it is: the disk was lost, v1.2.0 serves")
-        assert "The place is free again." in shown_text(answer)
+        assert "The environment is free again." in shown_text(answer)
         assert here.environment().run is None
         assert here.event_names(lost)[-1] == "run:resolved"
         await here.press(APPROVER, "approve", deploy)

@@ -186,5 +186,7 @@ def unusable(why: str) -> PermanentError:
     return PermanentError(
         f"The database's credentials can't be used: {why}.",
         code=ReasonCode.CREDENTIALS_UNUSABLE,
-        advice=("Run `db connect` to try them again, and `omnicare doctor` to check whether the bot can read the Secret.",),
+        advice=(
+            "Run `db connect` to try them again, and `omnicare doctor` to check whether the bot can read the Secret.",
+        ),
     )

@@ -112,7 +112,7 @@ async def test_neither_the_card_nor_the_book_has_a_line(tmp_path: Path, somewher
         assert len(texts) > 5
         assert not [text for text in texts if text in kept]
         assert answer.card.buttons == ()
-        assert "Unredacted, but for values of Secrets" in kept
+        assert "Unredacted, except values of Secrets" in kept
 
 
 async def test_the_same_act_sent_again_is_another_reading_and_another_event(
@@ -248,7 +248,7 @@ async def test_where_the_book_can_not_be_written_nothing_is_read(tmp_path: Path,
     ("words", "why"),
     [
         (("--raw",), "`--raw` needs a reason"),
-        (("--raw", "--reason", "x", "--follow", "1m"), "Leave `--follow` out"),
+        (("--raw", "--reason", "x", "--follow", "1m"), "Omit `--follow`"),
     ],
 )
 async def test_what_is_typed_wrong_reads_nothing_and_says_what_to_type(

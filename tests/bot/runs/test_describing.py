@@ -13,7 +13,7 @@ async def test_a_service_is_described_by_what_matters(here: Story):
     await here.type(AUDITOR, "/omnicare describe backend")
     said = await here.answered("backend in production runs v1.2.0, 3/3 ready")
     assert "🟢" in said
-    for each in ("ghcr.io/omnicare/backend:v1.2.0", "readiness", "rolling, ", "No warnings", *pods(here)):
+    for each in ("ghcr.io/omnicare/backend:v1.2.0", "readiness", "rolling, ", "There are no warnings", *pods(here)):
         assert each in said
 
 

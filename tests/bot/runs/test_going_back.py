@@ -75,7 +75,7 @@ async def test_a_lock_refuses_a_deploy_and_not_a_rollback(here: Story):
     await here.says(run, "passes Ines' lock" if "Ines' lock" in here.text(run, "plan") else "lock", "plan")
     await here.press(ON_CALL, "approve", run)
     await here.ended_with(run, "Back on v1.2.0 in production")
-    assert "lock still stands" in here.text(run, "result")
+    assert "lock is still in place" in here.text(run, "result")
     assert here.environment().freeze is not None
 
 
@@ -198,7 +198,7 @@ async def test_what_the_pods_said_is_one_button_away_after_they_went(here: Story
     await here.ended_with(run, "Back on v1.2.0 in production")
     assert here.button("type-evidence", failed) is not None
     await here.press(ON_CALL, "type-evidence", run)
-    told = await here.answered("Kept with Roll back production")
+    told = await here.answered("Saved with Roll back production")
     assert "v2.1.0-crash" in told
     assert "log lines" in told
 

@@ -20,7 +20,7 @@ async def test_an_empty_answer_says_of_which_time_it_is(here: Story) -> None:
 
 
 async def test_a_summary_alone_is_of_all_that_there_is(here: Story) -> None:
-    said = await logs(here, "--tail 0", "The summary alone")
+    said = await logs(here, "--tail 0", "Summary only")
     assert (count := re.search(r"([\d,]+) lines of 3 pods", said)) is not None
     assert int(count[1].replace(",", "")) > 100
     assert "older line" not in said
@@ -45,12 +45,12 @@ async def test_who_has_no_life_before_is_not_said_to_have_written_nothing(here: 
 
 async def test_the_time_of_a_run_is_more_than_one_minute_twice(here: Story) -> None:
     run = await here.deployed("v2.0.0")
-    said = await logs(here, f"--run {short_id(run)} --tail 5", "While run ")
+    said = await logs(here, f"--run {short_id(run)} --tail 5", "During run ")
     assert re.search(r" for \d+ s, and 15 s before and after\.", said)
     await here.answered("Deploy v2.0.0 to production")
 
 
 async def test_following_for_longer_than_it_goes_on_is_said_at_once(here: Story) -> None:
-    assert "It goes on for 10 min at most" in await logs(here, "--follow 20m", "Following backend")
+    assert "A log can be followed for at most 10 min" in await logs(here, "--follow 20m", "Following backend")
     await here.type(ON_CALL, "/omnicare logs frontend --follow 2m")
     assert "at most" not in await here.answered("Following frontend")

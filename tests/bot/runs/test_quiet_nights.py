@@ -23,7 +23,7 @@ async def test_a_reset_takes_it_back(here: Story) -> None:
     await here.world.play(BY_NAME["sync-stuck"])
     await here.world.reset()
     await here.type(ON_CALL, "/omnicare sync status")
-    await here.answered("Sync in production goes on")
+    await here.answered("Sync in production is running")
     assert here.world.sync[PRODUCTION].stuck_since is None
 
 

@@ -11,9 +11,9 @@ from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 
 async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(here: Story):
     await here.type(REQUESTER, "/omnicare releases")
-    await here.answered("No release of production yet")
+    await here.answered("No releases in production yet")
     await here.type(REQUESTER, '/omnicare releases adopt --reason "before the first deploy"')
-    await here.answered("Maya recorded v1.2.0 as a good release of production")
+    await here.answered("Maya recorded v1.2.0 as a good release in production")
     (adopted,) = here.releases()
     assert (adopted.version, adopted.verdict, adopted.by, adopted.run) == ("v1.2.0", "good", "Maya", "")
     assert {each.service: each.image.digest for each in adopted.services} == {
@@ -21,7 +21,7 @@ async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(her
     }
     assert "release:adopted" in [event.name for event in here.events()]
     await here.type(REQUESTER, "/omnicare releases adopt")
-    await here.whispered(REQUESTER, "v1.2.0 is the newest recorded release of production already")
+    await here.whispered(REQUESTER, "v1.2.0 is already the newest recorded release in production")
     await here.type(REQUESTER, "/omnicare releases")
     await here.answered("1 release of production, good")
 
@@ -58,7 +58,7 @@ async def test_what_runs_is_no_other_release_to_go_back_to(here: Story):
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
     assert "No good release is recorded" in await here.answered("previous revision")
     await here.type(REQUESTER, "/omnicare releases adopt")
-    await here.answered("as a good release of production")
+    await here.answered("as a good release in production")
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
     await here.answered("No other good release is recorded")
     await here.deployed("v2.0.0")

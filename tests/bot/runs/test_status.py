@@ -20,7 +20,7 @@ async def status(here: Story, words: str, who: str = ON_CALL) -> str:
         before = len(here.messages())
         await here.type(who, "/omnicare status")
         await here.until(lambda: len(here.messages()) > before, "an answer")
-        return await here.answered("Asked of the cluster")
+        return await here.answered("Read from the cluster")
 
     async with asyncio.timeout(60):
         while words not in (said := await ask()):  # noqa: ASYNC110 - a person who asks again
@@ -63,7 +63,7 @@ async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
         said = await status(here, "🔵")
         assert "production is rolling out" in said
         assert "0/3 new, 3 old" in said
-        assert "*Going on*" in said
+        assert "*Running*" in said
         await here.stop_run(REQUESTER, run)
         await here.says(run, "stopped", "result")
         said = await status(here, "🟡")
@@ -80,7 +80,7 @@ async def test_what_does_not_start_is_red_with_its_cause(here: Story, version: s
     await here.deployed(version, ends="stopped")
     said = await status(here, cause)
     assert "🔴" in said
-    assert "production: backend is not well, undecided" in said
+    assert "production: backend is unhealthy, undecided" in said
     assert "1 of 1 new pods: " in said
     assert "0/3 new, 3 old" in said
 
@@ -108,7 +108,7 @@ async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(h
 
 async def test_a_queue_whose_scripts_are_missing_is_no_queue_that_is_slow(here: Story):
     here.world.sync[PRODUCTION].break_it("missing")
-    said = await status(here, "sync can't be asked")
+    said = await status(here, "sync is unavailable")
     assert "no script for this: `npm run --silent sync:status` exits with 1" in said
     assert "waits longer" not in said
     assert looks(here) == ["Sync", "Pods", "Runs"]

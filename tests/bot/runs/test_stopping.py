@@ -28,7 +28,7 @@ async def test_the_form_of_a_cancel_says_how_many_pods_of_each_version_there_are
     await here.press(REQUESTER, "cancel", run)
     view = (await here.until(lambda: here.slack.modals_of(REQUESTER), "the form"))[-1]
     assert "v1.2.0" in str(view.view)
-    assert "rollback: back to the last known good release" in str(view.view)
+    assert "rollback: go back to the last known good release" in str(view.view)
     await here.fill(REQUESTER, then="stay", reason="wrong version")
     await here.ended_with(run, "was stopped by Maya")
     assert "Now: backend v1.2.0" in here.text(run, "result")
@@ -43,7 +43,7 @@ async def test_stopping_to_go_back_is_one_act(here: Story):
     assert here.button("type-r", run) is None, "what to do next is decided already"
     back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
     await here.ended_with(back, "Back on v2.0.0")
-    assert here.button("approve", back) is None, "the deploy's own approval covers it"
+    assert here.button("approve", back) is None, "the deploy's approval covers it"
     assert {here.tag(service) for service in SERVICES} == {"v2.0.0"}
     (requested,) = [event for event in here.events(back) if event.name == "run:requested"]
     assert (requested.actor, requested.details["follows"]) == ("ines", run)
@@ -323,7 +323,7 @@ async def test_an_undecided_environment_says_so_until_somebody_decides(here: Sto
     await here.type(AUDITOR, f"/omnicare resolve {run} --reason x")
     await here.whispered(AUDITOR, "You may not decide this")
     await here.type(ON_CALL, f"/omnicare resolve {run}")
-    await here.whispered(ON_CALL, "Say why it may stay as it is")
+    await here.whispered(ON_CALL, "Say why it can stay as it is")
     await here.type(ON_CALL, f'/omnicare resolve {short} --reason "mended by hand"')
     await here.until(lambda: here.environment().undecided is None, "it is decided")
     assert [event.reason for event in here.events() if event.name == "run:resolved"] == ["mended by hand"]
@@ -378,7 +378,7 @@ async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     assert "Back on v1.2.0 in production, asked for by Ines" in await here.says(run, "Answered", "result")
     assert buttons_of(here, run) == {"type-evidence"}
     async with asyncio.timeout(60):
-        while "is answered already" not in "\n".join(map(shown_text, here.messages())):
+        while "was followed by" not in "\n".join(map(shown_text, here.messages())):
             await here.type(ON_CALL, f"/omnicare rollback --after {run}")  # the first one may be open for a moment more
             await asyncio.sleep(0.5)
     assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}

@@ -28,11 +28,11 @@ def nothing_of_a_patient_is_seen(here: Story) -> None:
 
 async def test_the_queue_is_told_with_what_fails_and_when_it_is_empty(here: Story):
     await here.type(REQUESTER, "/omnicare sync status")
-    told = await here.answered("Sync in production goes on")
+    told = await here.answered("Sync in production is running")
     assert "7 failed" in told
     assert "42 a minute" in told
     await here.type(REQUESTER, "/omnicare sync failed")
-    told = await here.answered("7 items from 5 devices failed to synchronise in production, the oldest 2 h 30 min old")
+    told = await here.answered("7 items from 5 devices failed to sync in production, the oldest 2 h 30 min old")
     for group in ("version_conflict", "Validation failed: dose missing for …", "request timeout after … ms"):
         assert group in told
     nothing_of_a_patient_is_seen(here)
@@ -60,7 +60,7 @@ async def test_a_script_that_never_answers_is_left_at_its_deadline(here: Story):
     queue(here).break_it("silent")
     await here.type(REQUESTER, "/omnicare sync status")
     told = await here.whispered(REQUESTER, "0.5 s")
-    assert "may say what it waits for" in str(told.blocks)
+    assert "may show what it is waiting for" in str(told.blocks)
 
 
 async def test_who_may_not_look_is_refused(here: Story):
@@ -73,7 +73,7 @@ async def test_an_environment_without_scripts_says_which_table_is_missing(here: 
     await here.leave()
     await here.inside()
     await here.type(REQUESTER, "/omnicare sync status")
-    await here.whispered(REQUESTER, "does not say which sync scripts production has")
+    await here.whispered(REQUESTER, "No sync scripts are configured for production")
 
 
 # changing
@@ -98,7 +98,7 @@ async def test_retrying_is_approved_and_watched_until_the_count_stands_still(her
     plan = await here.says(run, "Plan", "plan")
     assert "request timeout after … ms" in plan
     await here.press(APPROVER, "approve", run)
-    await here.ended_with(run, "were tried again: 5 of 7 are left")
+    await here.ended_with(run, "were retried: 5 of 7 left")
     assert len(queue(here).items) == 5
     assert here.environment().run is None
     nothing_of_a_patient_is_seen(here)
@@ -208,4 +208,4 @@ async def test_without_a_bucket_nothing_is_cleared(world: Story):
     world.configure(lambda config: config["environments"]["production"].pop("exports"))
     await world.inside()
     run = await world.ask("sync clear-failed", who=ON_CALL)
-    await world.says(run, "names no bucket for exports of production", "result")
+    await world.says(run, "No bucket is configured for exports of production", "result")

@@ -63,7 +63,7 @@ async def status(here: Story) -> str:
     before = len(here.messages())
     await here.type(ON_CALL, "/omnicare status")
     await here.until(lambda: len(here.messages()) > before, "an answer")
-    return await here.answered("Asked of the cluster")
+    return await here.answered("Read from the cluster")
 
 
 async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_it_can_be_written(wires: Wires):
@@ -96,7 +96,7 @@ async def test_a_record_that_can_only_be_read_is_shown_as_it_will_be_and_resolve
     record = here.environment()
     assert record.run is not None
     card = await status(here)
-    assert "Going on" not in card
+    assert "*Running*" not in card
     assert "Undecided" in card
     assert "can't be written now" in card
     wires.clear()

@@ -168,7 +168,7 @@ async def test_a_rotated_password_needs_no_restart(tmp_path: Path):
         login_file(path, **{host: encoded("reader", "an-older-one")})
         with pytest.raises(PermanentError) as caught:
             await client.resolve(BACKEND, "v2.0.0")
-        assert "was refused" in caught.value.advice[0]
+        assert "was rejected" in caught.value.advice[0]
         login_file(path, **{host: encoded("reader", "s3cr3t-of-the-registry")})
         assert await client.resolve(BACKEND, "v2.0.0")
 

@@ -24,7 +24,7 @@ def test_each_step_has_its_own_part_and_the_parts_add_up() -> None:
     reading = query_plans.read(tree)
     assert [round(step.own, 3) for step in reading.steps] == [0.091, 0.909]
     assert reading.dearest.what == "Seq Scan on audit_events"
-    assert "keep what matches" in query_plans.meaning(reading.dearest)
+    assert "filtering it" in query_plans.meaning(reading.dearest)
 
 
 def test_the_inner_side_of_a_loop_counts_for_each_outer_row() -> None:
@@ -62,7 +62,7 @@ def test_no_literal_of_a_condition_is_shown() -> None:
 @pytest.mark.parametrize(
     ("tree", "said"),
     [
-        (node("Seq Scan", 1.0, 1, **{"Relation Name": "t"}), "It needs every row"),
+        (node("Seq Scan", 1.0, 1, **{"Relation Name": "t"}), "The statement needs every row"),
         (node("Sort", 9.0, 1, node("Result", 1.0, 7000)), "sorting about 7,000 rows"),
         (node("Aggregate", 9.0, 1, node("Result", 1.0, 1)), "grouping about 1 row."),
         (node("Nested Loop", 99.0, 1, node("Result", 1.0, 3), node("Result", 1.0, 1)), "about 3 times"),

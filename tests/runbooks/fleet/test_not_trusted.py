@@ -87,9 +87,7 @@ async def test_a_time_that_somebody_annotated_is_unknown_and_going_back_goes_on(
     await _annotate(here, DEPLOYED_IMAGE=current, DEPLOYED_AT=at)
     (backend, _) = await service_health.look(here.cluster, here.environment)
     if not read_stamp(at):
-        assert backend.state.unknown == (
-            "The annotation omnicare.dev/deployed-at is not a valid time, so it is ignored.",
-        )
+        assert backend.state.unknown == ("Annotation omnicare.dev/deployed-at is not a valid time and is ignored.",)
     assert (await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")).changes
     plan = await _plan_back(here, registry)
     assert {change.after.tag for change in plan.changes} == {"v1.1.0"}
@@ -159,7 +157,7 @@ async def test_a_max_surge_that_is_none_falls_back_to_the_default(here: Place, k
     await here.deploy(strategy={"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}})
     await _annotate(here, SURGE=kept)
     (state, *_) = await service_state.current(here.cluster, here.environment)
-    assert state.unknown == ("The annotation omnicare.dev/max-surge is not a valid value, so 25% is used.",)
+    assert state.unknown == ("Annotation omnicare.dev/max-surge is not a valid value, so 25% is used.",)
     await max_surge.put_back(here.cluster, here.namespace, "backend", run=None)
     after = await here.cluster.deployment(here.namespace, "backend")
     assert (after.max_surge, service_state.SURGE in after.annotations) == ("25%", False)

@@ -51,7 +51,7 @@ async def test_until_keeps_the_lines_behind_a_jump_and_tells_of_those_it_leaves_
         if numbers and numbers[-1] > 24:
             break
     assert sorted(set(range(numbers[-1])) - set(numbers))[:2] == [2, 12]
-    assert any("was set back" in note and "left out" in note for note in found.notes)
+    assert any("was set back" in note and "omitted" in note for note in found.notes)
 
 
 async def test_lines_behind_a_jump_are_followed_in_their_pods_own_order(jumping: Place):

@@ -168,7 +168,7 @@ async def test_items_that_a_failing_script_printed_are_not_in_its_error(here: Pl
     assert error.code is ReasonCode.SCRIPT_FAILED
     assert error.evidence == (
         "Error: broken pipe",
-        f"({len(items)} bytes of output are not shown: they may be about patients.)",
+        f"({len(items)} bytes of output are hidden: they may be about patients.)",
     )
 
 
@@ -178,7 +178,7 @@ async def test_no_ready_pod_is_told_with_what_to_do(here: Place):
         while any(pod.deployment == "backend" and pod.namespace == NAMESPACE for pod in here.cluster.pods()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     error = await refused(here.queue.status())
-    assert (error.code, error.advice) == (ReasonCode.NOT_FOUND, ("`pods backend` says why none is.",))
+    assert (error.code, error.advice) == (ReasonCode.NOT_FOUND, ("`pods backend` shows why.",))
 
 
 def _writer() -> Any:

@@ -52,7 +52,7 @@ def test_a_number_that_a_database_driver_gives_as_a_text_is_a_number():
 
 @pytest.mark.parametrize("field", ["pending", "failed", "oldestPendingSeconds", "ratePerMinute"])
 def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(field: str):
-    assert "is no number" in refusal(json.dumps({"pending": 0, "failed": 0, field: "many"}))
+    assert "in the JSON is not a count" in refusal(json.dumps({"pending": 0, "failed": 0, field: "many"}))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(fiel
             {"pending": 3, "perMinute": 0, "ratePerMinute": 5},
             "the JSON has different values for `perminute` and `rateperminute`",
         ),
-        ({"pending": 0.5}, "`pending` in the JSON is no whole number"),
+        ({"pending": 0.5}, "`pending` in the JSON is not a whole number"),
         ({"level": 30}, "the JSON has neither `pending` nor `failed`"),
-        ([1], "the JSON is no object"),
+        ([1], "the JSON is not an object"),
     ],
 )
 def test_an_answer_that_is_not_one_says_what_it_is(told: object, said: str):
@@ -96,7 +96,7 @@ def test_two_names_for_one_number_that_agree_are_one():
         ('{"total":\n{"pending": 0, "failed": 0}\n', "the JSON breaks off or has a mistake in it"),
         ('{"pending": 84, "pending": 0}', "an object in the JSON has one name twice"),
         ('{"pending": 1e999}', "a number in the JSON is too large"),
-        ('{"pending": NaN}', "NaN is no JSON"),
+        ('{"pending": NaN}', "NaN is not JSON"),
         ('{"pending": 3}\n{"level": 30, "pending": 0}\n', "2 JSON documents were printed, not one"),
         ("[" * 100_000, "the JSON is nested too deep"),
         ("[x]\n" * 300, "more than 200 lines begin like JSON"),
@@ -154,14 +154,14 @@ def test_items_are_found_bare_or_wrapped(shape: object):
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        (None, "the JSON is no list of items"),
-        ("n-71", "the JSON is no list of items"),
-        (7, "the JSON is no list of items"),
+        (None, "the JSON is not a list of items"),
+        ("n-71", "the JSON is not a list of items"),
+        (7, "the JSON is not a list of items"),
         ({"items": [ITEM], "failed": []}, "the JSON has different values for `items` and `failed`"),
         ({"items": [ITEM], "total": 812}, "the JSON counts 812 items and lists 1"),
         ({"items": [], "count": "3"}, "the JSON counts 3 items and lists 0"),
         ([{"reason": "x"}], "an item in the JSON has no id"),
-        (["n-71"], "an item in the JSON is no object"),
+        (["n-71"], "an item in the JSON is not an object"),
         ([ITEM, ITEM], "two items in the JSON have the same id"),
         ([{"id": ""}], "an item in the JSON has no id"),
         ([{"id": True}, {}], "an item in the JSON has no id"),
