@@ -53,6 +53,8 @@ class SlackSettings(Section):
     """Between two edits of one progress message."""
     edits_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
     """The workspace's budget for `chat.update` (Slack's tier 3)."""
+    account_seconds: Seconds = 1.5
+    """For Slack to say how an account stands. The acknowledgement waits for it, and Slack waits three seconds for that."""
     bot_token: SecretStr = Field(default=SecretStr(""), exclude=True)
     """From `OMNICARE_SLACK_BOT_TOKEN`."""
     app_token: SecretStr = Field(default=SecretStr(""), exclude=True)

@@ -37,7 +37,7 @@ async def wires(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         def change(document: dict[str, Any]) -> None:
             for environment in document["environments"].values():
                 environment["cluster"]["kubeconfig"] = str(through)
-            document["slack"] |= {"api_url": f"{slack.url}/api/", **more}
+            document["slack"] |= {"api_url": f"{slack.url}/api/", "account_seconds": 1.5, **more}
 
         made.slack.response_base = f"{slack.url}/response/"
         made.configure(change)

@@ -16,8 +16,6 @@ from runbooks.kit.errors import RunbookError
 
 _log = logging.getLogger(__name__)
 
-DEADLINE = 1.5
-"""Seconds for a fresh answer: the acknowledgement waits for it."""
 _STANDING_KEPT = 300.0
 _GROUP_KEPT = 300.0
 _GROUP_ID = re.compile(r"S[A-Z0-9]{6,}")
@@ -27,7 +25,7 @@ _SLACKBOT = "USLACKBOT"
 class SlackIdentity:
     """Implements `bot.inbound.Identity`. One for the life of the process."""
 
-    def __init__(self, api: SlackApi, *, workspace: str | None = None, deadline: float = DEADLINE) -> None:
+    def __init__(self, api: SlackApi, *, workspace: str | None = None, deadline: float = 1.5) -> None:
         self._api = api
         self._finder = Finder(api)
         self._workspace = workspace

@@ -59,7 +59,7 @@ class SlackSurface:
             edits_per_minute=settings.edits_per_minute,
             progress_seconds=settings.progress_seconds,
         )
-        self.identity = SlackIdentity(self.api, workspace=settings.workspace)
+        self.identity = SlackIdentity(self.api, workspace=settings.workspace, deadline=settings.account_seconds)
         self._edge: Edge | None = None
         self.sockets: Sockets | None = None
 
