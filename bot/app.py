@@ -21,7 +21,7 @@ from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.config.sections import TimeSettings
-from bot.dispatch.dispatcher import Door
+from bot.dispatch.dispatcher import Dispatcher
 from bot.inbound import Delivery, Identity, Messenger
 from bot.metrics import Metrics
 from bot.policy.people import People
@@ -145,7 +145,7 @@ class Bot:
     """The running bot, for who started it."""
 
     house: House
-    door: Door
+    dispatcher: Dispatcher
     runs: EngineRuns
     book: Book
     metrics: Metrics
@@ -190,7 +190,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await engine.launch()
         stack.callback(engine.destroy)
         await _remember_open(house, last)
-        door = Door(
+        dispatcher = Dispatcher(
             settings=settings,
             registry=house.registry,
             people=people,
@@ -204,7 +204,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
-            door,
+            dispatcher,
             contexts.runs,
             redact=redactor,
             name=people.name,
@@ -218,7 +218,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await socket.start()
         edges.push_async_callback(socket.stop)
         if slack is not None:
-            slack.open(door, suggest=_suggest(door))
+            slack.open(dispatcher, suggest=_suggest(dispatcher))
             metrics.connections(slack.fresh_connections)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
@@ -230,7 +230,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         supervisor.start("finding ways back", partial(house.ways_back.remember, house, settings.environments))
         yield Bot(
             house=house,
-            door=door,
+            dispatcher=dispatcher,
             runs=contexts.runs,
             book=book,
             metrics=metrics,
@@ -432,9 +432,9 @@ def _checks(house: House, clients: Mapping[str, ClusterClient], slack: Any) -> d
     return {"book": writable, "cluster": reachable, "slack": connected}
 
 
-def _suggest(door: Door) -> Any:
+def _suggest(dispatcher: Dispatcher) -> Any:
     async def suggest(delivery: Delivery, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
-        return await door.suggestions(delivery, field, values, typed)
+        return await dispatcher.suggestions(delivery, field, values, typed)
 
     return suggest
 

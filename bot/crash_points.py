@@ -1,7 +1,7 @@
 """Places where the tests kill the bot, to see that nothing is lost there. In a sandbox only; elsewhere `reached` does nothing.
 
 `OMNICARE_CRASH_POINT=name[:n]` ends the process with SIGKILL when `name` is reached for the n-th time (the first, where nothing is
-said); `OMNICARE_CRASH_SIGNAL=TERM` asks it to stop instead, as a cluster does. The door, the runs and the threads say where they are.
+said); `OMNICARE_CRASH_SIGNAL=TERM` asks it to stop instead, as a cluster does. The dispatcher, the runs and the threads say where they are.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""What goes in at the door and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch.dispatcher`.
+"""What goes in at the dispatcher and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch.dispatcher`.
 
-A surface makes a `Delivery` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the door and
+A surface makes a `Delivery` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the dispatcher and
 shows the `Answer`. It decides nothing itself.
 """
 
@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from commands.kit.card import Card, OpenForm
-from commands.kit.context import Actor
 from commands.kit.disclosure import RawLine
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
@@ -113,8 +112,8 @@ class Answer:
     """The card is the first state of an answer that goes on: what comes next. Whoever shows it closes it."""
 
 
-class DoorLike(Protocol):
-    """`bot.dispatch.dispatcher.Door`, as the surfaces see it."""
+class TakesInbound(Protocol):
+    """`bot.dispatch.dispatcher.Dispatcher`, as the surfaces see it."""
 
     def kind(self, delivery: Delivery) -> Kind | None:
         """What the delivery asks for, by parsing alone (no I/O): decides whether it is acknowledged first.
@@ -268,24 +267,3 @@ class Identity(Protocol):
     async def group(self, group: str) -> frozenset[str]:
         """The Slack ids of a user group's members; empty where Slack does not answer (no role is added then)."""
         ...
-
-
-__all__ = [
-    "Actor",
-    "Answer",
-    "Delivery",
-    "Directory",
-    "DoorLike",
-    "Exit",
-    "Filled",
-    "Form",
-    "FormField",
-    "Identity",
-    "Messenger",
-    "Place",
-    "Posted",
-    "Standing",
-    "Surface",
-    "SurfaceGone",
-    "TerminalOnly",
-]

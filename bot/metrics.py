@@ -13,7 +13,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._deliveries = self._counter("deliveries", "Requests that reached the door.", "surface", "command", "exit")
+        self._deliveries = self._counter(
+            "deliveries", "Requests that reached the dispatcher.", "surface", "command", "exit"
+        )
         self._acknowledged = Histogram(
             "omnicare_acknowledgement_seconds",
             "From a delivery to its acknowledgement.",

@@ -1,4 +1,4 @@
-"""The cards that the door itself answers with: what to type instead, and refusals that name the way forward."""
+"""The cards that the dispatcher itself answers with: what to type instead, and refusals that name the way forward."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Unredacted lines: who may have them and where, and the audit event that is written before the first of them is read.
 
-Used by the door alone. Everything here fails closed: what is not certain ends in a sentence, and nothing is read.
+Used by the dispatcher alone. Everything here fails closed: what is not certain ends in a sentence, and nothing is read.
 """
 
 import secrets

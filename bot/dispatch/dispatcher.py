@@ -1,4 +1,4 @@
-"""The one door: delivery → request → permission → plan → approval → run, and the answer.
+"""The dispatcher: delivery → request → permission → plan → approval → run, and the answer.
 
 Every way in (typed, mention, button, form, shortcut, terminal) comes through here; nothing else asks permissions or starts anything.
 What changes something is written to the book, then handed to the engine, and only then does `take` return, so that the surface
@@ -57,7 +57,7 @@ _Decides = Callable[[RunDecision, Context, str | None], Awaitable[Card]]
 """What a decision on a run does, given the clicked card's word."""
 
 
-class Door:
+class Dispatcher:
     """One per process."""
 
     def __init__(

@@ -182,7 +182,7 @@ class EngineRuns:
             key = f"{key}/{then}"
         if act in _PAUSING:  # may be said again and again while a run goes on: which time it is belongs to it
             key = f"{key}/{state.holds}"
-        # a denial and a withdrawal were written by the door (`command:accepted`), and end the request with an event of their own
+        # a denial and a withdrawal were written by the dispatcher (`command:accepted`), and end the request with an event of their own
         if act in _NOTED and not await self._house.note(
             request,
             _NOTED[act],

@@ -1,7 +1,7 @@
 """One request that follows another: the same once more (`retry`), or going back from it.
 
 Its id is made from the request that it follows, so asking twice is asking once. What was approved there may count here: see
-`carried`. Used by the door's decisions (`memory`) and by the requests themselves.
+`carried`. Used by the dispatcher's decisions (`memory`) and by the requests themselves.
 """
 
 from collections.abc import Collection

@@ -119,7 +119,7 @@ Phase = Literal["planning", "waiting", "asking", "scheduled", "starting", "runni
 
 
 class RequestState(Frozen):
-    """Where a request stands: the workflow's one event, read by lists, by the door and by the terminal."""
+    """Where a request stands: the workflow's one event, read by lists, by the dispatcher and by the terminal."""
 
     phase: Phase
     plan: Plan | None = None
@@ -155,7 +155,7 @@ class RequestState(Frozen):
 
 
 class DecisionMessage(Frozen):
-    """A person decided: from the door to the request's workflow."""
+    """A person decided: from the dispatcher to the request's workflow."""
 
     kind: Literal["decision"] = "decision"
     act: Literal["approve", "deny", "withdraw", "cancel", "hold", "continue", "go", "no-go"]

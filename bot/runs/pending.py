@@ -1,6 +1,6 @@
 """Requests that are still open, by what they ask for: people press again after a time-out, and mean the same request.
 
-An index in memory over the engine's own memory: filled when the bot starts, kept by the door and the requests' workflows.
+An index in memory over the engine's own memory: filled when the bot starts, kept by the dispatcher and the requests' workflows.
 """
 
 import json

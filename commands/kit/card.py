@@ -247,7 +247,7 @@ class RunAct(Frozen):
 
 
 class Typed(Frozen):
-    """A button that is a typed command: it comes in through the door like one."""
+    """A button that is a typed command: it comes in through the dispatcher like one."""
 
     kind: Literal["typed"] = "typed"
     text: str

@@ -1,6 +1,6 @@
 """Where a person may look, for queries that may go over every environment: nobody sees more by leaving `--env` out.
 
-The door has asked only whether the person has the permission somewhere.
+The dispatcher has asked only whether the person has the permission somewhere.
 """
 
 from commands.kit.card import listed

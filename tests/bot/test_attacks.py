@@ -1,6 +1,6 @@
 """Attacks, each a test: forged, stale and foreign buttons, borrowed environments, shared accounts, and words that want to be markup.
 
-Everything comes in through the real door with the real book; what reaches the engine is what would have been done.
+Everything comes in through the real dispatcher with the real book; what reaches the engine is what would have been done.
 (A row that carries a pickle: tests/bot/runs/test_pickles.py; deliveries of the real Slack edge: tests/bot/surfaces/slack.)
 """
 
@@ -108,7 +108,7 @@ async def test_a_click_that_is_replayed_under_a_new_delivery_id_counts_once(here
     here.wait(request, count=2)
     for number in range(5):
         filled = Filled(command="approve", values={"run": request.id}, word="word")
-        await here.door.take(here.delivery(APPROVER, key=f"replayed:{number}", filled=filled))
+        await here.dispatcher.take(here.delivery(APPROVER, key=f"replayed:{number}", filled=filled))
     await here.click(APPROVERS_PHONE, "approve", request.id, "word")
     assert len(here.engine.sent) == 1
     assert len(await here.events(EventName.APPROVAL_GIVEN)) == 1
@@ -128,7 +128,7 @@ async def test_a_click_after_the_request_has_expired_does_not_count(here: Thresh
 async def test_a_button_that_says_somebodys_words_again_means_those_words(here: Threshold, reason: str) -> None:
     """No client wrote entities, links or a keyboard's signs into a button's text, so nothing is undone in it."""
     text = f'deploy v2.0.0 --reason "{reason}" --env production'
-    await here.door.take(here.delivery(REQUESTER, text, drawn=True))
+    await here.dispatcher.take(here.delivery(REQUESTER, text, drawn=True))
     (request,) = here.engine.started
     assert (request.environment, request.reason) == ("production", reason)
 
@@ -144,7 +144,7 @@ async def test_a_button_in_the_shape_of_a_runs_that_names_another_command_does_n
     filled = {"version": "v9.9.9", "env": "production", "service": "backend", "reason": "x", "command": "deploy"}
     act = read(written(RunAct(command=spec.name, run=request.id, word="word")))
     assert isinstance(act, RunAct)
-    answer = await here.door.take(payloads.run_delivery(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
+    answer = await here.dispatcher.take(payloads.run_delivery(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
     assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.FOREIGN_BUTTON)
     untouched(here, request)
 
@@ -191,12 +191,12 @@ def test_a_value_of_another_shape_is_no_button(value: object) -> None:
 async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Threshold) -> None:
     request = await here.asking()
     filled = {"run": request.id, "word": "word", "dry_run": "yes", "requester": "approver", "approved_by": "approver"}
-    form = await here.door.form(here.delivery(REQUESTER), OpenForm(command="deploy", filled=filled))
+    form = await here.dispatcher.form(here.delivery(REQUESTER), OpenForm(command="deploy", filled=filled))
     assert isinstance(form, Form)
     assert not {"word", "requester", "approved_by", "run"} & {field.name for field in form.fields}
     values = {"version": "v2.1.0", "env": "production", "requester": "approver", "approved_by": "approver", "id": "x"}
     delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
-    answer = await here.door.take(delivery)
+    answer = await here.dispatcher.take(delivery)
     assert answer.exit is Exit.OK
     started = here.engine.started[-1]
     assert started.requester.key == "requester"
@@ -215,14 +215,14 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
 )
 async def test_a_forms_value_can_not_pose_as_another_option(here: Threshold, values: dict[str, str]) -> None:
     delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
-    assert (await here.door.take(delivery)).exit is Exit.USAGE
+    assert (await here.dispatcher.take(delivery)).exit is Exit.USAGE
     untouched(here)
 
 
 async def test_a_reason_in_a_form_stays_a_reason(here: Threshold) -> None:
     values = {"version": "v2.0.0", "env": "staging", "reason": '--env production" --dry-run'}
     delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
-    await here.door.take(delivery)
+    await here.dispatcher.take(delivery)
     assert here.engine.started[0].environment == "staging"
     assert here.engine.started[0].reason == '--env production" --dry-run'
 
@@ -466,7 +466,7 @@ async def test_a_key_that_was_chosen_to_be_anothers_gives_no_access_to_theirs(he
     """A terminal's client draws its own keys: the same key under another account is another act."""
     first = await here.terminal("uid:1", "deploy", "v2.0.0", key="terminal:uid:1::k")
     delivery = Delivery(key="terminal:uid:0::k", surface=Surface.TERMINAL, account="uid:0", tokens=("deploy", "v2.0.0"))
-    assert code(await here.door.take(delivery)) is ReasonCode.SHARED_ACCOUNT
+    assert code(await here.dispatcher.take(delivery)) is ReasonCode.SHARED_ACCOUNT
     assert [request.id for request in here.engine.started] == [first.run]
 
 

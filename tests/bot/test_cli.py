@@ -19,7 +19,7 @@ from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.card import Card, Paragraph, Preformatted, State, words
 from commands.kit.spec import Kind
-from tests.support.doors import Door, Runs, card
+from tests.support.dispatchers import Dispatcher, Runs, card
 
 RUN = "production.deploy.7kq2abcdefghj"
 
@@ -55,9 +55,11 @@ async def omnicare(*words: str, socket: Path | None = None, cwd: Path | None = N
 
 
 @contextlib.asynccontextmanager
-async def bot(path: Path, door: Door, runs: Runs | None = None, *, may_choose: bool = False) -> AsyncIterator[None]:
+async def bot(
+    path: Path, dispatcher: Dispatcher, runs: Runs | None = None, *, may_choose: bool = False
+) -> AsyncIterator[None]:
     server = SocketServer(
-        path, door, runs or Runs(), redact=lambda text: text, name=str.title,
+        path, dispatcher, runs or Runs(), redact=lambda text: text, name=str.title,
         short=lambda run: run.split(".")[2][:4].upper(), may_choose=may_choose,
     )  # fmt: skip
     await server.start()
@@ -68,11 +70,11 @@ async def bot(path: Path, door: Door, runs: Runs | None = None, *, may_choose: b
 
 
 async def test_a_command_is_answered_and_its_exit_status_is_the_answers(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     for name, status in (("ok", Exit.OK), ("failed", Exit.FAILED), ("usage", Exit.USAGE), ("denied", Exit.DENIED)):
-        door.answers[name] = Answer(card=card(f"It was {name}"), exit=status)
-    async with bot(tmp_path / "s", door):
-        found = {name: await omnicare(name, socket=tmp_path / "s") for name in door.answers}
+        dispatcher.answers[name] = Answer(card=card(f"It was {name}"), exit=status)
+    async with bot(tmp_path / "s", dispatcher):
+        found = {name: await omnicare(name, socket=tmp_path / "s") for name in dispatcher.answers}
     assert [ended.status for ended in found.values()] == [0, 1, 2, 3]
     assert found["ok"].out == "It was ok\n"
     assert found["failed"].out == "It was failed\n"
@@ -82,24 +84,24 @@ async def test_a_command_is_answered_and_its_exit_status_is_the_answers(tmp_path
 
 
 async def test_words_reach_the_bot_as_the_shell_split_them(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     typed = ("logs", "backend", "--grep", "a  b|c", "--reason=it's — so", "--", "--json")
-    async with bot(tmp_path / "s", door):
+    async with bot(tmp_path / "s", dispatcher):
         await omnicare("--no-follow", *typed, socket=tmp_path / "s")
-    assert door.taken[0].tokens == typed
+    assert dispatcher.taken[0].tokens == typed
 
 
 async def test_a_run_is_followed_to_its_end_and_ends_the_command_with_its_outcome(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Deploy v2.0.0 to production"), run=RUN)
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Deploy v2.0.0 to production"), run=RUN)
     runs = Runs(
         ("head", card("Deploy · making the plan")),
         ("plan", Card(title=words("Plan"), summary="Plan", body=(Paragraph(text=words("backend v1.2.0 to v2.0.0")),))),
         ("result", card("Stopped at Backend rollout", state=State.FAILED, reason_code="image-pull")),
         ("head", card("Deploy · failed", state=State.FAILED)),
     )
-    async with bot(tmp_path / "s", door, runs):
+    async with bot(tmp_path / "s", dispatcher, runs):
         ended = await omnicare("deploy", "v2.0.0", socket=tmp_path / "s")
     assert ended.status == 1
     assert ended.out.splitlines() == [
@@ -111,22 +113,22 @@ async def test_a_run_is_followed_to_its_end_and_ends_the_command_with_its_outcom
 
 
 async def test_not_following_says_how_to_look_at_the_run(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=None, run=RUN)
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
+    async with bot(tmp_path / "s", dispatcher):
         ended = await omnicare("deploy", "v2.0.0", "--no-follow", socket=tmp_path / "s")
     assert ended.status == 0
     assert "omnicare runs 7KQ2" in ended.out
 
 
 async def test_ctrl_c_leaves_the_run_going_and_says_how_to_look_at_it_again(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Deploy"), run=RUN)
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Deploy"), run=RUN)
     runs = Runs(("progress", card("Rolling", state=State.RUNNING)))
     runs.end.clear()
-    async with bot(tmp_path / "s", door, runs):
+    async with bot(tmp_path / "s", dispatcher, runs):
         process = await started("deploy", "v2.0.0", socket=tmp_path / "s")
         assert process.stdout is not None
         async with asyncio.timeout(60):
@@ -141,12 +143,12 @@ async def test_ctrl_c_leaves_the_run_going_and_says_how_to_look_at_it_again(tmp_
 
 
 async def test_json_is_one_document_and_a_line_each_while_a_run_is_followed(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Deploy"), run=RUN)
-    door.answers["status"] = Answer(card=card("Status", release="v1.2.0"))
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Deploy"), run=RUN)
+    dispatcher.answers["status"] = Answer(card=card("Status", release="v1.2.0"))
     runs = Runs(("result", card("Done", state=State.DONE, reason_code="succeeded")))
-    async with bot(tmp_path / "s", door, runs):
+    async with bot(tmp_path / "s", dispatcher, runs):
         one = await omnicare("status", "--json", socket=tmp_path / "s")
         many = await omnicare("--json", "deploy", "v2.0.0", socket=tmp_path / "s")
     assert json.loads(one.out)["data"] == {"release": "v1.2.0"}
@@ -157,15 +159,15 @@ async def test_json_is_one_document_and_a_line_each_while_a_run_is_followed(tmp_
 
 
 async def test_choosing_who_one_is_works_only_where_the_bot_allows_it(tmp_path: Path) -> None:
-    door = Door()
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    async with bot(tmp_path / "s", dispatcher):
         refused = await omnicare("status", "--as", "approver", socket=tmp_path / "s")
-    async with bot(tmp_path / "s", door, may_choose=True):
+    async with bot(tmp_path / "s", dispatcher, may_choose=True):
         taken = await omnicare("status", "--as", "approver", socket=tmp_path / "s")
     assert refused.status == 3
     assert "sandbox" in refused.err
     assert taken.status == 0
-    assert [delivery.named for delivery in door.taken] == ["approver"]
+    assert [delivery.named for delivery in dispatcher.taken] == ["approver"]
 
 
 async def test_where_no_bot_runs_a_sentence_says_what_to_do(tmp_path: Path) -> None:
@@ -177,10 +179,10 @@ async def test_where_no_bot_runs_a_sentence_says_what_to_do(tmp_path: Path) -> N
 
 
 async def test_a_reader_that_has_read_enough_is_no_failure(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     long = "\n".join(f"line {number}" for number in range(200_000))
-    door.answers["logs"] = Answer(card=Card(title=words("Logs"), summary="logs", body=(Preformatted(text=long),)))
-    async with bot(tmp_path / "s", door):
+    dispatcher.answers["logs"] = Answer(card=Card(title=words("Logs"), summary="logs", body=(Preformatted(text=long),)))
+    async with bot(tmp_path / "s", dispatcher):
         process = await started("logs", "backend", socket=tmp_path / "s")
         assert process.stdout is not None
         assert process.stderr is not None
@@ -347,23 +349,23 @@ async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -
     "words", [("status", "\udcff"), ("deploy", "v" * 9000), ("status", *["x"] * 300), ("--as", "m" * 99, "status")]
 )
 async def test_what_can_not_be_sent_is_a_sentence_and_no_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
-    door = Door()
-    async with bot(tmp_path / "s", door, may_choose=True):
+    dispatcher = Dispatcher()
+    async with bot(tmp_path / "s", dispatcher, may_choose=True):
         ended = await omnicare(*words, socket=tmp_path / "s")
     assert ended.status == Exit.USAGE
     assert "Traceback" not in ended.err
     assert ended.err.count("\n") == 1
-    assert not door.taken
+    assert not dispatcher.taken
 
 
 async def test_the_terminals_own_zone_goes_with_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Zurich")
-    door = Door()
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    async with bot(tmp_path / "s", dispatcher):
         await omnicare("status", socket=tmp_path / "s")
         monkeypatch.setenv("TZ", "XYZ-3")  # a zone without a name has its offset
         await omnicare("status", socket=tmp_path / "s")
-    first, second = (delivery.zone for delivery in door.taken)
+    first, second = (delivery.zone for delivery in dispatcher.taken)
     assert str(first) == "Europe/Zurich"
     assert second is not None
     assert second.utcoffset(None) == timedelta(hours=3)

@@ -1,4 +1,4 @@
-"""The main job from terminals alone, in a whole sandbox: the same door, the same approval, the same run as in Slack."""
+"""The main job from terminals alone, in a whole sandbox: the same dispatcher, the same approval, the same run as in Slack."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

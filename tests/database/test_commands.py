@@ -1,4 +1,4 @@
-"""The database's commands through the one door: in Slack with its buttons, in a terminal, and what must never come out of either."""
+"""The database's commands through the dispatcher: in Slack with its buttons, in a terminal, and what must never come out of either."""
 
 import asyncio
 import json

@@ -1,9 +1,9 @@
-"""The real door with the real book, permissions, people and registry, before an engine and a Slack that only remember.
+"""The real dispatcher with the real book, permissions, people and registry, before an engine and a Slack that only remember.
 
-Used by the tests of the door, of permissions and of attacks: what reaches the engine is a list that they look at.
+Used by the tests of the dispatcher, of permissions and of attacks: what reaches the engine is a list that they look at.
 """
 
-# ruff: noqa: ARG002 - the signatures of what stands behind the door
+# ruff: noqa: ARG002 - the signatures of what stands behind the dispatcher
 
 import pwd
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +16,7 @@ from typing import Any, cast
 from bot.app import Contexts
 from bot.audit import Book, Entry, EventName
 from bot.config import Settings, validate
-from bot.dispatch.dispatcher import Door
+from bot.dispatch.dispatcher import Dispatcher
 from bot.inbound import Answer, Delivery, Filled, Place, Standing, Surface
 from bot.policy.approvals import Pending
 from bot.policy.people import People
@@ -182,7 +182,7 @@ class Remembering:
 
 
 class Threshold:
-    """The door, and everything around it that a test looks at."""
+    """The dispatcher, and everything around it that a test looks at."""
 
     def __init__(self, settings: Settings, book: Book, clients: dict[str, ClusterClient] | None) -> None:
         self.settings = settings
@@ -209,7 +209,7 @@ class Threshold:
         self.house.engine = cast("Engine", self.engine)
         self.runs = EngineRuns(self.house)
         contexts.runs = self.runs
-        self.door = Door(
+        self.dispatcher = Dispatcher(
             settings=settings,
             registry=self.house.registry,
             people=self.people,
@@ -226,16 +226,16 @@ class Threshold:
         return Delivery(key=key or f"act:{self._acts}", account=account, text=text, **made)
 
     async def type(self, account: str, text: str, **more: Any) -> Answer:
-        return await self.door.take(self.delivery(account, text, **more))
+        return await self.dispatcher.take(self.delivery(account, text, **more))
 
     async def terminal(self, account: str, *tokens: str, **more: Any) -> Answer:
         made = {"surface": Surface.TERMINAL, "tokens": tokens, "place": Place()} | more
-        return await self.door.take(self.delivery(account, **made))
+        return await self.dispatcher.take(self.delivery(account, **made))
 
     async def click(self, account: str, command: str, run: str, word: str | None, **values: str) -> Answer:
         """A button of a run's card, or something that looks like one; each click is a delivery of its own."""
         filled = Filled(command=command, values={"run": run, **values}, word=word)
-        return await self.door.take(
+        return await self.dispatcher.take(
             self.delivery(account, key=f"{run}:{command}:{account}:{word}", text=None, filled=filled)
         )
 

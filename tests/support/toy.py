@@ -179,7 +179,7 @@ async def ask(made: House, command: str, key: str) -> str:
 
 
 async def decide(made: House, act: str, who: str, run: str) -> str:
-    """As the door would; again while it is not yet asked."""
+    """As the dispatcher would; again while it is not yet asked."""
     actor = People(made.settings).actor(Surface.TERMINAL, "uid:2", who)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a request's workflow says and hears: its state for lists and the door, its thread's messages, its inbox. The base of `request`."""
+"""What a request's workflow says and hears: its state for lists and the dispatcher, its thread's messages, its inbox. The base of `request`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

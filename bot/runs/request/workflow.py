@@ -316,7 +316,7 @@ class RequestFlow(Waiting, Running):
     async def _decided(self, plan: Plan, pending: Pending, names: tuple[str, ...]) -> tuple[Decision, ...]:
         """Until enough people said yes; `Ended` for a no, a withdrawal, or no answer in time."""
         reminded = False
-        # the door compared each decision with the card as it stood; a yes that met the next card on its way is no less one
+        # the dispatcher compared each decision with the card as it stood; a yes that met the next card on its way is no less one
         meant = {pending.word}
         while True:
             clock = await self._step("look at the clock", self._now)

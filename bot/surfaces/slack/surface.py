@@ -16,7 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.sections import SlackSettings
-from bot.inbound import Directory, DoorLike
+from bot.inbound import Directory, TakesInbound
 from bot.redacting import Redact
 from bot.supervision import Supervisor
 from bot.surfaces.slack.identity import SlackIdentity
@@ -63,7 +63,9 @@ class SlackSurface:
         self._edge: Edge | None = None
         self.sockets: Sockets | None = None
 
-    def open(self, door: DoorLike, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES) -> AsyncApp:
+    def open(
+        self, door: TakesInbound, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES
+    ) -> AsyncApp:
         """Puts the door behind Slack's deliveries; nothing is delivered before `start`."""
         answers, places = Answers(self.messenger), Places(self.api)
         page = Home(self.api, self.messenger, door, home)

@@ -1,7 +1,7 @@
-"""The running bot's side of the terminal: who calls is what the kernel says, what they want goes through the one door.
+"""The running bot's side of the terminal: who calls is what the kernel says, what they want goes through the dispatcher.
 
-A client that goes away stops nothing: what the door has taken goes on. Everything that leaves is redacted here, but for what the
-door gives out for one account at a terminal alone (`logs --raw`), and that only to a process of this account.
+A client that goes away stops nothing: what the dispatcher has taken goes on. Everything that leaves is redacted here, but for what the
+dispatcher gives out for one account at a terminal alone (`logs --raw`), and that only to a process of this account.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.inbound import Answer, Delivery, DoorLike, Exit, Surface, TerminalOnly
+from bot.inbound import Answer, Delivery, Exit, Surface, TakesInbound, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
 from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
@@ -68,7 +68,7 @@ class SocketServer:
     def __init__(
         self,
         path: Path,
-        door: DoorLike,
+        dispatcher: TakesInbound,
         follower: Follows,
         *,
         redact: Redact,
@@ -80,7 +80,7 @@ class SocketServer:
     ) -> None:
         """`name`: a person's key → their name. `short`: a run's id as people type it. `may_choose`: `--as` works (sandbox)."""
         self._path = path
-        self._door = door
+        self._dispatcher = dispatcher
         self._follower = follower
         self._redact = redact
         self._name = name
@@ -105,7 +105,7 @@ class SocketServer:
         self._listening = await asyncio.get_running_loop().create_unix_server(accepted, sock=listening)
 
     async def stop(self, *, drain: float = 5.0) -> None:
-        """Takes nothing new, lets what the door has taken end for `drain` seconds, and goes."""
+        """Takes nothing new, lets what the dispatcher has taken end for `drain` seconds, and goes."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -171,7 +171,7 @@ class SocketServer:
                 await _send(response, _refused(Exit.FAILED, "Withheld: these lines are for another account."))
                 return
             await self._unredacted(response, answer.terminal_only)
-        follows = call.follow and answer.run is not None and self._door.kind(delivery) is Kind.OPERATION
+        follows = call.follow and answer.run is not None and self._dispatcher.kind(delivery) is Kind.OPERATION
         await _send(response, self._answer_line(answer, followed=follows))
         ended = answer.exit
         if answer.live is not None:
@@ -209,7 +209,7 @@ class SocketServer:
                     await _send(response, line)
 
     def _take(self, delivery: Delivery) -> asyncio.Task[Answer]:
-        """The door's task for this act: the same one where the client asks again."""
+        """The dispatcher's task for this act: the same one where the client asks again."""
         found = self._taken.get(delivery.key)
         if found is None:
             found = self._taken[delivery.key] = asyncio.create_task(self._taking(delivery))
@@ -219,9 +219,9 @@ class SocketServer:
 
     async def _taking(self, delivery: Delivery) -> Answer:
         try:
-            answer = await self._door.take(delivery)
+            answer = await self._dispatcher.take(delivery)
         except Exception:  # noqa: BLE001 - whatever it is: the person is answered, the log has it
-            _log.exception("the door failed on a terminal's delivery", extra={"delivery": delivery.key})
+            _log.exception("the dispatcher failed on a terminal's delivery", extra={"delivery": delivery.key})
             return Answer(card=None, exit=Exit.FAILED)
         if answer.terminal_only is not None:
             self._taken.pop(delivery.key, None)  # kept for nobody: who asks again is asked for a reason again

@@ -34,7 +34,7 @@ class Call(Frozen):
 
 
 class AnswerLine(Frozen):
-    """The door's answer."""
+    """The dispatcher's answer."""
 
     kind: Literal["answer"] = "answer"
     exit: int
@@ -97,7 +97,7 @@ class AliveLine(Frozen):
 
 
 class RefusedLine(Frozen):
-    """The socket's own refusal, before the door."""
+    """The socket's own refusal, before the dispatcher."""
 
     kind: Literal["refused"] = "refused"
     exit: int

@@ -1,4 +1,4 @@
-"""The door when somebody floods it, when a command has a bug, and whatever comes in."""
+"""The dispatcher when somebody floods it, when a command has a bug, and whatever comes in."""
 
 import io
 import json

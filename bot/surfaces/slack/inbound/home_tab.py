@@ -1,6 +1,6 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
-from bot.inbound import Delivery, DoorLike, Exit, Surface
+from bot.inbound import Delivery, Exit, Surface, TakesInbound
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.render.mrkdwn import Block
@@ -12,7 +12,7 @@ _BLOCKS = 100
 class Home:
     """Publishes it."""
 
-    def __init__(self, api: SlackApi, messenger: SlackMessenger, door: DoorLike, queries: tuple[str, ...]) -> None:
+    def __init__(self, api: SlackApi, messenger: SlackMessenger, door: TakesInbound, queries: tuple[str, ...]) -> None:
         self._api = api
         self._messenger = messenger
         self._door = door

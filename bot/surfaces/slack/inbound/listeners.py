@@ -16,7 +16,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from bot.inbound import Answer, Delivery, DoorLike, Exit
+from bot.inbound import Answer, Delivery, Exit, TakesInbound
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.background import TOO_MANY, Afterwards
 from bot.surfaces.slack.inbound.deduplication import Once
@@ -47,7 +47,7 @@ class Edge(AsyncMiddleware):
 
     def __init__(
         self,
-        door: DoorLike,
+        door: TakesInbound,
         answers: Answers,
         forms: Forms,
         home: Home,

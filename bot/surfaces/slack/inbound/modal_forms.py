@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.inbound import Answer, Delivery, DoorLike, Form, SurfaceGone
+from bot.inbound import Answer, Delivery, Form, SurfaceGone, TakesInbound
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import Home
@@ -39,7 +39,7 @@ class Forms:
     """One for the life of the process."""
 
     def __init__(
-        self, api: SlackApi, door: DoorLike, answers: Answers, home: Home, redact: Redact, suggest: Suggest | None
+        self, api: SlackApi, door: TakesInbound, answers: Answers, home: Home, redact: Redact, suggest: Suggest | None
     ) -> None:
         self._api = api
         self._door = door

@@ -22,7 +22,7 @@ from commands.kit.card import Button, Card, Paragraph, RunAct, State, person, wo
 from commands.kit.spec import Kind
 from runbooks.kit.reasons import ReasonCode
 from tests.support.crowds import silent
-from tests.support.doors import Door, Runs, card
+from tests.support.dispatchers import Dispatcher, Runs, card
 
 
 def hide(text: str) -> str:
@@ -30,10 +30,12 @@ def hide(text: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def listening(path: Path, door: Door, runs: Runs | None = None, **more: Any) -> AsyncIterator[SocketServer]:
+async def listening(
+    path: Path, dispatcher: Dispatcher, runs: Runs | None = None, **more: Any
+) -> AsyncIterator[SocketServer]:
     server = SocketServer(
         path,
-        door,
+        dispatcher,
         runs or Runs(),
         redact=more.pop("redact", hide),
         name=lambda key: key.title(),
@@ -54,14 +56,14 @@ async def lines(path: Path, *tokens: str, **more: Any) -> list[Line]:
 
 
 async def test_a_command_reaches_the_door_as_the_shell_split_it_and_under_the_callers_account(tmp_path: Path) -> None:
-    door = Door()
-    async with listening(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    async with listening(tmp_path / "s", dispatcher):
         answer, end = await lines(tmp_path / "s", "logs", "backend", "--grep", "a b")
     assert isinstance(answer, AnswerLine)
     assert answer.card is not None
     assert answer.card.summary == "You typed logs"
     assert end == EndLine(exit=0)
-    (delivery,) = door.taken
+    (delivery,) = dispatcher.taken
     assert delivery.tokens == ("logs", "backend", "--grep", "a b")
     assert delivery.account == f"uid:{os.getuid()}"
     assert delivery.named is None
@@ -69,7 +71,7 @@ async def test_a_command_reaches_the_door_as_the_shell_split_it_and_under_the_ca
 
 async def test_the_socket_is_for_the_bots_group_only(tmp_path: Path) -> None:
     path = tmp_path / "run" / "s"
-    async with listening(path, Door()):
+    async with listening(path, Dispatcher()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
     assert not path.exists()
@@ -78,58 +80,58 @@ async def test_the_socket_is_for_the_bots_group_only(tmp_path: Path) -> None:
 async def test_choosing_a_person_is_refused_outside_the_sandbox(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    door = Door()
-    async with listening(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    async with listening(tmp_path / "s", dispatcher):
         (refused,) = await lines(tmp_path / "s", "status", named="approver")
     assert isinstance(refused, RefusedLine)
     assert refused.exit == Exit.DENIED
-    assert not door.taken
+    assert not dispatcher.taken
     assert "wanted to be another person" in caplog.text, "whoever keeps the bot hears of it"
 
 
 async def test_choosing_a_person_works_in_the_sandbox(tmp_path: Path) -> None:
-    door = Door()
-    async with listening(tmp_path / "s", door, may_choose=True):
+    dispatcher = Dispatcher()
+    async with listening(tmp_path / "s", dispatcher, may_choose=True):
         await lines(tmp_path / "s", "status", named="approver")
-    assert door.taken[0].named == "approver"
+    assert dispatcher.taken[0].named == "approver"
 
 
 async def test_the_same_call_sent_again_acts_once(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     key = new_key()
-    async with listening(tmp_path / "s", door):
+    async with listening(tmp_path / "s", dispatcher):
         first = await lines(tmp_path / "s", "deploy", "v2.0.0", key=key)
         second = await lines(tmp_path / "s", "deploy", "v2.0.0", key=key)
         await lines(tmp_path / "s", "deploy", "v2.0.0")
     assert first == second
-    assert len(door.taken) == 2
-    assert door.taken[0].key != door.taken[1].key
+    assert len(dispatcher.taken) == 2
+    assert dispatcher.taken[0].key != dispatcher.taken[1].key
 
 
 async def test_a_client_that_goes_away_stops_nothing(tmp_path: Path) -> None:
-    door = Door()
-    door.release.clear()
-    async with listening(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.release.clear()
+    async with listening(tmp_path / "s", dispatcher):
         leaving = asyncio.create_task(lines(tmp_path / "s", "deploy", "v2.0.0"))
-        await asyncio.wait_for(door.entered.wait(), 5)
+        await asyncio.wait_for(dispatcher.entered.wait(), 5)
         leaving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await leaving
-        assert not door.finished.is_set()
-        door.release.set()
-        await asyncio.wait_for(door.finished.wait(), 5)
+        assert not dispatcher.finished.is_set()
+        dispatcher.release.set()
+        await asyncio.wait_for(dispatcher.finished.wait(), 5)
 
 
 async def test_a_run_is_followed_until_it_ends_and_its_outcome_is_the_exit_status(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
     runs = Runs(
         ("progress", card("Rolling", state=State.RUNNING)),
         ("result", card("Stopped", state=State.FAILED, reason_code="image-pull")),
         ("head", card("Deploy", state=State.FAILED)),
     )
-    async with listening(tmp_path / "s", door, runs):
+    async with listening(tmp_path / "s", dispatcher, runs):
         answer, *news, end = await lines(tmp_path / "s", "deploy", "v2.0.0")
     assert isinstance(answer, AnswerLine)
     assert answer.followed
@@ -142,21 +144,21 @@ async def test_a_run_is_followed_until_it_ends_and_its_outcome_is_the_exit_statu
 async def test_only_an_operation_is_followed_and_only_where_it_is_wanted(
     tmp_path: Path, kind: Kind, follow: bool
 ) -> None:
-    door = Door()
-    door.kinds["act"] = kind
-    door.answers["act"] = Answer(card=card("Told"), run="production.deploy.7kq2abc")
-    async with listening(tmp_path / "s", door, Runs(("progress", card("Rolling")))):
+    dispatcher = Dispatcher()
+    dispatcher.kinds["act"] = kind
+    dispatcher.answers["act"] = Answer(card=card("Told"), run="production.deploy.7kq2abc")
+    async with listening(tmp_path / "s", dispatcher, Runs(("progress", card("Rolling")))):
         found = await lines(tmp_path / "s", "act", follow=follow)
     assert [type(line) for line in found] == [AnswerLine, EndLine]
 
 
 async def test_who_stops_following_leaves_the_run_going(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
     runs = Runs(("progress", card("Rolling", state=State.RUNNING)))
     runs.end.clear()
-    async with listening(tmp_path / "s", door, runs, alive_seconds=0.05):
+    async with listening(tmp_path / "s", dispatcher, runs, alive_seconds=0.05):
         following = asyncio.create_task(lines(tmp_path / "s", "deploy"))
         await asyncio.wait_for(runs.watching.wait(), 5)
         following.cancel()
@@ -164,13 +166,13 @@ async def test_who_stops_following_leaves_the_run_going(tmp_path: Path) -> None:
             await following
         # the watching ends, since nobody watches; that is all that ends
         await asyncio.wait_for(runs.left.wait(), 5)
-        assert len(door.taken) == 1
+        assert len(dispatcher.taken) == 1
 
 
 async def test_a_bot_that_is_started_again_is_followed_further(tmp_path: Path) -> None:
-    door = Door()
-    door.kinds["deploy"] = Kind.OPERATION
-    door.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
+    dispatcher = Dispatcher()
+    dispatcher.kinds["deploy"] = Kind.OPERATION
+    dispatcher.answers["deploy"] = Answer(card=card("Asked"), run="production.deploy.7kq2abc")
     before = Runs(("progress", card("Rolling", state=State.RUNNING)))
     before.end.clear()
     seen: list[Line] = []
@@ -179,20 +181,20 @@ async def test_a_bot_that_is_started_again_is_followed_further(tmp_path: Path) -
         async for line in say(tmp_path / "s", Call(tokens=("deploy",), key=new_key()), patience=10.0):
             seen.append(line)  # noqa: PERF401 - seen while it is followed
 
-    async with listening(tmp_path / "s", door, before):
+    async with listening(tmp_path / "s", dispatcher, before):
         following = asyncio.create_task(follow())
         await asyncio.wait_for(before.watching.wait(), 5)
     after = Runs(("result", card("Done", state=State.DONE, reason_code="succeeded")))
-    async with listening(tmp_path / "s", door, after):
+    async with listening(tmp_path / "s", dispatcher, after):
         await asyncio.wait_for(following, 10)
     assert [type(line) for line in seen] == [AnswerLine, CardLine, CardLine, EndLine]
     assert seen[-1] == EndLine(exit=0)
-    # both deliveries carry the same key, so the door knows the second as the first
-    assert len({delivery.key for delivery in door.taken}) == 1
+    # both deliveries carry the same key, so the dispatcher knows the second as the first
+    assert len({delivery.key for delivery in dispatcher.taken}) == 1
 
 
 async def test_what_leaves_is_redacted_and_the_buttons_words_stay_in_the_bot(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     shown = Card(
         title=words("The password is hunter2"),
         summary="hunter2",
@@ -204,9 +206,9 @@ async def test_what_leaves_is_redacted_and_the_buttons_words_stay_in_the_bot(tmp
         ),
         data={"deep": [{"text": "hunter2"}]},
     )
-    door.answers["status"] = Answer(card=shown)
+    dispatcher.answers["status"] = Answer(card=shown)
     async with (
-        listening(tmp_path / "s", door),
+        listening(tmp_path / "s", dispatcher),
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(tmp_path / "s"))) as session,
     ):
         call = Call(tokens=("status",), key=new_key())
@@ -224,9 +226,9 @@ async def test_a_redactor_that_fails_lets_nothing_out(tmp_path: Path) -> None:
     def broken(_text: str) -> str:
         raise RuntimeError("hunter2")
 
-    door = Door()
-    door.answers["status"] = Answer(card=card("hunter2"))
-    async with listening(tmp_path / "s", door, redact=broken):
+    dispatcher = Dispatcher()
+    dispatcher.answers["status"] = Answer(card=card("hunter2"))
+    async with listening(tmp_path / "s", dispatcher, redact=broken):
         answer, _end = await lines(tmp_path / "s", "status")
     assert "hunter2" not in answer.model_dump_json()
     assert isinstance(answer, AnswerLine)
@@ -235,7 +237,7 @@ async def test_a_redactor_that_fails_lets_nothing_out(tmp_path: Path) -> None:
 
 
 async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
-    class Broken(Door):
+    class Broken(Dispatcher):
         async def take(self, delivery: object) -> Answer:  # noqa: ARG002
             raise RuntimeError("hunter2")
 
@@ -261,21 +263,21 @@ async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
     ],
 )
 async def test_a_call_that_is_none_is_refused_before_the_door(tmp_path: Path, body: bytes) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     async with (
-        listening(tmp_path / "s", door),
+        listening(tmp_path / "s", dispatcher),
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(tmp_path / "s"))) as session,
         session.post("http://bot/deliver", data=body) as response,
     ):
         assert response.status == 400
-    assert not door.taken
+    assert not dispatcher.taken
 
 
 async def test_half_a_character_in_an_answer_is_one_sign_less_and_not_an_answer_less(tmp_path: Path) -> None:
     """A script's JSON may say `"\\ud800"`, which no encoder takes."""
-    door = Door()
-    door.answers["sync"] = Answer(card=card("failed", reason="\ud800 x"))
-    async with listening(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.answers["sync"] = Answer(card=card("failed", reason="\ud800 x"))
+    async with listening(tmp_path / "s", dispatcher):
         answer, end = await lines(tmp_path / "s", "sync", "failed")
     assert isinstance(answer, AnswerLine)
     assert answer.card is not None
@@ -291,21 +293,21 @@ async def test_where_no_bot_runs_the_sentence_says_what_to_do(tmp_path: Path) ->
 async def test_what_a_killed_bot_left_is_no_obstacle(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))
-    async with listening(tmp_path / "s", Door()):
+    async with listening(tmp_path / "s", Dispatcher()):
         assert len(await lines(tmp_path / "s", "status")) == 2
 
 
 async def test_a_second_bot_on_the_same_socket_is_refused(tmp_path: Path) -> None:
-    async with listening(tmp_path / "s", Door()):
+    async with listening(tmp_path / "s", Dispatcher()):
         with pytest.raises(SocketError, match="Another bot"):
-            await SocketServer(tmp_path / "s", Door(), Runs(), redact=hide, name=str, short=str).start()
+            await SocketServer(tmp_path / "s", Dispatcher(), Runs(), redact=hide, name=str, short=str).start()
         assert len(await lines(tmp_path / "s", "status")) == 2
 
 
 async def test_a_file_in_the_sockets_place_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     with pytest.raises(SocketError, match="not a socket"):
-        await SocketServer(tmp_path / "s", Door(), Runs(), redact=hide, name=str, short=str).start()
+        await SocketServer(tmp_path / "s", Dispatcher(), Runs(), redact=hide, name=str, short=str).start()
     assert (tmp_path / "s").read_text() == "mine"
 
 
@@ -337,17 +339,17 @@ async def test_a_time_behind_the_next_change_of_the_clock_is_meant_as_the_clock_
     tmp_path: Path, zone: str | None, offset: int, hours: int
 ) -> None:
     """Typed in summer: `lock --until "2026-12-01 18:00"` is 17:00 UTC in Zurich, and not 16:00."""
-    door = Door()
-    async with listening(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    async with listening(tmp_path / "s", dispatcher):
         await lines(tmp_path / "s", "status", zone=zone, offset=offset)
-    assert door.taken[0].zone is not None
-    assert datetime(2026, 12, 1, 18, tzinfo=door.taken[0].zone).utcoffset() == timedelta(hours=hours)
+    assert dispatcher.taken[0].zone is not None
+    assert datetime(2026, 12, 1, 18, tzinfo=dispatcher.taken[0].zone).utcoffset() == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("half", [b"", b"POST /deliver HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"])
 async def test_a_terminal_is_answered_however_many_calls_stop_halfway(tmp_path: Path, half: bytes) -> None:
     async with (
-        listening(tmp_path / "s", Door()),
+        listening(tmp_path / "s", Dispatcher()),
         silent(500, lambda: asyncio.open_unix_connection(tmp_path / "s"), half) as ended,
     ):
         assert ended >= 500 - 256
@@ -355,7 +357,7 @@ async def test_a_terminal_is_answered_however_many_calls_stop_halfway(tmp_path: 
 
 
 async def test_a_call_that_does_not_arrive_whole_is_cut_off(tmp_path: Path) -> None:
-    async with listening(tmp_path / "s", Door(), arrive_seconds=0.2):
+    async with listening(tmp_path / "s", Dispatcher(), arrive_seconds=0.2):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
         writer.write(b"POST /deliver HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
         with contextlib.suppress(ConnectionError):

@@ -19,7 +19,7 @@ from bot.surfaces.terminal.wire_format import AnswerLine, Call, EndLine, Line, N
 from commands.kit import disclosure
 from runbooks.redaction.unredacted import Unredacted
 from tests.bot.test_cli import omnicare
-from tests.support.doors import Door, Runs, card
+from tests.support.dispatchers import Dispatcher, Runs, card
 
 PRIVATE = "patient Maria Lopez \x1b[2J\x1b]0;owned\x07 \u202e hunter2"
 
@@ -30,9 +30,9 @@ def only(*texts: str, account: str = "") -> TerminalOnly:
 
 
 @contextlib.asynccontextmanager
-async def bot(path: Path, door: Door, **more: Any) -> AsyncIterator[SocketServer]:
+async def bot(path: Path, dispatcher: Dispatcher, **more: Any) -> AsyncIterator[SocketServer]:
     hide = more.pop("redact", lambda text: text.replace("hunter2", "[hidden]"))
-    server = SocketServer(path, door, Runs(), redact=hide, name=str.title, short=str, **more)
+    server = SocketServer(path, dispatcher, Runs(), redact=hide, name=str.title, short=str, **more)
     await server.start()
     try:
         yield server
@@ -50,9 +50,9 @@ def raw(title: str = "backend hunter2", *texts: str, **more: Any) -> Answer:
 
 
 async def test_they_come_before_the_card_which_is_redacted_like_any_other(tmp_path: Path) -> None:
-    door = Door()
-    door.answers["logs"] = raw()
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw()
+    async with bot(tmp_path / "s", dispatcher):
         notice, found, answer, end = await lines(tmp_path / "s", "logs")
     assert isinstance(notice, NoticeLine)
     assert notice.said == (
@@ -68,9 +68,9 @@ async def test_they_come_before_the_card_which_is_redacted_like_any_other(tmp_pa
 
 
 async def test_another_account_does_not_get_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    door = Door()
-    door.answers["logs"] = raw(account="uid:4711")
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw(account="uid:4711")
+    async with bot(tmp_path / "s", dispatcher):
         (refused,) = await lines(tmp_path / "s", "logs")
     assert isinstance(refused, RefusedLine)
     assert refused.exit == Exit.FAILED
@@ -78,22 +78,22 @@ async def test_another_account_does_not_get_them(tmp_path: Path, caplog: pytest.
 
 
 async def test_they_are_not_remembered_for_a_call_that_is_sent_again(tmp_path: Path) -> None:
-    door = Door()
-    door.answers["logs"] = raw()
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw()
     key = new_key()
-    async with bot(tmp_path / "s", door) as server:
+    async with bot(tmp_path / "s", dispatcher) as server:
         await lines(tmp_path / "s", "logs", key=key)
         assert server._taken == {}
         await lines(tmp_path / "s", "logs", key=key)
         await lines(tmp_path / "s", "status", key=key)
-    assert len(door.taken) == 3
+    assert len(dispatcher.taken) == 3
 
 
 async def test_many_come_in_parts_and_none_is_lost(tmp_path: Path) -> None:
-    door = Door()
+    dispatcher = Dispatcher()
     texts = [f"line {number}" for number in range(1201)]
-    door.answers["logs"] = raw("backend", *texts)
-    async with bot(tmp_path / "s", door):
+    dispatcher.answers["logs"] = raw("backend", *texts)
+    async with bot(tmp_path / "s", dispatcher):
         found = await lines(tmp_path / "s", "logs")
     parts = [line for line in found if isinstance(line, RawLine)]
     assert len(parts) == 3
@@ -102,11 +102,11 @@ async def test_many_come_in_parts_and_none_is_lost(tmp_path: Path) -> None:
 
 async def test_a_card_has_no_way_to_carry_them(tmp_path: Path) -> None:
     """Whatever is put into a card's data, it is redacted, or shows nothing of itself."""
-    door = Door()
-    door.answers["status"] = Answer(
+    dispatcher = Dispatcher()
+    dispatcher.answers["status"] = Answer(
         card=card("Status", raw=True, lines=["hunter2"], terminal_only={"lines": ["hunter2"]})
     )
-    async with bot(tmp_path / "s", door):
+    async with bot(tmp_path / "s", dispatcher):
         found = await lines(tmp_path / "s", "status")
     assert [type(line) for line in found] == [AnswerLine, EndLine]
     assert "hunter2" not in found[0].model_dump_json()
@@ -118,9 +118,9 @@ async def test_where_the_card_can_not_be_redacted_it_is_withheld_and_nothing_of_
 
     stream = io.StringIO()
     logs.set_up(lambda text: text.replace("hunter2", "[hidden]"), stream=stream, pretty=False)
-    door = Door()
-    door.answers["logs"] = raw()
-    async with bot(tmp_path / "s", door, redact=broken):
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw()
+    async with bot(tmp_path / "s", dispatcher, redact=broken):
         *_, answer, _ = await lines(tmp_path / "s", "logs")
     assert isinstance(answer, AnswerLine)
     assert answer.card is not None
@@ -152,9 +152,9 @@ async def test_a_bot_that_goes_away_in_the_middle_is_not_asked_again_by_itself(t
 
 
 async def test_a_terminal_is_shown_them_and_not_driven_by_them(tmp_path: Path) -> None:
-    door = Door()
-    door.answers["logs"] = raw()
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw()
+    async with bot(tmp_path / "s", dispatcher):
         ended = await omnicare("logs", "backend", "--raw", "--reason", "x", socket=tmp_path / "s")
     assert ended.status == 0
     assert ended.err.startswith("What follows is unredacted: it may hold secrets and name patients.")
@@ -166,9 +166,9 @@ async def test_a_terminal_is_shown_them_and_not_driven_by_them(tmp_path: Path) -
 
 
 async def test_scripts_read_an_object_a_line_and_then_the_answer(tmp_path: Path) -> None:
-    door = Door()
-    door.answers["logs"] = raw("backend", PRIVATE, "two")
-    async with bot(tmp_path / "s", door):
+    dispatcher = Dispatcher()
+    dispatcher.answers["logs"] = raw("backend", PRIVATE, "two")
+    async with bot(tmp_path / "s", dispatcher):
         ended = await omnicare("--json", "logs", "backend", "--raw", "--reason", "x", socket=tmp_path / "s")
     assert (ended.status, ended.out.isascii()) == (0, True)
     assert ended.out.replace("\n", "").isprintable()
@@ -179,7 +179,7 @@ async def test_scripts_read_an_object_a_line_and_then_the_answer(tmp_path: Path)
 
 
 async def test_an_answer_without_them_is_one_document_and_says_nothing_beside_it(tmp_path: Path) -> None:
-    async with bot(tmp_path / "s", Door()):
+    async with bot(tmp_path / "s", Dispatcher()):
         ended = await omnicare("--json", "logs", "backend", socket=tmp_path / "s")
     assert json.loads(ended.out)["data"] == {"typed": "logs"}
     assert ended.err == ""

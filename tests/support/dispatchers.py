@@ -1,4 +1,4 @@
-"""A door and a follower for tests of the terminal: the real ones' Protocols, with answers that a test chooses."""
+"""A dispatcher and a follower for tests of the terminal: the real ones' Protocols, with answers that a test chooses."""
 
 # ruff: noqa: ARG002 - the Protocols' arguments
 
@@ -14,7 +14,7 @@ def card(title: str, *, state: State | None = None, **data: object) -> Card:
     return Card(title=words(title), summary=title, state=state, data=data)
 
 
-class Door:
+class Dispatcher:
     """Answers each command by its first word; counts what it took."""
 
     def __init__(self) -> None:
