@@ -22,7 +22,7 @@ from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.inbound import Delivery, Identity, Messenger
+from bot.inbound import Identity, Inbound, Messenger
 from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
@@ -433,8 +433,8 @@ def _checks(house: House, clients: Mapping[str, ClusterClient], slack: Any) -> d
 
 
 def _suggest(dispatcher: Dispatcher) -> Any:
-    async def suggest(delivery: Delivery, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
-        return await dispatcher.suggestions(delivery, field, values, typed)
+    async def suggest(inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
+        return await dispatcher.suggestions(inbound, field, values, typed)
 
     return suggest
 

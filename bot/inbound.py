@@ -1,6 +1,6 @@
 """What goes in at the dispatcher and what comes out: the values between the surfaces (Slack, terminal) and `bot.dispatch.dispatcher`.
 
-A surface makes a `Delivery` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the dispatcher and
+A surface makes a `Inbound` of whatever reached it (typed command, mention, button, form, shortcut), gives it to the dispatcher and
 shows the `Answer`. It decides nothing itself.
 """
 
@@ -52,7 +52,7 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Inbound:
     """One act of one person."""
 
     key: str
@@ -115,25 +115,25 @@ class Answer:
 class TakesInbound(Protocol):
     """`bot.dispatch.dispatcher.Dispatcher`, as the surfaces see it."""
 
-    def kind(self, delivery: Delivery) -> Kind | None:
-        """What the delivery asks for, by parsing alone (no I/O): decides whether it is acknowledged first.
+    def kind(self, inbound: Inbound) -> Kind | None:
+        """What is asked for, by parsing alone (no I/O): decides whether it is acknowledged first.
 
         None: it can't be understood, so it is answered with what to type instead; acknowledge first.
         """
         ...
 
-    async def take(self, delivery: Delivery) -> Answer:
+    async def take(self, inbound: Inbound) -> Answer:
         """Does it. Never raises for what a person did: refusals and mistakes are answers.
 
         For operations and decisions it returns once the book and the engine have it: acknowledge then.
         """
         ...
 
-    async def form(self, delivery: Delivery, form: OpenForm) -> "Form | Answer":
+    async def form(self, inbound: Inbound, form: OpenForm) -> "Form | Answer":
         """The form for a command, for this person, or a refusal."""
         ...
 
-    async def menu(self, delivery: Delivery) -> Card:
+    async def menu(self, inbound: Inbound) -> Card:
         """What this person may run: the answer to `/omnicare` alone, and the app's Home."""
         ...
 

@@ -38,7 +38,7 @@ class Metrics:
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"omnicare_{name}", about, labels, registry=self.registry)
 
-    def delivery(self, surface: str, command: str | None, exit_name: str) -> None:
+    def inbound(self, surface: str, command: str | None, exit_name: str) -> None:
         """A delivery was answered; `command` None where it was not understood."""
         self._deliveries.labels(surface, command or "unknown", exit_name).inc()
 

@@ -3,7 +3,7 @@
 It is a thread like a request's, so it waits for Slack by itself and is said once.
 """
 
-from bot.inbound import Delivery
+from bot.inbound import Inbound
 from bot.runs.house import House
 from bot.runs.model import Close, Request, request_id, thread_id
 from commands.kit.card import Card
@@ -13,14 +13,14 @@ from commands.kit.parsing import typed_again
 
 
 async def announce(
-    house: House, delivery: Delivery, actor: Actor, request: Command, environment: str, card: Card
+    house: House, inbound: Inbound, actor: Actor, request: Command, environment: str, card: Card
 ) -> None:
     """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
     channel = house.settings.environments[environment].channel
-    if channel is None or delivery.place.channel == channel:
+    if channel is None or inbound.place.channel == channel:
         return
     told = Request(
-        id=request_id(environment, request.spec.name, delivery.key),
+        id=request_id(environment, request.spec.name, inbound.key),
         command=request.spec.name,
         arguments=request.arguments(),
         environment=environment,

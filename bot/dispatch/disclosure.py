@@ -6,7 +6,7 @@ Used by the dispatcher alone. Everything here fails closed: what is not certain 
 import secrets
 
 from bot.audit import BookUnavailable, Event, EventName
-from bot.inbound import Delivery, Surface, TerminalOnly
+from bot.inbound import Inbound, Surface, TerminalOnly
 from bot.runs.house import House
 from commands.kit.card import Card
 from commands.kit.command import Command, Query
@@ -16,10 +16,10 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
 
-async def check_options(house: House, delivery: Delivery, actor: Actor, request: Command) -> None:
+async def check_options(house: House, inbound: Inbound, actor: Actor, request: Command) -> None:
     """Options that have a place or a permission of their own, after the command itself is allowed. Raises `Denied`."""
     for option in request.used():
-        if option.terminal and delivery.surface is not Surface.TERMINAL:
+        if option.terminal and inbound.surface is not Surface.TERMINAL:
             raise _elsewhere(request.spec, option)
         if option.permission is not None:
             _check_person(actor, option.flag)
@@ -27,22 +27,22 @@ async def check_options(house: House, delivery: Delivery, actor: Actor, request:
 
 
 async def disclosed(
-    house: House, delivery: Delivery, actor: Actor, request: Query, context: Context
+    house: House, inbound: Inbound, actor: Actor, request: Query, context: Context
 ) -> tuple[Card, TerminalOnly]:
     """What would be read; the audit event; the reading. Raises `Denied`, `UsageError`, `RunbookError`."""
     # asked again beside what it guards, whatever a definition forgot to say of its options
-    if delivery.surface is not Surface.TERMINAL:
+    if inbound.surface is not Surface.TERMINAL:
         raise Denied("Unredacted lines are shown in a terminal only.", code=ReasonCode.PLACE_REFUSED)
     _check_person(actor, "This")
     disclosure = await request.disclosure(context)
-    number = await _written(house, delivery, actor, request, context, disclosure.streams)
+    number = await _written(house, inbound, actor, request, context, disclosure.streams)
     shown = await disclosure.read()
-    return shown.card, TerminalOnly(account=delivery.account, event=number, lines=shown.lines)
+    return shown.card, TerminalOnly(account=inbound.account, event=number, lines=shown.lines)
 
 
 async def _written(
     house: House,
-    delivery: Delivery,
+    inbound: Inbound,
     actor: Actor,
     request: Query,
     context: Context,
@@ -58,7 +58,7 @@ async def _written(
         environment=context.where.name,
         command=request.spec.name,
         reason=request.reason,
-        details={"account": delivery.account, "arguments": request.arguments(), "streams": list(streams)},
+        details={"account": inbound.account, "arguments": request.arguments(), "streams": list(streams)},
     )
     try:
         return (await house.book.append(event)).seq

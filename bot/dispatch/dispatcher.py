@@ -1,4 +1,4 @@
-"""The dispatcher: delivery → request → permission → plan → approval → run, and the answer.
+"""The dispatcher: inbound → request → permission → plan → approval → run, and the answer.
 
 Every way in (typed, mention, button, form, shortcut, terminal) comes through here; nothing else asks permissions or starts anything.
 What changes something is written to the book, then handed to the engine, and only then does `take` return, so that the surface
@@ -21,7 +21,7 @@ from bot.dispatch.answers import by_hand, dry_run, refusal_card, started_card, u
 from bot.dispatch.disclosure import check_options, disclosed
 from bot.dispatch.form import form_for, tokens_of
 from bot.dispatch.refusals import Refusals, act_id, check_button
-from bot.inbound import Answer, Delivery, Exit, Form, Identity, Surface
+from bot.inbound import Answer, Exit, Form, Identity, Inbound, Surface
 from bot.policy.people import People
 from bot.redacting import without_private_words
 from bot.runs import follow_up
@@ -96,19 +96,19 @@ class Dispatcher:
 
     # reading
 
-    def _parse(self, delivery: Delivery) -> Command:
+    def _parse(self, inbound: Inbound) -> Command:
         """Raises `UsageError`. Pure: decides nothing, asks nobody."""
-        default = self._settings.channels.get(delivery.place.channel or "") or self._terminal_default(delivery)
-        if delivery.filled is not None:
+        default = self._settings.channels.get(inbound.place.channel or "") or self._terminal_default(inbound)
+        if inbound.filled is not None:
             return parse(
-                tokens_of(delivery.filled, self._registry), self._registry, self._known, default_environment=default
+                tokens_of(inbound.filled, self._registry), self._registry, self._known, default_environment=default
             )
-        if delivery.tokens is not None:
-            tokens = list(delivery.tokens)
+        if inbound.tokens is not None:
+            tokens = list(inbound.tokens)
         else:
-            typed = delivery.text or ""
+            typed = inbound.text or ""
             # before anything is done with it; signs that a client wrote as entities are longer than they were
-            if len(typed) > 5 * LONGEST or len(text := typed if delivery.drawn else made_plain(typed)) > LONGEST:
+            if len(typed) > 5 * LONGEST or len(text := typed if inbound.drawn else made_plain(typed)) > LONGEST:
                 raise UsageError(f"The text is too long: {LONGEST} characters at most.")
             tokens = [self._person_meant(token) for token in split(text)]
         return parse(tokens, self._registry, self._known, default_environment=default)
@@ -120,56 +120,56 @@ class Dispatcher:
         key = self._people.by_slack(account) if sign and alone else None
         return f"{before}{key}" if key else token
 
-    def _terminal_default(self, delivery: Delivery) -> str | None:
-        if delivery.surface is Surface.TERMINAL or delivery.place.direct:
+    def _terminal_default(self, inbound: Inbound) -> str | None:
+        if inbound.surface is Surface.TERMINAL or inbound.place.direct:
             return self._settings.bot.default_environment
         return None
 
-    def kind(self, delivery: Delivery) -> Kind | None:
+    def kind(self, inbound: Inbound) -> Kind | None:
         """What is asked for, by parsing alone; None where it can't be understood or nothing was typed."""
         try:
-            request = self._parse(delivery)
+            request = self._parse(inbound)
         except UsageError:
             return None
         return request.kind if _changes(request) else Kind.QUERY
 
     # acting
 
-    async def take(self, delivery: Delivery) -> Answer:
+    async def take(self, inbound: Inbound) -> Answer:
         """Does it. Refusals, mistakes and bugs are answers too; nothing is raised."""
-        answer = await self._answered(delivery)
+        answer = await self._answered(inbound)
         if self._house.metrics is not None:
-            self._house.metrics.delivery(delivery.surface, self._name_of(delivery), answer.exit.name.lower())
+            self._house.metrics.inbound(inbound.surface, self._name_of(inbound), answer.exit.name.lower())
         return answer
 
-    def _name_of(self, delivery: Delivery) -> str | None:
+    def _name_of(self, inbound: Inbound) -> str | None:
         try:
-            return self._parse(delivery).spec.name
+            return self._parse(inbound).spec.name
         except UsageError:
             return None
 
-    async def _answered(self, delivery: Delivery) -> Answer:
+    async def _answered(self, inbound: Inbound) -> Answer:
         try:
-            return await self._tried(delivery)
+            return await self._tried(inbound)
         except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
             bug = secrets.token_hex(4)
-            _log.exception("a delivery ended by a bug", extra={"bug": bug, "act": act_id(delivery)})
+            _log.exception("a delivery ended by a bug", extra={"bug": bug, "act": act_id(inbound)})
             text = f"An error of the bot's own. Its log has it under {bug}. Nothing was started."
             return Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
 
-    async def _tried(self, delivery: Delivery) -> Answer:
-        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+    async def _tried(self, inbound: Inbound) -> Answer:
+        actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
         request: Command | None = None
         try:
-            if self._is_empty(delivery):
-                return Answer(card=await self.menu(delivery))
-            check_button(delivery, self._registry)
-            request = self._parse(delivery)
-            return await self._taken(delivery, actor, request)
+            if self._is_empty(inbound):
+                return Answer(card=await self.menu(inbound))
+            check_button(inbound, self._registry)
+            request = self._parse(inbound)
+            return await self._taken(inbound, actor, request)
         except UsageError as error:
-            return await self._corrected(delivery, actor, error)
+            return await self._corrected(inbound, actor, error)
         except Denied as denied:
-            refused = await self._denied(delivery, actor, denied)
+            refused = await self._denied(inbound, actor, denied)
         except RunbookError as error:
             card = refusal_card(self._house.redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
@@ -190,55 +190,55 @@ class Dispatcher:
             return refused
         return replace(refused, card=by_hand(refused.card, way, self._house.clock()))
 
-    async def _corrected(self, delivery: Delivery, actor: Actor, error: UsageError) -> Answer:
+    async def _corrected(self, inbound: Inbound, actor: Actor, error: UsageError) -> Answer:
         """What to type instead; a stranger is told nothing of what there is to be typed."""
         try:
             await self._house.permissions.require(actor, None, None, changes=False)
         except Denied as denied:
-            return await self._denied(delivery, actor, denied)
+            return await self._denied(inbound, actor, denied)
         return Answer(card=usage_card(error), exit=Exit.USAGE)
 
-    async def _denied(self, delivery: Delivery, actor: Actor, denied: Denied) -> Answer:
-        await self._refusals.note(actor, delivery, denied)
+    async def _denied(self, inbound: Inbound, actor: Actor, denied: Denied) -> Answer:
+        await self._refusals.note(actor, inbound, denied)
         return Answer(card=refusal_card(denied.message, denied.code), exit=Exit.DENIED)
 
     @staticmethod
-    def _is_empty(delivery: Delivery) -> bool:
-        return delivery.filled is None and not (delivery.tokens or (delivery.text or "").strip())
+    def _is_empty(inbound: Inbound) -> bool:
+        return inbound.filled is None and not (inbound.tokens or (inbound.text or "").strip())
 
-    async def _taken(self, delivery: Delivery, actor: Actor, request: Command) -> Answer:
+    async def _taken(self, inbound: Inbound, actor: Actor, request: Command) -> Answer:
         changes = _changes(request)
         if changes:
             request = without_private_words(request, self._house.redact)
-        await self._standing(delivery, actor, fresh=changes)
-        if changes and (delivery.place.direct or not delivery.place.member):
-            raise _misplaced(delivery)
+        await self._standing(inbound, actor, fresh=changes)
+        if changes and (inbound.place.direct or not inbound.place.member):
+            raise _misplaced(inbound)
         if isinstance(request, Operation):  # a time of day is the person's own
-            request = request.with_full_times(self._context(delivery, actor, None).now)
+            request = request.with_full_times(self._context(inbound, actor, None).now)
         permission = request.permission if changes or isinstance(request, Query) else "fleet:read"
         await self._house.permissions.require(actor, permission, request.environment, changes=changes)
-        await check_options(self._house, delivery, actor, request)
+        await check_options(self._house, inbound, actor, request)
         match request:
             case Operation(dry_run=False):
-                return await self._start(delivery, actor, request)
+                return await self._start(inbound, actor, request)
             case Operation():
-                return await self._try(delivery, actor, request)
+                return await self._try(inbound, actor, request)
             case Decision():
-                return await self._decide(delivery, actor, request)
+                return await self._decide(inbound, actor, request)
             case Query():
-                return await self._look(delivery, actor, request)
+                return await self._look(inbound, actor, request)
         raise TypeError(f"{request.spec.name} is of no kind that there is")
 
-    async def _standing(self, delivery: Delivery, actor: Actor, *, fresh: bool) -> None:
+    async def _standing(self, inbound: Inbound, actor: Actor, *, fresh: bool) -> None:
         """What Slack says of the account: nothing goes through Slack for a guest, a bot or somebody who left.
 
         Slack is not asked about strangers, who may do nothing anyway: a flood of theirs would use up what Slack answers.
         """
-        if delivery.surface is not Surface.SLACK or self._identity is None or not actor.listed:
+        if inbound.surface is not Surface.SLACK or self._identity is None or not actor.listed:
             return
-        standing = await self._identity.standing(delivery.account, fresh=fresh)
+        standing = await self._identity.standing(inbound.account, fresh=fresh)
         if standing.ok:
-            self._zones[delivery.account] = standing.tz
+            self._zones[inbound.account] = standing.tz
             return
         if not standing.known:
             if fresh:
@@ -249,20 +249,20 @@ class Dispatcher:
             return
         raise Denied(f"Your account may not act here: {standing.why}.", code=ReasonCode.ACCOUNT_REFUSED)
 
-    async def _look(self, delivery: Delivery, actor: Actor, request: Query) -> Answer:
+    async def _look(self, inbound: Inbound, actor: Actor, request: Query) -> Answer:
         environment = request.environment
         if environment is None and request.about_run is not None:
             environment = self._environment_of(await self._full_id(actor, request.about_run))  # the run's own cluster
-        context = self._context(delivery, actor, environment)
+        context = self._context(inbound, actor, environment)
         only, live = None, None
         async with self._in_time():
             if request.discloses:
-                card, only = await disclosed(self._house, delivery, actor, request, context)
+                card, only = await disclosed(self._house, inbound, actor, request, context)
             elif (live := request.stream(context)) is not None:
                 card = (await anext(live)).card
             else:
                 card = await request.run(context)
-        await self._note(delivery, actor, request, environment, EventName.COMMAND_ANSWERED)
+        await self._note(inbound, actor, request, environment, EventName.COMMAND_ANSWERED)
         return Answer(card=card, private=request.discloses or request.meta.private, terminal_only=only, live=live)
 
     @asynccontextmanager
@@ -273,22 +273,22 @@ class Dispatcher:
         except TimeoutError:
             raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
 
-    async def _try(self, delivery: Delivery, actor: Actor, request: Operation) -> Answer:
+    async def _try(self, inbound: Inbound, actor: Actor, request: Operation) -> Answer:
         """The plan, and nothing else."""
-        context = self._context(delivery, actor, request.environment)
+        context = self._context(inbound, actor, request.environment)
         async with self._in_time():
             card = await dry_run(context, request, self._appointment(request))
-        await self._note(delivery, actor, request, request.environment, EventName.COMMAND_ANSWERED)
+        await self._note(inbound, actor, request, request.environment, EventName.COMMAND_ANSWERED)
         return Answer(card=card, private=False)
 
-    async def _decide(self, delivery: Delivery, actor: Actor, request: Decision) -> Answer:
+    async def _decide(self, inbound: Inbound, actor: Actor, request: Decision) -> Answer:
         environment = request.environment
-        word = delivery.filled.word if delivery.filled is not None else None
+        word = inbound.filled.word if inbound.filled is not None else None
         if isinstance(request, RunDecision):
             request = replace(request, run=await self._full_id(actor, request.run))
             environment = self._environment_of(request.run)
-        context = self._context(delivery, actor, environment)
-        await self._note(delivery, actor, request, environment, EventName.COMMAND_ACCEPTED)
+        context = self._context(inbound, actor, environment)
+        await self._note(inbound, actor, request, environment, EventName.COMMAND_ACCEPTED)
         match request:
             case RunDecision():
                 told = await self._decisions[request.spec.name](request, context, word)
@@ -297,9 +297,9 @@ class Dispatcher:
             case _:
                 raise TypeError(f"{request.spec.name} decides on nothing that there is")
         if (event := request.meta.audit_event) is not None:
-            await self._note(delivery, actor, request, environment, EventName(event), said=told.summary)
+            await self._note(inbound, actor, request, environment, EventName(event), said=told.summary)
             if environment is not None and not request.meta.private:
-                await announce(self._house, delivery, actor, request, environment, told)
+                await announce(self._house, inbound, actor, request, environment, told)
         # after a click the card that was clicked says it a moment later, to everybody
         return Answer(card=None if word is not None else told, private=request.meta.private)
 
@@ -322,12 +322,12 @@ class Dispatcher:
         name = run.partition(".")[0]
         return name if name in self._settings.environments else None
 
-    async def _start(self, delivery: Delivery, actor: Actor, asked: Operation) -> Answer:
+    async def _start(self, inbound: Inbound, actor: Actor, asked: Operation) -> Answer:
         name, environment = asked.spec.name, asked.environment
         assert environment is not None, "every operation has an environment"
         settings = self._settings.environments[environment]
-        channel = delivery.place.channel or settings.channel
-        id = request_id(environment, name, delivery.key)  # noqa: A001 - it is the request's id
+        channel = inbound.place.channel or settings.channel
+        id = request_id(environment, name, inbound.key)  # noqa: A001 - it is the request's id
         request = Request(
             id=id,
             command=name,
@@ -356,7 +356,7 @@ class Dispatcher:
             if not again:
                 self._pending.end(request)
             raise
-        threadless = delivery.surface is Surface.TERMINAL or not request.threaded
+        threadless = inbound.surface is Surface.TERMINAL or not request.threaded
         return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
 
     def _appointment(self, asked: Operation) -> Appointment | None:
@@ -381,13 +381,13 @@ class Dispatcher:
         crash_points.reached("request-noted")
         await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
 
-    def _context(self, delivery: Delivery, actor: Actor, environment: str | None) -> Context:
+    def _context(self, inbound: Inbound, actor: Actor, environment: str | None) -> Context:
         context = self._house.context(actor, environment)
-        return replace(context, now=context.now.astimezone(delivery.zone or self._zones.get(delivery.account) or UTC))
+        return replace(context, now=context.now.astimezone(inbound.zone or self._zones.get(inbound.account) or UTC))
 
     async def _note(
         self,
-        delivery: Delivery,
+        inbound: Inbound,
         actor: Actor,
         request: Command,
         environment: str | None,
@@ -398,7 +398,7 @@ class Dispatcher:
         """Who looked at what, or decided what. Decisions need the book; looking, and telling what was done, does not."""
         details: dict[str, object] = {"arguments": request.arguments()}
         event = Event(
-            id=f"{act_id(delivery)}/{name}",
+            id=f"{act_id(inbound)}/{name}",
             name=name,
             at=self._house.clock(),
             actor=actor.key,
@@ -418,18 +418,18 @@ class Dispatcher:
 
     # forms and the menu
 
-    async def form(self, delivery: Delivery, form: OpenForm) -> Form | Answer:
+    async def form(self, inbound: Inbound, form: OpenForm) -> Form | Answer:
         """The form for a command, for this person, or a refusal."""
-        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
         spec = self._registry.find(form.command)
         if spec is None:
             return Answer(card=usage_card(UsageError(f"There is no `{form.command[:40]}`.")), exit=Exit.USAGE)
         try:
-            await self._standing(delivery, actor, fresh=False)
+            await self._standing(inbound, actor, fresh=False)
             await self._house.permissions.require(actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
         except Denied as denied:
-            return await self._denied(delivery, actor, denied)
-        default = self._settings.channels.get(delivery.place.channel or "")
+            return await self._denied(inbound, actor, denied)
+        default = self._settings.channels.get(inbound.place.channel or "")
         made = form_for(spec, form.filled, self._known, default_environment=default)
         about = await self._about(actor, spec, form.filled)
         return replace(made, intro=about) if about else made
@@ -446,26 +446,24 @@ class Dispatcher:
         except TimeoutError:
             return ""
 
-    async def menu(self, delivery: Delivery) -> Card:
+    async def menu(self, inbound: Inbound) -> Card:
         """What this person may run."""
-        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
+        actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
         try:
-            await self._standing(delivery, actor, fresh=False)
+            await self._standing(inbound, actor, fresh=False)
         except Denied as denied:
-            await self._refusals.note(actor, delivery, denied)
+            await self._refusals.note(actor, inbound, denied)
             return refusal_card(denied.message, denied.code)
         allowed = [spec for spec in self._registry if await self._house.permissions.may(actor, spec.permission, None)]
         return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
 
-    async def suggestions(
-        self, delivery: Delivery, field: str, values: Mapping[str, str], typed: str
-    ) -> tuple[str, ...]:
+    async def suggestions(self, inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
         """Values to offer in a form while somebody types: versions that exist, runs that are open."""
-        actor = self._people.actor(delivery.surface, delivery.account, delivery.named)
-        default = self._settings.channels.get(delivery.place.channel or "") or next(iter(self._settings.environments))
+        actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
+        default = self._settings.channels.get(inbound.place.channel or "") or next(iter(self._settings.environments))
         where = values.get("env") or default
         try:
-            await self._standing(delivery, actor, fresh=False)
+            await self._standing(inbound, actor, fresh=False)
         except Denied:
             return ()
         if where not in self._settings.environments or not await self._house.permissions.may(
@@ -490,8 +488,8 @@ def _changes(request: Command) -> bool:
     return not isinstance(request, Query) and not (isinstance(request, Operation) and request.dry_run)
 
 
-def _misplaced(delivery: Delivery) -> Denied:
-    if delivery.place.direct:
+def _misplaced(inbound: Inbound) -> Denied:
+    if inbound.place.direct:
         text = "Nothing that changes something starts in a direct message, where nobody else sees it. Type it in a channel where the bot is."
     else:
         text = "The bot is not in this channel, so it can't keep a thread here. Invite it (/invite), or type it where it is."

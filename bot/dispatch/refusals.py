@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bot.audit import Book, BookUnavailable, Event, EventName
-from bot.inbound import Delivery
+from bot.inbound import Inbound
 from commands.kit.context import Actor, Denied
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
@@ -16,14 +16,14 @@ _ACCOUNTS = 10_000
 """Accounts that are remembered at once; the oldest go first."""
 
 
-def act_id(delivery: Delivery) -> str:
+def act_id(inbound: Inbound) -> str:
     """The act's key as it may stand in the book and in the log: a click's key has the card's random word in it."""
-    return f"{delivery.surface}:{hashlib.sha256(delivery.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
+    return f"{inbound.surface}:{hashlib.sha256(inbound.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
-def check_button(delivery: Delivery, registry: Registry) -> None:
+def check_button(inbound: Inbound, registry: Registry) -> None:
     """A run's button decides on the run; whatever else a button of that shape names was drawn by nobody."""
-    filled = delivery.filled
+    filled = inbound.filled
     if filled is None or filled.word is None:
         return
     spec = registry.find(filled.command)
@@ -41,11 +41,11 @@ class Refusals:
         self._clock = clock
         self._seen: dict[str, tuple[int, int]] = {}
 
-    async def note(self, actor: Actor, delivery: Delivery, denied: Denied) -> None:
+    async def note(self, actor: Actor, inbound: Inbound, denied: Denied) -> None:
         """One refusal. A book that can't be written does not make the refusal fail."""
         now = self._clock()
         minute = int(now.timestamp() // 60)
-        account = delivery.account
+        account = inbound.account
         last, count = self._seen.pop(account, (minute, 0))
         count = count + 1 if last == minute else 1
         self._seen[account] = (minute, count)
@@ -54,10 +54,10 @@ class Refusals:
         if count > PER_MINUTE + 1:
             return
         flooded = count == PER_MINUTE + 1
-        typed = delivery.filled.command if delivery.filled else " ".join(delivery.tokens or ()) or delivery.text or ""
-        run = delivery.filled.values.get("run", "") if delivery.filled else ""
+        typed = inbound.filled.command if inbound.filled else " ".join(inbound.tokens or ()) or inbound.text or ""
+        run = inbound.filled.values.get("run", "") if inbound.filled else ""
         event = Event(
-            id=f"{account}/{minute}/refusals-suppressed" if flooded else f"{act_id(delivery)}/permission:denied",
+            id=f"{account}/{minute}/refusals-suppressed" if flooded else f"{act_id(inbound)}/permission:denied",
             name=EventName.REFUSALS_SUPPRESSED if flooded else EventName.PERMISSION_DENIED,
             at=now,
             actor=actor.key,

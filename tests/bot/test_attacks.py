@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, verify
-from bot.inbound import Delivery, Exit, Filled, Form, Place, Surface
+from bot.inbound import Exit, Filled, Form, Inbound, Place, Surface
 from bot.runs.model import Request
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.origin import Origin
@@ -108,7 +108,7 @@ async def test_a_click_that_is_replayed_under_a_new_delivery_id_counts_once(here
     here.wait(request, count=2)
     for number in range(5):
         filled = Filled(command="approve", values={"run": request.id}, word="word")
-        await here.dispatcher.take(here.delivery(APPROVER, key=f"replayed:{number}", filled=filled))
+        await here.dispatcher.take(here.inbound(APPROVER, key=f"replayed:{number}", filled=filled))
     await here.click(APPROVERS_PHONE, "approve", request.id, "word")
     assert len(here.engine.sent) == 1
     assert len(await here.events(EventName.APPROVAL_GIVEN)) == 1
@@ -128,7 +128,7 @@ async def test_a_click_after_the_request_has_expired_does_not_count(here: Thresh
 async def test_a_button_that_says_somebodys_words_again_means_those_words(here: Threshold, reason: str) -> None:
     """No client wrote entities, links or a keyboard's signs into a button's text, so nothing is undone in it."""
     text = f'deploy v2.0.0 --reason "{reason}" --env production'
-    await here.dispatcher.take(here.delivery(REQUESTER, text, drawn=True))
+    await here.dispatcher.take(here.inbound(REQUESTER, text, drawn=True))
     (request,) = here.engine.started
     assert (request.environment, request.reason) == ("production", reason)
 
@@ -191,12 +191,12 @@ def test_a_value_of_another_shape_is_no_button(value: object) -> None:
 async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Threshold) -> None:
     request = await here.asking()
     filled = {"run": request.id, "word": "word", "dry_run": "yes", "requester": "approver", "approved_by": "approver"}
-    form = await here.dispatcher.form(here.delivery(REQUESTER), OpenForm(command="deploy", filled=filled))
+    form = await here.dispatcher.form(here.inbound(REQUESTER), OpenForm(command="deploy", filled=filled))
     assert isinstance(form, Form)
     assert not {"word", "requester", "approved_by", "run"} & {field.name for field in form.fields}
     values = {"version": "v2.1.0", "env": "production", "requester": "approver", "approved_by": "approver", "id": "x"}
-    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
-    answer = await here.dispatcher.take(delivery)
+    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
+    answer = await here.dispatcher.take(inbound)
     assert answer.exit is Exit.OK
     started = here.engine.started[-1]
     assert started.requester.key == "requester"
@@ -214,15 +214,15 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
     ],
 )
 async def test_a_forms_value_can_not_pose_as_another_option(here: Threshold, values: dict[str, str]) -> None:
-    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
-    assert (await here.dispatcher.take(delivery)).exit is Exit.USAGE
+    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    assert (await here.dispatcher.take(inbound)).exit is Exit.USAGE
     untouched(here)
 
 
 async def test_a_reason_in_a_form_stays_a_reason(here: Threshold) -> None:
     values = {"version": "v2.0.0", "env": "staging", "reason": '--env production" --dry-run'}
-    delivery = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
-    await here.dispatcher.take(delivery)
+    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    await here.dispatcher.take(inbound)
     assert here.engine.started[0].environment == "staging"
     assert here.engine.started[0].reason == '--env production" --dry-run'
 
@@ -465,8 +465,8 @@ async def test_control_signs_in_a_reason_are_refused(here: Threshold) -> None:
 async def test_a_key_that_was_chosen_to_be_anothers_gives_no_access_to_theirs(here: Threshold) -> None:
     """A terminal's client draws its own keys: the same key under another account is another act."""
     first = await here.terminal("uid:1", "deploy", "v2.0.0", key="terminal:uid:1::k")
-    delivery = Delivery(key="terminal:uid:0::k", surface=Surface.TERMINAL, account="uid:0", tokens=("deploy", "v2.0.0"))
-    assert code(await here.dispatcher.take(delivery)) is ReasonCode.SHARED_ACCOUNT
+    inbound = Inbound(key="terminal:uid:0::k", surface=Surface.TERMINAL, account="uid:0", tokens=("deploy", "v2.0.0"))
+    assert code(await here.dispatcher.take(inbound)) is ReasonCode.SHARED_ACCOUNT
     assert [request.id for request in here.engine.started] == [first.run]
 
 

@@ -167,7 +167,7 @@ async def test_choosing_who_one_is_works_only_where_the_bot_allows_it(tmp_path: 
     assert refused.status == 3
     assert "sandbox" in refused.err
     assert taken.status == 0
-    assert [delivery.named for delivery in dispatcher.taken] == ["approver"]
+    assert [inbound.named for inbound in dispatcher.taken] == ["approver"]
 
 
 async def test_where_no_bot_runs_a_sentence_says_what_to_do(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ async def test_the_terminals_own_zone_goes_with_what_was_typed(tmp_path: Path, m
         await omnicare("status", socket=tmp_path / "s")
         monkeypatch.setenv("TZ", "XYZ-3")  # a zone without a name has its offset
         await omnicare("status", socket=tmp_path / "s")
-    first, second = (delivery.zone for delivery in dispatcher.taken)
+    first, second = (inbound.zone for inbound in dispatcher.taken)
     assert str(first) == "Europe/Zurich"
     assert second is not None
     assert second.utcoffset(None) == timedelta(hours=3)

@@ -5,7 +5,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.inbound import Answer, Delivery, Exit, Form
+from bot.inbound import Answer, Exit, Form, Inbound
 from commands.kit.card import Card, OpenForm, State, words
 from commands.kit.spec import Kind
 
@@ -18,7 +18,7 @@ class Dispatcher:
     """Answers each command by its first word; counts what it took."""
 
     def __init__(self) -> None:
-        self.taken: list[Delivery] = []
+        self.taken: list[Inbound] = []
         self.answers: dict[str, Answer] = {}
         self.kinds: dict[str, Kind] = {}
         self.release = asyncio.Event()
@@ -26,21 +26,21 @@ class Dispatcher:
         self.entered = asyncio.Event()
         self.finished = asyncio.Event()
 
-    def kind(self, delivery: Delivery) -> Kind | None:
-        return self.kinds.get((delivery.tokens or ("",))[0])
+    def kind(self, inbound: Inbound) -> Kind | None:
+        return self.kinds.get((inbound.tokens or ("",))[0])
 
-    async def take(self, delivery: Delivery) -> Answer:
-        self.taken.append(delivery)
+    async def take(self, inbound: Inbound) -> Answer:
+        self.taken.append(inbound)
         self.entered.set()
         await self.release.wait()
         self.finished.set()
-        first = (delivery.tokens or ("",))[0]
+        first = (inbound.tokens or ("",))[0]
         return self.answers.get(first, Answer(card=card(f"You typed {first}", typed=first)))
 
-    async def form(self, delivery: Delivery, form: OpenForm) -> Form | Answer:
+    async def form(self, inbound: Inbound, form: OpenForm) -> Form | Answer:
         return Answer(card=card("No form here"), exit=Exit.USAGE)
 
-    async def menu(self, delivery: Delivery) -> Card:
+    async def menu(self, inbound: Inbound) -> Card:
         return card("Menu")
 
 

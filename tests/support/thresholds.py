@@ -17,7 +17,7 @@ from bot.app import Contexts
 from bot.audit import Book, Entry, EventName
 from bot.config import Settings, validate
 from bot.dispatch.dispatcher import Dispatcher
-from bot.inbound import Answer, Delivery, Filled, Place, Standing, Surface
+from bot.inbound import Answer, Filled, Inbound, Place, Standing, Surface
 from bot.policy.approvals import Pending
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
@@ -219,24 +219,24 @@ class Threshold:
         )
         self._acts = 0
 
-    def delivery(self, account: str, text: str | None = None, *, key: str = "", **more: Any) -> Delivery:
+    def inbound(self, account: str, text: str | None = None, *, key: str = "", **more: Any) -> Inbound:
         """An act with a key of its own."""
         self._acts += 1
         made = {"surface": Surface.SLACK, "place": _HERE} | more
-        return Delivery(key=key or f"act:{self._acts}", account=account, text=text, **made)
+        return Inbound(key=key or f"act:{self._acts}", account=account, text=text, **made)
 
     async def type(self, account: str, text: str, **more: Any) -> Answer:
-        return await self.dispatcher.take(self.delivery(account, text, **more))
+        return await self.dispatcher.take(self.inbound(account, text, **more))
 
     async def terminal(self, account: str, *tokens: str, **more: Any) -> Answer:
         made = {"surface": Surface.TERMINAL, "tokens": tokens, "place": Place()} | more
-        return await self.dispatcher.take(self.delivery(account, **made))
+        return await self.dispatcher.take(self.inbound(account, **made))
 
     async def click(self, account: str, command: str, run: str, word: str | None, **values: str) -> Answer:
         """A button of a run's card, or something that looks like one; each click is a delivery of its own."""
         filled = Filled(command=command, values={"run": run, **values}, word=word)
         return await self.dispatcher.take(
-            self.delivery(account, key=f"{run}:{command}:{account}:{word}", text=None, filled=filled)
+            self.inbound(account, key=f"{run}:{command}:{account}:{word}", text=None, filled=filled)
         )
 
     async def asking(self, text: str = "deploy v2.0.0", account: str = REQUESTER, **more: Any) -> Request:

@@ -214,7 +214,7 @@ async def test_in_slack_it_is_refused_with_where_it_works(
 ) -> None:
     async with opened(tmp_path, somewhere, "asks", "approves") as (here, client):
         for who in (REQUESTER, APPROVER):
-            answer = await here.dispatcher.take(here.delivery(who, **how))
+            answer = await here.dispatcher.take(here.inbound(who, **how))
             told = await refused(here, client, answer, ReasonCode.PLACE_REFUSED)
             assert "works in a terminal only" in told
             assert "always redacted" in told
@@ -222,7 +222,7 @@ async def test_in_slack_it_is_refused_with_where_it_works(
 
 async def test_no_form_of_slacks_has_it(tmp_path: Path, somewhere: Somewhere) -> None:
     async with opened(tmp_path, somewhere, "asks") as (here, _):
-        form = await here.dispatcher.form(here.delivery(REQUESTER, "logs"), OpenForm(command="logs"))
+        form = await here.dispatcher.form(here.inbound(REQUESTER, "logs"), OpenForm(command="logs"))
         assert isinstance(form, Form)
         names = {field.name for field in form.fields}
         assert "grep" in names

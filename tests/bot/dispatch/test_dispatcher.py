@@ -136,7 +136,7 @@ async def test_the_word_of_a_card_never_gets_into_the_book(here: Threshold) -> N
 
 
 async def test_the_same_act_delivered_twice_is_one_request(here: Threshold) -> None:
-    deliveries = [here.delivery(REQUESTER, "deploy v2.0.0", key="command:1.2.3") for _ in range(2)]
+    deliveries = [here.inbound(REQUESTER, "deploy v2.0.0", key="command:1.2.3") for _ in range(2)]
     answers = await asyncio.gather(*map(here.dispatcher.take, deliveries))
     assert len({answer.run for answer in answers}) == 1
     assert len(here.engine.started) == 1
@@ -176,7 +176,7 @@ async def test_somebody_else_may_ask_for_the_same(here: Threshold) -> None:
 async def test_a_request_that_has_ended_can_be_asked_again_even_if_slack_delivered_it_once_more(
     here: Threshold,
 ) -> None:
-    late = here.delivery(REQUESTER, "deploy v2.0.0", key="command:1")
+    late = here.inbound(REQUESTER, "deploy v2.0.0", key="command:1")
     first = await here.dispatcher.take(late)
     assert first.run is not None
     here.engine.ended.add(first.run)
@@ -199,7 +199,7 @@ async def test_a_second_click_of_the_same_person_is_handed_over_once(here: Thres
     request = await here.asking()
     for key in ("click:1", "click:2"):
         filled = Filled(command="approve", values={"run": request.id}, word="word")
-        await here.dispatcher.take(here.delivery(APPROVER, key=key, filled=filled))
+        await here.dispatcher.take(here.inbound(APPROVER, key=key, filled=filled))
     assert len(here.engine.sent) == 1
     assert len(await here.events(EventName.APPROVAL_GIVEN)) == 1
 
@@ -226,7 +226,7 @@ async def test_a_second_click_of_the_same_person_is_handed_over_once(here: Thres
 async def test_what_is_acknowledged_first_is_known_by_parsing_alone(
     here: Threshold, text: str, kind: Kind | None
 ) -> None:
-    assert here.dispatcher.kind(here.delivery(REQUESTER, text)) == kind
+    assert here.dispatcher.kind(here.inbound(REQUESTER, text)) == kind
     assert here.accounts.asked == []
     assert here.engine.started == []
 
@@ -331,10 +331,10 @@ async def test_an_account_in_no_good_standing_does_nothing_though_it_is_listed(h
         assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.ACCOUNT_REFUSED)
         assert why in said(answer)
     assert said(await here.type(GUEST, "")).endswith(f"{why}.")
-    form = await here.dispatcher.form(here.delivery(GUEST), OpenForm(command="deploy"))
+    form = await here.dispatcher.form(here.inbound(GUEST), OpenForm(command="deploy"))
     assert isinstance(form, Answer)
     assert code(form) is ReasonCode.ACCOUNT_REFUSED
-    assert await here.dispatcher.suggestions(here.delivery(GUEST), "run", {}, "") == ()
+    assert await here.dispatcher.suggestions(here.inbound(GUEST), "run", {}, "") == ()
     assert here.engine.started == [request]
     assert here.engine.sent == []
 
@@ -377,23 +377,23 @@ async def test_what_a_stranger_typed_wrong_tells_them_nothing_of_what_there_is(h
 
 
 async def test_the_menu_of_a_stranger_says_what_is_missing(here: Threshold) -> None:
-    menu = await here.dispatcher.menu(here.delivery(OUTSIDER))
+    menu = await here.dispatcher.menu(here.inbound(OUTSIDER))
     assert "is not listed" in menu.summary
     assert menu.buttons == ()
 
 
 async def test_the_menu_has_what_this_person_may_run(here: Threshold) -> None:
-    commands = (await here.dispatcher.menu(here.delivery(AUDITOR))).data["commands"]
+    commands = (await here.dispatcher.menu(here.inbound(AUDITOR))).data["commands"]
     assert {"status", "audit", "whoami"} <= set(commands)  # type: ignore[call-overload]
     assert not {"deploy", "rollback", "lock", "logs"} & set(commands)  # type: ignore[call-overload]
 
 
 async def test_a_form_is_refused_to_who_may_not_and_the_refusal_is_written(here: Threshold) -> None:
-    form = await here.dispatcher.form(here.delivery(AUDITOR), OpenForm(command="deploy"))
+    form = await here.dispatcher.form(here.inbound(AUDITOR), OpenForm(command="deploy"))
     assert isinstance(form, Answer)
     assert code(form) is ReasonCode.NOT_PERMITTED
     assert await here.names() == ["permission:denied"]
-    assert isinstance(await here.dispatcher.form(here.delivery(REQUESTER), OpenForm(command="deploy")), Form)
+    assert isinstance(await here.dispatcher.form(here.inbound(REQUESTER), OpenForm(command="deploy")), Form)
 
 
 async def test_a_release_that_is_named_is_asked_for_like_a_deploy(here: Threshold) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.audit import Book, Entry, EventName
 from bot.dispatch.refusals import PER_MINUTE, Refusals, act_id
-from bot.inbound import Delivery, Filled, Surface
+from bot.inbound import Filled, Inbound, Surface
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import default_redactor
@@ -15,9 +15,9 @@ from tests.support.thresholds import NOON
 DENIED = Denied("You may not.", code=ReasonCode.NOT_PERMITTED)
 
 
-def delivery(number: int, account: str = "U3OUTSIDER", **more: object) -> Delivery:
+def inbound(number: int, account: str = "U3OUTSIDER", **more: object) -> Inbound:
     made = {"text": "deploy v2.0.0"} | more
-    return Delivery(key=f"command:{account}:{number}", surface=Surface.SLACK, account=account, **made)  # type: ignore[arg-type]
+    return Inbound(key=f"command:{account}:{number}", surface=Surface.SLACK, account=account, **made)  # type: ignore[arg-type]
 
 
 def actor(account: str = "U3OUTSIDER") -> Actor:
@@ -32,7 +32,7 @@ async def noted(tmp_path: Path, *, floods: dict[str, int], minutes: int = 1) -> 
             at[0] = NOON.replace(minute=minute)
             for account, count in floods.items():
                 for number in range(count):
-                    await refusals.note(actor(account), delivery(minute * 10_000 + number, account), DENIED)
+                    await refusals.note(actor(account), inbound(minute * 10_000 + number, account), DENIED)
         return list(reversed(await book.search(limit=1000)))
 
 
@@ -56,7 +56,7 @@ async def test_who_floods_hides_nobody_elses_refusal(tmp_path: Path) -> None:
 async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
     async with Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         filled = Filled(command="approve", values={"run": "production.deploy.0a1b2c3d4e5f6"}, word="the-cards-word")
-        clicked = Delivery(key="k:the-cards-word", surface=Surface.SLACK, account="U3OUTSIDER", filled=filled)
+        clicked = Inbound(key="k:the-cards-word", surface=Surface.SLACK, account="U3OUTSIDER", filled=filled)
         await Refusals(book, lambda: NOON).note(actor(), clicked, DENIED)
         (event,) = await book.search()
     assert (event.actor, event.reason_code, event.reason) == ("U3OUTSIDER", "not-permitted", "You may not.")
@@ -71,7 +71,7 @@ async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
 async def test_what_was_typed_is_kept_short_and_redacted(tmp_path: Path) -> None:
     async with Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         text = f"deploy v2.0.0 --reason 'password=hunter2hunter2' {'x' * 5000}"
-        await Refusals(book, lambda: NOON).note(actor(), delivery(1, text=text), DENIED)
+        await Refusals(book, lambda: NOON).note(actor(), inbound(1, text=text), DENIED)
         (event,) = await book.search()
     assert len(event.details["typed"]) <= 220
     assert "hunter2" not in str(event.details)
@@ -80,12 +80,12 @@ async def test_what_was_typed_is_kept_short_and_redacted(tmp_path: Path) -> None
 async def test_a_book_that_can_not_be_written_refuses_all_the_same(tmp_path: Path) -> None:
     book = Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor())
     await book.close()
-    await Refusals(book, lambda: NOON).note(actor(), delivery(1), DENIED)
+    await Refusals(book, lambda: NOON).note(actor(), inbound(1), DENIED)
 
 
 def test_an_act_has_one_id_however_long_its_key_is() -> None:
-    long = Delivery(key="k" * 10_000, surface=Surface.SLACK, account="U1")
-    odd = Delivery(key="\ud800", surface=Surface.SLACK, account="U1")
+    long = Inbound(key="k" * 10_000, surface=Surface.SLACK, account="U1")
+    odd = Inbound(key="\ud800", surface=Surface.SLACK, account="U1")
     assert len(act_id(long)) < 100
     assert act_id(long) != act_id(odd)
-    assert act_id(long) == act_id(Delivery(key="k" * 10_000, surface=Surface.SLACK, account="U2"))
+    assert act_id(long) == act_id(Inbound(key="k" * 10_000, surface=Surface.SLACK, account="U2"))

@@ -1,6 +1,6 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
-from bot.inbound import Delivery, Exit, Surface, TakesInbound
+from bot.inbound import Exit, Inbound, Surface, TakesInbound
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.render.mrkdwn import Block
@@ -22,7 +22,7 @@ class Home:
         """The menu, and the answers to the queries that stand below it."""
         blocks = await self.menu(origin, key, surface_home=True)
         for place, text in enumerate(self._queries):
-            delivery = Delivery(key=f"{key}/{place}", surface=Surface.SLACK, account=origin.account, text=text)
+            delivery = Inbound(key=f"{key}/{place}", surface=Surface.SLACK, account=origin.account, text=text)
             if self._door.kind(delivery) is None:
                 continue
             answer = await self._door.take(delivery)
@@ -33,7 +33,7 @@ class Home:
 
     async def menu(self, origin: Origin, key: str, *, surface_home: bool) -> list[Block]:
         """The menu's blocks, for Home or for a modal."""
-        delivery = Delivery(key=key, surface=Surface.SLACK, account=origin.account, text="", place=origin.place)
+        delivery = Inbound(key=key, surface=Surface.SLACK, account=origin.account, text="", place=origin.place)
         card = await self._door.menu(delivery)
         drawing = await self._messenger.drawn(card, surface="home" if surface_home else "modal")
         return drawing.blocks

@@ -16,7 +16,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from bot.inbound import Answer, Delivery, Exit, TakesInbound
+from bot.inbound import Answer, Exit, Inbound, TakesInbound
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.background import TOO_MANY, Afterwards
 from bot.surfaces.slack.inbound.deduplication import Once
@@ -150,10 +150,10 @@ class Edge(AsyncMiddleware):
             return _acknowledged()
         return await self._typed(said.origin, replace(said.delivery, text=said.text if text is None else text))
 
-    async def _typed(self, origin: Origin, delivery: Delivery) -> BoltResponse:
+    async def _typed(self, origin: Origin, delivery: Inbound) -> BoltResponse:
         return await self._act(origin, delivery, delivery.key)
 
-    async def _act(self, origin: Origin, delivery: Delivery, once: str) -> BoltResponse:
+    async def _act(self, origin: Origin, delivery: Inbound, once: str) -> BoltResponse:
         """The order of things: what changes something is handed over first, all else is acknowledged first."""
         if self._door.kind(delivery) in (Kind.OPERATION, Kind.DECISION):
             if not self._after.handing.has_room(origin.account):
@@ -164,17 +164,17 @@ class Edge(AsyncMiddleware):
             self._after.start(origin, self._look(origin, delivery))
         return _acknowledged()
 
-    async def _hand_over(self, origin: Origin, delivery: Delivery) -> Answer:
+    async def _hand_over(self, origin: Origin, delivery: Inbound) -> Answer:
         with self._after.handing.counted(origin.account):
             answer = await self._door.take(await self._placed(origin, delivery))
         self._after.start(origin, self._answers.show(origin, answer))
         return answer
 
-    async def _look(self, origin: Origin, delivery: Delivery) -> None:
+    async def _look(self, origin: Origin, delivery: Inbound) -> None:
         answer = await self._door.take(await self._placed(origin, delivery))
         await self._answers.show(origin, answer)
 
-    async def _placed(self, origin: Origin, delivery: Delivery) -> Delivery:
+    async def _placed(self, origin: Origin, delivery: Inbound) -> Inbound:
         if await self._places.is_member(origin):
             return delivery
         return replace(delivery, place=delivery.place.model_copy(update={"member": False}))
@@ -218,7 +218,7 @@ class Edge(AsyncMiddleware):
         errors = self._errors(answer, body, form)
         return _acknowledged({"response_action": "errors", "errors": errors}) if errors else _closed(body)
 
-    async def _take_form(self, form: modals.Submitted, delivery: Delivery, body: dict[str, Any]) -> Answer:
+    async def _take_form(self, form: modals.Submitted, delivery: Inbound, body: dict[str, Any]) -> Answer:
         with self._after.handing.counted(form.origin.account):
             answer = await self._door.take(await self._placed(form.origin, delivery))
         if not self._errors(answer, body, form):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.inbound import Answer, Delivery, Form, SurfaceGone, TakesInbound
+from bot.inbound import Answer, Form, Inbound, SurfaceGone, TakesInbound
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import Home
@@ -31,7 +31,7 @@ _SUGGESTIONS = 2.0
 _LONGEST = 75
 """Of an option's value."""
 
-Suggest = Callable[[Delivery, str, Mapping[str, str], str], Awaitable[Sequence[str]]]
+Suggest = Callable[[Inbound, str, Mapping[str, str], str], Awaitable[Sequence[str]]]
 """(who and where, the field, what the form holds, what was typed so far) → values to offer, best first."""
 
 
@@ -71,7 +71,7 @@ class Forms:
         """The menu as a modal: the global shortcut."""
         await self._show(origin, modals.menu_view(await self._home.menu(origin, key, surface_home=False)))
 
-    def delivery(self, form: modals.Submitted, key: str) -> Delivery:
+    def delivery(self, form: modals.Submitted, key: str) -> Inbound:
         """A form that came back, as the act that it is."""
         if form.decision and form.word is not None:
             act = RunAct(command=form.command, run=form.values["run"], word=form.word)

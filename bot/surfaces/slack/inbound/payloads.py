@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.inbound import Delivery, Filled, Surface
+from bot.inbound import Filled, Inbound, Surface
 from bot.surfaces.slack.origin import Origin
 from commands.kit.card import RunAct
 
@@ -27,9 +27,9 @@ class Typed:
     """Nothing but words: no file, no `/me`, no other kind of message that Slack may have."""
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> Inbound:
         """The act, by the delivery's own id."""
-        return Delivery(
+        return Inbound(
             key=self.once, surface=Surface.SLACK, account=self.origin.account, text=self.text, place=self.origin.place
         )
 
@@ -110,9 +110,9 @@ def chosen(body: dict[str, Any]) -> str | None:
     return _text(action.get("value"))
 
 
-def run_delivery(act: RunAct, origin: Origin, values: dict[str, str] | None = None) -> Delivery:
+def run_delivery(act: RunAct, origin: Origin, values: dict[str, str] | None = None) -> Inbound:
     """A decision: by run, act, person and word, whatever delivery brings it."""
-    return Delivery(
+    return Inbound(
         key=f"{act.run}:{act.command}:{origin.account}:{act.word}",
         surface=Surface.SLACK,
         account=origin.account,
@@ -121,11 +121,9 @@ def run_delivery(act: RunAct, origin: Origin, values: dict[str, str] | None = No
     )
 
 
-def filled_delivery(
-    key: str, origin: Origin, command: str, values: dict[str, str], word: str | None = None
-) -> Delivery:
+def filled_delivery(key: str, origin: Origin, command: str, values: dict[str, str], word: str | None = None) -> Inbound:
     """A form, or a button that opens one."""
-    return Delivery(
+    return Inbound(
         key=key,
         surface=Surface.SLACK,
         account=origin.account,
@@ -138,7 +136,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def nothing_yet(key: str, origin: Origin) -> Delivery:
+def nothing_yet(key: str, origin: Origin) -> Inbound:
     """An act whose text is put in by who knows it."""
     return Typed(origin=origin, once=key, text="").delivery
 

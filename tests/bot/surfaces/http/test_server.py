@@ -133,8 +133,8 @@ async def test_what_keeps_failing_in_the_background_ends_being_alive() -> None:
 
 async def test_figures_are_counted_by_their_labels() -> None:
     metrics = Metrics()
-    metrics.delivery("slack", "deploy", "OK")
-    metrics.delivery("slack", None, "USAGE")
+    metrics.inbound("slack", "deploy", "OK")
+    metrics.inbound("slack", None, "USAGE")
     metrics.acknowledged("slack", "query", 0.012)
     metrics.ended("production", "deploy", "succeeded")
     metrics.refused("own-request")

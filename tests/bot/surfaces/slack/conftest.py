@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config.sections import SlackSettings
-from bot.inbound import Answer, Delivery, Form, FormField
+from bot.inbound import Answer, Form, FormField, Inbound
 from bot.supervision import Supervisor
 from bot.surfaces.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words
@@ -66,8 +66,8 @@ def hide(text: str) -> str:
 class FakeDoor:
     """Remembers deliveries, answers what the test says; `gate` holds it open or shut."""
 
-    taken: list[Delivery] = field(default_factory=list)
-    forms: list[tuple[Delivery, OpenForm]] = field(default_factory=list)
+    taken: list[Inbound] = field(default_factory=list)
+    forms: list[tuple[Inbound, OpenForm]] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,7 +76,7 @@ class FakeDoor:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def kind(self, delivery: Delivery) -> Kind | None:
+    def kind(self, delivery: Inbound) -> Kind | None:
         word = self._word(delivery)
         if word in {"deploy", "rollback"}:
             return Kind.OPERATION
@@ -84,7 +84,7 @@ class FakeDoor:
             return Kind.DECISION
         return Kind.QUERY if word in {"status", "logs", "whoami", "runs"} else None
 
-    async def take(self, delivery: Delivery) -> Answer:
+    async def take(self, delivery: Inbound) -> Answer:
         self.taken.append(delivery)
         self.arrived.set()
         await self.gate.wait()
@@ -92,16 +92,16 @@ class FakeDoor:
             return Answer(card=await self.menu(delivery))
         return self.answers.get(self._word(delivery), Answer(card=card(f"answer to {self._word(delivery)}")))
 
-    async def form(self, delivery: Delivery, form: OpenForm) -> Form | Answer:
+    async def form(self, delivery: Inbound, form: OpenForm) -> Form | Answer:
         self.forms.append((delivery, form))
         return self.form_answer or deploy_form(form.filled)
 
-    async def menu(self, delivery: Delivery) -> Card:
+    async def menu(self, delivery: Inbound) -> Card:
         self.taken.append(delivery)
         return card("What you may run")
 
     @staticmethod
-    def _word(delivery: Delivery) -> str:
+    def _word(delivery: Inbound) -> str:
         if delivery.filled is not None:
             return delivery.filled.command
         return (delivery.text or "").split(" ")[0]
@@ -229,7 +229,7 @@ async def start() -> AsyncIterator[Start]:
             hold_against_schemas(server)
 
 
-async def _suggest(delivery: Delivery, name: str, values: object, typed: str) -> Sequence[str]:
+async def _suggest(delivery: Inbound, name: str, values: object, typed: str) -> Sequence[str]:
     return [each for each in ("v2.0.0", "v1.2.0") if typed in each] if name == "version" else []
 
 

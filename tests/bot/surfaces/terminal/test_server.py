@@ -63,10 +63,10 @@ async def test_a_command_reaches_the_door_as_the_shell_split_it_and_under_the_ca
     assert answer.card is not None
     assert answer.card.summary == "You typed logs"
     assert end == EndLine(exit=0)
-    (delivery,) = dispatcher.taken
-    assert delivery.tokens == ("logs", "backend", "--grep", "a b")
-    assert delivery.account == f"uid:{os.getuid()}"
-    assert delivery.named is None
+    (inbound,) = dispatcher.taken
+    assert inbound.tokens == ("logs", "backend", "--grep", "a b")
+    assert inbound.account == f"uid:{os.getuid()}"
+    assert inbound.named is None
 
 
 async def test_the_socket_is_for_the_bots_group_only(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_a_bot_that_is_started_again_is_followed_further(tmp_path: Path) -
     assert [type(line) for line in seen] == [AnswerLine, CardLine, CardLine, EndLine]
     assert seen[-1] == EndLine(exit=0)
     # both deliveries carry the same key, so the dispatcher knows the second as the first
-    assert len({delivery.key for delivery in dispatcher.taken}) == 1
+    assert len({inbound.key for inbound in dispatcher.taken}) == 1
 
 
 async def test_what_leaves_is_redacted_and_the_buttons_words_stay_in_the_bot(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ async def test_a_redactor_that_fails_lets_nothing_out(tmp_path: Path) -> None:
 
 async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
     class Broken(Dispatcher):
-        async def take(self, delivery: object) -> Answer:  # noqa: ARG002
+        async def take(self, inbound: object) -> Answer:  # noqa: ARG002
             raise RuntimeError("hunter2")
 
     async with listening(tmp_path / "s", Broken()):
