@@ -29,7 +29,8 @@ from runbooks.redaction.blocks.lines import Lines, whole
 from runbooks.redaction.compiled import compiled
 from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
-from runbooks.redaction.parts import Part, private_parts
+from runbooks.redaction.part import Part
+from runbooks.redaction.parts import private_parts
 from runbooks.redaction.rules import MARK, Kind, patterns
 from runbooks.redaction.text import LONGEST_LINE, Text, TooDense, long_lines
 
@@ -369,7 +370,7 @@ def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
         start, end = hit.span()
         text.reached(start)
         try:
-            parts = private_parts(text, start, end)
+            parts: Iterable[Part] = private_parts(text, start, end)
         except TooDense:
             ends = text.line_end(end)
             parts = (Part(Kind.SECRET, start, ends, ends, withheld=True),)

@@ -61,7 +61,10 @@ class Kind(StrEnum):
     __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
 
 
-MARK = re.compile(rb"\[(?:" + b"|".join(re.escape(kind.value.encode()) for kind in Kind) + rb") \d{1,6}\]")
+_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in Kind)
+MARK = re.compile(rb"\[(?:" + _KINDS + rb") \d{1,6}\]")
+DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
+"""A mark, with its number or, in the shape of many lines, without."""
 
 _SECRET_WORDS = (
     rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?"

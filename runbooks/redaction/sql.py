@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, kind_by_value, kind_of, of_people, says_nothing
-from runbooks.redaction.identifiers import Found, Reader
+from runbooks.redaction.part import Part, Reader, part
 from runbooks.redaction.rules import Kind
 from runbooks.redaction.text import Text
 
@@ -44,17 +44,17 @@ def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]
     return found, at
 
 
-def _of_row(data: bytes, kinds: list[Kind | None] | None, row: list[tuple[int, int]]) -> Iterator[Found]:
+def _of_row(data: bytes, kinds: list[Kind | None] | None, row: list[tuple[int, int]]) -> Iterator[Part]:
     """`kinds` of its columns; None where they are not known, and every value may be somebody's."""
     for number, (start, end) in enumerate(row):
         if says_nothing(data[start:end].strip()):
             continue
         kind = kind_by_value(data[start:end]) if kinds is None else kinds[number] if number < len(kinds) else None
         if kind is not None and end > start:
-            yield Found(kind, start, end)
+            yield part(kind, start, end)
 
 
-def _insert(text: Text, start: int, end: int) -> Iterator[Found]:
+def _insert(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """`INSERT INTO … (columns) VALUES (…), (…)`, `COPY … (columns) FROM stdin` with its lines, and an INSERT without columns."""
     data, last = text.data, min(len(text.data), end + _FAR)
     kinds: list[Kind | None] | None = None
@@ -81,7 +81,7 @@ def _insert(text: Text, start: int, end: int) -> Iterator[Found]:
         opens = _BETWEEN_ROWS.match(data, at + 1, last)
 
 
-def _copied(text: Text, kinds: list[Kind | None], at: int) -> Iterator[Found]:
+def _copied(text: Text, kinds: list[Kind | None], at: int) -> Iterator[Part]:
     data, last = text.data, min(len(text.data), at + _FAR)
     while at < last:
         ends = text.line_end(at)
@@ -100,7 +100,7 @@ _KEY_VALUES = re.compile(rb"\)=\(")
 _KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\Z)")
 
 
-def _key(text: Text, _start: int, end: int) -> Iterator[Found]:
+def _key(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`Key (mrn)=(4471203) already exists.`, with several columns, and with expressions for columns."""
     data = text.data
     between = _KEY_VALUES.search(data, end, min(len(data), end + _LIST))
@@ -121,7 +121,7 @@ def _key(text: Text, _start: int, end: int) -> Iterator[Found]:
     yield from _of_row(data, kinds, row)
 
 
-def _row(text: Text, _start: int, end: int) -> Iterator[Found]:
+def _row(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`Failing row contains (17, Maria, …)`: no column is named, so every value goes that could be somebody's."""
     data = text.data
     last = min(text.line_end(end), end + _FAR)
@@ -130,28 +130,28 @@ def _row(text: Text, _start: int, end: int) -> Iterator[Found]:
     last = closing.start() if closing else last
     for value in data[end:last].split(b", "):
         if not says_nothing(value) and value.strip():
-            yield Found(kind_by_value(value), end, end + len(value))
+            yield part(kind_by_value(value), end, end + len(value))
         end += len(value) + 2
 
 
 _QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
 
 
-def _bind(text: Text, _start: int, end: int) -> Iterator[Found]:
+def _bind(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`parameters: $1 = '…'`."""
     value = _QUOTED.match(text.data, end)
     if value is not None and not says_nothing(value.group()) and value.end() > end:
-        yield Found(kind_by_value(value.group()), end, value.end())
+        yield part(kind_by_value(value.group()), end, value.end())
 
 
 _BOUND = re.compile(rb"[^\]\r\n]*+")
 
 
-def _bound(text: Text, _start: int, end: int) -> Iterator[Found]:
+def _bound(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """Hibernate: `binding parameter (1:VARCHAR) <- [Maria]`."""
     value = _BOUND.match(text.data, end)
     if value is not None and not says_nothing(value.group()):
-        yield Found(kind_by_value(value.group()), end, value.end())
+        yield part(kind_by_value(value.group()), end, value.end())
 
 
 _STATEMENT = re.compile(rb"(?i:\b(?:select\s|insert\s+into|update\s|delete\s+from|merge\s+into))")
@@ -161,7 +161,7 @@ _STRING = re.compile(
 )
 
 
-def _bound_list(text: Text, start: int, end: int) -> Iterator[Found]:
+def _bound_list(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's."""
     data = text.data
     text.look(_STATEMENT_BEFORE)
@@ -180,20 +180,20 @@ def _bound_list(text: Text, start: int, end: int) -> Iterator[Found]:
         if group == "date":
             kind = Kind.DATE
         if kind is not None and value[group]:
-            yield Found(kind, *value.span(group))
+            yield part(kind, *value.span(group))
 
 
 _PAIR = re.compile(rb"\[\\{0,3}\"(?P<column>\w{2,60})\\{0,3}\",\s?\\{0,3}\"\Z")
 _PAIRED = re.compile(rb"[^\"\\\r\n]*+")
 
 
-def _pair(text: Text, _start: int, end: int) -> Iterator[Found]:
+def _pair(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """Rails: `[["first_name", "Maria"], …]`."""
     pair = _PAIR.search(text.data, max(0, end - 80), end)
     value = _PAIRED.match(text.data, end)
     kind = kind_of(pair["column"]) if pair else None
     if kind is not None and value is not None and not says_nothing(value.group()):
-        yield Found(kind, end, value.end())
+        yield part(kind, end, value.end())
 
 
 _COLUMN = re.compile(
@@ -205,7 +205,7 @@ _WILD = b"%_^$.*"
 _NO_PLACE = re.compile(rb"[\d.:/]+|/.*")
 
 
-def _condition(text: Text, start: int, _end: int) -> Iterator[Found]:
+def _condition(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
     """`last_name ILIKE '%…%'`, `mrn IN (…)`, `dob < '…'`, `(last_name)::text = '…'`, `SET city = '…'`."""
     data = text.data
     column = _COLUMN.search(data, max(0, start - 140), start)
@@ -225,7 +225,7 @@ def _condition(text: Text, start: int, _end: int) -> Iterator[Found]:
         last = max(first, last - (len(said) - len(said.rstrip(_WILD))))
         said = data[first:last]
         if said and not says_nothing(said) and not (kind is Kind.ADDRESS and _NO_PLACE.fullmatch(said)):
-            yield Found(kind, first, last)
+            yield part(kind, first, last)
         more = _AND.match(data, value.end())
         value = _VALUE.match(data, more.end()) if more else None
 

@@ -1,0 +1,201 @@
+"""What of a hit is a secret: passwords and tokens behind a cue, in URLs and on command lines, private keys. Used by `runbooks.redaction.parts`."""
+
+import re
+
+from runbooks.redaction.checks import is_basic_credential, is_placeholder, looks_like_a_word
+from runbooks.redaction.part import One, Reader, none, one
+from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.text import Text
+from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked, quoted
+
+_VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
+_SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
+_NEXT_ENTRY = re.compile(rb"\d{4}(?:[-/ T]|\Z)|\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
+_NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
+_BARE_IN_URL = re.compile(rb"(?:(?!" + STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[Cc]|3[Bb]))[^\s\"'<>])+")
+_LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
+
+
+def _assigned(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
+    data = text.data
+    cue = hit.group().lower()
+    in_url = data[end - 3 : end].lower() in (b"%3d", b"%3a")
+    kind = _secret_kind(cue)
+    blank = BLANK.match(data, end)
+    at = blank.end() if blank else end
+    if quote := QUOTE.match(data, at):
+        first, last = quoted(data, quote)
+        return checked(data, kind, first, last, strict=True)
+    if variable := _VARIABLE.match(data, at):
+        return none(variable.end())
+    over_a_line = b"\n" in data[end:at]
+    if over_a_line and _NEXT_ENTRY.match(data, at):
+        return none(at)
+    if (cue.startswith(b"pwd") and data[at : at + 1] == b"/") or (
+        cue.startswith(b"session") and data[at : at + 2] == b"0x"
+    ):
+        return none(at)  # the shell's directory; ZooKeeper's and etcd's sessions
+    if data[at : at + 1] in (b"", b"{", b"[", b"<", b"|", b">", b"&") and not MARK.match(data, at):
+        return none(max(at, end))
+    if over_a_line and _NEXT_KEY.match(data, at):
+        return none(at)
+    if cue.startswith((b"authorization", b"cookie", b"set-cookie")):
+        scheme = _SCHEME.match(data, at)
+        first = scheme.end() if scheme else at
+        if scheme and (quote := QUOTE.match(data, first)):
+            return checked(data, kind, *quoted(data, quote), strict=True)
+        line = _LINE.match(data, first)
+        return checked(data, kind, first, line.end() if line else first, strict=False)
+    bare = (_BARE_IN_URL if in_url else BARE).match(data, at)
+    prose = not in_url and at > end and kind is not Kind.PASSWORD
+    return checked(data, kind, at, bare.end() if bare else at, strict=not prose)
+
+
+_NUMBER_ONLY = re.compile(rb"\d{1,5}|[\d.]+%?|\d+(?:ms|s|m|h)")
+_LEAST_SECRET = 6
+_STRICT = (b"pass", b"_pass", b"pw", b"_pw")
+
+
+def _short(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
+    """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords."""
+    data = text.data
+    found = _assigned(text, hit, _start, end)[0]
+    value = data[found.start : found.end]
+    cue = hit.group()[: hit.start("short") - hit.start()].lower()
+    assigned = b"=" in hit["short"] or hit["short"][:1] in b"\"'\\"
+    if _NUMBER_ONLY.fullmatch(value) or (
+        not (cue in _STRICT and assigned) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
+    ):
+        return none(max(end, found.start))
+    return (found._replace(kind=Kind.PASSWORD if cue in _STRICT else Kind.SECRET),)
+
+
+def _called(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    quote = QUOTE.match(data, start)
+    return checked(data, Kind.SECRET, *quoted(data, quote), strict=True) if quote else none(end)
+
+
+_BEFORE = 300
+
+
+def _on_a_line_of(*programs: bytes) -> Reader:
+    """An option that is a password only of these programs."""
+
+    def read(text: Text, hit: re.Match[bytes], start: int, end: int) -> One:
+        data = text.data
+        before = data[max(0, hit.start() - _BEFORE) : start].rpartition(b"\n")[2]
+        if not any(program in before for program in programs) or data[start:end].isdigit():
+            return none(start)
+        return checked(data, Kind.PASSWORD, start, end, strict=True)
+
+    return read
+
+
+def _stated(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    """`IDENTIFIED BY '…'`, `requirepass …`."""
+    data = text.data
+    if quote := QUOTE.match(data, start):
+        return checked(data, Kind.PASSWORD, *quoted(data, quote), strict=True)
+    return checked(data, Kind.PASSWORD, start, end, strict=True)
+
+
+def _query(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    return (
+        none(start)
+        if looks_like_a_word(data[start:end]) or _NUMBER_ONLY.fullmatch(data[start:end])
+        else one(Kind.SECRET, start, end)
+    )
+
+
+def _secret_kind(cue: bytes) -> Kind:
+    if cue.startswith((b"pass", b"pwd")):
+        return Kind.PASSWORD
+    return Kind.TOKEN if cue.startswith(b"token") else Kind.SECRET
+
+
+def _flag(text: Text, hit: re.Match[bytes], _start: int, _end: int) -> One:
+    data = text.data
+    at = hit.end()
+    if data[at : at + 1] == b"-":
+        return none(at)
+    if quote := QUOTE.match(data, at):
+        first, last = quoted(data, quote)
+        return checked(data, _secret_kind(hit["flag"].lower()), first, last, strict=True)
+    bare = BARE.match(data, at)
+    return checked(data, _secret_kind(hit["flag"].lower()), at, bare.end() if bare else at, strict=True)
+
+
+def _said(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    """`password hunter2`, `password is "x y"`; "password authentication failed for" is no password."""
+    data = text.data
+    if quote := QUOTE.match(data, start):
+        first, last = quoted(data, quote)
+        return checked(data, Kind.PASSWORD, first, last, strict=True)
+    bare = BARE.match(data, start)
+    last = bare.end() if bare else end
+    value = data[start:last].rstrip(b".,;:!?)")
+    if looks_like_a_word(value) or not re.search(rb"\d|[!$%^&*#@]", value):
+        return none(start)
+    return checked(data, Kind.PASSWORD, start, start + len(value), strict=True)
+
+
+_PORT = re.compile(rb"\d{1,5}(?:[/?#]|%2[Ff])")
+_FURTHER_HOST = re.compile(rb"@[^\s\"'<>?#,]{0,256}(?=@[\w.-]{1,253}(?:[:/\s]|\Z))")
+"""The password has an @ and a slash of its own, written as they are: the host begins behind the last @."""
+
+
+def _url_password(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    value = data[start:end]
+    if _PORT.match(value) or is_placeholder(value):
+        return none(start)  # a port and a path, and the @ belongs to something behind them
+    if further := _FURTHER_HOST.match(data, end):
+        end = further.end()
+    return one(Kind.PASSWORD, start, end)
+
+
+def _bearer(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    return none(end) if looks_like_a_word(data[start:end]) else one(Kind.BEARER, start, end)
+
+
+def _basic(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    text.look(end - start)
+    data = text.data
+    return one(Kind.BASIC, start, end) if is_basic_credential(data[start:end]) else none(start)
+
+
+_END_OF_KEY = re.compile(rb"-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s:,.\\-]|%[0-9A-Fa-f]{2})*+")
+
+
+def _private_key(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    ends = text.next(b"-----END ", end)
+    while 0 <= ends < end + LONGEST:
+        if (closing := _END_OF_KEY.match(data, ends)) is not None:
+            return one(Kind.PRIVATE_KEY, start, closing.end())
+        text.look(ends - end)
+        ends = text.next(b"-----END ", ends + 1)
+    body = _KEY_BODY.match(data, end)
+    last = body.end() if body else end
+    return one(Kind.PRIVATE_KEY, start, last)
+
+
+READERS: dict[str, Reader] = {
+    "basic": _basic,
+    "private_key": _private_key,
+    "url_password": _url_password,
+    "bearer": _bearer,
+    "flag": _flag,
+    "assigned": _assigned,
+    "said": _said,
+    "short": _short,
+    "called": _called,
+    "user_password": _on_a_line_of(b"curl", b"wget", b"http "),
+    "glued": _on_a_line_of(b"mysql", b"mariadb"),
+    "stated": _stated,
+    "query": _query,
+}

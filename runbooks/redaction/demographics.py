@@ -1,0 +1,143 @@
+"""What of a hit is a name, a telephone, an e-mail address, a birth date, a social security or record number. Used by `runbooks.redaction.parts`."""
+
+import re
+
+from runbooks.redaction.checks import is_birth_date, looks_like_a_person, valid_ssn
+from runbooks.redaction.part import One, Reader, digits_in, exactly, none, one
+from runbooks.redaction.pieces import NAME
+from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.text import Text
+from runbooks.redaction.values import BLANK, QUOTE, checked, left, quoted
+
+_DIGIT = re.compile(rb"\d")
+_NUMBER_RUN = re.compile(rb"[\d.\-]+")
+
+
+_GOES_ON = re.compile(rb"\w|[-.]\w")
+
+
+def _stands_alone(data: bytes, start: int, end: int) -> bool:
+    """Not a piece of a longer name or number, such as a pod's or an address."""
+    before = data[start - 1 : start] if start else b""
+    return not (before.isalnum() or before in (b"-", b"_", b".") or _GOES_ON.match(data, end))
+
+
+def _number(kind: Kind, data: bytes, start: int, end: int, *, valid: bool) -> One:
+    if valid and _stands_alone(data, start, end):
+        return one(kind, start, end)
+    run = _NUMBER_RUN.match(data, start)
+    return none(run.end() if run else start + 1)
+
+
+def _ssn(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    return _number(Kind.SSN, data, start, end, valid=valid_ssn(data[start:end]))
+
+
+def _phone(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    of_so_many = data[start - 1 : start] == b"/" and data[start - 2 : start - 1].isdigit()  # `236/236 200 4586`
+    return _number(Kind.PHONE, data, start, end, valid=not of_so_many)
+
+
+def _phone_abroad(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    digits = digits_in(data[start:end])
+    if 8 <= digits <= 15 and _stands_alone(data, start, end):  # noqa: PLR2004 - E.164
+        return one(Kind.PHONE, start, end)
+    return none(start + 1)
+
+
+def _phone_cue(text: Text, hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    digits = digits_in(data[start:end])
+    if not 7 <= digits <= 15:  # noqa: PLR2004
+        return none(start)
+    before = data[start - 1 : start]
+    # what stands between a cue and its number may open a bracket, too, so it took the number's own
+    own = before == b"+" or (before == b"(" and data.count(b")", start, end) > data.count(b"(", start, end))
+    return one(Kind.PHONE, start - 1 if own and start > hit.start() else start, end)
+
+
+def _patient_path(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    """A record's number has a digit; `Patient/$everything`, `/patients/search` have none."""
+    data = text.data
+    value = data[start:end].rstrip(b".")
+    if value.isalpha() or not _DIGIT.search(value):
+        return none(start)
+    return one(Kind.MRN, start, start + len(value))
+
+
+_USER = re.compile(rb"[A-Za-z0-9._%+-]*+")
+_LONGEST_USER = 128
+
+
+def _email(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    """The pattern begins with the last sign before the @: what has none would be sought from each sign of a long run."""
+    data = text.data
+    start = left(_USER, data, start, _LONGEST_USER)
+    user, _, host = data[start:end].replace(b"%40", b"@").rpartition(b"@")
+    if user == b"git" or data[start - 3 : start] == b"://" or re.match(rb"\d+\.\d", host):
+        return none(end)  # a repository, a connection string without a password, package@1.2.tgz
+    return one(Kind.EMAIL, start, end)
+
+
+def _birth_date(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    return one(Kind.BIRTH_DATE, start, end) if is_birth_date(data[start:end]) else none(start)
+
+
+_ONE_NAME = re.compile(NAME)
+_ANY_WORD = re.compile(rb"(?:[A-Za-z.'-]|%20|[\x80-\xff])+")
+_LIST_OPENS = re.compile(rb"\s*\[\s*")
+
+
+_VALUE_TYPE = re.compile(rb"[A-Z]{2}: ")
+"""DICOM headers say a value's type between its name and the value: `PatientName   PN: 'LOPEZ^MARIA'`."""
+
+
+def _name(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    data = text.data
+    if _VALUE_TYPE.match(data, start):
+        return none(start)
+    end = looks_like_a_person(data, start, end, words=1)
+    return one(Kind.NAME, start, end) if end > start else none(start)
+
+
+def _plain_name(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+    """`name=` stands before pods and volumes too: only two words that could be a person's count."""
+    data = text.data
+    end = looks_like_a_person(data, start, end, words=2)
+    return one(Kind.NAME, start, end) if end > start else none(start)
+
+
+def _field_name(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> One:
+    """`first_name=`, `"family":`: whatever stands there is a name."""
+    data = text.data
+    blank = BLANK.match(data, end)
+    at = blank.end() if blank else end
+    if data[at : at + 5].lower().strip(b"\"'\\").startswith(b"ipv"):
+        return none(max(at, end))
+    if opens := _LIST_OPENS.match(data, at):
+        at = at if MARK.match(data, at) else opens.end()
+    if quote := QUOTE.match(data, at):
+        first, last = quoted(data, quote)
+        return checked(data, Kind.NAME, first, last, strict=True)
+    value = _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
+    return checked(data, Kind.NAME, at, value.end() if value else at, strict=True)
+
+
+READERS: dict[str, Reader] = {
+    "ssn_cue": exactly(Kind.SSN),
+    "mrn": exactly(Kind.MRN),
+    "patient_path": _patient_path,
+    "birth_date": _birth_date,
+    "phone_cue": _phone_cue,
+    "field_name": _field_name,
+    "name": _name,
+    "plain_name": _plain_name,
+    "ssn": _ssn,
+    "phone": _phone,
+    "phone_abroad": _phone_abroad,
+    "email": _email,
+}

@@ -1,0 +1,118 @@
+"""What of FHIR on one line is private: structures by their keys, names beside references, searches. Used by `runbooks.redaction.parts`."""
+
+import re
+from collections.abc import Iterator
+
+from runbooks.redaction.part import Part, Reader, digits_in, part
+from runbooks.redaction.rules import DONE, MARK, Kind
+from runbooks.redaction.text import Text
+
+_STRUCTURES = {
+    b"address": Kind.ADDRESS,
+    b"name": Kind.NAME,
+    b"telecom": Kind.PHONE,
+    b"identifier": Kind.MRN,
+    b"photo": Kind.PICTURE,
+    b"period": Kind.DATE,
+}
+_TEXT = re.compile(
+    rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)(?P<close>\\{0,3}")\s{0,3}(?P<colon>:)?'
+)
+_CODES = re.compile(rb"(?:https?|urn):[^\s]*")
+_SHOWN = frozenset(
+    {b"use", b"system", b"type", b"rank", b"code", b"display", b"contentType", b"resourceType", b"reference"}
+)
+_OF_A_PERSON = frozenset({b"family", b"given", b"text", b"prefix"})
+
+
+def _structure(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
+    """Each text in a `HumanName`, `Address`, `ContactPoint`, `Identifier` or picture; what only codes it stays."""
+    data = text.data
+    key = next(
+        key for key in _STRUCTURES if data[max(0, start - 40) : start].lower().rstrip(b" :\t\r\n\\\"'").endswith(key)
+    )
+    if start < text.read_until(b"") or start < text.read_until(key):
+        return  # with the structure around it
+    last = text.closing(start)
+    text.look(last - start)
+    texts = list(_TEXT.finditer(data, start, last))
+    keys = {each["text"] for each in texts if each["colon"]}
+    told = (
+        not (key == b"name" and not keys & _OF_A_PERSON)
+        and not (key == b"identifier" and b"value" not in keys)
+        and not (key == b"period" and keys.isdisjoint((b"start", b"end")))
+    )
+    text.was_read(b"" if told else key, last)
+    if not told:
+        return  # a Deployment's, a metric's
+    kind, under = _STRUCTURES[key], b""
+    for each in texts:
+        if each["colon"]:
+            under = each["text"]
+        elif (
+            under not in _SHOWN
+            and each["text"]
+            and not _CODES.fullmatch(each["text"])
+            and not DONE.fullmatch(each["text"])
+        ):
+            yield part(_finer(kind, each["text"]), *each.span("text"))
+
+
+def _finer(kind: Kind, text: bytes) -> Kind:
+    return Kind.EMAIL if kind is Kind.PHONE and b"@" in text else kind
+
+
+_DISPLAYED = re.compile(rb"(?:[^\"\\\r\n]|\\[^\"\r\n])*+")
+_REFERS_TO = re.compile(
+    rb"reference\\{0,3}\"\s{0,9}:\s{0,9}\\{0,3}\"[^\"]{0,100}?(?:Patient|RelatedPerson|Practitioner|Person)\\?/"
+)
+_STANDS_FOR = re.compile(
+    rb"(?:subject|patient|individual|beneficiary|subscriber|performer|practitioner|participant|author|recorder|asserter|actor)\\{0,3}\"\s{0,9}:\s{0,9}\[?\s{0,20}\Z"
+)
+_AROUND = 300
+
+
+def _display(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+    """The name beside a reference to a person; what a code is displayed as stays."""
+    data = text.data
+    value = _DISPLAYED.match(data, end)
+    if value is None or value.end() == end:
+        return
+    before, opens, inside = data[max(0, end - _AROUND) : end].rpartition(b"{")
+    behind = data[value.end() : value.end() + _AROUND].partition(b"}")[0]
+    if _REFERS_TO.search(inside) or _REFERS_TO.search(behind) or (opens and _STANDS_FOR.search(before[-80:])):
+        yield part(Kind.NAME, end, value.end())
+
+
+_SEARCHES = {
+    b"family": Kind.NAME, b"given": Kind.NAME, b"name": Kind.NAME, b"patient": Kind.MRN, b"subject": Kind.MRN, b"birthdate": Kind.BIRTH_DATE,
+    b"phone": Kind.PHONE, b"email": Kind.EMAIL, b"telecom": Kind.PHONE, b"identifier": Kind.MRN,
+}  # fmt: skip
+_SAY_IT_ALONE = frozenset({b"family", b"given", b"birthdate"})
+_PREFIX = re.compile(rb"(?:(?i:patient)(?:/|%2[Ff])|(?:eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\d{4}))")
+_PATIENTS = re.compile(rb"(?i:patient|person)")
+
+
+def _search(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    """A FHIR search: `?family=…&given=…`, `?patient=88213`; `name=` and the like only where patients are sought."""
+    data = text.data
+    key, _, value = data[start:end].partition(b"=")
+    key = key.partition(b":")[0]
+    first = end - len(value)
+    if prefix := _PREFIX.match(value):
+        first += prefix.end()
+    value = data[first:end]
+    kind = _SEARCHES.get(key, Kind.ADDRESS)
+    if key in (b"patient", b"subject"):
+        if not digits_in(value):
+            return
+    elif key not in _SAY_IT_ALONE and not _PATIENTS.search(data, max(0, start - 120), start):
+        return
+    marked = value.find(b"[")
+    if marked >= 0 and MARK.match(data, first + marked):
+        return
+    if value and not value.lower().startswith(b"ipv"):
+        yield part(kind, first, end)
+
+
+READERS: dict[str, Reader] = {"display": _display, "search": _search, "structure": _structure}

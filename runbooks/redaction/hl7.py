@@ -1,0 +1,58 @@
+"""What of an HL7 v2 segment the standard gives to a person. Used by `runbooks.redaction.parts`.
+
+Field numbers: https://hl7-definition.caristix.com/v2/HL7v2.5.1, chapters 3 and 6.
+"""
+
+import re
+from collections.abc import Iterator
+
+from runbooks.redaction.part import Part, Reader, part
+from runbooks.redaction.rules import DONE, Kind
+from runbooks.redaction.text import Text
+
+_NAME, _DATE, _PLACE, _PHONE = Kind.NAME, Kind.DATE, Kind.ADDRESS, Kind.PHONE
+_FIELDS: dict[bytes, dict[int, Kind]] = {
+    b"PID": {
+        2: Kind.MRN, 3: Kind.MRN, 4: Kind.MRN, 5: _NAME, 6: _NAME, 7: Kind.BIRTH_DATE, 9: _NAME, 11: _PLACE, 12: _PLACE,
+        13: _PHONE, 14: _PHONE, 18: Kind.ACCOUNT, 19: Kind.SSN, 20: Kind.LICENCE, 21: Kind.MRN, 23: _PLACE, 29: _DATE,
+    },
+    b"NK1": {
+        2: _NAME, 4: _PLACE, 5: _PHONE, 6: _PHONE, 8: _DATE, 9: _DATE, 12: Kind.RECORD, 13: _NAME, 16: Kind.BIRTH_DATE,
+        26: _NAME, 30: _NAME, 31: _PHONE, 32: _PLACE, 33: Kind.MRN, 37: Kind.SSN,
+    },
+    b"GT1": {2: Kind.ACCOUNT, 3: _NAME, 4: _NAME, 5: _PLACE, 6: _PHONE, 7: _PHONE, 8: Kind.BIRTH_DATE, 12: Kind.SSN, 16: _NAME, 17: _PLACE, 18: _PHONE, 19: Kind.RECORD, 45: _NAME, 46: _PHONE},
+    b"IN1": {6: _NAME, 8: Kind.PLAN, 10: Kind.PLAN, 16: _NAME, 18: Kind.BIRTH_DATE, 19: _PLACE, 36: Kind.PLAN, 49: Kind.PLAN},
+    b"IN2": {1: Kind.PLAN, 2: Kind.SSN, 6: Kind.PLAN, 8: Kind.PLAN, 25: Kind.PLAN, 61: Kind.PLAN, 63: _PHONE, 64: _PHONE},
+    b"MRG": {1: Kind.MRN, 2: Kind.MRN, 3: Kind.ACCOUNT, 4: Kind.MRN, 5: Kind.RECORD, 6: Kind.RECORD, 7: _NAME},
+    b"PV1": {5: Kind.RECORD, 19: Kind.RECORD, 44: _DATE, 45: _DATE, 50: Kind.RECORD},
+    b"PV2": {8: _DATE, 9: _DATE},
+    b"ORC": {2: Kind.RECORD, 3: Kind.RECORD, 4: Kind.RECORD, 9: _DATE, 15: _DATE},
+    b"OBR": {2: Kind.RECORD, 3: Kind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
+    b"OBX": {14: _DATE, 19: _DATE},
+}  # fmt: skip
+_FIELD = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"|]|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+")
+"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
+_PIPE = 0x7C
+_NO_VALUE = re.compile(rb"[\s\"^~&\\]*")
+
+
+def _hl7(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
+    data, at = text.data, end
+    kinds = _FIELDS[data[start : start + 3]]
+    for number in range(1, max(kinds) + 1):
+        field = _FIELD.match(data, at)
+        last = field.end() if field else at
+        text.look(last - at)
+        behind = last
+        if data[last : last + 1] == b'"':
+            last = at + len(data[at:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
+        kind = kinds.get(number)
+        if kind is not None and not _NO_VALUE.fullmatch(data, at, last) and not DONE.fullmatch(data, at, last):
+            yield part(kind, at, last)
+        if behind >= len(data) or data[behind] != _PIPE:
+            return
+        at = behind + 1
+
+
+READERS: dict[str, Reader] = {"hl7": _hl7}
