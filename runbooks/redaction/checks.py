@@ -42,9 +42,13 @@ def valid_ssn(value: bytes) -> bool:
     return area not in (b"000", b"666") and not area.startswith(b"9") and group != b"00" and serial != b"0000"
 
 
+_NUMBERS = re.compile(rb"\d+")
+_ESCAPED_JOINTS = re.compile(rb"%2[DdFf]")
+
+
 def is_birth_date(value: bytes) -> bool:
     """Some day that a calendar could have; a birth cue stands before it, so the benefit of the doubt is the patient's."""
-    numbers = [int(each) for each in re.findall(rb"\d+", re.sub(rb"%2[DdFf]", b"-", value))]
+    numbers = [int(each) for each in _NUMBERS.findall(_ESCAPED_JOINTS.sub(b"-", value))]
     return all(number <= 99_999_999 for number in numbers) and any(number > 0 for number in numbers)  # noqa: PLR2004
 
 

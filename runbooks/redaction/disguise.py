@@ -15,9 +15,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from enum import Enum
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from runbooks.redaction.compiled import compiled
+from runbooks.redaction.compiled import Compiled
 
 _ESCAPE = rb"(?:\x1b|\xe2\x90\x9b|\\+(?:u001[bB]|u\{1[bB]\}|x1[bB]|033|e)|%(?:25)*1[bB]|&#(?:27|[xX]1[bB]);)"
 _ENDS_COMMAND = rb"(?:\x07|" + _ESCAPE + rb"(?:\\+|%5[cC]))"
@@ -64,8 +64,8 @@ _COLOUR = re.compile(_ESCAPE + rb"\[(?:[0-9;]*m|[0-2]?K)")
 
 
 @cache
-def _any() -> Any:
-    return compiled(DISGUISE)
+def _any() -> Compiled:
+    return Compiled(DISGUISE)
 
 
 class Way(Enum):
@@ -91,7 +91,7 @@ class Sign(NamedTuple):
 
 def signs(text: bytes) -> tuple[Sign, ...]:
     """All that the text wears, in order; none for nearly every text."""
-    return tuple(_sign(text, hit.start(), hit.end()) for hit in _any().finditer(text))
+    return tuple(_sign(text, *span) for span in _any().spans(text))
 
 
 def _sign(text: bytes, start: int, end: int) -> Sign:
@@ -125,7 +125,20 @@ class Reading:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where `data[start:end]`, which is not empty, stands in the text as it came."""
-        return self._came_from(start)[0], self._came_from(end - 1)[1]
+        if self._places is None:
+            self._places = self._placed()
+        read, stood = self._places
+        piece = bisect_right(read, start) - 1
+        first, last = stood[piece]
+        same = last - first == 1  # no sign
+        if same:
+            first += start - read[piece]
+            last = first + 1
+        if piece + 1 < len(read) and end > read[piece + 1]:
+            last = self.span(end - 1, end)[1]
+        elif same:
+            last = first + end - start
+        return first, last
 
     def _plain(self, sign: Sign) -> bytes:
         if meant := sign.literal if self._way is Way.LITERAL else sign.meant:
@@ -133,17 +146,6 @@ class Reading:
         if self._way is Way.JOINED:
             return b""
         return b" " + sign.said + b" " if sign.said else b" "
-
-    def _came_from(self, at: int) -> tuple[int, int]:
-        """The byte, or the whole sign that it stands in for."""
-        if self._places is None:
-            self._places = self._placed()
-        read, stood = self._places
-        piece = bisect_right(read, at) - 1
-        start, end = stood[piece]
-        if end - start > 1:
-            return start, end
-        return start + at - read[piece], end + at - read[piece]
 
     def _placed(self) -> tuple[list[int], list[tuple[int, int]]]:
         """Pieces in order: where each begins as it is read; and its first byte in the text as it came, or all of a sign."""

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from runbooks.redaction.part import Part, Reader, digits_in, part
 from runbooks.redaction.rules import DONE, MARK, Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.text import SAID, Text
 
 _STRUCTURES = {
     b"address": Kind.ADDRESS,
@@ -15,47 +16,57 @@ _STRUCTURES = {
     b"photo": Kind.PICTURE,
     b"period": Kind.DATE,
 }
-_TEXT = re.compile(
-    rb'\\{0,3}"(?P<text>(?:[^"\\\r\n]|\\(?!["\\])[^\r\n]|\\\\[^"\r\n])*?)(?P<close>\\{0,3}")\s{0,3}(?P<colon>:)?'
+_CODE = rb"(?:https?|urn):[^\s\"\\]*+"
+_SHOWN = frozenset((b"use", b"system", b"type", b"rank", b"code", b"display", b"contentType", b"resourceType", b"reference"))  # fmt: skip
+_ENTRY = re.compile(
+    rb"(?:[^\"]++|\"(?:SHOWN)Q:\s*+[\\]{0,3}\"SAIDQ(?!:)|\"SAIDQ:\s*+(?:[\\]{0,3}\"(?:CODE|MARK)Q(?!:)|\[[\\]{0,3}\"(?:CODE|MARK)Q\]|[^\s\[{\"\\])|\"(?:CODE|MARK)Q(?!:))*+"
+    rb"(?:\"(?P<key>SAID)Q(?P<colon>:[\s\[{]*+[\\]{0,3}\"(?P<value>SAID)Q(?!:)|:)?|\")?".replace(
+        b"SHOWN", b"|".join(sorted(_SHOWN))
+    )
+    .replace(b"CODE", _CODE)
+    .replace(b"MARK", DONE.pattern)
+    .replace(b"SAID", SAID)
+    .replace(b"Q", rb"[\\]{0,3}+\"\s{0,3}+")
 )
-_CODES = re.compile(rb"(?:https?|urn):[^\s]*")
-_SHOWN = frozenset(
-    {b"use", b"system", b"type", b"rank", b"code", b"display", b"contentType", b"resourceType", b"reference"}
-)
-_OF_A_PERSON = frozenset({b"family", b"given", b"text", b"prefix"})
+"""The next key with the first text under it, or the next further text, behind all that may be seen anyway."""
+_TELLS_NOTHING = re.compile(_CODE + rb"|[^A-Za-z0-9\x80-\xff]*+|" + DONE.pattern)
+_TELLS = {
+    key: re.compile(rb"\"(?:" + keys + rb")\\{0,3}\"\s{0,3}:")
+    for key, keys in ((b"name", rb"family|given|text|prefix"), (b"identifier", rb"value"), (b"period", rb"start|end"))
+}
+"""One of these has to be in it: a Deployment has a `name` and a metric a `period`, too."""
 
 
-def _structure(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
+@lru_cache(maxsize=256)
+def _key_of(hit: bytes) -> bytes:
+    """Return which structure a hit such as `"name": [` begins."""
+    written = hit.lower().rstrip(b"[{ :\t\r\n\\\"'")
+    return next(key for key in _STRUCTURES if written.endswith(key))
+
+
+def _structure(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
     """Each text in a `HumanName`, `Address`, `ContactPoint`, `Identifier` or picture; what only codes it stays."""
     data = text.data
-    key = next(
-        key for key in _STRUCTURES if data[max(0, start - 40) : start].lower().rstrip(b" :\t\r\n\\\"'").endswith(key)
-    )
+    key = _key_of(hit.group())
     if start < text.read_until(b"") or start < text.read_until(key):
-        return  # with the structure around it
+        return []  # with the structure around it
     last = text.closing(start)
     text.look(last - start)
-    texts = list(_TEXT.finditer(data, start, last))
-    keys = {each["text"] for each in texts if each["colon"]}
-    told = (
-        not (key == b"name" and not keys & _OF_A_PERSON)
-        and not (key == b"identifier" and b"value" not in keys)
-        and not (key == b"period" and keys.isdisjoint((b"start", b"end")))
-    )
+    tells = _TELLS.get(key)
+    told = tells is None or tells.search(data, start, last) is not None
     text.was_read(b"" if told else key, last)
     if not told:
-        return  # a Deployment's, a metric's
+        return []
     kind, under = _STRUCTURES[key], b""
-    for each in texts:
+    parts: list[Part] = []
+    for each in _ENTRY.finditer(data, start, last):
+        said = each["value"] if each["colon"] else each["key"]
         if each["colon"]:
-            under = each["text"]
-        elif (
-            under not in _SHOWN
-            and each["text"]
-            and not _CODES.fullmatch(each["text"])
-            and not DONE.fullmatch(each["text"])
-        ):
-            yield part(_finer(kind, each["text"]), *each.span("text"))
+            under = each["key"]
+        if said and under not in _SHOWN and not _TELLS_NOTHING.fullmatch(said):
+            first, behind = each.span("value" if each["colon"] else "key")
+            parts.append(Part(_finer(kind, said), first, behind, behind))
+    return parts
 
 
 def _finer(kind: Kind, text: bytes) -> Kind:

@@ -4,9 +4,8 @@ Field numbers: https://hl7-definition.caristix.com/v2/HL7v2.5.1, chapters 3 and 
 """
 
 import re
-from collections.abc import Iterator
 
-from runbooks.redaction.part import Part, Reader, part
+from runbooks.redaction.part import Part, Reader
 from runbooks.redaction.rules import DONE, Kind
 from runbooks.redaction.text import Text
 
@@ -30,29 +29,40 @@ _FIELDS: dict[bytes, dict[int, Kind]] = {
     b"OBR": {2: Kind.RECORD, 3: Kind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
     b"OBX": {14: _DATE, 19: _DATE},
 }  # fmt: skip
-_FIELD = re.compile(rb"(?:(?!\\[rn]|\\u000[AaDd]|%0[AaDd])[^\r\n\x1c\"|]|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+")
-"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
-_PIPE = 0x7C
-_NO_VALUE = re.compile(rb"[\s\"^~&\\]*")
+_FIELD = rb"(?:[^\r\n\x1c\"|\\%]++|\\(?![rn]|u000[AaDd])|%(?!0[AaDd])|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+"
+r"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
+_NOTHING = re.compile(rb"[\s\"^~&\\]*+|" + DONE.pattern)
 
 
-def _hl7(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _segment(kinds: dict[int, Kind]) -> tuple[tuple[Kind, ...], re.Pattern[bytes]]:
+    """Return the kinds of a segment's private fields, and what reads all of them at once: each is one of its groups."""
+    fields = [b"(%s)" % _FIELD if number in kinds else _FIELD for number in range(1, max(kinds) + 1)]
+    first, *more = fields
+    return tuple(kinds[number] for number in sorted(kinds)), re.compile(
+        first + b"".join(rb"(?:\|%s)?+" % each for each in more)
+    )
+
+
+_SEGMENTS = {name: _segment(kinds) for name, kinds in _FIELDS.items()}
+
+
+def _hl7(text: Text, _hit: re.Match[bytes], start: int, end: int) -> list[Part]:
     """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
-    data, at = text.data, end
-    kinds = _FIELDS[data[start : start + 3]]
-    for number in range(1, max(kinds) + 1):
-        field = _FIELD.match(data, at)
-        last = field.end() if field else at
-        text.look(last - at)
-        behind = last
-        if data[last : last + 1] == b'"':
-            last = at + len(data[at:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
-        kind = kinds.get(number)
-        if kind is not None and not _NO_VALUE.fullmatch(data, at, last) and not DONE.fullmatch(data, at, last):
-            yield part(kind, at, last)
-        if behind >= len(data) or data[behind] != _PIPE:
-            return
-        at = behind + 1
+    data = text.data
+    kinds, pattern = _SEGMENTS[data[start : start + 3]]
+    segment = pattern.match(data, end)
+    assert segment is not None, "no field has to be there"
+    text.look(segment.end() - end)
+    parts: list[Part] = []
+    for kind, (first, ends) in zip(kinds, segment.regs[1:], strict=True):
+        if first == ends:
+            continue
+        last = ends
+        if last == segment.end() and data[last : last + 1] == b'"':
+            last = first + len(data[first:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
+        if not _NOTHING.fullmatch(data, first, last):
+            parts.append(Part(kind, first, last, last))
+    return parts
 
 
 READERS: dict[str, Reader] = {"hl7": _hl7}

@@ -113,11 +113,11 @@ def _public(text: bytes) -> bool:
         address = ipaddress.ip_address(text.decode())
     except ValueError:
         return False
-    shared = ipaddress.ip_network("100.64.0.0/10")
     documented = any(address in network for network in _DOCUMENTED if network.version == address.version)
-    return documented or not (address.is_private or address.is_loopback or address.is_link_local or address in shared)
+    return documented or not (address.is_private or address.is_loopback or address.is_link_local or address in _SHARED)
 
 
+_SHARED = ipaddress.ip_network("100.64.0.0/10")
 _DOCUMENTED = tuple(map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")))
 """Python calls these private; in a text they stand for somebody's."""
 

@@ -6,11 +6,12 @@ behind what was understood of it, never behind more, so that a cue inside is sti
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql
 from runbooks.redaction.checks import is_random
 from runbooks.redaction.part import Part, Reader, exactly, none
-from runbooks.redaction.rules import MARK, Kind, patterns, read
+from runbooks.redaction.rules import MARK, Kind, candidates, patterns, rules
 from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, Text
 from runbooks.redaction.values import left
 
@@ -23,20 +24,25 @@ def private_parts(text: Text, start: int, end: int) -> Sequence[Part]:
     data = text.data
     if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
         return none(mark.end())  # `[password 1]`: its own words are no cue
-    hit = read(data, start, end)
-    if hit is None or hit.lastgroup is None:
-        return (Part(Kind.SECRET, start, end, end),)
-    return _random(text, start) if hit.lastgroup == "random" else _of(text, hit)
+    for numbers in (candidates(data[start:end]), _ALL):
+        for number in numbers:
+            rule = _RULES[number]
+            if (hit := rule.pattern.match(data, start)) is not None:
+                return _of(text, rule, hit)
+    return (Part(Kind.SECRET, start, end, end),)
 
 
-def _of(text: Text, hit: re.Match[bytes]) -> Sequence[Part]:
+def _of(text: Text, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Part]:
     """What of one rule's hit is private."""
-    rule = hit.lastgroup or ""
-    start, end = hit.span(rule)
-    if (tail := _TAILS.get(rule)) is not None:
-        end = _tail_end(text, tail, end)
+    start, end = hit.span(1)
+    if rule.tail is not None:
+        end = _tail_end(text, rule.tail, end)
     data = text.data
-    parts = [each for each in _READERS[rule](text, hit, start, end) if not _marked(data, each.start)]
+    parts = tuple(rule.reader(text, hit, start, end))
+    for each in parts:
+        if each.end > each.start and _marked(data, each.start):
+            parts = tuple(part for part in parts if not _marked(data, part.start))
+            break
     return parts or none(max(start, hit.start() + 1))
 
 
@@ -45,9 +51,9 @@ _OPENS = 0x5B
 
 def _marked(data: bytes, start: int) -> bool:
     """Whether the mark of an earlier pass stands there."""
-    if data[start : start + 1] == b"[":
+    if data[start] == _OPENS:
         return MARK.match(data, start) is not None
-    return start > 0 and data[start - 1] == _OPENS and MARK.match(data, start - 1) is not None
+    return data[start - 1] == _OPENS and start > 0 and MARK.match(data, start - 1) is not None
 
 
 # ---- random tokens ----
@@ -60,17 +66,15 @@ _REACH = 256
 """How far back a token is followed, and how far behind it a cue inside of it may have its value."""
 
 
-def _random(text: Text, start: int) -> Sequence[Part]:
+def _random(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Sequence[Part]:
     """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
     data = text.data
     end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
     if not data[start:end].translate(None, b"0123456789abcdef"):
         return none(end)  # a digest: the most frequent of them by far
     within = patterns().within.search(data, start, min(len(data), end + _REACH))
-    if within is not None and within.start() < end:
-        hit = read(data, *within.span())
-        if hit is not None and hit.lastgroup != "random":
-            return _of(text, hit)
+    if within is not None and within[0] < end:
+        return private_parts(text, *within)
     if not is_random(data[start:end]):
         return none(end)
     right = _RIGHT_OF_TOKEN.match(data, end)
@@ -117,4 +121,17 @@ _READERS: dict[str, Reader] = {
     **fhir.READERS,
     **hl7.READERS,
     **sql.READERS,
+    "random": _random,
 }
+
+
+class _Rule(NamedTuple):
+    """One alternative, with what reads its hits."""
+
+    pattern: re.Pattern[bytes]
+    tail: re.Pattern[bytes] | None
+    reader: Reader
+
+
+_RULES = [_Rule(re.compile(pattern), _TAILS.get(name), _READERS[name]) for name, pattern in rules().items()]
+_ALL = range(len(_RULES))

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from runbooks.redaction.blocks.fields import cue_of
 from runbooks.redaction.blocks.lines import Lines, whole
-from runbooks.redaction.compiled import compiled
+from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
 from runbooks.redaction.part import Part
@@ -74,7 +74,7 @@ class _Known(NamedTuple):
     """The secret values that were learned, and what finds them; replaced as a whole when another is learned."""
 
     values: frozenset[bytes]
-    pattern: Any
+    pattern: Compiled
 
 
 _NOTHING_REMOVED: Mapping[Kind, int] = {}
@@ -101,7 +101,7 @@ class Redactor:
             before = self._known.values if self._known else frozenset()
             values = before | kept
             if values != before:
-                self._known = _Known(values, compiled(source_of(values)))
+                self._known = _Known(values, Compiled(source_of(values)))
         return ignored
 
     def scope(self) -> "Scope":
@@ -139,7 +139,7 @@ class Redactor:
         known = self.known()
         return known is None or known.search(data) is None
 
-    def known(self) -> Any:
+    def known(self) -> Compiled | None:
         """The pattern of the learned values, or None."""
         return self._known.pattern if self._known else None
 
@@ -293,7 +293,8 @@ class Scope:
     def _mark(self, kind: Kind, value: bytes) -> bytes:
         mark = self._marks.get((kind, value))
         if mark is None:
-            same = (kind, _SAME.sub(b"", value).lower() or value)
+            plain = value.translate(None, _JOINTS).lower()
+            same = (kind, (_ESCAPED_JOINTS.sub(b"", plain) if b"%" in plain else plain) or value)
             mark = self._marks.get(same)
             if mark is None:
                 if len(self._marks) > _REMEMBERED:
@@ -336,7 +337,8 @@ _REMEMBERED = 50_000
 """Values whose mark is known again; beyond them an equal value may get another number."""
 _CONTINUES = 0x80
 """How the further bytes of a character begin in UTF-8."""
-_SAME = re.compile(rb"%20|%2[Dd]|[\s().,+-]")
+_JOINTS = b" \t\r\n\x0b\x0c().,+-"
+_ESCAPED_JOINTS = re.compile(rb"%20|%2d")
 """What does not tell two values apart: `555-0100` and `555 0100`."""
 
 
@@ -356,19 +358,18 @@ def _without_long_lines(data: bytes) -> bytes:
 _Find = Callable[[bytes], Iterable[Part]]
 
 
-def _known_parts(known: Any, data: bytes) -> list[Part]:
-    return [Part(Kind.SECRET, hit.start(), hit.end(), hit.end()) for hit in known.finditer(data)]
+def _known_parts(known: Compiled | None, data: bytes) -> list[Part]:
+    return [] if known is None else [Part(Kind.SECRET, start, end, end) for start, end in known.spans(data)]
 
 
 def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
-    find = patterns().any.finditer
+    search = patterns().any.search
     text = text or Text(data)
     at = 0
-    hits = find(data, 0)
-    while (hit := next(hits, None)) is not None:
-        start, end = hit.span()
-        text.reached(start)
+    while (hit := search(data, at)) is not None:
+        start, end = hit
+        text.at = start
         try:
             parts: Iterable[Part] = private_parts(text, start, end)
         except TooDense:
@@ -378,8 +379,6 @@ def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
             if part.end > part.start and part.end > at:
                 yield part if part.start >= at else part._replace(start=at)
             at = max(at, part.resume, start + 1)
-        if at != end:
-            hits = find(data, at)
 
 
 @cache

@@ -1,8 +1,8 @@
 r"""What must never leave, as patterns: one alternation that finds it all.
 
 Used by `runbooks.redaction.redactor` and `redaction.parts`. google-re2 looks through the whole text with one alternation (linear time, a
-few hundred megabytes a second); only on a hit the standard library's `re` reads, with the *same* source text, which
-alternative it was (`redaction.parts` then says exactly which bytes go). Everything here is on bytes: offsets need no
+few hundred megabytes a second), and says of a hit which of the alternatives it could be; the standard library's `re` then reads, with the
+*same* source text, what it is (`redaction.parts` says exactly which bytes go). Everything here is on bytes: offsets need no
 translation, and a broken encoding can't make a text pass unread.
 
 Each alternative has one group, named after its `Rule`. Cues are followed by `GAP`, which also knows the clothes that
@@ -10,12 +10,13 @@ a text may wear: JSON (`\"`, `\n`), URL encoding (`%20`), a line break.
 """
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
 from runbooks.redaction.begins import BEGINS
-from runbooks.redaction.compiled import compiled, options, without_groups
+from runbooks.redaction.compiled import Compiled, options, without_groups
 from runbooks.redaction.disguise import DISGUISE
 from runbooks.redaction.people import RULES as _OF_PEOPLE
 from runbooks.redaction.pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, GAPS, NAME, OPENS, SEP, SLASH, SPACE
@@ -155,37 +156,36 @@ _RULES: tuple[tuple[str, bytes], ...] = (
 _RANDOM = rb"(?P<random>[A-Za-z0-9]{20}|[A-Za-z0-9+/]{40}|[A-Za-z0-9_-]{40})"
 
 _SOURCE = b"|".join(pattern for _, pattern in _RULES)
-_READ = re.compile(_SOURCE + b"|" + _RANDOM)
 
 
 def rules() -> dict[str, bytes]:
-    """Each pattern by its name."""
+    """Return each pattern by its name, in the order in which they are tried."""
     return {**dict(_RULES), "random": _RANDOM}
 
 
-_EACH = tuple(re.compile(pattern) for pattern in (*(pattern for _, pattern in _RULES), _RANDOM))
+def candidates(found: bytes) -> Sequence[int]:
+    """Return the numbers of the rules of which these bytes could be a whole hit, in the order in which they are tried."""
+    numbers = _CUES.get(found)
+    if numbers is None:
+        numbers = sorted(patterns().which.Match(found) or ())
+        if found[-1] in _OPEN_A_VALUE and len(_CUES) < _MOST_CUES:
+            _CUES[found] = numbers
+    return numbers
 
 
-def read(data: bytes, start: int, end: int) -> re.Match[bytes] | None:
-    """The rule that the hit `data[start:end]` is of, with its groups.
-
-    The standard library tries one alternative after the other, ten microseconds for all of them; which could be meant google-re2 says
-    at once, and only those are tried.
-    """
-    number: int
-    for number in sorted(patterns().which.Match(data[start:end]) or ()):
-        if (hit := _EACH[number].match(data, start)) is not None:
-            return hit
-    return _READ.match(data, start)
+_CUES: dict[bytes, list[int]] = {}
+"""Hits that end where a value begins (`PID|`, `"given":`), and which rules they could be of."""
+_OPEN_A_VALUE = b"|[{(:='\""
+_MOST_CUES = 4096
 
 
 class Patterns(NamedTuple):
     """Compiled by google-re2: `any` finds all there is, `within` all but random tokens."""
 
-    first: Any
+    first: Compiled
     """Says in one search that there is nothing: neither a hit, nor a disguise, nor the beginning of a block."""
-    any: Any
-    within: Any
+    any: Compiled
+    within: Compiled
     which: Any
     """All rules side by side: which of them a whole hit could be."""
 
@@ -196,12 +196,12 @@ def patterns() -> Patterns:
     import re2
 
     which = re2.Set.FullMatchSet(options())
-    for each in _EACH:
-        which.Add(without_groups(each.pattern))
+    for pattern in rules().values():
+        which.Add(without_groups(pattern))
     which.Compile()
     return Patterns(
-        first=compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE + b"|" + BEGINS),
-        any=compiled(_SOURCE + b"|" + _RANDOM),
-        within=compiled(_SOURCE),
+        first=Compiled(_SOURCE + b"|" + _RANDOM + b"|" + DISGUISE + b"|" + BEGINS),
+        any=Compiled(_SOURCE + b"|" + _RANDOM),
+        within=Compiled(_SOURCE),
         which=which,
     )

@@ -196,20 +196,18 @@ def _pair(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[
         yield part(kind, end, value.end())
 
 
-_COLUMN = re.compile(
-    rb"(?P<column>[A-Za-z_]\w{1,60})[\"`\])\\]{0,4}(?:::[a-z ]{1,24})?\)?\s{0,4}(?:[=<>!~]{1,3}\*?|(?i:(?:not\s{1,4})?(?:i?like|in|between|similar\s{1,4}to)))\s{0,4}\Z"
-)
+_COLUMN = re.compile(rb"\w++")
 _VALUE = re.compile(rb"[EeNn]?'(?P<quoted>(?:[^'\r\n]|'')*+)'?|(?P<number>\d[\d-]{2,20})")
 _AND = re.compile(rb"(?i:(?:::\w{1,20})?\s{1,4}and\s{1,4})(?=[EeNn]?')")
 _WILD = b"%_^$.*"
 _NO_PLACE = re.compile(rb"[\d.:/]+|/.*")
 
 
-def _condition(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
+def _condition(text: Text, hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
     """`last_name ILIKE '%…%'`, `mrn IN (…)`, `dob < '…'`, `(last_name)::text = '…'`, `SET city = '…'`."""
     data = text.data
-    column = _COLUMN.search(data, max(0, start - 140), start)
-    kind = kind_of(column["column"]) if column else None
+    column = _COLUMN.match(data, hit.start(), start)
+    kind = kind_of(column.group()) if column else None
     if kind is None:
         return
     if data[start : start + 1] == b"(":

@@ -16,7 +16,14 @@ _PURSE = 256 << 10
 """Enough for two structures as long as they are read at all, where a text begins with them."""
 _FAR = 64 << 10
 _TOKEN = re.compile(rb"[\[{\]}\"]")
-_STRING = re.compile(rb"\"(?:[^\"\\\r\n]|\\(?![\"\\])[^\r\n]|\\\\[^\"\r\n])*?\\{0,3}\"")
+SAID = rb"(?:[^\"\\\r\n]++|\\(?![\"\\])[^\r\n]|\\\\(?!\\?\")[^\r\n])*+"
+"""What stands between two quotation marks, whose own backslashes (JSON in JSON) are none of it."""
+_STRING = re.compile(rb"\"" + SAID + rb"\\{0,3}\"")
+_SHALLOW = rb"(?:[^\[\]{}\"]++|" + _STRING.pattern + rb")*+"
+for _ in range(4):
+    _SHALLOW = rb"(?:[^\[\]{}\"]++|" + _STRING.pattern + rb"|[\[{]" + _SHALLOW + rb"[\]}])*+"
+_SHALLOW_BRACKETS = re.compile(rb"[\[{]" + _SHALLOW + rb"(?=[\]}])")
+"""Up to where they close, with others within them, five deep; nearly all that there are."""
 ALPHANUMERIC, BASE64, URL_SAFE = (
     re.compile(rb"[%s]*+" % signs) for signs in (b"A-Za-z0-9", b"A-Za-z0-9+/", b"A-Za-z0-9_-")
 )
@@ -33,21 +40,20 @@ class Text:
         self.data = data
         self.looked = 0
         """Bytes that readers looked at beyond what they took."""
+        self.at = 0
+        """Where reading is: what lies behind fills the purse."""
         self._purse = _PURSE
-        self._at = 0
+        self._filled = 0
         self._closings: dict[int, int] = {}
         self._runs: dict[re.Pattern[bytes], tuple[int, int]] = {}
         self._read: dict[bytes, int] = {}
         self._next: dict[bytes, tuple[int, int]] = {}
 
-    def reached(self, at: int) -> None:
-        """Reading is here: what lies behind fills the purse."""
-        if at > self._at:
-            self._purse = min(_PURSE, self._purse + _LOOKS * (at - self._at))
-            self._at = at
-
     def look(self, size: int) -> None:
         """So many bytes are looked at. Raises `TooDense`."""
+        if self.at > self._filled:
+            self._purse = min(_PURSE, self._purse + _LOOKS * (self.at - self._filled))
+            self._filled = self.at
         self.looked += size
         self._purse -= size
         if self._purse < 0:
@@ -90,6 +96,9 @@ class Text:
         """
         if start not in self._closings:
             size = min(len(self.data), start + _FAR)
+            if (shallow := _SHALLOW_BRACKETS.match(self.data, start, size)) is not None:
+                self.look(shallow.end() - start)
+                return shallow.end()
             opened: list[int] = []
             last = size
             for at in self._brackets(start, size):

@@ -21,6 +21,10 @@ _GOES_ON = re.compile(
 )
 _OPENS = re.compile(rb"[\[{]\s*+$")
 _PAIRED = re.compile(rb"\"(?:name|key|Name|Key)\"\s*+:\s*+\"[\w.-]{1,80}\"")
+_MEMBER_LINE = re.compile(
+    rb"\s*+(?:\"(?P<key>[^\"\\]*+)\"\s*+:\s*+(?:\"(?P<text>[^\"\\]*+)\"|(?P<open>[\[{]))|(?P<close>[\]}]))\s*+,?\s*+$"
+)
+"""How nearly every line of such a text is."""
 _ORPHAN = re.compile(
     rb"\s*+\"(?P<text>[^\"\\]*+(?:\\.[^\"\\]*+)*+)\"\s*+(?:,?\s*+$|(?P<colon>:)\s*+(?:\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"|-?[\d.eE+-]++|true|false|null)\s*+,?\s*+$)"
 )
@@ -38,6 +42,9 @@ def is_orphan(line: bytes, at: int) -> bool:
 _NAMES = frozenset((b"name", b"key", b"Name", b"Key", b"variable"))
 _VALUES = frozenset((b"value", b"Value", b"val", b"defaultValue", b"SecretString"))
 _BARE_LITERALS = frozenset((b"true", b"false", b"null", b"undefined", b"None", b"True", b"False"))
+
+
+_TOO_DEEP = "{lines} withheld: JSON nested too deeply"
 
 
 class _Level:
@@ -82,6 +89,9 @@ class JsonLines:
     def read(self, line: bytes, at: int) -> Read:
         """As `Reader` says."""
         parts: list[Found] = []
+        member = None if self._string or self._deeper or not self._levels else _MEMBER_LINE.match(line, at)
+        if member is not None and (member["close"] or self._levels[-1].bracket == b"{"):
+            return self._member(line, member)
         if not self._begun:
             at = self._begin(line, at)
         elif RECORD.match(line, at) or (not self._string and _GOES_ON.match(line, at) is None):
@@ -101,7 +111,7 @@ class JsonLines:
                     self._text(line, token.start(), at, quoted=token.lastgroup == "string", parts=parts)
         then = Then.MORE if self._levels or self._string else Then.OVER
         if deep:
-            return Read(then, withheld="{lines} withheld: JSON nested too deeply")
+            return Read(then, withheld=_TOO_DEEP)
         return Read(then, parts)
 
     def _begin(self, line: bytes, at: int) -> int:
@@ -149,14 +159,38 @@ class JsonLines:
             end - start > 1 and line[end - 1] == line[start] and not _is_escaped(line, start, end - 1)
         )
         if level.bracket == b"{" and whole and _KEY_ENDS.match(line, end) is not None:
-            level.key = line[start + 1 : end - 1] if quoted else line[start:end]
-            if level.key == b"resourceType":
-                self._clinical = True
+            self._key(level, line[start + 1 : end - 1] if quoted else line[start:end])
             return
         first, last = (start + 1, end - 1 if whole else end) if quoted else (start, end)
+        kind = self._value(level, line, first, last, quoted=quoted, parts=parts)
+        if not whole:
+            self._string, self._string_kind = line[start : start + 1], kind
+
+    def _member(self, line: bytes, member: re.Match[bytes]) -> Read:
+        """A line with one key and a text or an opening bracket behind it, or with a closing one."""
+        self.steps += 1
+        if member["close"]:
+            self._close()
+            return Read(Then.MORE if self._levels else Then.OVER)
+        level, parts = self._levels[-1], list[Found]()
+        self._key(level, member["key"])
+        if member["open"] is None:
+            self._value(level, line, *member.span("text"), quoted=True, parts=parts)
+        elif self._open(member["open"]):
+            return Read(Then.MORE, withheld=_TOO_DEEP)
+        return Read(Then.MORE, parts)
+
+    def _key(self, level: _Level, key: bytes) -> None:
+        level.key = key
+        if key == b"resourceType":
+            self._clinical = True
+
+    def _value(
+        self, level: _Level, line: bytes, first: int, last: int, *, quoted: bool, parts: list[Found]
+    ) -> Kind | None:
         value = line[first:last]
         if not quoted and value in _BARE_LITERALS:
-            return
+            return None
         if level.key in _NAMES and is_secret(value):
             level.secret = secret_kind(value)
         kind = judge(level.key, level.context, value, clinical=self._clinical and quoted)
@@ -164,8 +198,7 @@ class JsonLines:
             kind = level.secret
         if kind is not None and first < last:
             parts.append(Found(kind, first, last, bare=not quoted))
-        if not whole:
-            self._string, self._string_kind = line[start : start + 1], kind
+        return kind
 
     def _rest_of_string(self, line: bytes, at: int, parts: list[Found]) -> int:
         rest = _RESTS[self._string].match(line, at)

@@ -7,7 +7,6 @@ may be as long as it likes. Only at the very beginning, which may lie within a b
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from runbooks.redaction.begins import BEGINS, STAMP
 from runbooks.redaction.blocks import tables
@@ -16,7 +15,7 @@ from runbooks.redaction.blocks.json_lines import JsonLines, is_orphan
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Read, Reader, Then
 from runbooks.redaction.blocks.xml import Xml, ends_what_was_not_seen
 from runbooks.redaction.blocks.yaml_lines import YamlLines
-from runbooks.redaction.compiled import compiled
+from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.rules import MARK, Kind
 
 Mark = Callable[[Kind, bytes], bytes]
@@ -51,9 +50,9 @@ _OF_KEY = "{lines} withheld: part of a private key"
 
 
 @cache
-def begins() -> Any:
+def begins() -> Compiled:
     """The one search: where it finds nothing there is no block."""
-    return compiled(BEGINS)
+    return Compiled(BEGINS)
 
 
 class Lines:
@@ -99,7 +98,7 @@ class Lines:
         while at < size:
             if self._idle:
                 hit = begins().search(block, at)
-                start = size if hit is None else max(at, block.rfind(b"\n", at, hit.start()) + 1)
+                start = size if hit is None else max(at, block.rfind(b"\n", at, hit[0]) + 1)
                 if start > at:
                     self._told(out)
                     out.append(block[at:start])
@@ -223,7 +222,8 @@ class Lines:
     def _without(self, line: bytes, read: Read) -> bytes:
         out: list[bytes] = []
         at = 0
-        for kind, start, end, bare in sorted(read.parts, key=lambda part: part.start):
+        parts = read.parts if len(read.parts) == 1 else sorted(read.parts, key=lambda part: part.start)
+        for kind, start, end, bare in parts:
             if start < at or MARK.fullmatch(line, start, end) is not None:
                 continue
             assert self._mark is not None, "nothing is read without"

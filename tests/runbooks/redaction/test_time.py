@@ -122,7 +122,7 @@ def test_a_purse_that_is_empty_fills_as_reading_goes_on() -> None:
     text.look(200 << 10)
     with pytest.raises(TooDense):
         text.look(200 << 10)
-    text.reached(1 << 20)
+    text.at = 1 << 20
     text.look(200 << 10)
 
 
