@@ -34,7 +34,7 @@ from bot.runs.engine import Engine, EngineSettings
 from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
 from bot.runs.house import House
-from bot.runs.model import InterruptedMessage, Request, short_id
+from bot.runs.model import InterruptedMessage, Request
 from bot.runs.workflows import workflows
 from bot.supervision import Supervisor
 from bot.surfaces.http.server import Web
@@ -57,6 +57,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.sync.queue import SyncQueue
+from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             contexts.runs,
             redact=redactor,
             name=people.name,
-            short=_short,
+            short=short_id,
             may_choose=settings.bot.sandbox,
         )
         web = Web(metrics, _checks(house, clients, slack), dead=supervisor.dead)
@@ -258,10 +259,6 @@ async def _listen(web: Web, settings: Settings, *, foreground: bool) -> None:
             raise
         await web.stop()
         await web.start("127.0.0.1", 0)
-
-
-def _short(run: str) -> str:
-    return short_id(run) if run.count(".") > 1 else run
 
 
 def _secrets(settings: Settings) -> list[bytes]:

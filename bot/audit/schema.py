@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runbooks.wording import shortened
+
 LONGEST_VALUE = 1 << 20
 """Bytes of one value that SQLite hands over: an event has fewer, and a damaged page may claim a thousand times as many."""
 _SHOWN = 60
@@ -93,4 +95,4 @@ def differences(connection: sqlite3.Connection) -> Iterator[Difference]:
 def _short(text: str) -> str:
     """A name that somebody else chose, on one line."""
     shown = "".join(sign if sign.isprintable() else "�" for sign in text)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return shortened(shown, _SHOWN)

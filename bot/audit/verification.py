@@ -19,6 +19,7 @@ from typing import Any
 from bot.audit.events import GENESIS, BookUnavailable, Head, front
 from bot.audit.file import reading
 from bot.audit.schema import DAMAGED, differences
+from runbooks.wording import counted
 
 _MOST = 100
 """Findings of one book that are told one by one; a ruined book needs no million of them."""
@@ -145,7 +146,7 @@ class _Check:
         self._flush()
         if self.more:
             self.findings.append(
-                AuditFinding(AuditFindingKind.MORE, self.name, f"{self.name}: {self.more} more findings.")
+                AuditFinding(AuditFindingKind.MORE, self.name, f"{self.name}: {counted(self.more, 'more finding')}.")
             )
         return self.findings
 

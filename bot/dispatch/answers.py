@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.runs.manual_rollback import WayBack
-from bot.runs.model import Appointment, Request, request_id, short_id
+from bot.runs.model import Appointment, Request, request_id
 from commands.kit.card import (
     Button,
     Card,
@@ -24,6 +24,7 @@ from commands.kit.command import Operation
 from commands.kit.context import Context
 from commands.kit.parsing import UsageError, typed_again
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import short_id
 
 
 def usage_card(error: UsageError) -> Card:

@@ -27,7 +27,7 @@ from bot.redacting import without_private_words
 from bot.runs import follow_up
 from bot.runs.decisions import EngineRuns
 from bot.runs.house import House
-from bot.runs.model import Appointment, Request, request_id, short_id
+from bot.runs.model import Appointment, Request, request_id
 from bot.runs.resolving import resolve
 from commands.kit.card import Card, OpenForm
 from commands.kit.command import Command, Decision, EnvironmentDecision, Operation, Query, RunDecision
@@ -40,6 +40,7 @@ from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import cited, short_id
 
 _log = logging.getLogger(__name__)
 
@@ -423,7 +424,7 @@ class Dispatcher:
         actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
         spec = self._registry.find(form.command)
         if spec is None:
-            return Answer(card=usage_card(UsageError(f"There is no `{form.command[:40]}`.")), exit=Exit.USAGE)
+            return Answer(card=usage_card(UsageError(f"There is no {cited(form.command)}.")), exit=Exit.USAGE)
         try:
             await self._standing(inbound, actor, fresh=False)
             await self._house.permissions.require(actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)

@@ -5,6 +5,7 @@ from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter
 from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
+from runbooks.wording import cited
 
 _SELECT_FROM = 2
 """Choices below which a select is no help."""
@@ -33,7 +34,7 @@ def tokens_of(filled: Filled, registry: Registry) -> list[str]:
     """A form's or a button's values, as if typed: one parser for all ways in. Raises UsageError for a command that is gone."""
     spec = registry.find(filled.command)
     if spec is None:
-        raise UsageError(f"There is no `{filled.command[:40]}` any more.")
+        raise UsageError(f"There is no {cited(filled.command)} any more.")
     tokens = spec.name.split()
     positional: list[str] = []
     for parameter in spec.parameters:

@@ -7,6 +7,7 @@ from bot.audit import verify_books
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.doctor.verification import known_heads
+from runbooks.wording import counted
 
 _SHOWN = 10
 
@@ -25,7 +26,7 @@ async def tail(settings: Settings) -> AsyncGenerator[Finding]:
             "Keep the file as it is, and find out who could write it. `omnicare audit verify` lists everything.",
         )
     if len(found) > _SHOWN:
-        yield failed(f"… and {len(found) - _SHOWN} findings more.", "`omnicare audit verify` lists them.")
+        yield failed(f"… and {counted(len(found) - _SHOWN, 'more finding')}.", "`omnicare audit verify` lists them.")
     for why in missing:
         yield warning(
             f"Whether the audit trail's tail was cut can't be told: {why}.", "See what is said of that cluster."

@@ -18,6 +18,7 @@ from runbooks.deployments.owners import owner
 from runbooks.kit.answers import read_http_date
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
+from runbooks.wording import counted
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 """Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
@@ -157,7 +158,7 @@ async def registry(settings: Settings, repository: str) -> AsyncGenerator[Findin
     ) as client:
         count = len(await client.versions(repository))
     if count:
-        yield fine(f"{repository}: {count} {'version' if count == 1 else 'versions'}.")
+        yield fine(f"{repository}: {counted(count, 'version')}.")
     else:
         yield warning(
             f"{repository} has no version.", "Push one, or mend the repository or bot.versions in the configuration."

@@ -19,6 +19,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import counted
 
 ASKED_SECONDS = 10.0
 
@@ -37,7 +38,7 @@ def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) ->
     for why in missing:
         _write(f"! A cut tail may not show: {safe(why)}.")
     if not found:
-        against = f", up to the {len(heads)} heads that the fleet knows" if heads else ""
+        against = f", up to {counted(len(heads), 'head')} that the fleet knows" if heads else ""
         _write(
             f"✓ {', '.join(safe(str(book)) for book in books)}: nothing was edited, removed, moved or put in{against}."
         )

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from bot.config import Settings
 from bot.inbound import Identity, Surface
 from bot.policy.people import People
-from commands.kit.card import listed
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import listed
 
 PERMISSIONS: dict[str, str] = {
     "fleet:read": "look: status, pods, runs, plans (dry runs)",

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from bot.policy.approvals import Decision, Pending
 from bot.runs import go_cards
-from bot.runs.model import Hold, Request, short_id
+from bot.runs.model import Hold, Request
 from commands.kit.card import (
     Button,
     Card,
@@ -27,8 +27,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    duration,
-    listed,
     person,
     sentence,
     words,
@@ -38,6 +36,7 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.answers import read_time
 from runbooks.kit.plan import ImageChange, ItemsChange, Plan
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import duration, listed, short_digest, short_id
 
 DIGEST_SHOWN = 8
 """Hexadecimal digits of a plan's digest that people are shown."""
@@ -183,7 +182,7 @@ def _since(change: ImageChange) -> Text:
     if change.by:
         parts.append(f"{', ' if parts else ''}by {change.by}")
     if change.run:
-        parts.append(f" (run {short_id(change.run) if change.run.count('.') > 1 else change.run})")
+        parts.append(f" (run {short_id(change.run)})")
     return words(*parts) if parts else words("not known")  # type: ignore[arg-type] # strings and moments
 
 
@@ -226,7 +225,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
                     " · run ",
                     Code(text=short),
                     " · digest ",
-                    Code(text=pending.digest[:8]),
+                    Code(text=short_digest(pending.digest, 8)),
                 )
             ),
         ),
@@ -249,7 +248,13 @@ def decided_card(request: Request, pending: Pending, text: Text, state: State, s
         state=state,
         title=text,
         summary=f"{request.title}: {summary}",
-        body=(Note(text=words("run ", Code(text=short_id(request.id)), " · digest ", Code(text=pending.digest[:8]))),),
+        body=(
+            Note(
+                text=words(
+                    "run ", Code(text=short_id(request.id)), " · digest ", Code(text=short_digest(pending.digest, 8))
+                )
+            ),
+        ),
         data={"run": request.id, "decided": summary},
     )
 

@@ -15,11 +15,12 @@ from bot.runs import follow_up
 from bot.runs.engine import WorkflowView
 from bot.runs.go_cards import clock_of
 from bot.runs.house import House
-from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, short_id, vigil_id
+from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, vigil_id
 from bot.runs.request.schedule import PERMISSION
-from commands.kit.card import Card, StepLine, StepStatus, listed, words
+from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import cited, listed, short_id
 
 _SHORTEST = 3
 """Characters of an id below which nothing is looked for."""
@@ -87,9 +88,10 @@ class EngineRuns:
             if found:
                 names = ", ".join(view.id for view in found)
                 raise Denied(
-                    f"More than one run begins with {run[:20]}: {names}. Type more of it.", code=ReasonCode.UNKNOWN_RUN
+                    f"More than one run begins with {cited(run)}: {names}. Type more of it.",
+                    code=ReasonCode.UNKNOWN_RUN,
                 )
-        raise Denied(f"There is no run {run[:40]}. `runs` lists them.", code=ReasonCode.UNKNOWN_RUN)
+        raise Denied(f"There is no run {cited(run)}. `runs` lists them.", code=ReasonCode.UNKNOWN_RUN)
 
     async def recent(
         self, *, environment: str | None = None, limit: int = 20, active: bool = False

@@ -6,13 +6,14 @@ from bot.audit import EventName
 from bot.policy.approvals import Decision
 from bot.runs.cards import refusal_outcome
 from bot.runs.house import House
-from bot.runs.model import DecisionMessage, Request, short_id
+from bot.runs.model import DecisionMessage, Request
 from commands.kit.card import Button, OpenForm, Typed
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import short_id
 
 
 class Ended(Exception):

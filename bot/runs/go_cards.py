@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bot.runs.model import Appointment, Go, Request, short_id
+from bot.runs.model import Appointment, Go, Request
 from commands.kit.card import (
     Button,
     Card,
@@ -19,6 +19,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from runbooks.wording import short_id
 
 
 def zone_of(at: datetime) -> str:

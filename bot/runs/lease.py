@@ -15,7 +15,7 @@ from bot.policy.approvals import Decision, new_word
 from bot.runs import cards, endings, leftovers, outage_notice
 from bot.runs.execution import closing
 from bot.runs.house import House
-from bot.runs.model import Ending, Request, RequestState, closing_id, run_id, short_id
+from bot.runs.model import Ending, Request, RequestState, closing_id, run_id
 from bot.runs.thread.workflow import HEAD
 from commands.kit import orphaned_run
 from commands.kit.card import State
@@ -25,6 +25,7 @@ from runbooks.fleet.fleet import RunPlace, Undecided
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
+from runbooks.wording import short_id
 
 T = TypeVar("T")
 

@@ -15,11 +15,15 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import ImageChange, versions
 from runbooks.kit.targets import Frozen
 from runbooks.release.plans import plan_rollback
+from runbooks.wording import age
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 3.0
 """Seconds: a refusal waits no longer for it."""
+
+
+_MINUTE = 60
 
 
 class WayBack(Frozen):
@@ -31,9 +35,9 @@ class WayBack(Frozen):
 
     def told(self, now: datetime) -> str:
         """What the lines are, in words."""
-        minutes = int((now - self.found).total_seconds() // 60)
-        age = f", as it was known {minutes} min ago" if minutes else ""
-        return f"By hand, back to {self.version}{age}:"
+        seconds = (now - self.found).total_seconds()
+        known = f", as it was known {age(seconds)} ago" if seconds >= _MINUTE else ""
+        return f"By hand, back to {self.version}{known}:"
 
 
 class Looks(Protocol):

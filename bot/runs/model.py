@@ -13,7 +13,6 @@ from runbooks.kit.steps import Stop
 from runbooks.kit.targets import Frozen
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letters that read like others
-SHORT = 4
 """Characters of an id that people are shown."""
 
 
@@ -26,11 +25,6 @@ def request_id(environment: str, command: str, key: str) -> str:
         signs = _ALPHABET[place] + signs
     # the first sign stands for 4 bits only; what people read begins with the signs that vary most
     return f"{environment}.{command.replace(' ', '-')}.{signs[::-1]}"
-
-
-def short_id(id: str) -> str:  # noqa: A002 - it is the id
-    """For the eye: `7KQ2`."""
-    return id.split(".")[2][:SHORT].upper()
 
 
 def run_id(request: str) -> str:

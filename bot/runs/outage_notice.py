@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from commands.kit.card import StepLine, StepStatus, duration
+from commands.kit.card import StepLine, StepStatus
 from runbooks.clients.kubernetes.connection import ClusterOutage
+from runbooks.wording import duration
 
 _LOOK = 0.5
 """Seconds between two looks; an age can't wake anybody."""

@@ -5,7 +5,7 @@ from commands.kit.card import Card, Code, Paragraph, words
 from commands.kit.context import Context, Denied
 from commands.kit.orphaned_run import as_it_is
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import short_run
+from runbooks.wording import short_id
 
 
 async def resolve(runs: EngineRuns, context: Context, run: str, reason: str) -> Card:
@@ -53,7 +53,7 @@ async def _forget(context: Context, run: str, reason: str, unknown: Denied) -> C
         raise unknown
     text = f"{title} stays as it is: {reason}"
     return Card(
-        title=words(text, " · run ", Code(text=short_run(run))),
+        title=words(text, " · run ", Code(text=short_id(run))),
         summary=f"{text} {held}",
         body=(Paragraph(text=words(held)),),
         data={"run": run, "reason": reason},

@@ -15,8 +15,6 @@ from commands.kit.card import (
     Strong,
     Text,
     Typed,
-    duration,
-    listed,
     sentence,
     words,
 )
@@ -28,6 +26,7 @@ from runbooks.clients.postgres.access import Instance
 from runbooks.database.databases import Database, DatabaseStatus, concerns
 from runbooks.database.slow_statements import milliseconds
 from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.wording import duration, listed
 
 _SLOW = 0.1
 """Seconds, from which a statement that does nothing is slow."""

@@ -14,7 +14,6 @@ from commands.kit.card import (
     State,
     Strong,
     Typed,
-    counted,
     sentence,
     words,
 )
@@ -28,7 +27,7 @@ from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
 from runbooks.database.slow_statements import milliseconds, percent
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.sql import shortened
+from runbooks.wording import counted, shortened
 
 _LONGEST = 4000
 """Characters of the statement."""

@@ -18,7 +18,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    duration,
     sentence,
     words,
 )
@@ -26,11 +25,12 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
+from runbooks import wording
 from runbooks.clients.postgres.statements import By, RunningStatement, Statement
 from runbooks.database import slow_statements
 from runbooks.database.databases import Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
-from runbooks.kit.sql import shortened
+from runbooks.wording import duration, shortened
 
 _ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
 _IN_TABLE, _IN_SENTENCE = 70, 90
@@ -191,7 +191,9 @@ class _Told:
             Fact(label="Statistics since", value=words(since)),
             Fact(
                 label="Statements",
-                value=words(f"{counted.of:,}, called {counted.calls:,} times, {milliseconds(counted.total)} in total"),
+                value=words(
+                    f"{counted.of:,}, called {wording.counted(counted.calls, 'time')}, {milliseconds(counted.total)} in total"
+                ),
             ),
         ]
         if counted.cache is not None:
@@ -217,7 +219,7 @@ class _Told:
         if counted.forgotten >= _FORGETS:
             notes.append(
                 words(
-                    f"The least used statements were dropped {counted.forgotten:,} times to make room, so totals are too low; ",
+                    f"The least used statements were dropped {wording.counted(counted.forgotten, 'time')} to make room, so totals are too low; ",
                     Code(text="pg_stat_statements.max"),
                     " makes more room.",
                 )
@@ -240,7 +242,7 @@ class _Told:
         if left_out > 0:
             notes.append(
                 words(
-                    f"{left_out:,} more {'statement' if left_out == 1 else 'statements'}; ",
+                    f"{wording.counted(left_out, 'more statement')}; ",
                     Code(text=f"--limit {min(50, self._request.limit * 2)}"),
                     " shows more.",
                 )
@@ -312,7 +314,7 @@ def _ending(holder: int | str) -> list[str | Code | Strong]:
 
 
 def _sessions(count: int) -> str:
-    return f"{count} session waits" if count == 1 else f"{count} sessions wait"
+    return f"{wording.counted(count, 'session')} {wording.by_count(count, 'waits', 'wait')}"
 
 
 def _as_data(each: Statement) -> dict[str, Any]:

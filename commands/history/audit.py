@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, counted, person, words
+from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
 from commands.kit.command import Query
 from commands.kit.context import BookEvent, Context
 from commands.kit.spec import QueryMeta, option
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
 from commands.kit.visible_environments import must, readable
-from runbooks.kit.targets import short_run
+from runbooks.wording import counted, short_id
 
 _IN_MESSAGE = 40
 
@@ -50,7 +50,7 @@ class Audit(Query):
                     words(event.name),
                     words(event.command or ""),
                     words(person(event.actor)) if event.actor else words(""),
-                    words(Code(text=short_run(event.run))) if event.run else words(""),
+                    words(Code(text=short_id(event.run))) if event.run else words(""),
                 )
                 for event in found[:_IN_MESSAGE]
             ),
@@ -58,7 +58,9 @@ class Audit(Query):
         body: list[Element] = [table] if found else []
         if len(found) > _IN_MESSAGE:
             lines = "\n".join(_line(event) for event in found)
-            body.append(Attachment(filename="audit.txt", content=lines + "\n", summary=f"All {len(found)} events"))
+            body.append(
+                Attachment(filename="audit.txt", content=lines + "\n", summary=f"All {counted(len(found), 'event')}")
+            )
         if len(found) == self.limit:
             body.append(Note(text=words(f"There may be more than {self.limit}; use --limit to show more.")))
         if self.env is None and None not in places:

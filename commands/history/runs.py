@@ -20,8 +20,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    counted,
-    duration,
     person,
     words,
 )
@@ -31,6 +29,7 @@ from commands.kit.endings import held
 from commands.kit.spec import QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, NumberType, RunId
 from commands.kit.visible_environments import must, readable
+from runbooks.wording import counted, duration
 
 _LINES = 4
 _SIGNS = {

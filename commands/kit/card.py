@@ -5,7 +5,6 @@ Text is a sequence of spans; a plain string in it is data and is escaped by the 
 pose as a link. Cards are stored with the run that shows them, so they are JSON.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -292,28 +291,3 @@ class Card(Frozen):
 def person(key: str, *, mention: bool = False) -> PersonName:
     """A person in a text."""
     return PersonName(key=key, mention=mention)
-
-
-def counted(count: int, what: str) -> str:
-    """`1 run`, `3 runs`, `1,204 lines`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def listed(names: Iterable[str], last: str = "and") -> str:
-    """`backend`, `backend and frontend`, `Maya, Tomas or Ines`."""
-    *before, end = [*names] or [""]
-    return f"{', '.join(before)} {last} {end}" if before else end
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `8 s`, `1 min 12 s`, `2 h 5 min`, `12 days`."""
-    whole = max(0, round(seconds))
-    if whole < 60:  # noqa: PLR2004 - minutes, hours and days are what they are
-        return f"{whole} s"
-    minutes, left = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes} min {left} s" if left else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:  # noqa: PLR2004
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days"

@@ -17,13 +17,13 @@ from commands.kit.card import (
     State,
     Strong,
     Text,
-    duration,
     sentence,
     words,
 )
 from commands.kit.context import Outcome
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import duration
 
 _QUIET = frozenset(
     {

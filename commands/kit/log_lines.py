@@ -18,11 +18,11 @@ from commands.kit.card import (
     State,
     Strong,
     Typed,
-    duration,
     words,
 )
 from commands.kit.follows import Going, LiveState
 from runbooks import logs
+from runbooks.wording import by_count, counted, duration
 
 if TYPE_CHECKING:
     from commands.kit.context import Context
@@ -118,9 +118,9 @@ class _Followed:
             data={"follow": self._going.id, "lines": self._count},
             records=records,
         )
-        fresh_lines = [f"… {fresh.skipped:,} lines were omitted here: they arrive faster than they can be shown."] * (
-            fresh.skipped > 0
-        )
+        fresh_lines = [
+            f"… {counted(fresh.skipped, 'line')} {by_count(fresh.skipped, 'was', 'were')} omitted here: they arrive faster than they can be shown."
+        ] * (fresh.skipped > 0)
         gaps = [
             f"… {label} could not be followed for a while: some of its lines may be missing here."
             for label in fresh.gaps
@@ -146,7 +146,7 @@ class _Followed:
         return LiveState(card=card, said=f"{title}{by}: {self._counted()}.")
 
     def _counted(self) -> str:
-        return f"{self._count:,} {'line' if self._count == 1 else 'lines'} of {self.streams} {'pod' if self.streams == 1 else 'pods'}"
+        return f"{counted(self._count, 'line')} of {counted(self.streams, 'pod')}"
 
     def _body(self, *, file: bool) -> Iterator[Element]:
         levels = [
@@ -171,7 +171,7 @@ class _Followed:
             yield Attachment(
                 filename=f"{self._asked.target}-{self._began.astimezone(self._zone):%H%M%S}.log",
                 content="\n".join(self._kept) + "\n",
-                summary=f"{all_of} {len(self._kept):,} lines, oldest first (times in {self._name})",
+                summary=f"{all_of} {counted(len(self._kept), 'line')}, oldest first (times in {self._name})",
                 log=True,
             )
 
@@ -181,7 +181,7 @@ class _Followed:
         if self._skipped:
             yield Note(
                 text=words(
-                    f"{self._skipped:,} lines are omitted: they arrived faster than they can be shown. ",
+                    f"{counted(self._skipped, 'line')} {by_count(self._skipped, 'is', 'are')} omitted: they arrived faster than they can be shown. ",
                     Code(text="--grep"),
                     " shows fewer.",
                 )

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from typing import Any
 
-from commands.kit.card import listed
 from commands.kit.command import Command
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
@@ -23,6 +22,7 @@ from commands.kit.types import (
     nearest,
     unfinished,
 )
+from runbooks.wording import cited, listed, shortened
 
 LONGEST = 4000
 """Characters; Slack's own composer stops earlier for commands, a socket does not."""
@@ -165,11 +165,11 @@ def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[s
     if meant is None and (said := unfinished(tokens[0], registry.names())):
         raise UsageError(said, choices=_asked_alone(tokens[0], registry))
     if meant is None:
-        raise UsageError(f"There is no `{tokens[0][:40]}`. `help` lists all commands.")
+        raise UsageError(f"There is no {cited(tokens[0])}. `help` lists all commands.")
     typed, name = meant
     rest = tokens[len(typed.split(" ")) :]
     raise UsageError(
-        f"There is no `{typed[:40]}`. Did you mean `{name}`?",
+        f"There is no {cited(typed)}. Did you mean `{name}`?",
         suggestion=" ".join([name, *map(_as_typed, rest)]),
         form=_form(registry.get(name), rest),
     )
@@ -300,10 +300,10 @@ class _Values:
         if parameter is None:
             raise self._fail(self._no_option(flag))
         if parameter.name in self._found:
-            raise self._fail(f"`{flag[:40]}` is given twice.")
+            raise self._fail(f"{cited(flag)} is given twice.")
         if parameter.type is None:
             if equals:
-                raise self._fail(f"`{flag[:40]}` takes no value.")
+                raise self._fail(f"{cited(flag)} takes no value.")
             self._found[parameter.name] = True
             self._typed[parameter.name] = "yes"
             return
@@ -320,13 +320,13 @@ class _Values:
             if parameter.repeated:
                 before, value = self._found.get(parameter.name, ()), self._value(parameter, token)
                 if value in before:
-                    raise self._fail(f"`{token[:40]}` is given twice.")
+                    raise self._fail(f"{cited(token)} is given twice.")
                 self._found[parameter.name] = (*before, value)
                 return
             if parameter.name not in self._found:
                 self._put(parameter, token)
                 return
-        shown = f"There is an extra word: `{token[:40]}`."
+        shown = f"There is an extra word: {cited(token)}."
         hint = self._as_option(token)
         raise self._fail(hint or (f"{shown} Put values with spaces in quotes." if self._options else shown))
 
@@ -346,18 +346,18 @@ class _Values:
         where = environment_parameter(self._spec)
         if where is not None and not where.positional and (meant := nearest(token, self._known.environments)):
             self._typed.setdefault(where.name, meant)
-            return f"There is an extra word: `{token[:40]}`. Did you mean `{where.flag} {meant}`?"
+            return f"There is an extra word: {cited(token)}. Did you mean `{where.flag} {meant}`?"
         for option in self._options.values():
             if isinstance(option.type, VersionType) and VersionType.looks_like(token, self._known):
                 self._typed.setdefault(option.name, token)
-                return f"`{token[:40]}` is a version. Did you mean `{option.flag} {token[:40]}`?"
+                return f"{cited(token)} is a version. Did you mean `{option.flag} {shortened(token, 40)}`?"
         return None
 
     def _no_option(self, flag: str) -> str:
         begun = [each for each in self._options if each.startswith(f"--{flag.strip('-').lower()}")]
         meant = nearest(flag, self._options) or (begun[0] if len(begun) == 1 else None)  # `-f`
         hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(self._options) or 'none'}."
-        return f"`{self._spec.name}` has no option `{flag[:40]}`.{hint}"
+        return f"`{self._spec.name}` has no option {cited(flag)}.{hint}"
 
     def _put(self, parameter: Parameter, token: str) -> None:
         self._found[parameter.name] = self._value(parameter, token)

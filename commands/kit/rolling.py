@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from commands.kit.card import Button, Card, Confirm, OpenForm, Typed, listed
+from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from runbooks.deployments.service_state import ServiceState, current, pinned
@@ -13,6 +13,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, StepName, Steps
 from runbooks.release import rollouts
 from runbooks.release.rollback import left_by
+from runbooks.wording import listed
 
 TAKE = StepName(key="take", title="Take the Deployments")
 CHECK = StepName(key="check", title="Check")

@@ -14,6 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 from runbooks.kit.patterns import PatternRefused, compiled
 from runbooks.kit.versions import PATTERN, VersionPattern
+from runbooks.wording import cited, counted
 
 
 class Invalid(ValueError):
@@ -66,7 +67,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 def unfinished(word: str, commands: Iterable[str]) -> str | None:
     """For `sync` alone, which begins several commands and is none: a sentence that names them."""
     begun = [f"`{name}`" for name in commands if name.startswith(f"{word.lower()} ")]
-    return f"`{word[:40]}` needs another word: {', '.join(begun)}." if begun else None
+    return f"{cited(word)} needs another word: {', '.join(begun)}." if begun else None
 
 
 def closeness(typed: str, name: str) -> float:
@@ -81,7 +82,7 @@ def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
     hint = f" Did you mean `{meant}`?" if meant else f" There are: {', '.join(choices)}." if choices else ""
     if not text:  # `@` or `pod/` alone: what stands before a name, and no name
         raise Invalid(f"The {what}'s name is missing.{hint}")
-    raise Invalid(f"There is no {what} `{text[:40]}`.{hint}")
+    raise Invalid(f"There is no {what} {cited(text)}.{hint}")
 
 
 class VersionType:
@@ -99,10 +100,10 @@ class VersionType:
         if self.looks_like(text, known):
             return text
         if text != (meant := text.lower()) and self.looks_like(meant, known):
-            raise Invalid(f"`{text[:40]}` is not a version. Did you mean `{meant[:40]}`?")
+            raise Invalid(f"{cited(text)} is not a version. Did you mean {cited(meant)}?")
         if known.versions == PATTERN:
-            raise Invalid(f"`{text[:40]}` is not a version. A version looks like `{self.example}`.")
-        raise Invalid(f"`{text[:40]}` is not a version. Versions here match `{known.versions[:100]}`.")
+            raise Invalid(f"{cited(text)} is not a version. A version looks like `{self.example}`.")
+        raise Invalid(f"{cited(text)} is not a version. Versions here match {cited(known.versions, 100)}.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
@@ -186,7 +187,7 @@ class CommandNameType:
         if text.lower() not in known.commands and (said := unfinished(text, known.commands)):
             raise Invalid(said)
         if text.lower() not in known.commands and nearest(text, known.commands) is None:
-            raise Invalid(f"There is no command `{text[:40]}`. `help` lists all commands.")
+            raise Invalid(f"There is no command {cited(text)}. `help` lists all commands.")
         return _choose("command", text.lower(), known.commands)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
@@ -215,7 +216,7 @@ class RunType:
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lstrip("#")
         if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.-]{2,99}", plain, re.ASCII):
-            raise Invalid(f"`{text[:40]}` is not a run's id. `runs` lists them.")
+            raise Invalid(f"{cited(text)} is not a run's id. `runs` lists them.")
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -234,7 +235,7 @@ class QueryType:
             return plain
         if re.fullmatch(r"-?[0-9]{1,19}", plain, re.ASCII) and -(1 << 63) <= int(plain) < 1 << 63:
             return f"q{int(plain) & (1 << 64) - 1:016x}"
-        raise Invalid(f"`{text[:40]}` is not a query's id. `slow-queries` shows the ids, such as `{self.example}`.")
+        raise Invalid(f"{cited(text)} is not a query's id. `slow-queries` shows the ids, such as `{self.example}`.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
@@ -253,7 +254,7 @@ class DurationType:
         plain = text.lower().replace(" ", "")
         parts = re.findall(r"(\d{1,7})([smhd])", plain, re.ASCII)
         if not parts or "".join(number + unit for number, unit in parts) != plain:
-            raise Invalid(f"`{text[:40]}` is not a duration. Use a form such as `15m`, `90s`, `2h` or `1d`.")
+            raise Invalid(f"{cited(text)} is not a duration. Use a form such as `15m`, `90s`, `2h` or `1d`.")
         seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
         if not 0 < seconds <= 30 * 86400:
             raise Invalid("A duration must be between one second and 30 days.")
@@ -286,13 +287,13 @@ class UntilType:
             try:
                 datetime.fromisoformat(plain if " " not in plain else f"{plain[:10]} {plain[11:].zfill(5)}")
             except ValueError:
-                raise Invalid(f"`{text[:40]}` is not a valid date.") from None
+                raise Invalid(f"{cited(text)} is not a valid date.") from None
             return plain
         try:
             DurationType().parse(plain, known)
         except Invalid:
             raise Invalid(
-                f"`{text[:40]}` is not a time. Use a form such as `18:00`, `2026-11-24 18:00` or `2h`."
+                f"{cited(text)} is not a time. Use a form such as `18:00`, `2026-11-24 18:00` or `2h`."
             ) from None
         return plain
 
@@ -334,9 +335,9 @@ class StartType:
             try:
                 datetime.fromisoformat(plain)
             except ValueError:
-                raise Invalid(f"`{text[:40]}` is not a valid date.") from None
+                raise Invalid(f"{cited(text)} is not a valid date.") from None
             return plain
-        raise Invalid(f"`{text[:40]}` is not a time. Use a form such as `02:00` or `2026-11-27T02:00`.")
+        raise Invalid(f"{cited(text)} is not a time. Use a form such as `02:00` or `2026-11-27T02:00`.")
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ()
@@ -385,7 +386,7 @@ class NumberType:
 
     def parse(self, text: str, known: Known) -> int:  # noqa: ARG002
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not self.low <= int(text) <= self.high:
-            raise Invalid(f"`{text[:40]}` is not a number from {self.low} to {self.high}.")
+            raise Invalid(f"{cited(text)} is not a number from {self.low} to {self.high}.")
         return int(text)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -405,7 +406,7 @@ class TextType:
         if not plain:
             raise Invalid("The text is empty.")
         if len(plain) > self.longest:
-            raise Invalid(f"The text is too long: the maximum is {self.longest} characters.")
+            raise Invalid(f"The text is too long: the maximum is {counted(self.longest, 'character')}.")
         if any(unicodedata.category(sign) == "Cc" for sign in plain):
             raise Invalid("The text contains control characters.")
         return plain

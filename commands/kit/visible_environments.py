@@ -3,9 +3,9 @@
 The dispatcher has asked only whether the person has the permission somewhere.
 """
 
-from commands.kit.card import listed
 from commands.kit.context import Context, Denied
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import listed
 
 
 async def readable(context: Context, permission: str, asked: str | None) -> tuple[str | None, ...]:

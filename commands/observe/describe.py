@@ -24,6 +24,7 @@ from commands.kit.types import EnvironmentName, Target
 from runbooks.observe.descriptions import ContainerLine, Described, describe
 from runbooks.observe.events import EventGroup
 from runbooks.observe.pods import PodLine
+from runbooks.wording import counted
 
 _PODS, _EVENTS = 12, 6
 """Rows; the rest is counted, and a button leads to it."""
@@ -94,7 +95,11 @@ def _pods(lines: tuple[PodLine, ...]) -> list[Element]:
         )
         for each in lines[:_PODS]
     )
-    more = [Note(text=words(f"{len(lines) - _PODS} more pods; `pods` lists them all."))] if len(lines) > _PODS else []
+    more = (
+        [Note(text=words(f"{counted(len(lines) - _PODS, 'more pod')}; `pods` lists them all."))]
+        if len(lines) > _PODS
+        else []
+    )
     return [Table(columns=("Pod", "Version", "State", "Restarts", "Age", "Node"), rows=rows), *more]
 
 
@@ -103,7 +108,11 @@ def _events(found: Described) -> list[Element]:
     if not warnings:
         return [Note(text=words("There are no warnings in Kubernetes' events."))]
     rows = tuple(_event(each) for each in warnings[:_EVENTS])
-    more = [Note(text=words(f"{len(warnings) - _EVENTS} more kinds of events."))] if len(warnings) > _EVENTS else []
+    more = (
+        [Note(text=words(f"{counted(len(warnings) - _EVENTS, 'more kind')} of events."))]
+        if len(warnings) > _EVENTS
+        else []
+    )
     return [Table(columns=("Event", "Message", "Times", "Last"), rows=rows), *more]
 
 

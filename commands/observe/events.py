@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, counted, words
+from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, words
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks.kit.plan import with_short_digests
 from runbooks.observe import events
+from runbooks.wording import counted
 
 _MOST = 40
 _HOUR = 3600

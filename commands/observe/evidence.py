@@ -20,6 +20,7 @@ from commands.kit.spec import QueryMeta, argument
 from commands.kit.types import RunId
 from commands.kit.visible_environments import must
 from runbooks.diagnosis import evidence
+from runbooks.wording import counted
 
 _SHOWN = 15
 """Lines that stand in the message itself; all of it is in the file."""
@@ -58,7 +59,7 @@ class Evidence(Query):
                 Attachment(
                     filename=f"evidence-{record.short.lower()}.txt",
                     content=found.text,
-                    summary=f"All {len(lines)} lines",
+                    summary=f"All {counted(len(lines), 'line')}",
                 ),
                 Note(text=words("Saved ", Moment(at=datetime.fromisoformat(found.at), form="date-time", age=True))),
             ),

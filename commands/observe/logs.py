@@ -23,8 +23,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    counted,
-    duration,
     words,
 )
 from commands.kit.command import Query
@@ -39,6 +37,7 @@ from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.unredacted import Unredacted
+from runbooks.wording import by_count, counted, duration
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
@@ -212,12 +211,10 @@ class _Shown:
     def _count(self) -> tuple[Plain | Code, ...]:
         """How many, of what: a part of a sentence."""
         found, lines = self._found, self._found.groups.lines
-        pods = f"{found.streams:,} {'pod' if found.streams == 1 else 'pods'}"
-        if self._request.all_containers:
-            pods = f"{found.streams:,} {'container' if found.streams == 1 else 'containers'}"
+        pods = counted(found.streams, "container" if self._request.all_containers else "pod")
         if self._request.grep is None:
             return (Plain(text=f"{counted(lines, 'line')} of {pods}"),)
-        verb = "matches" if lines == 1 else "match"
+        verb = by_count(lines, "matches", "match")
         return (
             Plain(text=f"{counted(lines, 'line')} of {pods} {verb} "),
             Code(text=self._request.grep),
@@ -293,7 +290,7 @@ class _Shown:
         if found.more:
             notes.append(
                 words(
-                    f"Only the last {asked.tail:,} lines of each pod were read; ",
+                    f"Only the last {counted(asked.tail, 'line')} of each pod {by_count(asked.tail, 'was', 'were')} read; ",
                     Code(text="--since 1h"),
                     " reads a whole hour.",
                 )

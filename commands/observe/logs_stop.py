@@ -7,6 +7,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, TextType
+from runbooks.wording import cited
 
 
 class LogsStop(Query):
@@ -22,6 +23,6 @@ class LogsStop(Query):
         text = (
             f"Stopped following {self.follow}."
             if stopped
-            else f"Nothing named {self.follow[:12]} is being followed in {context.where.name}: it has ended."
+            else f"Nothing named {cited(self.follow)} is being followed in {context.where.name}: it has ended."
         )
         return Card(title=words(text), summary=text, data={"stopped": stopped})

@@ -6,6 +6,7 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.observe import pods
+from runbooks.wording import counted
 
 _MOST = 60
 """Rows of the table; the rest is counted."""
@@ -37,7 +38,7 @@ class Pods(Query):
         body = [Table(columns=("Service", "Pod", "Version", "State", "Restarts", "Age"), rows=rows)] if rows else []
         notes = (Note(text=words(f"{left} more; name a service to see only its pods.")),) if left > 0 else ()
         over = sum(each.over for each in found)
-        text = f"{ready} of {len(found) - over} pods ready in {context.where.name}"
+        text = f"{ready} of {counted(len(found) - over, 'pod')} ready in {context.where.name}"
         text += f", {over} ended before" if over else ""
         return Card(
             title=words(Strong(text=text)),

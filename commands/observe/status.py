@@ -25,9 +25,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    counted,
-    duration,
-    listed,
     moment,
     sentence,
     words,
@@ -43,10 +40,10 @@ from runbooks.clients.postgres.database import QueryResult
 from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.targets import short_run
 from runbooks.observe import service_health
 from runbooks.observe.service_health import ServiceHealth
 from runbooks.sync.reading import SyncStatus
+from runbooks.wording import by_count, counted, duration, listed, short_id
 
 T = TypeVar("T")
 
@@ -367,7 +364,7 @@ def _locked(record: EnvironmentRecord, context: Context) -> Text | None:
 def _undecided(undecided: Undecided) -> Text:
     """What happened, since when, and the three ways to decide it."""
     since = moment(undecided.since)
-    ways = [f"{verb} {short_run(undecided.run)}" for verb in ("rollback --after", "retry", "resolve")]
+    ways = [f"{verb} {short_id(undecided.run)}" for verb in ("rollback --after", "retry", "resolve")]
     return words(
         undecided.title, ", ", since, ". Decide: ",
         Code(text=ways[0]), ", ", Code(text=ways[1]), " or ", Code(text=f"{ways[2]} --reason …"),
@@ -408,7 +405,7 @@ def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
 def _locks(answers: Sequence[QueryResult]) -> str:
     """`4 sessions wait`, or nothing where nobody does."""
     waiting = sum(each.waiting for each in answers)
-    return f"{counted(waiting, 'session')} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
+    return f"{counted(waiting, 'session')} {by_count(waiting, 'waits', 'wait')}" if waiting else ""
 
 
 def _servers(answers: Sequence[QueryResult], where: str) -> Text | None:

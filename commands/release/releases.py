@@ -16,9 +16,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    counted,
-    duration,
-    listed,
     moment,
     sentence,
     words,
@@ -34,6 +31,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.release import last_good
+from runbooks.wording import by_count, counted, duration, listed, short_digest
 
 
 class Releases(Query):
@@ -93,7 +91,7 @@ def _row(release: Release) -> tuple[Text, ...]:
 
 
 def _short(image: Image) -> str:
-    return (image.digest or "").removeprefix("sha256:")[:12] or "tag only"
+    return short_digest(image.digest or "") or "tag only"
 
 
 class ReleasesAdopt(EnvironmentDecision):
@@ -144,7 +142,10 @@ def _adopted(context: Context, current: list[service_state.ServiceState], known:
                 advice=("`deploy VERSION` rolls out an image from the configured repository.",),
             )
         if not service.runs_completely or service.ready < service.desired or service.desired == 0:
-            why = service.detail or f"{service.ready} of {service.desired} pods are ready"
+            why = (
+                service.detail
+                or f"{service.ready} of {counted(service.desired, 'pod')} {by_count(service.ready, 'is', 'are')} ready"
+            )
             raise PermanentError(
                 f"{service.service} does not run completely in {where} ({why}), so this is not a good release yet.",
                 code=ReasonCode.NOT_A_RELEASE,

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from commands.kit.card import Button, Card, Typed, duration, listed
+from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.orphaned_run import as_it_is
@@ -15,9 +15,9 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import StepName, Steps
-from runbooks.kit.targets import short_run
 from runbooks.release import rollback
 from runbooks.release.plans import plan_rollback
+from runbooks.wording import duration, listed, short_id
 
 _JUST_NOW = timedelta(minutes=15)
 _BUDGET_MINUTES = 5
@@ -127,7 +127,7 @@ class Rollback(Operation):
         now = {change.before.tag for change in plan.changes}
         if not left or not now or left & now:
             return ()
-        whose = f"{record.run.by}'s rollback (run {short_run(record.run.run)})"
+        whose = f"{record.run.by}'s rollback (run {short_id(record.run.run)})"
         what = f"{whose} has already rolled back {listed(sorted(left))}: {version_before(plan)} runs."
         return (f"{what} This goes further back.",)
 

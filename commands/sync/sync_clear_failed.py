@@ -1,6 +1,6 @@
 """`sync clear-failed`: throws failed items of the offline queue away, after an export that was read back."""
 
-from commands.kit.card import Button, Card, Typed, listed
+from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
@@ -11,6 +11,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import StepName, Steps
 from runbooks.sync import changes
+from runbooks.wording import counted, listed
 
 EXPORT = StepName(key="sync-export", title="Export to S3")
 READ_BACK = StepName(key="sync-read-back", title="Read the export back")
@@ -56,7 +57,7 @@ class SyncClearFailed(Operation):
             lines.append(f"{cleared.gone_before} of them were already gone before clearing.")
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{gone} failed sync item{'s' if gone != 1 else ''} cleared in {where}",
+            title=f"{counted(gone, 'failed sync item')} cleared in {where}",
             lines=tuple(lines),
             data={
                 "cleared": cleared.items,

@@ -13,7 +13,6 @@ from commands.kit.card import (
     Table,
     Text,
     Typed,
-    duration,
     sentence,
     words,
 )
@@ -22,6 +21,7 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.reading import FailedItems, ReasonGroup
+from runbooks.wording import by_count, counted, duration
 
 _MOST = 25
 _IN_DATA = 500
@@ -46,7 +46,11 @@ class SyncFailed(Query):
             body.append(Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows))
         if left := sum(group.items for group in found.groups[_MOST:]):
             body.append(
-                Note(text=words(f"{left} items with {len(found.groups) - _MOST} other reasons are not listed."))
+                Note(
+                    text=words(
+                        f"{counted(left, 'item')} with {counted(len(found.groups) - _MOST, 'other reason')} {by_count(left, 'is', 'are')} not listed."
+                    )
+                )
             )
         if found.total:
             body.append(
@@ -70,9 +74,9 @@ def _bounded(found: FailedItems) -> FailedItems:
 def _summary(found: FailedItems, where: str) -> str:
     if not found.total:
         return f"No failed sync items in {where}"
-    devices = f" from {found.devices} device{'s' if found.devices != 1 else ''}" if found.devices else ""
+    devices = f" from {counted(found.devices, 'device')}" if found.devices else ""
     oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.oldest_seconds is not None else ""
-    return f"{found.total} item{'s' if found.total != 1 else ''}{devices} failed to sync in {where}{oldest}"
+    return f"{counted(found.total, 'item')}{devices} failed to sync in {where}{oldest}"
 
 
 def _row(group: ReasonGroup) -> tuple[Text, ...]:

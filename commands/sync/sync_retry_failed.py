@@ -12,6 +12,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import StepName, Steps
 from runbooks.sync import changes
 from runbooks.sync.changes import Retried
+from runbooks.wording import by_count, counted
 
 RETRY = StepName(key="sync-retry", title="Retry the failed items")
 WATCH = StepName(key="sync-watch", title="Watch the queue")
@@ -69,7 +70,7 @@ def _left(result: Retried) -> str:
 def _lines(result: Retried, seconds: float) -> tuple[str, ...]:
     lines = []
     if result.pending is not None:
-        lines.append(f"{result.pending} items are waiting in the queue.")
+        lines.append(f"{counted(result.pending, 'item')} {by_count(result.pending, 'is', 'are')} waiting in the queue.")
     if result.after is None:
         lines.append(
             "The status script's output was not understood, so the queue could not be watched; `sync status` shows it."

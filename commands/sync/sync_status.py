@@ -11,7 +11,6 @@ from commands.kit.card import (
     State,
     Strong,
     Typed,
-    duration,
     sentence,
     words,
 )
@@ -20,6 +19,7 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.reading import SyncStatus
+from runbooks.wording import counted, duration
 
 
 class SyncStatusCommand(Query):
@@ -66,7 +66,7 @@ def _facts(found: SyncStatus) -> tuple[Fact, ...]:
         ("Waiting", _count(found.pending, found.devices)),
         ("Oldest", duration(found.oldest_seconds) if found.oldest_seconds is not None and found.pending else None),
         ("Failed", str(found.failed) if found.failed is not None else None),
-        ("Connected", f"{found.connected} clients" if found.connected is not None else None),
+        ("Connected", f"{counted(found.connected, 'client')}" if found.connected is not None else None),
         ("Rate", _rate(found)),
         ("Empty in", _drains(found)),
     ]
@@ -76,7 +76,7 @@ def _facts(found: SyncStatus) -> tuple[Fact, ...]:
 def _count(pending: int | None, devices: int | None) -> str | None:
     if pending is None:
         return None
-    return f"{pending} from {devices} devices" if devices and pending else str(pending)
+    return f"{pending} from {counted(devices, 'device')}" if devices and pending else str(pending)
 
 
 def _rate(found: SyncStatus) -> str:

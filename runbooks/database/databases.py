@@ -21,6 +21,7 @@ from runbooks.clients.postgres.statements import By, Counted, RunningStatement, 
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
+from runbooks.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ def _statistics(who: DatabaseIdentity) -> Iterator[Concern]:
 
 
 def _tables(count: int) -> str:
-    return f"{count:,} {'table' if count == 1 else 'tables'}"
+    return f"{counted(count, 'table')}"
 
 
 def _not_one(name: str, count: int, on: Instance) -> RunbookError:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from runbooks.kit.sql import masked, shortened
+from runbooks.kit.sql import masked
+from runbooks.wording import counted, shortened
 
 Json = dict[str, Any]
 
@@ -155,7 +156,7 @@ def meaning(step: Step) -> str:
         case "Sort" | "Incremental Sort":
             return f"{part} sorting about {_rows(_below(node))}. An index in that order would avoid it."
         case "Nested Loop":
-            return f"{part} repeating the inner side for each outer row, about {_below(node):,} times."
+            return f"{part} repeating the inner side for each outer row, about {counted(_below(node), 'time')}."
         case "Hash" | "Hash Join" | "Merge Join":
             return f"{part} joining. That pays off for many rows; if you need few, filter both sides earlier."
         case "Aggregate" | "Group" | "WindowAgg" | "Unique":
@@ -167,7 +168,7 @@ def meaning(step: Step) -> str:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} {'row' if count == 1 else 'rows'}"
+    return f"{counted(count, 'row')}"
 
 
 def _below(node: Json) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runbooks.clients.postgres.statements import Counted, RunningStatement, Statement
+from runbooks.wording import counted, size
 
 SLOW = 100.0
 """Milliseconds on average, from which a statement is called slow: what the production guide asks of 95 in 100."""
@@ -64,7 +65,7 @@ def _heavy(statement: Statement, since: datetime | None, now: datetime) -> Itera
         minutes = (now - counted_from).total_seconds() / 60 if counted_from else 0.0
         rate = f", {statement.calls / minutes:,.0f} a minute" if minutes >= 1 else ""
         yield (
-            f"is quick ({milliseconds(statement.mean)}) but ran {statement.calls:,} times{rate}: perhaps once for each row of a list"
+            f"is quick ({milliseconds(statement.mean)}) but ran {counted(statement.calls, 'time')}{rate}: perhaps once for each row of a list"
         )
 
 
@@ -85,7 +86,7 @@ def _because(statement: Statement) -> Iterable[str]:
     if statement.spilled:
         yield f"writes {size(statement.spilled * _BLOCK)} to temporary files: its sorts or hashes don't fit into `work_mem`"
     if statement.rows / statement.calls >= _MANY_ROWS:
-        yield f"fetches {statement.rows / statement.calls:,.0f} rows each time"
+        yield f"fetches {counted(round(statement.rows / statement.calls), 'row')} each time"
 
 
 def blockers(running: Iterable[RunningStatement]) -> dict[int | str, tuple[int, ...]]:
@@ -135,12 +136,3 @@ def percent(share: float) -> str:
     if 0 < value < 1:
         return "< 1 %"
     return "> 99 %" if 99 < value < 100 else f"{value:.0f} %"  # noqa: PLR2004 - of a hundred
-
-
-def size(count: float) -> str:
-    """Bytes: `12 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":  # noqa: PLR2004 - decimal, as disks are sold
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}"

@@ -4,11 +4,11 @@
 write (`metadata.managedFields`) and from the marks that Argo CD, Flux and Helm leave.
 """
 
-from datetime import UTC, datetime
-
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Frozen
+from runbooks.wording import age_since
 
 _SHOWN = 4
 
@@ -75,8 +75,5 @@ def last_writer(deployment: DeploymentView) -> str:
     newest = max(enumerate(others), key=lambda each: (each[1].time, each[0]), default=(0, None))[1]
     if newest is None:
         return ""
-    try:
-        seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(newest.time)).total_seconds()))
-    except (TypeError, ValueError):
-        return newest.name
-    return f"{newest.name}, {seconds} s ago" if seconds < 120 else f"{newest.name}, {seconds // 60} min ago"  # noqa: PLR2004 - two minutes
+    at = read_time(newest.time)
+    return newest.name if at is None else f"{newest.name}, {age_since(at)} ago"

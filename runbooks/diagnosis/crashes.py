@@ -11,6 +11,7 @@ from runbooks.diagnosis.images import wrong_platform
 from runbooks.diagnosis.probes import killed_by
 from runbooks.diagnosis.snapshot import Cause, Snapshot, named, usual, words
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import counted
 
 _EXITS = {
     126: "its command can't be executed",
@@ -126,7 +127,7 @@ def _alike(snapshot: Snapshot, container: ContainerView) -> int:
 
 
 def _times(times: int) -> str:
-    return f", {times} times" if times > 1 else ""
+    return f", {counted(times, 'time')}" if times > 1 else ""
 
 
 def _exit(code: int | None) -> str:

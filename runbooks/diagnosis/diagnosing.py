@@ -19,6 +19,7 @@ from runbooks.diagnosis import (
 from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import counted
 
 _ALIKE = 3
 _DIGEST = usual(
@@ -75,7 +76,7 @@ def pending(snapshot: Snapshot, *, after: float, crash_restarts: int = _ALIKE) -
 
 def _waiting(snapshot: Snapshot, word: str, brief: str, pods: list[PodView]) -> str:
     longest = max(snapshot.seconds_since(pod.created) for pod in pods)
-    count = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
+    count = counted(len(pods), "pod")
     return f"{count} {word}{f': {brief}' if brief else ''}, {longest:.0f} s"
 
 

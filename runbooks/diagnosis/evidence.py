@@ -20,6 +20,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.redaction.redactor import Scope, default_redactor
+from runbooks.wording import counted
 
 KEPT_RUNS = 20
 """Of each environment; the oldest goes first."""
@@ -56,7 +57,7 @@ class Kept(Frozen):
         if not self.pods and not self.events:
             return f"nothing saved: {self.why}" if self.why else "nothing to save: there are no pods"
         counts = ((self.pods, "pod"), (self.events, "event"), (self.lines, "log line"))
-        return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
+        return ", ".join(counted(count, word) for count, word in counts)
 
 
 class Evidence(Frozen):
@@ -276,7 +277,7 @@ def _within(text: str, most: int) -> str:
     head, tail = data[: most // 4], data[-(most * 3 // 4 - 80) :]
     before = head[: head.rfind(b"\n") + 1].decode(errors="ignore")
     after = tail[tail.find(b"\n") + 1 :].decode(errors="ignore")
-    return f"{before}  … {len(data) - len(head) - len(tail)} bytes omitted …\n{after}"
+    return f"{before}  … {counted(len(data) - len(head) - len(tail), 'byte')} omitted …\n{after}"
 
 
 async def _write(cluster: ClusterClient, environment: Environment, run: str, kept: Kept, text: str) -> None:
@@ -312,15 +313,15 @@ def _pod(pod: PodView, events: Sequence[EventView], logs: Sequence[_Log]) -> str
     lines += [f"  {line}" for each in pod.containers for line in _container(each)]
     lines += [f"  {_event(event)}" for event in events if event.about == pod.uid]
     for log in logs:
-        count = len(log.lines)
-        lines.append(f"  {log.title}: {log.why or (f'the last {count} lines' if count else 'empty')}")
+        count = counted(len(log.lines), "line") if log.lines else ""
+        lines.append(f"  {log.title}: {log.why or (count and f'the last {count}') or 'empty'}")
         lines += [f"    {line}" for line in log.lines]
     return "\n".join(lines)
 
 
 def _container(seen: ContainerView) -> Iterator[str]:
     now = " ".join(filter(None, (seen.phase, seen.reason, f"exit code {seen.exit_code}" if seen.exit_code else "")))
-    yield f"{'init ' if seen.init else ''}container {seen.name}: {now}, {seen.restarts} restarts, image {seen.image}"
+    yield f"{'init ' if seen.init else ''}container {seen.name}: {now}, {counted(seen.restarts, 'restart')}, image {seen.image}"
     if seen.message:
         yield f"  {seen.message}"
     if seen.ended_reason:
@@ -328,6 +329,6 @@ def _container(seen: ContainerView) -> Iterator[str]:
 
 
 def _event(event: EventView) -> str:
-    times = f" ({event.count} times)" if event.count > 1 else ""
+    times = f" ({counted(event.count, 'time')})" if event.count > 1 else ""
     at = f"{event.at:%Y-%m-%dT%H:%M:%SZ}" if event.at is not None else "at an unknown time:"
     return f"{at} {event.type} {event.reason}{times} {event.about_kind} {event.about_name}: {event.message}"

@@ -9,6 +9,7 @@ from runbooks.clients.kubernetes.views import PodView
 from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import by_count, counted
 
 _LATE = 1.0
 _FINALIZER = usual(
@@ -35,11 +36,11 @@ def old_pods(snapshot: Snapshot) -> Cause | None:
 def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
     """They have been asked to end."""
     held = sorted({name for pod in going for name in pod.finalizers})
-    by = f", held by finalizer{'s' if len(held) > 1 else ''} {', '.join(held)}" if held else ""
+    by = f", held by {by_count(len(held), 'finalizer', 'finalizers')} {', '.join(held)}" if held else ""
     late = max(going, key=lambda pod: (bool(pod.finalizers), snapshot.seconds_since(pod.deleted_at)))
     seconds = snapshot.seconds_since(late.deleted_at)
     since = f" {seconds:.0f} s after the end of its grace period" if seconds >= _LATE else ""
-    pods = "1 old pod is" if len(going) == 1 else f"{len(going)} old pods are"
+    pods = f"{counted(len(going), 'old pod')} {by_count(len(going), 'is', 'are')}"
     return _cause(
         f"{pods} still terminating{by}", f"{late.name} still exists{since}", late, _FINALIZER if held else _ENDING
     )
@@ -50,7 +51,7 @@ def _left(ended: Sequence[PodView]) -> Cause | None:
     if not ended:
         return None
     first = ended[0]
-    pods = "1 finished old pod is" if len(ended) == 1 else f"{len(ended)} finished old pods are"
+    pods = f"{counted(len(ended), 'finished old pod')} {by_count(len(ended), 'is', 'are')}"
     why = f" ({first.reason})" if first.reason else ""
     command = f"`kubectl delete pod {' '.join(pod.name for pod in ended)} -n {first.namespace}`"
     advice = usual(

@@ -3,6 +3,7 @@
 import re
 
 from runbooks.clients.kubernetes.views import PodView
+from runbooks.wording import size
 
 _UNITS = {
     "": 1.0,
@@ -34,10 +35,7 @@ def shown(resource: str, value: float) -> str:
     """`1.3 cpu`, `512 MiB memory`."""
     if resource not in _BYTES:
         return f"{round(value, 3):g} {resource}"
-    for size, unit in ((2.0**30, "GiB"), (2.0**20, "MiB")):
-        if value >= size:
-            return f"{round(value / size, 1):g} {unit} {resource}"
-    return f"{value:.0f} bytes {resource}"
+    return f"{size(value)} {resource}"
 
 
 def asked(pod: PodView, resource: str) -> float:

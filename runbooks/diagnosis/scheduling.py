@@ -12,6 +12,7 @@ from runbooks.diagnosis.quantities import amount, asked, shown
 from runbooks.diagnosis.snapshot import Cause, usual
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import listed
 
 _NODES = re.compile(r"^\d+/(\d+) nodes are available:? ?(.*)", re.DOTALL)
 _PREEMPTION = re.compile(r"\.? preemption: .*", re.DOTALL)
@@ -48,7 +49,7 @@ def unschedulable(pod: PodView) -> Cause | None:
     kinds = dict.fromkeys(kind for _, kind, _ in parts)
     room = [detail for _, kind, detail in parts if kind == "room"]
     if list(kinds) == ["room"]:
-        what = f"no node has room for the new pod: {' and '.join(dict.fromkeys(room))}"
+        what = f"no node has room for the new pod: {listed(dict.fromkeys(room))}"
     elif len(parts) == 1:
         what = f"no node accepts the new pod: {parts[0][2]}"
     else:

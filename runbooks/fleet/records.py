@@ -15,6 +15,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
+from runbooks.wording import by_count, counted
 
 KEPT_RELEASES = 50
 KEPT_HEADS = 200
@@ -185,7 +186,7 @@ class KnownReleases(Frozen):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What people should know before they rely on it."""
-        many = "entry" if self.unreadable == 1 else "entries"
+        many = by_count(self.unreadable, "entry", "entries")
         said = [f"{self.unreadable} {many} of the release record can't be read, and can't be rolled back to."]
         return (*(said if self.unreadable else ()), *self.troubles)
 
@@ -328,7 +329,9 @@ def _unreadable(key: str, error: ValidationError | None = None) -> PermanentErro
     return PermanentError(
         f"The fleet's record can't be read: `{key}` was changed by hand or by a newer bot.",
         code=ReasonCode.RECORD_UNREADABLE,
-        evidence=(f"{error.error_count()} errors, first: {error.errors()[0]['msg']}",) if error is not None else (),
+        evidence=(f"{counted(error.error_count(), 'error')}, first: {error.errors()[0]['msg']}",)
+        if error is not None
+        else (),
         advice=(
             "`kubectl get configmap -o yaml` in the bot's namespace shows it.",
             *(("`unlock` removes the lock.",) if key == "freeze" else ()),

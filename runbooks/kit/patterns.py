@@ -7,6 +7,8 @@ line at a time: `never_nl` keeps it from looking across a line's end, whatever i
 import re
 from typing import Any
 
+from runbooks.wording import cited
+
 LONGEST = 1000
 """Characters; more is not typed by a person."""
 
@@ -53,7 +55,7 @@ def compiled(pattern: str, *, each_line: bool = False) -> Any:
     except re2.error as error:
         said = error.args[0] if error.args else ""
         why = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise PatternRefused(f"The pattern `{pattern[:60]}` can't be used: {_way_out(pattern, why)}") from None
+        raise PatternRefused(f"The pattern {cited(pattern, 60)} can't be used: {_way_out(pattern, why)}") from None
     except UnicodeEncodeError:
         raise PatternRefused("The pattern contains an incomplete character. Type it again.") from None
 
@@ -83,12 +85,12 @@ def _way_out(pattern: str, why: str) -> str:
         if sign.isdigit():
             return "back-references are not supported. Write the repeated part twice."
         return _ESCAPES.get(
-            sign, f"`{told[2][:8]}` has no meaning. Put `\\` in front of a character that is meant literally."
+            sign, f"{cited(told[2], 8)} has no meaning. Put `\\` in front of a character that is meant literally."
         )
     if told[0].startswith("bad repetition operator"):
-        return f"`{told[2][:12]}` repeats twice. Use only one of `*`, `+`, `?`, `{{n}}` after what it repeats."
+        return f"{cited(told[2], 12)} repeats twice. Use only one of `*`, `+`, `?`, `{{n}}` after what it repeats."
     if told[0].startswith("no argument for repetition"):
-        return f"there is nothing before `{told[2][:12]}` to repeat. Put `\\` in front of a character that is meant literally."
+        return f"there is nothing before {cited(told[2], 12)} to repeat. Put `\\` in front of a character that is meant literally."
     if told[0].startswith(("missing )", "unexpected )")):
         return r"a round bracket has no other end. A bracket that is meant as itself is `\(` or `\)`."
     if told[0].startswith("missing ]"):

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from runbooks.kit.targets import Frozen
+from runbooks.wording import counted, short_digest, shortened
 
 GROUPS = 25
 """Of items in a plan, for the eye."""
@@ -35,14 +36,14 @@ class Image(Frozen):
     @property
     def short(self) -> str:
         """For the eye: the version and the first six digits of the digest."""
-        digits = self.digest.removeprefix("sha256:")[:6] if self.digest else ""
+        digits = short_digest(self.digest or "", 6)
         return " ".join(word for word in (self.tag or "untagged", digits) if word)
 
     @property
     def named(self) -> str:
         """For the eye, with host and repository: `ghcr.io/omnicare/backend:v1.1.0@sha256:abc123abc123…`."""
         said = with_short_digests(self.reference)
-        return said if len(said) <= _LONGEST_NAME else f"{said[:_LONGEST_NAME]}…"
+        return shortened(said, _LONGEST_NAME)
 
     def is_of(self, repository: str) -> bool:
         """Whether it is of that repository, by whichever of its names."""
@@ -190,9 +191,9 @@ class ItemsChange(Frozen):
     @property
     def said(self) -> str:
         """`7 failed items from 5 devices`."""
-        many = "all" if self.count is None else str(self.count)
-        devices = f" from {self.devices} device{'s' if self.devices != 1 else ''}" if self.devices else ""
-        return f"{many} failed item{'s' if self.count != 1 else ''}{devices}"
+        items = "all failed items" if self.count is None else counted(self.count, "failed item")
+        devices = f" from {counted(self.devices, 'device')}" if self.devices else ""
+        return f"{items}{devices}"
 
     def substance(self) -> dict[str, str]:
         """What the approval is bound to."""

@@ -91,8 +91,3 @@ def _after_comment(text: str, at: int) -> int:
         depth += 1 if found.group() == "/*" else -1
         at = found.end()
     return at
-
-
-def shortened(text: str, longest: int) -> str:
-    """With what is left out said."""
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"

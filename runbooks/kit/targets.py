@@ -8,11 +8,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 
-def short_run(run: str) -> str:
-    """A run's id for the eye: `7KQ2`."""
-    return run.rpartition(".")[2][:4].upper()
-
-
 class Frozen(BaseModel):
     """A value: equal by content, never changed, at home in JSON. Unknown fields are refused.
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from runbooks.logs.blocks import stamp_of
+from runbooks.wording import counted
 
 LONGEST = 8_000
 """Bytes of a line that are kept."""
@@ -121,4 +122,4 @@ def _shortened(line: bytes) -> bytes:
     if len(line) <= LONGEST:
         return line
     kept = line[:LONGEST].decode(errors="ignore").encode()
-    return kept + f" … ({len(line) - len(kept):,} bytes more)".encode()
+    return kept + f" … ({counted(len(line) - len(kept), 'more byte')})".encode()

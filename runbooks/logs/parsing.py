@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runbooks.redaction.rules import MARK
+from runbooks.wording import shortened
 
 
 class LogLevel(StrEnum):
@@ -49,6 +50,7 @@ _MESSAGE_KEYS = ("message", "msg", "@message", "event", "text", "body")
 _TRACE_KEYS = (
     "traceId", "trace_id", "trace.id", "traceID", "trace", "requestId", "request_id", "reqId", "correlationId", "correlation_id",
 )  # fmt: skip
+_GLANCE = 80
 _QUIET_KEYS = frozenset(
     {*_LEVEL_KEYS, *_TRACE_KEYS, "time", "timestamp", "ts", "@timestamp", "pid", "hostname", "spanId", "span_id", "v"}
 )
@@ -108,7 +110,7 @@ def _json(text: str) -> Said | None:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - what is read at a glance
+    return shortened(text, _GLANCE)
 
 
 def _json_level(value: Mapping[str, Any]) -> LogLevel:

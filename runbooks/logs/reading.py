@@ -21,6 +21,7 @@ from runbooks.logs.parsing import read as read_line
 from runbooks.logs.sources import LogSource, LogSources, sources
 from runbooks.redaction.redactor import Kind, Scope, default_redactor
 from runbooks.redaction.rules import MARK
+from runbooks.wording import by_count, counted
 
 MOST = 5000
 """Lines that one answer may have."""
@@ -118,7 +119,7 @@ def _later(readers: list["_Reader"]) -> list[str]:
     if not count:
         return []
     least = "At least " if any(reader.window.over for reader in readers) else ""
-    return [f"{least}{count:,} {'line is' if count == 1 else 'lines are'} omitted because of a later time."]
+    return [f"{least}{counted(count, 'line')} {by_count(count, 'is', 'are')} omitted because of a later time."]
 
 
 async def _all(readers: list["_Reader"], seconds: float) -> None:
@@ -189,12 +190,13 @@ class _Reader:
     def notes(self) -> list[str]:
         found: list[str] = []
         if dropped := self._blocks.dropped:
-            found.append(f"{self.label} has very long lines; {dropped:,} bytes of them were not searched.")
-        if between := self.window.between:
-            lines = "1 line" if between == 1 else f"{between:,} lines"
             found.append(
-                f"The clock of {self.label}'s node was set back: {lines} in between had a later time and"
-                f" {'is' if between == 1 else 'are'} omitted."
+                f"{self.label} has very long lines; {counted(dropped, 'byte')} of them {by_count(dropped, 'was', 'were')} not searched."
+            )
+        if between := self.window.between:
+            found.append(
+                f"The clock of {self.label}'s node was set back: {counted(between, 'line')} in between had a later time and"
+                f" {by_count(between, 'is', 'are')} omitted."
             )
         return found
 
@@ -281,7 +283,7 @@ def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[li
         whole = redacted.text
         if len(whole) > LONGEST_LINE:
             cut += 1
-            whole = f"{whole[:LONGEST_LINE]} … ({len(whole) - LONGEST_LINE:,} characters more)"
+            whole = f"{whole[:LONGEST_LINE]} … ({counted(len(whole) - LONGEST_LINE, 'more character')})"
         lines.append(
             LogLine(
                 at=at,

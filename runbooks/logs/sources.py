@@ -8,6 +8,7 @@ from runbooks.clients.kubernetes.views import ContainerView, PodView
 from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Environment
 from runbooks.observe.pods import named
+from runbooks.wording import by_count, counted
 
 
 class LogSource(NamedTuple):
@@ -68,7 +69,7 @@ async def sources(
                 found.append(LogSource(pod.namespace, pod.name, name, label))
     if young:
         notes.append(
-            f"{len(young)} pods are newer than that run and are omitted; the logs of the pods they replaced are gone."
+            f"{counted(len(young), 'pod')} {by_count(len(young), 'is', 'are')} newer than that run and omitted; the logs of the pods they replaced are gone."
         )
     return LogSources(target if service else pods[0].name, tuple(found), tuple(notes), selector)
 
@@ -111,7 +112,7 @@ def _told(label: str, view: ContainerView | None, *, previous: bool) -> list[str
         ]
     if view.restarts:
         return (
-            [f"{label} has restarted {view.restarts} times; --previous shows the log before the last one."]
+            [f"{label} has restarted {counted(view.restarts, 'time')}; --previous shows the log before the last one."]
             if view.restarts > 1
             else [f"{label} has restarted once; --previous shows the log before that."]
         )
@@ -119,4 +120,4 @@ def _told(label: str, view: ContainerView | None, *, previous: bool) -> list[str
 
 
 def _times(restarts: int) -> str:
-    return "1 restart" if restarts == 1 else f"{restarts} restarts"
+    return counted(restarts, "restart")

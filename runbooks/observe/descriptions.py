@@ -20,6 +20,7 @@ from runbooks.observe import events as told
 from runbooks.observe import pods, service_health
 from runbooks.observe.events import EventGroup
 from runbooks.observe.pods import PodLine
+from runbooks.wording import listed
 
 _BACK = timedelta(hours=1)
 
@@ -169,7 +170,7 @@ def _condition(pod: PodView) -> str:
 def _facts_of_pod(pod: PodView, nodes: list[NodeView]) -> tuple[tuple[str, str], ...]:
     facts = (
         ("Node", _node(pod, nodes)),
-        ("Age", pods.age(pod.created)),
+        ("Age", pods.age_of(pod.created)),
         ("Not scheduled", pod.unschedulable),
         ("Ended by", pod.disrupted),
         ("Volumes", ", ".join(pod.claims)),
@@ -211,7 +212,7 @@ def _asked(spec: ContainerSpec) -> str:
     """`250m cpu, 256Mi memory (limit 512Mi); readiness GET /health on port 3001`."""
     sizes = ", ".join(filter(None, (_size(name, spec.requests, spec.limits) for name in ("cpu", "memory"))))
     alike = {what: [name for name, asked in spec.probes.items() if asked == what] for what in spec.probes.values()}
-    probes = "; ".join(f"{' and '.join(names)} {what}" for what, names in alike.items())
+    probes = "; ".join(f"{listed(names)} {what}" for what, names in alike.items())
     return "; ".join(filter(None, (sizes, probes)))
 
 

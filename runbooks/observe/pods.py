@@ -1,7 +1,7 @@
 """The pods of an environment's services, as a person wants to read them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import PodView
@@ -11,6 +11,7 @@ from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.kit.waiting import side_by_side
+from runbooks.wording import age_since
 
 _LISTED = 8
 
@@ -55,7 +56,7 @@ def line(pod: PodView, service: Service) -> PodLine:
         ready=pod.ready and not pod.deleting and not pod.over,
         restarts=pod.restarts,
         detail="Terminating" if pod.deleting else detail,
-        age=age(pod.created),
+        age=age_of(pod.created),
         node=pod.node,
         over=pod.over,
     )
@@ -99,13 +100,9 @@ def version(reference: str, service: Service) -> str:
     return image.tag or "untagged" if image.is_of(service.repository) else image.named
 
 
-def age(created: str | None, now: datetime | None = None) -> str:
+def age_of(created: str | None, now: datetime | None = None) -> str:
     """In one unit: `3 min`, `2 d`; empty where the time is not known."""
     at = read_time(created)
     if at is None:
         return ""
-    seconds = max(0, int(((now or datetime.now(UTC)) - at).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return age_since(at, now)

@@ -13,6 +13,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.wording import counted, listed
 
 _DEADLINE = 3.0
 """For everything: a card waits for it."""
@@ -58,9 +59,9 @@ class Served(Frozen):
             return f"Could not measure who serves {self.service}: {self.why}"
         if self.ready == 0:
             return f"Nothing serves {self.service}: Service {self.through} has no ready endpoints"
-        count = f"{self.ready} ready endpoint{'s' if self.ready != 1 else ''}"
+        count = f"{counted(self.ready, 'ready endpoint')}"
         if len(self.versions) > 1:
-            shares = " and ".join(f"{version} ({each})" for version, each in sorted(self.versions.items()))
+            shares = listed(f"{version} ({each})" for version, each in sorted(self.versions.items()))
             return f"{shares} serve {self.service}: {count}"
         version = next(iter(self.versions), "")
         if not version:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from statistics import median
 
 from runbooks.clients.image_registry.registry import RegistryClient
@@ -29,6 +28,7 @@ from runbooks.release.last_good import (
     runs_all,
     undone,
 )
+from runbooks.wording import age_since, by_count
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
@@ -290,10 +290,10 @@ def _together(states: Sequence[ServiceState]) -> list[str]:
     for state in states:
         if state.beside:
             names = ", ".join(each.named for each in state.beside)
-            verb = "goes" if len(state.beside) == 1 else "go"
+            verb = by_count(len(state.beside), "goes", "go")
             said.append(f"{state.service}: {names} {verb} with it, having the same repository.")
         if state.kept:
-            verb = "stays as it is" if len(state.kept) == 1 else "stay as they are"
+            verb = by_count(len(state.kept), "stays as it is", "stay as they are")
             said.append(
                 f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), though the repository is the same."
             )
@@ -307,7 +307,7 @@ def _goes_back(change: ImageChange) -> bool:
 def _recorded(release: Release) -> str:
     by = f" by {release.by}" if release.by else ""
     found = read_time(release.at)
-    at = f"{_age(found)} ago" if found is not None else "at an unknown time"
+    at = f"{age_since(found)} ago" if found is not None else "at an unknown time"
     good = "the last known good release" if release.verdict == "good" else "a recorded release"
     did = "rolled out" if release.run else "recorded as it ran"  # what was adopted may have run for weeks before
     return f"{release.version} is {good}, {did} {at}{by}."
@@ -352,17 +352,9 @@ async def _resolved(registry: RegistryClient, services: Sequence[Service], versi
         newest = await registry.newest(services[0].repository, _OFFERED)
     except RunbookError:  # a list that can't be read changes nothing: the version is not there
         newest = []
-    ages = ", ".join(f"{each.tag} ({_age(each.created)} old)" if each.created else each.tag for each in newest)
+    ages = ", ".join(f"{each.tag} ({age_since(each.created)} old)" if each.created else each.tag for each in newest)
     newest_words = f" Newest: {ages}." if ages else ""
     raise NoSuchVersion(f"{missing.message}{newest_words}", tuple(each.tag for each in newest)) from missing
-
-
-def _age(at: datetime) -> str:
-    seconds = int((datetime.now(UTC) - at).total_seconds())
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (size == 60 and seconds >= size):  # noqa: PLR2004 - "1 days" is avoided
-            return f"{seconds // size} {unit}"
-    return f"{max(seconds, 0)} s"
 
 
 def _undecided(record: EnvironmentRecord) -> list[str]:
@@ -385,7 +377,7 @@ def _older(older: Sequence[ImageChange], version: str) -> list[str]:
 
 def _by_hand(states: Sequence[ServiceState]) -> list[str]:
     return [
-        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {_age(at)} ago' if (at := read_time(state.since)) is not None else ''})."
+        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {age_since(at)} ago' if (at := read_time(state.since)) is not None else ''})."
         for state in states
         if state.drifted
     ]

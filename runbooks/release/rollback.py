@@ -9,10 +9,11 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Pulse
-from runbooks.kit.targets import Environment, Frozen, short_run
+from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult
+from runbooks.wording import short_id
 
 
 class GoneBack(Frozen):
@@ -25,7 +26,7 @@ class GoneBack(Frozen):
 
 def left_by(run: str) -> str:
     """Why what that run went back from is bad, in the fleet's record."""
-    return f"left by run {short_run(run)}"
+    return f"left by run {short_id(run)}"
 
 
 async def begin(

@@ -26,6 +26,7 @@ from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.release import max_surge
+from runbooks.wording import counted
 
 _PATIENCE = 2.0
 """Seconds: going back does not wait for longer to know whether it can be faster."""
@@ -205,7 +206,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
     """Why not, or nothing; and on whose word, where the nodes could not be asked."""
     limit = service.surge_limit
     if limit is not None and peak > limit:
-        return f"its limit is {limit} pods at once, and it would be {peak}", ""
+        return f"its limit is {counted(limit, 'pod')} at once, and it would be {peak}", ""
     if isinstance(seen.quotas, str):
         return seen.quotas, ""
     for quota in seen.quotas:
@@ -215,7 +216,11 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
                 return f"{quota.name} has room for {few} more ({name}), and it takes {extra}", ""
     if isinstance(seen.nodes, str):
         # Who limits the pods in the configuration says with it that so many may be there.
-        return (seen.nodes, "") if limit is None else ("", f"{seen.nodes}, so by its limit of {limit} pods alone")
+        return (
+            (seen.nodes, "")
+            if limit is None
+            else ("", f"{seen.nodes}, so by its limit of {counted(limit, 'pod')} alone")
+        )
     room = sum(_fits(node, need) for node in seen.nodes)
     return (f"the nodes have room for {room} more, and it takes {extra}", "") if room < extra else ("", "")
 

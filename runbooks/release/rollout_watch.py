@@ -17,6 +17,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import merged, ticking
+from runbooks.wording import counted
 
 _KEPT_EVENTS = 200
 _EXPLAINED: Seen[EventView] = Seen("synced", None)
@@ -51,7 +52,7 @@ def completion(snapshot: Snapshot) -> Progress:
     )
     detail = f"{len(ready)}/{deployment.desired} new pods ready"
     if len(ready) >= deployment.desired and old > 0:
-        detail += f", {old} old pod{'s' if old != 1 else ''} still there"
+        detail += f", {counted(old, 'old pod')} still there"
     return Progress(complete, observed and deployment.past_deadline and snapshot.fresh, detail)
 
 

@@ -22,6 +22,7 @@ from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.targets import Frozen
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of
+from runbooks.wording import counted, size
 
 _FORMAT = "omnicare-sync-export/1"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -205,7 +206,7 @@ async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsCh
             f"{bucket.address(key)} holds something else than the approved items. Nothing was cleared.",
             code=ReasonCode.EXPORT_FAILED,
         )
-    pulse.say(f"{len(ids)} items, {max(1, len(kept) >> 10)} KB")
+    pulse.say(f"{counted(len(ids), 'item')}, {size(len(kept))}")
     return Export(key=key, version=version, sha256=hashlib.sha256(kept).hexdigest(), size=len(kept), items=len(ids))
 
 
@@ -220,7 +221,7 @@ async def _kept_before(bucket: Bucket, key: str, largest: int) -> bytes | None:
 async def read_back(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsChange, written: Export) -> int:
     """Reads the export whole and compares it; where the script takes no ids, the queue too. How many items it holds."""
     ids = await _approved(queue, bucket, change, written)
-    pulse.say(f"{len(ids)} items, the same digest")
+    pulse.say(f"{counted(len(ids), 'item')}, the same digest")
     if not queue.scripts.takes_ids:
         items, _ = await queue.items()
         _same(change, items, "since the export")
@@ -239,7 +240,7 @@ async def clear(
         _same(change, (await queue.items())[0], "since the export")
     if left:
         await _still_ours(pulse, queue, fleet)
-        pulse.say(f"{len(left)} items")
+        pulse.say(counted(len(left), "item"))
         told = [item.printed for item in sorted(items, key=lambda item: item.id) if item.id in left]
         stdin = json.dumps(told).encode() + b"\n" if queue.scripts.takes_ids else b""
         await queue.ran(queue.scripts.clear_failed, stdin=stdin)

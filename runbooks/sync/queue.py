@@ -32,6 +32,7 @@ from runbooks.sync.reading import (
     shapes,
     status_of,
 )
+from runbooks.wording import counted
 
 _TAIL_LINES, _TAIL_CHARACTERS = 8, 1200
 _SHAPES = 20
@@ -272,7 +273,10 @@ def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
     text = _end(output.err.strip() or (output.out.strip() if says else b""), _TAIL_CHARACTERS)
     lines = tuple(line for line in text.splitlines() if line.strip())[-_TAIL_LINES:]
     if not says and output.out.strip():
-        return (*lines, f"({len(output.out)} bytes of output are hidden: they may be about patients.)")
+        return (
+            *lines,
+            f"({counted(len(output.out), 'byte')} of output are hidden: they may be about patients.)",
+        )
     return lines
 
 

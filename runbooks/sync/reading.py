@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from runbooks.kit.answers import NotUnderstood, read_stamp
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import default_redactor
+from runbooks.wording import counted, listed
 
 T = TypeVar("T")
 
@@ -158,7 +159,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
     if len({item.id for item in items}) != len(items):
         raise NotUnderstood("two items in the JSON have the same id")
     if told is not None and told != len(items):
-        raise NotUnderstood(f"the JSON counts {told} items and lists {len(items)}")
+        raise NotUnderstood(f"the JSON counts {counted(told, 'item')} and lists {len(items)}")
     return items
 
 
@@ -236,7 +237,7 @@ class _Fields:
 
     def _written(self, names: Iterable[str]) -> str:
         there = (name for name in names if any(value is not None for value in self._found.get(name, ())))
-        return " and ".join(f"`{name}`" for name in there)
+        return listed(f"`{name}`" for name in there)
 
 
 def _or_none(read: Callable[..., T], *names: str) -> T | None:

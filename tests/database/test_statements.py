@@ -205,7 +205,7 @@ def statement(**values: Any) -> Statement:
         ({"share": 0.001, "mean": 1500.0, "calls": 1}, []),
         ({"mean": 3.0, "longest": 9200.0}, ["usually takes 3.0 ms, once 9.2 s"]),
         ({"share": 0.3, "mean": 50.0, "cache": 0.4}, ["takes 30 %", "finds only 40 % of its data in memory"]),
-        ({"share": 0.3, "mean": 50.0, "spilled": 1000}, ["takes 30 %", "writes 8 MB to temporary files"]),
+        ({"share": 0.3, "mean": 50.0, "spilled": 1000}, ["takes 30 %", "writes 7.8 MiB to temporary files"]),
         ({"share": 0.3, "mean": 50.0, "rows": 500_000}, ["takes 30 %", "fetches 5,000 rows each time"]),
     ],
 )

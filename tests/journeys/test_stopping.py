@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from tests.support.browser import PHONE
 from tests.support.pages import reading, says, shot, thread_of
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from sandbox.cluster.resources import CONFIG_MAP
 from tests.faults.steps import patching
 from tests.support.interference import How, cluster_through

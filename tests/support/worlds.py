@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.audit import Entry, EventName, search_books, verify
-from bot.runs.model import short_id
 from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render.button_values import read
 from commands.kit.card import RunAct
 from runbooks.fleet.fleet import EnvironmentRecord, Release
+from runbooks.wording import short_id
 from sandbox import configuration
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, POD, Json
 from sandbox.cluster.settings import Settings as ClusterSettings

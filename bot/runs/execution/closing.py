@@ -12,12 +12,13 @@ from typing import Any
 
 from bot import crash_points
 from bot.runs.house import House
-from bot.runs.model import Answered, Ending, FreeMessage, Request, closing_id, short_id, vigil_id
+from bot.runs.model import Answered, Ending, FreeMessage, Request, closing_id, vigil_id
 from commands.kit.context import Context
 from commands.kit.rolling import record
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import max_surge
+from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.house import House
 from bot.runs.model import Hold, RunInput
-from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus, duration
+from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
 from commands.kit.rolling import Unrecorded
 from runbooks.clients.kubernetes.connection import ClusterOutage
 from runbooks.deployments.service_state import kubectl_lines
@@ -28,6 +28,7 @@ from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, StepName, Stop, Stopped, result_adapter
 from runbooks.kit.waiting import unless_stopped
+from runbooks.wording import duration
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -24,11 +24,10 @@ from bot.runs.model import (
     RunInput,
     Show,
     closing_id,
-    short_id,
     thread_id,
     vigil_id,
 )
-from commands.kit.card import Card, StepLine, StepStatus, listed
+from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.command import Operation
 from commands.kit.context import Outcome
 from commands.kit.rolling import Unrecorded
@@ -39,6 +38,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
 from runbooks.observe import pods, serving
 from runbooks.release.rollouts import kubectl_lines
+from runbooks.wording import by_count, listed, short_id
 
 _log = logging.getLogger(__name__)
 
@@ -319,4 +319,4 @@ def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
 def _not_touched(services: list[str]) -> list[str]:
     if not services:
         return []
-    return [f"{listed(services).capitalize()} {'was' if len(services) == 1 else 'were'} not touched."]
+    return [f"{listed(services).capitalize()} {by_count(len(services), 'was', 'were')} not touched."]

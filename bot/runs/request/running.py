@@ -17,11 +17,12 @@ from bot.runs.model import (
     run_id,
 )
 from bot.runs.request.telling import Telling
-from commands.kit.card import Card, Moment, State, Text, duration, words
+from commands.kit.card import Card, Moment, State, Text, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
+from runbooks.wording import duration
 
 _A_DAY = 86400.0
 

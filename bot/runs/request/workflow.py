@@ -27,26 +27,13 @@ from bot.runs.model import (
     RequestState,
     Vigil,
     closing_id,
-    short_id,
     thread_id,
     vigil_id,
 )
 from bot.runs.request.asking_again import Before
 from bot.runs.request.running import Running
 from bot.runs.request.schedule import Waiting
-from commands.kit.card import (
-    Button,
-    Card,
-    Paragraph,
-    RunAct,
-    State,
-    Strong,
-    duration,
-    listed,
-    person,
-    sentence,
-    words,
-)
+from commands.kit.card import Button, Card, Paragraph, RunAct, State, Strong, person, sentence, words
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card, ending_state
 from commands.kit.policy import ApprovalPolicy
@@ -54,6 +41,7 @@ from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Stop
+from runbooks.wording import duration, listed, short_id
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from bot.printable import safe
-from bot.surfaces.terminal.words import STEP_SIGNS, Reader, elapsed, is_ping, span_words, typed, wide
+from bot.surfaces.terminal.words import STEP_SIGNS, Reader, is_ping, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
     Card,
@@ -31,6 +31,7 @@ from commands.kit.card import (
     Text,
 )
 from runbooks.logs.parsing import LogLevel, level_of
+from runbooks.wording import duration
 
 _STATES = {
     State.WAITING: "yellow",
@@ -89,7 +90,7 @@ def _head(card: Card, reader: Reader) -> RenderableType:
         title.stylize(_STATES[card.state])
     head.append_text(title)
     if card.elapsed is not None:
-        head.append(f" · {elapsed(card.elapsed)}", style="bright_black")
+        head.append(f" · {duration(card.elapsed)}", style="bright_black")
     return head
 
 
@@ -231,6 +232,6 @@ def _steps(steps: StepList) -> RenderableType:
             Styled(f" {STEP_SIGNS[step.status]}", style=colour),
             Styled(safe(step.title), style=quiet),
             Styled(safe(detail), style=quiet),
-            Styled(elapsed(step.seconds) if step.seconds is not None else "", style="bright_black", justify="right"),
+            Styled(duration(step.seconds) if step.seconds is not None else "", style="bright_black", justify="right"),
         )
     return grid

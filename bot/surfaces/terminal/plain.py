@@ -7,7 +7,6 @@ from bot.surfaces.terminal.words import (
     BREAK,
     STEP_SIGNS,
     Reader,
-    elapsed,
     is_ping,
     one_line,
     padded,
@@ -28,6 +27,7 @@ from commands.kit.card import (
     StepStatus,
     Table,
 )
+from runbooks.wording import duration
 
 
 def lines(card: Card, reader: Reader) -> list[str]:
@@ -42,7 +42,7 @@ def lines(card: Card, reader: Reader) -> list[str]:
 def head(card: Card, reader: Reader) -> list[str]:
     """Sign, title and how long it goes on."""
     sign = f"{card.state.sign} " if card.state else ""
-    took = f" · {elapsed(card.elapsed)}" if card.elapsed is not None else ""
+    took = f" · {duration(card.elapsed)}" if card.elapsed is not None else ""
     return [f"{sign}{one_line(card.title, reader)}{took}"]
 
 
@@ -89,7 +89,7 @@ def step_lines(steps: StepList) -> Iterator[str]:
 
 
 def _step(step: StepLine, width: int) -> str:
-    took = f"  {elapsed(step.seconds)}" if step.seconds is not None else ""
+    took = f"  {duration(step.seconds)}" if step.seconds is not None else ""
     status = "  skipped" if step.status is StepStatus.SKIPPED and not step.detail else ""
     detail = f"  {safe(step.detail)}" if step.detail else ""
     return f"  {STEP_SIGNS[step.status]} {padded(safe(step.title), width)}{detail}{status}{took}".rstrip()

@@ -20,9 +20,9 @@ from commands.kit.card import (
     StepStatus,
     Text,
     Typed,
-    duration,
 )
 from commands.kit.spec import CommandSpec
+from runbooks.wording import age
 
 PROGRAM = "omnicare"
 
@@ -97,18 +97,7 @@ def moment(span: Moment, now: datetime) -> str:
     if not span.age:
         return shown
     seconds = (now - at).total_seconds()
-    age = f"in {_rough(-seconds)}" if seconds < 0 else f"{_rough(seconds)} ago"
-    return f"{shown} ({age})"
-
-
-def _rough(seconds: float) -> str:
-    """An age: seconds matter for a minute only."""
-    return duration(seconds) if seconds < 60 else duration(seconds - seconds % 60)  # noqa: PLR2004 - a minute
-
-
-def elapsed(seconds: float) -> str:
-    """How long something goes on: `0 min 38 s`, `21 s`."""
-    return duration(seconds)
+    return f"{shown} (in {age(-seconds)})" if seconds < 0 else f"{shown} ({age(seconds)} ago)"
 
 
 def typed(button: Button, reader: Reader) -> tuple[str, str]:

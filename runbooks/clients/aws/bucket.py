@@ -19,6 +19,7 @@ from pydantic import Field
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
+from runbooks.wording import size
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ class Bucket:
         except _Absent:
             return None
         if len(found) > largest:
-            raise PermanentError(f"{self.address(key)} is larger than {largest} bytes.", code=ReasonCode.EXPORT_FAILED)
+            raise PermanentError(f"{self.address(key)} is larger than {size(largest)}.", code=ReasonCode.EXPORT_FAILED)
         return found
 
     async def keys(self, under: str) -> list[str]:

@@ -20,6 +20,7 @@ from runbooks.clients.kubernetes.fields import fields, listed, text
 from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import size
 
 if TYPE_CHECKING:
     import aiohttp
@@ -163,7 +164,7 @@ class _Talk:
             heard += data
             if len(heard) > self._limits.bytes:
                 raise PermanentError(
-                    f"The output exceeded {self._limits.bytes >> 10} KB and was cut off (trying to {self._doing}).",
+                    f"The output exceeded {size(self._limits.bytes)} and was cut off (trying to {self._doing}).",
                     code=ReasonCode.OUTPUT_TOO_LARGE,
                 )
         return None

@@ -17,6 +17,7 @@ from runbooks.redaction.blocks.xml import Xml, ends_what_was_not_seen
 from runbooks.redaction.blocks.yaml_lines import YamlLines
 from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.rules import MARK, Kind
+from runbooks.wording import counted
 
 Mark = Callable[[Kind, bytes], bytes]
 """What stands in the place of a value."""
@@ -245,7 +246,7 @@ class Lines:
     def _told(self, out: list[bytes]) -> None:
         if not self._withheld:
             return
-        said = self._withheld.format(segments=_counted(self._units, "segment"), lines=_counted(self._units, "line"))
+        said = self._withheld.format(segments=counted(self._units, "segment"), lines=counted(self._units, "line"))
         out.append(self._stamp + f"[{said}]\n".encode())
         self._withheld, self._units = "", 0
 
@@ -365,10 +366,6 @@ def _is_table(text: bytes, at: int, held: list[bytes]) -> bool:
 def _stamp_end(line: bytes) -> int:
     stamp = _STAMP.match(line)
     return stamp.end() if stamp is not None else 0
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def whole(text: bytes, mark: Mark) -> bytes:

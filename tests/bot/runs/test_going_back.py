@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from tests.support.worlds import ON_CALL, Story
 
 

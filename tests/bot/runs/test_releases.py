@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
 from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from tests.support.clusters import KUBECTL
 from tests.support.interference import cluster_through
 from tests.support.worlds import APPROVER, AUDITOR, FAST_CLUSTER, ON_CALL, PRODUCTION, REQUESTER, Story, story

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.runs.model import short_id
+from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
 from sandbox.slack.model import Group
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text

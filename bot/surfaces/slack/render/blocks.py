@@ -12,7 +12,8 @@ from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
 from bot.surfaces.slack.render.truncation import Room, as_text
-from commands.kit.card import Attachment, Card, duration, words
+from commands.kit.card import Attachment, Card, words
+from runbooks.wording import duration
 
 TEXT_AT_MOST = 3900
 """Slack advises 4 000 characters."""

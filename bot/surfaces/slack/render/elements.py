@@ -20,9 +20,9 @@ from commands.kit.card import (
     Strong,
     Table,
     Text,
-    duration,
     words,
 )
+from runbooks.wording import duration
 
 _FIELD = 2000
 _FIELDS = 10

@@ -20,8 +20,8 @@ from commands.kit.card import (
     StepStatus,
     Table,
     Text,
-    duration,
 )
+from runbooks.wording import counted, duration
 
 ROOM = 9000
 """Characters of all a message's blocks. Slack refuses somewhere above 11 000 and does not say where."""
@@ -84,10 +84,10 @@ class Room:
         if kept < len(lines):
             if not kept:
                 shown = lines[0][:most]
-                self.missing.append(f"{len(lines[0]) - most:,} characters of a line")
+                self.missing.append(f"{counted(len(lines[0]) - most, 'character')} of a line")
                 kept, used = 1, most
             if kept < len(lines):
-                self.missing.append(_count(len(lines) - kept, "line"))
+                self.missing.append(counted(len(lines) - kept, "line"))
         self.left -= used + len(element.label)
         return element.model_copy(update={"text": shown})
 
@@ -102,23 +102,23 @@ class Room:
             self.left -= size
             rows.append(cells)
         if len(rows) < len(element.rows):
-            self.missing.append(_count(len(element.rows) - len(rows), "row"))
+            self.missing.append(counted(len(element.rows) - len(rows), "row"))
         if len(element.columns) > COLUMNS:
-            self.missing.append(_count(len(element.columns) - COLUMNS, "column"))
+            self.missing.append(counted(len(element.columns) - COLUMNS, "column"))
         return element.model_copy(update={"rows": tuple(rows), "columns": element.columns[:COLUMNS]})
 
     def _cell(self, cell: Text, names: Directory) -> Text:
         words = plain(cell, names)
         if len(words) <= CELL:
             return cell
-        self.missing.append(f"{len(words) - CELL:,} characters of a cell")
+        self.missing.append(f"{counted(len(words) - CELL, 'character')} of a cell")
         return in_lines(words[:CELL] + "…")
 
     def _steps(self, element: StepList) -> StepList:
         steps = element.steps
         if len(steps) > STEPS:
             waiting = sum(1 for step in steps[STEPS:] if step.status is StepStatus.PENDING)
-            self.missing.append(f"{_count(len(steps) - STEPS, 'step')} ({waiting} pending)")
+            self.missing.append(f"{counted(len(steps) - STEPS, 'step')} ({waiting} pending)")
         kept = tuple(
             step.model_copy(update={"title": step.title[:200], "detail": step.detail[:CELL]}) for step in steps[:STEPS]
         )
@@ -131,7 +131,7 @@ class Room:
             for fact in element.facts[:FACTS]
         )
         if len(kept) < len(element.facts):
-            self.missing.append(_count(len(element.facts) - len(kept), "fact"))
+            self.missing.append(counted(len(element.facts) - len(kept), "fact"))
         return element.model_copy(update={"facts": kept})
 
     def _text(self, text: Text, names: Directory) -> Text:
@@ -140,24 +140,20 @@ class Room:
         self.left -= min(len(words), most)
         if len(words) <= most:
             return text
-        self.missing.append(f"{len(words) - most:,} characters of a text")
+        self.missing.append(f"{counted(len(words) - most, 'character')} of a text")
         return in_lines(words[:most] + "…")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _named(element: Element) -> str:
     match element:
         case Preformatted():
-            return _count(element.text.count("\n") + 1, "line")
+            return counted(element.text.count("\n") + 1, "line")
         case Table():
-            return _count(len(element.rows), "row")
+            return counted(len(element.rows), "row")
         case StepList():
-            return _count(len(element.steps), "step")
+            return counted(len(element.steps), "step")
         case Facts():
-            return _count(len(element.facts), "fact")
+            return counted(len(element.facts), "fact")
         case _:
             return "a paragraph"
 
