@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from commands.kit.card import Card, OpenForm
+from commands.kit.command import Command
 from commands.kit.disclosure import RawLine
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
@@ -74,6 +75,24 @@ class Inbound:
     """The person's, where the surface says it itself: a terminal does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedInbound:
+    """What came in, and what it asks for: parsed once, when it came, and carried on to the answer."""
+
+    inbound: Inbound
+    request: Command | None = None
+    """None where nothing was typed, or it can't be understood."""
+    kind: Kind | None = None
+    """The request's kind; a dry run is a query, since it changes nothing. None as above: the answer says what to type."""
+    error: Exception | None = None
+    """Why it can't be understood; raised where it is taken."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something: then it is acknowledged once it can't be lost, and everything else before that."""
+        return self.kind in (Kind.OPERATION, Kind.DECISION)
+
+
 class Exit(IntEnum):
     """How it went, as a terminal's exit status."""
 
@@ -115,21 +134,18 @@ class Answer:
 class TakesInbound(Protocol):
     """`bot.dispatch.dispatcher.Dispatcher`, as the surfaces see it."""
 
-    def kind(self, inbound: Inbound) -> Kind | None:
-        """What is asked for, by parsing alone (no I/O): decides whether it is acknowledged first.
+    def parse(self, inbound: Inbound) -> ParsedInbound:
+        """Return what is asked for, by parsing alone (no I/O): decides whether it is acknowledged first. Never raises."""
+        ...
 
-        None: it can't be understood, so it is answered with what to type instead; acknowledge first.
+    async def take(self, came: Inbound | ParsedInbound) -> Answer:
+        """Do it. Never raises for what a person did: refusals and mistakes are answers. `Inbound`: it is parsed here.
+
+        For operations and decisions it returns once the audit log and the engine have it: acknowledge then.
         """
         ...
 
-    async def take(self, inbound: Inbound) -> Answer:
-        """Does it. Never raises for what a person did: refusals and mistakes are answers.
-
-        For operations and decisions it returns once the book and the engine have it: acknowledge then.
-        """
-        ...
-
-    async def form(self, inbound: Inbound, form: OpenForm) -> "Form | Answer":
+    async def form(self, inbound: Inbound, asked: OpenForm) -> "Form | Answer":
         """The form for a command, for this person, or a refusal."""
         ...
 

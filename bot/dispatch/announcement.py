@@ -3,19 +3,16 @@
 It is a thread like a request's, so it waits for Slack by itself and is said once.
 """
 
-from bot.inbound import Inbound
-from bot.runs.house import House
+from bot.dispatch.act import Act
 from bot.runs.model import Close, Request, request_id, thread_id
 from commands.kit.card import Card
 from commands.kit.command import Command
-from commands.kit.context import Actor
 from commands.kit.parsing import typed_again
 
 
-async def announce(
-    house: House, inbound: Inbound, actor: Actor, request: Command, environment: str, card: Card
-) -> None:
+async def announce(act: Act, request: Command, environment: str, card: Card) -> None:
     """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
+    house, inbound = act.house, act.inbound
     channel = house.settings.environments[environment].channel
     if channel is None or inbound.place.channel == channel:
         return
@@ -26,7 +23,7 @@ async def announce(
         environment=environment,
         text=typed_again(request),
         title=card.summary,
-        requester=actor,
+        requester=act.actor,
         channel=channel,
         threaded=True,
         at=house.clock(),

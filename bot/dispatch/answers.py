@@ -1,10 +1,9 @@
 """The cards that the dispatcher itself answers with: what to type instead, and refusals that name the way forward."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from bot.runs.manual_rollback import WayBack
-from bot.runs.model import Appointment, Request, request_id
+from bot.runs.model import Request
 from commands.kit.card import (
     Button,
     Card,
@@ -20,9 +19,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Operation
-from commands.kit.context import Context
-from commands.kit.parsing import UsageError, typed_again
+from commands.kit.parsing import UsageError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import short_id
 
@@ -73,27 +70,3 @@ def started_card(request: Request) -> Card:
         summary=f"{request.title}: run {short}",
         data={"run": request.id},
     )
-
-
-async def dry_run(context: Context, request: Operation, appointment: Appointment | None) -> Card:
-    """The plan as it would be made now, with a button that asks for it in earnest."""
-    from bot.runs.cards import dry_run_card
-
-    plan = await request.plan(context)
-    where, name = context.where.name, request.spec.name
-    shown = Request(
-        id=request_id(where, name, "dry"),
-        command=name,
-        arguments=request.arguments(),
-        environment=where,
-        text=typed_again(request),
-        title=plan.title,
-        requester=context.actor,
-        channel=None,
-        at=context.now,
-        reason=request.reason,
-        appointment=appointment,
-    )
-    in_earnest = replace(request, dry_run=False)
-    substance: dict[str, object] = {"command": name, "arguments": in_earnest.arguments(), "environment": where}
-    return dry_run_card(shown, plan, plan.digest(substance), typed_again(in_earnest))

@@ -6,8 +6,8 @@ Used by the dispatcher alone. Everything here fails closed: what is not certain 
 import secrets
 
 from bot.audit import BookUnavailable, Event, EventName
-from bot.inbound import Inbound, Surface, TerminalOnly
-from bot.runs.house import House
+from bot.dispatch.act import Act
+from bot.inbound import Surface, TerminalOnly
 from commands.kit.card import Card
 from commands.kit.command import Command, Query
 from commands.kit.context import Actor, Context, Denied
@@ -16,52 +16,43 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
 
-async def check_options(house: House, inbound: Inbound, actor: Actor, request: Command) -> None:
+async def check_options(act: Act, request: Command) -> None:
     """Options that have a place or a permission of their own, after the command itself is allowed. Raises `Denied`."""
     for option in request.used():
-        if option.terminal and inbound.surface is not Surface.TERMINAL:
+        if option.terminal and act.inbound.surface is not Surface.TERMINAL:
             raise _elsewhere(request.spec, option)
         if option.permission is not None:
-            _check_person(actor, option.flag)
-            await house.permissions.require(actor, option.permission, request.environment, changes=True)
+            _check_person(act.actor, option.flag)
+            await act.house.permissions.require(act.actor, option.permission, request.environment, changes=True)
 
 
-async def disclosed(
-    house: House, inbound: Inbound, actor: Actor, request: Query, context: Context
-) -> tuple[Card, TerminalOnly]:
+async def disclosed(act: Act, request: Query, context: Context) -> tuple[Card, TerminalOnly]:
     """What would be read; the audit event; the reading. Raises `Denied`, `UsageError`, `RunbookError`."""
     # asked again beside what it guards, whatever a definition forgot to say of its options
-    if inbound.surface is not Surface.TERMINAL:
+    if act.inbound.surface is not Surface.TERMINAL:
         raise Denied("Unredacted lines are shown in a terminal only.", code=ReasonCode.PLACE_REFUSED)
-    _check_person(actor, "This")
+    _check_person(act.actor, "This")
     disclosure = await request.disclosure(context)
-    number = await _written(house, inbound, actor, request, context, disclosure.streams)
+    number = await _written(act, request, context, disclosure.streams)
     shown = await disclosure.read()
-    return shown.card, TerminalOnly(account=inbound.account, event=number, lines=shown.lines)
+    return shown.card, TerminalOnly(account=act.inbound.account, event=number, lines=shown.lines)
 
 
-async def _written(
-    house: House,
-    inbound: Inbound,
-    actor: Actor,
-    request: Query,
-    context: Context,
-    streams: tuple[str, ...],
-) -> int:
+async def _written(act: Act, request: Query, context: Context, streams: tuple[str, ...]) -> int:
     """The event's number in the book. Each reading has an event of its own, the same act sent once more too."""
     event = Event(
         id=f"{EventName.DISCLOSURE_ALLOWED}/{secrets.token_hex(16)}",
         name=EventName.DISCLOSURE_ALLOWED,
-        at=house.clock(),
-        actor=actor.key,
-        surface=actor.surface,
+        at=act.house.clock(),
+        actor=act.actor.key,
+        surface=act.actor.surface,
         environment=context.where.name,
         command=request.spec.name,
         reason=request.reason,
-        details={"account": inbound.account, "arguments": request.arguments(), "streams": list(streams)},
+        details={"account": act.inbound.account, "arguments": request.arguments(), "streams": list(streams)},
     )
     try:
-        return (await house.book.append(event)).seq
+        return (await act.house.book.append(event)).seq
     except BookUnavailable as error:
         raise RunbookError(
             "The audit trail can't be written, so nothing is shown unredacted. `doctor` says why.",

@@ -1,14 +1,67 @@
 """A command's form, generated from its definition: the same parameters, help texts and choices as typed ones."""
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bot.dispatch.act import Act
 from bot.inbound import Filled, Form, FormField
+from commands.kit.command import Command
 from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter
 from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
+from runbooks.kit.errors import RunbookError
 from runbooks.wording import cited
 
 _SELECT_FROM = 2
 """Choices below which a select is no help."""
+
+_INTRO = 1.5
+"""Seconds for what stands on a form: Slack takes one within three of the click."""
+
+_SUGGESTING = 2.0
+"""Seconds: Slack waits three for what a select offers."""
+
+
+async def opened(act: Act, command: type[Command], filled: dict[str, str], known: Known) -> Form:
+    """Return the form for this person, with what the command says of how things are now."""
+    default = act.house.settings.channels.get(act.inbound.place.channel or "")
+    made = form_for(command.spec, filled, known, default_environment=default)
+    intro = await _intro(act, command, filled)
+    return replace(made, intro=intro) if intro else made
+
+
+async def _intro(act: Act, command: type[Command], filled: Mapping[str, str]) -> str:
+    """The command's own text; nothing where that takes too long for Slack."""
+    where = act.environment_of(filled.get("run", ""))
+    if where is None or not await act.house.permissions.may(act.actor, "fleet:read", where):
+        return ""
+    try:
+        async with asyncio.timeout(_INTRO):
+            return await command.form_intro(act.context(where), filled)
+    except TimeoutError:
+        return ""
+
+
+async def suggestions(act: Act, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
+    """Return values to offer while somebody types: versions that exist, runs that are open."""
+    settings = act.house.settings
+    default = settings.channels.get(act.inbound.place.channel or "") or next(iter(settings.environments))
+    where = values.get("env") or default
+    if where not in settings.environments or not await act.house.permissions.may(act.actor, "fleet:read", where):
+        return ()
+    context = act.context(where)
+    try:
+        async with asyncio.timeout(_SUGGESTING):
+            if field in ("run", "run_id", "after"):
+                found = [each.short for each in await context.runs.recent(environment=where, limit=25)]
+            else:
+                repository = settings.environment(where).services[0].repository
+                found = [each.tag for each in await context.registry.newest(repository, 50)]
+    except (RunbookError, TimeoutError):
+        return ()
+    return tuple(each for each in found if typed.lower() in each.lower())[:25]
 
 
 def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default_environment: str | None) -> Form:

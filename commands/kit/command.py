@@ -114,6 +114,12 @@ class Command(Definition, ABC, base=True):
 
     @property
     @final
+    def changes(self) -> bool:
+        """Whether it changes something; a dry run only shows what it would."""
+        return self.kind is not Kind.QUERY and not (isinstance(self, Operation) and self.dry_run)
+
+    @property
+    @final
     def environment(self) -> str | None:
         """The environment that the request names; None where it names none."""
         where = environment_parameter(self.spec)

@@ -201,7 +201,7 @@ UNREDACTED = {
     ),
     "Disclosed": ("commands/kit/disclosure.py", "commands/observe/logs.py"),
     "TerminalOnly": ("bot/inbound.py", "bot/dispatch/disclosure.py", "bot/surfaces/terminal/server.py"),
-    "terminal_only": ("bot/inbound.py", "bot/dispatch/dispatcher.py", "bot/surfaces/terminal/server.py"),
+    "terminal_only": ("bot/inbound.py", "bot/dispatch/query.py", "bot/surfaces/terminal/server.py"),
 }  # fmt: skip
 """What `logs --raw` is made of, and the modules that it passes through. None of Slack, of runs, or of anything that is kept."""
 

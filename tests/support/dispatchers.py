@@ -5,7 +5,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.inbound import Answer, Exit, Form, Inbound
+from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from commands.kit.card import Card, OpenForm, State, words
 from commands.kit.spec import Kind
 
@@ -26,10 +26,11 @@ class Dispatcher:
         self.entered = asyncio.Event()
         self.finished = asyncio.Event()
 
-    def kind(self, inbound: Inbound) -> Kind | None:
-        return self.kinds.get((inbound.tokens or ("",))[0])
+    def parse(self, inbound: Inbound) -> ParsedInbound:
+        return ParsedInbound(inbound=inbound, kind=self.kinds.get((inbound.tokens or ("",))[0]))
 
-    async def take(self, inbound: Inbound) -> Answer:
+    async def take(self, came: Inbound | ParsedInbound) -> Answer:
+        inbound = came.inbound if isinstance(came, ParsedInbound) else came
         self.taken.append(inbound)
         self.entered.set()
         await self.release.wait()
@@ -37,7 +38,7 @@ class Dispatcher:
         first = (inbound.tokens or ("",))[0]
         return self.answers.get(first, Answer(card=card(f"You typed {first}", typed=first)))
 
-    async def form(self, inbound: Inbound, form: OpenForm) -> Form | Answer:
+    async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
         return Answer(card=card("No form here"), exit=Exit.USAGE)
 
     async def menu(self, inbound: Inbound) -> Card:

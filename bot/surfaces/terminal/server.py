@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.inbound import Answer, Exit, Inbound, Surface, TakesInbound, TerminalOnly
+from bot.inbound import Answer, Exit, Inbound, ParsedInbound, Surface, TakesInbound, TerminalOnly
 from bot.leaving import Redact, card_out, leaf_by_leaf
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
 from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
@@ -164,14 +164,15 @@ class SocketServer:
             named=call.named,
             zone=_zone(call),
         )
-        answer = await self._while_alive(response, asyncio.shield(self._take(inbound)))
+        parsed = self._dispatcher.parse(inbound)
+        answer = await self._while_alive(response, asyncio.shield(self._take(parsed)))
         if answer.terminal_only is not None:
             if answer.terminal_only.account != account:
                 _log.error("unredacted lines were on their way to another account than they are for")
                 await _send(response, _refused(Exit.FAILED, "Withheld: these lines are for another account."))
                 return
             await self._unredacted(response, answer.terminal_only)
-        follows = call.follow and answer.run is not None and self._dispatcher.kind(inbound) is Kind.OPERATION
+        follows = call.follow and answer.run is not None and parsed.kind is Kind.OPERATION
         await _send(response, self._answer_line(answer, followed=follows))
         ended = answer.exit
         if answer.live is not None:
@@ -208,23 +209,24 @@ class SocketServer:
                 if line["lines"] or line["said"]:
                     await _send(response, line)
 
-    def _take(self, inbound: Inbound) -> asyncio.Task[Answer]:
+    def _take(self, parsed: ParsedInbound) -> asyncio.Task[Answer]:
         """The dispatcher's task for this act: the same one where the client asks again."""
-        found = self._taken.get(inbound.key)
+        key = parsed.inbound.key
+        found = self._taken.get(key)
         if found is None:
-            found = self._taken[inbound.key] = asyncio.create_task(self._taking(inbound))
-            for key in [key for key, task in self._taken.items() if task.done()][:-_REMEMBERED]:
-                del self._taken[key]
+            found = self._taken[key] = asyncio.create_task(self._taking(parsed))
+            for old in [old for old, task in self._taken.items() if task.done()][:-_REMEMBERED]:
+                del self._taken[old]
         return found
 
-    async def _taking(self, inbound: Inbound) -> Answer:
+    async def _taking(self, parsed: ParsedInbound) -> Answer:
         try:
-            answer = await self._dispatcher.take(inbound)
+            answer = await self._dispatcher.take(parsed)
         except Exception:  # noqa: BLE001 - whatever it is: the person is answered, the log has it
-            _log.exception("the dispatcher failed on a terminal's delivery", extra={"delivery": inbound.key})
+            _log.exception("the dispatcher failed on a terminal's delivery", extra={"act": parsed.inbound.key})
             return Answer(card=None, exit=Exit.FAILED)
         if answer.terminal_only is not None:
-            self._taken.pop(inbound.key, None)  # kept for nobody: who asks again is asked for a reason again
+            self._taken.pop(parsed.inbound.key, None)  # kept for nobody: who asks again is asked for a reason again
         return answer
 
     async def _follow(self, response: web.StreamResponse, run: str) -> Exit:

@@ -80,7 +80,6 @@ async def test_what_the_book_refused_can_be_asked_again_once_it_is_back(tmp_path
         assert (await here.type(REQUESTER, "deploy v2.0.0")).exit is Exit.FAILED
     async with threshold(tmp_path) as again:
         again.house.pending = here.house.pending
-        again.dispatcher._pending = here.house.pending
         assert (await again.type(REQUESTER, "deploy v2.0.0")).exit is Exit.OK
         assert len(again.engine.started) == 1
 
@@ -226,7 +225,7 @@ async def test_a_second_click_of_the_same_person_is_handed_over_once(here: Thres
 async def test_what_is_acknowledged_first_is_known_by_parsing_alone(
     here: Threshold, text: str, kind: Kind | None
 ) -> None:
-    assert here.dispatcher.kind(here.inbound(REQUESTER, text)) == kind
+    assert here.dispatcher.parse(here.inbound(REQUESTER, text)).kind == kind
     assert here.accounts.asked == []
     assert here.engine.started == []
 

@@ -23,9 +23,10 @@ class Home:
         blocks = await self.menu(origin, key, surface_home=True)
         for place, text in enumerate(self._queries):
             delivery = Inbound(key=f"{key}/{place}", surface=Surface.SLACK, account=origin.account, text=text)
-            if self._door.kind(delivery) is None:
+            parsed = self._door.parse(delivery)
+            if parsed.kind is None:
                 continue
-            answer = await self._door.take(delivery)
+            answer = await self._door.take(parsed)
             if answer.exit is Exit.OK and answer.card is not None:
                 drawing = await self._messenger.drawn(answer.card, surface="home")
                 blocks += [{"type": "divider"}, *drawing.blocks]

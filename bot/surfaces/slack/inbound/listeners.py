@@ -16,7 +16,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from bot.inbound import Answer, Exit, Inbound, TakesInbound
+from bot.inbound import Answer, Exit, Inbound, ParsedInbound, TakesInbound
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.background import TOO_MANY, Afterwards
 from bot.surfaces.slack.inbound.deduplication import Once
@@ -155,29 +155,31 @@ class Edge(AsyncMiddleware):
 
     async def _act(self, origin: Origin, delivery: Inbound, once: str) -> BoltResponse:
         """The order of things: what changes something is handed over first, all else is acknowledged first."""
-        if self._door.kind(delivery) in (Kind.OPERATION, Kind.DECISION):
+        parsed = self._door.parse(delivery)
+        if parsed.changes:
             if not self._after.handing.has_room(origin.account):
                 self._after.too_many(origin)
                 return _acknowledged()
-            await self._once.run(once, lambda: self._hand_over(origin, delivery))
+            await self._once.run(once, lambda: self._hand_over(origin, parsed))
         elif self._once.is_new(once):
-            self._after.start(origin, self._look(origin, delivery))
+            self._after.start(origin, self._look(origin, parsed))
         return _acknowledged()
 
-    async def _hand_over(self, origin: Origin, delivery: Inbound) -> Answer:
+    async def _hand_over(self, origin: Origin, parsed: ParsedInbound) -> Answer:
         with self._after.handing.counted(origin.account):
-            answer = await self._door.take(await self._placed(origin, delivery))
+            answer = await self._door.take(await self._placed(origin, parsed))
         self._after.start(origin, self._answers.show(origin, answer))
         return answer
 
-    async def _look(self, origin: Origin, delivery: Inbound) -> None:
-        answer = await self._door.take(await self._placed(origin, delivery))
+    async def _look(self, origin: Origin, parsed: ParsedInbound) -> None:
+        answer = await self._door.take(await self._placed(origin, parsed))
         await self._answers.show(origin, answer)
 
-    async def _placed(self, origin: Origin, delivery: Inbound) -> Inbound:
+    async def _placed(self, origin: Origin, parsed: ParsedInbound) -> ParsedInbound:
         if await self._places.is_member(origin):
-            return delivery
-        return replace(delivery, place=delivery.place.model_copy(update={"member": False}))
+            return parsed
+        elsewhere = parsed.inbound.place.model_copy(update={"member": False})
+        return replace(parsed, inbound=replace(parsed.inbound, place=elsewhere))
 
     # Clicked
 
@@ -209,18 +211,18 @@ class Edge(AsyncMiddleware):
         if not self._after.handing.has_room(form.origin.account):
             return _acknowledged({"response_action": "errors", "errors": modals.errors(TOO_MANY, body["view"])})
         once = f"form:{body.get('trigger_id') or (body.get('view') or {}).get('hash')}"
-        delivery = self._forms.delivery(form, once)
-        if self._door.kind(delivery) is Kind.QUERY:
+        parsed = self._door.parse(self._forms.delivery(form, once))
+        if parsed.kind is Kind.QUERY:
             if self._once.is_new(once):
-                self._after.start(form.origin, self._look(form.origin, delivery))
+                self._after.start(form.origin, self._look(form.origin, parsed))
             return _closed(body)
-        answer = await self._once.run(once, lambda: self._take_form(form, delivery, body))
+        answer = await self._once.run(once, lambda: self._take_form(form, parsed, body))
         errors = self._errors(answer, body, form)
         return _acknowledged({"response_action": "errors", "errors": errors}) if errors else _closed(body)
 
-    async def _take_form(self, form: modals.Submitted, delivery: Inbound, body: dict[str, Any]) -> Answer:
+    async def _take_form(self, form: modals.Submitted, parsed: ParsedInbound, body: dict[str, Any]) -> Answer:
         with self._after.handing.counted(form.origin.account):
-            answer = await self._door.take(await self._placed(form.origin, delivery))
+            answer = await self._door.take(await self._placed(form.origin, parsed))
         if not self._errors(answer, body, form):
             self._after.start(form.origin, self._answers.show(form.origin, answer))
         return answer

@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config.sections import SlackSettings
-from bot.inbound import Answer, Form, FormField, Inbound
+from bot.inbound import Answer, Form, FormField, Inbound, ParsedInbound
 from bot.supervision import Supervisor
 from bot.surfaces.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words
@@ -63,7 +63,7 @@ def hide(text: str) -> str:
 
 
 @dataclass
-class FakeDoor:
+class FakeDispatcher:
     """Remembers deliveries, answers what the test says; `gate` holds it open or shut."""
 
     taken: list[Inbound] = field(default_factory=list)
@@ -76,15 +76,19 @@ class FakeDoor:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def kind(self, delivery: Inbound) -> Kind | None:
-        word = self._word(delivery)
+    def parse(self, inbound: Inbound) -> ParsedInbound:
+        return ParsedInbound(inbound=inbound, kind=self._kind(self._word(inbound)))
+
+    @staticmethod
+    def _kind(word: str) -> Kind | None:
         if word in {"deploy", "rollback"}:
             return Kind.OPERATION
         if word in {"approve", "deny"}:
             return Kind.DECISION
         return Kind.QUERY if word in {"status", "logs", "whoami", "runs"} else None
 
-    async def take(self, delivery: Inbound) -> Answer:
+    async def take(self, came: Inbound | ParsedInbound) -> Answer:
+        delivery = came.inbound if isinstance(came, ParsedInbound) else came
         self.taken.append(delivery)
         self.arrived.set()
         await self.gate.wait()
@@ -92,9 +96,9 @@ class FakeDoor:
             return Answer(card=await self.menu(delivery))
         return self.answers.get(self._word(delivery), Answer(card=card(f"answer to {self._word(delivery)}")))
 
-    async def form(self, delivery: Inbound, form: OpenForm) -> Form | Answer:
-        self.forms.append((delivery, form))
-        return self.form_answer or deploy_form(form.filled)
+    async def form(self, delivery: Inbound, asked: OpenForm) -> Form | Answer:
+        self.forms.append((delivery, asked))
+        return self.form_answer or deploy_form(asked.filled)
 
     async def menu(self, delivery: Inbound) -> Card:
         self.taken.append(delivery)
@@ -142,7 +146,7 @@ class Slack:
 
     server: SlackServer
     surface: SlackSurface
-    door: FakeDoor
+    door: FakeDispatcher
     supervisor: Supervisor
 
     @property
@@ -216,7 +220,7 @@ async def start() -> AsyncIterator[Start]:
             )
             supervisor = Supervisor(first_pause=0.05, longest_pause=0.2, dead_after=0.3)
             stack.push_async_callback(supervisor.close)
-            surface, door = SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor), FakeDoor()
+            surface, door = SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor), FakeDispatcher()
             surface.open(door, suggest=_suggest)
             stack.push_async_callback(surface.close, drain=0.5)
             if connect:

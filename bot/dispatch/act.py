@@ -1,0 +1,80 @@
+"""One act of one person on its way to its handler: what the handlers of all kinds need of it, and the audit event that each leaves."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
+
+from bot.audit import BookUnavailable, Event, EventName
+from bot.dispatch.refusals import act_id
+from bot.inbound import Inbound
+from bot.runs.house import House
+from commands.kit.command import Command, RunDecision
+from commands.kit.context import Actor, Context
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+
+_log = logging.getLogger(__name__)
+
+_DOTS = 2
+"""In a request's full id: `production.deploy.<id>`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What came in, and who acts."""
+
+    house: House
+    inbound: Inbound
+    actor: Actor
+    zone: tzinfo | None = None
+    """The person's, where the surface knows it."""
+
+    def context(self, environment: str | None) -> Context:
+        """Return what a command is given, with the time in the person's zone."""
+        context = self.house.context(self.actor, environment)
+        return replace(context, now=context.now.astimezone(self.inbound.zone or self.zone or UTC))
+
+    async def full_id(self, run: str) -> str:
+        """Return what a short id stands for, so that the audit log names the run itself. Raises `Denied` where it is none or several."""
+        return run.lower() if run.count(".") == _DOTS else (await self.context(None).runs.find(run)).id
+
+    def environment_of(self, run: str) -> str | None:
+        """Return where a run is, by its full id: its fleet's record may be in another cluster than the first one's."""
+        name = run.partition(".")[0]
+        return name if name in self.house.settings.environments else None
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """Inside, an answer that takes too long ends in a sentence."""
+        try:
+            async with asyncio.timeout(self.house.settings.times.query_deadline):
+                yield
+        except TimeoutError:
+            raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
+
+    async def note(
+        self, request: Command, environment: str | None, name: EventName, *, said: str | None = None
+    ) -> None:
+        """Write who looked at what, or decided what. Decisions need the audit log; looking, and telling what was done, does not."""
+        details: dict[str, object] = {"arguments": request.arguments()}
+        event = Event(
+            id=f"{act_id(self.inbound)}/{name}",
+            name=name,
+            at=self.house.clock(),
+            actor=self.actor.key,
+            surface=self.actor.surface,
+            environment=environment,
+            command=request.spec.name,
+            run=request.run if isinstance(request, RunDecision) else None,
+            reason=request.reason,
+            details=details | ({"said": said} if said else {}),
+        )
+        try:
+            await self.house.book.append(event)
+        except BookUnavailable:
+            if name is EventName.COMMAND_ACCEPTED:
+                raise
+            _log.warning("%s could not be written to the audit log", name, extra={"command": request.spec.name})

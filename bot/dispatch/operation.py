@@ -1,0 +1,105 @@
+"""An operation: asked for in earnest it is written to the audit log and handed to the engine; a dry run shows its plan."""
+
+from dataclasses import replace
+
+from bot import crash_points
+from bot.audit import BookUnavailable, EventName
+from bot.dispatch.act import Act
+from bot.dispatch.answers import refusal_card, started_card
+from bot.inbound import Answer, Surface
+from bot.runs import follow_up
+from bot.runs.house import House
+from bot.runs.model import Appointment, Request, request_id
+from commands.kit.command import Operation
+from commands.kit.parsing import typed_again
+from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import short_id
+
+
+async def start(act: Act, asked: Operation) -> Answer:
+    """Return once the engine has the request: what is acknowledged then can't be lost."""
+    house, inbound = act.house, act.inbound
+    name, environment = asked.spec.name, asked.environment
+    assert environment is not None, "every operation has an environment"
+    channel = inbound.place.channel or house.settings.environments[environment].channel
+    request = Request(
+        id=request_id(environment, name, inbound.key),
+        command=name,
+        arguments=asked.arguments(),
+        environment=environment,
+        text=typed_again(asked),
+        title=asked.title(environment),
+        requester=act.actor,
+        channel=channel,
+        threaded=house.settings.slack.enabled and channel is not None,
+        at=house.clock(),
+        reason=asked.reason,
+        ticket=asked.ticket,
+        appointment=_appointment(house, asked),
+    )
+    again = house.pending.holds(request)
+    if (twin := await _twin(house, request, asked)) is not None:
+        card = refusal_card(
+            f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
+            ReasonCode.ALREADY_DECIDED,
+        )
+        return Answer(card=card, run=twin)
+    try:
+        await _hand_over(house, request)
+    except BaseException:
+        if not again:
+            house.pending.end(request)
+        raise
+    threadless = inbound.surface is Surface.TERMINAL or not request.threaded
+    return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
+
+
+async def show_plan(act: Act, asked: Operation) -> Answer:
+    """Return the plan as it would be made now, with a button that asks for it in earnest."""
+    from bot.runs.cards import dry_run_card
+
+    context = act.context(asked.environment)
+    where, name = context.where.name, asked.spec.name
+    async with act.in_time():
+        plan = await asked.plan(context)
+    shown = Request(
+        id=request_id(where, name, "dry"),
+        command=name,
+        arguments=asked.arguments(),
+        environment=where,
+        text=typed_again(asked),
+        title=plan.title,
+        requester=act.actor,
+        channel=None,
+        at=context.now,
+        reason=asked.reason,
+        appointment=_appointment(act.house, asked),
+    )
+    in_earnest = replace(asked, dry_run=False)
+    substance: dict[str, object] = {"command": name, "arguments": in_earnest.arguments(), "environment": where}
+    card = dry_run_card(shown, plan, plan.digest(substance), typed_again(in_earnest))
+    await act.note(asked, where, EventName.COMMAND_ANSWERED)
+    return Answer(card=card, private=False)
+
+
+def _appointment(house: House, asked: Operation) -> Appointment | None:
+    at, times = asked.starts_at, house.settings.times
+    return Appointment.of(at, before=times.go_before, grace=times.go_grace) if at is not None else None
+
+
+async def _twin(house: House, request: Request, asked: Operation) -> str | None:
+    """The same request of the same person that is still open. One that the engine has ended is none."""
+    while (found := house.pending.claim(request, bounded=not asked.goes_back)) is not None:
+        view = await house.engine.view(found)
+        if view is None or view.active:  # None: just being handed over
+            return found
+        house.pending.forget(found)
+    return None
+
+
+async def _hand_over(house: House, request: Request) -> None:
+    """First the audit log, then the engine."""
+    if not await follow_up.noted(house, request):
+        raise BookUnavailable("the request could not be written")
+    crash_points.reached("request-noted")
+    await house.engine.start("request", request.id, request.model_dump(mode="json"))

@@ -1,0 +1,58 @@
+"""What came in, parsed: typed text, a shell's words, or the values of a button or form become one request. Once; the rest carries it on."""
+
+from bot.config import Settings
+from bot.dispatch.form import tokens_of
+from bot.inbound import Inbound, ParsedInbound, Surface
+from bot.policy.people import People
+from commands.kit.command import Command
+from commands.kit.parsing import LONGEST, UsageError, parse, split
+from commands.kit.registry import Registry
+from commands.kit.spec import Kind
+from commands.kit.typed_text import made_plain
+from commands.kit.types import Known
+
+
+class Reader:
+    """Parses; decides nothing, and asks nobody."""
+
+    def __init__(self, settings: Settings, registry: Registry, people: People, known: Known) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._people = people
+        self._known = known
+
+    def read(self, inbound: Inbound) -> ParsedInbound:
+        """Return the request, or why there is none."""
+        if inbound.filled is None and not (inbound.tokens or (inbound.text or "").strip()):
+            return ParsedInbound(inbound=inbound)
+        try:
+            request = self._request(inbound)
+        except Exception as error:  # noqa: BLE001 - whoever takes it answers with what to type instead, or with a bug's id
+            return ParsedInbound(inbound=inbound, error=error)
+        return ParsedInbound(inbound=inbound, request=request, kind=request.kind if request.changes else Kind.QUERY)
+
+    def _request(self, inbound: Inbound) -> Command:
+        default = self._settings.channels.get(inbound.place.channel or "") or self._terminal_default(inbound)
+        if inbound.filled is not None:
+            tokens = tokens_of(inbound.filled, self._registry)
+        elif inbound.tokens is not None:
+            tokens = list(inbound.tokens)
+        else:
+            typed = inbound.text or ""
+            # before anything is done with it; signs that a client wrote as entities are longer than they were
+            if len(typed) > 5 * LONGEST or len(text := typed if inbound.drawn else made_plain(typed)) > LONGEST:
+                raise UsageError(f"The text is too long: {LONGEST} characters at most.")
+            tokens = [self._person_meant(token) for token in split(text)]
+        return parse(tokens, self._registry, self._known, default_environment=default)
+
+    def _person_meant(self, token: str) -> str:
+        """A mention that stands alone, or as an option's value, is the listed person's key; else what was typed."""
+        before, sign, account = token.rpartition("@")
+        alone = before == "" or (before.startswith("--") and before.endswith("="))
+        key = self._people.by_slack(account) if sign and alone else None
+        return f"{before}{key}" if key else token
+
+    def _terminal_default(self, inbound: Inbound) -> str | None:
+        if inbound.surface is Surface.TERMINAL or inbound.place.direct:
+            return self._settings.bot.default_environment
+        return None
