@@ -229,6 +229,9 @@ def _wrapped(error: Exception, doing: str) -> RunbookError:
     """Botocore's errors as ours: the code that S3 gave, never its message."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+    if isinstance(error, RecursionError):
+        # told to go elsewhere by a server that names no region, botocore asks that server for the region, without end
+        error = ClientError({"Error": {"Code": "PermanentRedirect"}}, doing)
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _THERE:
