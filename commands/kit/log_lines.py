@@ -22,6 +22,7 @@ from commands.kit.card import (
 )
 from commands.kit.follows import Going, LiveState
 from runbooks import logs
+from runbooks.kit.answers import read_stamp
 from runbooks.wording import by_count, counted, duration
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ _KEPT_BYTES = 4_000_000
 
 def line_of(line: logs.LogLine, zone: tzinfo | None) -> str:
     """`x2lqp 14:02:31 ERROR connection refused`."""
-    at = f"{moment_of(line.at).astimezone(zone):%H:%M:%S}" if line.at else "--:--:--"
-    return f"{line.pod} {at} {line.text}"
+    at = moment_of(line.at)
+    shown = f"{at.astimezone(zone):%H:%M:%S}" if at is not None else "--:--:--"
+    return f"{line.pod} {shown} {line.text}"
 
 
 def record_of(line: logs.LogLine) -> dict[str, object]:
@@ -45,9 +47,10 @@ def record_of(line: logs.LogLine) -> dict[str, object]:
     return {"kind": "line", **line.model_dump(mode="json", exclude_defaults=True)}
 
 
-def moment_of(stamp: str) -> datetime:
-    """The kubelet's stamp as a point in time."""
-    return datetime.fromisoformat(f"{stamp[:26]}+00:00")
+def moment_of(stamp: str) -> datetime | None:
+    """Return the kubelet's stamp as a point in time; None where a line has none, or none that a clock shows."""
+    known = read_stamp(stamp[:26])
+    return datetime.fromisoformat(known) if known else None
 
 
 async def followed(context: "Context", asked: logs.Asked, seconds: int, typed: str) -> AsyncGenerator[LiveState]:

@@ -116,7 +116,7 @@ class Logs(Query):
         record = await context.runs.find(self.run_id) if self.run_id else None
         asked = self._asked(context, record)
         found = await logs.read(context.cluster, context.where, asked)
-        return _Shown(self, context, found, record, asked).card()
+        return LogCard(self, context, found, record, asked).card()
 
     def _asked(self, context: Context, record: RunRecord | None) -> logs.Asked:
         since = context.now - timedelta(seconds=self.since) if self.since else None
@@ -167,10 +167,10 @@ class _Disclosure:
         beside, lines = await self.unread.read()
         zone = self.context.now.tzinfo
         shown = tuple(RawLine(line_of(line, zone), record_of(line)) for line in lines.lines)
-        return Disclosed(_Shown(self.request, self.context, beside, self.record, self.asked).card(), Unredacted(shown))
+        return Disclosed(LogCard(self.request, self.context, beside, self.record, self.asked).card(), Unredacted(shown))
 
 
-class _Shown:
+class LogCard:
     """The card of one reading."""
 
     def __init__(
@@ -320,9 +320,11 @@ class _Shown:
             return [words("Summary only; ", Code(text="--tail 100"), " shows the newest lines.")]
         if tail < logs.MOST:
             how = Code(text=f"--tail {min(logs.MOST, max(100, tail * 10))}"), " shows more."
-        else:
-            oldest = f"{moment_of(found.oldest).astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
-            how = Code(text=f'--until "{oldest}"'), " shows earlier lines."
+        elif (oldest := moment_of(found.oldest)) is not None:
+            until = f"{oldest.astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
+            how = Code(text=f'--until "{until}"'), " shows earlier lines."
+        else:  # no line has a time by which earlier ones could be asked for
+            how = Code(text="--grep"), " shows fewer."
         return [words(f"{counted(found.left_out, 'older line')} omitted here; ", *how)]
 
     def _until(self) -> tuple[Moment, ...]:
@@ -367,9 +369,10 @@ def again(request: Logs, where: str) -> str:
 
 def _between(shape: logs.Shape, now: datetime) -> Text:
     """From when to when; with the day where it is not today's, since a container may have ended weeks ago."""
-    if not shape.first:
+    first, last = moment_of(shape.first), moment_of(shape.last)
+    if first is None or last is None:
         return words("")
-    first, last = moment_of(shape.first).astimezone(now.tzinfo), moment_of(shape.last).astimezone(now.tzinfo)
+    first, last = first.astimezone(now.tzinfo), last.astimezone(now.tzinfo)
     if f"{first:%F %H:%M}" == f"{last:%F %H:%M}":
         return words(_moment(last, now))
     return words(_moment(first, now), " to ", _moment(last, now))
