@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-READY_SECONDS = 30.0
+READY_SECONDS = 180.0
 
 
 class BotDied(RuntimeError):
