@@ -292,3 +292,10 @@ def test_the_image_is_built_from_the_lock_with_hashes() -> None:
             if "pip install" in command:
                 assert {"--require-hashes", "--no-index"} & set(shlex.split(command)), command
     assert "sandbox/ sandbox/" not in steps
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:bot|commands|runbooks|sandbox|tests)/[\w/]*(?:\.py)?)`", text))
+    assert len(named) > 30, "the page names the files of each path"
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
