@@ -22,7 +22,7 @@ from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.inbound import Identity, Inbound, Messenger
+from bot.inbound import Identity, Messenger
 from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
@@ -219,7 +219,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await socket.start()
         edges.push_async_callback(socket.stop)
         if slack is not None:
-            slack.open(dispatcher, suggest=_suggest(dispatcher))
+            slack.open(dispatcher, suggest=dispatcher.suggestions)
             metrics.connections(slack.fresh_connections)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
@@ -427,13 +427,6 @@ def _checks(house: House, clients: Mapping[str, ClusterClient], slack: Any) -> d
         return None if slack is None or slack.ready() else "no fresh Socket Mode connection"
 
     return {"book": writable, "cluster": reachable, "slack": connected}
-
-
-def _suggest(dispatcher: Dispatcher) -> Any:
-    async def suggest(inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
-        return await dispatcher.suggestions(inbound, field, values, typed)
-
-    return suggest
 
 
 def _somebody_waits() -> None:

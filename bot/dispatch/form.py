@@ -54,7 +54,7 @@ async def suggestions(act: Act, field: str, values: Mapping[str, str], typed: st
     context = act.context(where)
     try:
         async with asyncio.timeout(_SUGGESTING):
-            if field in ("run", "run_id", "after"):
+            if field in ("run", "after"):
                 found = [each.short for each in await context.runs.recent(environment=where, limit=25)]
             else:
                 repository = settings.environment(where).services[0].repository

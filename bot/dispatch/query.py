@@ -20,6 +20,6 @@ async def answer(act: Act, request: Query) -> Answer:
         elif (live := request.stream(context)) is not None:
             card = (await anext(live)).card
         else:
-            card = await request.run(context)
+            card = await request.answer(context)
     await act.note(request, environment, EventName.COMMAND_ANSWERED)
     return Answer(card=card, private=request.discloses or request.meta.private, terminal_only=only, live=live)

@@ -14,7 +14,7 @@ class Help(Query):
 
     command: CommandName | None = argument("which command", default=None)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         if self.command is None:
             return commands_card(tuple(context.menu))
         spec = next(each for each in context.menu if self.command in (each.name, *each.aliases))

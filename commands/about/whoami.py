@@ -11,7 +11,7 @@ class Whoami(Query):
 
     meta = QueryMeta(permission=None, examples=[""], group="about", private=True)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         actor = context.actor
         grants = await context.authority.grants(actor)
         text = f"You are {actor.name}"

@@ -44,7 +44,7 @@ class DbConnect(Query):
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("only that server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         database = context.database()
         places: tuple[Instance, ...] = (database.place(self.on),) if self.on else database.settings.places()
         tried = await asyncio.gather(*(_tried(database, place) for place in places))

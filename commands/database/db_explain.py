@@ -42,7 +42,7 @@ class DbExplain(Query):
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         database = context.database()
         place = database.place(self.on)
         statement, plan = await database.explained(place, self.query.removeprefix("q"))

@@ -59,7 +59,7 @@ class SlowQueries(Query):
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         database = context.database()
         found = await database.slow(database.place(self.on), by=cast("By", self.by), limit=self.limit)
         return _Told(self, context, found).card()

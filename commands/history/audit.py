@@ -20,13 +20,13 @@ class Audit(Query):
 
     person: PersonKey | None = option("who acted")
     command: CommandName | None = option("which command")
-    run_id: RunId | None = option("only this run")
+    run: RunId | None = option("only this run")
     since: Until | None = option("earliest time")
     until: Until | None = option("latest time")
     limit: Annotated[int, NumberType(low=1, high=1000)] = option("maximum number of events", default=30)
     env: EnvironmentName | None = option("only this environment", default=None)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         run = await self._run_id(context)
         places = await readable(context, "audit:read", self.env)
         asked = {
@@ -73,9 +73,9 @@ class Audit(Query):
         )
 
     async def _run_id(self, context: Context) -> str | None:
-        if self.run_id is None:
+        if self.run is None:
             return None
-        record = await context.runs.find(self.run_id)
+        record = await context.runs.find(self.run)
         await must(context, "audit:read", record.environment)
         return record.id
 

@@ -46,13 +46,13 @@ class Runs(Query):
 
     meta = QueryMeta(permission="fleet:read", examples=["", "7KQ2"])
 
-    run_id: RunId | None = argument("a run's id, to show only that run", default=None)
+    run: RunId | None = argument("a run's id, to show only that run", default=None)
     limit: Annotated[int, NumberType(low=1, high=100)] = option("how many to show", default=15)
     env: EnvironmentName | None = option("only this environment", default=None)
 
-    async def run(self, context: Context) -> Card:
-        if self.run_id is not None:
-            return await _one(context, self.run_id)
+    async def answer(self, context: Context) -> Card:
+        if self.run is not None:
+            return await _one(context, self.run)
         places = await readable(context, "fleet:read", self.env)
         listed = [await context.runs.recent(environment=place, limit=self.limit) for place in places]
         newest = sorted((record for each in listed for record in each), key=lambda record: record.at, reverse=True)

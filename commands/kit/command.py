@@ -143,16 +143,16 @@ class Query(Command, base=True):
     meta: ClassVar[QueryMeta]
 
     @abstractmethod
-    async def run(self, context: Context) -> Card:
-        """Return the answer."""
+    async def answer(self, context: Context) -> Card:
+        """Return what the person is shown."""
 
     def stream(self, context: Context) -> AsyncGenerator[LiveState] | None:  # noqa: ARG002 - for those that override it
-        """Return the states of an answer that goes on for a while; None, the default: `run` answers."""
+        """Return the states of an answer that goes on for a while; None, the default: `answer` gives it at once."""
         return None
 
     @property
     def discloses(self) -> bool:
-        """Whether the answer is unredacted: then `disclosure` gives it, not `run`. By default it is not."""
+        """Whether the answer is unredacted: then `disclosure` gives it, not `answer`. By default it is not."""
         return False
 
     async def disclosure(self, context: Context) -> Disclosure:

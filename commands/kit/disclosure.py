@@ -1,7 +1,7 @@
 """Answers that show what others never see: asked for with a reason, written to the audit trail before anything is read.
 
 A request whose `discloses` is true has `disclosure`, and the dispatcher asks it in three steps: what would be read, the audit event,
-the reading. `run` refuses such a request, so there is no way to it but that one.
+the reading. `answer` refuses such a request, so there is no way to it but that one.
 """
 
 from typing import NamedTuple, Protocol

@@ -53,8 +53,8 @@ class Parameter:
 
     @property
     def flag(self) -> str:
-        """As it is typed: `--dry-run`. A query has a method `run`, so its field for a run is called `run_id`: people type `--run`."""
-        return "--" + self.name.removesuffix("_id").replace("_", "-")
+        """As it is typed: `--dry-run`."""
+        return "--" + self.name.replace("_", "-")
 
     @property
     def usage(self) -> str:

@@ -38,7 +38,7 @@ class Describe(Query):
     target: Target = argument("a service, or a pod by the end of its name")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         found = await describe(context.cluster, context.where, self.target)
         where = context.where.name
         text = f"{found.name} in {where} {found.summary}"

@@ -24,7 +24,7 @@ class Events(Query):
     since: Duration = option("how far back", default=_HOUR)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         found = await events.told(
             context.cluster, context.where, self.service, since=context.now - timedelta(seconds=self.since)
         )

@@ -31,10 +31,10 @@ class Evidence(Query):
 
     meta = QueryMeta(permission="logs:read", examples=["7KQ2"])
 
-    run_id: RunId = argument("the run's id, shown on its card")
+    run: RunId = argument("the run's id, shown on its card")
 
-    async def run(self, context: Context) -> Card:
-        record = await context.runs.find(self.run_id)
+    async def answer(self, context: Context) -> Card:
+        record = await context.runs.find(self.run)
         await must(context, "logs:read", record.environment)
         found = await evidence.find(context.cluster, context.environments[record.environment], record.id)
         run = Code(text=record.short)

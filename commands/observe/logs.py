@@ -67,7 +67,7 @@ class Logs(Query):
     target: Target = argument("whose logs: a service, or a pod by the end of its name")
     since: Duration | None = option("only lines newer than this")
     until: Until | None = option("only lines older than this time or age")
-    run_id: RunId | None = option("only lines from the time of this run")
+    run: RunId | None = option("only lines from the time of this run")
     tail: Annotated[int, NumberType(low=0, high=logs.MOST)] = option(
         "maximum number of lines from all pods; 0 for the summary only", default=_DEFAULT_TAIL
     )
@@ -91,7 +91,7 @@ class Logs(Query):
     def stream(self, context: Context) -> AsyncGenerator[LiveState] | None:
         if self.follow is None:
             return None
-        if self.until or self.run_id or self.previous or self.since:
+        if self.until or self.run or self.previous or self.since:
             raise PermanentError(
                 "--follow shows new lines; --since, --until, --run and --previous show past ones. Use one or the other.",
                 code=ReasonCode.USAGE,
@@ -106,14 +106,14 @@ class Logs(Query):
             )
         if self.reason is None:
             raise UsageError('`--raw` needs a reason for the audit log: add `--reason "…"`.')
-        record = await context.runs.find(self.run_id) if self.run_id else None
+        record = await context.runs.find(self.run) if self.run else None
         asked = self._asked(context, record)
         return _Disclosure(self, context, record, asked, await logs.unread(context.cluster, context.where, asked))
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         if self.raw:
             raise PermanentError("Unredacted lines can't be shown in this way.", code=ReasonCode.BUG)
-        record = await context.runs.find(self.run_id) if self.run_id else None
+        record = await context.runs.find(self.run) if self.run else None
         asked = self._asked(context, record)
         found = await logs.read(context.cluster, context.where, asked)
         return LogCard(self, context, found, record, asked).card()

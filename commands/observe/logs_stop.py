@@ -18,7 +18,7 @@ class LogsStop(Query):
     follow: Annotated[str, TextType(longest=12, name="name", example="k3v9q")] = argument("as its message names it")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         stopped = context.follows.stop(self.follow.lower(), context.where.name, context.actor.name)
         text = (
             f"Stopped following {self.follow}."

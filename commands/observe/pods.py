@@ -20,7 +20,7 @@ class Pods(Query):
     service: ServiceName | None = argument("only this service", default=None)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         found = await pods.list_pods(context.cluster, context.where, self.service)
         ready = sum(each.ready for each in found)
         rows = tuple(

@@ -70,7 +70,7 @@ class Status(Query):
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         return _card(context, await _asked(context))
 
 

@@ -42,7 +42,7 @@ class Releases(Query):
     limit: Annotated[int, NumberType(low=1, high=50)] = option("how many to show", default=10)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         record = await context.fleet.known_releases(context.where)
         known = record.releases
         shown = known[: self.limit]

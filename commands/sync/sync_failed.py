@@ -34,7 +34,7 @@ class SyncFailed(Query):
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         found = await context.sync_queue().failed()
         where = context.where.name
         if found.total is None:

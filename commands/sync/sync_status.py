@@ -29,7 +29,7 @@ class SyncStatusCommand(Query):
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         queue = context.sync_queue()
         found = await queue.status()
         where = context.where.name

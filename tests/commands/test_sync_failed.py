@@ -19,7 +19,7 @@ async def card_of(command: str, found: FailedItems | SyncStatus) -> Card:
     context = SimpleNamespace(where=SimpleNamespace(name="production"), sync_queue=lambda: queue)
     request = load().make(command, {"env": "production"})
     assert isinstance(request, Query)
-    return await request.run(cast("Any", context))
+    return await request.answer(cast("Any", context))
 
 
 async def test_what_scripts_read_of_a_hundred_thousand_reasons_is_bounded() -> None:

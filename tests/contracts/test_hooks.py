@@ -83,7 +83,7 @@ def test_a_hook_that_no_base_class_names_is_refused() -> None:
             meta = QueryMeta(permission=None, examples=[""])
             goes_backwards = True
 
-            async def run(self, context: Context) -> Card:
+            async def answer(self, context: Context) -> Card:
                 raise NotImplementedError
 
 
@@ -93,7 +93,7 @@ def test_a_command_without_what_its_kind_needs_is_refused() -> None:
 
         meta = QueryMeta(permission=None, examples=[""])
 
-    with pytest.raises(DefinitionError, match="Empty: a query needs run"):
+    with pytest.raises(DefinitionError, match="Empty: a query needs answer"):
         Registry([Empty])
 
 

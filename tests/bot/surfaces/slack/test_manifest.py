@@ -22,7 +22,7 @@ class Status(Query):
 
     meta = QueryMeta(permission=None, examples=[""])
 
-    async def run(self, context: Context) -> Card:
+    async def answer(self, context: Context) -> Card:
         raise NotImplementedError
 
 
