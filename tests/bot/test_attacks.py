@@ -144,7 +144,7 @@ async def test_a_button_in_the_shape_of_a_runs_that_names_another_command_does_n
     filled = {"version": "v9.9.9", "env": "production", "service": "backend", "reason": "x", "command": "deploy"}
     act = read(written(RunAct(command=spec.name, run=request.id, word="word")))
     assert isinstance(act, RunAct)
-    answer = await here.dispatcher.take(payloads.run_delivery(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
+    answer = await here.dispatcher.take(payloads.decision(act, Origin(account=REQUESTER, channel=DEPLOYS), filled))
     assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.FOREIGN_BUTTON)
     untouched(here, request)
 
@@ -195,7 +195,7 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
     assert isinstance(form, Form)
     assert not {"word", "requester", "approved_by", "run"} & {field.name for field in form.fields}
     values = {"version": "v2.1.0", "env": "production", "requester": "approver", "approved_by": "approver", "id": "x"}
-    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
+    inbound = payloads.filled("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
     answer = await here.dispatcher.take(inbound)
     assert answer.exit is Exit.OK
     started = here.engine.started[-1]
@@ -214,14 +214,14 @@ async def test_hidden_values_that_are_put_into_a_form_are_not_used(here: Thresho
     ],
 )
 async def test_a_forms_value_can_not_pose_as_another_option(here: Threshold, values: dict[str, str]) -> None:
-    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    inbound = payloads.filled("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
     assert (await here.dispatcher.take(inbound)).exit is Exit.USAGE
     untouched(here)
 
 
 async def test_a_reason_in_a_form_stays_a_reason(here: Threshold) -> None:
     values = {"version": "v2.0.0", "env": "staging", "reason": '--env production" --dry-run'}
-    inbound = payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
+    inbound = payloads.filled("form:1", Origin(account=REQUESTER, channel=TEST_BED), "deploy", values)
     await here.dispatcher.take(inbound)
     assert here.engine.started[0].environment == "staging"
     assert here.engine.started[0].reason == '--env production" --dry-run'
@@ -234,7 +234,7 @@ def test_metadata_of_a_view_that_is_not_ours_is_no_form() -> None:
         (modals.FORM, {"c": "deploy", "h": []}),
     ):
         view = {"callback_id": callback, "private_metadata": json.dumps(hidden), "state": {"values": {}}}
-        assert modals.submitted({"user": {"id": REQUESTER}, "view": view}) is None
+        assert payloads.read({"type": "view_submission", "user": {"id": REQUESTER}, "view": view}) is None
 
 
 @pytest.mark.parametrize(
@@ -379,8 +379,8 @@ def test_what_another_app_says_or_what_was_edited_runs_nothing(event: dict[str, 
         "text": "<@U0BOT> deploy v2.0.0",
         "ts": "1.1",
     }
-    assert payloads.message({"event": said_}) is not None
-    assert payloads.message({"event": said_ | event}) is None
+    assert isinstance(payloads.read({"type": "event_callback", "event": said_}), payloads.Act)
+    assert payloads.read({"type": "event_callback", "event": said_ | event}) is None
 
 
 # the fleet's record, in the right cluster

@@ -27,9 +27,7 @@ async def test_a_patient_in_a_reason_is_kept_nowhere(here: Threshold) -> None:
     said = "for patient Mirabel Quarrington MRN 12345678"
     await here.type(REQUESTER, f'deploy v2.0.0 --reason "{said}" --ticket "MRN 12345678"')
     values = {"version": "v2.1.0", "env": "production", "reason": said}
-    await here.dispatcher.take(
-        payloads.filled_delivery("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values)
-    )
+    await here.dispatcher.take(payloads.filled("form:1", Origin(account=REQUESTER, channel=DEPLOYS), "deploy", values))
     request = here.engine.started[0]
     here.wait(request)
     await here.click(APPROVER, "deny", request.id, "word", reason=said)

@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 from bot.inbound import Standing, SurfaceGone
-from bot.surfaces.slack.outbound.own_messages import Finder
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from runbooks.kit.errors import RunbookError
 
@@ -27,7 +26,6 @@ class SlackIdentity:
 
     def __init__(self, api: SlackApi, *, workspace: str | None = None, deadline: float = 1.5) -> None:
         self._api = api
-        self._finder = Finder(api)
         self._workspace = workspace
         self._deadline = deadline
         self._standings: dict[str, tuple[float, Standing]] = {}
@@ -43,7 +41,7 @@ class SlackIdentity:
         try:
             async with asyncio.timeout(self._deadline):
                 said = await self._api.read("users.info", user=account)
-                team = self._workspace or (await self._finder.myself()).team
+                team = self._workspace or (await self._api.myself()).team
         except SurfaceGone:
             return Standing(ok=False, why="Slack does not know this account")
         except (TimeoutError, RunbookError, KeyError) as error:
@@ -70,10 +68,10 @@ class SlackIdentity:
             _log.warning("Slack did not say who is in a user group: %s", type(error).__name__)
             return frozenset()
 
-    def group_changed(self, event: dict[str, Any]) -> None:
+    def group_changed(self, group: str) -> None:
         """Slack says that a group has other members now, or another handle: what was remembered is void."""
         self._groups.clear()
-        _log.info("user group %s has changed", str(event.get("subteam_id", ""))[:20])
+        _log.info("user group %s has changed", group[:20])
 
     async def _members(self, group: str) -> frozenset[str]:
         now = asyncio.get_running_loop().time()

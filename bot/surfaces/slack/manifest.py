@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.surfaces.slack.inbound.listeners import MENU_SHORTCUT, RUN_SHORTCUT
+from bot.surfaces.slack.inbound.payloads import MENU_SHORTCUT, RUN_SHORTCUT
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import OrderedDict
+from dataclasses import replace
 
-from bot.inbound import SurfaceGone
+from bot.inbound import ParsedInbound, SurfaceGone
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.transport.web_api import SlackApi
 from runbooks.kit.errors import RunbookError
@@ -16,7 +17,7 @@ _DEADLINE = 1.0
 _REMEMBERED = 2048
 
 
-class Places:
+class BotMembership:
     """Remembers memberships for a while; a "no" is never remembered, because the next thing a person does is to invite the bot."""
 
     def __init__(self, api: SlackApi) -> None:
@@ -47,6 +48,13 @@ class Places:
         self._note(channel, now)
         return True
 
+    async def noted(self, origin: Origin, parsed: ParsedInbound) -> ParsedInbound:
+        """Return the same with a note where the bot is not in the channel."""
+        if await self.is_member(origin):
+            return parsed
+        elsewhere = parsed.inbound.place.model_copy(update={"member": False})
+        return replace(parsed, inbound=replace(parsed.inbound, place=elsewhere))
+
     def _note(self, channel: str, now: float) -> None:
         self._member[channel] = now
         self._member.move_to_end(channel)
@@ -54,7 +62,7 @@ class Places:
             self._member.popitem(last=False)
 
 
-class Members:
+class ChannelMembers:
     """The people in a channel, remembered for a minute: they join and leave seldom."""
 
     def __init__(self, api: SlackApi) -> None:

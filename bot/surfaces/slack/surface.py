@@ -8,25 +8,24 @@ slack.ready()
 await slack.close(drain=20.0)
 """
 
+import asyncio
 import logging
 from urllib.parse import urlsplit
-
-from slack_bolt.app.async_app import AsyncApp
-from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.sections import SlackSettings
 from bot.inbound import Directory, TakesInbound
 from bot.redacting import Redact
 from bot.supervision import Supervisor
+from bot.surfaces.slack.bolt_app import bolt_app
 from bot.surfaces.slack.identity import SlackIdentity
-from bot.surfaces.slack.inbound.home_tab import Home
-from bot.surfaces.slack.inbound.listeners import Edge, build
-from bot.surfaces.slack.inbound.modal_forms import Forms, Suggest
-from bot.surfaces.slack.membership import Places
+from bot.surfaces.slack.inbound.background import Background
+from bot.surfaces.slack.inbound.home_tab import HomeTab
+from bot.surfaces.slack.inbound.listeners import Listeners
+from bot.surfaces.slack.inbound.modal_forms import ModalForms, Suggest
+from bot.surfaces.slack.membership import BotMembership
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
-from bot.surfaces.slack.outbound.replies import Answers
-from bot.surfaces.slack.transport.connection_pool import Sockets
+from bot.surfaces.slack.outbound.replies import Replies
+from bot.surfaces.slack.transport.connection_pool import ConnectionPool
 from bot.surfaces.slack.transport.web_api import SlackApi
 
 _log = logging.getLogger(__name__)
@@ -60,70 +59,54 @@ class SlackSurface:
             progress_seconds=settings.progress_seconds,
         )
         self.identity = SlackIdentity(self.api, workspace=settings.workspace, deadline=settings.account_seconds)
-        self._edge: Edge | None = None
-        self.sockets: Sockets | None = None
+        self._background: Background | None = None
+        self.connections: ConnectionPool | None = None
 
     def open(
-        self, door: TakesInbound, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES
-    ) -> AsyncApp:
-        """Puts the door behind Slack's deliveries; nothing is delivered before `start`."""
-        answers, places = Answers(self.messenger), Places(self.api)
-        page = Home(self.api, self.messenger, door, home)
-        forms = Forms(self.api, door, answers, page, self._redact, suggest)
-        self._edge = Edge(door, answers, forms, page, places)
-        self._edge.on_group_changed = self.identity.group_changed
-        app = build(bolt_app(self.api), self._edge)
-        self.sockets = Sockets(
-            app,
+        self, dispatcher: TakesInbound, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES
+    ) -> None:
+        """Puts the dispatcher behind Slack's deliveries; nothing is delivered before `start`."""
+        replies = Replies(self.messenger)
+        page = HomeTab(self.api, self.messenger, dispatcher, home)
+        forms = ModalForms(self.api, dispatcher, replies, page, self._redact, suggest)
+        self._background = Background(replies)
+        listeners = Listeners(
+            dispatcher, replies, forms, page, BotMembership(self.api), self.identity, self._background
+        )
+        self.connections = ConnectionPool(
+            bolt_app(self.api, listeners),
             self.api,
             self._settings.app_token.get_secret_value(),
             supervisor=self._supervisor,
             connections=self._settings.connections,
             stale_seconds=self._settings.stale_seconds,
         )
-        return app
 
     async def start(self) -> None:
         """Begins to connect, and returns."""
-        assert self.sockets is not None, "open() comes first"
+        assert self.connections is not None, "open() comes first"
         self.api.session()
         _log.info("connecting to Slack at %s", urlsplit(self._settings.api_url).hostname)
-        await self.sockets.start()
+        await self.connections.connect_async()
 
     def ready(self) -> bool:
         """Whether deliveries arrive: for `/readyz`."""
-        return self.sockets is not None and self.sockets.ready()
+        return self.connections is not None and self.connections.ready()
 
     def fresh_connections(self) -> int:
         """How many connections deliveries arrive by: for `/metrics`."""
-        return 0 if self.sockets is None else self.sockets.fresh_connections()
+        return 0 if self.connections is None else self.connections.fresh_connections()
 
     async def close(self, *, drain: float = 20.0) -> None:
         """Takes nothing new, lets short things end, then ends the connections."""
-        if self._edge is not None:
-            await self._edge.drain(drain)
+        if self.connections is not None and self._background is not None:
+            try:
+                async with asyncio.timeout(drain):
+                    await self.connections.drain()
+                    await self._background.ended()
+            except TimeoutError:
+                self._background.stop()
         await self.messenger.close()
-        if self.sockets is not None:
-            await self.sockets.close()
+        if self.connections is not None:
+            await self.connections.close_async()
         await self.api.close()
-
-
-def bolt_app(api: SlackApi) -> AsyncApp:
-    """Bolt at the configured address: no call before a delivery is acknowledged, no listener but ours, no OAuth, no web server."""
-    token = api.client.token
-    client = AsyncWebClient(base_url=api.client.base_url, timeout=15, retry_handlers=[])
-    client.proxy = api.proxy
-
-    async def authorize() -> AuthorizeResult:
-        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
-
-    return AsyncApp(
-        client=client,
-        logger=logging.getLogger("bot.surfaces.slack.bolt"),
-        authorize=authorize,
-        request_verification_enabled=False,  # Socket Mode: the connection itself is authenticated
-        ssl_check_enabled=False,
-        url_verification_enabled=False,
-        ignoring_self_events_enabled=False,  # reading.message leaves out every bot's messages
-        attaching_function_token_enabled=False,
-    )

@@ -10,17 +10,16 @@ import secrets
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from bot.surfaces.slack.origin import Origin
-from bot.surfaces.slack.outbound.replies import Answers
+from bot.surfaces.slack.outbound.replies import Replies
 
 _log = logging.getLogger(__name__)
 
-Work = Coroutine[Any, Any, None]
+Work = Coroutine[object, None, None]
 
 _GAP = 0.010
-"""Seconds without a new delivery: the burst is over."""
+"""Seconds in which nothing more came: the burst is over."""
 _LONGEST = 0.5
 """Nobody waits longer, however many deliveries come."""
 
@@ -34,7 +33,7 @@ class Calm:
         self._began = self._last = 0.0
 
     def disturbed(self) -> None:
-        """A delivery came."""
+        """One more is to be done."""
         loop = asyncio.get_running_loop()
         self._last = loop.time()
         if self._over.is_set():
@@ -62,7 +61,7 @@ TOO_MANY = (
 )
 
 
-class Few:
+class PerAccount:
     """Counts what is under way for each account."""
 
     def __init__(self) -> None:
@@ -92,20 +91,20 @@ class Few:
             self.ended(account)
 
 
-class Afterwards:
+class Background:
     """What is done after an acknowledgement. It is waited for at the end, and a bug in it is told to the person.
 
     Whoever floods keeps nobody else waiting, and fills no memory: past a bound their acts are not looked at, which they are told once.
     """
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
         self._working: set[asyncio.Task[None]] = set()
-        self._open = Few()
+        self._open = PerAccount()
         self._told: set[str] = set()
-        self.calm = Calm()
-        self.handing = Few()
-        """What changes something, on its way to the door: apart, so that no answer that Slack is slow with is in its way."""
+        self._calm = Calm()
+        self.handing_over = PerAccount()
+        """What changes something, on its way to the dispatcher: counted apart, so that no answer that Slack is slow with is in its way."""
 
     def start(self, origin: Origin, work: Work) -> None:
         """Begins when the burst is over; not at all where this account has too much open."""
@@ -119,9 +118,10 @@ class Afterwards:
         """Says so, once for as long as it is so."""
         if origin.account not in self._told:
             self._told.add(origin.account)
-            self._begin(origin, self._answers.say(origin, TOO_MANY))
+            self._begin(origin, self._replies.say(origin, TOO_MANY))
 
     def _begin(self, origin: Origin, work: Work) -> None:
+        self._calm.disturbed()
         self._open.began(origin.account)
         task = asyncio.get_running_loop().create_task(self._watched(origin, work))
         self._working.add(task)
@@ -147,11 +147,11 @@ class Afterwards:
 
     async def _watched(self, origin: Origin, work: Work) -> None:
         try:
-            await self.calm.wait()
+            await self._calm.wait()
             await work
         except Exception:  # noqa: BLE001 - the person is told that there is something in the log
             reference = secrets.token_hex(4)
             _log.exception("an answer could not be made", extra={"reference": reference})
-            await self._answers.failed(origin, reference)
+            await self._replies.failed(origin, reference)
         finally:
             work.close()

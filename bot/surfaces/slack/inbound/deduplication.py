@@ -1,56 +1,63 @@
-"""A delivery that comes twice acts once: Slack promises "at least once".
+"""Middleware: a delivery that comes twice acts once, because Slack promises "at least once".
 
-This is about deliveries (a trigger id, an event id); the act's own key is the door's business. A second one waits until the first
-is handed over, because only then may it be acknowledged.
+This is about deliveries (a trigger id, an event id); the act's own key is the dispatcher's business. A second delivery waits until the
+first is handled and is answered with the same acknowledgement, because only then may it be acknowledged.
+
+Bolt's middleware are filters: `next` does not run the listener. How a delivery ended is therefore learned from Bolt's completion handler.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
 
-T = TypeVar("T")
+from slack_bolt.listener.async_listener_completion_handler import AsyncListenerCompletionHandler
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.surfaces.slack.inbound.normalisation import payload_of
+
+_ACKNOWLEDGED, _FAILED = 200, 500
 
 
-class Once:
-    """The deliveries of the last while, and how they ended."""
+class Deduplication(AsyncMiddleware, AsyncListenerCompletionHandler):
+    """The deliveries of the last while, and how each was acknowledged."""
 
     def __init__(self, most: int = 8192) -> None:
         self._most = most
-        self._seen: OrderedDict[str, asyncio.Future[object]] = OrderedDict()
+        self._seen: OrderedDict[str, asyncio.Future[BoltResponse]] = OrderedDict()
 
-    def is_new(self, key: str) -> bool:
-        """Whether nobody has begun it; for what is acknowledged before it is done."""
-        if key in self._seen:
-            return False
-        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        self._put(key, done)
-        return True
+    async def async_process(
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,  # noqa: ARG002 - Bolt's signature
+        next: Callable[[], Awaitable[BoltResponse]],  # noqa: A002 - Bolt's signature
+    ) -> BoltResponse:
+        """Let the first delivery through; answer any other as the first was answered."""
+        if (delivery := _delivery_id(req)) is None:
+            return await next()
+        if (first := self._seen.get(delivery)) is not None:
+            return await asyncio.shield(first)
+        self._seen[delivery] = asyncio.get_running_loop().create_future()
+        self._forget_oldest()
+        return await next()
 
-    async def run(self, key: str, act: Callable[[], Awaitable[T]]) -> T:
-        """Does it, or waits for the one that does it. What failed may be tried again by the next delivery."""
-        first = self._seen.get(key)
-        if first is not None:
-            return cast("T", await asyncio.shield(first))
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._put(key, future)
-        try:
-            result = await act()
-        except BaseException as error:
-            self._seen.pop(key, None)
-            if not future.done():
-                future.set_exception(error if isinstance(error, Exception) else RuntimeError("stopped"))
-                future.exception()  # nobody may be waiting
-            raise
-        future.set_result(result)
-        return result
+    async def handle(self, request: AsyncBoltRequest, response: BoltResponse | None) -> None:  # noqa: ARG002 - Bolt's signature
+        """Note how the delivery was acknowledged. One that was not may be tried again."""
+        delivery = _delivery_id(request)
+        if delivery is None or (first := self._seen.get(delivery)) is None or first.done():
+            return
+        acknowledged = request.context.ack.response or BoltResponse(status=_FAILED)
+        if acknowledged.status != _ACKNOWLEDGED:
+            del self._seen[delivery]
+        first.set_result(acknowledged)
 
-    def _put(self, key: str, future: "asyncio.Future[object]") -> None:
-        self._seen[key] = future
-        while len(self._seen) > self._most:
-            oldest = next(iter(self._seen))
-            if not self._seen[oldest].done():
-                self._seen.move_to_end(oldest)
-                break
-            del self._seen[oldest]
+    def _forget_oldest(self) -> None:
+        while len(self._seen) > self._most and next(iter(self._seen.values())).done():
+            self._seen.popitem(last=False)
+
+
+def _delivery_id(request: AsyncBoltRequest) -> str | None:
+    payload = payload_of(request)
+    return None if payload is None else payload.delivery_id

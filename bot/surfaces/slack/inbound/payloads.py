@@ -1,149 +1,372 @@
-"""What Slack sends → who did what, where, and how they can be answered. Payloads are data from outside: read with distrust.
+"""Slack's payloads, each read once: nothing after `read` sees a payload as it came.
 
-A delivery's own id (`once`) makes a second delivery of the same act known; the act's key for the door is in the `Delivery`.
+Payloads are data from outside. `Payload.delivery_id` makes a second delivery of the same act known; the act's own key is in its `inbound`.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bot.inbound import Filled, Inbound, Surface
+from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.origin import Origin
-from commands.kit.card import RunAct
+from bot.surfaces.slack.outbound.own_messages import METADATA
+from bot.surfaces.slack.render import button_values
+from bot.surfaces.slack.render.modals import FORM, YES
+from commands.kit.card import OpenForm, RunAct, Typed
 
+MENU_SHORTCUT = "omnicare_menu"
+RUN_SHORTCUT = "omnicare_run"
+
+IN_PASSING = "To give a command, begin the message with the mention, such as `@omnicare status`."
+NOT_PLAIN = (
+    "I read plain messages only: no files, and nothing typed with `/me`. Send the command by itself, such as `status`."
+)
+OLD_BUTTON = "That button is not one of mine any more. Type the command instead."
+
+LONGEST_OPTION = 75
+"""Characters of an option's value."""
 _NOT_SAID = frozenset({"bot_message", "message_changed", "message_deleted", "message_replied"})
 """Subtypes of what no person said just now. Two bots that answer each other would never end."""
 _MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^>]*)?>[\s:,]*")
 
 
+class Unreadable(Exception):
+    """The payload does not say who acted. It is not acknowledged, so Slack says so to the person or delivers it again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Typed:
-    """Text that was typed somewhere."""
+class Payload:
+    """What Slack delivered."""
+
+    delivery_id: str | None
+    """None where Slack gives none: each of its deliveries is handled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupChange(Payload):
+    """A user group has other members or another handle."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromPerson(Payload):
+    """Something that a person did."""
 
     origin: Origin
-    once: str
-    text: str
-    plain: bool = True
-    """Nothing but words: no file, no `/me`, no other kind of message that Slack may have."""
-
-    @property
-    def delivery(self) -> Inbound:
-        """The act, by the delivery's own id."""
-        return Inbound(
-            key=self.once, surface=Surface.SLACK, account=self.origin.account, text=self.text, place=self.origin.place
-        )
 
 
-def slash_command(body: dict[str, Any]) -> Typed:
-    """`/omnicare …`."""
-    channel = str(body.get("channel_id", ""))
-    origin = Origin(
-        account=str(body["user_id"]),
-        channel=channel or None,
-        direct=channel.startswith("D"),
-        response_url=_text(body.get("response_url")),
-        trigger=_text(body.get("trigger_id")),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act(FromPerson):
+    """A typed command, or a button that stands for one or for a decision."""
+
+    inbound: Inbound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission(Act):
+    """A form that came back."""
+
+    values: Mapping[str, str]
+    inputs: tuple[str, ...]
+    """The form's fields, in the order in which they are shown."""
+    stacked: bool
+    """It was opened from another modal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake(FromPerson):
+    """Something that is no command; the sentence says what to do instead."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRequest(FromPerson):
+    """A button that opens a form."""
+
+    form: RunAct | OpenForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion(FromPerson):
+    """Somebody types into a select of a form, which asks for what to offer."""
+
+    field: str
+    typed: str
+    values: Mapping[str, str]
+    inbound: Inbound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MenuRequest(FromPerson):
+    """The global shortcut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest(FromPerson):
+    """The message shortcut."""
+
+    run: str | None
+    """The run that the message's metadata names; any app may write any metadata."""
+    bot: str | None
+    """Whose message it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeVisit(FromPerson):
+    """Somebody opened the app's Home."""
+
+
+def read(body: object) -> Payload | None:
+    """Return what was delivered; None where it asks nothing of the bot. Raises `Unreadable`."""
+    match at(body, "type"):
+        case _ if text_at(body, "command"):
+            return _command(body)
+        case "event_callback":
+            return _event(body)
+        case "block_actions":
+            return _click(body)
+        case "view_submission":
+            return _submission(body)
+        case "block_suggestion":
+            return _suggestion(body)
+        case "shortcut" if at(body, "callback_id") == MENU_SHORTCUT:
+            return MenuRequest(delivery_id=_triggered("shortcut", body), origin=_origin(body))
+        case "message_action" if at(body, "callback_id") == RUN_SHORTCUT:
+            return _run_request(body)
+        case _:
+            return None
+
+
+def typed(key: str, origin: Origin, text: str, *, drawn: bool = False) -> Inbound:
+    """Return text that was typed, or that a button stands for (`drawn`)."""
+    return Inbound(key=key, surface=Surface.SLACK, account=origin.account, text=text, drawn=drawn, place=origin.place)
+
+
+def decision(act: RunAct, origin: Origin, values: Mapping[str, str] | None = None) -> Inbound:
+    """Return a decision on a run. Its key is made of run, act, person and nonce, whatever delivery brings it."""
+    key = f"{act.run}:{act.command}:{origin.account}:{act.word}"
+    return filled(key, origin, act.command, {"run": act.run, **(values or {})}, act.word)
+
+
+def filled(key: str, origin: Origin, command: str, values: Mapping[str, str], word: str | None = None) -> Inbound:
+    """Return a form's content, or what a button that opens one has filled in."""
+    return Inbound(
+        key=key,
+        surface=Surface.SLACK,
+        account=origin.account,
+        filled=Filled(command=command, values=dict(values), word=word),
+        place=origin.place,
     )
-    return Typed(origin=origin, once=f"command:{body.get('trigger_id', '')}", text=str(body.get("text") or ""))
-
-
-def message(body: dict[str, Any]) -> Typed | None:
-    """Return a mention or a direct message; None for what no person said to the bot just now: edits, deletions, other bots' messages."""
-    event = body.get("event") or {}
-    if event.get("edited") or event.get("bot_id") or event.get("bot_profile") or event.get("hidden"):
-        return None
-    if event.get("user") in (None, "", "USLACKBOT") or event.get("subtype") in _NOT_SAID:
-        return None
-    mention = event.get("type") == "app_mention"
-    if not mention and event.get("channel_type") != "im":
-        return None
-    channel, thread = str(event.get("channel", "")), _text(event.get("thread_ts"))
-    origin = Origin(
-        account=str(event["user"]),
-        channel=channel,
-        thread=thread,
-        in_thread=thread is not None,
-        direct=channel.startswith("D"),
-        mentioned=mention,
-    )
-    text = str(event.get("text") or "")
-    once = f"event:{body.get('event_id') or event.get('client_msg_id') or event.get('ts')}"
-    plain = event.get("subtype") in (None, "thread_broadcast") and not event.get("files")
-    return Typed(origin=origin, once=once, text=text, plain=plain)
 
 
 def after_mention(text: str, me: str | None) -> str | None:
-    """What is said to the bot: the text after its mention at the beginning; None where it is mentioned in passing."""
+    """Return the text after the bot's mention at the beginning; None where it is mentioned in passing."""
     found = _MENTION.match(text)
     if found is None or (me and found[1] != me):
         return None
     return text[found.end() :].strip()
 
 
-def click(body: dict[str, Any]) -> Origin:
-    """Where a button or menu was used."""
-    container = body.get("container") or {}
-    channel = _text((body.get("channel") or {}).get("id")) or _text(container.get("channel_id"))
-    at, thread = _text(container.get("message_ts")), _text(container.get("thread_ts"))
-    reply = thread is not None and thread != at
-    below = at if channel and at and not container.get("is_ephemeral") and not channel.startswith("D") else None
+def _command(body: object) -> Act:
+    channel = text_at(body, "channel_id")
+    origin = Origin(
+        account=_account(text_at(body, "user_id")),
+        channel=channel,
+        direct=_is_direct(channel),
+        response_url=text_at(body, "response_url"),
+        trigger=text_at(body, "trigger_id"),
+    )
+    key = f"command:{origin.trigger or ''}"
+    return Act(
+        delivery_id=_triggered("command", body), origin=origin, inbound=typed(key, origin, text_at(body, "text") or "")
+    )
+
+
+def _event(body: object) -> Payload | None:
+    event = object_at(body, "event")
+    found = text_at(body, "event_id") or text_at(event, "client_msg_id") or text_at(event, "ts")
+    delivery_id = f"event:{found}" if found else None
+    match at(event, "type"):
+        case "app_mention" | "message":
+            return _message(event, delivery_id, _bot_user(body))
+        case "app_home_opened" if at(event, "tab") == "home" and (account := text_at(event, "user")):
+            return HomeVisit(delivery_id=delivery_id, origin=Origin(account=account))
+        case "subteam_members_changed" | "subteam_updated":
+            return GroupChange(delivery_id=delivery_id, group=text_at(event, "subteam_id") or "")
+        case _:
+            return None
+
+
+def _message(event: Mapping[str, object], delivery_id: str | None, me: str | None) -> FromPerson | None:
+    """None for what no person said to the bot just now: edits, deletions, other bots' messages."""
+    account, subtype, mention = text_at(event, "user"), at(event, "subtype"), at(event, "type") == "app_mention"
+    if any(at(event, sign) for sign in ("edited", "bot_id", "bot_profile", "hidden")) or subtype in _NOT_SAID:
+        return None
+    if account in (None, "USLACKBOT") or not (mention or at(event, "channel_type") == "im"):
+        return None
+    channel, thread = text_at(event, "channel"), text_at(event, "thread_ts")
+    origin = Origin(
+        account=account,
+        channel=channel,
+        thread=thread,
+        in_thread=thread is not None,
+        direct=_is_direct(channel),
+        mentioned=mention,
+    )
+    said = text_at(event, "text") or ""
+    text = after_mention(said, me)
+    if text is None and mention:
+        return Mistake(delivery_id=delivery_id, origin=origin, sentence=IN_PASSING)
+    if subtype not in (None, "thread_broadcast") or at(event, "files"):
+        return Mistake(delivery_id=delivery_id, origin=origin, sentence=NOT_PLAIN)
+    inbound = typed(delivery_id or "event:", origin, said if text is None else text)
+    return Act(delivery_id=delivery_id, origin=origin, inbound=inbound)
+
+
+def _click(body: object) -> FromPerson | None:
+    value = _chosen(body)
+    if value is None:
+        return None  # a select in a form: it counts when the form is submitted
+    origin, delivery_id = _origin(body), _triggered("click", body)
+    match button_values.read(value):
+        case RunAct(form=False) as act:
+            return Act(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
+        case Typed() as act:
+            inbound = typed(delivery_id or "click:", origin, act.text, drawn=True)
+            return Act(delivery_id=delivery_id, origin=origin, inbound=inbound)
+        case RunAct() | OpenForm() as act:
+            return FormRequest(delivery_id=delivery_id, origin=origin, form=act)
+        case None:
+            return Mistake(delivery_id=delivery_id, origin=origin, sentence=OLD_BUTTON)
+
+
+def _submission(body: object) -> Submission | None:
+    """None for a view that is not a form of ours."""
+    view = object_at(body, "view")
+    hidden = button_values.read_hidden(at(view, "private_metadata"))
+    command, kept = text_at(hidden, "c"), at(hidden, "h")
+    if at(view, "callback_id") != FORM or command is None or not isinstance(kept, Mapping):
+        return None
+    texts = {str(name): value for name, value in kept.items() if isinstance(value, str)}
+    word = texts.pop("word", None)
+    values, origin = _entered(view) | texts, _kept_origin(body, at(hidden, "p"))
+    delivery_id = _triggered("form", body) or f"form:{text_at(view, 'hash')}"
+    if word is not None and "run" in texts:
+        inbound = decision(RunAct(command=command, run=texts["run"], word=word), origin, values)
+    else:
+        inbound = filled(delivery_id, origin, command, values, word)
+    return Submission(
+        delivery_id=delivery_id,
+        origin=origin,
+        inbound=inbound,
+        values=values,
+        inputs=tuple(
+            name
+            for block in list_at(view, "blocks")
+            if at(block, "type") == "input" and (name := text_at(block, "block_id"))
+        ),
+        stacked=text_at(view, "previous_view_id") is not None,
+    )
+
+
+def _suggestion(body: object) -> Suggestion:
+    origin = _origin(body)
+    return Suggestion(
+        delivery_id=None,
+        origin=origin,
+        field=text_at(body, "block_id") or "",
+        typed=(text_at(body, "value") or "").strip()[:LONGEST_OPTION],
+        values=_entered(object_at(body, "view")),
+        inbound=typed("suggestion", origin, ""),
+    )
+
+
+def _run_request(body: object) -> RunRequest:
+    message = object_at(body, "message")
+    ours = at(message, "metadata", "event_type") == METADATA
+    return RunRequest(
+        delivery_id=_triggered("shortcut", body),
+        origin=_origin(body),
+        run=text_at(message, "metadata", "event_payload", "run") if ours else None,
+        bot=text_at(message, "bot_id"),
+    )
+
+
+def _origin(body: object) -> Origin:
+    """Where a button, menu or shortcut was used."""
+    channel = text_at(body, "channel", "id") or text_at(body, "container", "channel_id")
+    message, thread = text_at(body, "container", "message_ts"), text_at(body, "container", "thread_ts")
+    reply, direct = thread is not None and thread != message, _is_direct(channel)
+    below = message if channel and not at(body, "container", "is_ephemeral") and not direct else None
     return Origin(
-        account=str(body["user"]["id"]),
+        account=_account(text_at(body, "user", "id")),
         channel=channel,
         thread=thread if reply else below,
         in_thread=reply,
-        direct=bool(channel and channel.startswith("D")),
-        response_url=_text(body.get("response_url")),
-        trigger=_text(body.get("trigger_id")),
-        in_modal=container.get("type") == "view" and (body.get("view") or {}).get("type") == "modal",
+        direct=direct,
+        response_url=text_at(body, "response_url"),
+        trigger=text_at(body, "trigger_id"),
+        in_modal=at(body, "container", "type") == "view" and at(body, "view", "type") == "modal",
     )
 
 
-def chosen(body: dict[str, Any]) -> str | None:
+def _kept_origin(body: object, place: object) -> Origin:
+    """Where the form was opened, as the form has carried it through Slack (`modals.form_view`)."""
+    return Origin(
+        account=_account(text_at(body, "user", "id")),
+        channel=text_at(place, "ch"),
+        thread=text_at(place, "th"),
+        in_thread=bool(at(place, "in")),
+        direct=bool(at(place, "d")),
+        response_url=text_at(place, "u"),
+        trigger=text_at(body, "trigger_id"),
+    )
+
+
+def _chosen(body: object) -> str | None:
     """The value of the button, or of the menu's option."""
-    actions = body.get("actions")
-    if not isinstance(actions, list) or len(actions) != 1 or not isinstance(actions[0], dict):
+    actions = list_at(body, "actions")
+    if len(actions) != 1:
         return None
-    action = actions[0]
-    if action.get("type") == "overflow":
-        return _text((action.get("selected_option") or {}).get("value"))
-    return _text(action.get("value"))
+    overflow = at(actions[0], "type") == "overflow"
+    return text_at(actions[0], "selected_option", "value") if overflow else text_at(actions[0], "value")
 
 
-def run_delivery(act: RunAct, origin: Origin, values: dict[str, str] | None = None) -> Inbound:
-    """A decision: by run, act, person and word, whatever delivery brings it."""
-    return Inbound(
-        key=f"{act.run}:{act.command}:{origin.account}:{act.word}",
-        surface=Surface.SLACK,
-        account=origin.account,
-        filled=Filled(command=act.command, values={"run": act.run, **(values or {})}, word=act.word),
-        place=origin.place,
-    )
+def _entered(view: Mapping[str, object]) -> dict[str, str]:
+    """What stands in the inputs; empty ones left out."""
+    found: dict[str, str] = {}
+    for name, actions in object_at(view, "state", "values").items():
+        for entry in actions.values() if isinstance(actions, Mapping) else ():
+            if value := _value(entry):
+                found[name] = value
+    return found
 
 
-def filled_delivery(key: str, origin: Origin, command: str, values: dict[str, str], word: str | None = None) -> Inbound:
-    """A form, or a button that opens one."""
-    return Inbound(
-        key=key,
-        surface=Surface.SLACK,
-        account=origin.account,
-        filled=Filled(command=command, values=values, word=word),
-        place=origin.place,
-    )
+def _value(entry: object) -> str | None:
+    if at(entry, "type") == "checkboxes":
+        return YES if at(entry, "selected_options") else None
+    chosen = at(entry, "selected_option") if "selected_option" in object_at(entry) else entry
+    return (text_at(chosen, "value") or "").strip() or None
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def nothing_yet(key: str, origin: Origin) -> Inbound:
-    """An act whose text is put in by who knows it."""
-    return Typed(origin=origin, once=key, text="").delivery
-
-
-def bot_user(body: dict[str, Any]) -> str | None:
+def _bot_user(body: object) -> str | None:
     """The bot's own account, as the event's authorization names it."""
-    found = body.get("authorizations")
-    if isinstance(found, list) and found and isinstance(found[0], dict):
-        return found[0].get("user_id")
-    return None
+    return next((text_at(each, "user_id") for each in list_at(body, "authorizations")), None)
+
+
+def _account(found: str | None) -> str:
+    if found is None:
+        raise Unreadable("the payload does not say who acted")
+    return found
+
+
+def _triggered(kind: str, body: object) -> str | None:
+    trigger = text_at(body, "trigger_id")
+    return f"{kind}:{trigger}" if trigger else None
+
+
+def _is_direct(channel: str | None) -> bool:
+    return channel is not None and channel.startswith("D")

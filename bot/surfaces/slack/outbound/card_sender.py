@@ -16,7 +16,7 @@ _LARGE = 200_000
 """Characters; more takes tens of milliseconds to look through, so it is done beside the loop."""
 
 
-class Outgoing:
+class CardSender:
     """Draws and sends."""
 
     def __init__(self, names: Directory, redact: Redact, *, newest: bool) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 
 
-class Budget:
+class EditBudget:
     """Tokens that refill evenly, with room for a short burst."""
 
     def __init__(self, per_minute: float, *, burst: float | None = None) -> None:

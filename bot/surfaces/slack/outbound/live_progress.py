@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.inbound import Posted
-from bot.surfaces.slack.outbound.edit_budget import Budget
+from bot.surfaces.slack.outbound.edit_budget import EditBudget
 from commands.kit.card import Card
 from runbooks.kit.errors import TemporaryError
 
@@ -28,10 +28,10 @@ class _Live:
     closing: int = 0
 
 
-class Progress:
+class LiveProgress:
     """The newest card of each message, shown as often as the budget allows."""
 
-    def __init__(self, budget: Budget, seconds: float, update: Update) -> None:
+    def __init__(self, budget: EditBudget, seconds: float, update: Update) -> None:
         self._budget = budget
         self._seconds = seconds
         self._update = update

@@ -10,12 +10,12 @@ from typing import Any
 
 from bot.inbound import Directory, Posted, SurfaceGone
 from bot.redacting import Redact
-from bot.surfaces.slack.membership import Members
-from bot.surfaces.slack.outbound.card_sender import Outgoing
-from bot.surfaces.slack.outbound.edit_budget import Budget
-from bot.surfaces.slack.outbound.live_progress import Progress
-from bot.surfaces.slack.outbound.own_messages import METADATA, Finder
-from bot.surfaces.slack.outbound.uploads import Files
+from bot.surfaces.slack.membership import ChannelMembers
+from bot.surfaces.slack.outbound.card_sender import CardSender
+from bot.surfaces.slack.outbound.edit_budget import EditBudget
+from bot.surfaces.slack.outbound.live_progress import LiveProgress
+from bot.surfaces.slack.outbound.own_messages import METADATA, OwnMessages
+from bot.surfaces.slack.outbound.uploads import Uploads
 from bot.surfaces.slack.render.blocks import Drawn, Surface
 from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
 from commands.kit.card import Attachment, Card, words
@@ -42,15 +42,15 @@ class SlackMessenger:
     ) -> None:
         self._api = api
         self._names = names
-        self._outgoing = Outgoing(names, redact, newest=newest_blocks)
-        self._budget = Budget(edits_per_minute)
-        self._progress = Progress(self._budget, progress_seconds, self._update)
-        self._finder = Finder(api)
-        self._files = Files(api, self._finder)
+        self._outgoing = CardSender(names, redact, newest=newest_blocks)
+        self._budget = EditBudget(edits_per_minute)
+        self._progress = LiveProgress(self._budget, progress_seconds, self._update)
+        self._finder = OwnMessages(api)
+        self._files = Uploads(api, self._finder)
         self._posted: OrderedDict[tuple[str, str, str], Posted] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
         self._directs: dict[str, str] = {}
-        self._members = Members(api)
+        self._members = ChannelMembers(api)
 
     # What a run says (bot.inbound.Messenger)
 

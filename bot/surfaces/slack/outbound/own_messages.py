@@ -4,39 +4,21 @@ Run and slot stand in the message's metadata. Any app may write any metadata, so
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from bot.inbound import Posted, SurfaceGone
-from bot.surfaces.slack.transport.web_api import SlackApi
+from bot.surfaces.slack.transport.web_api import Self, SlackApi
 
 METADATA = "omnicare_run"
 _PAGES = 10
 _PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Self:
-    """The bot's own ids, as Slack says them."""
-
-    team: str
-    user: str
-    bot: str
-
-
-class Finder:
+class OwnMessages:
     """Looks through a channel or a thread, newest pages first, and not without end."""
 
     def __init__(self, api: SlackApi) -> None:
         self._api = api
-        self._self: Self | None = None
-
-    async def myself(self) -> Self:
-        """Asked once."""
-        if self._self is None:
-            said = await self._api.call("auth.test")
-            self._self = Self(team=str(said["team_id"]), user=str(said["user_id"]), bot=str(said.get("bot_id", "")))
-        return self._self
 
     async def message(self, run: str, slot: str, *, channel: str, thread: str | None) -> Posted | None:
         """The message of that slot, if it is there."""
@@ -55,7 +37,7 @@ class Finder:
         return False
 
     async def _own(self, channel: str, thread: str | None) -> AsyncIterator[dict[str, Any]]:
-        me = await self.myself()
+        me = await self._api.myself()
         cursor: str | None = None
         for _ in range(_PAGES):
             page = await self._page(channel, thread, cursor)

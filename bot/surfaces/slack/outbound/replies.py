@@ -28,7 +28,7 @@ _FAILED = "The answer could not be made or sent. The bot's log says why, under {
 Way = Callable[[], Awaitable[object]]
 
 
-class Answers:
+class Replies:
     """One for the life of the process."""
 
     def __init__(self, messenger: SlackMessenger) -> None:

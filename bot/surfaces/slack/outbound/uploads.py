@@ -8,7 +8,7 @@ import hashlib
 from collections import OrderedDict
 from pathlib import PurePosixPath
 
-from bot.surfaces.slack.outbound.own_messages import Finder
+from bot.surfaces.slack.outbound.own_messages import OwnMessages
 from bot.surfaces.slack.render.mrkdwn import clean, shortened
 from bot.surfaces.slack.transport.web_api import SlackApi
 from commands.kit.card import Attachment
@@ -16,10 +16,10 @@ from commands.kit.card import Attachment
 _REMEMBERED = 1024
 
 
-class Files:
+class Uploads:
     """Shares files, those of a run once."""
 
-    def __init__(self, api: SlackApi, finder: Finder) -> None:
+    def __init__(self, api: SlackApi, finder: OwnMessages) -> None:
         self._api = api
         self._finder = finder
         self._uploaded: OrderedDict[tuple[str, str, str], str] = OrderedDict()

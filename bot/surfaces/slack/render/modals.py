@@ -4,13 +4,11 @@ A form's inputs have the parameters' names as block ids. What is not to be chang
 goes through Slack in `private_metadata` and comes back; the door checks it like anything else that comes in.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from bot.inbound import Answer, Form, FormField
 from bot.surfaces.slack.origin import Origin
-from bot.surfaces.slack.render.button_values import compact, read_hidden
+from bot.surfaces.slack.render.button_values import compact
 from bot.surfaces.slack.render.mrkdwn import Block, clean, shortened
 
 FORM = "omnicare_form"
@@ -22,18 +20,6 @@ _METADATA = 3000
 _OPTIONS = 100
 _OPTION = 75
 _VALUE = 3000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
-    """A form that came back."""
-
-    origin: Origin
-    command: str
-    values: dict[str, str]
-    word: str | None
-    decision: bool
-    """It decides on a run: its key is the run's, not the delivery's."""
 
 
 class TooMuch(Exception):
@@ -109,63 +95,22 @@ def option(value: str, label: str | None = None) -> Block:
     return {"text": _plain(label or value, _OPTION), "value": value}
 
 
-def submitted(body: dict[str, Any]) -> Submitted | None:
-    """A form of ours that came back; None for any other view."""
-    view = body.get("view") or {}
-    hidden = read_hidden(view.get("private_metadata"))
-    command, kept = hidden.get("c"), hidden.get("h")
-    if view.get("callback_id") != FORM or not isinstance(command, str) or not isinstance(kept, dict):
-        return None
-    texts = {str(name): value for name, value in kept.items() if isinstance(value, str)}
-    word = texts.pop("word", None)
-    return Submitted(
-        origin=_origin(body, hidden.get("p")),
-        command=command,
-        values={**entered(view), **texts},
-        word=word,
-        decision=word is not None and "run" in texts,
-    )
-
-
-def entered(view: dict[str, Any]) -> dict[str, str]:
-    """What stands in the inputs; empty ones left out."""
-    found: dict[str, str] = {}
-    for name, actions in ((view.get("state") or {}).get("values") or {}).items():
-        for entry in actions.values() if isinstance(actions, dict) else ():
-            value = _value(entry) if isinstance(entry, dict) else None
-            if value:
-                found[name] = value
-    return found
-
-
-def _value(entry: dict[str, Any]) -> str | None:
-    if entry.get("type") == "checkboxes":
-        return YES if entry.get("selected_options") else None
-    chosen = entry["selected_option"] or {} if "selected_option" in entry else entry
-    value = chosen.get("value")
-    return value.strip() if isinstance(value, str) else None
-
-
-def error_in(answer: Answer, view: dict[str, Any], values: Mapping[str, str]) -> dict[str, str]:
+def error_in(answer: Answer, inputs: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
     """A mistake, shown under the input that it is about: the one it names, else the one whose value it quotes, else the first."""
-    inputs = [block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"]
-    if not inputs:
-        return {}
     said = clean(answer.card.summary) if answer.card else "This can't be used."
     named = answer.card.data.get("field") if answer.card else None
     place = next((name for name in inputs if name == named), None)
     place = place or next((name for name in inputs if f"--{name.replace('_', '-')}" in said), None)
     place = place or next((name for name in inputs if values.get(name) and f"`{values[name]}`" in said), None)
-    return {place or inputs[0]: shortened(said, 300)}
+    return {place: shortened(said, 300)} if place else errors(said, inputs)
 
 
-def errors(sentence: str, view: dict[str, Any]) -> dict[str, str]:
-    """A sentence under the form's first input, which keeps it open."""
-    first = next((block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"), None)
-    return {first: shortened(sentence, 300)} if first else {}
+def errors(sentence: str, inputs: Sequence[str]) -> dict[str, str]:
+    """A sentence under the form's first input, which keeps it open; empty where the form has none."""
+    return {inputs[0]: shortened(sentence, 300)} if inputs else {}
 
 
-def _place(origin: Origin) -> dict[str, Any]:
+def _place(origin: Origin) -> dict[str, object]:
     return {
         "ch": origin.channel,
         "th": origin.thread,
@@ -173,20 +118,6 @@ def _place(origin: Origin) -> dict[str, Any]:
         "d": origin.direct,
         "u": origin.response_url,
     }
-
-
-def _origin(body: dict[str, Any], place: object) -> Origin:
-    kept = place if isinstance(place, dict) else {}
-    channel, thread, url = kept.get("ch"), kept.get("th"), kept.get("u")
-    return Origin(
-        account=str(body["user"]["id"]),
-        channel=channel if isinstance(channel, str) else None,
-        thread=thread if isinstance(thread, str) else None,
-        in_thread=bool(kept.get("in")),
-        direct=bool(kept.get("d")),
-        response_url=url if isinstance(url, str) else None,
-        trigger=body.get("trigger_id"),
-    )
 
 
 def _plain(text: str, most: int) -> Block:

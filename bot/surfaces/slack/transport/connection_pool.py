@@ -1,4 +1,4 @@
-"""Socket Mode: two connections at once on the same app, so that one is live while the other is refreshed.
+"""Socket Mode for Bolt: two connections at once on the same app, so that one is live while the other is refreshed.
 
 Slack gives each delivery to one of the connections, so one that went silent without an error loses deliveries: it is noticed by its
 pings, `/readyz` says not ready until then (`ready`), and another one takes its place.
@@ -6,15 +6,19 @@ pings, `/readyz` says not ready until then (`ready`), and another one takes its 
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
 import aiohttp
+from slack_bolt.adapter.socket_mode.async_base_handler import AsyncBaseSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.supervision import Supervisor
-from bot.surfaces.slack.transport.socket_connection import Line, NotGreeted
+from bot.surfaces.slack.transport.socket_connection import NotGreeted, SocketConnection
 from bot.surfaces.slack.transport.web_api import KeptOut, SlackApi
 from runbooks.kit.errors import RunbookError, TemporaryError
 
@@ -24,8 +28,10 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
 
-class Sockets:
-    """Keeps the connections alive."""
+class ConnectionPool(AsyncBaseSocketModeHandler):
+    """Keeps the connections alive. In place of Bolt's `AsyncSocketModeHandler`, which has one connection and the SDK's client."""
+
+    app: AsyncApp
 
     def __init__(
         self,
@@ -37,7 +43,7 @@ class Sockets:
         connections: int = 2,
         stale_seconds: float = 30.0,
     ) -> None:
-        self._app = app
+        self.app = app
         self._api = api
         self._token = app_token
         self._supervisor = supervisor
@@ -45,59 +51,77 @@ class Sockets:
         self._stale = stale_seconds
         self._ping = min(5.0, max(0.05, stale_seconds / 4))
         """Two unanswered ones, and the connection is given up: half of `stale_seconds` or less."""
-        self._lines: dict[int, Line] = {}
-        """Those that Slack has greeted, by their place."""
+        self._live: dict[int, SocketConnection] = {}
+        """Those that Slack has greeted, by their slot."""
         self._keepers: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._http: aiohttp.ClientSession | None = None
 
-    async def start(self) -> None:
-        """Begins to connect; returns at once, because the bot serves terminals while Slack is away."""
+    async def connect_async(self) -> None:
+        """Begin to connect; return at once, because the bot serves terminals while Slack is away."""
         self._http = aiohttp.ClientSession()
         self._keepers = [
-            self._supervisor.start(f"Socket Mode connection {place + 1}", partial(self._keep, place))
-            for place in range(self._count)
+            self._supervisor.start(f"Socket Mode connection {slot + 1}", partial(self._keep, slot))
+            for slot in range(self._count)
         ]
+
+    async def handle(self, client: AsyncBaseSocketModeClient, req: SocketModeRequest) -> None:
+        """Give an envelope to Bolt, and acknowledge it where Bolt says so. One that is not comes again."""
+        if self._draining:
+            return
+        began = time.time()
+        response = await run_async_bolt_app(self.app, req)
+        await send_async_response(client, req, response, began)
+
+    async def drain(self) -> None:
+        """Take nothing new, and wait for what is being handled."""
+        self._draining = True
+        await asyncio.gather(*(each.idle.wait() for each in self._live.values()), *self._closing)
 
     def ready(self) -> bool:
         """Whether deliveries arrive: Slack has a connection to send them by, and none that only seems to be one."""
-        live = [line for line in self._lines.values() if line.live()]
-        return bool(live) and all(self._fresh(line) for line in live)
+        live = [connection for connection in self._live.values() if connection.live()]
+        return bool(live) and all(self._fresh(connection) for connection in live)
 
     def fresh_connections(self) -> int:
         """How many are open, and answered a ping lately."""
-        return sum(1 for line in self._lines.values() if line.live() and self._fresh(line))
+        return sum(1 for each in self._live.values() if each.live() and self._fresh(each))
 
-    async def close(self) -> None:
-        """Ends the connections; who calls it has let the short handlers end before."""
+    async def disconnect_async(self) -> None:
+        """End the connections; who calls it has drained before."""
         for task in self._keepers:
             task.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        lines, self._lines, self._keepers = list(self._lines.values()), {}, []
-        await asyncio.gather(*(line.close() for line in lines), *self._closing, return_exceptions=True)
+        connections, self._live, self._keepers = list(self._live.values()), {}, []
+        await asyncio.gather(*(each.close() for each in connections), *self._closing, return_exceptions=True)
+
+    async def close_async(self) -> None:
+        """End the connections, and the pool that they were opened from."""
+        await self.disconnect_async()
         if self._http is not None:
             await self._http.close()
 
-    def _fresh(self, line: Line) -> bool:
-        return line.age() < 2 * self._ping
+    def _fresh(self, connection: SocketConnection) -> bool:
+        return connection.age() < 2 * self._ping
 
-    async def _keep(self, place: int) -> None:
-        """One place: a connection in it, and another whenever it ends; after two in a row that were hardly there not at once."""
+    async def _keep(self, slot: int) -> None:
+        """One slot: a connection in it, and another whenever it ends; after two in a row that were hardly there not at once."""
         loop, pause, brief = asyncio.get_running_loop(), _FIRST_PAUSE, 0
         while True:
             try:
-                line = await self._open()
+                connection = await self._open()
             except (aiohttp.ClientError, RunbookError, OSError, TimeoutError) as error:
                 _log.warning("no Socket Mode connection: %s", _why(error))
-                if isinstance(error, NotGreeted) or not (place in self._lines and self._lines[place].live()):
-                    self._retire(place)  # it may be the one too many
+                if isinstance(error, NotGreeted) or not (slot in self._live and self._live[slot].live()):
+                    self._retire(slot)  # it may be the one too many
                 await asyncio.sleep(max(pause, self._asked_to_wait(error)))
                 pause = min(_LONGEST_PAUSE, pause * 2)
                 continue
             began, pause = loop.time(), _FIRST_PAUSE
-            self._retire(place)
-            self._lines[place] = line
-            await line.ended.wait()
+            self._retire(slot)
+            self._live[slot] = connection
+            await connection.ended.wait()
             brief = brief + 1 if loop.time() - began < 2 * self._ping else 0
             if brief > 1:
                 await asyncio.sleep(_FIRST_PAUSE)
@@ -108,33 +132,39 @@ class Sockets:
             return self._stale
         return error.retry_after if isinstance(error, TemporaryError) else 0.0
 
-    async def _open(self) -> Line:
-        """A new connection that Slack has greeted. Its address is good for once."""
+    async def _open(self) -> SocketConnection:
+        """A new connection that Slack has greeted."""
         assert self._http is not None
-        line = Line(self._app, ping=self._ping, elsewhere=self._send)
+        connection = SocketConnection(
+            self._http,
+            partial(self._api.socket_address, self._token),
+            proxy=self._api.proxy,
+            ping=self._ping,
+            handle=self.handle,
+            elsewhere=self._send,
+        )
         try:
             async with asyncio.timeout(self._stale):
-                url = await self._api.socket_address(self._token)
-                await line.open(self._http, url, proxy=self._api.proxy)
+                await connection.connect()
         except BaseException:
-            self._later(line.close())
+            self._later(connection.close())
             raise
-        return line
+        return connection
 
-    def _retire(self, place: int) -> None:
+    def _retire(self, slot: int) -> None:
         """The one before: it was kept for what it still brought or acknowledged."""
-        if (old := self._lines.pop(place, None)) is not None:
+        if (old := self._live.pop(slot, None)) is not None:
             self._later(old.close())
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[object, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def _send(self, message: str) -> bool:
         """By whichever connection there is."""
-        for line in tuple(self._lines.values()):
-            if await line.sent(message):
+        for connection in tuple(self._live.values()):
+            if await connection.sent(message):
                 return True
         return False
 

@@ -1,20 +1,17 @@
-"""One Socket Mode connection, from Slack's leave to open it until its end. It is never opened again: `bot.surfaces.slack.transport.connection_pool` makes another.
+"""One Socket Mode connection, as an SDK client: from Slack's leave to open it until its end. It is never opened again; `connection_pool` makes another.
 
-The SDK reads the envelopes; connecting is done here. Its own client opens a new WebSocket behind one that it still has, tries a used
-address again and again, and answers each `too_many_websockets` at once with another connection.
+The SDK reads the envelopes. Its own `SocketModeClient` is not used for the rest: it opens a new WebSocket while it still has the old one, tries
+an address again and again though it is good for once, and answers each `too_many_websockets` at once with another connection.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 import aiohttp
 from aiohttp import WSMsgType
-from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
-from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
@@ -25,39 +22,54 @@ _UNANSWERED = 2
 _FAREWELL = 2.0
 """Seconds for the other side to agree that it is the end."""
 
+Handle = Callable[[AsyncBaseSocketModeClient, SocketModeRequest], Awaitable[None]]
+
 
 class NotGreeted(ConnectionError):
     """Slack took the connection and did not want it."""
 
 
-class Line(AsyncBaseSocketModeClient):
-    """A connection: `open` it, wait for `ended`, `close` it."""
+class SocketConnection(AsyncBaseSocketModeClient):
+    """A connection: `connect` it, wait for `ended`, `close` it."""
 
-    def __init__(self, app: AsyncApp, *, ping: float, elsewhere: Callable[[str], Awaitable[bool]]) -> None:
-        """`ping`: seconds between two. `elsewhere`: sends an acknowledgement by another connection, if there is one."""
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        address: Callable[[], Awaitable[str]],
+        *,
+        proxy: str | None,
+        ping: float,
+        handle: Handle,
+        elsewhere: Callable[[str], Awaitable[bool]],
+    ) -> None:
+        """`address`: asks Slack for one, which is good for once. `ping`: seconds between two. `elsewhere`: sends an acknowledgement by another connection, if there is one."""
         self.logger = _log
         self.trace_enabled = False
         self.closed = False
         self.connect_operation_lock = asyncio.Lock()
         self.message_queue = asyncio.Queue()
-        self.message_listeners = [self._told]
+        self.message_listeners = [self._greeted]
         self.socket_mode_request_listeners = [self._handle]
         self.ended = asyncio.Event()
         """It is over, or about to be: Slack said so, or nothing is heard any more."""
-        self._app = app
+        self._http = http
+        self._address = address
+        self._proxy = proxy
         self._ping = ping
+        self._handler = handle
         self._elsewhere = elsewhere
         self._session: aiohttp.ClientWebSocketResponse | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._hello = asyncio.Event()
         self._answered = time.monotonic()
         self._handling = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.idle = asyncio.Event()
+        """Nothing that it brought is being handled."""
+        self.idle.set()
 
-    async def open(self, http: aiohttp.ClientSession, url: str, *, proxy: str | None) -> None:
-        """Returns when Slack has greeted; raises where it does not."""
-        self._session = await http.ws_connect(url, autoping=False, proxy=proxy)
+    async def connect(self) -> None:
+        """Return when Slack has greeted; raise where it does not."""
+        self._session = await self._http.ws_connect(await self._address(), autoping=False, proxy=self._proxy)
         self._answered = time.monotonic()
         loop = asyncio.get_running_loop()
         reading = self.process_messages()  # type: ignore[no-untyped-call]
@@ -74,7 +86,7 @@ class Line(AsyncBaseSocketModeClient):
             raise NotGreeted("it ended before Slack said hello")
 
     def live(self) -> bool:
-        """Slack delivers by it."""
+        """Whether Slack delivers by it."""
         return self._hello.is_set() and self._session is not None and not self._session.closed
 
     def age(self) -> float:
@@ -82,7 +94,7 @@ class Line(AsyncBaseSocketModeClient):
         return time.monotonic() - self._answered
 
     async def send_message(self, message: str) -> None:
-        """An acknowledgement; by another connection where this one is gone, since Slack asks for the envelope's id alone."""
+        """Send an acknowledgement; by another connection where this one is gone, since Slack asks for the envelope's id alone."""
         if not await self.sent(message) and not await self._elsewhere(message):
             _log.warning("an acknowledgement could not be sent, so Slack delivers again")
 
@@ -97,23 +109,27 @@ class Line(AsyncBaseSocketModeClient):
         return True
 
     async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002 - the SDK's
-        """What the SDK does where Slack says `disconnect`: here it is news for who keeps the connections."""
+        """The SDK calls this where Slack says `disconnect`: here it is news for the pool."""
         self.ended.set()
 
-    async def close(self) -> None:
-        """Takes nothing new, lets what it brought be acknowledged, and ends."""
-        self.ended.set()
-        self.closed = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
-                await self._idle.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def disconnect(self) -> None:
+        """End the WebSocket."""
         if self._session is not None:
             with suppress(Exception):
                 async with asyncio.timeout(_FAREWELL):
                     await self._session.close()
+
+    async def close(self) -> None:
+        """Take nothing new, let what it brought be acknowledged, and end."""
+        self.ended.set()
+        self.closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self.idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.disconnect()
 
     def _one_is_over(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -124,21 +140,19 @@ class Line(AsyncBaseSocketModeClient):
         """For the SDK's log."""
         return f"{id(self):x}"
 
-    async def _told(self, _client: object, message: dict[str, Any], _raw: str | None) -> None:
+    async def _greeted(self, _client: object, message: Mapping[str, object], _raw: str | None) -> None:
         if message.get("type") == "hello":
             self._hello.set()
 
     async def _handle(self, _client: object, request: SocketModeRequest) -> None:
-        began = time.time()
         self._handling += 1
-        self._idle.clear()
+        self.idle.clear()
         try:
-            answer = await run_async_bolt_app(self._app, request)
-            await send_async_response(self, request, answer, began)
+            await self._handler(self, request)
         finally:
             self._handling -= 1
             if not self._handling:
-                self._idle.set()
+                self.idle.set()
 
     async def _receive(self) -> None:
         assert self._session is not None

@@ -4,6 +4,7 @@ Nothing is sent twice by itself: a call whose answer was lost may have been done
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,15 @@ class Undrawable(SlackError):
     """Slack refuses the blocks; plainer ones may pass."""
 
 
+@dataclass(frozen=True, slots=True)
+class Self:
+    """The bot's own ids, as Slack says them."""
+
+    team: str
+    user: str
+    bot: str
+
+
 class SlackApi:
     """The Web API with the bot's token."""
 
@@ -79,6 +89,7 @@ class SlackApi:
         if self._host != SLACK_HOST:
             self.client.proxy = None  # the sandbox is this machine: a proxy of the environment has no business there
         self._session: aiohttp.ClientSession | None = None
+        self._self: Self | None = None
 
     @property
     def proxy(self) -> str | None:
@@ -130,6 +141,13 @@ class SlackApi:
             raise lost(method, error) from error
         data = response.data
         return data if isinstance(data, dict) else {}
+
+    async def myself(self) -> Self:
+        """Return the bot's own ids, asked for once."""
+        if self._self is None:
+            said = await self.call("auth.test")
+            self._self = Self(team=str(said["team_id"]), user=str(said["user_id"]), bot=str(said.get("bot_id", "")))
+        return self._self
 
     async def socket_address(self, app_token: str) -> str:
         """Where one WebSocket may be opened, once. Raises as `call` does."""

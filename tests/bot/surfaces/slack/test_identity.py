@@ -60,7 +60,7 @@ async def test_a_group_is_remembered_until_slack_says_that_it_has_changed(slack:
     assert await identity.group("release-approvers") == {"U2APPROVER"}
     slack.workspace.add_group(Group("S0APPROVERS", "release-approvers", "x", frozenset({"U1REQUESTER"})))
     assert await identity.group("S0APPROVERS") == {"U2APPROVER"}
-    identity.group_changed({"subteam_id": "S0APPROVERS"})
+    identity.group_changed("S0APPROVERS")
     assert await identity.group("S0APPROVERS") == {"U1REQUESTER"}
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.inbound import Answer, Exit
 from bot.surfaces.slack.inbound.background import AT_ONCE, TOO_MANY
 from commands.kit.card import Attachment, Button, Confirm, OpenForm, RunAct, Typed
+from sandbox.slack.workspace import Group
 from tests.bot.surfaces.slack.conftest import SHORT, Slack, Start, card
 
 RUN = "production.deploy.0123456789abc"
@@ -292,3 +296,98 @@ async def test_a_flood_of_presses_that_change_something_is_bounded_too(start: St
     assert len(slack.door.taken) == AT_ONCE
     slack.door.gate.set()
     assert all(outcome.ok for outcome in await asyncio.gather(*presses))
+
+
+# deliveries that Bolt is given directly
+
+
+def bolt(slack: Slack) -> AsyncApp:
+    assert slack.surface.connections is not None
+    return slack.surface.connections.app
+
+
+def _command(text: str, trigger: str) -> AsyncBoltRequest:
+    body = {
+        "command": "/omnicare",
+        "user_id": "U1REQUESTER",
+        "channel_id": "C1DEPLOYS",
+        "text": text,
+        "trigger_id": trigger,
+    }
+    return AsyncBoltRequest(mode="socket_mode", body=body)
+
+
+async def test_a_second_delivery_waits_for_the_first_and_is_acknowledged_like_it(slack: Slack) -> None:
+    app = bolt(slack)
+    slack.door.gate.clear()
+    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    first, second = (asyncio.create_task(app.async_dispatch(_command("deploy v2.0.0", "1.1"))) for _ in range(2))
+    await slack.door.arrived.wait()
+    assert not second.done()
+    slack.door.gate.set()
+    assert [(await each).status for each in (first, second)] == [200, 200]
+    assert len(slack.door.taken) == 1
+
+
+async def test_what_could_not_be_handed_over_is_not_acknowledged_and_may_come_again(slack: Slack) -> None:
+    app, take = bolt(slack), slack.door.take
+
+    async def fails(_came: object) -> Answer:
+        slack.door.arrived.set()
+        await slack.door.gate.wait()
+        raise OSError("the disk is full")
+
+    slack.door.take = fails  # type: ignore[method-assign] # the fake door of the tests
+    slack.door.gate.clear()
+    first, second = (asyncio.create_task(app.async_dispatch(_command("deploy v2.0.0", "1.1"))) for _ in range(2))
+    await slack.door.arrived.wait()
+    slack.door.gate.set()
+    assert 200 not in [(await each).status for each in (first, second)]
+    slack.door.take = take  # type: ignore[method-assign]
+    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    assert (await app.async_dispatch(_command("deploy v2.0.0", "1.1"))).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"command": "/omnicare", "text": "status"},
+        {"command": "/omnicare", "user_id": 7, "text": "status"},
+        {"type": "block_actions", "actions": [{"type": "button", "action_id": "x", "value": "t|status"}], "user": None},
+        {"type": "block_suggestion", "action_id": "value", "value": "v2"},
+        {"type": "shortcut", "callback_id": "omnicare_menu"},
+    ],
+)
+async def test_a_payload_that_does_not_say_who_acted_is_not_acknowledged(slack: Slack, body: dict[str, Any]) -> None:
+    assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 500
+    assert slack.door.taken == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "event_callback", "event": {"type": "reaction_added", "user": "U1REQUESTER"}},
+        {"type": "event_callback", "event": {"type": "message", "subtype": "message_deleted", "channel_type": "im"}},
+        {"type": "view_closed", "user": {"id": "U1REQUESTER"}, "view": {"callback_id": "omnicare_form"}},
+        {"type": "shortcut", "callback_id": "another", "user": {"id": "U1REQUESTER"}},
+        {
+            "type": "block_actions",
+            "actions": [{"type": "static_select", "action_id": "x"}],
+            "user": {"id": "U1REQUESTER"},
+        },
+        {"type": "something_new"},
+    ],
+)
+async def test_what_asks_nothing_of_the_bot_is_acknowledged(slack: Slack, body: dict[str, Any]) -> None:
+    assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 200
+    assert slack.door.taken == []
+
+
+async def test_a_change_of_a_group_reaches_what_is_remembered_of_it(slack: Slack) -> None:
+    identity = slack.surface.identity
+    assert await identity.group("S0APPROVERS") == {"U2APPROVER"}
+    slack.workspace.add_group(Group("S0APPROVERS", "release-approvers", "x", frozenset({"U1REQUESTER"})))
+    event = {"type": "subteam_members_changed", "subteam_id": "S0APPROVERS"}
+    body = {"type": "event_callback", "event_id": "Ev1", "event": event}
+    assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 200
+    assert await identity.group("S0APPROVERS") == {"U1REQUESTER"}

@@ -17,7 +17,7 @@ async def _live(slack: Slack, connections: int) -> None:
 async def test_two_connections_are_open_and_ready(start: Start) -> None:
     slack = await start(connections=2)
     await _live(slack, 2)
-    assert slack.surface.sockets is not None
+    assert slack.surface.connections is not None
     assert slack.surface.fresh_connections() == 2
 
 
