@@ -134,7 +134,7 @@ def _run(options: Options, words: list[str]) -> int:
             raise Failed(said)
         config = options.config or default_path()
         if settings.bot.sandbox:
-            said = f"{said}\nIf its sandbox has ended: `make sandbox` in the clone opens it again."
+            said = f"{said}\nIf its sandbox has ended, run `make sandbox` in the clone to start it again."
         return offer(said, settings.bot.state, wish.socket, config, ask=True, converse=lambda: converse(wish))
 
     return converse(wish, absent=absent)
@@ -168,7 +168,7 @@ def _help(options: Options, asked: list[str]) -> int:
         if near is None and (said := unfinished(asked[0], (*known.names(), *_HERE))):
             raise Mistyped(said)
         raise Mistyped(
-            f"There is no `{name}`. " + (f"Did you mean `{near}`?" if near else "`omnicare help` lists what there is.")
+            f"There is no `{name}`. " + (f"Did you mean `{near}`?" if near else "`omnicare help` lists all commands.")
         )
     _show(manual.page(spec) if spec else manual.menu(known), as_json=options.json)
     return Exit.OK
@@ -206,9 +206,7 @@ def _socket(options: Options) -> Path:
     try:
         return _settings(options).bot.socket_path
     except Failed as error:
-        raise Failed(
-            f"{error}\nThe socket of a running bot can be named instead: --socket PATH, or ${SOCKET_VARIABLE}."
-        ) from error
+        raise Failed(f"{error}\nTo use a running bot's socket instead: --socket PATH or ${SOCKET_VARIABLE}.") from error
 
 
 class _Parser(argparse.ArgumentParser):
@@ -240,7 +238,7 @@ def _serve(options: Options, words: list[str]) -> int:
     parser.add_argument(
         "--without-slack",
         action="store_true",
-        help="be the bot in this terminal while the real one is down: terminals only; what Slack missed comes when that one is back",
+        help="run the bot in this terminal while the real one is down; it serves terminals only, and Slack catches up when the real bot is back",
     )
     chosen = _parsed(parser, words)
     if chosen is None:
@@ -266,28 +264,28 @@ def _serve(options: Options, words: list[str]) -> int:
 
 
 def _foreground(settings: "Settings", account: str | None) -> str:
-    became = f" It became {account}, whose files these are." if account else ""
+    became = f" It runs as {account}, the owner of the files." if account else ""
     return (
-        f"This terminal is the bot, without Slack (process {os.getpid()}), once {settings.bot.socket_path} is there.{became}\n"
-        "`omnicare …` in other terminals reaches it as before. Ctrl-C ends it; what runs then goes on when a bot starts again."
+        f"This terminal runs the bot, without Slack (process {os.getpid()}), as soon as {settings.bot.socket_path} exists.{became}\n"
+        "`omnicare …` in other terminals reaches it as before. Ctrl-C ends it; its runs continue when a bot starts again."
     )
 
 
 def _sandbox(_options: Options, words: list[str]) -> int:
     parser = _parser("sandbox")
-    parser.add_argument("--demo", action="store_true", help="play the main job in this terminal, then end")
-    parser.add_argument("--reset", action="store_true", help="forget everything that was done in the sandbox before")
-    parser.add_argument("--port", type=int, default=None, metavar="N", help="of the page; otherwise any that is free")
+    parser.add_argument("--demo", action="store_true", help="play a deploy in this terminal, then exit")
+    parser.add_argument("--reset", action="store_true", help="delete everything that was done in the sandbox before")
+    parser.add_argument("--port", type=int, default=None, metavar="N", help="port of the page (default: any free port)")
     parser.add_argument(
         "--kubeconfig",
         type=Path,
         default=None,
         metavar="FILE",
-        help="use this cluster instead of the sandbox's own; its namespace must be marked as throw-away",
+        help="use this cluster instead of the sandbox's own; its namespace must be marked as disposable",
     )
     nights = _scenarios()
     parser.add_argument(
-        "--scenario", choices=tuple(nights), metavar="NAME", help="begin with something broken, as listed below"
+        "--scenario", choices=tuple(nights), metavar="NAME", help="start with something broken, as listed below"
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["scenarios:", *(f"  {name:<25} {what}" for name, what in nights.items())])
@@ -301,8 +299,8 @@ def _sandbox(_options: Options, words: list[str]) -> int:
         if error.name is None or error.name.split(".")[0] in ("bot", "commands", "runbooks"):
             raise
         raise Failed(
-            f"The sandbox is not installed here ({error.name} is missing): it is an extra that production goes without. "
-            "In a clone `make sandbox` installs and starts it; elsewhere install `omnicare-bot[sandbox]`."
+            f"The sandbox is not installed here ({error.name} is missing): production doesn't need it. "
+            "In a clone, `make sandbox` installs and starts it; elsewhere, install `omnicare-bot[sandbox]`."
         ) from error
     return run(chosen)
 
@@ -326,11 +324,9 @@ def _doctor(options: Options, words: list[str]) -> int:
 
 def _generate(_options: Options, words: list[str]) -> int:
     parser = _parser("generate")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if something would change")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 where something would change"
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path(), metavar="DIR", help="the clone; otherwise the present directory"
+        "--root", type=Path, default=Path(), metavar="DIR", help="the clone (default: the current directory)"
     )
     chosen = _parsed(parser, words)
     if chosen is None:
@@ -342,14 +338,14 @@ def _generate(_options: Options, words: list[str]) -> int:
     except NotAClone as error:
         raise Failed(str(error)) from error
     for path in changed:
-        print(f"{path} differs from what the registry says. Run `make generate`." if chosen.check else f"wrote {path}")
+        print(f"{path} is out of date. Run `make generate`." if chosen.check else f"wrote {path}")
     return Exit.FAILED if chosen.check and changed else Exit.OK
 
 
 def _verify(options: Options, words: list[str]) -> int:
     parser = _parser("audit verify")
     parser.add_argument(
-        "books", nargs="*", type=Path, metavar="BOOK", help="a book's file; otherwise the one that is configured"
+        "books", nargs="*", type=Path, metavar="BOOK", help="audit log file (default: the configured one)"
     )
     chosen = _parsed(parser, words)
     if chosen is None:
@@ -358,7 +354,7 @@ def _verify(options: Options, words: list[str]) -> int:
     with contextlib.suppress(Failed):
         settings = _settings(options)
     if settings is None and not chosen.books:
-        raise Failed("No configuration says where the book is. Name its file, or the configuration with --config.")
+        raise Failed("The audit log is not configured here. Name its file, or the configuration with --config.")
     from bot.doctor.verification import prove
 
     return prove(chosen.books or [settings.bot.book_path], settings, as_json=options.json)  # type: ignore[union-attr] # one is there

@@ -34,20 +34,20 @@ def offer(absent: str, state: Path, listening: Path, config: Path, *, ask: bool,
     _say(absent)
     other = holder(state)
     if other is not None:
-        _say(f"Its files are held all the same: {other}. It may be starting.")
+        _say(f"But its files are in use: {other}. It may be starting.")
         return Exit.FAILED
     if command is None:
-        _say(f"Somebody who may become {account_name(owner(state) or 0)} can be the bot meanwhile.")
+        _say(f"Somebody with access to the account {account_name(owner(state) or 0)} can run the bot meanwhile.")
         return Exit.FAILED
     shown = shlex.join(("omnicare" if part == _program()[0] else part) for part in _without_python(command))
     if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        _say(f"To be the bot in the foreground, without Slack: {shown}")
+        _say(f"To run the bot in the foreground, without Slack: {shown}")
         return Exit.FAILED
     _say(
-        f"You can be the bot in this terminal, without Slack, until it is back ({shown}).\n"
-        "What waited or ran goes on here, and others use its socket as before."
+        f"You can run the bot in this terminal, without Slack, until it is back ({shown}).\n"
+        "Waiting requests and runs continue here, and others use its socket as before."
     )
-    if not _yes("Be the bot? [y/N] "):
+    if not _yes("Run the bot? [y/N] "):
         return Exit.FAILED
     return _be(command, listening, converse)
 
@@ -97,18 +97,18 @@ def _be(command: list[str], listening: Path, converse: Callable[[], int]) -> int
         bot = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - our own program
     try:
         if not _listens(bot, listening):
-            sys.stderr.write(f"The bot did not start. The end of its log ({log.name}):\n{_tail(Path(log.name))}\n")
+            sys.stderr.write(f"The bot did not start. End of its log ({log.name}):\n{_tail(Path(log.name))}\n")
             return Exit.FAILED
-        _say(f"This terminal is the bot now, without Slack (its log: {log.name}).\n")
+        _say(f"This terminal now runs the bot, without Slack (its log: {log.name}).\n")
         status = converse()
         if bot.poll() is None:
-            _say("\nThis terminal is still the bot: others may use it. Ctrl-C ends it.")
+            _say("\nThis terminal still runs the bot, and others may be using it. Ctrl-C ends it.")
             bot.wait()
     except KeyboardInterrupt:
         status = Exit.OK
     finally:
         _ended(bot)
-    _say("The bot in this terminal has ended. What still ran goes on when a bot starts again.")
+    _say("The bot in this terminal has ended. Its runs continue when a bot starts again.")
     return status
 
 

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _PLAIN = frozenset({"at", "level"})
 """Of a record: never words of others."""
 
-WITHHELD = "The answer could not be checked for what must never leave, so it is withheld. The bot's log says why."
+WITHHELD = "The answer could not be checked for private data, so it is withheld. The bot's log says why."
 
 
 def leaf_by_leaf(value: Any, redact: Redact, *, fixed: frozenset[str] = frozenset()) -> Any:

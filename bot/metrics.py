@@ -25,7 +25,7 @@ class Metrics:
         )
         self._runs = self._counter("runs", "Requests that ended, by how.", "environment", "command", "reason_code")
         self._refusals = self._counter("refusals", "What was refused, by reason code.", "reason_code")
-        self._appends = self._counter("audit_appends", "Events written to the audit trail.", "result")
+        self._appends = self._counter("audit_appends", "Events written to the audit log.", "result")
         self._failures = self._counter(
             "background_failures", "Background work that failed and was started again.", "task"
         )

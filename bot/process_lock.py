@@ -110,7 +110,7 @@ def _refuse_open(state: Path) -> None:
     lines = [f"chmod 0700 {_words(directories)}"] if directories else []
     lines += [f"chmod 0600 {_words(open_files)}"] if open_files else []
     raise StateOpen(
-        f"Others than the bot's account may write {what}, and so could be the bot. Find out who did, "
+        f"Other accounts can write {what} and so could pose as the bot. Find out who did, run "
         f"`omnicare audit verify`, then: {' && '.join(lines)}."
     )
 
@@ -175,7 +175,7 @@ def _said(descriptor: int) -> Holder | None:
 def _sentence(state: Path, other: Holder | None) -> str:
     who = str(other) if other is not None else "another process"
     return (
-        f"The bot's files in {state} are held: {who}. One process has them at a time, so that nothing is done twice. "
+        f"The bot's files in {state} are in use: {who}. Only one process may use them, so that nothing is done twice. "
         "Use its socket, or end it first."
     )
 

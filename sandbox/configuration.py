@@ -11,7 +11,7 @@ ROLE_TEXTS = {
     "release-approver": "approves what others ask for",
     "on-call": "keeps production running, and may go back at any hour",
     "dba": "looks after the database",
-    "auditor": "reads the audit trail, never runs anything",
+    "auditor": "reads the audit log, never runs anything",
 }
 
 _PERMISSIONS = {

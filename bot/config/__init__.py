@@ -59,9 +59,7 @@ class Settings(Section):
         self._accounts_are_unique()
         for key, role in self.roles.items():
             if role.shift and not role.group:
-                raise ValueError(
-                    f"roles.{key}.shift: only a Slack user group says who is on shift, so it needs `group`"
-                )
+                raise ValueError(f"roles.{key}.shift: shifts come from a Slack user group, so `group` is required")
         for name, environment in self.environments.items():
             self._check_environment(name, environment)
         self._targets_are_unique()
@@ -76,23 +74,23 @@ class Settings(Section):
 
     def _check_address(self) -> None:
         if not self.bot.sandbox and self.slack.api_url != SLACK_API:
-            raise ValueError("slack.api_url: another address than Slack's needs `bot.sandbox = true`")
+            raise ValueError("slack.api_url: an address other than Slack's needs `bot.sandbox = true`")
         if self.bot.sandbox and urlsplit(self.slack.api_url).hostname != "127.0.0.1":
-            raise ValueError("slack.api_url: a sandbox speaks to 127.0.0.1 only")
+            raise ValueError("slack.api_url: a sandbox may only connect to 127.0.0.1")
 
     def _check_person(self, key: str, person: PersonSettings) -> None:
         for role in person.roles:
             if role not in self.roles:
                 raise ValueError(f"people.{key}: there is no role `{role}`")
         if person.user == "root":
-            raise ValueError(f"people.{key}.user: root is nobody's own account")
+            raise ValueError(f"people.{key}.user: root is not a personal account")
 
     def _accounts_are_unique(self) -> None:
         seen: dict[str, str] = {}
         for key, person in self.people.items():
             for account in filter(None, (person.slack, *person.others, person.user and f"user {person.user}")):
                 if account in seen:
-                    raise ValueError(f"people.{key}: {account} is {seen[account]}'s account already")
+                    raise ValueError(f"people.{key}: {account} is already {seen[account]}'s account")
                 seen[account] = key
 
     def _check_environment(self, name: str, environment: EnvironmentSettings) -> None:
@@ -102,18 +100,18 @@ class Settings(Section):
                     raise ValueError(f"environments.{name}.permissions.{permission}: there is no role `{role}`")
         for risk, policy in environment.approval.items():
             if policy.count < 1:
-                raise ValueError(f"environments.{name}.approval.{risk}: count is at least 1")
+                raise ValueError(f"environments.{name}.approval.{risk}: count must be at least 1")
             if policy.own:
-                raise ValueError(f"environments.{name}.approval.{risk}: nobody approves their own request")
+                raise ValueError(f"environments.{name}.approval.{risk}: requesters can't approve their own requests")
         if environment.going_back is not None and environment.going_back.count < 1:
-            raise ValueError(f"environments.{name}.going_back: count is at least 1")
+            raise ValueError(f"environments.{name}.going_back: count must be at least 1")
         self._check_exports(name, environment)
         self._check_database(name, environment)
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
             raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
         if len(set(names)) != len(names):
-            raise ValueError(f"environments.{name}.services: two have the same name")
+            raise ValueError(f"environments.{name}.services: two services have the same name")
 
     def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:
         """What is about patients goes over TLS, and from a sandbox nowhere."""
@@ -121,9 +119,9 @@ class Settings(Section):
             return
         address = urlsplit(environment.exports.endpoint or "")
         if self.bot.sandbox and address.hostname != "127.0.0.1":
-            raise ValueError(f"environments.{name}.exports.endpoint: a sandbox writes to 127.0.0.1 only")
+            raise ValueError(f"environments.{name}.exports.endpoint: a sandbox may only write to 127.0.0.1")
         if not self.bot.sandbox and environment.exports.endpoint and address.scheme != "https":
-            raise ValueError(f"environments.{name}.exports.endpoint: an address that begins with https://")
+            raise ValueError(f"environments.{name}.exports.endpoint: the address must begin with https://")
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
         """A password goes out over TLS; and from a sandbox to this machine only."""
@@ -132,9 +130,9 @@ class Settings(Section):
             return
         hosts = {split_address(each)[0] for each in (database.primary, database.replica) if each}
         if self.bot.sandbox and hosts - {"127.0.0.1"}:
-            raise ValueError(f"environments.{name}.database: a sandbox asks 127.0.0.1 only")
+            raise ValueError(f"environments.{name}.database: a sandbox may only connect to 127.0.0.1")
         if not self.bot.sandbox and database.tls == "disable":
-            raise ValueError(f"environments.{name}.database.tls: without TLS only in a sandbox")
+            raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
 
     def _targets_are_unique(self) -> None:
         """One Deployment in two environments could be changed by whoever may change one of them."""
@@ -233,7 +231,7 @@ def load(path: Path) -> Settings:
     slack = raw.get("slack")
     if isinstance(slack, dict) and any(secret in slack for secret in ("bot_token", "app_token")):
         raise ConfigurationError(
-            f"{path}: slack: tokens do not stand in the file. Take it out, revoke it, and set OMNICARE_SLACK_BOT_TOKEN and "
+            f"{path}: slack: tokens don't belong in the file. Remove the token, revoke it, and set OMNICARE_SLACK_BOT_TOKEN and "
             "OMNICARE_SLACK_APP_TOKEN."
         )
     for variable, (section, key) in FROM_ENVIRONMENT.items():
@@ -251,7 +249,7 @@ def _variable(name: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value.isprintable() or (name.endswith("_TOKEN") and not _TOKEN.fullmatch(value)):
         raise ConfigurationError(
-            f"{name} holds a character that does not belong there: a blank, a line break, or a sign that is not ASCII. Set it again."
+            f"{name} contains an invalid character: a space, a line break or a non-ASCII character. Set it again."
         )
     return value
 
@@ -260,7 +258,7 @@ _TOKEN = re.compile(r"[!-~]*")
 
 
 def _syntax(error: Exception) -> str:
-    return "it is nested too deep." if isinstance(error, RecursionError) else f"{error}."
+    return "it is nested too deeply." if isinstance(error, RecursionError) else f"{error}."
 
 
 def validate(raw: dict[str, Any], *, source: str = "configuration", text: str = "") -> Settings:

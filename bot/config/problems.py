@@ -17,9 +17,9 @@ Place = tuple[str | int, ...]
 
 _INSTEAD = {
     "missing": "this setting is required",
-    "too_short": "at least one is needed",
-    "string_type": "write a text in quotation marks",
-    "string_sub_type": "write a text in quotation marks",
+    "too_short": "at least one is required",
+    "string_type": "write text in quotation marks",
+    "string_sub_type": "write text in quotation marks",
     "bool_type": "write true or false, without quotation marks",
     "bool_parsing": "write true or false, without quotation marks",
     "int_type": "write a whole number, without quotation marks",
@@ -63,7 +63,7 @@ def _instead(error: ErrorDetails, model: type[BaseModel], message: str) -> str:
         if near:
             return f"there is no such setting; did you mean `{near[0]}`?"
         return (
-            f"there is no such setting; here stand {', '.join(f'`{name}`' for name in known)}"
+            f"there is no such setting; the settings here are {', '.join(f'`{name}`' for name in known)}"
             if known
             else "there is no such setting"
         )

@@ -115,7 +115,7 @@ class ServiceSettings(Section):
     @classmethod
     def _an_address(cls, url: str | None) -> str | None:
         if url is not None and not valid(url):
-            raise ValueError("an http or https address without a password in it")
+            raise ValueError("must be an http or https address without a password")
         return url
 
 

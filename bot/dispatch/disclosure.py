@@ -55,7 +55,7 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
         return (await act.house.book.append(event)).seq
     except BookUnavailable as error:
         raise RunbookError(
-            "The audit trail can't be written, so nothing is shown unredacted. `doctor` says why.",
+            "The audit log can't be written, so nothing is shown unredacted. Run `doctor` to find out why.",
             code=ReasonCode.BOOK_UNAVAILABLE,
         ) from error
 
@@ -63,8 +63,8 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
 def _check_person(actor: Actor, what: str) -> None:
     if actor.shared or not actor.listed:
         raise Denied(
-            f"{what} is for a person whom the audit trail can name, and this account is nobody's alone. "
-            "Use an account of your own.",
+            f"{what} is only for people whom the audit log can identify, and this account is not personal. "
+            "Use your own account.",
             code=ReasonCode.SHARED_ACCOUNT,
         )
 

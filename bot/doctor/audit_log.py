@@ -16,24 +16,24 @@ async def tail(settings: Settings) -> AsyncGenerator[Finding]:
     """The whole chain up to its tail: a million events take seconds."""
     path = settings.bot.book_path
     if not path.exists():
-        yield warning(f"There is no audit trail at {path} yet.", "The bot makes it when it starts.")
+        yield warning(f"There is no audit log at {path} yet.", "The bot creates it when it starts.")
         return
     heads, changed, missing = await known_heads(settings)
     found = [*changed, *await asyncio.to_thread(verify_books, [path], heads)]
     for finding in found[:_SHOWN]:
         yield failed(
-            f"The audit trail is not whole: {finding.sentence}",
-            "Keep the file as it is, and find out who could write it. `omnicare audit verify` lists everything.",
+            f"The audit log is not intact: {finding.sentence}",
+            "Keep the file as it is, and find out who could write to it. `omnicare audit verify` lists everything.",
         )
     if len(found) > _SHOWN:
         yield failed(f"… and {counted(len(found) - _SHOWN, 'more finding')}.", "`omnicare audit verify` lists them.")
     for why in missing:
         yield warning(
-            f"Whether the audit trail's tail was cut can't be told: {why}.", "See what is said of that cluster."
+            f"Can't check whether the end of the audit log was cut off: {why}.", "See the findings about that cluster."
         )
     if not found:
         yield fine(
-            "The audit trail is whole."
+            "The audit log is intact."
             if missing
-            else "The audit trail is whole, up to the heads that the fleet knows."
+            else "The audit log is intact, up to the heads kept in the fleet's record."
         )

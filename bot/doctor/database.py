@@ -42,28 +42,28 @@ async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
 
 def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> list[Finding]:
     who = found.identity
-    told = [fine(f"{name}: the {found.place} {who.address} takes the role {who.role}, PostgreSQL {who.version}.")]
+    told = [fine(f"{name}: the {found.place} {who.address} accepts role {who.role}, PostgreSQL {who.version}.")]
     if found.place == "primary" and who.in_recovery:
         told.append(
             warning(
-                f"{name}: {who.address}, the configuration's primary, is a replica.",
-                f"After a failover mend `primary` in environments.{name}.database, or name the cluster's writer endpoint.",
+                f"{name}: {who.address}, configured as primary, is a replica.",
+                f"After a failover, correct `primary` in environments.{name}.database, or use the cluster's writer endpoint.",
             )
         )
     if found.place == "replica" and not who.in_recovery:
         told.append(
             warning(
-                f"{name}: {who.address}, the configuration's replica, is a primary.",
-                f"Mend `replica` in environments.{name}.database, or take it out.",
+                f"{name}: {who.address}, configured as replica, is a primary.",
+                f"Correct `replica` in environments.{name}.database, or remove it.",
             )
         )
     if not who.encrypted and wanted.tls != "disable":
-        told.append(failed(f"{name}: the connection to {who.address} has no TLS.", "Report it as a bug of the bot."))
+        told.append(failed(f"{name}: the connection to {who.address} has no TLS.", "Report it as a bug in the bot."))
     odd = concerns(who)
     if not odd:
         told.append(
             fine(
-                f"{name}: {who.role} reads statistics on the {found.place}, no table, and can plan by the DBA's function."
+                f"{name}: {who.role} can read statistics on the {found.place} but no tables, and can explain statements."
             )
         )
     told += [
@@ -77,6 +77,6 @@ def _file(name: str, path: Path) -> Finding | None:
     """Who may read it has the reader's password."""
     if path.is_file() and path.stat().st_mode & _OTHERS:
         return failed(
-            f"{name}: others may read {path}, which holds the database reader's password.", f"chmod o-rwx {path}"
+            f"{name}: others can read {path}, which contains the database reader's password.", f"chmod o-rwx {path}"
         )
     return None

@@ -23,7 +23,7 @@ def examine(path: Path | None, *, as_json: bool) -> int:
     try:
         settings = load(where)
     except ConfigurationError as error:
-        telling.tell(failed(str(error), "Mend the configuration, then ask again: nothing else can be checked."))
+        telling.tell(failed(str(error), "Correct the configuration, then try again: nothing else can be checked."))
         return telling.end()
     asyncio.run(_examine(where, settings, telling))
     return telling.end()
@@ -35,7 +35,7 @@ def checks(where: Path, settings: Settings) -> list[Check]:
     found = [
         Check(subject="Configuration", look=partial(here.configuration, where, settings)),
         Check(subject="Files", look=partial(here.files, settings)),
-        Check(subject="Audit trail", look=partial(audit_log.tail, settings), seconds=60.0),
+        Check(subject="Audit log", look=partial(audit_log.tail, settings), seconds=60.0),
         *(
             [Check(subject="Audit heads", look=partial(storage.heads, settings), seconds=30.0)]
             if settings.bot.audit_bucket
@@ -95,7 +95,7 @@ class _Telling:
         broken, odd = self._counts[Severity.FAILED], self._counts[Severity.WARNING]
         if not self._json:
             self._write("")
-            self._write(f"{self._counts.total()} checked: {broken} failed, {odd} to know about.")
+            self._write(f"{self._counts.total()} checks: {broken} failed, {odd} with warnings.")
         return Exit.FAILED if broken else Exit.OK
 
     def _write(self, line: str) -> None:

@@ -81,7 +81,7 @@ async def _fill(check: Check, queue: asyncio.Queue[Finding | None]) -> None:
     except Exception as error:  # noqa: BLE001 - one check that breaks takes no other with it
         queue.put_nowait(
             failed(
-                f"{check.subject}: the check itself failed ({type(error).__name__}).", "Report it as a bug of the bot."
+                f"{check.subject}: the check itself failed ({type(error).__name__}).", "Report it as a bug in the bot."
             )
         )
     finally:

@@ -23,20 +23,20 @@ async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Findin
     mode, owner = _mode(path), _owner(path)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield failed(
-            f"Others than its owner may write {path} ({mode:04o}): they could give themselves any role.",
+            f"Accounts other than its owner can write {path} ({mode:04o}): they could give themselves any role.",
             f"chmod go-w {path}",
         )
     elif owner not in (0, os.geteuid()):
         yield warning(
-            f"{path} belongs to {_user(owner)}: whoever that is decides who may do what.",
+            f"{path} belongs to {_user(owner)}, who can decide who may do what.",
             f"Give it to root or to the bot's account: chown root {path}",
         )
     else:
-        yield fine("Only its owner may write the configuration.")
+        yield fine("Only its owner can write the configuration.")
     password = urlsplit(settings.bot.database_url or "").password
     if password and mode & stat.S_IROTH:
         yield failed(
-            "bot.database_url carries a password, and everybody on this machine may read the file.",
+            "bot.database_url contains a password, and everybody on this machine can read the file.",
             f"Use OMNICARE_DATABASE_URL instead, or chmod o-r {path}",
         )
 
@@ -46,52 +46,54 @@ async def files(settings: Settings) -> AsyncGenerator[Finding]:
     state = settings.bot.state
     if not state.exists():
         yield warning(
-            f"{state} is not there yet.", "The bot makes it when it starts, as long as it may write above it."
+            f"{state} does not exist yet.",
+            "The bot creates it when it starts, if it can write to the parent directory.",
         )
         return
     yield _private_file(state, "the bot's directory", 0o700)
-    for name, about in ((settings.bot.book_path.name, "the audit trail"), ("engine.sqlite", "the engine's database")):
+    for name, about in ((settings.bot.book_path.name, "the audit log"), ("engine.sqlite", "the engine's database")):
         if (state / name).exists():
             yield _private_file(state / name, about, 0o600)
     if (other := holder(state)) is not None:
         told = warning if other.foreground else fine
         yield told(
-            f"A bot has {state}: {other}.",
-            *(["Ctrl-C there, once the real bot can start."] if other.foreground else []),
+            f"A bot uses {state}: {other}.",
+            *(["Press Ctrl-C there, once the real bot can start."] if other.foreground else []),
         )
     yield _socket(settings.bot.socket_path)
     if (logins := settings.bot.registry_auth) is not None:
         if logins.is_file():
-            yield _private_file(logins, "the registries' logins", 0o640)
+            yield _private_file(logins, "the registry logins", 0o640)
         else:
-            yield failed(f"{logins}, the registries' logins, is not there.", "Mount it, or mend bot.registry_auth.")
+            yield failed(f"{logins}, the registry logins, does not exist.", "Mount it, or correct bot.registry_auth.")
 
 
 def _private_file(path: Path, about: str, wanted: int) -> Finding:
     mode, owner = _mode(path), _owner(path)
     if mode & ~wanted:
-        return failed(f"{path} ({about}) is open to others: {mode:04o}.", f"chmod {wanted:o} {path}")
+        return failed(f"{path} ({about}) is accessible to others: {mode:04o}.", f"chmod {wanted:o} {path}")
     if owner not in (0, os.geteuid()):
         return warning(
             f"{path} ({about}) belongs to {_user(owner)}, not to {_user(os.geteuid())}.",
             f"Run `omnicare doctor` as {_user(owner)}, the account that the bot runs as.",
         )
-    return fine(f"{path} ({about}) is the bot's alone.")
+    return fine(f"{path} ({about}) is accessible to the bot only.")
 
 
 def _socket(path: Path) -> Finding:
     directory = path.parent
     if not directory.exists():
         return warning(
-            f"{directory}, where the terminal's socket will be, is not there yet.", "The bot makes it when it starts."
+            f"{directory}, the directory for the terminal's socket, does not exist yet.",
+            "The bot creates it when it starts.",
         )
     if _mode(directory) & (stat.S_IWGRP | stat.S_IWOTH):
         return failed(
-            f"Others may write in {directory}, where the terminal's socket is: they could pose as the bot.",
+            f"Others can write to {directory}, which contains the terminal's socket: they could pose as the bot.",
             f"chmod go-w {directory}",
         )
     if not path.exists():
-        return warning(f"No bot runs here: {path} is not there.", "Start it with `omnicare serve`.")
+        return warning(f"No bot is running here: {path} does not exist.", "Start it with `omnicare serve`.")
     return fine(f"The terminal's socket is {path}.")
 
 
@@ -103,23 +105,23 @@ async def people(settings: Settings) -> AsyncGenerator[Finding]:
             yield fine(f"Role {key}: {', '.join(holders)}.")
         elif role.group and any(environment.groups for environment in settings.environments.values()):
             yield warning(
-                f"Role {key} names nobody; only the user group {role.group} gives it, to listed people.",
-                f"Nothing, if that is meant. Else add {key} to somebody's roles.",
+                f"Nobody has role {key} directly; only user group {role.group} gives it to listed people.",
+                f"Nothing, if this is intended. Otherwise add {key} to somebody's roles.",
             )
         else:
-            yield failed(f"Role {key} names nobody.", f"Add {key} to somebody's roles, or take the role out.")
+            yield failed(f"Nobody has role {key}.", f"Add {key} to somebody's roles, or remove the role.")
     for key, person in settings.people.items():
         if settings.slack.enabled and person.slack is None:
             yield warning(
-                f"{person.name} has no Slack id.", f"Set people.{key}.slack, or they can act in a terminal only."
+                f"{person.name} has no Slack id.", f"Set people.{key}.slack; without it, they can use a terminal only."
             )
         if person.user is not None and not _exists(person.user):
             yield warning(
                 f"{person.name}: this machine has no user {person.user}.",
-                f"Mend people.{key}.user, or the terminal does not know them.",
+                f"Correct people.{key}.user; until then, the terminal doesn't recognise them.",
             )
         if not person.roles:
-            yield warning(f"{person.name} has no role, and so may do nothing.", f"Add people.{key}.roles.")
+            yield warning(f"{person.name} has no role, and may do nothing.", f"Add people.{key}.roles.")
 
 
 async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Finding]:
@@ -141,10 +143,10 @@ def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
     if missing:
         yield warning(
             f"{name}: nobody has {', '.join(missing)}.",
-            f"Nothing, if that is meant. Else name a role in environments.{name}.permissions.",
+            f"Nothing, if this is intended. Otherwise name a role in environments.{name}.permissions.",
         )
     else:
-        yield fine(f"{name}: somebody has each permission.")
+        yield fine(f"{name}: every permission is held by somebody.")
 
 
 def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Finding]:
@@ -156,17 +158,17 @@ def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Fi
         if policy is None:
             yield warning(
                 f"{name}: nothing {risk} can be approved ({names}).",
-                f"Nothing, if that is meant. Else add environments.{name}.approval.{risk}.",
+                f"Nothing, if this is intended. Otherwise add environments.{name}.approval.{risk}.",
             )
         else:
             yield _enough(settings, name, policy, f"{risk} ({names})")
     if environment.going_back is None:
         yield failed(
-            f"{name}: nobody could confirm going back to the last known good release.",
+            f"{name}: nobody could confirm a rollback to the last known good release.",
             f"Add environments.{name}.going_back.",
         )
     else:
-        yield _enough(settings, name, environment.going_back, "going back")
+        yield _enough(settings, name, environment.going_back, "rollback")
 
 
 def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> Finding:
@@ -177,16 +179,16 @@ def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) ->
     where = f"environments.{name}.permissions gives {policy.permission} to their roles"
     if len(holders) < count:
         return failed(
-            f"{name}, {what}: {count} must say yes, and {shown or 'nobody'} could.",
-            f"Make more people holders: {where}.",
+            f"{name}, {what}: {count} must approve, but only {shown or 'nobody'} could.",
+            f"Give more people the role: {where}.",
         )
     if len(holders) == count and not policy.own:
         return failed(
-            f"{name}, {what}: nobody but {shown} could approve, so nobody can approve what {'they ask' if count > 1 else 'that person asks'} for.",
-            f"Make one more person a holder: {where}.",
+            f"{name}, {what}: only {shown} could approve, and nobody may approve their own requests.",
+            f"Give one more person the role: {where}.",
         )
     if len(holders) == count:
-        return warning(f"{name}, {what}: only {shown} could confirm.", f"Make one more person a holder: {where}.")
+        return warning(f"{name}, {what}: only {shown} could confirm.", f"Give one more person the role: {where}.")
     return fine(f"{name}, {what}: {count} of {shown}.")
 
 

@@ -57,17 +57,17 @@ async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
                 access.verb, access.group, access.resource, namespace, access.subresource, access.name
             )
             if verdict.allowed:
-                yield fine(f"{name}: the bot may {access.shown} in {namespace or 'the cluster'}.")
+                yield fine(f"{name}: the bot can {access.shown} in {namespace or 'the cluster'}.")
             elif access.where is Where.CLUSTER:
                 yield warning(
-                    f"{name}: the bot may not {access.shown}. {access.reason}",
-                    "Nothing, if that is meant. Else: kubectl create clusterrolebinding omnicare-bot-nodes "
+                    f"{name}: the bot can't {access.shown}. {access.reason}",
+                    "Nothing, if this is intended. Otherwise: kubectl create clusterrolebinding omnicare-bot-nodes "
                     "--clusterrole=omnicare-bot-nodes --serviceaccount=omnicare-bot:omnicare-bot",
                 )
             else:
                 yield failed(
-                    f"{name}: the bot may not {access.shown} in {namespace}. {access.reason}",
-                    f"Apply the shipped Role there; `kubectl auth can-i {access.shown} -n {namespace}` asks again.",
+                    f"{name}: the bot can't {access.shown} in {namespace}. {access.reason}",
+                    f"Apply the shipped Role there, then check with `kubectl auth can-i {access.shown} -n {namespace}`.",
                 )
         async for finding in _services(client, name, environment):
             yield finding
@@ -81,13 +81,13 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
         except RunbookError as error:
             yield failed(
                 f"{name}: Deployment {environment.namespace}/{deployment} ({service.name}): {error.message}",
-                f"Mend environments.{name}.services, or create the Deployment.",
+                f"Correct environments.{name}.services, or create the Deployment.",
             )
             continue
         if (owned := owner(found)) is not None:
             yield warning(
                 f"{name}: {service.name}: {owned.sentence}.",
-                "Let it ignore the containers' images and the annotations omnicare.dev/*, or release through it and not through the bot.",
+                "Configure it to ignore the containers' images and the annotations omnicare.dev/*, or release with it instead of the bot.",
             )
         held = found.container(container)
         if held is None:
@@ -99,7 +99,7 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
         elif not held[1].image.startswith(service.repository):
             yield warning(
                 f"{name}: {deployment}/{container} runs {held[1].image}, which is not from {service.repository}.",
-                f"Nothing, if that is about to change. Else mend `repository` of service {service.name}.",
+                f"Nothing, if this is about to change. Otherwise correct `repository` of service {service.name}.",
             )
         else:
             yield fine(f"{name}: {service.name} is {deployment}/{container}.")
@@ -115,12 +115,12 @@ async def _serving(
         ready = len((await client.endpoints(environment.namespace, through)).ready)
     except RunbookError as error:
         return warning(
-            f"{name}: who is served by {service.name} can't be said. {error.message}",
+            f"{name}: can't check what serves {service.name}. {error.message}",
             f"Set `kubernetes_service` of service {service.name} in environments.{name}.services.",
         )
     if not ready:
-        return warning(f"{name}: the Service {through} has no ready endpoint.", f"`status --env {name}` says more.")
-    return fine(f"{name}: {service.name} is served by {ready} ready endpoints of the Service {through}.")
+        return warning(f"{name}: Service {through} has no ready endpoints.", f"`status --env {name}` shows more.")
+    return fine(f"{name}: {service.name} is served by {ready} ready endpoints of Service {through}.")
 
 
 async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
@@ -129,8 +129,8 @@ async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         for service in settings.environments[name].services:
             if service.health_url is None:
                 yield warning(
-                    f"{name}: {service.name} has no health URL, so a failure can't say whether it answers.",
-                    f"Nothing, if that is meant. Else set `health_url` of {service.name} in environments.{name}.services.",
+                    f"{name}: {service.name} has no health URL, so a failure report can't show whether it answers.",
+                    f"Nothing, if this is intended. Otherwise set `health_url` of {service.name} in environments.{name}.services.",
                 )
                 continue
             found = await client.ask(service.health_url)
@@ -138,10 +138,12 @@ async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             if found.well:
                 yield fine(f"{name}: the health URL of {service.name} answers {found.status} ({took}).")
             else:
-                what = f"answers {found.status} ({took})" if found.status is not None else f"gives none: {found.why}"
+                what = (
+                    f"answers {found.status} ({took})" if found.status is not None else f"does not answer: {found.why}"
+                )
                 yield warning(
                     f"{name}: the health URL of {service.name} {what}.",
-                    f"Mend `health_url` in environments.{name}.services, or look at the service.",
+                    f"Correct `health_url` in environments.{name}.services, or check the service.",
                 )
 
 
@@ -161,7 +163,8 @@ async def registry(settings: Settings, repository: str) -> AsyncGenerator[Findin
         yield fine(f"{repository}: {counted(count, 'version')}.")
     else:
         yield warning(
-            f"{repository} has no version.", "Push one, or mend the repository or bot.versions in the configuration."
+            f"{repository} has no versions.",
+            "Push one, or correct the repository or bot.versions in the configuration.",
         )
 
 
@@ -174,11 +177,13 @@ def repositories(settings: Settings) -> tuple[str, ...]:
 async def slack(settings: Settings) -> AsyncGenerator[Finding]:
     """Token, scopes, Socket Mode, channels (`bot.surfaces.slack.checks`)."""
     if not settings.slack.enabled:
-        yield warning("Slack is turned off: only terminals work.", "Nothing, if that is meant. Else set slack.enabled.")
+        yield warning(
+            "Slack is turned off: only terminals work.", "Nothing, if this is intended. Otherwise set slack.enabled."
+        )
         return
     if settings.bot.sandbox and not settings.slack.bot_token.get_secret_value():
         yield warning(
-            "The sandbox gives its Slack's tokens to its own bot alone, so Slack can't be checked from here.",
+            "The sandbox shares its Slack tokens only with its own bot, so Slack can't be checked from here.",
             "Nothing.",
         )
         return
@@ -213,7 +218,7 @@ async def clock(settings: Settings) -> AsyncGenerator[Finding]:
                 yield _skew(at, urlsplit(url).hostname or host)
                 return
     yield warning(
-        "Nobody told the time, so this machine's clock is not checked.", "Check that it is synchronised (NTP)."
+        "No server sent the time, so this machine's clock was not checked.", "Check that it is synchronised (NTP)."
     )
 
 
@@ -222,6 +227,6 @@ def _skew(theirs: datetime, host: str) -> Finding:
     # the header has whole seconds, and the answer was on its way
     if seconds < SKEW_WARNING:
         return fine(f"This machine's clock agrees with {host}'s.")
-    text = f"This machine's clock is {seconds:.0f} s off {host}'s: deadlines and the audit trail use it."
+    text = f"This machine's clock is {seconds:.0f} s off {host}'s; deadlines and the audit log use it."
     to_do = "Synchronise it (NTP)."
     return failed(text, to_do) if seconds > SKEW_FAILED else warning(text, to_do)

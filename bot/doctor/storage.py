@@ -15,8 +15,8 @@ async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         return
     if environment.exports is None:
         yield warning(
-            f"{name}: no bucket for exports, so `sync clear-failed` will refuse.",
-            f"Add `[environments.{name}.exports]`, if items are ever to be cleared there.",
+            f"{name}: there is no bucket for exports, so `sync clear-failed` is refused.",
+            f"Add `[environments.{name}.exports]` if failed items should be cleared there.",
         )
         return
     async for finding in _bucket(environment.exports, f"{name}: ", "exports", throw_away=settings.bot.sandbox):
@@ -28,12 +28,12 @@ async def heads(settings: Settings) -> AsyncGenerator[Finding]:
     where = settings.bot.audit_bucket
     if where is None:
         return
-    async for finding in _bucket(where, "Audit trail: ", "its heads", throw_away=settings.bot.sandbox):
+    async for finding in _bucket(where, "Audit log: ", "its heads", throw_away=settings.bot.sandbox):
         yield finding
     if not where.lock_days:
         yield warning(
-            f"The audit trail's heads in {where.bucket} are not locked: who may delete there can remove them.",
-            "Add `lock_days` to `[bot.audit_bucket]`; the bucket has to be made with Object Lock.",
+            f"The audit log's heads in {where.bucket} are not locked: anybody who can delete there can remove them.",
+            "Add `lock_days` to `[bot.audit_bucket]`; the bucket must be created with Object Lock.",
         )
 
 
@@ -44,7 +44,7 @@ async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: 
     except RunbookError as error:
         yield failed(f"{of}the bucket {where} for {purpose}: {error.message}", "; ".join(error.advice))
         return
-    yield fine(f"{of}the bucket {where} for {purpose} is there.")
+    yield fine(f"{of}the bucket {where} for {purpose} exists.")
     yield _said(
         state.encrypted,
         f"{of}{where} encrypts what is written",
@@ -59,11 +59,11 @@ async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: 
         yield _said(
             state.locks,
             f"{of}{where} has Object Lock",
-            "Make a bucket with Object Lock, or take `lock_days` out: what can't be locked is refused.",
+            "Create a bucket with Object Lock, or remove `lock_days`: without Object Lock, writes are refused.",
         )
 
 
 def _said(is_so: bool | None, what: str, to_do: str) -> Finding:
     if is_so is None:
-        return warning(f"Not to be seen with the bot's account whether {what.partition(': ')[2]}.", to_do)
-    return fine(f"{what}.") if is_so else failed(f"Not so: {what}.", to_do)
+        return warning(f"The bot's account can't check whether {what.partition(': ')[2]}.", to_do)
+    return fine(f"{what}.") if is_so else failed(f"Not true: {what}.", to_do)

@@ -27,7 +27,7 @@ PERMISSIONS: dict[str, str] = {
     "rollout:go": "say go or no go when the time of somebody else's deploy has come",
     "run:cancel": "stop somebody else's run",
     "lock:write": "lock and unlock an environment",
-    "audit:read": "search the audit trail",
+    "audit:read": "search the audit log",
 }
 """Every permission that the configuration may give, and what it allows."""
 
@@ -45,7 +45,7 @@ _ACTS: dict[str, str] = {
     "rollout:go": "say go or no go to somebody else's deploy to {place}",
     "run:cancel": "stop somebody else's run in {place}",
     "lock:write": "lock or unlock {place}",
-    "audit:read": "search the audit trail of {place}",
+    "audit:read": "search the audit log of {place}",
 }
 """The same after "You may not": a refusal is one sentence about one place."""
 

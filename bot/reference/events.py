@@ -53,8 +53,8 @@ def reason_codes() -> str:
     """Every way in which something ends or is refused."""
     return page(
         "Reason codes",
-        "Every refusal and every ending has one of these, in the audit trail, in `--json` and in the metrics. The sentence that a "
-        "person reads says more.",
+        "Every refusal and every ending has one of these, in the audit log, in `--json` and in the metrics. The sentence "
+        "on the card says more.",
         table(("Code", "Meaning"), ((code(each), each.meaning) for each in ReasonCode)),
     )
 
@@ -63,9 +63,9 @@ def audit_events() -> str:
     """Everything that may ever stand in a book."""
     return page(
         "Audit events",
-        "Everything that may ever stand in the audit trail. Each event has a number, a time (UTC), who, through which surface, where, "
+        "Everything that the audit log can contain. Each event has a number, a time (UTC), who, through which surface, where, "
         "which command and run, a reason (theirs) and a reason code (ours), and the hash of the event before it. "
-        "`omnicare audit` searches, `omnicare audit verify` proves the chain.",
+        "`omnicare audit` searches, `omnicare audit verify` checks the chain.",
         table(("Event", "Tells"), ((code(each), EVENTS[each]) for each in EventName)),
     )
 

@@ -14,9 +14,9 @@ from commands.kit.types import nearest
 
 HERE = {
     "serve": "run the bot",
-    "sandbox": "a whole world to try it in, on 127.0.0.1",
+    "sandbox": "a complete environment to try the bot in, on 127.0.0.1",
     "doctor": "check everything that is configured, one by one",
-    "audit verify": "prove that the audit trail is whole",
+    "audit verify": "check that the audit log is intact",
     "generate": "write what comes from the command registry: manifest, reference",
     "completion": "a completion script for bash, zsh or fish",
 }
@@ -44,7 +44,7 @@ def menu(registry: Registry) -> Card:
     body += [
         Paragraph(
             text=words(
-                "More of one: ",
+                "About one command: ",
                 Code(text="omnicare help deploy"),
                 ". What you may do: ",
                 Code(text="omnicare whoami"),
@@ -59,7 +59,7 @@ def menu(registry: Registry) -> Card:
         Note(text=words(_STATUSES)),
     ]
     return Card(
-        title=words("OmniCare: production operations, with plan, approval and audit trail"),
+        title=words("OmniCare: production operations with plan, approval and audit log"),
         summary="What can be typed",
         body=tuple(body),
         data={
@@ -79,10 +79,12 @@ def page(spec: CommandSpec) -> Card:
     card = command_card(spec)
     notes: list[Element] = []
     if spec.name == "audit":
-        text = words("On this machine ", Code(text="omnicare audit verify"), " proves that the trail is whole.")
+        text = words("On this machine ", Code(text="omnicare audit verify"), " checks that the audit log is intact.")
         notes.append(Note(text=text))
     if spec.kind is Kind.OPERATION:
-        notes.append(Note(text=words("It shows its plan and is followed until it ends. Ctrl-C leaves it going.")))
+        notes.append(
+            Note(text=words("The plan is shown and the run is followed until it ends. Ctrl-C leaves the run going."))
+        )
     return card.model_copy(update={"body": (*card.body, *notes), "buttons": ()})
 
 

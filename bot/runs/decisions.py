@@ -195,7 +195,7 @@ class EngineRuns:
             details={"act": act, "digest": state.digest, **({"then": then} if then == "rollback" else {})},
         ):
             raise Denied(
-                "The audit trail can't be written, so nothing is decided now. `doctor` says why.",
+                "The audit log can't be written, so nothing can be decided now. Run `doctor` to find out why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,
             )
         crash_points.reached(f"{act}-noted")

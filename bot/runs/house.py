@@ -116,7 +116,7 @@ class House:
     @property
     def book_trouble(self) -> str:
         """Why nothing starts, for people; without its full stop."""
-        return self.heads.wrong or "The audit trail can't be written"
+        return self.heads.wrong or "The audit log can't be written"
 
     def draw(self, run: str, slot: str, card: Card) -> None:
         """What a message of the run says just now, to terminals and to Slack: newest wins, any of it may be dropped."""

@@ -173,7 +173,7 @@ async def test_choosing_who_one_is_works_only_where_the_bot_allows_it(tmp_path: 
 async def test_where_no_bot_runs_a_sentence_says_what_to_do(tmp_path: Path) -> None:
     ended = await omnicare("status", "--socket", str(tmp_path / "none"))
     assert ended.status == 1
-    assert "No bot runs here" in ended.err
+    assert "No bot is running here" in ended.err
     assert "omnicare serve" in ended.err
     assert "Traceback" not in ended.err
 

@@ -55,14 +55,14 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         (lambda r: r["people"]["requester"].update(roles=["chief"]), "people.requester: there is no role `chief`"),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "tls": "disable"}),
-            "environments.production.database.tls: without TLS only in a sandbox",
+            "environments.production.database.tls: TLS can be turned off in a sandbox only",
         ),
         (
             lambda r: (
                 r["bot"].update(sandbox=True),
                 production(r).update(database={"primary": "db.internal:5432", "name": "emr"}),
             ),
-            "environments.production.database: a sandbox asks 127.0.0.1 only",
+            "environments.production.database: a sandbox may only connect to 127.0.0.1",
         ),
         (
             lambda r: production(r).update(database={"primary": "db", "name": "emr", "reader": "replica"}),
@@ -74,21 +74,21 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
-            "roles.someone.shift: only a Slack user group",
+            "roles.someone.shift: shifts come from a Slack user group",
         ),
         (
             lambda r: r["people"]["second"].update(slack="U1REQUESTER"),
             "people.second: U1REQUESTER is requester's account",
         ),
-        (lambda r: r["people"]["second"].update(others=["U2APPROVER"]), "U2APPROVER is approver's account already"),
-        (lambda r: r["people"]["second"].update(others=["U4SECOND"]), "U4SECOND is second's account already"),
+        (lambda r: r["people"]["second"].update(others=["U2APPROVER"]), "U2APPROVER is already approver's account"),
+        (lambda r: r["people"]["second"].update(others=["U4SECOND"]), "U4SECOND is already second's account"),
         (lambda r: r["people"]["second"].update(user="daemon"), "people.second: user daemon is requester's account"),
-        (lambda r: r["people"]["second"].update(user="root"), "people.second.user: root is nobody's own account"),
+        (lambda r: r["people"]["second"].update(user="root"), "people.second.user: root is not a personal account"),
         (lambda r: r["people"].update({"Maya": {"name": "Maya"}}), "people.Maya"),
         (lambda r: r["people"].update({"../x": {"name": "x"}}), "people.../x"),
         (
             lambda r: r["people"]["second"].update(admin=True),
-            "people.second.admin: there is no such setting; here stand `name`, `slack`, ",
+            "people.second.admin: there is no such setting; the settings here are `name`, `slack`, ",
         ),
         (lambda r: r["people"]["second"].pop("name"), "people.second.name: this setting is required"),
         (
@@ -97,15 +97,15 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (
             lambda r: production(r)["approval"]["disruptive"].update(count=0),
-            "environments.production.approval.disruptive: count is at least 1",
+            "environments.production.approval.disruptive: count must be at least 1",
         ),
         (
             lambda r: production(r)["approval"]["disruptive"].update(own=True),
-            "environments.production.approval.disruptive: nobody approves their own request",
+            "environments.production.approval.disruptive: requesters can't approve their own requests",
         ),
         (
             lambda r: production(r)["going_back"].update(count=0),
-            "environments.production.going_back: count is at least 1",
+            "environments.production.going_back: count must be at least 1",
         ),
         (lambda r: production(r)["approval"].update({"careless": {}}), "environments.production.approval.careless"),
         (
@@ -118,7 +118,7 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (
             lambda r: production(r)["services"].append(dict(production(r)["services"][0])),
-            "environments.production.services: two have the same name",
+            "environments.production.services: two services have the same name",
         ),
         (lambda r: production(r).update(services=[]), "environments.production.services"),
         (
@@ -139,7 +139,7 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         (lambda r: r.update(slack={"edits_per_minute": 0}), "slack.edits_per_minute"),
         (lambda r: r.update(times={"drain": -1}), "times.drain"),
         (lambda r: r.update(times={"drain": float("nan")}), "times.drain"),
-        (lambda r: r.update(surprise={}), "surprise: there is no such setting; here stand `bot`, "),
+        (lambda r: r.update(surprise={}), "surprise: there is no such setting; the settings here are `bot`, "),
     ],
 )
 def test_what_does_not_fit_together_is_refused_and_the_place_is_named(change: Change, words: str) -> None:
@@ -168,7 +168,7 @@ def test_every_place_that_is_wrong_is_named_at_once() -> None:
     ],
 )
 def test_another_address_than_slacks_is_refused_outside_the_sandbox(address: str) -> None:
-    assert "slack.api_url: another address than Slack's" in refused(lambda raw: raw.update(slack={"api_url": address}))
+    assert "slack.api_url: an address other than Slack's" in refused(lambda raw: raw.update(slack={"api_url": address}))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_sandbox_speaks_to_this_machine_only(address: str) -> None:
         raw["bot"]["sandbox"] = True
         raw["slack"] = {"api_url": address}
 
-    assert "a sandbox speaks to 127.0.0.1 only" in refused(sandbox)
+    assert "a sandbox may only connect to 127.0.0.1" in refused(sandbox)
 
 
 # secrets
@@ -211,7 +211,7 @@ def test_tokens_come_from_the_environment_and_show_nowhere(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("key", ["bot_token", "app_token"])
 def test_a_token_in_the_file_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigurationError, match="tokens do not stand in the file") as error:
+    with pytest.raises(ConfigurationError, match="tokens don't belong in the file") as error:
         load(written(tmp_path, f'[slack]\n{key} = "{BOT_TOKEN}"\n'))
     assert "hunter2" not in str(error.value)
 
@@ -250,8 +250,8 @@ def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not UTF-8 text: byte 1 can't be read. Save it as UTF-8."),
         (b"a = [", "is not TOML: "),
         (b"a = 1\na = 2\n", "(at line 2, column 6)."),
-        (b"a = " + b"[" * 100_000, "is not TOML: it is nested too deep."),
-        (b"", "environments: at least one is needed"),
+        (b"a = " + b"[" * 100_000, "is not TOML: it is nested too deeply."),
+        (b"", "environments: at least one is required"),
         (b"[[bot]]\n", "line 1: bot: write a table: [bot]"),
         (b"slack = true\n", "line 1: slack: write a table: [slack]"),
         (b"[slack]\nenabled = 'never'\n", "line 2: slack.enabled: write true or false, without quotation marks"),
@@ -338,9 +338,7 @@ def test_a_line_break_behind_a_token_is_taken_off_and_one_inside_is_refused(tmp_
     assert "xapp-hunter2" in {each.get_secret_value() for each in (settings.slack.bot_token, settings.slack.app_token)}
     for inside in ("xapp-\nhunter2", "xapp hunter2", "xapp-hunter2\u200b", "xäpp-hunter2"):
         os.environ[variable] = inside
-        with pytest.raises(
-            ConfigurationError, match=f"^{variable} holds a character that does not belong there"
-        ) as error:
+        with pytest.raises(ConfigurationError, match=f"^{variable} contains an invalid character") as error:
             load(written(tmp_path, "[bot]\n"))
         assert "hunter2" not in str(error.value)
 

@@ -126,7 +126,7 @@ async def test_where_no_bot_runs_a_script_is_told_what_to_run(tmp_path: Path):
         await here.kill()
         status, said = await omnicare(here.config, "--as", "ines", "status")
         assert status == 1
-        assert "No bot runs here" in said
+        assert "No bot is running here" in said
         assert f"omnicare --config {here.config} serve --without-slack" in said
 
 
@@ -136,13 +136,13 @@ async def test_a_person_is_asked_and_becomes_the_bot_and_their_command_is_done(t
         await here.deployed("v2.0.0")
         await here.kill()
         async with at_a_terminal(here, "--as", "ines", "rollback") as person:
-            await person.reads("Be the bot? [y/N]")
+            await person.reads("Run the bot? [y/N]")
             person.types("y\n")
             run = run_of(await person.reads("omnicare approve ", "\n"))
             status, told = await omnicare(here.config, "--as", "ines", "approve", run)
             assert status == 0, told
             await person.reads("Back on v1.2.0 in production")
-            await person.reads("This terminal is still the bot")
+            await person.reads("This terminal still runs the bot")
             assert (await omnicare(here.config, "--as", "maya", "status"))[0] == 0
             person.types("\x03")
             await person.reads("has ended")

@@ -44,7 +44,7 @@ async def test_the_running_step_is_watched_to_its_end_and_no_other_starts(tmp_pa
         assert "v2.0.0" in seen
         status, refused = await omnicare(here.config, "--as", "maya", "deploy", "v1.2.0", "--reason", "back")
         assert status != 0
-        assert "audit trail can't be written" in refused
+        assert "audit log can't be written" in refused
         limit(here, ROOMY)
         await here.ended_with(run, "stopped at Frontend rollout")
         assert here.deployment("frontend")["spec"]["template"]["spec"]["containers"][0]["image"] == frontend

@@ -158,7 +158,7 @@ class DurableSteps:
 
     def _go_on_by_hand(self) -> None:
         """The book is gone: nothing further starts here, so people get the lines that do the rest."""
-        _log.error("the audit trail can't be written, so run %s goes no further", self.run_id)
+        _log.error("the audit log can't be written, so run %s goes no further", self.run_id)
         self._by_hand = tuple(kubectl_lines(self.left()))
         self._notice = self._book_is_gone()
         self.redraw()

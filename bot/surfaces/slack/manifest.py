@@ -41,10 +41,10 @@ EVENTS: dict[str, str] = {
 }
 
 _NAME = "OmniCare"
-_ABOUT = "Deploys, rollbacks and looks into production, with approval and an audit trail"
+_ABOUT = "Deploys, rollbacks and a view of production, with approval and an audit log"
 _LONG = (
     "OmniCare runs the production operations of the medical record. A command becomes a plan, the plan is approved in its thread "
-    "by somebody else, the run reports as it goes, and everything is written to an audit trail. Nothing that could name a "
+    "by somebody else, the run reports as it goes, and everything is written to an audit log. Nothing that could name a "
     "patient, and no secret, is ever shown here."
 )
 _HINT_AT_MOST = 1000

@@ -63,7 +63,9 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
         if shown and not answered:  # each reading stands in the audit trail by itself: none is made that nobody typed
-            raise Unreachable("The bot went away in the middle of what is unredacted. Ask again if you need it.")
+            raise Unreachable(
+                "The bot stopped in the middle of the unredacted lines. Run the command again if you need them."
+            )
         now = time.monotonic()
         lost_at = lost_at or now
         if now - lost_at > patience:
@@ -90,14 +92,14 @@ async def _once(path: Path, call: Call) -> AsyncIterator[Line]:
         async with response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's own
                 raise Unreachable(
-                    f"What listens on {path} does not speak as this `omnicare` does. Is it another version?"
+                    f"The server on {path} uses a different protocol from this `omnicare`. Is it a different version?"
                 )
             async for raw in _lines(response):
                 try:
                     yield read_line(raw)
                 except ValidationError as error:
                     raise Unreachable(
-                        "The bot's answer can't be read. Is it another version than this `omnicare`?"
+                        "The bot's answer can't be read. Is its version different from this `omnicare`?"
                     ) from error
 
 
@@ -111,22 +113,22 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
                 yield bytes(held)
             held = bytearray(part)
         if len(held) > LONGEST_LINE:
-            raise Unreachable("The bot's answer is too long to be shown.")
+            raise Unreachable("The bot's answer is too long to show.")
 
 
 def _absent(path: Path, *, refused: bool) -> str:
     if refused:
         return (
-            f"You may not use the bot's socket {path}. Ask for your account to be added to the group that owns it, "
-            "or type the command in Slack."
+            f"You have no access to the bot's socket {path}. Ask for your account to be added to its group, "
+            "or use the command in Slack."
         )
     return (
-        f"No bot runs here: nothing listens on {path}. Start it with `omnicare serve` as the bot's own account, "
-        "or name the socket of the one that runs with --socket."
+        f"No bot is running here: nothing is listening on {path}. Start it with `omnicare serve` as the bot's account, "
+        "or name the running bot's socket with --socket."
     )
 
 
 def _gone(*, answered: bool) -> str:
     if answered:
-        return "The bot went away and did not come back. What it had taken is kept: it goes on when the bot is started again."
-    return "The bot went away before it answered. Type the command again when it runs: nothing that was taken is lost."
+        return "The bot stopped and did not come back. What it had accepted is kept and continues when the bot starts again."
+    return "The bot stopped before it answered. Run the command again when the bot is back: nothing that it accepted is lost."

@@ -122,11 +122,11 @@ class SocketServer:
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
         account = _account(request)
         if account is None:
-            return web.json_response({"message": "The kernel does not say who calls."}, status=400)
+            return web.json_response({"message": "The kernel did not identify the caller."}, status=400)
         try:
             call = Call.model_validate_json(await request.read())
         except (ValidationError, web.HTTPRequestEntityTooLarge):
-            return web.json_response({"message": "The call can't be understood, or is too long."}, status=400)
+            return web.json_response({"message": "The request can't be understood, or is too long."}, status=400)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         response.force_close()  # before it begins, so that the client is told
         task = asyncio.current_task()
@@ -148,12 +148,12 @@ class SocketServer:
         if call.named is not None and not self._may_choose:
             _log.warning("somebody wanted to be another person", extra={"account": account, "named": call.named})
             await _send(
-                response, _refused(Exit.DENIED, "--as works in the sandbox only: here the kernel says who you are.")
+                response, _refused(Exit.DENIED, "--as works in the sandbox only: here the kernel identifies you.")
             )
             return
         if self._callers[account] > _CALLS_AT_ONCE:
             await _send(
-                response, _refused(Exit.FAILED, f"You have {_CALLS_AT_ONCE} calls open. End some of them first.")
+                response, _refused(Exit.FAILED, f"You have {_CALLS_AT_ONCE} open calls. End some of them first.")
             )
             return
         inbound = Inbound(
@@ -184,8 +184,8 @@ class SocketServer:
     async def _unredacted(self, response: web.StreamResponse, given: TerminalOnly) -> None:
         """The one thing that leaves as it is; for whom it was written into the audit trail, and nobody else."""
         said = (
-            "What follows is unredacted: it may hold secrets and name patients. "
-            f"That you read it stands in the audit trail (event {given.event})."
+            "The following is unredacted: it may contain secrets and patients' names. "
+            f"The audit log records that you read it (event {given.event})."
         )
         await _send(response, {"kind": "notice", "said": said})
         lines = given.lines.lines
@@ -241,19 +241,19 @@ class SocketServer:
                         telling = card
                     await _send(response, {"kind": "card", "slot": slot, **self._shown(card)})
         except TimeoutError:
-            await _send(response, _refused(Exit.FAILED, f"The run still goes on. {self._look(run)}"))
+            await _send(response, _refused(Exit.FAILED, f"The run is still going. {self._look(run)}"))
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the run goes on; only this watching of it ends
             _log.exception("a run could not be followed", extra={"run": run})
-            await _send(response, _refused(Exit.FAILED, f"The run can't be followed just now. {self._look(run)}"))
+            await _send(response, _refused(Exit.FAILED, f"The run can't be followed right now. {self._look(run)}"))
         finally:
             if (close := getattr(cards, "aclose", None)) is not None:
                 await close()
         return exit_of(telling)
 
     def _look(self, run: str) -> str:
-        return f"Look at it with `omnicare runs {self._short(run)}`."
+        return f"See `omnicare runs {self._short(run)}`."
 
     async def _while_alive(self, response: web.StreamResponse, awaited: Awaitable[T]) -> T:
         """What is awaited; until it comes the client hears that the bot is there."""
@@ -328,7 +328,7 @@ def _bound(path: Path) -> socket.socket:
     """A listening socket that the bot's group may use. Raises `SocketError`."""
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise SocketError(
-            f"{path} is too long for a socket ({LONGEST_PATH} bytes at most). Set `bot.socket` to a shorter path."
+            f"{path} is too long for a socket (maximum {LONGEST_PATH} bytes). Set `bot.socket` to a shorter path."
         )
     try:
         _prepare(path.parent)
@@ -355,7 +355,7 @@ def _prepare(directory: Path) -> None:
         directory.chmod(DIRECTORY_MODE | (found.st_mode & stat.S_ISGID))
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SocketError(
-            f"Others may write in {directory}, so anybody could pose as the bot. Give the socket a directory of its own."
+            f"Others can write to {directory} and could pose as the bot. Put the socket into a separate directory."
         )
 
 
@@ -372,4 +372,4 @@ def _remove_stale(path: Path) -> None:
         except OSError:
             path.unlink(missing_ok=True)
             return
-    raise SocketError(f"Another bot listens on {path} already.")
+    raise SocketError(f"Another bot is already listening on {path}.")

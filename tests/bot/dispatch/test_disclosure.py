@@ -190,7 +190,7 @@ async def test_root_and_shared_accounts_may_not(
     async with opened(tmp_path, somewhere, "asks", "audits") as (here, client):
         answer = await here.terminal(account, *RAW, named=named)
         told = await refused(here, client, answer, ReasonCode.SHARED_ACCOUNT)
-        assert "Use an account of your own" in told
+        assert "Use your own account" in told
 
 
 async def test_who_is_not_listed_is_told_nothing_of_it(tmp_path: Path, somewhere: Somewhere) -> None:
@@ -237,7 +237,10 @@ async def test_where_the_book_can_not_be_written_nothing_is_read(tmp_path: Path,
         await here.book.close()
         answer = await here.terminal("uid:1", *RAW)
         assert (answer.exit, code(answer)) == (Exit.FAILED, ReasonCode.BOOK_UNAVAILABLE)
-        assert said(answer) == "The audit trail can't be written, so nothing is shown unredacted. `doctor` says why."
+        assert (
+            said(answer)
+            == "The audit log can't be written, so nothing is shown unredacted. Run `doctor` to find out why."
+        )
         assert answer.terminal_only is None
         assert client.opened == []
         usual = await here.terminal("uid:1", "logs", "backend")

@@ -85,7 +85,7 @@ async def test_a_rollback_that_the_book_keeps_from_starting_says_how_it_is_done_
     await here.deployed("v2.0.0")
     await here.bot.book.close()
     await here.type(ON_CALL, "/omnicare rollback")
-    told = shown_text(await here.whispered(ON_CALL, "The audit trail can't be written"))
+    told = shown_text(await here.whispered(ON_CALL, "The audit log can't be written"))
     assert line() in told
     assert "By hand, back to v1.2.0" in told
 

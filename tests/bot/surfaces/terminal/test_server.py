@@ -286,7 +286,7 @@ async def test_half_a_character_in_an_answer_is_one_sign_less_and_not_an_answer_
 
 
 async def test_where_no_bot_runs_the_sentence_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match=r"No bot runs here.*omnicare serve"):
+    with pytest.raises(Unreachable, match=r"No bot is running here.*omnicare serve"):
         await lines(tmp_path / "none", "status")
 
 

@@ -56,7 +56,7 @@ async def test_they_come_before_the_card_which_is_redacted_like_any_other(tmp_pa
         notice, found, answer, end = await lines(tmp_path / "s", "logs")
     assert isinstance(notice, NoticeLine)
     assert notice.said == (
-        "What follows is unredacted: it may hold secrets and name patients. That you read it stands in the audit trail (event 7)."
+        "The following is unredacted: it may contain secrets and patients' names. The audit log records that you read it (event 7)."
     )
     assert isinstance(found, RawLine)
     assert found.lines == (f"x2lqp 14:02:31 {PRIVATE}",)
@@ -136,14 +136,14 @@ async def test_a_bot_that_goes_away_in_the_middle_is_not_asked_again_by_itself(t
         nonlocal calls
         calls += 1
         await reader.readuntil(b"\r\n\r\n")
-        notice = json.dumps({"kind": "notice", "said": "What follows is unredacted"}).encode() + b"\n"
+        notice = json.dumps({"kind": "notice", "said": "The following is unredacted"}).encode() + b"\n"
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(notice), notice))
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_unix_server(half, tmp_path / "s")
     async with server:
-        with pytest.raises(Unreachable, match="in the middle of what is unredacted"):
+        with pytest.raises(Unreachable, match="in the middle of the unredacted lines"):
             await lines(tmp_path / "s", "logs")
     assert calls == 1
 
@@ -157,7 +157,7 @@ async def test_a_terminal_is_shown_them_and_not_driven_by_them(tmp_path: Path) -
     async with bot(tmp_path / "s", dispatcher):
         ended = await omnicare("logs", "backend", "--raw", "--reason", "x", socket=tmp_path / "s")
     assert ended.status == 0
-    assert ended.err.startswith("What follows is unredacted: it may hold secrets and name patients.")
+    assert ended.err.startswith("The following is unredacted: it may contain secrets and patients' names.")
     assert "Maria" not in ended.err
     first, second = ended.out.splitlines()
     assert first == "x2lqp 14:02:31 patient Maria Lopez ␛[2J␛]0;owned␇ <U+202E> hunter2"
@@ -172,7 +172,7 @@ async def test_scripts_read_an_object_a_line_and_then_the_answer(tmp_path: Path)
         ended = await omnicare("--json", "logs", "backend", "--raw", "--reason", "x", socket=tmp_path / "s")
     assert (ended.status, ended.out.isascii()) == (0, True)
     assert ended.out.replace("\n", "").isprintable()
-    assert ended.err.startswith("What follows is unredacted")
+    assert ended.err.startswith("The following is unredacted")
     first, second, answer = map(json.loads, ended.out.splitlines())
     assert (first, second) == ({"kind": "line", "text": PRIVATE}, {"kind": "line", "text": "two"})
     assert (answer["kind"], answer["exit"]) == ("answer", 0)
