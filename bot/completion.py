@@ -94,7 +94,7 @@ def _bash(registry: Registry, known: Known) -> str:
     after = "".join(
         f'    {name}) words="{" ".join(words)}" ;;\n' for name, words in _words_after(registry, known).items()
     )
-    return f"""# bash completion for omnicare: source it, or keep it where bash-completion looks.
+    return f"""# bash completion for omnicare: source it, or put it where bash-completion looks.
 _omnicare() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" words=""
   case "$previous" in
@@ -127,7 +127,7 @@ def _zsh(registry: Registry, known: Known) -> str:
         f"    {name}) compadd -- {' '.join(words)} ;;\n" for name, words in _words_after(registry, known).items()
     )
     return f"""#compdef omnicare
-# zsh completion for omnicare: keep it as _omnicare in a directory of $fpath.
+# zsh completion for omnicare: save it as _omnicare in a directory of $fpath.
 _omnicare() {{
   local -a first
   first=(
@@ -151,7 +151,7 @@ compdef _omnicare omnicare
 
 def _fish(registry: Registry, known: Known) -> str:
     lines = [
-        "# fish completion for omnicare: keep it as omnicare.fish in ~/.config/fish/completions.",
+        "# fish completion for omnicare: save it as omnicare.fish in ~/.config/fish/completions.",
         "complete -c omnicare -f",
     ]
     lines += [

@@ -18,20 +18,20 @@ class Metrics:
         )
         self._acknowledged = Histogram(
             "omnicare_acknowledgement_seconds",
-            "From a delivery to its acknowledgement.",
+            "Time from receiving a request to acknowledging it.",
             ["surface", "kind"],
             buckets=_ACKNOWLEDGED,
             registry=self.registry,
         )
-        self._runs = self._counter("runs", "Requests that ended, by how.", "environment", "command", "reason_code")
-        self._refusals = self._counter("refusals", "What was refused, by reason code.", "reason_code")
+        self._runs = self._counter("runs", "Ended requests, by outcome.", "environment", "command", "reason_code")
+        self._refusals = self._counter("refusals", "Refusals, by reason code.", "reason_code")
         self._appends = self._counter("audit_appends", "Events written to the audit log.", "result")
         self._failures = self._counter(
-            "background_failures", "Background work that failed and was started again.", "task"
+            "background_failures", "Background tasks that failed and were restarted.", "task"
         )
         self._slack = Gauge(
             "omnicare_socket_mode_connections",
-            "Socket Mode connections that are open and answered a ping lately.",
+            "Open Socket Mode connections that recently answered a ping.",
             registry=self.registry,
         )
 

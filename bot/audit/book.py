@@ -18,8 +18,8 @@ from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorde
 from bot.audit.file import BookFile, search_books
 from runbooks.redaction.redactor import Redactor
 
-_UNFORESEEN = "The book failed in a way that nobody foresaw."
-_STOPPING = "The book is closed: the bot is stopping."
+_UNFORESEEN = "The audit log failed unexpectedly."
+_STOPPING = "The audit log is closed: the bot is stopping."
 
 
 class _Waiting(NamedTuple):

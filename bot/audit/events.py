@@ -102,9 +102,9 @@ class Event:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.id) <= _LONGEST_ID:
-            raise ValueError("an event's id has 1 to 300 characters")
+            raise ValueError("an event's id must have 1 to 300 characters")
         if self.at.tzinfo is None:
-            raise ValueError("an event's time needs its zone")
+            raise ValueError("an event's time needs a time zone")
         object.__setattr__(self, "name", EventName(self.name))
         object.__setattr__(self, "at", self.at.astimezone(UTC))
         object.__setattr__(self, "details", _plain(self.details))
@@ -172,10 +172,10 @@ def _draft_or_why(event: Event, redactor: Redactor) -> Draft | BookUnavailable:
     try:
         return draft(event, redactor)
     except RedactionFailed as error:
-        why = BookUnavailable("An event could not be checked for what must never leave; it was not written.")
+        why = BookUnavailable("An event could not be checked for private data, so it was not written.")
         why.__cause__ = error
     except ValueError as error:
-        why = BookUnavailable("An event could not be put into bytes; it was not written.")
+        why = BookUnavailable("An event could not be encoded, so it was not written.")
         why.__cause__ = error
     return why
 
@@ -190,7 +190,7 @@ def _needs_no_redaction(data: bytes, redactor: Redactor) -> bool:
 
 def _sized(ready: Draft) -> Draft:
     if len(ready.body) * 4 > LARGEST and len(ready.body.encode()) > LARGEST:
-        raise ValueError(f"an event has at most {LARGEST} bytes")
+        raise ValueError(f"an event can have at most {LARGEST} bytes")
     return ready
 
 
@@ -249,7 +249,7 @@ def _plain(value: Any) -> Any:
     """Strict JSON, copied: what could be read back as something else is refused."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
-            raise TypeError("the keys of an event's details are texts")
+            raise TypeError("the keys of an event's details must be text")
         return {str(key): _plain(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
@@ -259,4 +259,4 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise TypeError(f"an event's details are JSON, not {type(value).__name__}")
+    raise TypeError(f"an event's details must be JSON, not {type(value).__name__}")

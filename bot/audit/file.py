@@ -133,7 +133,7 @@ class BookFile:
     def _check_written(self, connection: sqlite3.Connection, rows: list[tuple[int, str, bytes]]) -> None:
         """What stands behind the last event is what was to be written, and nothing else; and no trigger came meanwhile."""
         if connection.execute(_BEHIND, (self._seq, len(rows) + 1)).fetchall() != rows:
-            self._alter("what was written to it does not stand there")
+            self._alter("what was written to it is not in it")
         if connection.execute("PRAGMA schema_version").fetchone()[0] != self._schema_version:
             self._check_schema(connection)
 
@@ -145,8 +145,8 @@ class BookFile:
 
     def _alter(self, what: str) -> NoReturn:
         self._altered = (
-            f"The book {self.path} was changed by somebody else: {what}. Nothing more is written to it. Keep a copy, "
-            "find out who could write it; `omnicare audit verify` names what was done."
+            f"The audit log {self.path} was changed by somebody else: {what}. Nothing more is written to it. Keep a copy, "
+            "find out who could write to it, and run `omnicare audit verify` to see what was changed."
         )
         raise BookUnavailable(self._altered)
 
@@ -174,7 +174,7 @@ class BookFile:
     def _check_file(self) -> None:
         """An event written to a file that was moved away or removed would be lost."""
         if self._inodes and self.path.stat().st_ino != self._inodes[0]:
-            raise BookUnavailable(f"The book {self.path} was replaced while the bot had it open.")
+            raise BookUnavailable(f"The audit log {self.path} was replaced while the bot had it open.")
 
     def _check_place(self) -> None:
         """The same for SQLite's log of what is not in the file yet. What it holds is put into the file while that can be done."""
@@ -246,8 +246,8 @@ def _hold(path: Path) -> int:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise BookHeld(
-            f"The book {path} is held by another process (number {holder}). One process writes a book: stop that one, "
-            "or give this one a book of its own."
+            f"The audit log {path} is used by another process (PID {holder}). Only one process may write to it: stop that one, "
+            "or configure another file for this one."
         ) from None
     with contextlib.suppress(OSError):  # the number is for people; a full disk does not stop the lock
         os.ftruncate(descriptor, 0)
@@ -277,7 +277,9 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
 def _check_name(database: "Database", path: Path, name: str) -> None:
     found = database.conn.execute("SELECT name, format FROM book LIMIT 2").fetchall()
     if found != [(name, _FORMAT)]:
-        raise BookUnavailable(f"The file {path} is the book of {found[0][0] if found else 'nobody'}, not of {name}.")
+        raise BookUnavailable(
+            f"The file {path} is the audit log of {found[0][0] if found else 'nobody'}, not of {name}."
+        )
 
 
 def _make_private(path: Path) -> None:
@@ -310,7 +312,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     from sqlite_utils import Database
 
     if not path.is_file():
-        raise BookUnavailable(f"There is no book {path}.")
+        raise BookUnavailable(f"There is no audit log at {path}.")
     target = f"file:{quote(str(path))}?mode=ro"
     try:
         connection = _open_to_read(target)
@@ -352,7 +354,7 @@ def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
     with reading(path) as connection:
         try:
             if any(each.hinders for each in differences(connection)):
-                raise BookUnavailable(f"The book {path} can't be read: its schema was changed. {_VERIFY}")
+                raise BookUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
             for head in heads:
                 if not 0 < head.seq <= _LARGEST_NUMBER:
                     return head
@@ -360,7 +362,9 @@ def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
                 if row is None or row[1].hex() != head.hash or hashlib.sha256(row[0]).digest() != row[1]:
                     return head
         except (*DAMAGED, AttributeError, TypeError) as error:
-            raise BookUnavailable(f"The book {path} can't be read: something in it was changed. {_VERIFY}") from error
+            raise BookUnavailable(
+                f"The audit log {path} can't be read: something in it was changed. {_VERIFY}"
+            ) from error
     return None
 
 
@@ -389,12 +393,12 @@ def search_books(
         with reading(path) as connection:
             try:
                 if any(each.hinders for each in differences(connection)):
-                    raise BookUnavailable(f"The book {path} can't be read: its schema was changed. {_VERIFY}")
+                    raise BookUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
                 rows = connection.execute(sql, (*values, limit)).fetchall()
                 found.append([read_entry(data, digest) for data, digest in rows])
             except (*DAMAGED, ValueError, KeyError, TypeError) as error:
                 raise BookUnavailable(
-                    f"The book {path} can't be read: something in it was changed. {_VERIFY}"
+                    f"The audit log {path} can't be read: something in it was changed. {_VERIFY}"
                 ) from error
     if len(found) == 1:
         return found[0]
@@ -410,17 +414,17 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").zfill(27)
 
 
-_VERIFY = "`omnicare audit verify` names it."
+_VERIFY = "Run `omnicare audit verify` to see what."
 _SENTENCES = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_LOCKED": "another process keeps it locked",
-    "SQLITE_READONLY": "it may not be written",
+    "SQLITE_READONLY": "it is read-only",
     "SQLITE_CANTOPEN": "it can't be opened",
-    "SQLITE_PERM": "it may not be opened",
+    "SQLITE_PERM": "access to it is denied",
     "SQLITE_IOERR": "the disk can't be read or written",
     "SQLITE_CORRUPT": "the file is damaged",
-    "SQLITE_NOTADB": "the file is no database",
+    "SQLITE_NOTADB": "the file is not a database",
     "SQLITE_CONSTRAINT": "somebody else has written to it",
 }
 
@@ -430,7 +434,5 @@ def _sentence(error: Exception, path: Path) -> str:
     code = getattr(error, "sqlite_errorname", "")
     family = "_".join(code.split("_")[:2])
     if isinstance(error, OSError):
-        return f"The book {path} can't be used: {os.strerror(error.errno or 0).lower()}."
-    return (
-        f"The book {path} can't be used: {_SENTENCES.get(family, 'SQLite refused')} ({code or type(error).__name__})."
-    )
+        return f"The audit log {path} can't be used: {os.strerror(error.errno or 0).lower()}."
+    return f"The audit log {path} can't be used: {_SENTENCES.get(family, 'SQLite refused')} ({code or type(error).__name__})."

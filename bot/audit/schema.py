@@ -52,7 +52,7 @@ _OF_SQLITE = {"sqlite_sequence": "CREATE TABLE sqlite_sequence(name,seq)"}
 """Made by SQLite itself, for AUTOINCREMENT."""
 _READ = ("book", "event", "sqlite_sequence")
 """What is read: each has to be the very table."""
-_GUARDS = {"trigger": ", so the book can be changed"}
+_GUARDS = {"trigger": ", so events can be changed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def differences(connection: sqlite3.Connection) -> Iterator[Difference]:
         kind, name, table, sql = (bytes(each or b"").decode(errors="replace") for each in row)
         known = missing.pop(name, None)
         if known is None:
-            yield Difference(f"the {_short(kind)} {_short(name)} is none of the book's.", name in expected)
+            yield Difference(f"the {_short(kind)} {_short(name)} does not belong to the audit log.", name in expected)
         elif (kind, table, sql) != known:
             yield Difference(f"the {known[0]} {name} was changed{_GUARDS.get(known[0], '')}.", name in _READ)
     for name, (kind, *_) in missing.items():

@@ -83,7 +83,9 @@ def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Audi
     for name in sorted({head.book for head in known} - seen):
         findings.append(
             AuditFinding(
-                AuditFindingKind.UNKNOWN_BOOK, name, f"The fleet knows a book {name} that is not among those checked."
+                AuditFindingKind.UNKNOWN_BOOK,
+                name,
+                f"The fleet's record names an audit log {name} that was not checked.",
             )
         )
     return findings
@@ -128,9 +130,7 @@ class _Check:
             self.find(AuditFindingKind.SCHEMA, difference.sentence)
             hindered |= difference.hinders
         if hindered:
-            self.find(
-                AuditFindingKind.UNREADABLE, "its events were not read: a table is not the one that it should be."
-            )
+            self.find(AuditFindingKind.UNREADABLE, "its events were not read: a table is not as it should be.")
             return
         row = connection.execute("SELECT name FROM book").fetchone()
         self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
@@ -159,7 +159,7 @@ class _Check:
                 self.expected = expected
                 self.find(
                     AuditFindingKind.UNREADABLE,
-                    f"event {seq} stands where event {expected} should: it was not read any further.",
+                    f"event {seq} is in the place of event {expected}: the rest was not read.",
                 )
                 return
             # All is well with nearly every row: its number, its hash, and the name, number and hash it begins with.
@@ -181,7 +181,7 @@ class _Check:
             if seq in wanted and wanted[seq] != {_hex(digest)}:
                 self.find(
                     AuditFindingKind.REWRITTEN,
-                    f"event {seq} is not the one that the fleet knows by this number: the book was rewritten.",
+                    f"event {seq} differs from the one in the fleet's record: the audit log was rewritten.",
                     seq,
                 )
 
@@ -235,9 +235,9 @@ class _Check:
         row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
         counted = row[0] if row and isinstance(row[0], int) else 0
         if known > last:
-            why = f"the fleet knows event {known}"
+            why = f"the fleet's record has event {known}"
         elif counted > last:
-            why = f"SQLite itself has counted up to {counted}"
+            why = f"SQLite's own counter is at {counted}"
         else:
             return
         end = max(known, counted)
@@ -254,20 +254,20 @@ def _sentence(streak: _Streak, name: str) -> str:
     one = streak.first == streak.last
     match streak.kind:
         case AuditFindingKind.EDITED:
-            return f"{which} {'was' if one else 'were'} edited: the stored bytes do not have the stored hash."
+            return f"{which} {'was' if one else 'were'} edited: the stored bytes don't match the stored hash."
         case AuditFindingKind.FOREIGN:
-            return f"{which} {'is' if one else 'are'} foreign: written for the book {streak.key}, not for {name}."
+            return f"{which} {'is' if one else 'are'} foreign: written for the audit log {streak.key}, not for {name}."
         case AuditFindingKind.MOVED:
             was = _events(streak.first + streak.key, streak.last + streak.key)
             if one:
-                return f"{which} holds what was written as {was}: it was moved."
-            how = "taken out" if streak.key > 0 else "put in"
-            return f"{which} hold what was written as {was}: something was {how} before them."
+                return f"{which} contains what was written as {was}: it was moved."
+            how = "removed" if streak.key > 0 else "inserted"
+            return f"{which} contain what was written as {was}: something was {how} before them."
         case _:
             before = streak.first - 1
             return (
-                f"the chain breaks at event {streak.first}: it does not follow from event {before}. "
-                f"Event {before} was rewritten, or event {streak.first} was put in."
+                f"the chain breaks at event {streak.first}, which does not follow from event {before}. "
+                f"Event {before} was rewritten, or event {streak.first} was inserted."
             )
 
 

@@ -28,7 +28,7 @@ class AccountCheck:
             raise Denied(f"Your account may not act here: {standing.why}.", code=ReasonCode.ACCOUNT_REFUSED)
         elif fresh:
             raise Denied(
-                "Slack could not say whether your account is in good standing, so nothing was started. Try again, or use a terminal.",
+                "Slack did not confirm your account's status, so nothing was started. Try again, or use a terminal.",
                 code=ReasonCode.ACCOUNT_UNCHECKED,
             )
         return self._zones.get(inbound.account)

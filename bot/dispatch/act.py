@@ -53,7 +53,7 @@ class Act:
             async with asyncio.timeout(self.house.settings.times.query_deadline):
                 yield
         except TimeoutError:
-            raise RunbookError("It did not answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
+            raise RunbookError("There was no answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
 
     async def note(
         self, request: Command, environment: str | None, name: EventName, *, said: str | None = None

@@ -44,7 +44,7 @@ def usage_card(error: UsageError) -> Card:
 def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()) -> Card:
     """Policy says no, or it could not be done."""
     body: list[Element] = [Paragraph(text=sentence(line)) for line in advice]
-    body.append(Note(text=words(f"reason code {code}")))
+    body.append(Note(text=words(f"Reason code {code}")))
     state = State.LOCKED if code is ReasonCode.LOCKED else None
     return Card(
         title=sentence(message),

@@ -72,6 +72,6 @@ def _check_person(actor: Actor, what: str) -> None:
 def _elsewhere(spec: CommandSpec, option: Parameter) -> Denied:
     return Denied(
         f"`{spec.name} {option.flag}` works in a terminal only (`omnicare {spec.name} …` where the bot runs). "
-        "What leaves for Slack is always redacted.",
+        "Everything sent to Slack is redacted.",
         code=ReasonCode.PLACE_REFUSED,
     )

@@ -83,7 +83,7 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
             bug = secrets.token_hex(4)
             _log.exception("what came in ended by a bug", extra={"bug": bug, "act": act_id(inbound)})
-            text = f"An error of the bot's own. Its log has it under {bug}. Nothing was started."
+            text = f"The bot failed unexpectedly. Its log has the error under {bug}. Nothing was started."
             answer = Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
         if self._house.metrics is not None:
             name = parsed.request.spec.name if parsed.request is not None else None
@@ -108,7 +108,7 @@ class Dispatcher:
             card = refusal_card(self._house.redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
         except BookUnavailable:
-            text = f"{self._house.book_trouble}, so nothing was started. `doctor` says why."
+            text = f"{self._house.book_trouble}, so nothing was started. Run `doctor` to find out why."
             refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
         return await self._with_way_back(act.actor, parsed.request, refused)
 
@@ -200,7 +200,7 @@ class Dispatcher:
 
 def _misplaced(inbound: Inbound) -> Denied:
     if inbound.place.direct:
-        text = "Nothing that changes something starts in a direct message, where nobody else sees it. Type it in a channel where the bot is."
+        text = "Changes can't be started in a direct message, where nobody else sees them. Use a channel that the bot is in."
     else:
-        text = "The bot is not in this channel, so it can't keep a thread here. Invite it (/invite), or type it where it is."
+        text = "The bot is not in this channel, so it can't post a thread here. Invite it (/invite), or use a channel that it is in."
     return Denied(text, code=ReasonCode.PLACE_REFUSED)

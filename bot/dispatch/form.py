@@ -72,7 +72,7 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
         for parameter in spec.parameters
         if not parameter.terminal
     )
-    usual = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it", Kind.DECISION: spec.name.capitalize()}[spec.kind]
+    usual = {Kind.QUERY: "Show", Kind.OPERATION: "Request", Kind.DECISION: spec.name.capitalize()}[spec.kind]
     return Form(
         command=spec.name,
         title=spec.name.capitalize(),

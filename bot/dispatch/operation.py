@@ -40,7 +40,7 @@ async def start(act: Act, asked: Operation) -> Answer:
     again = house.pending.holds(request)
     if (twin := await _twin(house, request, asked)) is not None:
         card = refusal_card(
-            f"You asked for that already: run {short_id(twin)} is still open. Look at its thread.",
+            f"You have already requested this: run {short_id(twin)} is still open. See its thread.",
             ReasonCode.ALREADY_DECIDED,
         )
         return Answer(card=card, run=twin)

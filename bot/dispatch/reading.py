@@ -41,7 +41,7 @@ class Reader:
             typed = inbound.text or ""
             # before anything is done with it; signs that a client wrote as entities are longer than they were
             if len(typed) > 5 * LONGEST or len(text := typed if inbound.drawn else made_plain(typed)) > LONGEST:
-                raise UsageError(f"The text is too long: {LONGEST} characters at most.")
+                raise UsageError(f"The text is too long: the maximum is {LONGEST} characters.")
             tokens = [self._person_meant(token) for token in split(text)]
         return parse(tokens, self._registry, self._known, default_environment=default)
 

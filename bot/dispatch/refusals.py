@@ -29,7 +29,7 @@ def check_button(inbound: Inbound, registry: Registry) -> None:
     spec = registry.find(filled.command)
     if spec is None or not spec.on_card:
         raise Denied(
-            "That button does not belong to a card of a run. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
+            "That button does not belong to a run's card. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
         )
 
 

@@ -27,7 +27,7 @@ ASKED_SECONDS = 10.0
 def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
     """Exit status 1 where anything is wrong. Without `settings` the fleet is not asked, so a cut tail may not show."""
     heads, changed, missing = (
-        asyncio.run(known_heads(settings)) if settings else ([], [], ["no configuration names a fleet to ask"])
+        asyncio.run(known_heads(settings)) if settings else ([], [], ["no fleet is configured"])
     )
     found = [*changed, *verify_books(books, heads)]
     if as_json:
@@ -36,11 +36,11 @@ def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) ->
     for finding in found:
         _write(f"✗ {safe(finding.sentence)}")
     for why in missing:
-        _write(f"! A cut tail may not show: {safe(why)}.")
+        _write(f"! A cut-off end may go unnoticed: {safe(why)}.")
     if not found:
         against = f", up to {counted(len(heads), 'head')} that the fleet knows" if heads else ""
         _write(
-            f"✓ {', '.join(safe(str(book)) for book in books)}: nothing was edited, removed, moved or put in{against}."
+            f"✓ {', '.join(safe(str(book)) for book in books)}: nothing was edited, removed, moved or inserted{against}."
         )
     return Exit.FAILED if found else Exit.OK
 
@@ -75,7 +75,7 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding
                 heads = await Fleet(client).heads(settings.environment(name))
         except RunbookError as error:
             if error.code is ReasonCode.RECORD_UNREADABLE:
-                sentence = f"{name}: the heads that the fleet's record keeps can't be read: they were changed."
+                sentence = f"{name}: the heads in the fleet's record can't be read: they were changed."
                 return AuditFinding(AuditFindingKind.RECORD, name, sentence)
             return f"{name}: {error.message.rstrip('.')}"
         except TimeoutError:

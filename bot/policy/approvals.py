@@ -93,30 +93,30 @@ def check(
     """
     if not same_word(word, pending.word):
         raise Denied(
-            "This card has changed since the button was drawn. Use the newest card in the thread.",
+            "This card has changed since the button was shown. Use the newest card in the thread.",
             code=ReasonCode.STALE_BUTTON,
         )
     if now >= pending.expires:
-        raise Denied("It has expired: nobody decided in time. Ask again.", code=ReasonCode.EXPIRED)
+        raise Denied("The request has expired: nobody decided in time. Request it again.", code=ReasonCode.EXPIRED)
     if act == "withdraw":
         if actor.key != pending.requester:
             raise Denied(
-                f"Only {pending.requester_name}, who asked, can withdraw it. You can deny it.",
+                f"Only the requester, {pending.requester_name}, can withdraw it. You can deny it.",
                 code=ReasonCode.NOT_PERMITTED,
             )
         return
     if actor.key == pending.requester and not pending.policy.own:
-        can = f" {approvers} can." if approvers else " Nobody else can: the roles in the configuration have to change."
+        can = f" {approvers} can." if approvers else " Nobody else can; the roles in the configuration must be changed."
         verb = "approve" if act == "approve" else "deny"
-        way = " To take it back, withdraw it." if act == "deny" else ""
+        way = " You can withdraw it." if act == "deny" else ""
         raise Denied(f"You can't {verb} your own request.{can}{way}", code=ReasonCode.OWN_REQUEST)
     if not permitted:
         raise Denied(
-            f"You may not decide this (permission {pending.policy.permission}).{f' {approvers} can.' if approvers else ''}",
+            f"You lack the permission to decide this ({pending.policy.permission}).{f' {approvers} can.' if approvers else ''}",
             code=ReasonCode.NOT_PERMITTED,
         )
     if act == "approve" and any(decision.by == actor.key for decision in pending.given):
-        raise Denied(f"You approved it already; it needs {pending.missing} more.", code=ReasonCode.ALREADY_DECIDED)
+        raise Denied(f"You have already approved it; it needs {pending.missing} more.", code=ReasonCode.ALREADY_DECIDED)
 
 
 def apply(pending: Pending, decision: Decision) -> tuple[Pending, Verdict]:

@@ -16,15 +16,15 @@ from runbooks.wording import listed
 PERMISSIONS: dict[str, str] = {
     "fleet:read": "look: status, pods, runs, plans (dry runs)",
     "logs:read": "read the services' logs (redacted)",
-    "logs:raw": "read the services' logs as they are, unredacted",
-    "sync:read": "look at the offline sync queue: counts, ages and reasons, never a patient's data",
-    "sync:write": "ask for failed sync items to be retried or cleared",
-    "database:read": "look at the database: which statements are slow, their plans, whether it answers; never a table's rows",
-    "data:approve": "approve or deny what throws data away",
-    "rollout:write": "ask for a deploy, or for a rollback to a release that is named",
-    "rollout:approve": "approve or deny what somebody else asked for",
-    "rollout:back": "go back to the last known good release, and confirm it",
-    "rollout:go": "say go or no go when the time of somebody else's deploy has come",
+    "logs:raw": "read the services' unredacted logs",
+    "sync:read": "look at the offline sync queue: counts, ages and reasons, never patient data",
+    "sync:write": "request a retry or clearing of failed sync items",
+    "database:read": "look at the database: slow statements, their plans, whether it answers; never table rows",
+    "data:approve": "approve or deny requests that delete data",
+    "rollout:write": "request a deploy, or a rollback to a named release",
+    "rollout:approve": "approve or deny other people's requests",
+    "rollout:back": "roll back to the last known good release, and confirm a rollback",
+    "rollout:go": "say go or no-go to somebody else's scheduled deploy",
     "run:cancel": "stop somebody else's run",
     "lock:write": "lock and unlock an environment",
     "audit:read": "search the audit log",
@@ -34,15 +34,15 @@ PERMISSIONS: dict[str, str] = {
 _ACTS: dict[str, str] = {
     "fleet:read": "look at what runs in {place}",
     "logs:read": "read the logs of {place}",
-    "logs:raw": "read the logs of {place} as they are, unredacted",
+    "logs:raw": "read the unredacted logs of {place}",
     "sync:read": "look at the offline sync queue of {place}",
-    "sync:write": "ask for failed sync items of {place} to be retried or cleared",
+    "sync:write": "request a retry or clearing of failed sync items of {place}",
     "database:read": "look at the database of {place}",
-    "data:approve": "approve or deny what throws data of {place} away",
-    "rollout:write": "ask for changes to {place}",
-    "rollout:approve": "approve or deny what somebody else asked for in {place}",
-    "rollout:back": "take {place} back to the last known good release",
-    "rollout:go": "say go or no go to somebody else's deploy to {place}",
+    "data:approve": "approve or deny requests that delete data of {place}",
+    "rollout:write": "request changes to {place}",
+    "rollout:approve": "approve or deny other people's requests in {place}",
+    "rollout:back": "roll {place} back to the last known good release",
+    "rollout:go": "say go or no-go to somebody else's deploy to {place}",
     "run:cancel": "stop somebody else's run in {place}",
     "lock:write": "lock or unlock {place}",
     "audit:read": "search the audit log of {place}",
@@ -78,7 +78,7 @@ class Permissions:
             return found
         for role, settings in self._settings.roles.items():
             if settings.group and role not in found and person.slack in await self._identity.group(settings.group):
-                found[role] = f"the user group {settings.group}"
+                found[role] = f"user group {settings.group}"
         return found
 
     async def grants(self, actor: Actor) -> Sequence[Grant]:
@@ -147,7 +147,7 @@ class Permissions:
             return
         if changes and actor.shared:
             raise Denied(
-                "This account is shared, so it may look but not change or approve. Use an account of your own.",
+                "This account is shared, so it may look but not change or approve anything. Use your own account.",
                 code=ReasonCode.SHARED_ACCOUNT,
             )
         if not actor.listed:
@@ -171,8 +171,8 @@ def _is_root(actor: Actor) -> bool:
 
 def _stranger(actor: Actor) -> Denied:
     return Denied(
-        f"Your account ({actor.account or actor.key}) is not listed, so you may do nothing here yet. "
-        "Ask the people who keep `omnicare.toml` to add you.",
+        f"Your account ({actor.account or actor.key}) is not listed, so you may not do anything here yet. "
+        "Ask the maintainers of `omnicare.toml` to add you.",
         code=ReasonCode.UNKNOWN_PERSON,
     )
 

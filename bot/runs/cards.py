@@ -80,7 +80,7 @@ def head_card(
     return Card(
         state=state,
         title=words(Strong(text=request.title), f" · {what}"),
-        summary=f"{request.title}: {what} (asked by {request.requester.name}, run {short_id(request.id)})",
+        summary=f"{request.title}: {what} (requested by {request.requester.name}, run {short_id(request.id)})",
         elapsed=elapsed,
         body=tuple(body),
         buttons=buttons,
@@ -90,7 +90,7 @@ def head_card(
 
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     """What will be changed, and what people should know before they say yes."""
-    body: list[Element] = [Paragraph(text=words(Strong(text="Mind: "), sentence(warning))) for warning in plan.warnings]
+    body: list[Element] = [Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings]
     if plan.changes:
         body.append(_table(plan))
     body += [_items_table(change) for change in plan.items]
@@ -98,7 +98,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     if plan.usual_seconds:
         facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
     if request.follows:
-        verb = "Tries again" if request.follows.split(".")[1] == request.command else "Goes back from"
+        verb = "Retries" if request.follows.split(".")[1] == request.command else "Rolls back from"
         facts.append(Fact(label=verb, value=words("run ", Code(text=short_id(request.follows)))))
     if request.appointment is not None:
         facts += go_cards.facts(request.appointment)
@@ -107,7 +107,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     if request.ticket:
         facts.append(Fact(label="Ticket", value=words(request.ticket)))
     if plan.unchanged:
-        facts.append(Fact(label="Already as asked", value=words(", ".join(plan.unchanged))))
+        facts.append(Fact(label="Already done", value=words(", ".join(plan.unchanged))))
     if plan.not_done:
         facts.append(Fact(label="Not part of this run", value=words(", ".join(plan.not_done))))
     if facts:
@@ -126,7 +126,7 @@ def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> 
     """The plan alone, with a button that asks for it: `in_earnest` is the same as it is typed without `--dry-run`."""
     card = plan_card(request, plan, digest)
     title = words(plan.title) if plan.empty else card.title
-    ask = Button(label="Ask for this", style="primary", does=Typed(text=in_earnest))
+    ask = Button(label="Request this", style="primary", does=Typed(text=in_earnest))
     buttons = () if plan.empty else (ask,)
     summary = f"Dry run. {card.summary}"
     return card.model_copy(update={"title": words("Dry run: ", *title.spans), "summary": summary, "buttons": buttons})
@@ -134,7 +134,7 @@ def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> 
 
 def _order(plan: Plan) -> str:
     if plan.confirms:
-        return "a check, and nothing else"
+        return "a check only"
     return (
         f"{'all at once' if plan.together else ', then '.join(change.service for change in plan.changes)}, then a check"
     )
@@ -142,7 +142,7 @@ def _order(plan: Plan) -> str:
 
 def _next(plan: Plan, change: ImageChange) -> Text:
     if plan.confirms:
-        return words("stays as it is")
+        return words("no change")
     return words("the same, new pods" if change.restarts else Strong(text=change.after.shown(change.repository)))
 
 
@@ -183,7 +183,7 @@ def _since(change: ImageChange) -> Text:
         parts.append(f"{', ' if parts else ''}by {change.by}")
     if change.run:
         parts.append(f" (run {short_id(change.run)})")
-    return words(*parts) if parts else words("not known")  # type: ignore[arg-type] # strings and moments
+    return words(*parts) if parts else words("unknown")  # type: ignore[arg-type] # strings and moments
 
 
 def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:
@@ -194,7 +194,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
     who = listed(said, "or") if policy.count == 1 else ", ".join(said)
     given = [f"{decision.name} approved" for decision in pending.given]
     if policy.own:
-        ask = words("Confirmation by one person who may go back: ", who, *(f" · {each}" for each in given))
+        ask = words("Confirmation by one person who may roll back: ", who, *(f" · {each}" for each in given))
     else:
         count = f"{policy.count} of: " if policy.count > 1 else ""
         ask = words(f"Approval by {count}{who}, not {request.requester.name}", *(f" · {each}" for each in given))
@@ -214,7 +214,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
     return Card(
         state=State.WAITING,
         title=words(Strong(text=f"{request.title} needs {'' if policy.own else 'your '}{needs}")),
-        summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (asked by {request.requester.name})",
+        summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (requested by {request.requester.name})",
         body=(
             Paragraph(text=ask),
             *_stands(request, pending),
@@ -276,8 +276,8 @@ def carried_card(request: Request, given: tuple[Decision, ...], before: str) -> 
     return Card(
         state=State.DONE,
         title=words(decision_text(given, "Approved"), f", for run {run}"),
-        summary=f"{request.title}: {names}'s approval of run {run} counts, since the plan leads where that one led",
-        body=(Note(text=words("It counts for this retry: the plan leads where that one led, and nowhere else.")),),
+        summary=f"{request.title}: {names}'s approval of run {run} covers this plan, which leads to the same result",
+        body=(Note(text=words("It covers this retry: the plan leads to the same result.")),),
         data={"run": request.id, "decided": f"carried over from {before}"},
     )
 
@@ -288,7 +288,7 @@ def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
     return card.model_copy(
         update={
             "body": (
-                Paragraph(text=words(f"{request.requester.name} asks: {plan.title}. {_versions(plan)}.")),
+                Paragraph(text=words(f"{request.requester.name} requests: {plan.title}. {_versions(plan)}.")),
                 *card.body[1:],
             ),
             "buttons": (),
@@ -377,12 +377,12 @@ def held_card(request: Request, hold: Hold, longest: float) -> Card:
         summary=text,
         body=(
             Paragraph(text=words(*mentions)),
-            Note(text=sentence(f"`continue {short}` lets it go on, `cancel {short}` ends it.")),
+            Note(text=sentence(f"`continue {short}` resumes it, `cancel {short}` ends it.")),
             Note(
                 text=words(
                     "Otherwise it ends where it is, undecided, at ",
                     Moment(at=hold.at + timedelta(seconds=longest), form="date-time"),
-                    ". It never goes on by itself.",
+                    ". It never continues by itself.",
                 )
             ),
         ),
@@ -402,7 +402,7 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
     return Card(
         state=State.FAILED,
         title=words(Strong(text=text)),
-        summary=f"{text}. Nobody has answered yet.",
+        summary=f"{text}. Nobody has reacted yet.",
         body=(
             Paragraph(text=words(*mentions)),
             *(Paragraph(text=sentence(line)) for line in outcome.lines[:1]),
@@ -414,7 +414,7 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
 
 def answered_card(card: Card, said: str, buttons: tuple[Button, ...]) -> Card:
     """A card that asked for a decision, once there is one: what it was, and only the buttons that look."""
-    answer = Paragraph(text=words(Strong(text="Answered: "), said or "decided since."))
+    answer = Paragraph(text=words(Strong(text="Resolved: "), said or "decided since."))
     return card.model_copy(update={"body": (*card.body, answer), "buttons": buttons})
 
 

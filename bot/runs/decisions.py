@@ -159,7 +159,7 @@ class EngineRuns:
         state = await self.state(request.id)
         if state is None:
             raise Denied(
-                f"Run {short_id(request.id)} is only just beginning. Try again in a second.",
+                f"Run {short_id(request.id)} is just starting. Try again in a second.",
                 code=ReasonCode.NOT_WAITING,
             )
         if act in _AT_ITS_TIME or (act == "cancel" and state.phase == "scheduled"):
@@ -237,8 +237,8 @@ class EngineRuns:
         """Who asked for it, as long as they may still ask for it, and whoever may say so (or stop it) for others."""
         short, appointment = short_id(request.id), request.appointment
         if state.phase != "scheduled" or appointment is None:
-            waits = "has ended" if state.outcome is not None else "does not wait for a go"
-            raise Denied(f"Run {short} {waits}. `runs {short}` shows how it stands.", code=ReasonCode.NOT_WAITING)
+            waits = "has ended" if state.outcome is not None else "is not waiting for a go"
+            raise Denied(f"Run {short} {waits}. `runs {short}` shows its state.", code=ReasonCode.NOT_WAITING)
         _check_word(state, word)
         if actor.shared or actor.key != request.requester.key:
             permission = "run:cancel" if act == "cancel" else PERMISSION
@@ -249,15 +249,15 @@ class EngineRuns:
         now = self._house.clock()
         if act == "go" and now < appointment.asks:
             raise Denied(
-                f"It is too early: go or no go for run {short} is asked from {clock_of(appointment.asks)} on, when somebody is there to "
+                f"It is too early: run {short} asks for go or no-go from {clock_of(appointment.asks)}, when somebody is there to "
                 "watch it.",
                 code=ReasonCode.NOT_WAITING,
             )
         if act == "go" and now >= appointment.until:
-            raise Denied("It has expired: nobody said go in time. Ask again.", code=ReasonCode.EXPIRED)
+            raise Denied("The request has expired: nobody said go in time. Request it again.", code=ReasonCode.EXPIRED)
         if act == "go" and state.go is not None:
             raise Denied(
-                f"{state.go.by} said go already; it starts at {clock_of(appointment.at)}. `no-go {short}` takes it back.",
+                f"{state.go.by} has already said go; it starts at {clock_of(appointment.at)}. `no-go {short}` revokes it.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
 
@@ -268,22 +268,22 @@ class EngineRuns:
         short = short_id(request.id)
         if state.phase != "running":
             raise Denied(
-                f"Run {short} is not going on, so there is nothing to {'stop' if act == 'cancel' else act}.",
+                f"Run {short} is not running, so there is nothing to {'stop' if act == 'cancel' else act}.",
                 code=ReasonCode.NOT_RUNNING,
             )
         _check_word(state, word)
         if actor.shared or actor.key != request.requester.key:
             await self._house.permissions.require(actor, "run:cancel", request.environment, changes=True)
         if act == "continue" and state.hold is None:
-            raise Denied(f"Nobody holds run {short}.", code=ReasonCode.NOT_WAITING)
+            raise Denied(f"Run {short} is not held.", code=ReasonCode.NOT_WAITING)
         if act == "hold" and state.hold is not None:
             raise Denied(
-                f"{state.hold.by} holds run {short} already; `continue {short}` lets it go on.",
+                f"{state.hold.by} is already holding run {short}; `continue {short}` resumes it.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
         if act == "hold" and not await self._may_wait(request, state):
             raise Denied(
-                f"Run {short} has no further service before which it could wait. `cancel {short}` stops it.",
+                f"Run {short} has no further service to wait before. `cancel {short}` stops it.",
                 code=ReasonCode.NOT_WAITING,
             )
 
@@ -302,10 +302,10 @@ class EngineRuns:
         permission = self._house.make(before).permission
         await self._house.permissions.require(actor, permission, before.environment, changes=True)
         if state is None or state.outcome is None:
-            raise Denied(f"Run {short} has not ended, so there is nothing to try again.", code=ReasonCode.NOT_WAITING)
+            raise Denied(f"Run {short} has not ended, so there is nothing to retry.", code=ReasonCode.NOT_WAITING)
         if state.outcome.ok or state.outcome.code in _DECIDED:
             raise Denied(
-                f"Run {short} did not fail: {state.outcome.title}. Ask again: `{before.text}`.",
+                f"Run {short} did not fail: {state.outcome.title}. To request it again: `{before.text}`.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
         request = follow_up.following(
@@ -313,16 +313,16 @@ class EngineRuns:
         )
         if await self._house.engine.view(request.id) is not None:
             raise Denied(
-                f"Run {short} was tried again already: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
+                f"Run {short} was already retried: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
             )
         if not await follow_up.noted(self._house, request):
             raise Denied(
-                f"{self._house.book_trouble}, so nothing was started. `doctor` says why.",
+                f"{self._house.book_trouble}, so nothing was started. Run `doctor` to find out why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,
             )
         crash_points.reached("retry-noted")
         await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
-        text = f"Tried again: {request.title} (run {short_id(request.id)})"
+        text = f"Retried: {request.title} (run {short_id(request.id)})"
         return Card(title=words(text), summary=text, data={"run": request.id, "follows": before.id})
 
     async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
@@ -348,7 +348,7 @@ class EngineRuns:
 def _check_word(state: RequestState, word: str | None) -> None:
     if not same_word(word, state.word):
         raise Denied(
-            "This card has changed since the button was drawn. Use the newest card in the thread.",
+            "This card has changed since the button was shown. Use the newest card in the thread.",
             code=ReasonCode.STALE_BUTTON,
         )
 
@@ -360,13 +360,13 @@ def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:
     if state.approved_by:
         names = listed(decision.name for decision in state.approved_by)
         return Denied(
-            f"{names} approved run {short} already; `cancel {short}` stops it.", code=ReasonCode.ALREADY_DECIDED
+            f"Run {short} is already approved by {names}; `cancel {short}` stops it.", code=ReasonCode.ALREADY_DECIDED
         )
     if state.phase == "waiting":
         return Denied(
-            f"Run {short} waits for {state.holder}; it asks when that has ended.", code=ReasonCode.NOT_WAITING
+            f"Run {short} is waiting for {state.holder}; it asks for approval after that.", code=ReasonCode.NOT_WAITING
         )
-    return Denied(f"Run {short} does not wait for anybody to {act} it yet.", code=ReasonCode.NOT_WAITING)
+    return Denied(f"Run {short} is not ready for `{act}` yet.", code=ReasonCode.NOT_WAITING)
 
 
 def _told(request: Request, act: str) -> Card:
@@ -374,11 +374,11 @@ def _told(request: Request, act: str) -> Card:
         "approve": "Approved",
         "deny": "Denied",
         "withdraw": "Withdrawn",
-        "cancel": "Asked to stop",
-        "hold": "Asked to wait before the next service",
-        "continue": "Goes on",
+        "cancel": "Stop requested",
+        "hold": "Hold requested before the next service",
+        "continue": "Continued",
         "go": "Go",
-        "no-go": "No go",
+        "no-go": "No-go",
     }
     text = f"{verbs[act]}: {request.title} (run {short_id(request.id)})"
     data: dict[str, Any] = {"run": request.id, "act": act}

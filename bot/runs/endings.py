@@ -79,15 +79,15 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
 def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
     """Nobody but the requester could say yes."""
     why = (
-        f"it needs {policy.count} with the permission {policy.permission}"
+        f"it needs {policy.count} with permission {policy.permission}"
         if policy
-        else "the configuration has no policy for its risk"
+        else "the configuration has no approval policy for its risk"
     )
     outcome = refusal_outcome(
         ReasonCode.NO_APPROVER,
         f"Nobody but you could approve this: {why}",
         request=request,
-        advice=("Those who keep `omnicare.toml` can add an approver; `doctor` lists such policies.",),
+        advice=("The maintainers of `omnicare.toml` can add an approver; `doctor` lists such policies.",),
     )
     return Ended(outcome, event=EventName.RUN_FAILED)
 
@@ -107,7 +107,7 @@ def no_go_in_time(request: Request) -> Ended:
 def no_go(request: Request, decided: DecisionMessage) -> Ended:
     """Somebody does not want it to start at its time."""
     why = f": {decided.reason}" if decided.reason else ""
-    outcome = refusal_outcome(ReasonCode.NO_GO, f"No go by {decided.actor.name}: {request.title}{why}", request=request)
+    outcome = refusal_outcome(ReasonCode.NO_GO, f"No-go by {decided.actor.name}: {request.title}{why}", request=request)
     return Ended(outcome, event=EventName.GO_REFUSED, actor=decided.actor.key)
 
 
@@ -140,7 +140,7 @@ def locked(request: Request, freeze: dict[str, Any]) -> Ended:
         ReasonCode.LOCKED,
         f"{name} locked {request.environment}{why}",
         request=request,
-        advice=(f"Ask {name}, or `unlock` if you may. A `rollback` passes a lock.",),
+        advice=(f"Ask {name}, or `unlock` if you may. A `rollback` bypasses a lock.",),
     )
     again = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
     return Ended(outcome, event=EventName.RUN_FAILED, buttons=(again,))
@@ -150,9 +150,9 @@ def bug(request: Request) -> Outcome:
     """Something nobody foresaw: where to look, not what was raised."""
     return refusal_outcome(
         ReasonCode.BUG,
-        f"{request.title} ended by an error of the bot",
+        f"{request.title} was ended by an error in the bot",
         request=request,
-        advice=(f"The bot's log has it under run {short_id(request.id)}. Nothing further is changed.",),
+        advice=(f"See run {short_id(request.id)} in the bot's log. Nothing more is changed.",),
     )
 
 
@@ -162,7 +162,7 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.DENIED: "denied",
         ReasonCode.WITHDRAWN: "withdrawn",
         ReasonCode.EXPIRED: "expired",
-        ReasonCode.NO_GO: "no go",
+        ReasonCode.NO_GO: "no-go",
         ReasonCode.CANCELLED: "stopped before it started",
         ReasonCode.NOTHING_TO_DO: "nothing to do",
         ReasonCode.LOCKED: "locked",

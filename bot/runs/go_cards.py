@@ -42,11 +42,11 @@ def facts(appointment: Appointment) -> tuple[Fact, ...]:
             value=words(Strong(text=f"{at:%A} {at.day} {at:%B %Y}, {clock_of(at)}"), " · for you ", _moment(at)),
         ),
         Fact(
-            label="Go or no go",
+            label="Go or no-go",
             value=words(
                 "asked from ",
                 _moment(appointment.asks),
-                "; where nobody says go until ",
+                "; if nobody says go by ",
                 _moment(appointment.until),
                 " it expires",
             ),
@@ -59,7 +59,7 @@ def stands(appointment: Appointment) -> Text:
     return words(
         "It starts ",
         _moment(appointment.at),
-        ", and only at a last go. The approval stands until ",
+        ", and only after a final go. The approval is valid until ",
         _moment(appointment.until),
         ".",
     )
@@ -68,21 +68,21 @@ def stands(appointment: Appointment) -> Text:
 def starts(appointment: Appointment) -> Text:
     """On the head message while it waits."""
     return words(
-        "Starts ", _moment(appointment.at), " at a last go, which is asked for from ", _moment(appointment.asks)
+        "Starts ", _moment(appointment.at), " after a final go, requested from ", _moment(appointment.asks)
     )
 
 
 def asking_card(request: Request, appointment: Appointment, people: tuple[str, ...], word: str) -> Card:
     """Go or no go: to who asked for it, and who may say so for others."""
     short, target = short_id(request.id), {"run": request.id, "word": word}
-    text = f"Go or no go: {request.title}, {clock_of(appointment.at)}"
+    text = f"Go or no-go: {request.title}, {clock_of(appointment.at)}"
     go = Button(
         label="Go",
         style="primary",
         does=RunAct(command="go", **target),
         confirm=Confirm(
             title=f"Go for run {short}?",
-            text=f"{request.title} starts at {clock_of(appointment.at)}, or at once where that is over. Stay with it.",
+            text=f"{request.title} starts at {clock_of(appointment.at)}, or right away if that has passed. Stay with it.",
             yes="Go",
         ),
     )
@@ -111,7 +111,7 @@ def going_card(request: Request, appointment: Appointment, go: Go, word: str) ->
         state=State.WAITING,
         title=words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at)),
         summary=f"{request.title}: go by {go.by}",
-        body=(Paragraph(text=words("Starts ", _moment(appointment.at), ". Its plan is made once more then.")),),
+        body=(Paragraph(text=words("Starts ", _moment(appointment.at), ". Its plan is made again then.")),),
         buttons=(_no_go({"run": request.id, "word": word}),),
         data={"run": request.id, "go": go.key},
     )
@@ -139,15 +139,15 @@ def reminder_card(request: Request, appointment: Appointment, people: tuple[str,
     """Its time has come, and nobody has said anything."""
     return Card(
         state=State.WAITING,
-        title=words(Strong(text="It is time, and nobody has said go"), " · expires ", Moment(at=appointment.until)),
-        summary=f"{request.title} still waits for a go",
+        title=words(Strong(text="It is time, but nobody has said go"), " · expires ", Moment(at=appointment.until)),
+        summary=f"{request.title} is still waiting for a go",
         body=(Paragraph(text=words(*(part for key in people for part in (person(key, mention=True), " ")))),),
         data={"run": request.id},
     )
 
 
 def _no_go(target: dict[str, str]) -> Button:
-    return Button(label="No go", style="danger", does=RunAct(command="no-go", **target))
+    return Button(label="No-go", style="danger", does=RunAct(command="no-go", **target))
 
 
 def _moment(at: datetime) -> Moment:

@@ -64,7 +64,7 @@ class KeptHeads:
             self._found(str(error).rstrip("."))
             return False
         if gone is not None:
-            self._found(f"The audit log was changed: event {gone.seq} is not the one that {keeper} keeps")
+            self._found(f"The audit log was changed: event {gone.seq} differs from the one in {keeper}")
         return gone is None
 
     async def keep(self, fleet: Fleet, where: Environment) -> None:

@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 _COMPARE_SECONDS = 3.0
 """For an environment's kept heads; where its cluster does not answer, they are compared when a run has ended there."""
 _WHAT_NOW = (
-    "Nothing that changes something starts, except going back. Keep a copy of the log as it is, find out who could write it, and "
-    "run `omnicare audit verify`: it names what was done. The kept heads stay."
+    "Only rollbacks can be started. Keep a copy of the log as it is, find out who could write to it, and "
+    "run `omnicare audit verify` to see what was changed. The saved heads are kept."
 )
 
 

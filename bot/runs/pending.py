@@ -51,7 +51,7 @@ class PendingRequests:
         theirs = json.dumps([request.requester.key, request.environment])[:-1] + ","
         if sum(each.startswith(theirs) for each in self._open) >= AT_ONCE:
             raise Denied(
-                f"You have {AT_ONCE} requests open in {request.environment}. Withdraw some first; `runs` lists them.",
+                f"You have {AT_ONCE} open requests in {request.environment}. Withdraw some first; `runs` lists them.",
                 code=ReasonCode.NOT_PERMITTED,
             )
 

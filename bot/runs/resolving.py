@@ -16,7 +16,7 @@ async def resolve(runs: EngineRuns, context: Context, run: str, reason: str) -> 
         return await _forget(context, run, reason, unknown)
     if not await context.authority.may(context.actor, "rollout:write", record.environment):
         raise Denied(
-            f"You may not decide this in {record.environment} (permission rollout:write).",
+            f"You lack the permission rollout:write in {record.environment}, which this decision needs.",
             code=ReasonCode.NOT_PERMITTED,
         )
     environment = context.environments[record.environment]
@@ -45,7 +45,7 @@ async def _forget(context: Context, run: str, reason: str, unknown: Denied) -> C
     seen = await context.fleet.read(where)
     if seen.run is not None and seen.run.run == run:
         await context.fleet.leave(where, run)
-        title, held = seen.run.title, "The place is free again."
+        title, held = seen.run.title, "The environment is free again."
     elif seen.undecided is not None and seen.undecided.run == run:
         await context.fleet.decide(where)
         title, held = seen.undecided.title, "The environment is no longer undecided."

@@ -55,7 +55,7 @@ async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environm
         except (Unprocessable, Conflict):
             continue
         return
-    raise Conflict(f"Deployment {name} changes too fast to be stamped.", code=ReasonCode.CHANGED_MEANWHILE)
+    raise Conflict(f"Deployment {name} keeps changing, so it could not be marked as this run's.", code=ReasonCode.CHANGED_MEANWHILE)
 
 
 def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ async def set_image(
             if (now.max_surge, now.annotations) == (seen.max_surge, seen.annotations):
                 raise _does_not_fit(change, error) from error
             seen = now
-    raise Conflict(f"Deployment {change.deployment} changes too fast.", code=ReasonCode.CHANGED_MEANWHILE)
+    raise Conflict(f"Deployment {change.deployment} keeps changing.", code=ReasonCode.CHANGED_MEANWHILE)
 
 
 def _setting(
@@ -146,9 +146,9 @@ def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None
     holder = seen.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
-            f"{change.service}: another run ({holder}) took this run's place, so nothing was changed"
+            f"{change.service}: another run ({holder}) replaced this run, so nothing was changed"
             if holder
-            else f"{change.service}: the Deployment does not carry this run's stamp, so nothing was changed",
+            else f"{change.service}: the Deployment is not marked as this run's, so nothing was changed",
             code=ReasonCode.OVERTAKEN,
         )
     for name, before in change.references_before.items():
@@ -180,7 +180,7 @@ def still_ours(
     holder = snapshot.deployment.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
-            f"{change.service}: another run ({holder}) took this run's place during the rollout",
+            f"{change.service}: another run ({holder}) replaced this run during the rollout",
             code=ReasonCode.OVERTAKEN,
         )
     for name in change.references_before:
@@ -202,7 +202,7 @@ def still_ours(
             f"{change.service}: somebody else changed the pod template during the rollout{f' ({by})' if by else ''}",
             code=ReasonCode.CHANGED_MEANWHILE,
             evidence=(f"changed: {', '.join(fields)}",),
-            advice=("The run does not fight over it. Find out who it was, then plan again.",),
+            advice=("The run does not overwrite their change. Find out who made it, then plan again.",),
         )
 
 
@@ -226,25 +226,25 @@ def _paused(change: ImageChange) -> PermanentError:
 
 def _changed(change: ImageChange, now: str, *, by: str = "") -> PermanentError:
     return PermanentError(
-        f"{change.service}: somebody else changed the image since the plan was made{f' ({by})' if by else ''}",
+        f"{change.service}: somebody else changed the image after the plan was made{f' ({by})' if by else ''}",
         code=ReasonCode.CHANGED_MEANWHILE,
         evidence=(f"planned from {change.before.reference} to {change.after.reference}", f"now {now}"),
-        advice=("Plan it again.",),
+        advice=("Plan again.",),
     )
 
 
 def _rewritten(change: ImageChange, now: str) -> PermanentError:
     return PermanentError(
-        f"{change.service}: admission rewrote the image that the bot set, and it can't be told whether it is still the same one",
+        f"{change.service}: admission rewrote the image, and the bot can't tell whether it is still the same one",
         code=ReasonCode.CHANGED_MEANWHILE,
-        evidence=(f"asked for {change.after.reference}", f"now {now}"),
-        advice=("A mirror that keeps the digest is taken for the image itself.",),
+        evidence=(f"requested {change.after.reference}", f"now {now}"),
+        advice=("A mirror that keeps the digest counts as the same image.",),
     )
 
 
 def _does_not_fit(change: ImageChange, error: RunbookError) -> PermanentError:
     return PermanentError(
-        f"{change.service}: the cluster does not accept the change",
+        f"{change.service}: the cluster rejects the change",
         code=ReasonCode.CLUSTER_REFUSED,
         evidence=error.evidence,
     )

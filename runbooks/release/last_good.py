@@ -150,7 +150,7 @@ async def previous_images(
             if (image.tag in bad) if to is None else image.tag != to:
                 continue
             if service is not None and (why := images.trouble(service, image) or _disagrees(service, image, releases)):
-                left_out.setdefault(image.reference, f"An earlier revision is passed over. {why}.")
+                left_out.setdefault(image.reference, f"An earlier revision was skipped. {why}.")
                 if image.tag:
                     tags.setdefault(state.service, image.tag)
                 continue
@@ -165,7 +165,7 @@ def _disagrees(service: Service, image: Image, releases: Sequence[Release]) -> s
     digests = {own.digest for own in known if own.digest}
     if image.digest is None or not digests or image.digest in digests:
         return ""
-    return f"{service.name}: {image.named} has another digest than the one that is recorded for {image.tag}"
+    return f"{service.name}: {image.named} has a different digest from the one recorded for {image.tag}"
 
 
 def _previous(
@@ -200,7 +200,7 @@ async def _pinned(registry: RegistryClient, image: Image) -> Image:
 def change_of(state: ServiceState, after: Image) -> ImageChange:
     """One service's change, with what people want to know of the present one."""
     if state.image is None:
-        raise PermanentError(state.detail or f"{state.service} is not there.", code=ReasonCode.NOT_FOUND)
+        raise PermanentError(state.detail or f"{state.service} does not exist.", code=ReasonCode.NOT_FOUND)
     return ImageChange(
         service=state.service,
         namespace=state.namespace,

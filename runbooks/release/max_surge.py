@@ -75,7 +75,7 @@ async def put_back(
             continue
         return True
     raise Conflict(
-        f"Deployment {name} changes too fast for its maxSurge to be put back.", code=ReasonCode.CHANGED_MEANWHILE
+        f"Deployment {name} keeps changing, so its maxSurge could not be restored.", code=ReasonCode.CHANGED_MEANWHILE
     )
 
 

@@ -32,8 +32,8 @@ from runbooks.wording import age_since, by_count
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
 """Steps of the guide that a run does not do; people may expect them."""
-_UNPROVEN = "No record knows this image as good: somebody may have written it there. It is not recorded as good when it runs; `releases adopt` does that."
-_BACK_BY_ITSELF = "If it fails, it goes back by itself to the last known good release. That is approved with it."
+_UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
+_BACK_BY_ITSELF = "If it fails, it rolls back automatically to the last known good release. The approval covers that."
 _OFFERED = 5
 """So many of the newest versions are offered when one does not exist."""
 
@@ -90,7 +90,7 @@ async def plan_deploy(
             changes=tuple(standing),
             confirms=True,
             warnings=tuple(warnings),
-            notes=(f"{version} is there already. Nothing is rolled out: what runs is checked, and recorded as good.",),
+            notes=(f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",),
             not_done=NOT_DONE,
             on_failure=environment.on_failure,
         )
@@ -158,9 +158,9 @@ async def plan_rollback(
         unproven = not all(proven(releases, service, image) for service, image in targets.items())
         bad = bad_versions(known.releases)
         notes = [
-            f"{to} was never recorded as a release; it is taken from the Deployments' revision history."
+            f"{to} was never recorded as a release; it comes from the Deployments' revision history."
             if to is not None
-            else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes to its previous revision, as `kubectl rollout undo` would."
+            else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
         ]
     left_out = (*left_out, *earlier.left_out)
     if not targets and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen)):
@@ -205,7 +205,7 @@ async def plan_rollback(
             *((f"{left} is marked bad.",) if left else ()),
         ),
         waves=waves,
-        not_done=("database schema and configuration stay as they are",) if changes else (),
+        not_done=("database schema and configuration are not changed",) if changes else (),
         links=_compare(environment, changes),
         ends=tuple((state.service, _end(state, targets)) for state in chosen) if changes else (),
         leaves=left,
@@ -232,12 +232,12 @@ async def _not_one_of_ours(
         except RunbookError:
             continue
         changes.append(change_of(state, Image(repository=service.repository, tag=tag, digest=digest)))
-    by_hand = ("By hand, of the configured repository:", *kubectl_lines(changes)) if changes else ()
+    by_hand = ("By hand, with images from the configured repository:", *kubectl_lines(changes)) if changes else ()
     return PermanentError(
-        "The only images to go back to are not of the configured repositories, or not what is recorded; none of them is rolled out.",
+        "The only images to roll back to are not from the configured repositories or differ from the record, so none is rolled out.",
         code=ReasonCode.FOREIGN_IMAGE,
         evidence=tuple(left_out),
-        advice=(*by_hand, "`deploy VERSION` rolls out any version that the configured repositories have."),
+        advice=(*by_hand, "`deploy VERSION` rolls out any version in the configured repositories."),
     )
 
 
@@ -263,7 +263,7 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
     states = with_record(states, usable(known, environment.services)[0])
     chosen = next(state for state in states if state.service == service)
     if chosen.image is None:
-        raise PermanentError(chosen.detail or f"{service} is not there.", code=ReasonCode.NOT_FOUND)
+        raise PermanentError(chosen.detail or f"{service} does not exist.", code=ReasonCode.NOT_FOUND)
     return Plan(
         title=f"Restart {service} in {environment.name}",
         changes=(change_of(chosen, chosen.image),),
@@ -276,7 +276,7 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
             *_idle([chosen]),
             *_unsettled([chosen]),
         ),
-        notes=("The image stays as it is. Old pods serve until new ones are ready.",),
+        notes=("The image does not change. Old pods serve until new ones are ready.",),
     )
 
 
@@ -286,16 +286,16 @@ def _all(count: int) -> str:
 
 def _together(states: Sequence[ServiceState]) -> list[str]:
     """By which mirror it is pulled, which containers go with their service, and which of the same repository do not."""
-    said = [f"{state.service}: the cluster pulls it as {state.mirror} (`mirrors`)." for state in states if state.mirror]
+    said = [f"{state.service}: the cluster pulls it from {state.mirror} (`mirrors`)." for state in states if state.mirror]
     for state in states:
         if state.beside:
             names = ", ".join(each.named for each in state.beside)
             verb = by_count(len(state.beside), "goes", "go")
-            said.append(f"{state.service}: {names} {verb} with it, having the same repository.")
+            said.append(f"{state.service}: {names} {verb} with it, because of the same repository.")
         if state.kept:
             verb = by_count(len(state.kept), "stays as it is", "stay as they are")
             said.append(
-                f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), though the repository is the same."
+                f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), although the repository is the same."
             )
     return said
 
@@ -309,7 +309,7 @@ def _recorded(release: Release) -> str:
     found = read_time(release.at)
     at = f"{age_since(found)} ago" if found is not None else "at an unknown time"
     good = "the last known good release" if release.verdict == "good" else "a recorded release"
-    did = "rolled out" if release.run else "recorded as it ran"  # what was adopted may have run for weeks before
+    did = "rolled out" if release.run else "recorded while running"  # what was adopted may have run for weeks before
     return f"{release.version} is {good}, {did} {at}{by}."
 
 
@@ -321,11 +321,11 @@ def _not_trusted(states: Sequence[ServiceState]) -> list[str]:
 
 def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> PermanentError:
     known = ", ".join(dict.fromkeys(release.version for release in releases if release.services)) or "none yet"
-    what = f"{to} was never released here" if to is not None else "There is no earlier good release to go back to"
+    what = f"{to} was never released here" if to is not None else "There is no earlier good release to roll back to"
     return PermanentError(
         f"{what}. Recorded: {known}.",
         code=ReasonCode.NO_RELEASE,
-        advice=("`rollback --to VERSION` takes any recorded release; `deploy VERSION` any that has an image.",),
+        advice=("Use `rollback --to VERSION` for any recorded release, `deploy VERSION` for any version with an image.",),
     )
 
 
@@ -371,7 +371,7 @@ def _older(older: Sequence[ImageChange], version: str) -> list[str]:
         return []
     running = ", ".join(dict.fromkeys(change.before.tag or "untagged" for change in older))
     return [
-        f"{version} is older than what runs ({running}). Going back is what `rollback` is for; a deploy of it needs a reason."
+        f"{version} is older than the running version ({running}). Use `rollback` to go back; to deploy it, give a reason."
     ]
 
 
@@ -389,14 +389,14 @@ def _owned(states: Sequence[ServiceState]) -> list[str]:
 
 def _paused(states: Sequence[ServiceState]) -> list[str]:
     return [
-        f"{state.service} is paused, so nothing would roll out. First `kubectl rollout resume deployment/{state.deployment} -n {state.namespace}`."
+        f"{state.service} is paused, so nothing would roll out. First run `kubectl rollout resume deployment/{state.deployment} -n {state.namespace}`."
         for state in states
         if state.paused
     ]
 
 
 def _idle(states: Sequence[ServiceState]) -> list[str]:
-    return [f"{state.service} is scaled to 0 replicas: no pod of it will run." for state in states if state.idle]
+    return [f"{state.service} is scaled to 0 replicas: none of its pods will run." for state in states if state.idle]
 
 
 def _unsettled(states: Sequence[ServiceState]) -> list[str]:

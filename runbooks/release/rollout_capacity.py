@@ -97,8 +97,8 @@ def told(waves: Sequence[Wave]) -> list[str]:
         more = ", ".join(f"{wave.service} {wave.extra} more" for wave in raised)
         word = " ".join(f"{wave.service}: {wave.why}." for wave in raised if wave.why)
         said.append(
-            f"One wave: all new pods start at once ({more}), so `maxSurge` is raised to 100 % and put back afterwards. "
-            f"Meanwhile twice as many pods hold connections.{f' {word}' if word else ''}"
+            f"One wave: all new pods start at once ({more}), so `maxSurge` is raised to 100 % and restored afterwards. "
+            f"Meanwhile twice as many pods use connections.{f' {word}' if word else ''}"
         )
     return [*said, *(slow for wave in waves if (slow := by_own_strategy(wave)))]
 
@@ -107,9 +107,9 @@ def by_own_strategy(wave: Wave) -> str:
     """Why a service does not go in one wave; empty where it does."""
     if wave.how == "own":
         own = f" (maxSurge {wave.own})" if wave.own else ""
-        return f"{wave.service} goes by its Deployment's own strategy{own}, not in one wave: {wave.why}."
+        return f"{wave.service} uses its Deployment's own strategy{own} instead of one wave: {wave.why}."
     if wave.how == "recreated":
-        return f"{wave.service} is recreated, as its Deployment says: the old pods end before new ones start, and nobody is served meanwhile."
+        return f"{wave.service} is recreated, as its Deployment requires: the old pods end before new ones start, and nothing serves meanwhile."
     return ""
 
 
@@ -118,10 +118,10 @@ async def _looked(look: Callable[[], Awaitable[T]], what: str) -> T | str:
         async with asyncio.timeout(_PATIENCE):
             return await look()
     except TimeoutError:
-        return f"the cluster does not say within {_PATIENCE:g} s what its {what} have room for"
+        return f"the cluster did not report the capacity of its {what} within {_PATIENCE:g} s"
     except RunbookError as error:
         refused = error.code is ReasonCode.CLUSTER_REFUSED
-        return f"the bot may not read {what}" if refused else f"the cluster does not tell of its {what}"
+        return f"the bot can't read {what}" if refused else f"the cluster does not report its {what}"
 
 
 async def _quotas(cluster: ClusterClient, namespace: str) -> list[_Free]:
@@ -130,7 +130,7 @@ async def _quotas(cluster: ClusterClient, namespace: str) -> list[_Free]:
 
 def _left_of(quota: QuotaView) -> _Free:
     left = {name: amount(hard) - amount(quota.used.get(name, 0)) for name, hard in quota.hard.items()}
-    return _Free(f"the quota {quota.name}", left, scopes=quota.scopes)
+    return _Free(f"quota {quota.name}", left, scopes=quota.scopes)
 
 
 async def _nodes(cluster: ClusterClient) -> list[_Free]:
@@ -150,7 +150,7 @@ def _room_of(node: NodeView, pods: Sequence[PodView]) -> _Free:
 def _wave(seen: _Seen, change: ImageChange, service: Service | None) -> Wave:
     deployment = seen.deployments.get(change.deployment)
     if deployment is None or service is None:
-        return Wave(service=change.service, how="own", why="its Deployment is not there")
+        return Wave(service=change.service, how="own", why="its Deployment does not exist")
     if deployment.strategy == "Recreate":
         return Wave(service=change.service, how="recreated", extra=deployment.desired)
     own = max_surge.own(deployment)
@@ -213,7 +213,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
         for name, left in quota.left.items() if _concerns(quota, need) else ():
             each = need.counted(name)
             if each and (few := _pods_of(left, each)) < extra:
-                return f"{quota.name} has room for {few} more ({name}), and it takes {extra}", ""
+                return f"{quota.name} has room for {few} more ({name}), and this needs {extra}", ""
     if isinstance(seen.nodes, str):
         # Who limits the pods in the configuration says with it that so many may be there.
         return (
@@ -222,7 +222,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
             else ("", f"{seen.nodes}, so by its limit of {counted(limit, 'pod')} alone")
         )
     room = sum(_fits(node, need) for node in seen.nodes)
-    return (f"the nodes have room for {room} more, and it takes {extra}", "") if room < extra else ("", "")
+    return (f"the nodes have room for {room} more, and this needs {extra}", "") if room < extra else ("", "")
 
 
 def _concerns(quota: _Free, need: _Need) -> bool:

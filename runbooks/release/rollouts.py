@@ -86,7 +86,7 @@ _PUT_BACK_PATIENCE = 10.0
 _COMPARE_PATIENCE = 3.0
 """Seconds for asking the registry which digests an image has: nothing depends on the answer."""
 _SHORT = len("sha256:") + 12
-_NOT_TOLD = "the cluster does not say in time whether there is room"
+_NOT_TOLD = "the cluster did not report its capacity in time"
 
 
 async def stamp(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment) -> Stamped:
@@ -185,7 +185,7 @@ async def check(
 
     results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
     warnings = await foreign_digests(registry, changes, results)
-    pulse.say("all ready, and nodes report other digests" if warnings else "same digests, all ready")
+    pulse.say("all ready, but nodes report other digests" if warnings else "same digests, all ready")
     return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3), warnings=warnings)
 
 
@@ -207,8 +207,8 @@ async def foreign_digests(
             return ""
         names = ", ".join(digest[:_SHORT] for digest in foreign)
         return (
-            f"{change.service}: a node reports {names}, which {change.after.short} does not have at the registry. "
-            "The pods are those of the approved ReplicaSet."
+            f"{change.service}: a node reports {names}, which {change.after.short} does not have in the registry. "
+            "The pods belong to the approved ReplicaSet."
         )
 
     found = await asyncio.gather(*(one(change, result) for change, result in zip(changes, results, strict=True)))
@@ -333,5 +333,5 @@ def _result(
 
 def _never_seen(change: ImageChange, seconds: float) -> PermanentError:
     return PermanentError(
-        f"{change.service}: the cluster told nothing of the rollout for {seconds:.0f} s", code=ReasonCode.TIMED_OUT
+        f"{change.service}: the cluster did not report on the rollout for {seconds:.0f} s", code=ReasonCode.TIMED_OUT
     )

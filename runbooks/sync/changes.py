@@ -66,13 +66,13 @@ async def plan_retry(queue: SyncQueue) -> Plan:
     found = await queue.failed()
     where = queue.environment.name
     if found.total == 0:
-        return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to retry")
+        return Plan(title=f"There are no failed sync items in {where}, so there is nothing to retry")
     groups = tuple(
         ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
         for each in found.groups
     )
     change = _change(queue, "retry", found.total, found.devices, found.oldest_seconds, groups)
-    notes = ("An item whose reason is still there fails again, and nothing is lost by it.",)
+    notes = ("Items whose cause still exists fail again; nothing is lost.",)
     return Plan(title=f"Retry the failed sync items in {where}", items=(change,), notes=notes)
 
 
@@ -81,27 +81,27 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     items, _ = await queue.items(contents=True)
     where = queue.environment.name
     if not items:
-        return Plan(title=f"Nothing failed to synchronise in {where}, so there is nothing to clear")
+        return Plan(title=f"There are no failed sync items in {where}, so there is nothing to clear")
     change, with_contents = await asyncio.to_thread(_cleared, queue, items)
     warnings = [
-        "This throws away what clinicians wrote offline. Nobody gets it back from the queue, only from the export."
+        "This deletes what clinicians wrote offline. It can be recovered only from the export."
     ]
     if not with_contents:
         warnings.append(
-            "The script prints the items without what was written, so the export will hold ids, reasons and devices only. "
-            f"`contents` in `[environments.{where}.sync]` names a script that prints all of it."
+            "The script prints the items without their contents, so the export contains only ids, reasons and devices. "
+            f"`contents` in `[environments.{where}.sync]` names a script that prints everything."
         )
     race = (
-        "The script is told which items to clear; one that fails meanwhile is not touched."
+        "The script gets the list of items to clear; items that fail meanwhile are not touched."
         if queue.scripts.takes_ids
-        else "The script clears whatever is there: the list is compared just before, and an item that fails in that second goes too."
+        else "The script clears all failed items: the list is compared just before, but an item that fails in that second is cleared too."
     )
     export = f"First an export to `{bucket.address(bucket.settings.prefix)}`, which is read back and compared."
     return Plan(
         title=f"Clear the failed sync items in {where}",
         items=(change,),
         warnings=tuple(warnings),
-        notes=(export, race, "`sync retry-failed` tries them again instead, and loses nothing."),
+        notes=(export, race, "`sync retry-failed` retries them instead, and loses nothing."),
     )
 
 
@@ -148,7 +148,7 @@ async def retry(pulse: Pulse, queue: SyncQueue) -> int | None:
     """Runs the script; how many had failed before, where it is known. Running it twice does no harm."""
     before = (await queue.failed()).total
     if before != 0:
-        pulse.say("the script runs")
+        pulse.say("the script is running")
         await queue.ran(queue.scripts.retry_failed)
     return before
 
@@ -194,7 +194,7 @@ async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsCh
     kept, version = await _kept_before(bucket, key, _largest(queue)), None
     if kept is None:
         items, out = await queue.items(contents=True)
-        _same(change, items, "since they were approved")
+        _same(change, items, "since the approval")
         body = kept = await asyncio.to_thread(_enveloped, queue, pulse.run, out)
         try:
             version = await bucket.put_new(key, body)
@@ -203,7 +203,7 @@ async def export(pulse: Pulse, queue: SyncQueue, bucket: Bucket, change: ItemsCh
     ids = await asyncio.to_thread(_exported_ids, kept)
     if kept is None or digest_of(ids) != change.ids:
         raise PermanentError(
-            f"{bucket.address(key)} holds something else than the approved items. Nothing was cleared.",
+            f"{bucket.address(key)} does not contain the approved items. Nothing was cleared.",
             code=ReasonCode.EXPORT_FAILED,
         )
     pulse.say(f"{counted(len(ids), 'item')}, {size(len(kept))}")
@@ -247,9 +247,9 @@ async def clear(
     still = approved & _ids((await queue.items())[0])
     if still:
         raise PermanentError(
-            f"The script ended well, but {len(still)} of the {len(approved)} approved items are still there.",
+            f"The script succeeded, but {len(still)} of the {len(approved)} approved items still exist.",
             code=ReasonCode.SCRIPT_FAILED,
-            advice=(f"What was cleared is in {bucket.address(written.key)}.",),
+            advice=(f"The cleared items are in {bucket.address(written.key)}.",),
         )
     return Cleared(items=len(left), gone_before=len(approved) - len(left))
 
@@ -260,9 +260,9 @@ async def _approved(queue: SyncQueue, bucket: Bucket, change: ItemsChange, writt
     ids = await asyncio.to_thread(_exported_ids, found)
     if found is None or hashlib.sha256(found).hexdigest() != written.sha256 or digest_of(ids) != change.ids:
         raise PermanentError(
-            f"The export {bucket.address(written.key)} does not read back as it was written. Nothing was cleared.",
+            f"The export {bucket.address(written.key)} differs from what was written. Nothing was cleared.",
             code=ReasonCode.EXPORT_FAILED,
-            advice=("Look who else writes there: no object in that bucket should ever be changed.",),
+            advice=("Find out who else writes there: objects in that bucket should never be changed.",),
         )
     return ids
 
@@ -278,9 +278,9 @@ async def _still_ours(pulse: Pulse, queue: SyncQueue, fleet: Fleet) -> None:
 def _same(change: ItemsChange, items: Sequence[FailedItem], since: str) -> None:
     if digest_of(_ids(items)) != change.ids:
         raise PermanentError(
-            f"The failed items have changed {since}: {change.count} were approved, {len(items)} are there. Nothing was cleared.",
+            f"The failed items have changed {since}: {change.count} were approved, now there are {len(items)}. Nothing was cleared.",
             code=ReasonCode.CHANGED_MEANWHILE,
-            advice=("Ask again: `sync clear-failed` plans for what is there now.",),
+            advice=("Request it again: `sync clear-failed` plans with the current items.",),
         )
 
 

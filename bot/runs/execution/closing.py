@@ -38,7 +38,7 @@ class Closings:
         written = await self._house.engine.step("write the end", lambda: self._written(ending))
         await tell_waiting(self._house, ending.request)
         if written["recorded"] and ending.release is not None:
-            text = f"{ending.release.version} is recorded as good now (run {short_id(ending.request.id)})."
+            text = f"{ending.release.version} is now recorded as good (run {short_id(ending.request.id)})."
             message = Answered(text=text).model_dump(mode="json")
             await self._house.engine.send_if_known(vigil_id(ending.request.id), message)
 

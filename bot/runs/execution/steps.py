@@ -169,7 +169,7 @@ class DurableSteps:
         self._house.draw(self.run_id, PROGRESS, self.card())
         if self._budget is not None and self.run_id not in self._house.stopping:
             spent = duration((self._house.clock() - self.started).total_seconds())
-            what = f"going back · {spent} of the {self._budget} min budget"
+            what = f"rolling back · {spent} of the {self._budget} min budget"
             head = head_card(self._run.request, State.RUNNING, what, plan=self._run.plan)
             self._house.draw(self.run_id, HEAD, head)
 
@@ -382,7 +382,7 @@ def _no_further_step(why: str) -> dict[str, Any]:
         "message": why,
         "evidence": [],
         "advice": [
-            "Free space on the bot's disk, then `omnicare doctor`.",
-            "The kubectl lines below do the rest by hand.",
+            "Free space on the bot's disk, then run `omnicare doctor`.",
+            "Run the kubectl lines below to do the rest by hand.",
         ],
     }

@@ -47,9 +47,9 @@ _WORD_COMES = 5.0
 _PATIENCE = 60.0
 """Seconds that a run which ends waits for a cluster that takes nothing, where it is waited for so long at all; then `closing` goes on."""
 _UNWRITTEN = (
-    "The cluster does not take the fleet's record now. The bot goes on trying by itself; `status` says how it stands."
+    "The cluster can't save the fleet's record right now. The bot keeps trying; `status` shows the state."
 )
-_RECORDED = "The release was recorded right afterwards, so there is nothing to decide."
+_RECORDED = "The release was recorded afterwards, so there is nothing to decide."
 
 
 class Runs:
@@ -139,7 +139,7 @@ class Runs:
                 raise
             _log.exception("a run ended by a bug", extra={"run": run.request.id})
             bug = PermanentError(
-                f"An error of the bot's own stopped it (its log has run {short_id(run.request.id)})",
+                f"An error in the bot stopped it (see run {short_id(run.request.id)} in its log)",
                 code=ReasonCode.BUG,
             )
             return self._failed(run, steps, bug)
@@ -295,7 +295,7 @@ class Runs:
             views = await self._house.engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
             return [view.id for view in views if view.id != vigil_id(run.request.id)]
 
-        text = f"{outcome.title}, asked for by {run.request.requester.name} (run {short_id(run.request.id)})."
+        text = f"{outcome.title}, requested by {run.request.requester.name} (run {short_id(run.request.id)})."
         for vigil in await self._house.engine.step("who watches", watching):
             await self._house.engine.send(vigil, Answered(text=text).model_dump(mode="json"))
 
@@ -305,7 +305,7 @@ def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
     cut = {each for line in lines if line.status in (StepStatus.RUNNING, StepStatus.FAILED) for each in line.targets}
     begun = [change for change in run.plan.changes if change.service in cut]
     return [
-        f"Kubernetes goes on with {change.service} {change.after.tag or change.after.short} by itself; `rollback` takes it back."
+        f"Kubernetes continues to roll out {change.service} {change.after.tag or change.after.short}; `rollback` reverts it."
         for change in begun
     ]
 

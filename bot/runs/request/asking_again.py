@@ -9,7 +9,7 @@ _WHY_AGAIN = {
     "changed": "The plan changed for a moment",
     "held": "Another run took the environment first",
     "late": "It could not start in time",
-    "unfit": "Who approved it may not approve it any more",
+    "unfit": "An approver may no longer approve it",
 }
 """For a plan that is the same as before."""
 

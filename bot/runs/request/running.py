@@ -87,7 +87,7 @@ class Running(Telling):
         await self._house.engine.publish("stop", stop.model_dump(mode="json"))
         crash_points.reached("stop-told")
         self._house.stopping.add(self.request.id)
-        what = f"stopping, asked by {stop.by}"
+        what = f"stopping, requested by {stop.by}"
         await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
 
     async def _hold(self, decided: DecisionMessage) -> None:

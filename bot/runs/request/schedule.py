@@ -38,7 +38,7 @@ class Waiting(Telling):
         drawn = await self._step("wait for its time", self._appointed)
         await self._publish(phase="scheduled", scheduled=True, word=drawn["word"])
         withdraw = Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=drawn["word"]))
-        waits = f"waits until {go_cards.clock_of(appointment.at)}"
+        waits = f"waiting until {go_cards.clock_of(appointment.at)}"
         detail = go_cards.starts(appointment)
         await self._publish(head=await self._head(State.WAITING, waits, plan=plan, detail=detail, buttons=(withdraw,)))
         crash_points.reached("scheduled")
@@ -90,7 +90,7 @@ class Waiting(Telling):
             await self._close_go(f"Stopped by {name}")
             raise endings.called_off(self.request, decided)
         if decided.act == "no-go":
-            await self._close_go(f"No go by {name}")
+            await self._close_go(f"No-go by {name}")
             raise endings.no_go(self.request, decided)
         if decided.act == "go" and self._state.go is None:
             go = Go(by=name, key=decided.actor.key, at=decided.at)

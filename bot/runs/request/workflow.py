@@ -132,7 +132,7 @@ class RequestFlow(Waiting, Running):
             await self._publish(phase="waiting", holder=look["holder"], word=look["word"])
             withdraw = self._withdraw_button(look["word"])
             detail = sentence(out) if (out := look.get("way_out")) else None
-            what = f"waits for {look['holder']}"
+            what = f"waiting for {look['holder']}"
             await self._publish(head=await self._head(State.WAITING, what, detail=detail, buttons=(withdraw,)))
             while (message := await self._message(self._house.settings.times.place_recheck)) is not None:
                 if message["kind"] == "free":
@@ -296,7 +296,7 @@ class RequestFlow(Waiting, Running):
     async def _show_asking(self, plan: Plan, pending: Pending, names: tuple[str, ...], *, before: Before) -> None:
         card = cards.approval_card(self.request, plan, pending, names)
         if why := before.why(pending.digest):
-            note = Paragraph(text=words(Strong(text=why), ", so it asks again."))
+            note = Paragraph(text=words(Strong(text=why), ", so it asks for approval again."))
             card = card.model_copy(update={"body": (note, *card.body)})
         await self._show("approval", card)
         await self._publish(head=await self._head(State.WAITING, cards.needs(pending.policy), plan=plan))
@@ -420,8 +420,8 @@ class RequestFlow(Waiting, Running):
             update={"body": (Paragraph(text=words(person(self.request.requester.key, mention=True))), *card.body)}
         )
         if going_back:
-            why = "as its plan said" if self.goes_back_by_itself(outcome) else "as it was asked for"
-            follows = Paragraph(text=words(f"Going back follows by itself, {why}."))
+            why = "as planned" if self.goes_back_by_itself(outcome) else "as requested"
+            follows = Paragraph(text=words(f"A rollback follows automatically, {why}."))
             card = card.model_copy(update={"body": (*card.body, follows), "buttons": ()})
         failed = event is None and not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
         await self._show("result", card, broadcast=failed)

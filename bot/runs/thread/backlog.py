@@ -44,7 +44,7 @@ def _passing(message: Any, posted: Collection[str]) -> bool:
 def _summary(message: Any, folded: Sequence[Any]) -> Any:
     """The result, and under it what the thread would have said before it."""
     show = Show.model_validate(message)
-    missed: list[Element] = [Paragraph(text=words("Slack was away meanwhile. Before it came to this:"))]
+    missed: list[Element] = [Paragraph(text=words("Slack was unavailable. What happened meanwhile:"))]
     for each in map(Show.model_validate, folded):
         steps = [element for element in each.card.body if isinstance(element, StepList)]
         missed += steps or [Note(text=words(each.card.summary))]

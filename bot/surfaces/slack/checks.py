@@ -45,7 +45,7 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozens
     except SlackApiError as error:
         word = error.response.get("error", "no reason given")
         to_do = "Set OMNICARE_SLACK_BOT_TOKEN to the bot token (xoxb-…) of the installed app."
-        return Finding(ok=False, sentence=f"Slack refuses the bot's token and says {word}.", to_do=to_do), None
+        return Finding(ok=False, sentence=f"Slack rejects the bot's token: {word}.", to_do=to_do), None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
         return Finding(
             ok=False, sentence=str(lost("auth.test", error)), to_do="Check the network, and slack.api_url."
@@ -54,20 +54,20 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozens
     raw = ",".join(header) if isinstance(header, list | tuple) else header
     scopes = frozenset(scope.strip() for scope in raw.split(",") if scope.strip())
     if workspace is not None and response["team_id"] != workspace:
-        to_do = f"Put {response['team_id']} into slack.workspace, or the right token into the environment."
+        to_do = f"Set slack.workspace to {response['team_id']}, or use the token of the right workspace."
         return Finding(
             ok=False, sentence=f"The bot token belongs to another workspace ({response['team']}).", to_do=to_do
         ), scopes
-    return Finding(ok=True, sentence=f"The bot token is good: {response['user']} in {response['team']}."), scopes
+    return Finding(ok=True, sentence=f"The bot token is valid: {response['user']} in {response['team']}."), scopes
 
 
 def _scope(scope: str, reason: str, have: frozenset[str]) -> Finding:
     if scope in have:
-        return Finding(ok=True, sentence=f"Scope {scope} is there.")
+        return Finding(ok=True, sentence=f"Scope {scope} is granted.")
     return Finding(
         ok=False,
         sentence=f"Scope {scope} is missing. {reason}",
-        to_do="Take app-manifest.yml over into the app's settings, then install the app again.",
+        to_do="Apply app-manifest.yml in the app's settings, then reinstall the app.",
     )
 
 
@@ -77,7 +77,7 @@ async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
     except SlackApiError as error:
         word = error.response.get("error", "no reason given")
         to_do = (
-            f"Make an app-level token with {APP_SCOPE}, and set OMNICARE_SLACK_APP_TOKEN to it (xapp-…). {APP_REASON}"
+            f"Create an app-level token with {APP_SCOPE} and set OMNICARE_SLACK_APP_TOKEN to it (xapp-…). {APP_REASON}"
         )
         return Finding(ok=False, sentence=f"Socket Mode can't be opened: {word}.", to_do=to_do)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
@@ -87,11 +87,11 @@ async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
 
 
 async def _channel(api: SlackApi, channel: str) -> Finding:
-    invite = "Invite the bot there (/invite @omnicare), or take the channel out of omnicare.toml."
+    invite = "Invite the bot there (/invite @omnicare), or remove the channel from omnicare.toml."
     try:
         said = (await api.read("conversations.info", channel=channel)).get("channel") or {}
     except (SurfaceGone, SlackError):
-        return Finding(ok=False, sentence=f"Slack does not show channel {channel} to the bot.", to_do=invite)
+        return Finding(ok=False, sentence=f"The bot can't see channel {channel}.", to_do=invite)
     except RunbookError as error:
         return Finding(ok=False, sentence=f"Channel {channel}: {error.message}", to_do="Try again.")
     name = f"#{said.get('name', channel)}"

@@ -46,7 +46,7 @@ class SlackIdentity:
             return Standing(ok=False, why="Slack does not know this account")
         except (TimeoutError, RunbookError, KeyError) as error:
             _log.warning("Slack did not say how an account stands: %s", type(error).__name__)
-            return Standing(ok=False, known=False, why="Slack did not say whether this account is in good standing")
+            return Standing(ok=False, known=False, why="Slack did not confirm this account's status")
         standing = standing_of(said.get("user", {}), team)
         self._standings[account] = (now, standing)
         return standing

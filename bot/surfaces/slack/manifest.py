@@ -17,34 +17,34 @@ APP_SCOPE = "connections:write"
 APP_REASON = "The app-level token opens the Socket Mode connections."
 
 SCOPES: dict[str, str] = {
-    "app_mentions:read": "Commands in threads are mentions: slash commands do not work there.",
-    "channels:history": "After a crash the bot looks whether it had already posted a message of a run.",
-    "channels:read": "Whether the bot is in the channel where a command was typed, and who sees a thread there.",
-    "chat:write": "Cards, progress and answers.",
-    "commands": "The slash command, and the shortcuts.",
-    "files:read": "Whether a file is shared already, before it is shared again.",
-    "files:write": "Long output is a file in the thread.",
+    "app_mentions:read": "Read mentions, which are the commands in threads: slash commands do not work there.",
+    "channels:history": "After a crash, check whether a run's message was already posted.",
+    "channels:read": "Check whether the bot is in the channel where a command was typed, and who sees a thread there.",
+    "chat:write": "Post cards, progress and answers.",
+    "commands": "Offer the slash command and the shortcuts.",
+    "files:read": "Check whether a file is already shared before sharing it again.",
+    "files:write": "Share long output as a file in the thread.",
     "groups:history": "As channels:history, in private channels that the bot was invited to.",
     "groups:read": "As channels:read, in private channels that the bot was invited to.",
-    "im:history": "Commands typed to the bot directly, and its own messages there after a crash.",
-    "im:write": "Approvers who are not in the channel are told directly; so are answers that fit nowhere else.",
-    "usergroups:read": "User groups may add roles to listed people (who is on call today).",
-    "users:read": "Whether an account is deactivated, a guest's, a bot's or external: such an account may not act.",
+    "im:history": "Read commands in direct messages, and the bot's own messages there after a crash.",
+    "im:write": "Notify approvers who are not in the channel, and send answers that fit nowhere else.",
+    "usergroups:read": "Let user groups add roles to listed people (who is on call today).",
+    "users:read": "Check whether an account is deactivated, a guest, a bot or external: such accounts may not act.",
 }
 """Bot scopes: the least that work."""
 
 EVENTS: dict[str, str] = {
-    "app_home_opened": "Home is drawn when somebody opens it.",
+    "app_home_opened": "Show Home when somebody opens it.",
     "app_mention": "A command in a thread.",
     "message.im": "A command typed to the bot directly.",
-    "subteam_members_changed": "A user group has other members: what was remembered of it is void.",
+    "subteam_members_changed": "A user group's members changed: discard what was cached.",
 }
 
 _NAME = "OmniCare"
 _ABOUT = "Deploys, rollbacks and a view of production, with approval and an audit log"
 _LONG = (
-    "OmniCare runs the production operations of the medical record. A command becomes a plan, the plan is approved in its thread "
-    "by somebody else, the run reports as it goes, and everything is written to an audit log. Nothing that could name a "
+    "OmniCare runs production operations for the medical record. A command becomes a plan, somebody else approves the plan in its "
+    "thread, the run reports its progress, and everything is written to an audit log. Nothing that could identify a "
     "patient, and no secret, is ever shown here."
 )
 _HINT_AT_MOST = 1000
@@ -78,7 +78,7 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, Any]:
                     "name": "Show this run",
                     "type": "message",
                     "callback_id": RUN_SHORTCUT,
-                    "description": "The steps and the timeline of the run that a message belongs to",
+                    "description": "Steps and timeline of the run that a message belongs to",
                 },
             ],
             "slash_commands": [

@@ -96,7 +96,7 @@ class _Conversation:
                 tokens=wish.tokens, key=new_key(), named=wish.named, follow=wish.follow, offset=_offset(), zone=_zone()
             )
         except ValidationError:
-            self._fail("What was typed is too long, or has something in it that is no text (UTF-8).", Exit.USAGE)
+            self._fail("The text is too long, or is not valid UTF-8.", Exit.USAGE)
             return Exit.USAGE
         async for line in say(wish.socket, call):
             match line:
@@ -138,15 +138,15 @@ class _Conversation:
             screen.card(line.card, line.names)
             if line.run is not None and not line.followed and line.exit == Exit.OK and not self._wish.follow:
                 screen.say(
-                    f"Look at it with: omnicare runs {self._run}; say yes to it, where you may, with: omnicare approve {self._run}"
+                    f"To see it: omnicare runs {self._run}; to approve it, if you may: omnicare approve {self._run}"
                 )
         elif line.form is not None:
             _label, command = typed(Button(label="Form", does=line.form), reader())
             screen.say(f"Type: {command}")
         elif line.run is not None and not line.followed:
-            screen.say(f"Asked as run {self._run}. Look at it with: omnicare runs {self._run}")
+            screen.say(f"Requested as run {self._run}. To see it: omnicare runs {self._run}")
         elif line.exit != Exit.OK and not line.followed:
-            screen.say("It failed for a reason that nobody foresaw. The bot's log says more.")
+            screen.say("It failed unexpectedly. See the bot's log.")
 
     def _raw(self, line: RawLine) -> None:
         if not self._wish.json:
@@ -192,10 +192,10 @@ class _Conversation:
 
     def _left_going(self) -> str:
         if self._following and self._run is not None:
-            return f"The run goes on without this terminal. Look at it again: omnicare runs {self._run}"
+            return f"The run continues without this terminal. To see it again: omnicare runs {self._run}"
         if self._answered:
-            return "Left."
-        return "Left before the bot answered. If it was taken, `omnicare runs` shows it."
+            return "Closed."
+        return "Closed before the bot answered. If the request was accepted, `omnicare runs` shows it."
 
 
 def _offset() -> int:

@@ -157,7 +157,7 @@ async def test_a_second_process_may_read_but_not_write(book: Book, path: Path) -
     )
     found, refused = done.stdout.splitlines()
     assert found == "1 []"
-    assert f"held by another process (number {os.getpid()})" in refused
+    assert f"used by another process (PID {os.getpid()})" in refused
 
 
 async def test_a_second_book_object_on_the_same_file_is_refused_until_the_first_is_closed(path: Path) -> None:

@@ -69,7 +69,7 @@ async def test_where_the_book_can_not_be_written_nothing_starts_and_the_way_forw
     ):
         answer = await here.type(who, text)
         assert (answer.exit, code(answer)) == (Exit.FAILED, ReasonCode.BOOK_UNAVAILABLE)
-        assert "nothing was started. `doctor` says why" in said(answer)
+        assert "nothing was started. Run `doctor` to find out why" in said(answer)
     assert here.engine.started == [request]
     assert here.engine.sent == []
 
@@ -146,7 +146,7 @@ async def test_the_same_request_again_is_pointed_to_while_it_is_open(here: Thres
     first = await here.type(REQUESTER, "deploy v2.0.0")
     again = await here.type(REQUESTER, "deploy 2.0.0 --env=production")
     assert again.run == first.run
-    assert "You asked for that already" in said(again)
+    assert "You have already requested this" in said(again)
     assert len(here.engine.started) == 1
 
 
@@ -268,10 +268,10 @@ async def test_what_a_client_says_of_its_failure_is_redacted(here: Threshold) ->
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (Place(channel="D1", direct=True), "Nothing that changes something starts in a direct message"),
+        (Place(channel="D1", direct=True), "Changes can't be started in a direct message"),
         (
             Place(channel="C9", member=False),
-            "The bot is not in this channel, so it can't keep a thread here. Invite it",
+            "The bot is not in this channel, so it can't post a thread here. Invite it",
         ),
     ],
 )
@@ -362,7 +362,7 @@ async def test_a_stranger_is_told_whom_to_ask_and_slack_is_not_asked_about_them(
         answer = await here.type(OUTSIDER, text)
         assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.UNKNOWN_PERSON)
         assert f"({OUTSIDER}) is not listed" in said(answer)
-        assert "Ask the people who keep `omnicare.toml` to add you" in said(answer)
+        assert "Ask the maintainers of `omnicare.toml` to add you" in said(answer)
     assert here.accounts.asked == []
     assert here.engine.started == []
 

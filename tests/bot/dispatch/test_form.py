@@ -65,7 +65,7 @@ def test_a_select_never_offers_what_was_filled_in_from_outside() -> None:
 
 
 def test_the_button_says_what_it_does() -> None:
-    words = {Kind.QUERY: "Show", Kind.OPERATION: "Ask for it"}
+    words = {Kind.QUERY: "Show", Kind.OPERATION: "Request"}
     for spec in load():
         form = form_for(spec, {}, KNOWN, default_environment=None)
         assert form.submit == words.get(spec.kind, spec.form_button or spec.name.capitalize())

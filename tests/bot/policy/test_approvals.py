@@ -105,7 +105,7 @@ def test_nothing_is_granted_that_nobody_but_the_requester_said_yes_to() -> None:
 def test_two_accounts_of_one_human_count_once() -> None:
     state, verdict = decided(pending(2), "approve", "approver")
     assert verdict == "pending"
-    with pytest.raises(Denied, match=r"approved it already; it needs 1 more") as denied:
+    with pytest.raises(Denied, match=r"already approved it; it needs 1 more") as denied:
         check(
             state,
             "approve",
@@ -134,14 +134,14 @@ def test_who_approved_may_still_deny_and_that_ends_it() -> None:
             ReasonCode.OWN_REQUEST,
             "You can't approve your own request. Approver and Second can.",
         ),
-        ("deny", "requester", ReasonCode.OWN_REQUEST, "To take it back, withdraw it."),
+        ("deny", "requester", ReasonCode.OWN_REQUEST, "You can withdraw it."),
         ("approve", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve). Approver and Second can."),
         ("deny", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve)"),
         (
             "withdraw",
             "approver",
             ReasonCode.NOT_PERMITTED,
-            "Only Requester, who asked, can withdraw it. You can deny it.",
+            "Only the requester, Requester, can withdraw it. You can deny it.",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_refusal_says_why_and_names_the_way_forward(act: Act, key: str, code: 
 
 
 def test_where_nobody_else_can_it_says_that_the_roles_have_to_change() -> None:
-    with pytest.raises(Denied, match="Nobody else can: the roles in the configuration have to change"):
+    with pytest.raises(Denied, match="Nobody else can; the roles in the configuration must be changed"):
         check(pending(), "approve", actor("requester"), now=NOON, word=None, permitted=True, approvers="")
 
 

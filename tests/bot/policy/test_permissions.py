@@ -120,7 +120,7 @@ async def test_a_user_group_adds_a_role_to_listed_people_only_where_the_environm
     assert await permissions.holders("run:cancel", "staging") == ["requester"]
     grants = [grant for grant in await permissions.grants(requester) if grant.permission == "run:cancel"]
     assert [(each.environment, each.role, each.through) for each in grants] == [
-        ("staging", "on-call", "the user group S0ONCALL")
+        ("staging", "on-call", "user group S0ONCALL")
     ]
 
 
@@ -216,7 +216,7 @@ async def test_a_refusal_names_the_permission_the_place_and_who_can() -> None:
         await permissions.require(slack(people, REQUESTER), "rollout:approve", "production", changes=True)
     assert denied.value.code is ReasonCode.NOT_PERMITTED
     assert denied.value.message == (
-        "You may not approve or deny what somebody else asked for in production (permission rollout:approve). "
+        "You may not approve or deny other people's requests in production (permission rollout:approve). "
         "Approver, Second and Guest can."
     )
 

@@ -177,7 +177,7 @@ async def test_a_time_of_day_is_that_of_who_asks(here: Story):
     await here.says(run, "waits until 02:00 UTC+09:00")
     twin = await here.type(REQUESTER, f"/omnicare deploy {VERSION} --at 2:00")
     assert twin.ok
-    await here.whispered(REQUESTER, "You asked for that already")
+    await here.whispered(REQUESTER, "You have already requested this")
     assert here.runs() == [run]
 
 

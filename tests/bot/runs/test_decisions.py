@@ -46,7 +46,7 @@ async def test_a_request_is_withdrawn_by_who_asked(here: Story):
 async def test_nobody_else_can_withdraw_it(here: Story):
     run = await waiting(here)
     await here.press(APPROVER, "more", run)
-    await here.whispered(APPROVER, "Only Maya, who asked, can withdraw it")
+    await here.whispered(APPROVER, "Only the requester, Maya, can withdraw it")
     assert here.button("approve", run) is not None
 
 
@@ -241,7 +241,7 @@ async def test_two_of_the_group_are_asked_where_the_policy_wants_two(world: Stor
     await world.says(run, "Tomas approved", "approval")
     assert {world.tag(service) for service in SERVICES} == {"v1.2.0"}
     await world.press(APPROVER, "approve", run)
-    await world.whispered(APPROVER, "You approved it already; it needs 1 more")
+    await world.whispered(APPROVER, "You have already approved it; it needs 1 more")
     await world.press(ON_CALL, "approve", run)
     await world.ended_with(run, "v2.0.0 runs in production")
     assert "Tomas" in world.text(run, "approval")

@@ -63,7 +63,7 @@ async def test_what_runs_is_no_other_release_to_go_back_to(here: Story):
     await here.answered("No other good release is recorded")
     await here.deployed("v2.0.0")
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
-    await here.answered("v1.2.0 is the last known good release, recorded as it ran")
+    await here.answered("v1.2.0 is the last known good release, recorded while running")
 
 
 async def test_only_who_may_deploy_adopts(here: Story):

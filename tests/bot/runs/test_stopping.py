@@ -451,7 +451,7 @@ async def test_after_one_of_two_approvals_the_card_has_a_new_word(world: Story):
     message, block, element = older
     seen = world.slack.post(message.channel, world.slack.app.user_id, "as a slow client still shows it", blocks=[block])
     await world.click(ON_CALL, (seen, seen.blocks[0], element))
-    await world.whispered(ON_CALL, "This card has changed since the button was drawn")
+    await world.whispered(ON_CALL, "This card has changed since the button was shown")
     assert world.event_names(run).count("approval:given") == 1
     assert world.tag("backend") == "v1.2.0"
     await world.press(ON_CALL, "approve", run)

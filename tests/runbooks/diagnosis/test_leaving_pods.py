@@ -88,7 +88,7 @@ async def test_a_service_without_replicas_is_a_warning(here: Place):
     (stands,) = await service_health.look(here.cluster, here.environment)
     told = await describe(here.cluster, here.environment, "backend")
     result = await rollouts.roll_out(await stamped(here), here.cluster, here.change(), cause=CAUSE)
-    assert "backend is scaled to 0 replicas: no pod of it will run." in plan.warnings
+    assert "backend is scaled to 0 replicas: none of its pods will run." in plan.warnings
     assert (stands.well, stands.broken, stands.trouble) == (False, False, "it is scaled to 0 replicas, so no pods run")
     assert told.summary == "is set to v1.2.0 and scaled to 0 replicas: no pods run"
     assert (result.ready, result.desired) == (0, 0)

@@ -20,8 +20,8 @@ from runbooks.kit.errors import TemporaryError
 
 _log = logging.getLogger(__name__)
 
-_TOO_LATE = "The form came too late for Slack, which allows three seconds. Press again."
-_TOO_MUCH = "The form would have to carry more than Slack allows. Type the command instead."
+_TOO_LATE = "The form missed Slack's limit of three seconds. Press again."
+_TOO_MUCH = "The form is larger than Slack allows. Type the command instead."
 _LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id", "trigger_exchanged"})
 
 

@@ -18,11 +18,11 @@ from commands.kit.card import OpenForm, RunAct, Typed
 MENU_SHORTCUT = "omnicare_menu"
 RUN_SHORTCUT = "omnicare_run"
 
-IN_PASSING = "To give a command, begin the message with the mention, such as `@omnicare status`."
+IN_PASSING = "To run a command, start the message with the mention, such as `@omnicare status`."
 NOT_PLAIN = (
-    "I read plain messages only: no files, and nothing typed with `/me`. Send the command by itself, such as `status`."
+    "Only plain messages are read, without files or `/me`. Send the command alone, such as `status`."
 )
-OLD_BUTTON = "That button is not one of mine any more. Type the command instead."
+OLD_BUTTON = "That button no longer works. Type the command instead."
 
 LONGEST_OPTION = 75
 """Characters of an option's value."""

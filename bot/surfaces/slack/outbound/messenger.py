@@ -245,7 +245,7 @@ class SlackMessenger:
             await self._files.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
         except SlackError as error:
             _log.error("a file could not be shared: %s", error.error)
-            said = f"The file {file.filename} could not be shared: Slack does not take it."
+            said = f"The file {file.filename} could not be shared: Slack rejected it."
             instead = Card(title=words(said), summary=said)
             await self.post(
                 run, f"{slot}/{file.filename}", instead, channel=head.channel, thread=head.ts, search=search

@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 _TRIES = 4
 _NO_RUN = ""
 _LONGEST_PAUSE = 5.0
-_NOT_SENT = "The answer could not be checked for what must never leave, so it was not sent. The bot's log says why."
-_FAILED = "The answer could not be made or sent. The bot's log says why, under {reference}."
+_NOT_SENT = "The answer could not be checked for private data, so it was not sent. The bot's log says why."
+_FAILED = "The answer could not be created or sent. The bot's log says why, under {reference}."
 
 Way = Callable[[], Awaitable[object]]
 

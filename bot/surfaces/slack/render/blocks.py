@@ -45,8 +45,8 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
     if room.missing and surface == "message" and not (files and room.only_lines):
         files = (*files, _whole(card, names))
     if room.missing:
-        said = f"Left out here, because it is too long: {_listed(room.missing)}."
-        where = f" The whole text is in the file {files[-1].filename} below." if surface == "message" else ""
+        said = f"Omitted because of length: {_listed(room.missing)}."
+        where = f" The full text is in the file {files[-1].filename} below." if surface == "message" else ""
         blocks += drawing.note(words(said + where))
     blocks += actions(card.buttons)
     return Drawn(text=summary(card), blocks=_with_ids(blocks), files=files)
@@ -73,7 +73,7 @@ def _title(card: Card, names: Directory) -> Block:
 
 
 def _whole(card: Card, names: Directory) -> Attachment:
-    return Attachment(filename="whole-text.txt", content=as_text(card, names), summary="the whole text")
+    return Attachment(filename="whole-text.txt", content=as_text(card, names), summary="the full text")
 
 
 def _listed(missing: list[str]) -> str:

@@ -83,7 +83,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
             greeted.cancel()
             over.cancel()
         if not self._hello.is_set():
-            raise NotGreeted("it ended before Slack said hello")
+            raise NotGreeted("it ended before Slack's hello message")
 
     def live(self) -> bool:
         """Whether Slack delivers by it."""

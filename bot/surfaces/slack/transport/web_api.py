@@ -154,14 +154,14 @@ class SlackApi:
         said = await self._asked("apps.connections.open", params={"token": app_token})
         url = str(said.get("url", ""))
         if not self.permitted(url):
-            raise SlackError("Slack gave no address of its own for Socket Mode.", error="foreign_address")
+            raise SlackError("Slack returned a foreign address for Socket Mode.", error="foreign_address")
         return url
 
     async def send(self, url: str, *, data: bytes | None = None, json: Any = None) -> None:
         """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
         if not self.permitted(url):
             raise SlackError(
-                "Slack gave an address that is not its own, so nothing was sent there.", error="foreign_address"
+                "Slack returned a foreign address, so nothing was sent there.", error="foreign_address"
             )
         what = "an answer" if data is None else "an upload"
         try:
@@ -200,10 +200,10 @@ def _of_word(what: str, word: str) -> Exception:
         return SurfaceGone(f"{what}: {word}")
     if word in KEPT_OUT:
         _log.error("Slack keeps the bot out (%s): %s", what, word)
-        return KeptOut(f"Slack keeps the bot out ({what}: {word}).", code=ReasonCode.TIMED_OUT, retry_after=30.0)
+        return KeptOut(f"Slack denies the bot access ({what}: {word}).", code=ReasonCode.TIMED_OUT, retry_after=30.0)
     if word in UNDRAWABLE:
-        return Undrawable(f"Slack does not take {what} as it is drawn.", error=word)
-    return SlackError(f"Slack refuses {what}: {word or 'no reason given'}.", error=word)
+        return Undrawable(f"Slack rejects the layout of {what}.", error=word)
+    return SlackError(f"Slack rejects {what}: {word or 'no reason given'}.", error=word)
 
 
 def _check(what: str, status: int, said: str) -> None:
@@ -219,7 +219,7 @@ def _check(what: str, status: int, said: str) -> None:
 
 
 def _later(what: str, seconds: float) -> TemporaryError:
-    return TemporaryError(f"Slack says later ({what}).", code=ReasonCode.TIMED_OUT, retry_after=seconds)
+    return TemporaryError(f"Slack is limiting requests ({what}).", code=ReasonCode.TIMED_OUT, retry_after=seconds)
 
 
 class KeptOut(TemporaryError):

@@ -116,7 +116,7 @@ def deploy_form(filled: dict[str, str]) -> Form:
         command="deploy",
         title="Deploy",
         intro="Deploy a release.",
-        submit="Ask for it",
+        submit="Request",
         fields=(
             FormField(
                 name="version",
