@@ -31,7 +31,7 @@ _SQL = re.compile(
 )
 _PATTERNS = {"compile", "match", "fullmatch", "search", "sub", "subn", "findall", "finditer"}
 _LOG_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
-_NAMES_ONLY = {"TypeVar", "ParamSpec", "cast", "NewType", "split"}
+_NAMES_ONLY = {"TypeVar", "ParamSpec", "cast", "NewType", "split", "step", "_step", "_though_a_bug"}
 
 
 def messages() -> str:
@@ -43,8 +43,8 @@ def messages() -> str:
         "review sees each new text in the diff; what stands in braces is filled in. The texts of help and of settings that stand in "
         "docstrings are on the pages [Commands](commands.md) and [Configuration](configuration.md).",
         "A string of the sources is listed when it has two words, or is one word with a capital letter. Not listed are docstrings, "
-        "annotations, regular expressions (and other raw strings), SQL, what only the process log gets, lists of names (`split()`), "
-        "what is only compared, and these modules: "
+        "annotations, regular expressions (and other raw strings), SQL, lines of the process log, lists of names (`split()`), names of durable "
+        "steps, strings that are only compared, and these modules: "
         + "; ".join(f"`{name}` ({why})" for name, why in LEFT_OUT.items())
         + ".",
         *(f"## {name}\n\n~~~text\n" + "\n".join(texts) + "\n~~~" for name, texts in listed),
