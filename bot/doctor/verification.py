@@ -26,9 +26,7 @@ ASKED_SECONDS = 10.0
 
 def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
     """Exit status 1 where anything is wrong. Without `settings` the fleet is not asked, so a cut tail may not show."""
-    heads, changed, missing = (
-        asyncio.run(known_heads(settings)) if settings else ([], [], ["no fleet is configured"])
-    )
+    heads, changed, missing = asyncio.run(known_heads(settings)) if settings else ([], [], ["no fleet is configured"])
     found = [*changed, *verify_books(books, heads)]
     if as_json:
         _write(json.dumps(_document(books, found, heads, missing), indent=2))

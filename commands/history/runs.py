@@ -83,7 +83,7 @@ class Runs(Query):
 
 def _standing(record: RunRecord) -> Text:
     if record.starts is not None:
-        return words(f"{_sign(record)} waits until ", Moment(at=record.starts, form="date-time"))
+        return words(f"{_sign(record)} waiting until ", Moment(at=record.starts, form="date-time"))
     return words(f"{_sign(record)} {record.state}")
 
 

@@ -345,7 +345,12 @@ def _waiting(runs: Sequence[RunRecord], context: Context) -> Text | None:
         if each.starts is not None:
             said = f", go by {each.go_by}: " if each.go_by else ": "
             act = "no-go" if each.go_by else "go"
-            spans += ["waits until ", Moment(at=each.starts, form="date-time"), said, Code(text=f"{act} {each.short}")]
+            spans += [
+                "waiting until ",
+                Moment(at=each.starts, form="date-time"),
+                said,
+                Code(text=f"{act} {each.short}"),
+            ]
         else:
             spans += [Moment(at=each.at, age=True), ": ", Code(text=f"approve {each.short}")]
     more = len(waiting) - _WAITING

@@ -284,7 +284,7 @@ async def test_a_short_id_that_means_two_runs_means_none(here: Threshold) -> Non
     here.wait(twin)
     answer = await here.type(APPROVER, f"approve {first.id.split('.')[2][:4]}")
     assert code(answer) is ReasonCode.UNKNOWN_RUN
-    assert "More than one run begins with" in said(answer)
+    assert "More than one run id begins with" in said(answer)
     assert here.engine.sent == []
 
 

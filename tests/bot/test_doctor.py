@@ -220,7 +220,7 @@ async def test_a_permission_that_does_not_exist_fails_with_the_one_that_was_mean
 async def test_where_nobody_may_confirm_going_back_it_fails() -> None:
     (finding,) = await policies(settings(environments__production__going_back=None))
     assert finding.level is Severity.FAILED
-    assert "going back" in finding.sentence
+    assert "rollback" in finding.sentence
 
 
 # outside: the sandbox's real servers

@@ -30,11 +30,11 @@ async def test_a_deploy_at_a_time_from_its_plan_to_a_no_go(here: Story) -> None:
     async with reading(here, "maya", run) as page:
         thread = thread_of(page)
         await says(thread, f"{at:%A} {at.day} {at:%B %Y}, {at:%H:%M} UTC")
-        await says(thread, "The approval stands until")
+        await says(thread, "The approval is valid until")
         await shot(page, FOLDER, "asked")
         await here.press(APPROVER, "approve", run)
-        await says(thread, "Go or no go: Deploy v2.0.0 to production")
-        await says(page.get_by_role("log").first, f"waits until {at:%H:%M} UTC")
+        await says(thread, "Go or no-go: Deploy v2.0.0 to production")
+        await says(page.get_by_role("log").first, f"waiting until {at:%H:%M} UTC")
         await expect(thread.get_by_role("button", name="Go", exact=True)).to_be_visible()
         await thread.get_by_role("button", name="Go", exact=True).scroll_into_view_if_needed()
         await shot(page, FOLDER, "go-or-no-go")
@@ -42,14 +42,14 @@ async def test_a_deploy_at_a_time_from_its_plan_to_a_no_go(here: Story) -> None:
         sure = page.get_by_role("dialog")
         await says(sure, "Stay with it")
         await sure.get_by_role("button", name="Go", exact=True).click()
-        await says(thread, "Its plan is made once more then")
+        await says(thread, "Its plan is made again then")
         await shot(page, FOLDER, "go-was-said")
     async with reading(here, "ines", run, size=PHONE, dark=True) as page:
         thread = thread_of(page)
         await shot(page, FOLDER, "waits-phone")
-        await thread.get_by_role("button", name="No go", exact=True).click()
-        await says(thread, "No go by Ines")
-        await expect(thread.get_by_role("button", name="No go", exact=True)).to_be_hidden()
+        await thread.get_by_role("button", name="No-go", exact=True).click()
+        await says(thread, "No-go by Ines")
+        await expect(thread.get_by_role("button", name="No-go", exact=True)).to_be_hidden()
         await shot(page, FOLDER, "no-go-phone")
     assert here.environment().run is None
 

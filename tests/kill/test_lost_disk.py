@@ -46,7 +46,7 @@ async def waits_behind(here: Story, lost: str) -> str:
     """A deploy that somebody asks for names the run that nobody knows, and the two ways out; the deploy's id."""
     deploy = await here.ask("deploy v2.1.0-slow")
     said = await here.says(deploy, UNKNOWN)
-    assert f"waits for Ines: Roll back production (run {short_id(lost)})" in said
+    assert f"waiting for Ines: Roll back production (run {short_id(lost)})" in said
     assert f"resolve {lost} --reason …" in said
     assert here.button("approve", deploy) is None
     return deploy

@@ -48,7 +48,7 @@ def _cells(*texts: str, head: bool = False) -> list[Json]:
 
 
 def waiting(version: str) -> Card:
-    text = f"Deploy {version} to production needs your approval (asked by Maya)"
+    text = f"Deploy {version} to production needs your approval (requested by Maya)"
     return text, [
         section(f":large_yellow_circle: *Deploy {version} to production* · waiting for approval"),
         context(f"Maya · backend and frontend v1.2.0 → {version} · run 7KQ2"),
@@ -225,7 +225,7 @@ def denial() -> Json:
         "title": plain("Deny this deploy"),
         "submit": plain("Deny"),
         "close": plain("Back"),
-        "blocks": [section("Deploy v2.0.0 to production, asked by Maya."), reason],
+        "blocks": [section("Deploy v2.0.0 to production, requested by Maya."), reason],
     }
 
 

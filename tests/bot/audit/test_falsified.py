@@ -362,7 +362,7 @@ async def test_it_shows_whatever_follows(bot: Bot, way: str, then: str) -> None:
     await bot.stop()
     assert await bot.shows()
     if WAYS[way].record is None:
-        assert (await bot.kept())[: len(before)] == before, "the kept heads stay"
+        assert (await bot.kept())[: len(before)] == before, "the saved heads are kept"
 
 
 async def seen(bot: Bot, way: str) -> str:

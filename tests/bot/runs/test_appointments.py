@@ -28,7 +28,7 @@ async def scheduled(here: Story, seconds: float, more: str = "") -> str:
     """Asked for, approved, and waiting for its time."""
     run = await here.ask(f"deploy {VERSION} --at {at(seconds)}{more}")
     await here.press(APPROVER, "approve", run)
-    await here.says(run, "waits until")
+    await here.says(run, "waiting until")
     return run
 
 
@@ -42,13 +42,13 @@ async def test_it_waits_for_its_time_and_for_a_go_and_then_runs(world: Story):
     timed(world, go_before=LATER)
     await world.inside()
     run = await scheduled(world, SOON)
-    card = await world.says(run, "Go or no go: Deploy v2.0.0 to production", "go")
+    card = await world.says(run, "Go or no-go: Deploy v2.0.0 to production", "go")
     assert "U0MAYA" in card
     assert "U0INES" in card  # on call
     assert "U0TOMAS" not in card  # he approves, and need not wake up
     assert world.environment().run is None, "it holds no place while it waits"
     await world.press(REQUESTER, "go", run)
-    await world.says(run, "Its plan is made once more then", "go")
+    await world.says(run, "Its plan is made again then", "go")
     assert "run:started" not in world.event_names(run)
     await world.ended_with(run, "v2.0.0 runs in production")
     names = [name for name in world.event_names(run) if name.startswith(("approval", "go", "run"))]
@@ -102,10 +102,10 @@ async def test_a_no_go_ends_it_and_counts_after_a_go_too(world: Story):
     await world.inside()
     run = await scheduled(world, LATER)
     await world.press(REQUESTER, "go", run)
-    await world.says(run, "Its plan is made once more then", "go")
+    await world.says(run, "Its plan is made again then", "go")
     await world.type(ON_CALL, f'/omnicare no-go {run} --reason "the night shift is short of people"')
-    await world.says(run, "No go by Ines: Deploy v2.0.0 to production: the night shift is short of people", "result")
-    await world.says(run, "No go by Ines", "go")
+    await world.says(run, "No-go by Ines: Deploy v2.0.0 to production: the night shift is short of people", "result")
+    await world.says(run, "No-go by Ines", "go")
     assert world.event_names(run)[-1] == "go:refused"
     await world.type(ON_CALL, f"/omnicare retry {run}")
     await world.whispered(ON_CALL, "did not fail")
@@ -121,17 +121,17 @@ async def test_nobody_but_who_asked_and_who_is_on_call_says_go_or_no_go(world: S
             await world.press(who, act, run)
             await world.whispered(who, words)
     assert not {"go:given", "go:refused"} & set(world.event_names(run))
-    await world.says(run, "waits until")
+    await world.says(run, "waiting until")
     untouched(world)
 
 
 async def test_it_is_too_early_for_a_go_and_never_for_a_no_go(here: Story):
     run = await scheduled(here, LATER)
     await here.type(REQUESTER, f"/omnicare go {run}")
-    await here.whispered(REQUESTER, "It is too early: go or no go")
+    await here.whispered(REQUESTER, "It is too early: run")
     assert here.said(run).get("go") is None
     await here.type(ON_CALL, f"/omnicare no-go {run}")
-    await here.says(run, "No go by Ines", "result")
+    await here.says(run, "No-go by Ines", "result")
     untouched(here)
 
 
@@ -157,16 +157,16 @@ async def test_plan_and_approval_say_the_time_in_full(here: Story):
     run = await here.ask(f"deploy {VERSION} --at {night:%Y-%m-%d}T02:00+01:00")
     plan = await here.says(run, "UTC+01:00", "plan")
     assert f"{night:%A} {night.day} {night:%B %Y}, 02:00 UTC+01:00" in plan
-    assert "where nobody says go until" in plan
-    await here.says(run, "The approval stands until", "approval")
+    assert "if nobody says go by" in plan
+    await here.says(run, "The approval is valid until", "approval")
     await here.press(APPROVER, "approve", run)
-    await here.says(run, "waits until 02:00 UTC+01:00")
+    await here.says(run, "waiting until 02:00 UTC+01:00")
     await here.type(REQUESTER, f"/omnicare runs {run}")
     assert "Waits until" in await here.answered("Waits until")
     await here.type(REQUESTER, "/omnicare runs")
-    await here.answered("🟡 waits until")
+    await here.answered("🟡 waiting until")
     await here.type(REQUESTER, "/omnicare status")
-    assert "waits until " in await here.answered(f"go {run.rpartition('.')[2][:4].upper()}")
+    assert "waiting until " in await here.answered(f"go {run.rpartition('.')[2][:4].upper()}")
 
 
 async def test_a_time_of_day_is_that_of_who_asks(here: Story):
@@ -174,7 +174,7 @@ async def test_a_time_of_day_is_that_of_who_asks(here: Story):
     run = await here.ask(f"deploy {VERSION} --at 02:00")
     await here.says(run, "02:00 UTC+09:00", "plan")
     await here.press(APPROVER, "approve", run)
-    await here.says(run, "waits until 02:00 UTC+09:00")
+    await here.says(run, "waiting until 02:00 UTC+09:00")
     twin = await here.type(REQUESTER, f"/omnicare deploy {VERSION} --at 2:00")
     assert twin.ok
     await here.whispered(REQUESTER, "You have already requested this")
@@ -215,7 +215,7 @@ async def test_who_may_not_approve_any_more_by_then_has_not_approved_it(world: S
     world.configure(lambda document: document["people"]["tomas"].update(roles=["dba"]))
     await world.inside()
     await world.press(REQUESTER, "go", run)
-    await world.says(run, "may not approve it any more", "approval")
+    await world.says(run, "may no longer approve it", "approval")
     untouched(world)
     assert "run:started" not in world.event_names(run)
     await world.press(ON_CALL, "approve", run)
@@ -277,15 +277,15 @@ async def test_from_a_terminal_the_time_is_that_of_its_clock(world: Story):
     assert f"{ahead:%A} {ahead.day} {ahead:%B %Y}, {ahead:%H:%M} UTC" in await world.says(run, "Starts", "plan")
     status, told = await omnicare(world.config, "--as", "tomas", "approve", run)
     assert status == 0, told
-    await world.says(run, f"waits until {ahead:%H:%M}")
+    await world.says(run, f"waiting until {ahead:%H:%M}")
     status, told = await omnicare(world.config, "--as", "ines", "runs", run)
     assert "Waits until" in told
     status, told = await omnicare(world.config, "--as", "tomas", "go", run)
     assert status == 3, told
     status, told = await omnicare(world.config, "--as", "ines", "go", run)
     assert status == 0, told
-    await world.says(run, "Its plan is made once more then", "go")
+    await world.says(run, "Its plan is made again then", "go")
     status, told = await omnicare(world.config, "--as", "maya", "no-go", run)
     assert status == 0, told
-    await world.says(run, "No go by Maya", "result")
+    await world.says(run, "No-go by Maya", "result")
     untouched(world)

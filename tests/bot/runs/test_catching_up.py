@@ -51,11 +51,11 @@ def test_a_run_that_is_over_is_one_summary_that_has_everything():
     found = caught_up(missed, {"head"})
     assert slots(found) == ["result", "head", "close"]
     said = str(found[0]["card"])
-    assert all(text in said for text in ("the plan", "approved by Tomas", "Backend rollout", "Slack was away"))
+    assert all(text in said for text in ("the plan", "approved by Tomas", "Backend rollout", "Slack was unavailable"))
 
 
 def test_messages_that_stand_in_the_thread_are_edited_and_not_folded():
     missed = [show("progress", "settled", steps=(STEP,)), show("result", "v2.0.0 runs"), show("broadcast", "b"), CLOSE]
     found = caught_up(missed, {"head", "plan", "approval", "progress"})
     assert slots(found) == ["progress", "result", "broadcast", "close"]
-    assert "Slack was away" not in str(found[1]["card"])
+    assert "Slack was unavailable" not in str(found[1]["card"])

@@ -67,7 +67,7 @@ async def test_retrying_a_failed_run_is_a_new_run_that_says_that_the_last_one_is
     await here.press(REQUESTER, "type-retry", failed)
     await here.until(lambda: len(here.runs()) == 2, "a second run")
     retry = here.runs()[-1]
-    assert "Mind" in await here.says(retry, "Plan", "plan")
+    assert "Warning" in await here.says(retry, "Plan", "plan")
     assert "v2.1.0-bad" in here.text(retry)
 
 
@@ -94,7 +94,7 @@ async def test_a_dry_run_shows_the_plan_changes_nothing_and_is_asked_for_in_earn
     for words in ("v1.2.0", "v2.0.0", "mends faxes"):
         assert words in shown
     assert here.runs() == []
-    await here.click(REQUESTER, here.button_named("Ask for this"))
+    await here.click(REQUESTER, here.button_named("Request this"))
     run = await here.until(lambda: next(iter(here.runs()), ""), "the request in earnest")
     await here.says(run, "waiting for approval")
     assert "mends faxes" in here.text(run, "plan")
@@ -103,7 +103,7 @@ async def test_a_dry_run_shows_the_plan_changes_nothing_and_is_asked_for_in_earn
 
 async def test_a_dry_run_of_what_runs_already_offers_nothing(here: Story):
     await here.type(REQUESTER, "/omnicare deploy v1.2.0 --dry-run")
-    assert "Ask for this" not in await here.answered("already runs v1.2.0")
+    assert "Request this" not in await here.answered("already runs v1.2.0")
 
 
 async def test_something_older_than_what_runs_needs_a_reason(here: Story):
@@ -133,7 +133,7 @@ async def test_a_second_deploy_waits_for_the_first_and_is_planned_again_and_then
     await here.press(APPROVER, "approve", first)
     await here.says(first, "running")
     second = await here.ask('deploy v2.0.0 --reason "the slow one is too slow"', who=ON_CALL)
-    await here.says(second, "waits for Maya: Deploy v2.1.0-slow")
+    await here.says(second, "waiting for Maya: Deploy v2.1.0-slow")
     assert "approval" not in here.said(second)
     await here.ended_with(first, "v2.1.0-slow runs in production")
     await here.says(second, "needs your approval", "approval")

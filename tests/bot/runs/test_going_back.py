@@ -32,7 +32,7 @@ async def test_its_time_runs_on_the_head_message_while_it_goes_on(here: Story):
     await here.press(APPROVER, "approve", older)
     await here.ended_with(older, "v2.0.0 runs in production")
     run = await back(here)
-    said = await here.says(run, "going back · ")
+    said = await here.says(run, "rolling back · ")
     assert "of the 5 min budget" in said
     assert "🔵" in said
     await here.ended_with(run, "Back on v2.1.0-slow in production")

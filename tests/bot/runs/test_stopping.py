@@ -39,7 +39,7 @@ async def test_stopping_to_go_back_is_one_act(here: Story):
     run = await rolling(here)
     await here.stop_run(ON_CALL, run, then="rollback")
     await here.ended_with(run, "was stopped by Ines")
-    assert "Going back follows by itself" in here.text(run, "result")
+    assert "A rollback follows automatically" in here.text(run, "result")
     assert here.button("type-r", run) is None, "what to do next is decided already"
     back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
     await here.ended_with(back, "Back on v2.0.0")
@@ -106,7 +106,7 @@ async def test_hold_and_continue_can_be_said_again_and_again(here: Story):
         await here.type(REQUESTER, f"/omnicare continue {run}")
         await here.says(run, "running")
     await here.type(REQUESTER, f"/omnicare continue {run}")
-    await here.whispered(REQUESTER, "Nobody holds run")
+    await here.whispered(REQUESTER, "is not held")
     await here.ended_with(run, "v2.1.0-slow runs in production")
     assert here.event_names(run).count("run:held") == 2
 
@@ -129,7 +129,7 @@ async def test_whoever_may_not_stop_it_may_not_hold_it(here: Story):
     await here.whispered(AUDITOR, "You may not")
     await here.ended_with(run, "runs in production")
     await here.type(REQUESTER, f"/omnicare hold {run}")
-    await here.whispered(REQUESTER, "is not going on")
+    await here.whispered(REQUESTER, "is not running")
 
 
 async def test_a_run_without_a_further_service_can_not_be_held(here: Story):
@@ -157,7 +157,7 @@ async def test_a_hold_that_nobody_ends_ends_the_run_where_it_is(world: Story):
     run = await rolling(world)
     await world.press(REQUESTER, "hold", run)
     await world.ended_with(run, "was stopped by the bot, since Maya had held it for 2 s")
-    assert "It never goes on by itself" in world.text(run, "held-1")
+    assert "It never continues by itself" in world.text(run, "held-1")
     assert world.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out was watched to its end"
     assert world.tag("frontend") == "v1.2.0"
     assert world.environment().run is None
@@ -179,12 +179,12 @@ async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
     await here.press(REQUESTER, "type-retry", run)
     again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
     await here.says(again, "is undecided since", "plan")
-    assert short_id(run) in here.text(again, "plan").partition("Tries again")[2], "it is linked to the first"
+    assert short_id(run) in here.text(again, "plan").partition("Retries")[2], "it is linked to the first"
     await here.ended_with(again, "v2.1.0-slow runs in production")
     await here.type(REQUESTER, f"/omnicare runs {again}")
     assert run in await here.answered("*Follows*")
     assert here.button("approve", again) is None
-    assert "the plan leads where that one led" in here.text(again, "approval")
+    assert "the plan leads to the same result" in here.text(again, "approval")
     (granted,) = [event for event in here.events(again) if event.name == "approval:granted"]
     assert granted.details["covered_by"] == ["tomas"]
     (requested,) = [event for event in here.events(again) if event.name == "run:requested"]
@@ -205,7 +205,7 @@ async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
     await here.ended_with(again, "v2.1.0-slow runs in production")
     assert here.revision("backend") == revision
     assert "backend" in here.text(again, "plan")
-    assert "Already as asked" in here.text(again, "plan")
+    assert "Already done" in here.text(again, "plan")
     (release,) = here.releases()
     assert [each.service for each in release.services] == list(SERVICES), (
         "a release is what runs, not what was changed last"
@@ -310,7 +310,7 @@ async def test_a_run_is_tried_again_once(here: Story):
     await here.ended_with(again, "stopped at")
     assert len(here.runs()) == 2
     await here.type(REQUESTER, f"/omnicare retry {run}")
-    await here.whispered(REQUESTER, "was tried again already")
+    await here.whispered(REQUESTER, "was already retried")
 
 
 async def test_an_undecided_environment_says_so_until_somebody_decides(here: Story):
@@ -321,7 +321,7 @@ async def test_an_undecided_environment_says_so_until_somebody_decides(here: Sto
     for way in (f"rollback --after {short}", f"retry {short}", f"resolve {short} --reason"):
         assert way in said
     await here.type(AUDITOR, f"/omnicare resolve {run} --reason x")
-    await here.whispered(AUDITOR, "You may not decide this")
+    await here.whispered(AUDITOR, "You lack the permission rollout:write")
     await here.type(ON_CALL, f"/omnicare resolve {run}")
     await here.whispered(ON_CALL, "Say why it can stay as it is")
     await here.type(ON_CALL, f'/omnicare resolve {short} --reason "mended by hand"')
@@ -352,7 +352,7 @@ async def test_a_failure_is_told_in_the_channel_and_again_until_somebody_answers
     assert "unanswered-3" not in world.said(run)
     assert world.event_names(run).count("run:unanswered") == 2
     for slot in ("result", "unanswered-1", "unanswered-2"):
-        assert "Ines left it as it is: looked at it" in await world.says(run, "Answered", slot)
+        assert "Ines left it as it is: looked at it" in await world.says(run, "Resolved", slot)
     assert buttons_of(world, run) == {"type-evidence"}
     world.nothing_is_written_twice(run)
 
@@ -375,7 +375,7 @@ async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     await here.click(ON_CALL, armed)
     back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
     await here.ended_with(back, "Back on v1.2.0")
-    assert "Back on v1.2.0 in production, asked for by Ines" in await here.says(run, "Answered", "result")
+    assert "Back on v1.2.0 in production, requested by Ines" in await here.says(run, "Resolved", "result")
     assert buttons_of(here, run) == {"type-evidence"}
     async with asyncio.timeout(60):
         while "was followed by" not in "\n".join(map(shown_text, here.messages())):
@@ -392,7 +392,7 @@ async def test_a_stopped_run_keeps_its_buttons_until_another_ends(here: Story):
     other = await here.ask('deploy v2.0.0 --reason "as announced"')
     await here.press(APPROVER, "approve", other)
     await here.ended_with(other, "v2.0.0 runs in production")
-    assert "v2.0.0 runs in production" in await here.says(run, "Answered", "result")
+    assert "v2.0.0 runs in production" in await here.says(run, "Resolved", "result")
     assert "type-retry" not in buttons_of(here, run)
 
 

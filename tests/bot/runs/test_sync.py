@@ -144,7 +144,7 @@ async def test_a_first_yes_of_who_may_not_say_it_any_more_is_none(world: Story):
     world.configure(handed_over)
     await world.inside()
     await world.press(APPROVER, "approve", run)
-    await world.says(run, "may not approve it any more", "approval")
+    await world.says(run, "may no longer approve it", "approval")
     assert queue(world).cleared == []
     assert "run:started" not in world.event_names(run)
 

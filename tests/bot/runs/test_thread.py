@@ -17,7 +17,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import DEPLOYS, NOON
 
-REFUSED = PermanentError("Slack refuses conversations.open: a word of its own.", code=ReasonCode.TIMED_OUT)
+REFUSED = PermanentError("Slack rejects conversations.open: a word of its own.", code=ReasonCode.TIMED_OUT)
 
 
 def card(text: str) -> Card:

@@ -70,7 +70,7 @@ async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_
     here = wires.here
     run = await failed_while(wires, How.UNKNOWN, everything)
     said = await here.says(run, "rejected the bot's credentials", "result", seconds=60)
-    assert "The bot goes on trying by itself" in said
+    assert "The bot keeps trying" in said
     held = here.environment().run
     assert held is not None
     assert held.run == run
@@ -92,7 +92,7 @@ async def test_a_record_that_can_only_be_read_is_shown_as_it_will_be_and_resolve
     await here.press(APPROVER, "approve", run)
     await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
     wires.cluster.fail(how, writing, times=FOREVER)
-    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    await here.says(run, "The bot keeps trying", "result", seconds=60)
     record = here.environment()
     assert record.run is not None
     card = await status(here)
@@ -115,7 +115,7 @@ async def test_a_run_that_has_failed_can_be_resolved_before_its_end_is_written(w
     await here.press(APPROVER, "approve", run)
     await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
     wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
-    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    await here.says(run, "The bot keeps trying", "result", seconds=60)
     view = await here.bot.house.engine.view(closing_id(run))
     assert view is not None
     assert view.active
@@ -131,7 +131,7 @@ async def test_a_rollback_does_not_wait_for_an_end_that_can_not_be_written(wires
     await here.press(APPROVER, "approve", run)
     await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
     fault = wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
-    await here.says(run, "The bot goes on trying by itself", "result", seconds=60)
+    await here.says(run, "The bot keeps trying", "result", seconds=60)
     wires.cluster.rules.remove(fault)
     # the end alone goes on failing: what gives the place back without another run in it
     wires.cluster.fail(How.FORBIDDEN, recording("environment-production", "undecided", without="run"), times=FOREVER)
@@ -155,7 +155,7 @@ async def test_a_release_that_could_not_be_recorded_is_recorded_as_soon_as_it_ca
     await here.until(lambda: here.environment().run is None, "the place is given back")
     assert [(each.version, each.verdict) for each in here.releases()] == [("v2.0.0", "good")]
     assert here.environment().undecided is None
-    await here.says(run, "recorded as good now", "result")
+    await here.says(run, "now recorded as good", "result")
 
 
 async def test_a_failure_is_told_again_though_its_end_is_not_written_yet(wires: Wires):

@@ -26,7 +26,7 @@ async def test_a_deploy_that_fails_goes_back_by_itself_as_its_plan_said(world: S
     run = await world.ask("deploy v2.1.0-bad")
     await world.says(run, "it goes back by itself to the last known good release", "plan")
     await world.press(APPROVER, "approve", run)
-    await world.says(run, "Going back follows by itself, as its plan said", "result")
+    await world.says(run, "A rollback follows automatically, as planned", "result")
     back = await world.until(lambda: next((each for each in world.runs() if each != run), ""), "the rollback")
     await world.ended_with(back, "Back on v1.2.0")
     assert "approval" not in world.said(back), "it was approved with the deploy"
@@ -87,7 +87,7 @@ async def test_a_rollback_that_the_book_keeps_from_starting_says_how_it_is_done_
     await here.type(ON_CALL, "/omnicare rollback")
     told = shown_text(await here.whispered(ON_CALL, "The audit log can't be written"))
     assert line() in told
-    assert "By hand, back to v1.2.0" in told
+    assert "By hand, to roll back to v1.2.0" in told
 
 
 async def test_who_may_look_and_not_go_back_is_told_how_it_is_done_by_hand_and_an_outsider_is_not(here: Story):
@@ -111,7 +111,7 @@ async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: St
     later = known.found + timedelta(minutes=7)
     elsewhere = replace(house, context=silent, clock=lambda: later)
     assert await house.ways_back.of(elsewhere, "production") == known
-    assert known.told(later) == "By hand, back to v1.2.0, as it was known 7 min ago:"
+    assert known.told(later) == "By hand, to roll back to v1.2.0, as known 7 min ago:"
     assert await house.ways_back.of(elsewhere, "nowhere") is None
 
 

@@ -27,7 +27,7 @@ async def test_each_fault_says_what_to_do(start: Start) -> None:
         "Socket Mode can't be opened: invalid_auth.",
         "#deploys is archived.",
         "The bot is not in #elsewhere.",
-        "Slack does not show channel C3CLOSED to the bot.",
+        "The bot can't see channel C3CLOSED.",
     ]
     assert all(finding.to_do for finding in wrong)
 

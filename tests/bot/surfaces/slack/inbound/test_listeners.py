@@ -104,14 +104,14 @@ async def test_what_is_no_plain_message_runs_nothing_and_is_answered(slack: Slac
     else:
         slack.workspace.tell_of_post(slack.workspace.post(direct, "requester", "deploy v2.0.0"), subtype=subtype)
     await slack.until(lambda: len(slack.workspace.history(direct)) == 2)
-    assert "I read plain messages only" in slack.workspace.history(direct)[-1].text
+    assert "Only plain messages are read" in slack.workspace.history(direct)[-1].text
     assert slack.door.taken == []
 
 
 async def test_a_mention_in_passing_runs_nothing_and_says_how(slack: Slack) -> None:
     await slack.workspace.type("requester", "deploys", "do not let <@U0OMNICARE> deploy v2.0.0 today")
     await slack.until(lambda: bool(slack.whispers()))
-    assert "begin the message" in slack.whispers()[0]
+    assert "start the message" in slack.whispers()[0]
     assert slack.door.taken == []
 
 
