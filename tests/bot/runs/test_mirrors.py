@@ -22,7 +22,7 @@ async def test_a_rollout_through_a_mirror_is_watched_to_its_end_and_gone_back_fr
     plan = await world.says(back, "v2.0.0", "plan")
     assert "v2.1.0-slow" in plan
     assert "by hand" not in plan
-    assert ("the cluster pulls it as mirror.hospital.example/omnicare/backend" in plan) == configured
+    assert ("the cluster pulls it from mirror.hospital.example/omnicare/backend" in plan) == configured
     await world.press(ON_CALL, "approve", back)
     await world.ended_with(back, "Back on v2.0.0 in production")
     assert {world.tag(service) for service in SERVICES} == {"v2.0.0"}

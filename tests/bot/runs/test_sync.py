@@ -108,7 +108,7 @@ async def test_clearing_needs_two_others_exports_reads_back_and_clears_just_what
     before = list(queue(here).items)
     run = await here.ask('sync clear-failed --reason "entered again by hand"', who=ON_CALL)
     plan = await here.says(run, "Plan", "plan")
-    for words in ("throws away what clinicians wrote offline", "version_conflict", "2 h 30 min"):
+    for words in ("deletes what clinicians wrote offline", "version_conflict", "2 h 30 min"):
         assert words in plan
     asked = await here.says(run, "Approval by 2 of", "approval")
     assert "Tomas" in asked
@@ -163,11 +163,11 @@ async def test_what_fails_between_plan_and_start_is_asked_about_again(here: Stor
 async def test_with_a_script_that_takes_no_ids_any_difference_is_refused(here: Story):
     staging = here.world.sync[STAGING]
     run = await here.ask("sync clear-failed --env staging", who=ON_CALL)
-    await here.says(run, "an item that fails in that second goes too", "plan")
+    await here.says(run, "an item that fails in that second is cleared too", "plan")
     staging.on_listed = lambda count: staging.add_failed() if count == 3 else None
     button = await here.shown("approve", run)
     await asyncio.gather(here.click("dana", button), here.click(APPROVER, button))  # both at once: both count
-    await here.ended_with(run, "7 were approved, 8 are there. Nothing was cleared")
+    await here.ended_with(run, "7 were approved, now there are 8. Nothing was cleared")
     assert staging.cleared == []
     assert here.environment("staging").run is None
 
@@ -177,7 +177,7 @@ async def test_nothing_is_cleared_when_the_export_does_not_read_back(here: Story
     run = await here.ask("sync clear-failed", who=ON_CALL)
     await here.press("dana", "approve", run)
     await here.press(APPROVER, "approve", run)
-    await here.ended_with(run, "does not read back as it was written. Nothing was cleared")
+    await here.ended_with(run, "differs from what was written. Nothing was cleared")
     assert queue(here).cleared == []
     nothing_of_a_patient_is_seen(here)
 
@@ -195,7 +195,7 @@ async def test_a_script_that_claims_to_have_cleared_is_not_believed(here: Story)
     run = await here.ask("sync clear-failed", who=ON_CALL)
     await here.press("dana", "approve", run)
     await here.press(APPROVER, "approve", run)
-    await here.ended_with(run, "7 of the 7 approved items are still there")
+    await here.ended_with(run, "7 of the 7 approved items still exist")
     queue(here).lies = False
     again = await here.ask(f"retry {run}", who=ON_CALL)
     await here.says(again, "Approval by 2 of", "approval")  # what throws data away is asked for each time

@@ -24,7 +24,7 @@ async def by_itself(world: Story) -> None:
 async def test_a_deploy_that_fails_goes_back_by_itself_as_its_plan_said(world: Story):
     await by_itself(world)
     run = await world.ask("deploy v2.1.0-bad")
-    await world.says(run, "it goes back by itself to the last known good release", "plan")
+    await world.says(run, "it rolls back automatically to the last known good release", "plan")
     await world.press(APPROVER, "approve", run)
     await world.says(run, "A rollback follows automatically, as planned", "result")
     back = await world.until(lambda: next((each for each in world.runs() if each != run), ""), "the rollback")

@@ -117,7 +117,7 @@ async def test_what_no_record_knows_is_said_to_be_unproven(here: Place, registry
     await _both(here)
     plan = await _plan_back(here, registry)
     assert plan.unproven
-    assert any("No record knows this image as good" in each for each in plan.warnings)
+    assert any("No record lists this image as good" in each for each in plan.warnings)
 
 
 async def test_a_record_of_another_registry_is_no_release(here: Place, registry: RegistryClient):

@@ -71,8 +71,8 @@ async def test_what_the_configuration_keeps_stays_and_is_named_in_the_plan(here:
     async with Registry().serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as registry:
         plan = await plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")
         back = await plan_rollback(here.cluster, registry, here.fleet, here.environment, to="v1.2.0")
-    assert "backend: migrate (init) goes with it, having the same repository." in plan.notes
-    assert "backend: worker stays as it is (`keeps`), though the repository is the same." in plan.notes
+    assert "backend: migrate (init) goes with it, because of the same repository." in plan.notes
+    assert "backend: worker is not changed (`keeps`), although the repository is the same." in plan.notes
     assert back.empty
     await rollouts.roll_out(await stamped(here), here.cluster, plan.changes[0], cause=CAUSE)
     found = await images(here)

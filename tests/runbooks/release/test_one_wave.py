@@ -200,9 +200,9 @@ async def test_the_service_s_own_limit_keeps_it_from_one_wave(here: Place):
     await only_backend(here)
     await limited(here, 5)
     found = await wave(here)
-    assert (found.how, found.why) == ("own", "its limit is 5 pods at once, and it would be 6")
+    assert (found.how, found.why) == ("own", "its limit is 5 pods at once, and this would be 6")
     (said,) = rollout_capacity.told([found])
-    assert "goes by its Deployment's own strategy (maxSurge 25%)" in said
+    assert "uses its Deployment's own strategy (maxSurge 25%)" in said
     rolling = asyncio.create_task(back(here, await stamped(here)))
     most = 0
 
@@ -241,7 +241,7 @@ async def test_nodes_without_room_keep_it_from_one_wave(here: Place):
     await only_backend(here, container={"resources": {"requests": {"cpu": "3"}}})
     found = await wave(here)
     assert found.how == "own"
-    assert found.why.endswith("and it takes 3")
+    assert found.why.endswith("and this needs 3")
     assert found.why.startswith("the nodes have room for ")
 
 
@@ -309,7 +309,7 @@ async def test_a_deployment_that_recreates_is_left_to_it_and_said(here: Place):
     await only_backend(here, strategy={"type": "Recreate"})
     found = await wave(here)
     assert found.how == "recreated"
-    assert "nobody is served meanwhile" in rollout_capacity.told([found])[0]
+    assert "nothing serves meanwhile" in rollout_capacity.told([found])[0]
     (result,) = await back(here, await stamped(here))
     assert result.ready == 3
     assert SURGE not in (await now(here)).annotations
@@ -326,8 +326,11 @@ async def test_nodes_that_the_bot_may_not_read_are_named_and_a_limit_is_the_owne
             await only_backend(here)
             here.cluster = other
             found = await wave(here)
-            assert (found.how, found.why) == ("own", "the bot may not read nodes")
+            assert (found.how, found.why) == ("own", "the bot can't read nodes")
             await limited(here, 6)
             found = await wave(here)
-            assert (found.how, found.why) == ("raised", "the bot may not read nodes, so by its limit of 6 pods alone")
+            assert (found.how, found.why) == (
+                "raised",
+                "the bot can't read nodes, so only its limit of 6 pods counts",
+            )
             assert found.why in rollout_capacity.told([found])[0]

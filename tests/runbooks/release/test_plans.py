@@ -88,7 +88,7 @@ async def test_going_to_something_older_wants_a_reason(here: Place, registry: Re
     await both(here)
     plan = await deploy(here, registry, "v1.1.0")
     assert plan.needs_reason
-    assert any("v1.1.0 is older than what runs (v1.2.0)" in warning for warning in plan.warnings)
+    assert any("v1.1.0 is older than the running version (v1.2.0)" in warning for warning in plan.warnings)
 
 
 async def test_a_version_without_an_image_offers_those_that_exist(here: Place, registry: RegistryClient):

@@ -46,7 +46,7 @@ async def test_what_admission_unpinned_is_not_taken_for_the_image_and_nobody_els
     await _written(here, f"{MIRROR}:v2.0.0")
     seen = await here.cluster.deployment(here.namespace, "backend")
     assert not guarded_patch.is_ours(seen, here.change(), "run-1")
-    with pytest.raises(PermanentError, match="admission rewrote the image that the bot set"):
+    with pytest.raises(PermanentError, match="admission rewrote the image"):
         await rollouts.check(PlainPulse("run-1"), here.cluster, [here.change()])
 
 
