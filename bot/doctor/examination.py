@@ -95,7 +95,7 @@ class _Telling:
         broken, odd = self._counts[Severity.FAILED], self._counts[Severity.WARNING]
         if not self._json:
             self._write("")
-            self._write(f"{self._counts.total()} checks: {broken} failed, {odd} with warnings.")
+            self._write(f"{self._counts.total()} checked: {broken} failed, {odd} with warnings.")
         return Exit.FAILED if broken else Exit.OK
 
     def _write(self, line: str) -> None:

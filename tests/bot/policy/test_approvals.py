@@ -135,8 +135,8 @@ def test_who_approved_may_still_deny_and_that_ends_it() -> None:
             "You can't approve your own request. Approver and Second can.",
         ),
         ("deny", "requester", ReasonCode.OWN_REQUEST, "You can withdraw it."),
-        ("approve", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve). Approver and Second can."),
-        ("deny", "outsider", ReasonCode.NOT_PERMITTED, "permission rollout:approve)"),
+        ("approve", "outsider", ReasonCode.NOT_PERMITTED, "rollout:approve). Approver and Second can."),
+        ("deny", "outsider", ReasonCode.NOT_PERMITTED, "rollout:approve)"),
         (
             "withdraw",
             "approver",
