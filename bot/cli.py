@@ -281,7 +281,7 @@ def _sandbox(_options: Options, words: list[str]) -> int:
         type=Path,
         default=None,
         metavar="FILE",
-        help="use this cluster instead of the sandbox's own; its namespace must be marked as disposable",
+        help="use this cluster instead of the sandbox's own; its namespace must be labelled as throw-away",
     )
     nights = _scenarios()
     parser.add_argument(

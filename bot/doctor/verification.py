@@ -36,7 +36,7 @@ def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) ->
     for why in missing:
         _write(f"! A cut-off end may go unnoticed: {safe(why)}.")
     if not found:
-        against = f", up to {counted(len(heads), 'head')} that the fleet knows" if heads else ""
+        against = f", up to {counted(len(heads), 'head')} in the fleet's record" if heads else ""
         _write(
             f"✓ {', '.join(safe(str(book)) for book in books)}: nothing was edited, removed, moved or inserted{against}."
         )

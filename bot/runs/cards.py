@@ -90,7 +90,9 @@ def head_card(
 
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     """What will be changed, and what people should know before they say yes."""
-    body: list[Element] = [Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings]
+    body: list[Element] = [
+        Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings
+    ]
     if plan.changes:
         body.append(_table(plan))
     body += [_items_table(change) for change in plan.items]

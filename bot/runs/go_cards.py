@@ -67,9 +67,7 @@ def stands(appointment: Appointment) -> Text:
 
 def starts(appointment: Appointment) -> Text:
     """On the head message while it waits."""
-    return words(
-        "Starts ", _moment(appointment.at), " after a final go, requested from ", _moment(appointment.asks)
-    )
+    return words("Starts ", _moment(appointment.at), " after a final go, requested from ", _moment(appointment.asks))
 
 
 def asking_card(request: Request, appointment: Appointment, people: tuple[str, ...], word: str) -> Card:

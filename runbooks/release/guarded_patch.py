@@ -55,7 +55,9 @@ async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environm
         except (Unprocessable, Conflict):
             continue
         return
-    raise Conflict(f"Deployment {name} keeps changing, so it could not be marked as this run's.", code=ReasonCode.CHANGED_MEANWHILE)
+    raise Conflict(
+        f"Deployment {name} keeps changing, so it could not be marked as this run's.", code=ReasonCode.CHANGED_MEANWHILE
+    )
 
 
 def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:

@@ -90,7 +90,9 @@ async def plan_deploy(
             changes=tuple(standing),
             confirms=True,
             warnings=tuple(warnings),
-            notes=(f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",),
+            notes=(
+                f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
+            ),
             not_done=NOT_DONE,
             on_failure=environment.on_failure,
         )
@@ -286,7 +288,9 @@ def _all(count: int) -> str:
 
 def _together(states: Sequence[ServiceState]) -> list[str]:
     """By which mirror it is pulled, which containers go with their service, and which of the same repository do not."""
-    said = [f"{state.service}: the cluster pulls it from {state.mirror} (`mirrors`)." for state in states if state.mirror]
+    said = [
+        f"{state.service}: the cluster pulls it from {state.mirror} (`mirrors`)." for state in states if state.mirror
+    ]
     for state in states:
         if state.beside:
             names = ", ".join(each.named for each in state.beside)
@@ -325,7 +329,9 @@ def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> Perma
     return PermanentError(
         f"{what}. Recorded: {known}.",
         code=ReasonCode.NO_RELEASE,
-        advice=("Use `rollback --to VERSION` for any recorded release, `deploy VERSION` for any version with an image.",),
+        advice=(
+            "Use `rollback --to VERSION` for any recorded release, `deploy VERSION` for any version with an image.",
+        ),
     )
 
 

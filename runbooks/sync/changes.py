@@ -83,9 +83,7 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     if not items:
         return Plan(title=f"There are no failed sync items in {where}, so there is nothing to clear")
     change, with_contents = await asyncio.to_thread(_cleared, queue, items)
-    warnings = [
-        "This deletes what clinicians wrote offline. It can be recovered only from the export."
-    ]
+    warnings = ["This deletes what clinicians wrote offline. It can be recovered only from the export."]
     if not with_contents:
         warnings.append(
             "The script prints the items without their contents, so the export contains only ids, reasons and devices. "

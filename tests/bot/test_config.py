@@ -82,7 +82,10 @@ def test_the_configuration_of_these_tests_is_good() -> None:
         ),
         (lambda r: r["people"]["second"].update(others=["U2APPROVER"]), "U2APPROVER is already approver's account"),
         (lambda r: r["people"]["second"].update(others=["U4SECOND"]), "U4SECOND is already second's account"),
-        (lambda r: r["people"]["second"].update(user="daemon"), "people.second: user daemon is already requester's account"),
+        (
+            lambda r: r["people"]["second"].update(user="daemon"),
+            "people.second: user daemon is already requester's account",
+        ),
         (lambda r: r["people"]["second"].update(user="root"), "people.second.user: root is not a personal account"),
         (lambda r: r["people"].update({"Maya": {"name": "Maya"}}), "people.Maya"),
         (lambda r: r["people"].update({"../x": {"name": "x"}}), "people.../x"),

@@ -46,9 +46,7 @@ _WORD_COMES = 5.0
 """Seconds within which a run that lost its place learns to whom."""
 _PATIENCE = 60.0
 """Seconds that a run which ends waits for a cluster that takes nothing, where it is waited for so long at all; then `closing` goes on."""
-_UNWRITTEN = (
-    "The cluster can't save the fleet's record right now. The bot keeps trying; `status` shows the state."
-)
+_UNWRITTEN = "The cluster can't save the fleet's record right now. The bot keeps trying; `status` shows the state."
 _RECORDED = "The release was recorded afterwards, so there is nothing to decide."
 
 

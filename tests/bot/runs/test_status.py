@@ -125,7 +125,7 @@ async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
     assert "🟡" in said
     assert "primary refuses the connection" in said
     assert "hunter2" not in said
-    assert "`db connect --env production` tells more" in said
+    assert "`db connect --env production` shows more" in said
     assert looks(world) == ["Database", "Pods", "Runs"]
     assert "*Database*" not in await status(world, "production runs v1.2.0", AUDITOR)
 

@@ -102,7 +102,7 @@ async def test_hold_and_continue_can_be_said_again_and_again(here: Story):
         await here.type(REQUESTER, f"/omnicare hold {run}")
         await here.says(run, "held by Maya")
         await here.type(REQUESTER, f"/omnicare hold {run}")
-        await here.whispered(REQUESTER, "Maya holds run")
+        await here.whispered(REQUESTER, "Maya is already holding run")
         await here.type(REQUESTER, f"/omnicare continue {run}")
         await here.says(run, "running")
     await here.type(REQUESTER, f"/omnicare continue {run}")

@@ -56,9 +56,7 @@ class Calm:
 
 AT_ONCE = 20
 """Acts of one account that are handed over at once, and besides so many answers on their way; a person has one or two."""
-TOO_MANY = (
-    f"You are waiting for {AT_ONCE} answers. Wait for some of them first; `runs` shows the accepted requests."
-)
+TOO_MANY = f"You are waiting for {AT_ONCE} answers. Wait for some of them first; `runs` shows the accepted requests."
 
 
 class PerAccount:

@@ -19,9 +19,7 @@ MENU_SHORTCUT = "omnicare_menu"
 RUN_SHORTCUT = "omnicare_run"
 
 IN_PASSING = "To run a command, start the message with the mention, such as `@omnicare status`."
-NOT_PLAIN = (
-    "Only plain messages are read, without files or `/me`. Send the command alone, such as `status`."
-)
+NOT_PLAIN = "Only plain messages are read, without files or `/me`. Send the command alone, such as `status`."
 OLD_BUTTON = "That button no longer works. Type the command instead."
 
 LONGEST_OPTION = 75

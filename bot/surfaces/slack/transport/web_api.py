@@ -160,9 +160,7 @@ class SlackApi:
     async def send(self, url: str, *, data: bytes | None = None, json: Any = None) -> None:
         """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
         if not self.permitted(url):
-            raise SlackError(
-                "Slack returned a foreign address, so nothing was sent there.", error="foreign_address"
-            )
+            raise SlackError("Slack returned a foreign address, so nothing was sent there.", error="foreign_address")
         what = "an answer" if data is None else "an upload"
         try:
             async with self.session().post(url, data=data, json=json, proxy=self.proxy) as response:
