@@ -4,7 +4,6 @@ It fails closed: a redactor that raises means that nothing is sent.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from bot.inbound import SurfaceGone
@@ -31,8 +30,6 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Command
-from commands.kit.types import TextType
 from runbooks.redaction.redactor import Kind, Redactor
 
 Redact = Callable[[str], str]
@@ -54,14 +51,6 @@ def redacted(card: Card, redact: Redact) -> Card:
         return _told(made, scope.removed) if scope is not None else made
     except Exception as error:
         raise Withheld(f"the redactor failed ({type(error).__name__}), so nothing was sent") from error
-
-
-def without_private_words(request: Command, redact: Redact) -> Command:
-    """A request whose reason and ticket may be kept: they go into the engine, the fleet's record and every card as they are."""
-    texts = {each.name for each in request.spec.parameters if isinstance(each.type, TextType)}
-    said = {name: text for name, text in request.arguments().items() if name in texts}
-    changed = {name: kept for name, text in said.items() if (kept := redact(text)) != text}
-    return replace(request, **changed) if changed else request
 
 
 def _told(card: Card, removed: Mapping[Kind, int]) -> Card:

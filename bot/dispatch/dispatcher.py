@@ -7,7 +7,7 @@ acknowledges nothing that could be lost.
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.audit import BookUnavailable
@@ -21,7 +21,6 @@ from bot.dispatch.reading import Reader
 from bot.dispatch.refusals import Refusals, act_id, check_button
 from bot.inbound import Answer, Exit, Form, Identity, Inbound, ParsedInbound
 from bot.policy.people import People
-from bot.redacting import without_private_words
 from bot.runs.decisions import EngineRuns
 from bot.runs.house import House
 from commands.kit.card import Card, OpenForm
@@ -31,7 +30,7 @@ from commands.kit.menu import menu_card
 from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
 from commands.kit.spec import Kind
-from commands.kit.types import Known
+from commands.kit.types import Known, TextType
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import cited
@@ -115,7 +114,7 @@ class Dispatcher:
     async def _authorised(self, act: Act, request: Command) -> Answer:
         changes = request.changes
         if changes:
-            request = without_private_words(request, self._house.redact)
+            request = _without_private_words(request, self._house.redact)
         act = replace(act, zone=await self._accounts.zone(act.inbound, act.actor, fresh=changes))
         if changes and (act.inbound.place.direct or not act.inbound.place.member):
             raise _misplaced(act.inbound)
@@ -196,6 +195,14 @@ class Dispatcher:
         except Denied:
             return ()
         return await form.suggestions(act, field, values, typed)
+
+
+def _without_private_words(request: Command, redact: Callable[[str], str]) -> Command:
+    """A request whose reason and ticket may be kept: they go into the engine, the fleet's record and every card as they are."""
+    texts = {each.name for each in request.spec.parameters if isinstance(each.type, TextType)}
+    said = {name: text for name, text in request.arguments().items() if name in texts}
+    changed = {name: kept for name, text in said.items() if (kept := redact(text)) != text}
+    return replace(request, **changed) if changed else request
 
 
 def _misplaced(inbound: Inbound) -> Denied:

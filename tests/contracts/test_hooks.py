@@ -120,7 +120,10 @@ def test_between_the_dispatcher_the_runs_and_a_command_nothing_is_of_any_type() 
     """A request, a command or a context that is `Any` would keep mypy from checking a hook."""
     found = []
     for path in (ROOT / "bot").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        if path.is_relative_to(ROOT / "bot" / "dispatch") and re.search(r"\bAny\b", text):
+            found.append(str(path.relative_to(ROOT)))
+        for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             for arg in (*node.args.args, *node.args.kwonlyargs):
