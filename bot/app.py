@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from bot import crash_points, logs
 from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.composition import DurableRuns, durable_runs, make_dispatcher
 from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.dispatch.dispatcher import Dispatcher
@@ -28,14 +29,11 @@ from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.process_lock import account_name, held, somebody_waits
 from bot.reference.manual import HERE
-from bot.runs import leftovers
 from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
+from bot.runs.heads import KeptHeads
 from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
-from bot.runs.house import House
-from bot.runs.model import InterruptedMessage, Request
-from bot.runs.workflows import workflows
 from bot.supervision import Supervisor
 from bot.surfaces.http.server import Web
 from bot.surfaces.terminal.server import SocketServer
@@ -54,7 +52,6 @@ from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.sync.queue import SyncQueue
 from runbooks.wording import short_id
@@ -73,6 +70,8 @@ class Contexts:
         health: HealthClient,
         permissions: Permissions,
         book: Book,
+        follows: Follows,
+        runs: EngineRuns,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -89,8 +88,8 @@ class Contexts:
             if (scripts := settings.environments[name].sync) is not None
         }
         self._databases = {name: _database(settings, name, client) for name, client in clients.items()}
-        self.runs: EngineRuns | None = None
-        self.follows = Follows()
+        self._runs = runs
+        self._follows = follows
 
     def __call__(
         self,
@@ -102,7 +101,6 @@ class Contexts:
         reason: str | None = None,
     ) -> Context:
         home = environment or next(iter(self._environments))
-        assert self.runs is not None, "the engine is built before anything is asked"
         return Context(
             actor=actor,
             environment=self._environments[environment] if environment else None,
@@ -112,8 +110,8 @@ class Contexts:
             fleet=self._fleets[home],
             health=self._health,
             patience=self._patience,
-            runs=self.runs,
-            follows=self.follows,
+            runs=self._runs,
+            follows=self._follows,
             book=self._book,
             authority=self._permissions,
             policies=self._settings.policies(home),
@@ -145,7 +143,7 @@ def _exports(settings: Settings, name: str) -> Bucket | None:
 class Bot:
     """The running bot, for who started it."""
 
-    house: House
+    durable: DurableRuns
     dispatcher: Dispatcher
     runs: EngineRuns
     book: Book
@@ -173,46 +171,49 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         permissions = Permissions(settings, people, identity)
         clients, images = await _clients(settings, stack)
         health = await stack.enter_async_context(HealthClient(deadline=settings.times.health_deadline))
-        contexts = Contexts(settings, clients, images, health, permissions, book)
-        house = House(
+        menu, follows = registry.load(), Follows()
+        runs = durable_runs(
             settings=settings,
-            registry=registry.load(),
+            registry=menu,
             permissions=permissions,
             book=book,
             messenger=messenger,
-            context=contexts,
-            clock=lambda: datetime.now(UTC),
+            engine=_engine(settings),
+            context=partial(Contexts, settings, clients, images, health, permissions, book, follows),
+            clock=_now,
             redact=redactor,
+            metrics=metrics,
         )
-        contexts.runs = EngineRuns(house)
-        copies = _heads(house, stack)
-        engine = _engine(settings, house)
-        last = await _last_sign_of_life(book)
-        await engine.launch()
-        stack.callback(engine.destroy)
-        await _remember_open(house, last)
-        dispatcher = Dispatcher(
+        copies = _heads(runs, settings, book, messenger, stack)
+        await runs.recovery.look_back()
+        await runs.engine.launch()
+        stack.callback(runs.engine.destroy)
+        await runs.recovery.at_start()
+        dispatcher = make_dispatcher(
+            runs,
             settings=settings,
-            registry=house.registry,
+            registry=menu,
             people=people,
-            house=house,
-            runs=contexts.runs,
+            permissions=permissions,
+            book=book,
             identity=identity,
+            metrics=metrics,
+            redact=redactor,
+            clock=_now,
             of_the_machine=tuple(HERE),
         )
-        house.metrics = metrics
-        await compared(house)
+        await compared(settings, runs.context, book, runs.heads)
         await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
             dispatcher,
-            contexts.runs,
+            runs.decisions,
             redact=redactor,
             name=people.name,
             short=short_id,
             may_choose=settings.bot.sandbox,
         )
-        web = Web(metrics, _checks(house, clients, slack), dead=supervisor.dead)
+        web = Web(metrics, _checks(book, runs.heads, clients, slack), dead=supervisor.dead)
         edges = await stack.enter_async_context(AsyncExitStack())
         await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
@@ -223,16 +224,15 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             metrics.connections(slack.fresh_connections)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
-        edges.callback(contexts.follows.stop_all, "because the bot is being restarted")
+        edges.callback(follows.stop_all, "because the bot is being restarted")
         edges.push_async_callback(supervisor.close)
-        supervisor.start("closing abandoned requests", partial(_close_abandoned, house))
-        supervisor.start("putting rollout settings back", partial(leftovers.put_back_everywhere, house))
+        runs.recovery.in_background(supervisor)
         supervisor.start("copying the audit log's heads", copies.each_day)
-        supervisor.start("finding ways back", partial(house.ways_back.remember, house, settings.environments))
+        supervisor.start("finding ways back", partial(runs.ways_back.remember, settings.environments))
         yield Bot(
-            house=house,
+            durable=runs,
             dispatcher=dispatcher,
-            runs=contexts.runs,
+            runs=runs.decisions,
             book=book,
             metrics=metrics,
             web=web,
@@ -241,13 +241,20 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         )
 
 
-def _heads(house: House, stack: AsyncExitStack) -> HeadCopies:
+def _heads(
+    runs: DurableRuns, settings: Settings, book: Book, messenger: Messenger | None, stack: AsyncExitStack
+) -> HeadCopies:
     """Who is told of the audit log's heads, and where they are copied to."""
-    telling, copies = Telling(house), HeadCopies(house)
-    house.heads.tell, house.heads.copy = telling.tell, copies.keep
+    compare = partial(compared, settings, runs.context, book, runs.heads)
+    telling, copies = Telling(settings, messenger, _now), HeadCopies(settings, book, runs.heads, messenger, compare)
+    runs.heads.tell, runs.heads.copy = telling.tell, copies.keep
     stack.callback(telling.stop)
     stack.callback(copies.stop)
     return copies
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _listen(web: Web, settings: Settings, *, foreground: bool) -> None:
@@ -329,35 +336,13 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
     return clients, images
 
 
-def _engine(settings: Settings, house: House) -> Engine:
-    engine = Engine(
-        EngineSettings(database_url=settings.database_url(), executor_id=settings.bot.executor),
-        workflows(house),
-    )
-    house.engine = engine
+def _engine(settings: Settings) -> Engine:
+    engine = Engine(EngineSettings(database_url=settings.database_url(), executor_id=settings.bot.executor))
     if settings.bot.database_url is None:
         path = settings.bot.state / "engine.sqlite"
         path.touch(mode=0o600)
         path.chmod(0o600)
     return engine
-
-
-async def _last_sign_of_life(book: Book) -> datetime | None:
-    """When the process before this one last wrote something; for people to read, nothing is decided by it."""
-    with contextlib.suppress(BookUnavailable):
-        return next((event.at for event in await book.search(limit=1)), None)
-    return None
-
-
-async def _remember_open(house: House, last: datetime | None) -> None:
-    """What people asked for before a restart is still open; what ran then says that it was interrupted."""
-    now = house.clock()
-    for view in await house.engine.list(name="request", active=True):
-        house.pending.add(Request.model_validate(view.input))
-        state = await house.engine.event(view.id, "state")
-        if last is not None and state is not None and state["phase"] == "running":
-            message = InterruptedMessage(at=last, on=now).model_dump(mode="json")
-            await house.engine.send(view.id, message, key=f"{view.id}/interrupted/{now.isoformat()}")
 
 
 async def _note(book: Book, name: EventName, settings: Settings, **details: object) -> None:
@@ -375,45 +360,17 @@ async def _note(book: Book, name: EventName, settings: Settings, **details: obje
         )
 
 
-async def _close_abandoned(house: House) -> None:
-    """A request that is in the book and never reached the engine (killed between the two) is closed, in words.
-
-    Not at once: Slack may still deliver it again, and then it goes on as if nothing had happened.
-    """
-    await asyncio.sleep(house.settings.times.abandoned_after)
-    since = datetime.now(UTC).replace(microsecond=0)
-    for event in await house.book.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
-        if event.run is None or await house.engine.view(event.run) is not None:
-            continue
-        # an engine whose database was lost knows nothing of runs that it had: what the book tells of them stands
-        if any(each.name != EventName.RUN_REQUESTED for each in await house.book.search(run=event.run, limit=2)):
-            continue
-        with contextlib.suppress(BookUnavailable):
-            await house.book.append(
-                Event(
-                    id=f"{event.run}/{EventName.RUN_ABANDONED}",
-                    name=EventName.RUN_ABANDONED,
-                    at=datetime.now(UTC),
-                    actor=event.actor,
-                    surface="bot",
-                    environment=event.environment,
-                    command=event.command,
-                    run=event.run,
-                    reason_code=ReasonCode.ABANDONED,
-                    reason=ReasonCode.ABANDONED.meaning,
-                )
-            )
-
-
-def _checks(house: House, clients: Mapping[str, ClusterClient], slack: Any) -> dict[str, Callable[[], Any]]:
+def _checks(
+    book: Book, heads: KeptHeads, clients: Mapping[str, ClusterClient], slack: Any
+) -> dict[str, Callable[[], Any]]:
     """What `/readyz` asks."""
 
     async def writable() -> str | None:
         try:
-            await house.book.check()
+            await book.check()
         except BookUnavailable as error:
             return str(error)
-        return f"{house.heads.wrong}." if house.heads.wrong else None
+        return f"{heads.wrong}." if heads.wrong else None
 
     async def reachable() -> str | None:
         for name, client in clients.items():

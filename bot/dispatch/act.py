@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 
-from bot.audit import BookUnavailable, Event, EventName
+from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.config import Settings
 from bot.dispatch.refusals import act_id
 from bot.inbound import Inbound
-from bot.runs.house import House
+from bot.policy.permissions import Permissions
+from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
+from bot.runs.submission import Submissions
 from commands.kit.command import Command, RunDecision
 from commands.kit.context import Actor, Context
 from runbooks.kit.errors import RunbookError
@@ -23,10 +27,23 @@ _DOTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the handlers of all kinds work with; one per process, and no state in it."""
+
+    settings: Settings
+    permissions: Permissions
+    book: Book
+    store: RunStore
+    submissions: Submissions
+    context: MakesContext
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """What came in, and who acts."""
 
-    house: House
+    services: Services
     inbound: Inbound
     actor: Actor
     zone: tzinfo | None = None
@@ -34,7 +51,7 @@ class Act:
 
     def context(self, environment: str | None) -> Context:
         """Return what a command is given, with the time in the person's zone."""
-        context = self.house.context(self.actor, environment)
+        context = self.services.context(self.actor, environment)
         return replace(context, now=context.now.astimezone(self.inbound.zone or self.zone or UTC))
 
     async def full_id(self, run: str) -> str:
@@ -44,13 +61,13 @@ class Act:
     def environment_of(self, run: str) -> str | None:
         """Return where a run is, by its full id: its fleet's record may be in another cluster than the first one's."""
         name = run.partition(".")[0]
-        return name if name in self.house.settings.environments else None
+        return name if name in self.services.settings.environments else None
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
         """Inside, an answer that takes too long ends in a sentence."""
         try:
-            async with asyncio.timeout(self.house.settings.times.query_deadline):
+            async with asyncio.timeout(self.services.settings.times.query_deadline):
                 yield
         except TimeoutError:
             raise RunbookError("There was no answer in time. Try again.", code=ReasonCode.TIMED_OUT) from None
@@ -63,7 +80,7 @@ class Act:
         event = Event(
             id=f"{act_id(self.inbound)}/{name}",
             name=name,
-            at=self.house.clock(),
+            at=self.services.clock(),
             actor=self.actor.key,
             surface=self.actor.surface,
             environment=environment,
@@ -73,7 +90,7 @@ class Act:
             details=details | ({"said": said} if said else {}),
         )
         try:
-            await self.house.book.append(event)
+            await self.services.book.append(event)
         except BookUnavailable:
             if name is EventName.COMMAND_ACCEPTED:
                 raise

@@ -4,7 +4,7 @@ It is a thread like a request's, so it waits for Slack by itself and is said onc
 """
 
 from bot.dispatch.act import Act
-from bot.runs.model import Close, Request, request_id, thread_id
+from bot.runs.model import Request, request_id
 from commands.kit.card import Card
 from commands.kit.command import Command
 from commands.kit.parsing import typed_again
@@ -12,8 +12,8 @@ from commands.kit.parsing import typed_again
 
 async def announce(act: Act, request: Command, environment: str, card: Card) -> None:
     """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
-    house, inbound = act.house, act.inbound
-    channel = house.settings.environments[environment].channel
+    services, inbound = act.services, act.inbound
+    channel = services.settings.environments[environment].channel
     if channel is None or inbound.place.channel == channel:
         return
     told = Request(
@@ -26,8 +26,7 @@ async def announce(act: Act, request: Command, environment: str, card: Card) -> 
         requester=act.actor,
         channel=channel,
         threaded=True,
-        at=house.clock(),
+        at=services.clock(),
     )
-    first = {"request": told.model_dump(mode="json"), "head": card.model_dump(mode="json")}
-    await house.engine.start("thread", thread_id(told.id), first)
-    await house.engine.send(thread_id(told.id), Close().model_dump(mode="json"), key=f"{told.id}/close")
+    await services.store.start_thread(told, card)
+    await services.store.close_thread(told.id, key=f"{told.id}/close")

@@ -23,7 +23,7 @@ async def check_options(act: Act, request: Command) -> None:
             raise _elsewhere(request.spec, option)
         if option.permission is not None:
             _check_person(act.actor, option.flag)
-            await act.house.permissions.require(act.actor, option.permission, request.environment, changes=True)
+            await act.services.permissions.require(act.actor, option.permission, request.environment, changes=True)
 
 
 async def disclosed(act: Act, request: Query, context: Context) -> tuple[Card, TerminalOnly]:
@@ -43,7 +43,7 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
     event = Event(
         id=f"{EventName.DISCLOSURE_ALLOWED}/{secrets.token_hex(16)}",
         name=EventName.DISCLOSURE_ALLOWED,
-        at=act.house.clock(),
+        at=act.services.clock(),
         actor=act.actor.key,
         surface=act.actor.surface,
         environment=context.where.name,
@@ -52,7 +52,7 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
         details={"account": act.inbound.account, "arguments": request.arguments(), "streams": list(streams)},
     )
     try:
-        return (await act.house.book.append(event)).seq
+        return (await act.services.book.append(event)).seq
     except BookUnavailable as error:
         raise RunbookError(
             "The audit log can't be written, so nothing is shown unredacted. Run `doctor` to find out why.",

@@ -14,15 +14,17 @@ from bot.audit import BookUnavailable
 from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
 from bot.dispatch.account_check import AccountCheck
-from bot.dispatch.act import Act
+from bot.dispatch.act import Act, Services
 from bot.dispatch.answers import by_hand, refusal_card, usage_card
 from bot.dispatch.disclosure import check_options
 from bot.dispatch.reading import Reader
 from bot.dispatch.refusals import Refusals, act_id, check_button
 from bot.inbound import Answer, Exit, Form, Identity, Inbound, ParsedInbound
+from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.runs.decisions import EngineRuns
-from bot.runs.house import House
+from bot.runs.manual_rollback import WaysBack
+from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, OpenForm
 from commands.kit.command import Command, Decision, Operation, Query
 from commands.kit.context import Actor, Denied
@@ -47,18 +49,27 @@ class Dispatcher:
         settings: Settings,
         registry: Registry,
         people: People,
-        house: House,
+        services: Services,
+        notes: AuditNotes,
         runs: EngineRuns,
+        ways_back: WaysBack,
+        metrics: Metrics,
+        redact: Callable[[str], str],
         identity: Identity | None,
         of_the_machine: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._people = people
-        self._house = house
+        self._services = services
+        self._permissions = services.permissions
+        self._notes = notes
+        self._ways_back = ways_back
+        self._metrics = metrics
+        self._redact = redact
         self._runs = runs
         self._accounts = AccountCheck(identity)
-        self._refusals = Refusals(house.book, house.clock)
+        self._refusals = Refusals(services.book, services.clock)
         self._known = Known(
             environments=tuple(settings.environments),
             services=tuple(sorted({each.name for one in settings.environments.values() for each in one.services})),
@@ -84,14 +95,13 @@ class Dispatcher:
             _log.exception("what came in ended by a bug", extra={"bug": bug, "act": act_id(inbound)})
             text = f"The bot failed unexpectedly. Its log has the error under {bug}. Nothing was started."
             answer = Answer(card=refusal_card(text, ReasonCode.BUG), exit=Exit.FAILED)
-        if self._house.metrics is not None:
-            name = parsed.request.spec.name if parsed.request is not None else None
-            self._house.metrics.inbound(inbound.surface, name, answer.exit.name.lower())
+        name = parsed.request.spec.name if parsed.request is not None else None
+        self._metrics.inbound(inbound.surface, name, answer.exit.name.lower())
         return answer
 
     async def _answered(self, parsed: ParsedInbound) -> Answer:
         inbound = parsed.inbound
-        act = Act(house=self._house, inbound=inbound, actor=self._actor(inbound))
+        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         try:
             check_button(inbound, self._registry)
             if parsed.error is not None:
@@ -104,24 +114,24 @@ class Dispatcher:
         except Denied as denied:
             refused = await self._denied(act, denied)
         except RunbookError as error:
-            card = refusal_card(self._house.redact(error.message), error.code, advice=error.advice)
+            card = refusal_card(self._redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
         except BookUnavailable:
-            text = f"{self._house.book_trouble}, so nothing was started. Run `doctor` to find out why."
+            text = f"{self._notes.trouble}, so nothing was started. Run `doctor` to find out why."
             refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
         return await self._with_way_back(act.actor, parsed.request, refused)
 
     async def _authorised(self, act: Act, request: Command) -> Answer:
         changes = request.changes
         if changes:
-            request = _without_private_words(request, self._house.redact)
+            request = _without_private_words(request, self._redact)
         act = replace(act, zone=await self._accounts.zone(act.inbound, act.actor, fresh=changes))
         if changes and (act.inbound.place.direct or not act.inbound.place.member):
             raise _misplaced(act.inbound)
         if isinstance(request, Operation):  # a time of day is the person's own
             request = request.with_full_times(act.context(None).now)
         permission = request.permission if changes or isinstance(request, Query) else "fleet:read"
-        await self._house.permissions.require(act.actor, permission, request.environment, changes=changes)
+        await self._permissions.require(act.actor, permission, request.environment, changes=changes)
         await check_options(act, request)
         match request:
             case Query():
@@ -139,17 +149,17 @@ class Dispatcher:
         where = request.environment if isinstance(request, Operation) and request.goes_back else None
         if where is None or refused.card is None:
             return refused
-        if not await self._house.permissions.may(actor, "fleet:read", where):
+        if not await self._permissions.may(actor, "fleet:read", where):
             return refused
-        way = await self._house.ways_back.of(self._house, where)
+        way = await self._ways_back.of(where)
         if way is None:
             return refused
-        return replace(refused, card=by_hand(refused.card, way, self._house.clock()))
+        return replace(refused, card=by_hand(refused.card, way, self._services.clock()))
 
     async def _corrected(self, act: Act, error: UsageError) -> Answer:
         """What to type instead; a stranger is told nothing of what there is to be typed."""
         try:
-            await self._house.permissions.require(act.actor, None, None, changes=False)
+            await self._permissions.require(act.actor, None, None, changes=False)
         except Denied as denied:
             return await self._denied(act, denied)
         return Answer(card=usage_card(error), exit=Exit.USAGE)
@@ -165,13 +175,13 @@ class Dispatcher:
 
     async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
         """The form for a command, for this person, or a refusal."""
-        act = Act(house=self._house, inbound=inbound, actor=self._actor(inbound))
+        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         spec = self._registry.find(asked.command)
         if spec is None:
             return Answer(card=usage_card(UsageError(f"There is no {cited(asked.command)}.")), exit=Exit.USAGE)
         try:
             await self._accounts.zone(inbound, act.actor, fresh=False)
-            await self._house.permissions.require(act.actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
+            await self._permissions.require(act.actor, spec.permission, None, changes=spec.kind is not Kind.QUERY)
         except Denied as denied:
             return await self._denied(act, denied)
         return await form.opened(act, self._registry.command(spec.name), asked.filled, self._known)
@@ -184,12 +194,12 @@ class Dispatcher:
         except Denied as denied:
             await self._refusals.note(actor, inbound, denied)
             return refusal_card(denied.message, denied.code)
-        allowed = [spec for spec in self._registry if await self._house.permissions.may(actor, spec.permission, None)]
+        allowed = [spec for spec in self._registry if await self._permissions.may(actor, spec.permission, None)]
         return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
 
     async def suggestions(self, inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
         """Values to offer in a form while somebody types: versions that exist, runs that are open."""
-        act = Act(house=self._house, inbound=inbound, actor=self._actor(inbound))
+        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         try:
             await self._accounts.zone(inbound, act.actor, fresh=False)
         except Denied:

@@ -26,7 +26,7 @@ _SUGGESTING = 2.0
 
 async def opened(act: Act, command: type[Command], filled: dict[str, str], known: Known) -> Form:
     """Return the form for this person, with what the command says of how things are now."""
-    default = act.house.settings.channels.get(act.inbound.place.channel or "")
+    default = act.services.settings.channels.get(act.inbound.place.channel or "")
     made = form_for(command.spec, filled, known, default_environment=default)
     intro = await _intro(act, command, filled)
     return replace(made, intro=intro) if intro else made
@@ -35,7 +35,7 @@ async def opened(act: Act, command: type[Command], filled: dict[str, str], known
 async def _intro(act: Act, command: type[Command], filled: Mapping[str, str]) -> str:
     """The command's own text; nothing where that takes too long for Slack."""
     where = act.environment_of(filled.get("run", ""))
-    if where is None or not await act.house.permissions.may(act.actor, "fleet:read", where):
+    if where is None or not await act.services.permissions.may(act.actor, "fleet:read", where):
         return ""
     try:
         async with asyncio.timeout(_INTRO):
@@ -46,10 +46,10 @@ async def _intro(act: Act, command: type[Command], filled: Mapping[str, str]) ->
 
 async def suggestions(act: Act, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
     """Return values to offer while somebody types: versions that exist, runs that are open."""
-    settings = act.house.settings
+    settings = act.services.settings
     default = settings.channels.get(act.inbound.place.channel or "") or next(iter(settings.environments))
     where = values.get("env") or default
-    if where not in settings.environments or not await act.house.permissions.may(act.actor, "fleet:read", where):
+    if where not in settings.environments or not await act.services.permissions.may(act.actor, "fleet:read", where):
         return ()
     context = act.context(where)
     try:

@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 
-from bot import crash_points
-from bot.audit import BookUnavailable, EventName
+from bot.audit import EventName
+from bot.config.sections import TimeSettings
 from bot.dispatch.act import Act
 from bot.dispatch.answers import refusal_card, started_card
 from bot.inbound import Answer, Surface
-from bot.runs import follow_up
-from bot.runs.house import House
 from bot.runs.model import Appointment, Request, request_id
 from commands.kit.command import Operation
 from commands.kit.parsing import typed_again
@@ -18,10 +16,10 @@ from runbooks.wording import short_id
 
 async def start(act: Act, asked: Operation) -> Answer:
     """Return once the engine has the request: what is acknowledged then can't be lost."""
-    house, inbound = act.house, act.inbound
+    services, inbound = act.services, act.inbound
     name, environment = asked.spec.name, asked.environment
     assert environment is not None, "every operation has an environment"
-    channel = inbound.place.channel or house.settings.environments[environment].channel
+    channel = inbound.place.channel or services.settings.environments[environment].channel
     request = Request(
         id=request_id(environment, name, inbound.key),
         command=name,
@@ -31,25 +29,18 @@ async def start(act: Act, asked: Operation) -> Answer:
         title=asked.title(environment),
         requester=act.actor,
         channel=channel,
-        threaded=house.settings.slack.enabled and channel is not None,
-        at=house.clock(),
+        threaded=services.settings.slack.enabled and channel is not None,
+        at=services.clock(),
         reason=asked.reason,
         ticket=asked.ticket,
-        appointment=_appointment(house, asked),
+        appointment=_appointment(services.settings.times, asked),
     )
-    again = house.pending.holds(request)
-    if (twin := await _twin(house, request, asked)) is not None:
+    if (twin := await services.submissions.submit(request, bounded=not asked.goes_back)) is not None:
         card = refusal_card(
             f"You have already requested this: run {short_id(twin)} is still open. See its thread.",
             ReasonCode.ALREADY_DECIDED,
         )
         return Answer(card=card, run=twin)
-    try:
-        await _hand_over(house, request)
-    except BaseException:
-        if not again:
-            house.pending.end(request)
-        raise
     threadless = inbound.surface is Surface.TERMINAL or not request.threaded
     return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
 
@@ -73,7 +64,7 @@ async def show_plan(act: Act, asked: Operation) -> Answer:
         channel=None,
         at=context.now,
         reason=asked.reason,
-        appointment=_appointment(act.house, asked),
+        appointment=_appointment(act.services.settings.times, asked),
     )
     in_earnest = replace(asked, dry_run=False)
     substance: dict[str, object] = {"command": name, "arguments": in_earnest.arguments(), "environment": where}
@@ -82,24 +73,6 @@ async def show_plan(act: Act, asked: Operation) -> Answer:
     return Answer(card=card, private=False)
 
 
-def _appointment(house: House, asked: Operation) -> Appointment | None:
-    at, times = asked.starts_at, house.settings.times
+def _appointment(times: TimeSettings, asked: Operation) -> Appointment | None:
+    at = asked.starts_at
     return Appointment.of(at, before=times.go_before, grace=times.go_grace) if at is not None else None
-
-
-async def _twin(house: House, request: Request, asked: Operation) -> str | None:
-    """The same request of the same person that is still open. One that the engine has ended is none."""
-    while (found := house.pending.claim(request, bounded=not asked.goes_back)) is not None:
-        view = await house.engine.view(found)
-        if view is None or view.active:  # None: just being handed over
-            return found
-        house.pending.forget(found)
-    return None
-
-
-async def _hand_over(house: House, request: Request) -> None:
-    """First the audit log, then the engine."""
-    if not await follow_up.noted(house, request):
-        raise BookUnavailable("the request could not be written")
-    crash_points.reached("request-noted")
-    await house.engine.start("request", request.id, request.model_dump(mode="json"))

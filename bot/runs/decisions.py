@@ -5,20 +5,26 @@ There is no table of runs: requests are workflows, found by the beginning of the
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
+from bot.config import Settings
 from bot.policy.approvals import Act, check, same_word
-from bot.runs import follow_up
+from bot.policy.permissions import Permissions
+from bot.runs.display import Display
 from bot.runs.engine import WorkflowView
+from bot.runs.follow_up import FollowUps
 from bot.runs.go_cards import clock_of
-from bot.runs.house import House
 from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, vigil_id
+from bot.runs.notes import AuditNotes
 from bot.runs.request.schedule import PERMISSION
+from bot.runs.store import RunStore
 from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
+from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import cited, listed, short_id
 
@@ -63,8 +69,27 @@ _WHILE_RUNNING = _PAUSING | {"cancel"}
 class EngineRuns:
     """`commands.kit.context.RunsMemory` over the engine."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(
+        self,
+        *,
+        store: RunStore,
+        settings: Settings,
+        registry: Registry,
+        permissions: Permissions,
+        notes: AuditNotes,
+        display: Display,
+        follow_ups: FollowUps,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._engine = store.engine
+        self._settings = settings
+        self._registry = registry
+        self._permissions = permissions
+        self._notes = notes
+        self._display = display
+        self._follow_ups = follow_ups
+        self._clock = clock
 
     async def find(self, run: str) -> RunRecord:
         view = await self._view(run)
@@ -73,16 +98,16 @@ class EngineRuns:
     async def _view(self, run: str) -> WorkflowView:
         wanted = run.lower()
         if wanted.count(".") == 2:  # noqa: PLR2004 - environment.command.id
-            view = await self._house.engine.view(wanted)
+            view = await self._engine.view(wanted)
             if view is not None:
                 return view
         elif len(wanted) >= _SHORTEST:
             prefixes = [
                 f"{environment}.{spec.name}.{wanted}"
-                for environment in self._house.settings.environments
-                for spec in self._house.registry
+                for environment in self._settings.environments
+                for spec in self._registry
             ]
-            found = await self._house.engine.list(name="request", prefix=prefixes, limit=2)
+            found = await self._engine.list(name="request", prefix=prefixes, limit=2)
             if len(found) == 1:
                 return found[0]
             if found:
@@ -97,17 +122,12 @@ class EngineRuns:
         self, *, environment: str | None = None, limit: int = 20, active: bool = False
     ) -> Sequence[RunRecord]:
         prefix = f"{environment}." if environment else None
-        views = await self._house.engine.list(name="request", prefix=prefix, limit=limit, active=active)
+        views = await self._engine.list(name="request", prefix=prefix, limit=limit, active=active)
         return await asyncio.gather(*(self._record(view) for view in views))
-
-    async def state(self, id: str) -> RequestState | None:  # noqa: A002
-        """Where a request stands."""
-        raw = await self._house.engine.event(id, "state")
-        return RequestState.model_validate(raw) if raw is not None else None
 
     async def _record(self, view: WorkflowView) -> RunRecord:
         request = Request.model_validate(view.input)
-        state, steps = await asyncio.gather(self.state(view.id), self._steps(view.id))
+        state, steps = await asyncio.gather(self._store.state(view.id), self._steps(view.id))
         outcome = state.outcome if state else None
         phase = _STATES.get(state.phase, "waiting") if state else "waiting"
         if outcome is not None:
@@ -143,8 +163,8 @@ class EngineRuns:
         )
 
     async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002
-        raw = await self._house.engine.event(run_id(id), "steps") or []
-        lines = self._house.steps.get(id) or [StepLine.model_validate(line) for line in raw]
+        raw = await self._engine.event(run_id(id), "steps") or []
+        lines = self._display.steps.get(id) or [StepLine.model_validate(line) for line in raw]
         return tuple(
             StepRecord(key=line.key, title=line.title, status=line.status, detail=line.detail, seconds=line.seconds)
             for line in lines
@@ -156,7 +176,7 @@ class EngineRuns:
         """Checked, written to the book, handed to the request: in this order, and only then acknowledged."""
         view = await self._view(run)
         request = Request.model_validate(view.input)
-        state = await self.state(request.id)
+        state = await self._store.state(request.id)
         if state is None:
             raise Denied(
                 f"Run {short_id(request.id)} is just starting. Try again in a second.",
@@ -167,7 +187,7 @@ class EngineRuns:
         elif act in _WHILE_RUNNING:
             await self._check_running(request, state, act, actor, word)
             if then == "rollback":
-                await self._house.permissions.require(actor, "rollout:back", request.environment, changes=True)
+                await self._permissions.require(actor, "rollout:back", request.environment, changes=True)
         else:
             await self._check_approval(request, state, act, actor, word)  # type: ignore[arg-type] # an Act, by the registry
         message = DecisionMessage(
@@ -176,7 +196,7 @@ class EngineRuns:
             reason=reason,
             then=then,
             word=state.word,
-            at=self._house.clock(),
+            at=self._clock(),
         )
         # an auditor reads the ids of events, and the word is for the card's own buttons only
         key = f"{act}/{actor.key}/{hashlib.sha256(state.word.encode()).hexdigest()[:16]}"
@@ -185,7 +205,7 @@ class EngineRuns:
         if act in _PAUSING:  # may be said again and again while a run goes on: which time it is belongs to it
             key = f"{key}/{state.holds}"
         # a denial and a withdrawal were written by the dispatcher (`command:accepted`), and end the request with an event of their own
-        if act in _NOTED and not await self._house.note(
+        if act in _NOTED and not await self._notes.write(
             request,
             _NOTED[act],
             about=key,
@@ -199,13 +219,13 @@ class EngineRuns:
                 code=ReasonCode.BOOK_UNAVAILABLE,
             )
         crash_points.reached(f"{act}-noted")
-        await self._house.engine.send(request.id, message.model_dump(mode="json"), key=f"{request.id}/{key}")
+        await self._engine.send(request.id, message.model_dump(mode="json"), key=f"{request.id}/{key}")
         return _told(request, act)
 
     async def answered(self, run: str, text: str) -> None:
         """A failure was decided, in words: its cards say so, where they still ask."""
-        if await self._house.engine.view(vigil_id(run)) is not None:
-            await self._house.engine.send(vigil_id(run), Answered(text=text).model_dump(mode="json"))
+        if await self._engine.view(vigil_id(run)) is not None:
+            await self._engine.send(vigil_id(run), Answered(text=text).model_dump(mode="json"))
 
     async def _check_approval(
         self, request: Request, state: RequestState, act: Act, actor: Actor, word: str | None
@@ -217,15 +237,14 @@ class EngineRuns:
                 return
             raise _not_waiting(request, state, act)
         permitted = (
-            await self._house.permissions.may(actor, pending.policy.permission, request.environment)
-            and not actor.shared
+            await self._permissions.may(actor, pending.policy.permission, request.environment) and not actor.shared
         )
-        able = [self._house.permissions.name(key) for key in pending.approvers if key != actor.key]
+        able = [self._permissions.name(key) for key in pending.approvers if key != actor.key]
         check(
             pending,
             act,
             actor,
-            now=self._house.clock(),
+            now=self._clock(),
             word=word,
             permitted=permitted,
             approvers=listed(able),
@@ -242,11 +261,11 @@ class EngineRuns:
         _check_word(state, word)
         if actor.shared or actor.key != request.requester.key:
             permission = "run:cancel" if act == "cancel" else PERMISSION
-            await self._house.permissions.require(actor, permission, request.environment, changes=True)
+            await self._permissions.require(actor, permission, request.environment, changes=True)
         elif act == "go":
-            permission = self._house.registry.get(request.command).permission or PERMISSION
-            await self._house.permissions.require(actor, permission, request.environment, changes=True)
-        now = self._house.clock()
+            permission = self._registry.get(request.command).permission or PERMISSION
+            await self._permissions.require(actor, permission, request.environment, changes=True)
+        now = self._clock()
         if act == "go" and now < appointment.asks:
             raise Denied(
                 f"It is too early: run {short} asks for go or no-go from {clock_of(appointment.asks)}, when somebody is there to "
@@ -273,7 +292,7 @@ class EngineRuns:
             )
         _check_word(state, word)
         if actor.shared or actor.key != request.requester.key:
-            await self._house.permissions.require(actor, "run:cancel", request.environment, changes=True)
+            await self._permissions.require(actor, "run:cancel", request.environment, changes=True)
         if act == "continue" and state.hold is None:
             raise Denied(f"Run {short} is not held.", code=ReasonCode.NOT_WAITING)
         if act == "hold" and state.hold is not None:
@@ -291,16 +310,17 @@ class EngineRuns:
         """Whether a service lies ahead that has not begun."""
         if state.plan is None:
             return False
+        command = self._registry.operation(request.command, request.arguments)
         begun = {step.key or step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
-        return any(not begun & {point.key, point.title} for point in self._house.make(request).hold_points(state.plan))
+        return any(not begun & {point.key, point.title} for point in command.hold_points(state.plan))
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
         """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""
         view = await self._view(run)
         before = Request.model_validate(view.input)
-        state, short = await self.state(before.id), short_id(before.id)
-        permission = self._house.make(before).permission
-        await self._house.permissions.require(actor, permission, before.environment, changes=True)
+        state, short = await self._store.state(before.id), short_id(before.id)
+        permission = self._registry.operation(before.command, before.arguments).permission
+        await self._permissions.require(actor, permission, before.environment, changes=True)
         if state is None or state.outcome is None:
             raise Denied(f"Run {short} has not ended, so there is nothing to retry.", code=ReasonCode.NOT_WAITING)
         if state.outcome.ok or state.outcome.code in _DECIDED:
@@ -308,30 +328,28 @@ class EngineRuns:
                 f"Run {short} did not fail: {state.outcome.title}. To request it again: `{before.text}`.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
-        request = follow_up.following(
-            self._house, before, before.command, before.arguments, actor, reason or before.reason
-        )
-        if await self._house.engine.view(request.id) is not None:
+        request = self._follow_ups.following(before, before.command, before.arguments, actor, reason or before.reason)
+        if await self._engine.view(request.id) is not None:
             raise Denied(
                 f"Run {short} was already retried: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
             )
-        if not await follow_up.noted(self._house, request):
+        if not await self._notes.requested(request):
             raise Denied(
-                f"{self._house.book_trouble}, so nothing was started. Run `doctor` to find out why.",
+                f"{self._notes.trouble}, so nothing was started. Run `doctor` to find out why.",
                 code=ReasonCode.BOOK_UNAVAILABLE,
             )
         crash_points.reached("retry-noted")
-        await self._house.engine.start("request", request.id, request.model_dump(mode="json"))
+        await self._store.start(request)
         text = f"Retried: {request.title} (run {short_id(request.id)})"
         return Card(title=words(text), summary=text, data={"run": request.id, "follows": before.id})
 
     async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
         """(slot, card) of a run from now on, beginning with its head as it stands, until it has ended."""
         view = await self._view(run)
-        watching = self._house.live.watch(view.id)
+        watching = self._display.watch(view.id)
         first = asyncio.ensure_future(anext(watching, None))
         try:
-            state = await self.state(view.id)
+            state = await self._store.state(view.id)
             if state is not None and state.head is not None:
                 yield "head", state.head
             if state is not None and state.phase == "ended":

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowError, SetWorkflowID
 from dbos import _serialization as dbos_serialization
@@ -20,15 +20,23 @@ from dbos import error as dbos_error
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
+from bot.runs.versions import APPLICATION_VERSION, TakenOver, take_over
 from runbooks.kit import bugs
+from runbooks.kit.targets import Frozen
 
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
 
-APPLICATION_VERSION = "9"
-"""Raised by hand when a workflow's shape changes: what was asked before ends with a sentence instead of a mismatch."""
-
 _log = logging.getLogger(__name__)
+
+
+class Recorded(Frozen):
+    """What a durable step returns: made inside of it, where time, servers and configuration are looked at, and read outside, where
+    nothing is but what was recorded. It is kept as JSON, so it holds no secret and no raw log.
+    """
+
+
+R = TypeVar("R", bound=Recorded)
 
 
 class PickleRefused(RuntimeError):
@@ -94,9 +102,10 @@ class WorkflowView:
 class Engine:
     """One per process: DBOS is a singleton."""
 
-    def __init__(self, settings: EngineSettings, workflows: Mapping[str, Workflow]) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self._launched_ms = 0
+        self._workflows: dict[str, Workflow] = {}
         config: DBOSConfig = {
             "name": "omnicare",
             "system_database_url": settings.database_url,
@@ -111,6 +120,9 @@ class Engine:
             config["db_engine_kwargs"] = {"pool_size": 2, "max_overflow": 0}
             event.listen(Pool, "connect", _write_ahead)
         DBOS(config=config)
+
+    def register(self, workflows: Mapping[str, Workflow]) -> None:
+        """Makes them known, by the names under which they are stored; before the launch."""
         self._workflows = {name: DBOS.workflow(name=name)(_of_json(function)) for name, function in workflows.items()}
 
     async def launch(self) -> None:
@@ -118,6 +130,10 @@ class Engine:
         self._launched_ms = int(time.time() * 1000)
         DBOS.launch()
         await asyncio.sleep(0)
+
+    async def take_over(self) -> list[TakenOver]:
+        """What an older version of the bot left unfinished goes on (`bot.runs.versions`); once, after the launch."""
+        return await asyncio.to_thread(take_over, self._settings.executor_id)
 
     def destroy(self) -> None:
         """Lets go of the database; for tests. A process that ends just ends: what runs is durable."""
@@ -182,6 +198,14 @@ class Engine:
             # as an earlier pass recorded it; by its module it would be taken for one of the engine's own
             said = error.message if error.name == Broke.__name__ else error.name
         raise Broke(said)
+
+    async def recorded_step(self, name: str, result: type[R], function: Callable[[], Awaitable[R]]) -> R:
+        """The same for a declared type."""
+
+        async def once() -> Json:
+            return (await function()).model_dump(mode="json")
+
+        return result.model_validate(await self.step(name, once))
 
     async def receive(self, *, topic: str = "inbox", timeout: float) -> Json:  # noqa: ASYNC109 - durable
         """The next message, or None after `timeout` seconds."""

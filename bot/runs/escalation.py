@@ -10,11 +10,15 @@ from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
+from bot.policy.permissions import Permissions
 from bot.runs import cards
-from bot.runs.house import House
-from bot.runs.model import Close, Request, Show, Vigil, thread_id
+from bot.runs.model import Show, Vigil, thread_id
+from bot.runs.notes import AuditNotes
+from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
 from commands.kit.card import Button, Card, Typed
 from commands.kit.orphaned_run import as_it_is
+from commands.kit.registry import Registry
 from commands.kit.spec import Kind
 from runbooks.kit.errors import RunbookError
 
@@ -27,8 +31,21 @@ _LOOKS = 120
 class Vigils:
     """The workflow `vigil`."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(
+        self,
+        *,
+        store: RunStore,
+        context: MakesContext,
+        registry: Registry,
+        permissions: Permissions,
+        notes: AuditNotes,
+    ) -> None:
+        self._store = store
+        self._engine = store.engine
+        self._context = context
+        self._registry = registry
+        self._permissions = permissions
+        self._notes = notes
 
     async def workflow(self, raw: Any) -> None:
         """Input: the request, how its run ended, and how patient to be."""
@@ -37,9 +54,9 @@ class Vigils:
         gap, said, decided = vigil.after, "", False
         for number in range(1, vigil.times + _LOOKS + 1):
             telling = len(told) < vigil.times
-            message = await self._house.engine.receive(timeout=gap if telling else _QUIET)
+            message = await self._engine.receive(timeout=gap if telling else _QUIET)
             look = partial(self._look, vigil, first=not told)
-            looked = await self._house.engine.step(f"look {number}", look)
+            looked = await self._engine.step(f"look {number}", look)
             said = message["text"] if message is not None else said
             if decided := looked["decided"]:
                 break
@@ -49,12 +66,12 @@ class Vigils:
                     told.append(await self._tell(vigil, len(told) + 1, looked["people"]))
         if decided:
             await self._disarm(vigil, told, said)
-        await self._house.engine.send(thread_id(vigil.request.id), Close().model_dump(mode="json"))
+        await self._store.close_thread(vigil.request.id)
 
     async def _look(self, vigil: Vigil, *, first: bool) -> Any:
         """Whether it is decided; if not, whom to tell: nobody while somebody is about it, and those on shift before the others."""
         request = vigil.request
-        context = self._house.context(request.requester, request.environment)
+        context = self._context(request.requester, request.environment)
         try:
             undecided = (await as_it_is(context, await context.fleet.read(context.where))).undecided
         except RunbookError:
@@ -64,18 +81,16 @@ class Vigils:
                 return {"decided": True}
         if await self._answered(vigil):
             return {"decided": False, "people": []}
-        people = await self._house.permissions.holders("rollout:back", request.environment)
-        shift = await self._house.permissions.on_shift(people, request.environment) if first else ()
+        people = await self._permissions.holders("rollout:back", request.environment)
+        shift = await self._permissions.on_shift(people, request.environment) if first else ()
         return {"decided": False, "people": [key for key in people if key in shift] or list(people)}
 
     async def _answered(self, vigil: Vigil) -> bool:
         """Whether a way back, or what was asked for since it failed, is still open; what waited before that answers nothing."""
-        environment = vigil.request.environment
-        views = await self._house.engine.list(name="request", prefix=f"{environment}.", active=True)
-        open_now = [Request.model_validate(view.input) for view in views]
+        open_now = await self._store.open_requests(vigil.request.environment)
         return any(
             (each.at >= vigil.ended and each.appointment is None)  # what waits for its time answers nothing today
-            or self._house.make(each).goes_back
+            or self._registry.operation(each.command, each.arguments).goes_back
             for each in open_now
         )
 
@@ -84,16 +99,16 @@ class Vigils:
         request = vigil.request
 
         async def noted() -> Any:
-            written = await self._house.note(
+            written = await self._notes.write(
                 request, EventName.RUN_UNANSWERED, about=str(number), actor="bot", details={"told": people}
             )
             crash_points.reached("unanswered-noted")
             return written
 
-        await self._house.engine.step(f"note {number}", noted)
+        await self._engine.step(f"note {number}", noted)
         slot, card = f"unanswered-{number}", cards.unanswered_card(request, vigil.outcome, tuple(people))
         show = Show(slot=slot, card=card, broadcast=True)
-        await self._house.engine.send(thread_id(request.id), show.model_dump(mode="json"))
+        await self._engine.send(thread_id(request.id), show.model_dump(mode="json"))
         return slot, card
 
     async def _disarm(self, vigil: Vigil, told: list[tuple[str, Card]], said: str) -> None:
@@ -101,9 +116,9 @@ class Vigils:
         for slot, card in (("result", vigil.card), *told):
             looking = tuple(button for button in card.buttons if self._looks(button))
             show = Show(slot=slot, card=cards.answered_card(card, said, looking))
-            await self._house.engine.send(thread_id(vigil.request.id), show.model_dump(mode="json"))
+            await self._engine.send(thread_id(vigil.request.id), show.model_dump(mode="json"))
 
     def _looks(self, button: Button) -> bool:
         """Whether it starts and decides nothing."""
         does = button.does
-        return isinstance(does, Typed) and self._house.registry.get(does.text.split()[0]).kind is Kind.QUERY
+        return isinstance(does, Typed) and self._registry.get(does.text.split()[0]).kind is Kind.QUERY

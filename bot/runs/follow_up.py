@@ -1,70 +1,59 @@
 """One request that follows another: the same once more (`retry`), or going back from it.
 
 Its id is made from the request that it follows, so asking twice is asking once. What was approved there may count here: see
-`carried`. Used by the dispatcher's decisions (`memory`) and by the requests themselves.
+`carried`.
 """
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from typing import Any
 
-from bot.audit import EventName
 from bot.policy.approvals import Decision
-from bot.runs.house import House
 from bot.runs.model import Request, RequestState, request_id
-from commands.kit.command import Operation
+from bot.runs.notes import AuditNotes
 from commands.kit.context import Actor, Context
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.parsing import typed_again
 from commands.kit.policy import ApprovalPolicy
+from commands.kit.registry import Registry
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 
 
-def following(
-    house: House, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
-) -> Request:
-    """The request that follows `of`, in its channel; not yet written down or started."""
-    made = house.registry.make(command, arguments)
-    assert isinstance(made, Operation), "only operations are requested"
-    asked = made.without_start_time()  # its time was then
-    return Request(
-        id=request_id(of.environment, command, f"follows:{of.id}"),
-        command=command,
-        arguments=asked.arguments(),
-        environment=of.environment,
-        text=typed_again(asked),
-        title=asked.title(of.environment),
-        requester=actor,
-        channel=of.channel,
-        threaded=of.threaded,
-        at=house.clock(),
-        reason=reason or asked.reason,
-        ticket=asked.ticket,
-        follows=of.id,
-    )
+class FollowUps:
+    """Makes them; one per process."""
 
+    def __init__(self, registry: Registry, notes: AuditNotes, clock: Callable[[], datetime]) -> None:
+        self._registry = registry
+        self._notes = notes
+        self._clock = clock
 
-async def noted(house: House, request: Request) -> bool:
-    """Written to the book, as every request is before the engine has it."""
-    details: dict[str, Any] = {"arguments": request.arguments, "text": request.text}
-    if request.follows:
-        details["follows"] = request.follows
-    return await house.note(
-        request,
-        EventName.RUN_REQUESTED,
-        actor=request.requester.key,
-        surface=request.requester.surface,
-        reason=request.reason,
-        details=details,
-    )
+    def following(
+        self, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
+    ) -> Request:
+        """The request that follows `of`, in its channel; not yet written down or started."""
+        asked = self._registry.operation(command, arguments).without_start_time()  # its time was then
+        return Request(
+            id=request_id(of.environment, command, f"follows:{of.id}"),
+            command=command,
+            arguments=asked.arguments(),
+            environment=of.environment,
+            text=typed_again(asked),
+            title=asked.title(of.environment),
+            requester=actor,
+            channel=of.channel,
+            threaded=of.threaded,
+            at=self._clock(),
+            reason=reason or asked.reason,
+            ticket=asked.ticket,
+            follows=of.id,
+        )
 
-
-async def going_back(house: House, of: Request, actor: Actor) -> Any:
-    """A step: the rollback from `of`, written down; None where the book does not take it (people are told by its absence there)."""
-    arguments = {"after": of.id, "env": of.environment}
-    request = following(house, of, "rollback", arguments, actor, None)
-    return request.model_dump(mode="json") if await noted(house, request) else None
+    async def going_back(self, of: Request, actor: Actor) -> Request | None:
+        """The rollback from `of`, written down; None where the audit log does not take it (people are told by its absence there)."""
+        arguments = {"after": of.id, "env": of.environment}
+        request = self.following(of, "rollback", arguments, actor, None)
+        return request if await self._notes.requested(request) else None
 
 
 async def undecided(context: Context) -> str | None:
@@ -77,12 +66,12 @@ async def undecided(context: Context) -> str | None:
 
 
 def carried(
-    house: House,
     request: Request,
     plan: Plan,
     of: RequestState | None,
     policy: ApprovalPolicy | None,
     *,
+    now: datetime,
     holders: Collection[str],
     undecided: str | None,
 ) -> tuple[Decision, ...]:
@@ -101,7 +90,7 @@ def carried(
     given = of.approved_by
     until = min(decision.at for decision in given) + timedelta(seconds=policy.expires_seconds)
     people = {each.by for each in given}
-    if house.clock() >= until or len(people) < policy.count or request.requester.key in people:
+    if now >= until or len(people) < policy.count or request.requester.key in people:
         return ()
     if not people <= set(holders):
         return ()

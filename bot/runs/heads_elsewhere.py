@@ -6,14 +6,14 @@ Both where they are configured. Neither is waited for, and what fails there stop
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from bot.audit import Head
+from bot.audit import Book, Head
 from bot.audit.head_copies import bucket, copy
-from bot.inbound import SurfaceGone
-from bot.runs.heads_told import compared
-from bot.runs.house import House
+from bot.config import Settings
+from bot.inbound import Messenger, SurfaceGone
+from bot.runs.heads import KeptHeads
 from commands.kit.card import Card, State, words
 from runbooks.clients.aws.bucket import Bucket, ObjectThere
 from runbooks.kit.errors import RunbookError, TemporaryError
@@ -26,27 +26,38 @@ _DAY = 86_400.0
 class HeadCopies:
     """One per process."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._bucket = bucket(house.settings)
-        self._channel = house.settings.bot.audit_channel
+    def __init__(
+        self,
+        settings: Settings,
+        book: Book,
+        heads: KeptHeads,
+        messenger: Messenger | None,
+        compare: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`compare`: compares the log with its kept heads."""
+        self._book = book
+        self._heads = heads
+        self._messenger = messenger
+        self._compare = compare
+        self._bucket = bucket(settings)
+        self._channel = settings.bot.audit_channel
         self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, head: Head) -> None:
         """Never waits."""
         if self._bucket is not None:
             self._start(self._put(self._bucket, head))
-        if self._channel is not None and self._house.messenger is not None:
+        if self._channel is not None and self._messenger is not None:
             self._start(self._say(self._channel, head))
 
     async def each_day(self) -> None:
         """Also where nobody asks for anything: a log that was cut after a quiet week shows."""
         while True:
-            head = await self._house.book.head()
-            if head.seq and not self._house.heads.wrong:
+            head = await self._book.head()
+            if head.seq and not self._heads.wrong:
                 self.keep(head)
             await asyncio.sleep(_DAY)
-            await compared(self._house)
+            await self._compare()
 
     def stop(self) -> None:
         """What was not copied yet is covered by the head of the next start."""
@@ -68,12 +79,12 @@ class HeadCopies:
             _log.warning("an audit head was not copied to the bucket: %s", error.message)
 
     async def _say(self, channel: str, head: Head) -> None:
-        assert self._house.messenger is not None
+        assert self._messenger is not None
         line = f"Audit head: event {head.seq} of {head.book} has the hash {head.hash}."
         card = Card(title=words(line), summary=line, state=State.DONE)
         while True:
             try:
-                await self._house.messenger.post(
+                await self._messenger.post(
                     f"audit.head.{head.seq}", "audit", card, channel=channel, thread=None, search=False
                 )
             except TemporaryError as error:

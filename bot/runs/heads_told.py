@@ -3,10 +3,15 @@
 import asyncio
 import contextvars
 import logging
+from collections.abc import Callable
+from datetime import datetime
 
+from bot.audit import Book
 from bot.audit.head_copies import bucket, copied
-from bot.inbound import SurfaceGone
-from bot.runs.house import House
+from bot.config import Settings
+from bot.inbound import Messenger, SurfaceGone
+from bot.runs.heads import KeptHeads
+from bot.runs.services import MakesContext
 from commands.kit.card import Card, Note, State, words
 from commands.kit.context import Actor
 from runbooks.kit.errors import RunbookError, TemporaryError
@@ -24,14 +29,16 @@ _WHAT_NOW = (
 class Telling:
     """Posts in each environment's channel: not by way of the engine, whose database may be on the same disk."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, settings: Settings, messenger: Messenger | None, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._messenger = messenger
+        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
 
     def tell(self, wrong: str) -> None:
         """Never waits."""
-        for name, environment in self._house.settings.environments.items():
-            if environment.channel is not None and self._house.messenger is not None:
+        for name, environment in self._settings.environments.items():
+            if environment.channel is not None and self._messenger is not None:
                 # a context of its own: it may be called from within a workflow's step
                 said = self._say(name, environment.channel, wrong)
                 task = asyncio.get_running_loop().create_task(said, context=contextvars.Context())
@@ -44,14 +51,14 @@ class Telling:
             task.cancel()
 
     async def _say(self, name: str, channel: str, wrong: str) -> None:
-        assert self._house.messenger is not None
+        assert self._messenger is not None
         card = Card(
             title=words(f"{wrong}."), summary=f"{wrong}.", state=State.FAILED, body=(Note(text=words(_WHAT_NOW)),)
         )
-        run = f"{name}.audit.{self._house.clock():%Y%m%d%H%M%S}"
+        run = f"{name}.audit.{self._clock():%Y%m%d%H%M%S}"
         while True:
             try:
-                await self._house.messenger.post(run, "audit", card, channel=channel, thread=None, search=False)
+                await self._messenger.post(run, "audit", card, channel=channel, thread=None, search=False)
             except TemporaryError as error:
                 await asyncio.sleep(max(1.0, error.retry_after))
             except (RunbookError, SurfaceGone):
@@ -61,26 +68,26 @@ class Telling:
                 return
 
 
-async def compared(house: House) -> None:
+async def compared(settings: Settings, context_of: MakesContext, book: Book, heads: KeptHeads) -> None:
     """Each environment's kept heads, and those in the bucket, as far as these answer."""
 
     async def one(name: str) -> None:
-        context = house.context(Actor(key=house.book.name, name=house.book.name, surface="bot"), name)
+        context = context_of(Actor(key=book.name, name=book.name, surface="bot"), name)
         try:
             async with asyncio.timeout(_COMPARE_SECONDS):
-                await house.heads.compare(context.fleet, context.where)
+                await heads.compare(context.fleet, context.where)
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's kept heads in %s could not be asked for", name)
 
     async def elsewhere() -> None:
-        where = bucket(house.settings)
+        where = bucket(settings)
         if where is None:
             return
         try:
             async with asyncio.timeout(_COMPARE_SECONDS):
-                heads = [head for head in await copied(where) if head.book == house.book.name]
-                await house.heads.look_for(heads, f"the bucket {where.settings.bucket}")
+                copies = [head for head in await copied(where) if head.book == book.name]
+                await heads.look_for(copies, f"the bucket {where.settings.bucket}")
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's heads in the bucket %s could not be asked for", where.settings.bucket)
 
-    await asyncio.gather(elsewhere(), *map(one, house.settings.environments))
+    await asyncio.gather(elsewhere(), *map(one, settings.environments))

@@ -1,27 +1,32 @@
-"""The environment's place, as a request looks at it and takes it: steps of the workflow `request`, and so JSON.
+"""The environment's lease, as a request looks at it, takes it and gives it back. Who holds it may change the environment.
 
-Who holds the place may change the environment; the record of it is the fleet's (`runbooks.fleet.fleet`). Each of these may be killed and
-done again.
+The record of it is the fleet's (`runbooks.fleet`). Everything here runs inside a step: it may be killed and done again at any point.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar
 
 from bot import crash_points
+from bot.config.sections import TimeSettings
 from bot.policy.approvals import Decision, new_word
-from bot.runs import cards, endings, leftovers, outage_notice
-from bot.runs.execution import closing
-from bot.runs.house import House
-from bot.runs.model import Ending, Request, RequestState, closing_id, run_id
-from bot.runs.thread.workflow import HEAD
+from bot.runs import cards, outage_notice
+from bot.runs.display import Display
+from bot.runs.engine import Recorded
+from bot.runs.execution.closing import EndWriter
+from bot.runs.failures import Failure, Failures
+from bot.runs.model import Ending, Request, digest_of
+from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
 from commands.kit import orphaned_run
 from commands.kit.card import State
 from commands.kit.command import Operation
 from commands.kit.context import Context
+from commands.kit.registry import Registry
 from runbooks.fleet.fleet import RunPlace, Undecided
+from runbooks.fleet.records import Freeze
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
@@ -29,201 +34,226 @@ from runbooks.wording import short_id
 
 T = TypeVar("T")
 
-NOT_TAKEN: dict[str, Any] = {"freeze": None, "overtaken": None, "result": "held"}
+HEAD = "head"
 
 
-async def look(house: House, request: Request, *, back: bool = False) -> Any:
-    """Freeze, holder in words, and the word for the card that says so; or an error. `back`: it goes back, so it waits for nobody."""
-    context = _context(house, request)
-    async with _saying_so(house, request, context, "making the plan"):
-        return await _looked(house, request, context, back=back)
+class LeaseSeen(Recorded):
+    """Whether the environment is free for this request."""
+
+    freeze: Freeze | None = None
+    holder: str | None = None
+    """Whom it waits for, in words."""
+    way_out: str = ""
+    """What a person can do where nobody knows that run."""
+    word: str = ""
+    """For the card that says so."""
+    failure: Failure | None = None
 
 
-async def _looked(house: House, request: Request, context: Context, *, back: bool) -> Any:
-    try:
-        record = await _patiently(house, lambda: context.fleet.read(context.where))
+class LeaseTaken(Recorded):
+    """Whether it was taken, or why it has to be planned again."""
+
+    result: Literal["taken", "held", "changed", "late", "unfit"]
+    freeze: Freeze | None = None
+    """What refuses it altogether."""
+    overtaken: str | None = None
+    """The run that it was taken from."""
+    failure: Failure | None = None
+
+
+class Leases:
+    """One per process."""
+
+    def __init__(
+        self,
+        *,
+        context: MakesContext,
+        store: RunStore,
+        registry: Registry,
+        ends: EndWriter,
+        put_back: Callable[[str], Awaitable[None]],
+        display: Display,
+        failures: Failures,
+        times: TimeSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`put_back`: puts back the rollout settings that a killed run left in an environment."""
+        self._context_of = context
+        self._store = store
+        self._registry = registry
+        self._ends = ends
+        self._put_back = put_back
+        self._display = display
+        self._failures = failures
+        self._times = times
+        self._clock = clock
+
+    async def look(self, request: Request, *, back: bool = False) -> LeaseSeen:
+        """What stands between the request and its plan. `back`: it goes back, so it waits for nobody."""
+        context = self._context(request)
+        async with self._saying_so(request, context, "making the plan"):
+            try:
+                return await self._looked(request, context, back=back)
+            except RunbookError as error:
+                return LeaseSeen(failure=self._failures.of(request, error))
+
+    async def _looked(self, request: Request, context: Context, *, back: bool) -> LeaseSeen:
+        record = await self._patiently(lambda: context.fleet.read(context.where))
         other = record.run if record.run and record.run.run != request.id else None
-        if other is not None and not back and (ended := await _ended(house, other.run)) is not None:
-            ending = await closing.of(house, ended)
-            await _patiently(house, lambda: closing.write(house, ending))
+        if other is not None and not back and (ended := await self._store.ended_request(other.run)) is not None:
+            # it has ended and could not give its lease back: the cluster was away just then
+            ending = await self._store.unwritten_end(ended.id) or Ending(request=ended)
+            await self._patiently(lambda: self._ends.write(ending))
             other = None
         if other is None:
-            await _patiently(house, lambda: leftovers.put_back(house, request.environment))
-    except RunbookError as error:
-        return {"error": endings.told(house, request, error)}
-    freeze = record.freeze if record.freeze and record.freeze.holds(house.clock()) else None
-    lost = other is not None and await orphaned_run.holder(context, record) is not None
-    unknown = f", but {orphaned_run.UNKNOWN}" if lost else ""
-    return {
-        "freeze": freeze.model_dump(mode="json") if freeze else None,
-        "holder": f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
-        "way_out": f"{orphaned_run.way_out(other)}." if other is not None and lost else "",
-        "word": new_word(),
-    }
+            await self._patiently(lambda: self._put_back(request.environment))
+        orphaned = other is not None and await orphaned_run.holder(context, record) is not None
+        unknown = f", but {orphaned_run.UNKNOWN}" if orphaned else ""
+        return LeaseSeen(
+            freeze=record.freeze if record.freeze and record.freeze.holds(self._clock()) else None,
+            holder=f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
+            way_out=f"{orphaned_run.way_out(other)}." if other is not None and orphaned else "",
+            word=new_word(),
+        )
 
+    async def take(
+        self, request: Request, command: Operation, digest: str, approved: tuple[Decision, ...]
+    ) -> LeaseTaken:
+        """Takes it for just the plan of that digest, which is made once more."""
+        now = self._clock()
+        latest = max((decision.at for decision in approved), default=now)
+        if now - latest > timedelta(seconds=self._times.start_within):
+            return LeaseTaken(result="late")
+        context = self._context(request)
+        async with self._saying_so(request, context, "starting"):
+            if command.goes_back:
+                return await self._take_over(request, command, digest, context)
+            return await self._take(request, command, digest, context)
 
-async def take(house: House, request: Request, command: Operation, digest: str, approved: tuple[Decision, ...]) -> Any:
-    """`result`: taken, or why it has to be planned again (held, changed, late); besides freeze, whom it was taken from, an error."""
-    now = house.clock()
-    latest = max((decision.at for decision in approved), default=now)
-    if now - latest > timedelta(seconds=house.settings.times.start_within):
-        return NOT_TAKEN | {"result": "late"}
-    context = _context(house, request)
-    async with _saying_so(house, request, context, "starting"):
-        return await _tried_to_take(house, request, command, digest, context)
-
-
-async def _tried_to_take(house: House, request: Request, command: Operation, digest: str, context: Context) -> Any:
-    answer = dict(NOT_TAKEN)
-    since = house.clock().isoformat(timespec="seconds")
-    place = RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
-    back = command.goes_back
-    try:
-        if back:
-            if (
-                await _goes_back_too(house, context, request.id)
-                and (await _plan(house, command, context, request)) != digest
-            ):
-                return answer | {"result": "changed"}
-            answer |= await _patiently(house, lambda: _taken_over(house, context, place))
-            # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
-            await _patiently(
-                house, lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
-            )
-        else:
-            answer |= await _patiently(house, lambda: _taken(context, place))
-        if answer["result"] != "taken":
-            return answer
-        if await _plan(house, command, context, request) != digest:
-            # Who goes back keeps the place: what it was taken from must not go on while people are asked once more.
-            if not back:
-                await _patiently(house, lambda: context.fleet.leave(context.where, request.id))
-            return answer | {"result": "changed"}
-    except RunbookError as error:
-        return answer | {"error": endings.told(house, request, error)}
-    crash_points.reached("place-taken")
-    return answer
-
-
-async def _plan(house: House, command: Operation, context: Context, request: Request) -> str:
-    """The digest of the plan as it would be made now."""
-    plan = await _patiently(house, lambda: command.plan(context))
-    return plan.digest(substance(request))
-
-
-async def _goes_back_too(house: House, context: Context, request: str) -> bool:
-    """Whether the holder goes back already. It is left alone for a yes to a plan that is no longer so: nothing would go back meanwhile."""
-    record = await _patiently(house, lambda: context.fleet.read(context.where))
-    if record.run is None or record.run.run == request:
-        return False
-    view = await house.engine.view(record.run.run)
-    return view is not None and view.active and house.make(Request.model_validate(view.input)).goes_back
-
-
-async def give_back(house: House, request: Request) -> bool:
-    """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could.
-
-    False where the cluster does not take it: then the workflow `closing` goes on.
-    """
-    if await house.engine.view(run_id(request.id)) is not None:
-        return True  # its run gives the place back itself
-    context = _context(house, request)
-    try:
-        await _patiently(house, lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
-    except RunbookError:
-        return False
-    return True
-
-
-async def undecided(house: House, request: Request) -> Any:
-    """What is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
-    context = _context(house, request)
-    try:
-        record = await orphaned_run.as_it_is(context, await context.fleet.read(context.where))
-    except RunbookError:
-        return []
-    if record.undecided is None or (record.run is not None and record.run.run != request.id):
-        return []
-    return [f"{request.environment} is undecided: {record.undecided.title}."]
-
-
-def substance(request: Request) -> dict[str, object]:
-    """What of the request an approval is bound to, beside the plan."""
-    return {"command": request.command, "arguments": request.arguments, "environment": request.environment}
-
-
-async def _taken(context: Context, place: RunPlace) -> dict[str, Any]:
-    taken = await context.fleet.take(context.where, place)
-    if taken.taken:
-        return {"result": "taken"}
-    stands = taken.freeze is not None and not taken.holder
-    return {"result": "held", "freeze": taken.freeze.model_dump(mode="json") if taken.freeze and stands else None}
-
-
-async def _taken_over(house: House, context: Context, place: RunPlace) -> dict[str, Any]:
-    """Whoever has the place; again where it has changed hands while it was looked at what that run leaves."""
-    while True:
-        holder = (await context.fleet.read(context.where)).run
-        if holder is None or holder.run == place.run:
-            undecided, decided = None, False
-        else:
-            undecided, decided = await _left_by(house, holder, place)
-        if await context.fleet.take_over(context.where, place, of=holder, undecided=undecided, decided=decided):
-            return {"result": "taken", "overtaken": holder.run if holder and holder.run != place.run else None}
-
-
-async def _left_by(house: House, holder: RunPlace, place: RunPlace) -> tuple[Undecided | None, bool]:
-    """What somebody has to decide once its place is taken; and whether what was undecided before is so no more.
-
-    What it may have changed stays changed, whatever becomes of the one that takes its place.
-    """
-    request, run, end = await asyncio.gather(
-        *(house.engine.view(each(holder.run)) for each in (str, run_id, closing_id))
-    )
-    if end is not None:  # it is over, and the cluster has not taken its end
-        ending = Ending.model_validate(end.input)
-        return ending.undecided, ending.decided
-    if request is not None:
-        raw = await house.engine.event(holder.run, "state")
-        state = RequestState.model_validate(raw) if raw is not None else None
-        begins = run is not None or (state is not None and state.phase == "starting")
-        if not begins or (state is not None and state.plan is not None and not state.plan.changes):
-            return None, False
-    # or nobody knows it: the bot's files were lost, and it may have changed anything
-    title = f"{holder.title} was overtaken by run {short_id(place.run)}"
-    return Undecided(run=holder.run, title=title[:200], since=place.since), False
-
-
-async def _ended(house: House, other: str) -> Request | None:
-    """The holder's request, where it has ended and could not give its place back (the cluster was away just then)."""
-    request, run = await asyncio.gather(house.engine.view(other), house.engine.view(run_id(other)))
-    over = request is not None and not request.active and (run is None or not run.active)
-    return Request.model_validate(request.input) if request is not None and over else None
-
-
-def _context(house: House, request: Request) -> Context:
-    return house.context(request.requester, request.environment, run_id=request.id, reason=request.reason)
-
-
-@asynccontextmanager
-async def _saying_so(house: House, request: Request, context: Context, otherwise: str) -> AsyncIterator[None]:
-    """While the cluster does not answer, the head message says that this is what the request waits for."""
-
-    def say(sentence: str) -> None:
-        house.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
-
-    async with outage_notice.told(context.cluster.unanswered, house.settings.times.silence_told, say):
-        yield
-
-
-async def _patiently(house: House, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
-    """Again and again while the cluster does not answer, for `times.cluster_patience` where nothing else is said."""
-    patience = house.settings.times.cluster_patience if seconds is None else seconds
-    deadline = asyncio.get_running_loop().time() + patience
-    while True:
+    async def _take(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
         try:
-            return await act()
-        except TemporaryError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(error.retry_after)
+            taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
+            if not taken.taken:
+                return LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
+            if await self._plan(command, context, request) != digest:
+                await self._patiently(lambda: context.fleet.leave(context.where, request.id))
+                return LeaseTaken(result="changed")
+        except RunbookError as error:
+            return LeaseTaken(result="held", failure=self._failures.of(request, error))
+        crash_points.reached("place-taken")
+        return LeaseTaken(result="taken")
+
+    async def _take_over(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
+        """Whoever has it. Who goes back keeps it: what it was taken from must not go on while people are asked once more."""
+        overtaken: str | None = None
+        try:
+            if await self._goes_back_too(context, request.id) and await self._plan(command, context, request) != digest:
+                return LeaseTaken(result="changed")
+            place = self._place(request)
+            overtaken = await self._patiently(lambda: self._taken_over(context, place))
+            # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
+            await self._patiently(
+                lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
+            )
+            if await self._plan(command, context, request) != digest:
+                return LeaseTaken(result="changed", overtaken=overtaken)
+        except RunbookError as error:
+            return LeaseTaken(result="held", overtaken=overtaken, failure=self._failures.of(request, error))
+        crash_points.reached("place-taken")
+        return LeaseTaken(result="taken", overtaken=overtaken)
+
+    async def give_back(self, request: Request) -> bool:
+        """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could.
+
+        False where the cluster does not take it: then the workflow `closing` goes on.
+        """
+        if await self._store.has_run(request.id):
+            return True  # its run gives the lease back itself
+        context = self._context(request)
+        try:
+            await self._patiently(lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
+        except RunbookError:
+            return False
+        return True
+
+    async def undecided(self, request: Request) -> str:
+        """What is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
+        context = self._context(request)
+        try:
+            record = await orphaned_run.as_it_is(context, await context.fleet.read(context.where))
+        except RunbookError:
+            return ""
+        if record.undecided is None or (record.run is not None and record.run.run != request.id):
+            return ""
+        return f"{request.environment} is undecided: {record.undecided.title}."
+
+    def _place(self, request: Request) -> RunPlace:
+        since = self._clock().isoformat(timespec="seconds")
+        return RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
+
+    async def _plan(self, command: Operation, context: Context, request: Request) -> str:
+        """The digest of the plan as it would be made now."""
+        return digest_of(request, await self._patiently(lambda: command.plan(context)))
+
+    async def _goes_back_too(self, context: Context, request: str) -> bool:
+        """Whether the holder goes back already. It is left alone for a yes to a plan that is no longer so: nothing would go back meanwhile."""
+        record = await self._patiently(lambda: context.fleet.read(context.where))
+        if record.run is None or record.run.run == request:
+            return False
+        other = await self._store.open_request(record.run.run)
+        return other is not None and self._registry.operation(other.command, other.arguments).goes_back
+
+    async def _taken_over(self, context: Context, place: RunPlace) -> str | None:
+        """From whom it was taken; again where it has changed hands while it was looked at what that run leaves."""
+        while True:
+            holder = (await context.fleet.read(context.where)).run
+            if holder is None or holder.run == place.run:
+                undecided, decided = None, False
+            else:
+                undecided, decided = await self._left_by(holder, place)
+            if await context.fleet.take_over(context.where, place, of=holder, undecided=undecided, decided=decided):
+                return holder.run if holder and holder.run != place.run else None
+
+    async def _left_by(self, holder: RunPlace, place: RunPlace) -> tuple[Undecided | None, bool]:
+        """What somebody has to decide once its lease is taken; and whether what was undecided before is so no more.
+
+        What it may have changed stays changed, whatever becomes of the one that takes its lease.
+        """
+        known, has_run, end = await asyncio.gather(
+            self._store.known(holder.run), self._store.has_run(holder.run), self._store.unwritten_end(holder.run)
+        )
+        if end is not None:  # it is over, and the cluster has not taken its end
+            return end.undecided, end.decided
+        if known:
+            state = await self._store.state(holder.run)
+            begins = has_run or (state is not None and state.phase == "starting")
+            if not begins or (state is not None and state.plan is not None and not state.plan.changes):
+                return None, False
+        # or nobody knows it: the bot's files were lost, and it may have changed anything
+        title = f"{holder.title} was overtaken by run {short_id(place.run)}"
+        return Undecided(run=holder.run, title=title[:200], since=place.since), False
+
+    def _context(self, request: Request) -> Context:
+        return self._context_of(request.requester, request.environment, run_id=request.id, reason=request.reason)
+
+    @asynccontextmanager
+    async def _saying_so(self, request: Request, context: Context, otherwise: str) -> AsyncIterator[None]:
+        """While the cluster does not answer, the head message says that this is what the request waits for."""
+
+        def say(sentence: str) -> None:
+            self._display.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
+
+        async with outage_notice.told(context.cluster.unanswered, self._times.silence_told, say):
+            yield
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
+        """Again and again while the cluster does not answer, for `times.cluster_patience` where nothing else is said."""
+        patience = self._times.cluster_patience if seconds is None else seconds
+        deadline = asyncio.get_running_loop().time() + patience
+        while True:
+            try:
+                return await act()
+            except TemporaryError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(error.retry_after)

@@ -6,9 +6,13 @@ first; where the book can't be written it is left for later.
 
 import asyncio
 import logging
+from collections.abc import Callable
+from datetime import datetime
 
-from bot.audit import BookUnavailable, Event, EventName
-from bot.runs.house import House
+from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.config import Settings
+from bot.runs.heads import KeptHeads
+from bot.runs.services import MakesContext
 from commands.kit.context import Actor
 from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.deployments.service_state import RUN, SURGE
@@ -21,53 +25,62 @@ _PATIENCE = 600.0
 """Seconds after a start for which a cluster that does not answer is asked again."""
 
 
-async def put_back(house: House, environment: str) -> None:
-    """Raises `RunbookError` where the cluster does not let it be."""
-    name = house.settings.bot.executor
-    context = house.context(Actor(key=name, name=name, surface="bot"), environment)
-    for found in await max_surge.left(context.cluster, context.fleet, context.where):
-        if await _noted(house, environment, found):
-            await max_surge.put_back(
-                context.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
-            )
+class Leftovers:
+    """Finds them and puts them back; one per process."""
 
+    def __init__(
+        self, settings: Settings, context: MakesContext, book: Book, heads: KeptHeads, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._book = book
+        self._heads = heads
+        self._clock = clock
 
-async def put_back_everywhere(house: House) -> None:
-    """When the bot starts; an environment whose cluster does not answer is asked again for a while."""
-    await asyncio.gather(*(_patiently(house, name) for name in house.settings.environments))
+    async def put_back(self, environment: str) -> None:
+        """Raises `RunbookError` where the cluster does not let it be."""
+        name = self._settings.bot.executor
+        context = self._context(Actor(key=name, name=name, surface="bot"), environment)
+        for found in await max_surge.left(context.cluster, context.fleet, context.where):
+            if await self._noted(environment, found):
+                await max_surge.put_back(
+                    context.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
+                )
 
+    async def put_back_everywhere(self) -> None:
+        """When the bot starts; an environment whose cluster does not answer is asked again for a while."""
+        await asyncio.gather(*(self._patiently(name) for name in self._settings.environments))
 
-async def _patiently(house: House, environment: str) -> None:
-    deadline = asyncio.get_running_loop().time() + _PATIENCE
-    while True:
+    async def _patiently(self, environment: str) -> None:
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            try:
+                return await self.put_back(environment)
+            except TemporaryError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    return None  # the next request looks again
+                await asyncio.sleep(max(1.0, error.retry_after))
+            except RunbookError as error:
+                _log.warning("what a run left in %s could not be put back: %s", environment, error.code)
+                return None
+
+    async def _noted(self, environment: str, found: DeploymentView) -> bool:
+        if self._heads.wrong:
+            return False
+        run = found.annotations.get(RUN)
+        what = {"deployment": found.name, "max_surge": found.annotations[SURGE], "left_by": run}
+        event = Event(
+            id=f"{environment}/{found.name}/{found.uid}/{found.generation}/{EventName.STRATEGY_RESTORED}",
+            name=EventName.STRATEGY_RESTORED,
+            at=self._clock(),
+            actor=self._settings.bot.executor,
+            surface="bot",
+            environment=environment,
+            run=run,
+            details=what,
+        )
         try:
-            return await put_back(house, environment)
-        except TemporaryError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                return None  # the next request looks again
-            await asyncio.sleep(max(1.0, error.retry_after))
-        except RunbookError as error:
-            _log.warning("what a run left in %s could not be put back: %s", environment, error.code)
-            return None
-
-
-async def _noted(house: House, environment: str, found: DeploymentView) -> bool:
-    if house.heads.wrong:
-        return False
-    run = found.annotations.get(RUN)
-    what = {"deployment": found.name, "max_surge": found.annotations[SURGE], "left_by": run}
-    event = Event(
-        id=f"{environment}/{found.name}/{found.uid}/{found.generation}/{EventName.STRATEGY_RESTORED}",
-        name=EventName.STRATEGY_RESTORED,
-        at=house.clock(),
-        actor=house.settings.bot.executor,
-        surface="bot",
-        environment=environment,
-        run=run,
-        details=what,
-    )
-    try:
-        await house.book.append(event)
-    except BookUnavailable:
-        return False
-    return True
+            await self._book.append(event)
+        except BookUnavailable:
+            return False
+        return True

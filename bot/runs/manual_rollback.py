@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol
 
-from commands.kit.context import Actor, Context
+from bot.runs.services import MakesContext
+from commands.kit.context import Actor
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import ImageChange, versions
@@ -40,51 +40,44 @@ class WayBack(Frozen):
         return f"By hand, back to {self.version}{known}:"
 
 
-class Looks(Protocol):
-    """What it takes to look (the house has it)."""
-
-    @property
-    def context(self) -> Callable[[Actor, str | None], Context]: ...
-    @property
-    def clock(self) -> Callable[[], datetime]: ...
-
-
 class WaysBack:
     """One per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: MakesContext, clock: Callable[[], datetime]) -> None:
+        self._context = context
+        self._clock = clock
         self._known: dict[str, WayBack] = {}
 
-    async def of(self, house: Looks, environment: str) -> WayBack | None:
+    async def of(self, environment: str) -> WayBack | None:
         """The way back now, or as it was last known; None where there is none to be known."""
         try:
             async with asyncio.timeout(_AT_ONCE):
-                await self._find(house, environment)
+                await self._find(environment)
         except (TimeoutError, RunbookError):
             pass
         except Exception:  # noqa: BLE001 - a refusal stays a refusal, whatever goes wrong with what is told besides
             _log.exception("the way back of %s could not be looked up", environment)
         return self._known.get(environment)
 
-    async def changed(self, house: Looks, environment: str, changes: Sequence[ImageChange]) -> None:
+    async def changed(self, environment: str, changes: Sequence[ImageChange]) -> None:
         """A run has made these changes: what was known before leads elsewhere now. What undoes them is known, until it is looked up."""
         self._known.pop(environment, None)
         undone = [each.model_copy(update={"before": each.after, "after": each.before}) for each in changes]
         if undone := [each for each in undone if each.before != each.after]:
-            self._known[environment] = _way(undone, house.clock())
-        await self.of(house, environment)
+            self._known[environment] = _way(undone, self._clock())
+        await self.of(environment)
 
-    async def remember(self, house: Looks, environments: Iterable[str]) -> None:
+    async def remember(self, environments: Iterable[str]) -> None:
         """Looks while all is well, so that it is known when nothing answers."""
         for name in environments:
-            await self.of(house, name)
+            await self.of(name)
 
-    async def _find(self, house: Looks, environment: str) -> None:
+    async def _find(self, environment: str) -> None:
         nobody = Actor(key="bot", name="OmniCare", surface="bot")
-        context = house.context(nobody, environment)
+        context = self._context(nobody, environment)
         plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
         if plan.changes:
-            self._known[environment] = _way(plan.changes, house.clock())
+            self._known[environment] = _way(plan.changes, self._clock())
 
 
 def _way(changes: Sequence[ImageChange], now: datetime) -> WayBack:

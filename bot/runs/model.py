@@ -4,6 +4,8 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from bot.policy.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
@@ -88,6 +90,16 @@ class Request(Frozen):
     """Where it does not start at once."""
 
 
+def digest_of(request: Request, plan: Plan) -> str:
+    """Of the plan and of what of the request an approval is bound to beside it."""
+    substance: dict[str, object] = {
+        "command": request.command,
+        "arguments": request.arguments,
+        "environment": request.environment,
+    }
+    return plan.digest(substance)
+
+
 class Hold(Frozen):
     """Somebody asked the run to wait before its next service."""
 
@@ -138,6 +150,16 @@ class RequestState(Frozen):
     """Who said go, where it starts at a time."""
     holds: int = 0
     """How often it was held or let go on."""
+
+    @classmethod
+    def read(cls, raw: Any) -> "RequestState | None":
+        """Return what a workflow published; without its plan where an older version wrote that in a form that is not read any more."""
+        if raw is None:
+            return None
+        try:
+            return cls.model_validate(raw)
+        except ValidationError:
+            return cls.model_validate({**raw, "plan": None})
 
     @property
     def left_undecided(self) -> bool:

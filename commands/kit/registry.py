@@ -11,7 +11,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from commands.kit.command import Command
+from commands.kit.command import Command, Operation
 from commands.kit.spec import CommandSpec, DefinitionError, Kind
 
 
@@ -50,6 +50,12 @@ class Registry:
     def make(self, name: str, arguments: Mapping[str, Any]) -> Command:
         """Return the request for the command of that name with these arguments."""
         return self._by_name[name].make(arguments)
+
+    def operation(self, name: str, arguments: Mapping[str, Any]) -> Operation:
+        """Return the same for an operation; nothing else is requested and run."""
+        made = self.make(name, arguments)
+        assert isinstance(made, Operation), "only operations are requested"
+        return made
 
     def names(self) -> tuple[str, ...]:
         """Every name that may be typed, aliases too."""

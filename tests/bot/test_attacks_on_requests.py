@@ -50,7 +50,7 @@ async def test_nobody_has_requests_open_without_end_and_going_back_is_none_of_th
     assert (await here.type(REQUESTER, "deploy v3.0.0 --env staging")).exit is Exit.OK
     assert (await here.type(REQUESTER, "rollback")).exit is Exit.OK
     for each in (here.engine.started[0], here.engine.started[-1]):
-        here.house.pending.end(each)
+        here.pending.end(each)
     assert (await here.type(REQUESTER, "deploy v3.0.0")).exit is Exit.OK
 
 

@@ -10,22 +10,23 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from bot.app import Contexts
 from bot.audit import Book, Entry, EventName
+from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
-from bot.dispatch.dispatcher import Dispatcher
 from bot.inbound import Answer, Filled, Inbound, Place, Standing, Surface
+from bot.metrics import Metrics
 from bot.policy.approvals import Pending
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, WorkflowView
-from bot.runs.house import House
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
+from commands.kit.follows import Follows
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -139,6 +140,9 @@ class Remembering:
     """Called at each start, to see what was there before it."""
     broken: bool = False
 
+    def register(self, workflows: object) -> None:
+        """Runs none of them."""
+
     async def start(self, name: str, id: str, input: Any) -> None:  # noqa: A002
         assert name == "request"
         self.looks()
@@ -193,29 +197,42 @@ class Threshold:
         self.people = People(settings)
         self.permissions = Permissions(settings, self.people, self.accounts)
         behind = clients or dict.fromkeys(settings.environments, cast("ClusterClient", None))
-        contexts = Contexts(
-            settings, behind, cast("RegistryClient", None), cast("HealthClient", None), self.permissions, book
+        menu, metrics = registry.load(), Metrics()
+        context = partial(
+            Contexts,
+            settings,
+            behind,
+            cast("RegistryClient", None),
+            cast("HealthClient", None),
+            self.permissions,
+            book,
+            Follows(),
         )
-        self.house = House(
+        self.durable = durable_runs(
             settings=settings,
-            registry=registry.load(),
+            registry=menu,
             permissions=self.permissions,
             book=book,
             messenger=None,
-            context=contexts,
+            engine=cast("Engine", self.engine),
+            context=context,
             clock=lambda: self.now,
             redact=default_redactor().text,
+            metrics=metrics,
         )
-        self.house.engine = cast("Engine", self.engine)
-        self.runs = EngineRuns(self.house)
-        contexts.runs = self.runs
-        self.dispatcher = Dispatcher(
+        self.runs = self.durable.decisions
+        self.pending = self.durable.pending
+        self.dispatcher = make_dispatcher(
+            self.durable,
             settings=settings,
-            registry=self.house.registry,
+            registry=menu,
             people=self.people,
-            house=self.house,
-            runs=self.runs,
+            permissions=self.permissions,
+            book=book,
             identity=self.accounts,
+            metrics=metrics,
+            redact=default_redactor().text,
+            clock=lambda: self.now,
         )
         self._acts = 0
 

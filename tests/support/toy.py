@@ -9,24 +9,25 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from bot.app import Contexts
 from bot.audit import Book, EventName
+from bot.composition import DurableRuns, durable_runs
 from bot.config import Settings, load
 from bot.inbound import Surface
+from bot.metrics import Metrics
 from bot.policy.approvals import new_word
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
-from bot.runs.house import House
 from bot.runs.model import Request, request_id
-from bot.runs.workflows import workflows
 from commands.kit.card import Card, words
 from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
+from commands.kit.follows import Follows
 from commands.kit.policy import Risk
 from commands.kit.registry import Registry
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
@@ -122,8 +123,15 @@ class Back(_Three):
         return True
 
 
+class Toys(NamedTuple):
+    """What the orders are given to."""
+
+    runs: DurableRuns
+    people: People
+
+
 @asynccontextmanager
-async def house(settings: Settings) -> AsyncIterator[House]:
+async def durable(settings: Settings) -> AsyncIterator[Toys]:
     """What `bot.app` builds, less every edge."""
     people = People(settings)
     permissions = Permissions(settings, people, None)
@@ -131,36 +139,36 @@ async def house(settings: Settings) -> AsyncIterator[House]:
     settings.bot.state.mkdir(parents=True, exist_ok=True)
     book = Book.open(settings.bot.book_path, name="toy", redactor=default_redactor())
     async with book, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
-        contexts = Contexts(
+        registry = Registry([Toy, Back])
+        context = partial(
+            Contexts,
             settings,
             {"production": client},
             cast("RegistryClient", None),
             cast("HealthClient", None),
             permissions,
             book,
+            Follows(),
         )
-        made = House(
+        made = durable_runs(
             settings=settings,
-            registry=Registry([Toy, Back]),
+            registry=registry,
             permissions=permissions,
             book=book,
             messenger=None,
-            context=contexts,
+            engine=Engine(EngineSettings(database_url=settings.database_url())),
+            context=context,
             clock=lambda: datetime.now(UTC),
             redact=str,
-        )
-        contexts.runs = EngineRuns(made)
-        made.engine = Engine(
-            EngineSettings(database_url=settings.database_url()),
-            workflows(made),
+            metrics=Metrics(),
         )
         await made.engine.launch()
-        yield made
+        yield Toys(made, People(settings))
 
 
-async def ask(made: House, command: str, key: str) -> str:
+async def ask(made: Toys, command: str, key: str) -> str:
     """Starts a request; the same key is the same request."""
-    requester = People(made.settings).actor(Surface.TERMINAL, "uid:1", "maya")
+    requester = made.people.actor(Surface.TERMINAL, "uid:1", "maya")
     request = Request(
         id=request_id("production", command, key),
         command=command,
@@ -171,19 +179,19 @@ async def ask(made: House, command: str, key: str) -> str:
         requester=requester,
         channel=None,
         threaded=False,
-        at=made.clock(),
+        at=datetime.now(UTC),
     )
-    await made.note(request, EventName.RUN_REQUESTED)
-    await made.engine.start("request", request.id, request.model_dump(mode="json"))
+    await made.runs.notes.write(request, EventName.RUN_REQUESTED)
+    await made.runs.store.start(request)
     return request.id
 
 
-async def decide(made: House, act: str, who: str, run: str) -> str:
+async def decide(made: Toys, act: str, who: str, run: str) -> str:
     """As the dispatcher would; again while it is not yet asked."""
-    actor = People(made.settings).actor(Surface.TERMINAL, "uid:2", who)
+    actor = made.people.actor(Surface.TERMINAL, "uid:2", who)
     while True:
         try:
-            await EngineRuns(made).decide(run, act, actor, reason=None, word=None)
+            await made.runs.decisions.decide(run, act, actor, reason=None, word=None)
         except Denied as denied:
             if denied.code not in (ReasonCode.NOT_WAITING, ReasonCode.NOT_RUNNING):
                 return str(denied.code)
@@ -192,16 +200,16 @@ async def decide(made: House, act: str, who: str, run: str) -> str:
             return "decided"
 
 
-async def ended(made: House, run: str) -> str:
+async def ended(made: Toys, run: str) -> str:
     """Its reason code and where it stopped, once it has ended."""
     while True:
-        state = await EngineRuns(made).state(run)
+        state = await made.runs.store.state(run)
         if state is not None and state.outcome is not None:
             return f"{state.outcome.code} {state.outcome.step or '-'}"
         await asyncio.sleep(LOOK)
 
 
-async def obey(made: House, line: str) -> str:
+async def obey(made: Toys, line: str) -> str:
     match line.split():
         case ["ask", key]:
             return await ask(made, "toy", key)
@@ -220,7 +228,7 @@ async def obey(made: House, line: str) -> str:
 async def main(config: Path) -> None:
     Folder.path = config.parent
     settings = load(config)
-    async with house(settings) as made:
+    async with durable(settings) as made:
         print("ready", flush=True)  # noqa: T201 - it is how the test hears of it
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()

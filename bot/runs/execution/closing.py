@@ -11,8 +11,11 @@ import logging
 from typing import Any
 
 from bot import crash_points
-from bot.runs.house import House
-from bot.runs.model import Answered, Ending, FreeMessage, Request, closing_id, vigil_id
+from bot.runs.engine import Recorded
+from bot.runs.heads import KeptHeads
+from bot.runs.model import Answered, Ending, Request, vigil_id
+from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
 from commands.kit.context import Context
 from commands.kit.rolling import record
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -26,27 +29,57 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two tries."""
 
 
+class Written(Recorded):
+    """The end of a run is in the fleet's record."""
+
+    recorded: bool
+    """Its release too, which the run itself could not record."""
+
+
+class EndWriter:
+    """Writes what a run's end leaves into the fleet's record; one per process."""
+
+    def __init__(self, context: MakesContext, heads: KeptHeads) -> None:
+        self._context = context
+        self._heads = heads
+
+    async def write(self, ending: Ending) -> bool:
+        """Writes all of it, as far as it is not written yet; returns whether a release was recorded that the run itself could not record."""
+        context = self._context(ending.request.requester, ending.request.environment, run_id=ending.request.id)
+        fleet, where, run = context.fleet, context.where, ending.request.id
+        recorded = await _recorded(context, ending)
+        for change in ending.put_back:
+            with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
+                await max_surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
+        undecided = None if recorded else ending.undecided
+        await fleet.end(where, run, undecided=undecided, decided=ending.decided or recorded)
+        await self._heads.keep(fleet, where)
+        return recorded
+
+
 class Closings:
     """The workflow `closing`."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, store: RunStore, ends: EndWriter) -> None:
+        self._store = store
+        self._ends = ends
 
     async def workflow(self, raw: Any) -> None:
-        """Input: what is to be written. Ends when it is, or when somebody else has the place."""
+        """Input: what is to be written. Ends when it is, or when somebody else has the lease."""
         ending = Ending.model_validate(raw)
-        written = await self._house.engine.step("write the end", lambda: self._written(ending))
-        await tell_waiting(self._house, ending.request)
-        if written["recorded"] and ending.release is not None:
+        engine = self._store.engine
+        written = await engine.recorded_step("write the end", Written, lambda: self._written(ending))
+        await tell_waiting(self._store, ending.request)
+        if written.recorded and ending.release is not None:
             text = f"{ending.release.version} is now recorded as good (run {short_id(ending.request.id)})."
             message = Answered(text=text).model_dump(mode="json")
-            await self._house.engine.send_if_known(vigil_id(ending.request.id), message)
+            await engine.send_if_known(vigil_id(ending.request.id), message)
 
-    async def _written(self, ending: Ending) -> Any:
+    async def _written(self, ending: Ending) -> Written:
         pause = _FIRST_PAUSE
         while True:
             try:
-                recorded = await write(self._house, ending)
+                recorded = await self._ends.write(ending)
             except (
                 RunbookError
             ) as error:  # one that is permanent today may not be so tomorrow: a role, a certificate, a record
@@ -56,20 +89,7 @@ class Closings:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 crash_points.reached("end-written")
-                return {"recorded": recorded}
-
-
-async def write(house: House, ending: Ending) -> bool:
-    """Writes all of it, as far as it is not written yet; returns whether a release was recorded that the run itself could not record."""
-    context = house.context(ending.request.requester, ending.request.environment, run_id=ending.request.id)
-    fleet, where, run = context.fleet, context.where, ending.request.id
-    recorded = await _recorded(context, ending)
-    for change in ending.put_back:
-        with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
-            await max_surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
-    await fleet.end(where, run, undecided=None if recorded else ending.undecided, decided=ending.decided or recorded)
-    await house.heads.keep(fleet, where)
-    return recorded
+                return Written(recorded=recorded)
 
 
 async def _recorded(context: Context, ending: Ending) -> bool:
@@ -86,18 +106,11 @@ async def _recorded(context: Context, ending: Ending) -> bool:
     return True
 
 
-async def of(house: House, request: Request) -> Ending:
-    """What the run of a request that has ended still has to write; at least it gives the place back."""
-    view = await house.engine.view(closing_id(request.id))
-    return Ending.model_validate(view.input) if view is not None else Ending(request=request)
+async def tell_waiting(store: RunStore, request: Request) -> None:
+    """Those who wait for the lease look again; from within a workflow."""
 
+    async def waiting() -> list[str]:
+        return [each.id for each in await store.open_requests(request.environment) if each.id != request.id]
 
-async def tell_waiting(house: House, request: Request) -> None:
-    """Those who wait for the place look again."""
-
-    async def waiting() -> Any:
-        views = await house.engine.list(name="request", prefix=f"{request.environment}.", active=True)
-        return [view.id for view in views if view.id != request.id]
-
-    for other in await house.engine.step("who waits", waiting):
-        await house.engine.send(other, FreeMessage().model_dump(mode="json"))
+    for other in await store.engine.step("who waits", waiting):
+        await store.lease_is_free(other)

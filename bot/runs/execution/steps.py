@@ -10,14 +10,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bot import crash_points
 from bot.audit import EventName
+from bot.config.sections import TimeSettings
 from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
-from bot.runs.house import House
+from bot.runs.display import Display
+from bot.runs.engine import Engine
 from bot.runs.model import Hold, RunInput
+from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
 from commands.kit.rolling import Unrecorded
 from runbooks.clients.kubernetes.connection import ClusterOutage
@@ -75,29 +79,39 @@ class DurableSteps:
 
     def __init__(
         self,
-        house: House,
         run: RunInput,
         outline: tuple[StepName, ...],
         *,
+        engine: Engine,
+        display: Display,
+        notes: AuditNotes,
+        times: TimeSettings,
+        clock: Callable[[], datetime],
+        redact: Callable[[str], str],
+        budget: int | None = None,
         hold_points: tuple[StepName, ...] = (),
         unanswered: Callable[[], ClusterOutage],
     ) -> None:
-        """`hold_points`: the steps before which people may hold the run. `unanswered`: what the cluster does instead of answering."""
-        self._house = house
+        """`budget`: minutes for the whole run. `hold_points`: the steps before which people may hold it. `unanswered`: what the cluster does instead of answering."""
+        self._engine = engine
+        self._display = display
+        self._notes = notes
+        self._times = times
+        self._clock = clock
         self._run = run
         self._hold_points = hold_points
         self._waits_before: StepName | None = None
         self._unanswered = unanswered
-        self._budget = house.make(run.request).meta.budget_minutes
+        self._budget = budget
         self._notice = ""
         self._heard = False
         self._book_failed = False
         self._by_hand: tuple[str, ...] = ()
         self._lines: dict[str, StepLine] = {step.key: _line(step, StepStatus.PENDING) for step in outline}
         self._began = time.monotonic()
-        self.redact = house.redact
+        self.redact = redact
         self.current: StepName | None = None
-        self.started = house.clock()
+        self.started = clock()
         self.unrecorded: Unrecorded | None = None
         """What runs, and could not be recorded."""
 
@@ -113,14 +127,14 @@ class DurableSteps:
     async def stop(self) -> Stop:
         """Returns when the request's workflow says that the run is to stop."""
         while True:
-            found = await self._house.engine.event(self.run_id, "stop", timeout=600.0)
+            found = await self._engine.event(self.run_id, "stop", timeout=600.0)
             if found is not None:
                 return Stop.model_validate(found)
 
     def show(self, step: StepName, status: StepStatus, detail: str, seconds: float | None = None) -> None:
         """Live progress: newest wins, any of it may be dropped."""
         if step.key not in self._lines:
-            return  # a step of the house's own (taking the Deployments, recording): in the audit trail, not on the card
+            return  # a step of the bot's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[step.key] = _line(step, status, detail, seconds)
         self.redraw()
 
@@ -137,9 +151,9 @@ class DurableSteps:
         card = progress_card(
             self._run.request,
             lines,
-            elapsed=(self._house.clock() - self.started).total_seconds(),
+            elapsed=(self._clock() - self.started).total_seconds(),
             word=self._run.word,
-            hold=self._house.holds.get(self.run_id),
+            hold=self._display.holds.get(self.run_id),
             hold_before=ahead[0].title if ahead else None,
             held=self._waits_before is not None,
             notice="" if shown else self._notice,
@@ -154,7 +168,7 @@ class DurableSteps:
         return not_aimed_at(self._run.plan.changes, self.lines, StepStatus.DONE)
 
     def _book_is_gone(self) -> str:
-        return f"{self._house.book_trouble}, so no further step starts."
+        return f"{self._notes.trouble}, so no further step starts."
 
     def _go_on_by_hand(self) -> None:
         """The book is gone: nothing further starts here, so people get the lines that do the rest."""
@@ -165,13 +179,13 @@ class DurableSteps:
 
     def redraw(self) -> None:
         """Live progress, to Slack and to terminals."""
-        self._house.steps[self.run_id] = outage_notice.noticed(self.lines, self._notice)
-        self._house.draw(self.run_id, PROGRESS, self.card())
-        if self._budget is not None and self.run_id not in self._house.stopping:
-            spent = duration((self._house.clock() - self.started).total_seconds())
+        self._display.steps[self.run_id] = outage_notice.noticed(self.lines, self._notice)
+        self._display.draw(self.run_id, PROGRESS, self.card())
+        if self._budget is not None and self.run_id not in self._display.stopping:
+            spent = duration((self._clock() - self.started).total_seconds())
             what = f"rolling back · {spent} of the {self._budget} min budget"
             head = head_card(self._run.request, State.RUNNING, what, plan=self._run.plan)
-            self._house.draw(self.run_id, HEAD, head)
+            self._display.draw(self.run_id, HEAD, head)
 
     @asynccontextmanager
     async def _stopwatch(self) -> AsyncIterator[None]:
@@ -206,13 +220,13 @@ class DurableSteps:
             return {"value": adapter.dump_python(value, mode="json"), "said": pulse.said}
 
         self.current = step
-        result = await self._house.engine.step(step.title, lambda: self._recorded(step, pulse, once))
+        result = await self._engine.step(step.title, lambda: self._recorded(step, pulse, once))
         crash_points.reached(f"{slug_of(step.title)}-recorded")
         # what was told is kept to, even where there is room again: somebody may go on by hand already
         self._book_failed = self._book_failed or bool(result.get("unwritten"))
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
         self.show(step, status, result.get("said", ""), result.get("seconds"))
-        await self._house.engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
+        await self._engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
         if "stopped" in result:
             self._heard = True
             raise Stopped(Stop.model_validate(result["stopped"]))
@@ -224,7 +238,7 @@ class DurableSteps:
     async def hold_point(self, before: StepName) -> None:
         """Waits as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
         self.current = before
-        result = await self._house.engine.step(f"hold before {before.title}", lambda: self._held(before))
+        result = await self._engine.step(f"hold before {before.title}", lambda: self._held(before))
         self._waits_before = None
         if "stopped" in result:
             raise Stopped(Stop.model_validate(result["stopped"]))
@@ -233,9 +247,9 @@ class DurableSteps:
         began = time.monotonic()
         stopping = asyncio.ensure_future(self.stop())
         try:
-            while held := await self._house.engine.event(self.run_id, HOLD):
+            while held := await self._engine.event(self.run_id, HOLD):
                 if self._too_long(hold := Hold.model_validate(held)):
-                    return {"stopped": _hold_ended(hold, self._house.settings.times.hold_longest)}
+                    return {"stopped": _hold_ended(hold, self._times.hold_longest)}
                 if self._waits_before is None:
                     self._waits_before = before
                     self.redraw()
@@ -249,13 +263,13 @@ class DurableSteps:
         return {"seconds": round(time.monotonic() - began, 3)}
 
     def _too_long(self, hold: Hold) -> bool:
-        return (self._house.clock() - hold.at).total_seconds() > self._house.settings.times.hold_longest
+        return (self._clock() - hold.at).total_seconds() > self._times.hold_longest
 
     async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
         request, slug = self._run.request, slug_of(step.title)
         told = {"step": step.title, "key": step.key}
-        noted = not self._book_failed and await self._house.note(
+        noted = not self._book_failed and await self._notes.write(
             request, EventName.STEP_STARTED, about=slug, details=told
         )
         if not noted:
@@ -264,14 +278,14 @@ class DurableSteps:
         self.show(step, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (
-            outage_notice.told(self._unanswered, self._house.settings.times.silence_told, self.notice),
+            outage_notice.told(self._unanswered, self._times.silence_told, self.notice),
             self._stopwatch(),
         ):
             result = await self._tried(pulse, once)
         self._notice = ""
         result["seconds"] = round(time.monotonic() - began, 3)
         code, message = _why(result)
-        noted = await self._house.note(
+        noted = await self._notes.write(
             request,
             EventName.STEP_FAILED if code else EventName.STEP_FINISHED,
             about=slug,
@@ -318,7 +332,7 @@ class DurableSteps:
 
     def _enough(self, error: TemporaryError, tries: int, seconds: float) -> bool:
         if error.code is ReasonCode.CLUSTER_UNREACHABLE:
-            return seconds > self._house.settings.times.cluster_patience
+            return seconds > self._times.cluster_patience
         return tries >= TRIES
 
 

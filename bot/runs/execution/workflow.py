@@ -7,29 +7,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from bot import crash_points
 from bot.audit import EventName
+from bot.config import Settings
 from bot.runs import cards, outage_notice
+from bot.runs.display import Display
 from bot.runs.engine import Broke
 from bot.runs.execution import closing
+from bot.runs.execution.closing import EndWriter
 from bot.runs.execution.steps import PROGRESS, DurableSteps, not_aimed_at
-from bot.runs.house import House
-from bot.runs.model import (
-    Answered,
-    EndedMessage,
-    Ending,
-    Request,
-    RunInput,
-    Show,
-    closing_id,
-    thread_id,
-    vigil_id,
-)
+from bot.runs.manual_rollback import WaysBack
+from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, thread_id, vigil_id
+from bot.runs.notes import AuditNotes
+from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.command import Operation
 from commands.kit.context import Outcome
+from commands.kit.registry import Registry
 from commands.kit.rolling import Unrecorded
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Undecided
@@ -53,26 +51,55 @@ _RECORDED = "The release was recorded afterwards, so there is nothing to decide.
 class Runs:
     """The workflow `run`."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        registry: Registry,
+        context: MakesContext,
+        store: RunStore,
+        notes: AuditNotes,
+        display: Display,
+        ends: EndWriter,
+        ways_back: WaysBack,
+        redact: Callable[[str], str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._context = context
+        self._store = store
+        self._engine = store.engine
+        self._notes = notes
+        self._display = display
+        self._ends = ends
+        self._ways_back = ways_back
+        self._redact = redact
+        self._clock = clock
 
     async def workflow(self, raw: Any) -> Any:
         """Input: the request, the plan and who approved it. Output: the outcome."""
         run = RunInput.model_validate(raw)
-        command = self._house.make(run.request)
-        cluster = self._house.context(run.request.requester, run.request.environment).cluster
+        command = self._registry.operation(run.request.command, run.request.arguments)
+        cluster = self._context(run.request.requester, run.request.environment).cluster
         steps = DurableSteps(
-            self._house,
             run,
             command.outline(run.plan),
+            engine=self._engine,
+            display=self._display,
+            notes=self._notes,
+            times=self._settings.times,
+            clock=self._clock,
+            redact=self._redact,
+            budget=command.meta.budget_minutes,
             hold_points=command.hold_points(run.plan),
             unanswered=cluster.unanswered,
         )
-        self._house.redraw[run.request.id] = steps.redraw
+        self._display.run_begins(run.request.id, steps.redraw)
         try:
             outcome = await self._done(run, command, steps)
         finally:
-            self._house.redraw.pop(run.request.id, None)
+            self._display.run_leaves(run.request.id)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
         if not outcome.ok and outcome.code is not ReasonCode.OVERTAKEN:  # the run that took the place is changing it
             left = await self._though_a_bug(
@@ -82,40 +109,40 @@ class Runs:
             outcome = outcome.model_copy(update=update)
         outcome = Outcome.model_validate(await self._ended(run, steps, outcome))
         await self._settle(run, steps, outcome)
-        await self._house.engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
-        await closing.tell_waiting(self._house, run.request)
+        await self._engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
+        await closing.tell_waiting(self._store, run.request)
         await self._tell_vigils(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
         changes = () if command.goes_back else run.plan.changes
-        await self._house.ways_back.changed(self._house, run.request.environment, changes)
+        await self._ways_back.changed(run.request.environment, changes)
         return outcome.model_dump(mode="json")
 
     async def _though_a_bug(self, name: str, function: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
         """What follows the run's last step: a bug there keeps no request waiting for a word that never comes."""
         try:
-            return await self._house.engine.step(name, function)
+            return await self._engine.step(name, function)
         except Broke:
             return otherwise
 
     async def _ended(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         ended = await self._though_a_bug("end the run", lambda: self._end(run, steps, outcome), None)
         if ended is None:
-            ended = await self._house.engine.step(
+            ended = await self._engine.step(
                 "note the end", lambda: self._noted(run, outcome, self._ending(run, steps, outcome))
             )
         if ended["unwritten"] is not None:  # goes on by itself: people are told, and nobody waits for it
-            await self._house.engine.start("closing", closing_id(run.request.id), ended["unwritten"])
+            await self._store.close_later(Ending.model_validate(ended["unwritten"]))
         return ended["outcome"]
 
     async def _done(self, run: RunInput, command: Operation, steps: DurableSteps) -> Outcome:
         """The runbook's own outcome, or what stopped it."""
-        begun = await self._house.engine.step("begin the run", lambda: self._begin(run))
+        begun = await self._engine.step("begin the run", lambda: self._begin(run))
         steps.started = run.request.at.fromisoformat(begun["at"])
         if not begun["noted"]:
-            error = PermanentError(f"{self._house.book_trouble}, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE)
+            error = PermanentError(f"{self._notes.trouble}, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE)
             return self._failed(run, steps, error)
         await self._post_progress(run, steps)
-        context = self._house.context(
+        context = self._context(
             run.request.requester,
             run.request.environment,
             run_id=run.request.id,
@@ -145,17 +172,17 @@ class Runs:
 
     async def _begin(self, run: RunInput) -> Any:
         by = [decision.by for decision in run.approved_by]
-        noted = await self._house.note(run.request, EventName.RUN_STARTED, details={"approved_by": by})
-        return {"at": self._house.clock().isoformat(), "noted": noted}
+        noted = await self._notes.write(run.request, EventName.RUN_STARTED, details={"approved_by": by})
+        return {"at": self._clock().isoformat(), "noted": noted}
 
     async def _post_progress(self, run: RunInput, steps: DurableSteps) -> None:
         card = steps.card()
-        self._house.live.tell(run.request.id, PROGRESS, card)
+        self._display.tell(run.request.id, PROGRESS, card)
         await self._show(run.request, PROGRESS, card)
 
     async def _show(self, request: Request, slot: str, card: Card) -> None:
         if request.threaded:
-            await self._house.engine.send(thread_id(request.id), Show(slot=slot, card=card).model_dump(mode="json"))
+            await self._engine.send(thread_id(request.id), Show(slot=slot, card=card).model_dump(mode="json"))
 
     async def _settle(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> None:
         """The progress message stops moving, with the sign of how it ended."""
@@ -164,17 +191,17 @@ class Runs:
 
     async def _overtaker(self, run: RunInput) -> Stop:
         """Who took the place: who takes one says so right afterwards."""
-        found = await self._house.engine.event(run.request.id, "stop", timeout=_WORD_COMES)
+        found = await self._engine.event(run.request.id, "stop", timeout=_WORD_COMES)
         return Stop.model_validate(found) if found is not None else Stop(kind="overtaken", by="another run")
 
     def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
         """What is, then why, then what was seen: the order in which it is read at 3 a.m."""
         step = steps.current
         at = f" at {step.title}" if step else ""
-        redact = self._house.redact
+        redact = self._redact
         found = error.diagnosis.redacted(redact)
-        back = self._house.make(run.request).goes_back
-        call = self._house.settings.environments[run.request.environment].call if back else None
+        back = self._registry.operation(run.request.command, run.request.arguments).goes_back
+        call = self._settings.environments[run.request.environment].call if back else None
         known = found.cause and step and step.targets == (found.service,)  # the step names the service already
         return Outcome(
             code=error.code,
@@ -195,12 +222,12 @@ class Runs:
         """Who is served by what now, as it is measured, the pods of each version after a stop, and what the run did not get to."""
         left = _untouched(run, steps.lines)
         touched = {change.service: change.before.tag for change in run.plan.changes if change.service not in left}
-        context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
+        context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
         found, kept = await asyncio.gather(
             serving.measure(context.cluster, context.health, context.where, list(touched)),
             evidence.keep(PlainPulse(run.request.id), context.cluster, context.where, list(touched)),
         )
-        told = [self._house.redact(each.sentence(before=touched[each.service])) for each in found]
+        told = [self._redact(each.sentence(before=touched[each.service])) for each in found]
         if outcome.stop is not None:
             told += _goes_on(run, steps.lines)
             with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
@@ -221,13 +248,11 @@ class Runs:
 
     async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         """Writes into the fleet's record what is true now, and the ending into the book; recorded, so done once."""
-        context = self._house.context(run.request.requester, run.request.environment, run_id=run.request.id)
-        seconds = (self._house.clock() - steps.started).total_seconds()
+        context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
+        seconds = (self._clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
         ending = self._ending(run, steps, outcome)
-        async with outage_notice.told(
-            context.cluster.unanswered, self._house.settings.times.silence_told, steps.notice
-        ):
+        async with outage_notice.told(context.cluster.unanswered, self._settings.times.silence_told, steps.notice):
             line = await self._closed(ending)
         steps.notice("")
         if line:
@@ -238,7 +263,7 @@ class Runs:
         undecided: Undecided | None = None
         rolls = bool(run.plan.changes)  # what runs is decided, or not, only by who changes it
         if rolls and not outcome.ok:  # of one that was overtaken, who took its place wrote it already
-            since = self._house.clock().isoformat(timespec="seconds")
+            since = self._clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
         unrecorded = steps.unrecorded
         return Ending(
@@ -255,7 +280,7 @@ class Runs:
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )
-        await self._house.note(
+        await self._notes.write(
             run.request,
             name,
             reason_code=outcome.code,
@@ -269,10 +294,10 @@ class Runs:
 
     async def _closed(self, ending: Ending) -> str:
         """Tries for a while; what people are told where that did not end as usual."""
-        deadline = asyncio.get_running_loop().time() + min(_PATIENCE, self._house.settings.times.cluster_patience)
+        deadline = asyncio.get_running_loop().time() + min(_PATIENCE, self._settings.times.cluster_patience)
         while True:
             try:
-                recorded = await closing.write(self._house, ending)
+                recorded = await self._ends.write(ending)
             except TemporaryError as error:
                 if asyncio.get_running_loop().time() < deadline:
                     await asyncio.sleep(error.retry_after)
@@ -290,12 +315,12 @@ class Runs:
             return
 
         async def watching() -> Any:
-            views = await self._house.engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
+            views = await self._engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
             return [view.id for view in views if view.id != vigil_id(run.request.id)]
 
         text = f"{outcome.title}, requested by {run.request.requester.name} (run {short_id(run.request.id)})."
-        for vigil in await self._house.engine.step("who watches", watching):
-            await self._house.engine.send(vigil, Answered(text=text).model_dump(mode="json"))
+        for vigil in await self._engine.step("who watches", watching):
+            await self._engine.send(vigil, Answered(text=text).model_dump(mode="json"))
 
 
 def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:

@@ -1,11 +1,13 @@
-"""What was approved and could not be run: whether the next plan is covered by it, else why people are asked again. Used by `request`."""
+"""What was approved and could not be run: whether the next plan is covered by it, else why people are asked again."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bot.policy.approvals import Decision
-from runbooks.kit.plan import Plan
+from bot.runs.request.planning import Planned
 
-_WHY_AGAIN = {
+Refused = Literal["held", "changed", "late", "unfit"]
+
+_WHY_AGAIN: dict[Refused, str] = {
     "changed": "The plan changed for a moment",
     "held": "Another run took the environment first",
     "late": "It could not start in time",
@@ -17,21 +19,16 @@ _WHY_AGAIN = {
 class Before(NamedTuple):
     """What was approved and could not be run, and why not."""
 
-    plan: Plan | None = None
-    digest: str = ""
-    result: str = ""
-    approved: tuple[Decision, ...] = ()
+    planned: Planned
+    refused: Refused
+    approved: tuple[Decision, ...]
 
-    def covers(self, plan: Plan, digest: str) -> bool:
+    def covers(self, planned: Planned) -> bool:
         """What changed for a moment is as it was approved again, or goes back to just where it was to: nobody is asked twice."""
-        if self.result != "changed" or self.plan is None:
+        if self.refused != "changed":
             return False
-        return digest == self.digest or plan.ends_as(self.plan)
+        return planned.digest == self.planned.digest or planned.plan.ends_as(self.planned.plan)
 
     def why(self, digest: str) -> str:
-        """Why it asks again, for a plan with this digest; empty where it asks for the first time."""
-        if not self.result:
-            return ""
-        if digest != self.digest:
-            return "The plan changed meanwhile"
-        return _WHY_AGAIN[self.result]
+        """Why it asks again, for a plan with this digest."""
+        return _WHY_AGAIN[self.refused] if digest == self.planned.digest else "The plan changed meanwhile"

@@ -1,23 +1,31 @@
-"""What a request does while its run goes on: it listens to people, and tells the run to stop, to wait, to go on. Used by `request`."""
+"""What a request does while its run goes on: it listens to people, and tells the run to stop, to wait, to go on."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bot import crash_points
+from bot.config.sections import TimeSettings
 from bot.policy.approvals import Decision, new_word
-from bot.runs import cards, follow_up
+from bot.runs import cards
+from bot.runs.display import Display
+from bot.runs.engine import Recorded
 from bot.runs.execution.steps import HOLD
+from bot.runs.follow_up import FollowUps
 from bot.runs.model import (
     DecisionMessage,
     EndedMessage,
     Hold,
     InterruptedMessage,
     OvertakeMessage,
+    Request,
     RunInput,
-    run_id,
 )
-from bot.runs.request.telling import Telling
-from commands.kit.card import Card, Moment, State, Text, words
+from bot.runs.request.open_request import OpenRequest
+from bot.runs.request.schedule import Drawn
+from bot.runs.store import RunStore
+from commands.kit.card import Moment, State, Text, words
 from commands.kit.context import Actor, Outcome
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -27,6 +35,12 @@ from runbooks.wording import duration
 _A_DAY = 86400.0
 
 
+class GoingBack(Recorded):
+    """The rollback that follows; None where the audit log did not take it."""
+
+    request: Request | None
+
+
 def interruption(told: InterruptedMessage) -> Text:
     """Mostly seconds, so how long it was says more than the same minute twice."""
     return words(
@@ -34,96 +48,110 @@ def interruption(told: InterruptedMessage) -> Text:
     )
 
 
-class Running(Telling):
-    """The part of a request's life in which something is changed."""
+def goes_back_by_itself(plan: Plan | None, outcome: Outcome) -> bool:
+    """The approved plan said so, and it was the deploy that failed: not a person's stop, not an audit log that can't be written."""
+    failed = not outcome.ok and outcome.stop is None
+    asked = plan is not None and plan.on_failure == "rollback"
+    return failed and asked and outcome.code not in (ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN)
 
-    async def _run(self, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
+
+class Running:
+    """The part of a request's life in which something is changed; one per process."""
+
+    def __init__(
+        self,
+        *,
+        store: RunStore,
+        display: Display,
+        follow_ups: FollowUps,
+        times: TimeSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._display = display
+        self._follow_ups = follow_ups
+        self._times = times
+        self._clock = clock
+
+    async def start(self, open_request: OpenRequest, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
         """Starts the run and returns how it ended; what people say meanwhile is handed on."""
-        drawn = await self._step("draw a word", self._draw)
-        await self._publish(
-            phase="running",
-            word=drawn["word"],
-            pending=None,
-            approved_by=approved,
-            started=datetime.fromisoformat(drawn["now"]),
+        drawn = await open_request.step("draw a word", Drawn, self._draw)
+        await open_request.publish(
+            phase="running", word=drawn.word, pending=None, approved_by=approved, started=drawn.now
         )
-        await self._publish(head=await self._head(State.RUNNING, "running", plan=plan))
-        run = RunInput(request=self.request, plan=plan, approved_by=approved, word=drawn["word"])
-        await self._house.engine.start("run", run_id(self.request.id), run.model_dump(mode="json"))
+        await open_request.head(State.RUNNING, "running", plan=plan)
+        return await self.go_on(open_request, plan, approved)
+
+    async def go_on(self, open_request: OpenRequest, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
+        """The same for what was started before; a run that exists is the one that is started."""
+        request, word = open_request.request, open_request.state.word
+        await self._store.start_run(RunInput(request=request, plan=plan, approved_by=approved, word=word))
         reminders = 0
         while True:
-            held = self._state.hold is not None
-            message = await self._message(self._house.settings.times.hold_reminder if held else _A_DAY)
+            held = open_request.state.hold
+            message = await open_request.receive(_A_DAY if held is None else self._times.hold_reminder)
             if message is None:
-                if self._state.hold is not None:
+                if held is not None:
                     reminders += 1
-                    await self._show(f"held-{reminders}", self._held_card(self._state.hold))
+                    card = cards.held_card(request, held, self._times.hold_longest)
+                    await open_request.show(f"held-{reminders}", card)
                 continue
             if message["kind"] == "ended":
-                self._house.holds.pop(self.request.id, None)
-                self._house.stopping.discard(self.request.id)
+                self._display.run_ended(request.id)
                 return EndedMessage.model_validate(message).outcome
-            await self._heard(message, plan, drawn["word"])
+            await self._heard(open_request, message, plan, word)
 
-    async def _heard(self, message: Any, plan: Plan, word: str) -> None:
+    async def follow_up(self, open_request: OpenRequest, outcome: Outcome) -> Request | None:
+        """Who stopped the run, or the plan that was approved, said what is to follow: a request to go back, noted and not yet begun."""
+        request = open_request.request
+        itself = goes_back_by_itself(open_request.state.plan, outcome)
+        by = request.requester if itself else open_request.back_by
+        if by is None or outcome.ok:
+            return None
+        made = await open_request.step("go back", GoingBack, partial(self._going_back, request, by))
+        crash_points.reached("going-back-noted")
+        return made.request
+
+    async def _heard(self, open_request: OpenRequest, message: Any, plan: Plan, word: str) -> None:
         if message["kind"] == "interrupted":
-            told = InterruptedMessage.model_validate(message)
-            detail = interruption(told)
-            await self._publish(head=await self._head(State.RUNNING, "running", plan=plan, detail=detail))
+            detail = interruption(InterruptedMessage.model_validate(message))
+            await open_request.head(State.RUNNING, "running", plan=plan, detail=detail)
         elif message["kind"] == "overtake":
-            await self._stop(OvertakeMessage.model_validate(message).stop)
+            await self._stop(open_request, OvertakeMessage.model_validate(message).stop)
         elif message["kind"] == "decision" and message["word"] == word:
             decided = DecisionMessage.model_validate(message)
             if decided.act == "cancel":
-                self._back_by = decided.actor if decided.then == "rollback" else None
-                await self._stop(Stop(kind="cancelled", by=decided.actor.name, reason=decided.reason or ""))
+                open_request.back_by = decided.actor if decided.then == "rollback" else None
+                stop = Stop(kind="cancelled", by=decided.actor.name, reason=decided.reason or "")
+                await self._stop(open_request, stop)
             elif decided.act in ("hold", "continue"):
-                await self._hold(decided)
+                await self._hold(open_request, decided)
 
-    async def _draw(self) -> Any:
-        return {"word": new_word(), "now": self._house.clock().isoformat()}
-
-    async def _stop(self, stop: Stop) -> None:
-        await self._house.engine.publish("stop", stop.model_dump(mode="json"))
+    async def _stop(self, open_request: OpenRequest, stop: Stop) -> None:
+        await open_request.tell_run("stop", stop)
         crash_points.reached("stop-told")
-        self._house.stopping.add(self.request.id)
+        self._display.stopping.add(open_request.request.id)
         what = f"stopping, requested by {stop.by}"
-        await self._publish(head=await self._head(State.RUNNING, what, plan=self._state.plan))
+        await open_request.head(State.RUNNING, what, plan=open_request.state.plan)
 
-    async def _hold(self, decided: DecisionMessage) -> None:
+    async def _hold(self, open_request: OpenRequest, decided: DecisionMessage) -> None:
         """The run looks at the event before its next service; whoever watches sees it at once."""
         hold: Hold | None = None
         if decided.act == "hold":
             hold = Hold(by=decided.actor.name, key=decided.actor.key, at=decided.at, reason=decided.reason or "")
-        await self._house.engine.publish(HOLD, hold.model_dump(mode="json") if hold else None)
+        await open_request.tell_run(HOLD, hold)
+        self._display.held(open_request.request.id, hold)
+        await open_request.publish(hold=hold, holds=open_request.state.holds + 1)
         if hold is not None:
-            self._house.holds[self.request.id] = hold
+            what = f"held by {hold.by} before the next service"
+            await open_request.head(State.WAITING, what, plan=open_request.state.plan)
         else:
-            self._house.holds.pop(self.request.id, None)
-        if (redraw := self._house.redraw.get(self.request.id)) is not None:
-            redraw()
-        state, what = (
-            (State.WAITING, f"held by {hold.by} before the next service") if hold else (State.RUNNING, "running")
-        )
-        await self._publish(
-            hold=hold, holds=self._state.holds + 1, head=await self._head(state, what, plan=self._state.plan)
-        )
+            await open_request.head(State.RUNNING, "running", plan=open_request.state.plan)
 
-    def _held_card(self, hold: Hold) -> Card:
-        return cards.held_card(self.request, hold, self._house.settings.times.hold_longest)
+    # inside a step
 
-    def goes_back_by_itself(self, outcome: Outcome) -> bool:
-        """The approved plan said so, and it was the deploy that failed: not a person's stop, not a book that can't be written."""
-        plan = self._state.plan
-        failed = not outcome.ok and outcome.stop is None
-        asked = plan is not None and plan.on_failure == "rollback"
-        return failed and asked and outcome.code not in (ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN)
+    async def _draw(self) -> Drawn:
+        return Drawn(word=new_word(), now=self._clock())
 
-    async def _follow_up(self, outcome: Outcome) -> Any:
-        """Who stopped the run, or the plan that was approved, said what is to follow: a request to go back, noted and not yet begun."""
-        by: Actor | None = self.request.requester if self.goes_back_by_itself(outcome) else self._back_by
-        if by is None or outcome.ok:
-            return None
-        made = await self._step("go back", lambda: follow_up.going_back(self._house, self.request, by))
-        crash_points.reached("going-back-noted")
-        return made
+    async def _going_back(self, request: Request, by: Actor) -> GoingBack:
+        return GoingBack(request=await self._follow_ups.going_back(request, by))

@@ -6,11 +6,13 @@ until Slack has it. What piles up while Slack is away is thinned to the newest o
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from bot import crash_points
-from bot.inbound import Posted, SurfaceGone
-from bot.runs.house import House
+from bot.inbound import Messenger, Posted, SurfaceGone
+from bot.runs.display import Display
+from bot.runs.engine import Engine
 from bot.runs.model import Request, Show
 from bot.runs.thread.backlog import caught_up
 from commands.kit.card import Card
@@ -29,8 +31,14 @@ _SLOW = 5.0
 class Threads:
     """The workflow `thread`."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(
+        self, *, engine: Engine, messenger: Messenger | None, display: Display, channels: Mapping[str, str | None]
+    ) -> None:
+        """`channels`: environment → its own channel."""
+        self._engine = engine
+        self._messenger = messenger
+        self._display = display
+        self._own_channels = channels
 
     async def workflow(self, raw: Any) -> None:
         """Input: the request and its first head card. Ends when it is told to close."""
@@ -39,13 +47,14 @@ class Threads:
         slow = await self._show(request, kept, Show(slot=HEAD, card=Card.model_validate(raw["head"])))
         waiting: list[Any] = []
         while True:
-            message = waiting.pop(0) if waiting else await self._house.engine.receive(timeout=86400.0)
+            message = waiting.pop(0) if waiting else await self._engine.receive(timeout=86400.0)
             if message is None:
                 continue
             if slow:
                 waiting = caught_up([message, *waiting, *await self._rest()], kept)
                 message = waiting.pop(0)
             if message["kind"] == "close":
+                self._display.forget(request.id)
                 return
             show = Show.model_validate(message)
             if any(later["kind"] == "show" and later["slot"] == show.slot for later in waiting):
@@ -54,7 +63,7 @@ class Threads:
 
     async def _rest(self) -> list[Any]:
         found = []
-        while (message := await self._house.engine.receive(timeout=0.0)) is not None:
+        while (message := await self._engine.receive(timeout=0.0)) is not None:
             found.append(message)
         return found
 
@@ -70,16 +79,16 @@ class Threads:
             took = asyncio.get_running_loop().time() - began
             return {"posted": posted.model_dump() if posted else None, "slow": took > _SLOW}
 
-        result = await self._house.engine.step(f"show {show.slot}", deliver)
+        result = await self._engine.step(f"show {show.slot}", deliver)
         if result["posted"] is not None:
             posted = Posted.model_validate(result["posted"])
             kept[show.slot] = posted
-            self._house.posted[request.id, show.slot] = posted
+            self._display.posted(request.id, show.slot, posted)
         return bool(result["slow"])
 
     async def _deliver(self, request: Request, show: Show, before: Posted | None, head: Posted | None) -> Posted | None:
         """Until Slack has it, or has nowhere to put it."""
-        search = await self._house.engine.recovered(f"{request.id}.thread")
+        search = await self._engine.recovered(f"{request.id}.thread")
         channels = self._channels(request, head)
         closed: Posted | None = None
         while True:
@@ -126,7 +135,7 @@ class Threads:
         *,
         search: bool,
     ) -> Posted | None:
-        messenger = self._house.messenger
+        messenger = self._messenger
         if messenger is None:  # a bot without Slack for now: the next one that has it posts
             raise TemporaryError("There is no Slack", code=ReasonCode.TIMED_OUT, retry_after=_LONGEST_PAUSE)
         if show.direct is not None:
@@ -152,5 +161,5 @@ class Threads:
 
     def _channels(self, request: Request, head: Posted | None) -> list[str]:
         """Where it may be said, the best first: the thread's own channel, then the environment's."""
-        own = self._house.settings.environments[request.environment].channel
+        own = self._own_channels[request.environment]
         return list(dict.fromkeys(filter(None, (head.channel if head else None, request.channel, own))))

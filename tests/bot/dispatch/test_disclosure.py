@@ -269,7 +269,7 @@ async def test_the_command_itself_gives_it_to_nobody(tmp_path: Path, somewhere: 
         actor = here.people.actor(Surface.TERMINAL, "uid:1")
         request = Logs.make({"target": "backend", "raw": True, "reason": "x", "env": "production"})
         with pytest.raises(PermanentError):
-            await request.answer(here.house.context(actor, "production"))
+            await request.answer(here.durable.context(actor, "production"))
         assert client.opened == []
 
 

@@ -79,7 +79,7 @@ async def test_what_the_book_refused_can_be_asked_again_once_it_is_back(tmp_path
         await here.book.close()
         assert (await here.type(REQUESTER, "deploy v2.0.0")).exit is Exit.FAILED
     async with threshold(tmp_path) as again:
-        again.house.pending = here.house.pending
+        again.pending._open = here.pending._open
         assert (await again.type(REQUESTER, "deploy v2.0.0")).exit is Exit.OK
         assert len(again.engine.started) == 1
 
@@ -179,7 +179,7 @@ async def test_a_request_that_has_ended_can_be_asked_again_even_if_slack_deliver
     first = await here.dispatcher.take(late)
     assert first.run is not None
     here.engine.ended.add(first.run)
-    here.house.pending.end(here.engine.started[0])
+    here.pending.end(here.engine.started[0])
     await here.dispatcher.take(late)
     again = await here.type(REQUESTER, "deploy v2.0.0")
     assert again.run != first.run

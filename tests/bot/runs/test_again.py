@@ -1,8 +1,7 @@
 """Whose yes counts once more for a retry: rules over values, attacked one by one."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,14 +14,6 @@ from runbooks.kit.plan import Image, ImageChange, ItemsChange, Plan
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 POLICY = ApprovalPolicy(count=1, permission="rollout:approve", expires_seconds=1800.0)
-
-
-@dataclass
-class House:
-    now: datetime = NOON + timedelta(minutes=5)
-
-    def clock(self) -> datetime:
-        return self.now
 
 
 def image(tag: str) -> Image:
@@ -61,12 +52,11 @@ def count(
     who: str = "requester",
     policy: ApprovalPolicy = POLICY,
     holders: tuple[str, ...] = ("approver", "second"),
-    house: House | None = None,
+    at: datetime = NOON + timedelta(minutes=5),
     undecided: str | None = "production.deploy.a",
 ) -> tuple[str, ...]:
     found = state if state is not None else before(APPROVED, "approver")
-    asked = cast("Any", house or House())
-    given = carried(asked, request(who), now, found, policy, holders=holders, undecided=undecided)
+    given = carried(request(who), now, found, policy, now=at, holders=holders, undecided=undecided)
     return tuple(each.by for each in given)
 
 
@@ -103,8 +93,8 @@ def test_what_leads_anywhere_else_is_asked_again(now: Plan):
 
 
 def test_an_approval_that_ran_out_counts_no_more():
-    assert count(APPROVED, house=House(NOON + timedelta(seconds=1799))) == ("approver",)
-    assert count(APPROVED, house=House(NOON + timedelta(seconds=1800))) == ()
+    assert count(APPROVED, at=NOON + timedelta(seconds=1799)) == ("approver",)
+    assert count(APPROVED, at=NOON + timedelta(seconds=1800)) == ()
 
 
 def test_nobody_retries_by_a_yes_of_their_own():

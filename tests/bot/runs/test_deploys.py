@@ -189,7 +189,8 @@ async def test_a_bug_at_the_very_end_keeps_nobody_waiting(here: Story):
         async def head(self) -> Any:
             raise KeyError("nobody foresaw it")
 
-    here.bot.house.book = cast("Any", Broken(here.bot.house.book))
+    heads = here.bot.durable.heads
+    heads._book = cast("Any", Broken(heads._book))
     run = await here.deployed("v2.0.0")
     assert here.event_names(run)[-1] == "run:succeeded"
     await here.says(await here.ask("deploy v2.1.0-slow"), "waiting for approval")

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from bot.inbound import Posted
+from bot.runs.display import Display
 from bot.runs.model import Close, InterruptedMessage, Request, Show
 from bot.runs.request.running import interruption
 from bot.runs.thread.workflow import Threads
@@ -68,10 +68,14 @@ async def test_a_refusal_that_nobody_foresaw_costs_one_message_at_most() -> None
         Show(slot="result", card=card("v2 runs")),
         Close(),
     )
-    settings = SimpleNamespace(environments={"production": SimpleNamespace(channel=DEPLOYS)})
-    house = SimpleNamespace(engine=engine, messenger=slack, settings=settings, posted={})
     first = {"request": request.model_dump(mode="json"), "head": card("making the plan").model_dump(mode="json")}
-    await Threads(cast("Any", house)).workflow(first)
+    threads = Threads(
+        engine=cast("Any", engine),
+        messenger=cast("Any", slack),
+        display=Display(None),
+        channels={"production": DEPLOYS},
+    )
+    await threads.workflow(first)
     assert slack.said == ["head: making the plan", "result: v2 runs"]
 
 

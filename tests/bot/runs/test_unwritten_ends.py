@@ -116,7 +116,7 @@ async def test_a_run_that_has_failed_can_be_resolved_before_its_end_is_written(w
     await here.until(lambda: here.tag("backend") == "v2.1.0-bad", "the backend is rolling")
     wires.cluster.fail(How.FORBIDDEN, writing, times=FOREVER)
     await here.says(run, "The bot keeps trying", "result", seconds=60)
-    view = await here.bot.house.engine.view(closing_id(run))
+    view = await here.bot.durable.engine.view(closing_id(run))
     assert view is not None
     assert view.active
     wires.cluster.rules.clear()

@@ -1,7 +1,7 @@
 """Going back by itself, as approved; and by hand, where the bot can't or won't: the exact lines, digests included."""
 
-from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 from commands.kit.context import Actor
 from runbooks.kit.errors import TemporaryError
@@ -100,8 +100,8 @@ async def test_who_may_look_and_not_go_back_is_told_how_it_is_done_by_hand_and_a
 
 async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: Story):
     await here.deployed("v2.0.0")
-    house = here.bot.house
-    known = await house.ways_back.of(house, "production")
+    ways_back = here.bot.durable.ways_back
+    known = await ways_back.of("production")
     assert known is not None
     assert known.version == "v1.2.0"
 
@@ -109,31 +109,30 @@ async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: St
         raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
 
     later = known.found + timedelta(minutes=7)
-    elsewhere = replace(house, context=silent, clock=lambda: later)
-    assert await house.ways_back.of(elsewhere, "production") == known
+    ways_back._context, ways_back._clock = cast("Any", silent), lambda: later
+    assert await ways_back.of("production") == known
     assert known.told(later) == "By hand, to roll back to v1.2.0, as known 7 min ago:"
-    assert await house.ways_back.of(elsewhere, "nowhere") is None
+    assert await ways_back.of("nowhere") is None
 
 
 async def test_what_a_run_changed_is_undone_by_lines_that_lead_back_from_it_though_nothing_answers_since(here: Story):
     await here.deployed("v2.0.0")
-    house = here.bot.house
-    context = house.context(Actor(key="bot", name="OmniCare", surface="bot"), "production")
+    durable = here.bot.durable
+    context = durable.context(Actor(key="bot", name="OmniCare", surface="bot"), "production")
     forth = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, "v1.1.0")
-    before = await house.ways_back.of(house, "production")
+    ways_back = durable.ways_back
+    before = await ways_back.of("production")
     assert before is not None
     assert before.version == "v1.2.0"
 
     def silent(*_: object, **__: object) -> object:
         raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
 
-    elsewhere = replace(house, context=silent)
-    await house.ways_back.changed(elsewhere, "production", forth.changes)
-    known = await house.ways_back.of(elsewhere, "production")
+    ways_back._context = cast("Any", silent)
+    await ways_back.changed("production", forth.changes)
+    known = await ways_back.of("production")
     assert known is not None
     assert known.version == "v2.0.0"
     assert any(digest_of("backend", "v2.0.0") in each for each in known.lines)
-    await house.ways_back.changed(elsewhere, "production", ())
-    assert await house.ways_back.of(elsewhere, "production") is None, (
-        "what led back from what runs no more is forgotten"
-    )
+    await ways_back.changed("production", ())
+    assert await ways_back.of("production") is None, "what led back from what runs no more is forgotten"

@@ -1,67 +1,57 @@
-"""How a request ends before anything ran: each ending as a value, with its event and the buttons that lead on. Used by `request`."""
-
-from typing import Any
+"""How a request ends before anything ran: each ending as a value, with the buttons that lead on, and its audit event."""
 
 from bot.audit import EventName
 from bot.policy.approvals import Decision
 from bot.runs.cards import refusal_outcome
-from bot.runs.house import House
+from bot.runs.failures import Failure
 from bot.runs.model import DecisionMessage, Request
 from commands.kit.card import Button, OpenForm, Typed
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
-from runbooks.kit.errors import RunbookError
+from runbooks.fleet.records import Freeze
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import short_id
+
+EVENTS = {
+    ReasonCode.NOTHING_TO_DO: EventName.RUN_SKIPPED,
+    ReasonCode.USAGE: EventName.RUN_SKIPPED,
+    ReasonCode.EXPIRED: EventName.RUN_EXPIRED,
+    ReasonCode.NO_GO: EventName.GO_REFUSED,
+    ReasonCode.CANCELLED: EventName.RUN_CANCELLED,
+    ReasonCode.DENIED: EventName.APPROVAL_DENIED,
+    ReasonCode.WITHDRAWN: EventName.RUN_WITHDRAWN,
+}
+"""What the audit log says where it is not that the request failed."""
 
 
 class Ended(Exception):
     """The request is over before anything ran."""
 
-    def __init__(
-        self, outcome: Outcome, *, event: EventName, actor: str | None = None, buttons: tuple[Button, ...] = ()
-    ) -> None:
+    def __init__(self, outcome: Outcome, *, actor: str | None = None, buttons: tuple[Button, ...] = ()) -> None:
         super().__init__(outcome.title)
         self.outcome = outcome
-        self.event = event
         self.actor = actor
         self.buttons = buttons
 
 
-def told(house: House, request: Request, error: RunbookError) -> dict[str, Any]:
-    """A failure as a value that a step may return: redacted, since it is kept with the request."""
-    redact = house.redact
-    return {
-        "code": error.code,
-        "message": redact(error.message),
-        "evidence": [redact(line) for line in error.evidence],
-        "advice": [redact(line) for line in error.advice],
-        "choices": [
-            (version, f"{request.command} {version} --env {request.environment}")
-            for version in getattr(error, "newest", ())
-        ],
-    }
-
-
-def failed(request: Request, error: dict[str, Any]) -> Ended:
-    """What `told` told."""
+def failed(request: Request, failure: Failure) -> Ended:
+    """A runbook said why it can't be."""
     outcome = Outcome(
-        code=ReasonCode(error["code"]),
-        title=error["message"],
-        evidence=tuple(error["evidence"]),
-        advice=tuple(error["advice"]),
+        code=failure.code,
+        title=failure.message,
+        evidence=failure.evidence,
+        advice=failure.advice,
         run=request.id,
         environment=request.environment,
     )
-    buttons = tuple(Button(label=version, does=Typed(text=text)) for version, text in error["choices"])
-    return Ended(outcome, event=EventName.RUN_FAILED, buttons=buttons)
+    return Ended(outcome, buttons=tuple(Button(label=tag, does=Typed(text=text)) for tag, text in failure.choices))
 
 
 def nothing_to_do(request: Request, plan: Plan) -> Ended:
     """Everything is as it was asked to be."""
     outcome = refusal_outcome(ReasonCode.NOTHING_TO_DO, plan.title, request=request, lines=plan.notes)
-    return Ended(outcome, event=EventName.RUN_SKIPPED)
+    return Ended(outcome)
 
 
 def needs_reason(request: Request, plan: Plan) -> Ended:
@@ -73,7 +63,7 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
         if isinstance(value, str | list)
     }
     give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled | {"reason": ""}))
-    return Ended(outcome, event=EventName.RUN_SKIPPED, buttons=(give,))
+    return Ended(outcome, buttons=(give,))
 
 
 def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
@@ -89,26 +79,26 @@ def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
         request=request,
         advice=("The maintainers of `omnicare.toml` can add an approver; `doctor` lists such policies.",),
     )
-    return Ended(outcome, event=EventName.RUN_FAILED)
+    return Ended(outcome)
 
 
 def expired(request: Request) -> Ended:
     """Nobody decided in time."""
     outcome = refusal_outcome(ReasonCode.EXPIRED, f"{request.title} expired: nobody decided in time", request=request)
-    return Ended(outcome, event=EventName.RUN_EXPIRED)
+    return Ended(outcome)
 
 
 def no_go_in_time(request: Request) -> Ended:
     """Its time came, and nobody said go."""
     title = f"{request.title} expired: nobody said go, so nothing was started"
-    return Ended(refusal_outcome(ReasonCode.EXPIRED, title, request=request), event=EventName.RUN_EXPIRED)
+    return Ended(refusal_outcome(ReasonCode.EXPIRED, title, request=request))
 
 
 def no_go(request: Request, decided: DecisionMessage) -> Ended:
     """Somebody does not want it to start at its time."""
     why = f": {decided.reason}" if decided.reason else ""
     outcome = refusal_outcome(ReasonCode.NO_GO, f"No-go by {decided.actor.name}: {request.title}{why}", request=request)
-    return Ended(outcome, event=EventName.GO_REFUSED, actor=decided.actor.key)
+    return Ended(outcome, actor=decided.actor.key)
 
 
 def called_off(request: Request, decided: DecisionMessage) -> Ended:
@@ -116,26 +106,26 @@ def called_off(request: Request, decided: DecisionMessage) -> Ended:
     why = f": {decided.reason}" if decided.reason else ""
     title = f"{request.title} was stopped by {decided.actor.name} before it started{why}"
     outcome = refusal_outcome(ReasonCode.CANCELLED, title, request=request)
-    return Ended(outcome, event=EventName.RUN_CANCELLED, actor=decided.actor.key)
+    return Ended(outcome, actor=decided.actor.key)
 
 
 def denied(request: Request, decision: Decision) -> Ended:
     """Somebody said no."""
     why = f": {decision.reason}" if decision.reason else ""
     outcome = refusal_outcome(ReasonCode.DENIED, f"{request.title} was denied by {decision.name}{why}", request=request)
-    return Ended(outcome, event=EventName.APPROVAL_DENIED, actor=decision.by)
+    return Ended(outcome, actor=decision.by)
 
 
 def withdrawn(request: Request, decided: DecisionMessage) -> Ended:
     """Who asked took it back."""
     outcome = refusal_outcome(ReasonCode.WITHDRAWN, f"{decided.actor.name} withdrew: {request.title}", request=request)
-    return Ended(outcome, event=EventName.RUN_WITHDRAWN, actor=decided.actor.key)
+    return Ended(outcome, actor=decided.actor.key)
 
 
-def locked(request: Request, freeze: dict[str, Any]) -> Ended:
+def locked(request: Request, freeze: Freeze) -> Ended:
     """The environment is locked."""
-    why = f": {freeze['reason']}" if freeze.get("reason") else ""
-    name = freeze["name"]
+    why = f": {freeze.reason}" if freeze.reason else ""
+    name = freeze.name
     outcome = refusal_outcome(
         ReasonCode.LOCKED,
         f"{name} locked {request.environment}{why}",
@@ -143,17 +133,18 @@ def locked(request: Request, freeze: dict[str, Any]) -> Ended:
         advice=(f"Ask {name}, or `unlock` if you may. A `rollback` bypasses a lock.",),
     )
     again = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
-    return Ended(outcome, event=EventName.RUN_FAILED, buttons=(again,))
+    return Ended(outcome, buttons=(again,))
 
 
-def bug(request: Request) -> Outcome:
+def bug(request: Request) -> Ended:
     """Something nobody foresaw: where to look, not what was raised."""
-    return refusal_outcome(
+    outcome = refusal_outcome(
         ReasonCode.BUG,
         f"{request.title} was ended by an error in the bot",
         request=request,
         advice=(f"See run {short_id(request.id)} in the bot's log. Nothing more is changed.",),
     )
+    return Ended(outcome)
 
 
 def few_words(outcome: Outcome) -> str:

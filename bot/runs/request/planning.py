@@ -1,0 +1,99 @@
+"""Making the plan: what would be changed now, its digest, and the plan's card."""
+
+import asyncio
+from contextlib import nullcontext
+from functools import partial
+from typing import NamedTuple
+
+from bot.audit import EventName
+from bot.config.sections import TimeSettings
+from bot.runs import cards
+from bot.runs.engine import Recorded
+from bot.runs.failures import Failure, Failures
+from bot.runs.model import digest_of
+from bot.runs.notes import AuditNotes
+from bot.runs.request import endings
+from bot.runs.request.open_request import OpenRequest
+from bot.runs.services import MakesContext
+from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+
+_AT_ONCE = 4
+"""Plans that are made at once: the engine's SQLite has one writer, and everybody's first message comes before anybody's plan."""
+
+
+class Planned(NamedTuple):
+    """What people are asked to approve."""
+
+    plan: Plan
+    digest: str
+
+
+class PlanMade(Recorded):
+    """A plan, or why there is none."""
+
+    plan: Plan | None = None
+    failure: Failure | None = None
+
+
+class Planning:
+    """One per process."""
+
+    def __init__(self, context: MakesContext, notes: AuditNotes, failures: Failures, times: TimeSettings) -> None:
+        self._context = context
+        self._notes = notes
+        self._failures = failures
+        self._times = times
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def make(self, open_request: OpenRequest) -> Planned:
+        """The plan as it is now, shown; raises `Ended` where nothing is to be approved."""
+        request = open_request.request
+        # going back waits for nobody's plan
+        async with nullcontext() if open_request.goes_back else self._places:
+            made = await open_request.step("make the plan", PlanMade, partial(self._made, open_request))
+        if made.plan is None:
+            assert made.failure is not None, "a plan, or why there is none"
+            raise endings.failed(request, made.failure)
+        plan, digest = made.plan, digest_of(request, made.plan)
+        await open_request.publish(plan=plan, digest=digest)
+        if plan.empty:
+            raise endings.nothing_to_do(request, plan)
+        if plan.needs_reason and not request.reason:
+            raise endings.needs_reason(request, plan)
+        await open_request.show("plan", cards.plan_card(request, plan, digest))
+        return Planned(plan, digest)
+
+    async def _made(self, open_request: OpenRequest) -> PlanMade:
+        request = open_request.request
+        try:
+            plan = await self._tried(open_request)
+        except RunbookError as error:
+            return PlanMade(failure=self._failures.of(request, error))
+        digest = digest_of(request, plan)
+        details = {"changes": plan.substances(), "digest": digest}
+        await self._notes.write(request, EventName.RUN_PLANNED, about=digest[:16], details=details)
+        return PlanMade(plan=plan)
+
+    async def _tried(self, open_request: OpenRequest) -> Plan:
+        """Tried again where the cluster failed to answer; when the time is up, that is what kept it."""
+        request = open_request.request
+        failed: RunbookError | None = None
+        try:
+            async with asyncio.timeout(self._times.plan_deadline):
+                while True:
+                    context = self._context(
+                        request.requester, request.environment, run_id=request.id, reason=request.reason
+                    )
+                    try:
+                        plan = await open_request.command.plan(context)
+                    except TemporaryError as error:
+                        if error.code is not ReasonCode.CLUSTER_UNREACHABLE:
+                            raise
+                        failed = error
+                        await asyncio.sleep(error.retry_after)
+                    else:
+                        return plan
+        except TimeoutError:
+            raise failed or RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT) from failed

@@ -1,0 +1,98 @@
+"""What is durable of requests and runs: read from the engine's database, which every replica shares, and kept nowhere else.
+
+There is no table of runs: a request is a workflow, found by the beginning of its id, and it publishes where it stands as one event.
+"""
+
+import asyncio
+
+from bot.runs.engine import Engine, WorkflowView
+from bot.runs.model import (
+    Close,
+    Ending,
+    FreeMessage,
+    Request,
+    RequestState,
+    RunInput,
+    Vigil,
+    closing_id,
+    run_id,
+    thread_id,
+    vigil_id,
+)
+from commands.kit.card import Card
+
+
+def request_of(view: WorkflowView) -> Request:
+    """Return the input of a request's workflow."""
+    return Request.model_validate(view.input)
+
+
+class RunStore:
+    """One per process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def state(self, request: str) -> RequestState | None:
+        """Where it stands; None where there is no such request, or it is only just beginning."""
+        return RequestState.read(await self.engine.event(request, "state"))
+
+    async def open_requests(self, environment: str) -> list[Request]:
+        """Those that have not ended."""
+        views = await self.engine.list(name="request", prefix=f"{environment}.", active=True)
+        return [request_of(view) for view in views]
+
+    async def open_request(self, request: str) -> Request | None:
+        """The request, unless it has ended."""
+        view = await self.engine.view(request)
+        return request_of(view) if view is not None and view.active else None
+
+    async def ended_request(self, request: str) -> Request | None:
+        """The request, where it and its run have ended; None also where it is not known here."""
+        view, run = await asyncio.gather(self.engine.view(request), self.engine.view(run_id(request)))
+        over = view is not None and not view.active and (run is None or not run.active)
+        return request_of(view) if view is not None and over else None
+
+    async def known(self, request: str) -> bool:
+        """Whether the engine has a request of that id, open or not."""
+        return await self.engine.view(request) is not None
+
+    async def has_run(self, request: str) -> bool:
+        """Whether its run has begun."""
+        return await self.engine.view(run_id(request)) is not None
+
+    async def unwritten_end(self, request: str) -> Ending | None:
+        """What the workflow `closing` writes for its run; None where the run wrote it by itself."""
+        view = await self.engine.view(closing_id(request))
+        return Ending.model_validate(view.input) if view is not None else None
+
+    # what is handed to the engine
+
+    async def start(self, request: Request) -> None:
+        """Returns once it is in the database; one that exists goes on."""
+        await self.engine.start("request", request.id, request.model_dump(mode="json"))
+
+    async def start_run(self, run: RunInput) -> None:
+        """The same for its run."""
+        await self.engine.start("run", run_id(run.request.id), run.model_dump(mode="json"))
+
+    async def close_later(self, ending: Ending) -> None:
+        """The workflow `closing` writes it, and nobody waits for it."""
+        await self.engine.start("closing", closing_id(ending.request.id), ending.model_dump(mode="json"))
+
+    async def lease_is_free(self, request: str) -> None:
+        """It looks again, if it waits."""
+        await self.engine.send(request, FreeMessage().model_dump(mode="json"))
+
+    async def escalate(self, vigil: Vigil) -> None:
+        """Its failure is told again until somebody decides; its thread stays open meanwhile."""
+        await self.engine.start("vigil", vigil_id(vigil.request.id), vigil.model_dump(mode="json"))
+
+    async def start_thread(self, request: Request, head: Card) -> None:
+        """Its first message; one that exists goes on."""
+        first = {"request": request.model_dump(mode="json"), "head": head.model_dump(mode="json")}
+        await self.engine.start("thread", thread_id(request.id), first)
+
+    async def close_thread(self, request: str, *, key: str | None = None) -> None:
+        """Nothing more comes there; the same `key` says so once."""
+        await self.engine.send(thread_id(request), Close().model_dump(mode="json"), key=key)
