@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from slack_sdk.errors import SlackApiError
 
 from bot.inbound import SurfaceGone
+from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, SCOPES
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError, lost
 from runbooks.kit.errors import RunbookError
@@ -89,7 +90,7 @@ async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
 async def _channel(api: SlackApi, channel: str) -> Finding:
     invite = "Invite the bot there (/invite @omnicare), or remove the channel from omnicare.toml."
     try:
-        said = (await api.read("conversations.info", channel=channel)).get("channel") or {}
+        said = object_at(await api.read("conversations.info", channel=channel), "channel")
     except (SurfaceGone, SlackError):
         return Finding(ok=False, sentence=f"The bot can't see channel {channel}.", to_do=invite)
     except RunbookError as error:

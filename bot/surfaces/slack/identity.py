@@ -7,9 +7,10 @@ is changed Slack is asked anew; where it does not answer in time, that is said, 
 import asyncio
 import logging
 import re
-from typing import Any
+from collections.abc import Mapping
 
 from bot.inbound import Standing, SurfaceGone
+from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from runbooks.kit.errors import RunbookError
 
@@ -47,7 +48,7 @@ class SlackIdentity:
         except (TimeoutError, RunbookError, KeyError) as error:
             _log.warning("Slack did not say how an account stands: %s", type(error).__name__)
             return Standing(ok=False, known=False, why="Slack did not confirm this account's status")
-        standing = standing_of(said.get("user", {}), team)
+        standing = standing_of(object_at(said, "user"), team)
         self._standings[account] = (now, standing)
         return standing
 
@@ -80,7 +81,7 @@ class SlackIdentity:
         if group_id is not None:
             try:
                 said = await self._api.read("usergroups.users.list", usergroup=group_id)
-                members = frozenset(map(str, said.get("users", ())))
+                members = frozenset(map(str, list_at(said, "users")))
             except SlackError as error:
                 if error.error != "no_such_subteam":
                     raise
@@ -89,16 +90,16 @@ class SlackIdentity:
 
     async def _by_handle(self, handle: str) -> str | None:
         said = await self._api.read("usergroups.list")
-        return next((str(each["id"]) for each in said.get("usergroups", ()) if each.get("handle") == handle), None)
+        return next((text_at(each, "id") for each in list_at(said, "usergroups") if at(each, "handle") == handle), None)
 
 
-def standing_of(user: dict[str, Any], team: str) -> Standing:
+def standing_of(user: Mapping[str, object], team: str) -> Standing:
     """From what `users.info` says."""
     why = _refusal(user, team)
-    return Standing(ok=why is None, why=why or "", zone=user.get("tz") or None, handle=str(user.get("name") or ""))
+    return Standing(ok=why is None, why=why or "", zone=text_at(user, "tz"), handle=text_at(user, "name") or "")
 
 
-def _refusal(user: dict[str, Any], team: str) -> str | None:
+def _refusal(user: Mapping[str, object], team: str) -> str | None:
     if user.get("deleted"):
         return "the account is deactivated"
     if user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == _SLACKBOT:
@@ -110,6 +111,6 @@ def _refusal(user: dict[str, Any], team: str) -> str | None:
     return None
 
 
-def _of_team(user: dict[str, Any], team: str) -> bool:
+def _of_team(user: Mapping[str, object], team: str) -> bool:
     """In an Enterprise organisation a person has one account for several workspaces."""
-    return user.get("team_id") == team or team in (user.get("enterprise_user") or {}).get("teams", ())
+    return user.get("team_id") == team or team in list_at(user, "enterprise_user", "teams")

@@ -6,7 +6,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from bot.surfaces.slack.inbound.payloads import MENU_SHORTCUT, RUN_SHORTCUT
 from commands.kit.registry import Registry
@@ -50,7 +49,7 @@ _LONG = (
 _HINT_AT_MOST = 1000
 
 
-def document(registry: Registry, *, command: str = COMMAND) -> dict[str, Any]:
+def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]:
     """The manifest as data."""
     return {
         "_metadata": {"major_version": 1, "minor_version": 1},
@@ -122,7 +121,7 @@ def manifest(registry: Registry, *, command: str = COMMAND) -> str:
 _REASONS = SCOPES | EVENTS
 
 
-def _lines(value: Mapping[str, Any], indent: int) -> Iterator[str]:
+def _lines(value: Mapping[str, object], indent: int) -> Iterator[str]:
     """A mapping in block style. Texts are written as JSON strings, which YAML takes as they are."""
     blank = "  " * indent
     for key, item in value.items():

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from bot.inbound import ParsedInbound, SurfaceGone
+from bot.surfaces.slack.json_path import at, list_at
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.transport.web_api import SlackApi
 from runbooks.kit.errors import RunbookError
@@ -43,7 +44,7 @@ class BotMembership:
         except (TimeoutError, RunbookError) as error:
             _log.warning("Slack did not say whether the bot is in a channel: %s", type(error).__name__)
             return True
-        if not (said.get("channel") or {}).get("is_member"):
+        if not at(said, "channel", "is_member"):
             return False
         self._note(channel, now)
         return True
@@ -75,13 +76,8 @@ class ChannelMembers:
         at, members = self._known.get(channel, (-1e9, frozenset()))
         if now - at < _KEPT:
             return members
-        found: list[str] = []
-        cursor: str | None = None
-        while True:
-            page = await self._api.read("conversations.members", channel=channel, limit=1000, cursor=cursor)
-            found += page.get("members", [])
-            cursor = page.get("response_metadata", {}).get("next_cursor") or None
-            if cursor is None:
-                break
+        found: set[str] = set()
+        async for page in self._api.pages("conversations.members", channel=channel, limit=1000):
+            found.update(map(str, list_at(page, "members")))
         self._known[channel] = (now, frozenset(found))
         return self._known[channel][1]

@@ -2,13 +2,19 @@
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from bot.inbound import Directory, SurfaceGone
 from bot.redacting import Redact, redacted
 from bot.surfaces.slack.render.blocks import Drawn, Surface, drawn
+from bot.surfaces.slack.render.mrkdwn import Block
 from bot.surfaces.slack.transport.web_api import SlackError, Undrawable
 from commands.kit.card import Attachment, Card
+
+T = TypeVar("T")
+Send = Callable[[str, list[Block] | None], Awaitable[T]]
+"""Sends a text with blocks, or alone."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +39,7 @@ class CardSender:
             card = redacted(card, self._redact)
         return drawn(card, self._names, newest=self._newest, surface=surface)
 
-    async def send(self, drawing: Drawn, card: Card, send: Any) -> Any:
+    async def send(self, drawing: Drawn, card: Card, send: Send[T]) -> T:
         """Sends; where Slack refuses the blocks, in older blocks, then in words alone: people are told in any case."""
         try:
             return await send(drawing.text, drawing.blocks)

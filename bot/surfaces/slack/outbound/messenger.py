@@ -6,10 +6,11 @@ Every card leaves through `outgoing.py`, which redacts it first.
 
 import logging
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Mapping
 
 from bot.inbound import Directory, Posted, SurfaceGone
 from bot.redacting import Redact
+from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.membership import ChannelMembers
 from bot.surfaces.slack.outbound.card_sender import CardSender
 from bot.surfaces.slack.outbound.edit_budget import EditBudget
@@ -130,9 +131,12 @@ class SlackMessenger:
     async def whisper(self, card: Card, *, channel: str, account: str, thread: str | None = None) -> None:
         """A message that only one person sees, and only until they reload."""
         drawing = await self._outgoing.drawn(card)
-        body: dict[str, Any] = {"channel": channel, "user": account, "thread_ts": thread}
         await self._outgoing.send(
-            drawing, card, lambda text, blocks: self._api.call("chat.postEphemeral", text=text, blocks=blocks, **body)
+            drawing,
+            card,
+            lambda text, blocks: self._api.call(
+                "chat.postEphemeral", channel=channel, user=account, thread_ts=thread, text=text, blocks=blocks
+            ),
         )
         await self._send_files(drawing, account)
 
@@ -160,7 +164,7 @@ class SlackMessenger:
                 if error.error in _CLOSED_TO_US:
                     return None
                 raise
-            self._directs[account] = str(found["channel"]["id"])
+            self._directs[account] = str(object_at(found, "channel")["id"])
         return self._directs[account]
 
     async def close(self) -> None:
@@ -197,7 +201,7 @@ class SlackMessenger:
         *,
         channel: str,
         thread: str | None,
-        metadata: dict[str, Any] | None,
+        metadata: Mapping[str, object] | None,
         broadcast: bool = False,
     ) -> Posted:
         answer = await self._outgoing.send(

@@ -4,9 +4,9 @@ Run and slot stand in the message's metadata. Any app may write any metadata, so
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from bot.inbound import Posted, SurfaceGone
+from bot.surfaces.slack.json_path import at, list_at, text_at
 from bot.surfaces.slack.transport.web_api import Self, SlackApi
 
 METADATA = "omnicare_run"
@@ -24,44 +24,35 @@ class OwnMessages:
         """The message of that slot, if it is there."""
         wanted = {"run": run, "slot": slot}
         async for message in self._own(channel, thread):
-            metadata = message.get("metadata") or {}
-            if metadata.get("event_type") == METADATA and metadata.get("event_payload") == wanted:
-                return Posted(channel=channel, ts=str(message["ts"]))
+            if at(message, "metadata", "event_type") == METADATA and at(message, "metadata", "event_payload") == wanted:
+                return Posted(channel=channel, ts=text_at(message, "ts") or "")
         return None
 
     async def file(self, name: str, *, channel: str, thread: str) -> bool:
         """Whether a file of that name, which nobody guesses, stands in the thread and is ours."""
         async for message in self._own(channel, thread):
-            if any(file.get("name") == name for file in message.get("files") or ()):
+            if any(at(file, "name") == name for file in list_at(message, "files")):
                 return True
         return False
 
-    async def _own(self, channel: str, thread: str | None) -> AsyncIterator[dict[str, Any]]:
-        me = await self._api.myself()
-        cursor: str | None = None
-        for _ in range(_PAGES):
-            page = await self._page(channel, thread, cursor)
-            for message in page.get("messages", ()):
-                if _is_mine(message, me):
-                    yield message
-            cursor = page.get("response_metadata", {}).get("next_cursor") or None
-            if cursor is None:
-                return
-
-    async def _page(self, channel: str, thread: str | None, cursor: str | None) -> dict[str, Any]:
-        asked: dict[str, Any] = {"channel": channel, "limit": _PAGE, "include_all_metadata": "true", "cursor": cursor}
-        if thread is None:
-            return await self._api.read("conversations.history", **asked)
+    async def _own(self, channel: str, thread: str | None) -> AsyncIterator[object]:
+        me, left = await self._api.myself(), _PAGES
+        method, where = ("conversations.history", {}) if thread is None else ("conversations.replies", {"ts": thread})
         try:
-            return await self._api.read("conversations.replies", ts=thread, **asked)
+            async for page in self._api.pages(
+                method, channel=channel, limit=_PAGE, include_all_metadata="true", **where
+            ):
+                for message in list_at(page, "messages"):
+                    if _is_mine(message, me):
+                        yield message
+                left -= 1
+                if not left:
+                    return
         except SurfaceGone as error:
-            if "thread_not_found" in str(error):
-                return {}
-            raise
+            if "thread_not_found" not in str(error):
+                raise
 
 
-def _is_mine(message: dict[str, Any], me: Self) -> bool:
+def _is_mine(message: object, me: Self) -> bool:
     """By the ids that Slack itself puts there; names and metadata anybody may choose."""
-    if me.bot:
-        return message.get("bot_id") == me.bot
-    return message.get("user") == me.user
+    return at(message, "bot_id") == me.bot if me.bot else at(message, "user") == me.user

@@ -8,6 +8,7 @@ import hashlib
 from collections import OrderedDict
 from pathlib import PurePosixPath
 
+from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.outbound.own_messages import OwnMessages
 from bot.surfaces.slack.render.mrkdwn import clean, shortened
 from bot.surfaces.slack.transport.web_api import SlackApi
@@ -59,8 +60,7 @@ class Uploads:
     async def _is_shared(self, file_id: str, channel: str) -> bool:
         """Of an upload whose last answer was lost."""
         said = await self._api.read("files.info", file=file_id)
-        shares = said.get("file", {}).get("shares", {})
-        return any(channel in where for where in shares.values())
+        return any(channel in object_at(where) for where in object_at(said, "file", "shares").values())
 
     async def _upload(self, name: str, file: Attachment) -> str:
         content = clean(file.content).encode() or b"\n"

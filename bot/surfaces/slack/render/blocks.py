@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.inbound import Directory
+from bot.surfaces.slack.json_path import list_at, text_at
 from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
@@ -62,11 +63,12 @@ def _title(card: Card, names: Directory) -> Block:
     elements = rich(card.title, names)
     left = _TITLE
     for element in elements:
-        if "text" in element:
-            element["text"] = shortened(element["text"], max(left, 1))
-            left -= len(element["text"])
-    sign = [{"type": "text", "text": f"{card.state.sign} "}] if card.state else []
-    took = [{"type": "text", "text": f" · {duration(card.elapsed)}"}] if card.elapsed is not None else []
+        if text := text_at(element, "text"):
+            kept = shortened(text, max(left, 1))
+            element["text"] = kept
+            left -= len(kept)
+    sign: list[Block] = [{"type": "text", "text": f"{card.state.sign} "}] if card.state else []
+    took: list[Block] = [{"type": "text", "text": f" · {duration(card.elapsed)}"}] if card.elapsed is not None else []
     return rich_text(
         section([*sign, *elements, *took] or [{"type": "text", "text": line(card.summary)[:_TITLE] or "…"}])
     )
@@ -87,6 +89,7 @@ def _with_ids(blocks: list[Block]) -> list[Block]:
     draw = secrets.token_hex(4)
     for place, block in enumerate(blocks):
         block["block_id"] = f"{draw}-{place}"
-        for task in block.get("tasks", ()):
-            task["block_id"] = f"{draw}-{place}-{task['task_id']}"
+        for task in list_at(block, "tasks"):
+            if isinstance(task, dict):
+                task["block_id"] = f"{draw}-{place}-{task['task_id']}"
     return blocks

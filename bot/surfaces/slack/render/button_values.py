@@ -5,7 +5,7 @@ speaks Slack's API can send any text as a value, so what is not exactly of these
 """
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from commands.kit.card import OpenForm, RunAct, Typed
 
@@ -22,7 +22,7 @@ def written(act: Act) -> str:
     """A button's value."""
     match act:
         case RunAct():
-            made: dict[str, Any] = {"k": "run", "c": act.command, "r": act.run, "w": act.word}
+            made: dict[str, object] = {"k": "run", "c": act.command, "r": act.run, "w": act.word}
             if act.form:
                 made["f"] = 1
         case Typed():
@@ -32,7 +32,7 @@ def written(act: Act) -> str:
     return compact(made)
 
 
-def compact(value: dict[str, Any]) -> str:
+def compact(value: Mapping[str, object]) -> str:
     """JSON without a blank."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -82,11 +82,11 @@ def _option(value: str) -> Act | None:
             return None
 
 
-def _texts(raw: dict[Any, Any]) -> dict[str, str]:
+def _texts(raw: Mapping[object, object]) -> dict[str, str]:
     return {name: text for name, text in raw.items() if isinstance(name, str) and isinstance(text, str)}
 
 
-def read_hidden(raw: object) -> dict[str, Any]:
+def read_hidden(raw: object) -> Mapping[str, object]:
     """A view's `private_metadata`; empty where it is not ours."""
     if not isinstance(raw, str) or not raw or len(raw) > _TEXTS_AT_MOST:
         return {}

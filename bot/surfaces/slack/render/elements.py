@@ -1,6 +1,6 @@
 """The parts of a card as blocks; `blocks.py` puts them together. Their sizes are `fit.py`'s business."""
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from bot.inbound import Directory
 from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
@@ -138,7 +138,7 @@ class Drawing:
 
     def _task(self, place: int, step: StepLine) -> Block:
         took = f" · {duration(step.seconds)}" if step.seconds is not None else ""
-        task: dict[str, Any] = {
+        task: Block = {
             "type": "task_card",
             "task_id": f"step-{place}",
             "title": (line(step.title) or f"Step {place + 1}") + took,

@@ -7,13 +7,13 @@ be taken for markup, and its caller uses rich text instead.
 
 import re
 from datetime import UTC
-from typing import Any, assert_never
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from bot.inbound import Directory
 from commands.kit.card import Code, Link, Moment, PersonName, Plain, Span, Strong, Text
 
-Block = dict[str, Any]
+Block = dict[str, object]
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"

@@ -4,15 +4,17 @@ Nothing is sent twice by itself: a call whose answer was lost may have been done
 """
 
 import logging
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.inbound import SurfaceGone
+from bot.surfaces.slack.json_path import list_at, text_at
 from runbooks.kit.answers import read_bounded, read_object, read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -119,20 +121,30 @@ class SlackApi:
         if self._session is not None:
             await self._session.close()
 
-    async def call(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+    async def call(self, method: str, /, **arguments: object) -> Mapping[str, object]:
         """One method. Raises `TemporaryError`, `SurfaceGone`, `Undrawable` or `SlackError`."""
-        body = {name: value for name, value in arguments.items() if value is not None}
-        return await self._asked(method, json=body)
+        return await self._asked(method, "POST", json=_given(arguments))
 
-    async def read(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+    async def read(self, method: str, /, **arguments: object) -> Mapping[str, object]:
         """A method that takes its arguments as a query: those that read do not all take JSON."""
-        params = {name: value for name, value in arguments.items() if value is not None}
-        return await self._asked(method, http_verb="GET", params=params)
+        return await self._asked(method, "GET", params=_given(arguments))
 
-    async def _asked(self, method: str, **how: Any) -> dict[str, Any]:
+    async def pages(self, method: str, /, **arguments: object) -> AsyncIterator[Mapping[str, object]]:
+        """The pages of a method that reads a list."""
+        cursor: str | None = None
+        while True:
+            page = await self.read(method, **arguments, cursor=cursor)
+            yield page
+            cursor = text_at(page, "response_metadata", "next_cursor")
+            if cursor is None:
+                return
+
+    async def _asked(
+        self, method: str, verb: str, *, json: dict[str, object] | None = None, params: dict[str, object] | None = None
+    ) -> Mapping[str, object]:
         self.session()
         try:
-            response = await self.client.api_call(method, **how)
+            response = await self.client.api_call(method, http_verb=verb, json=json, params=params)
         except SlackApiError as error:
             raise self._named(method, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
@@ -146,18 +158,18 @@ class SlackApi:
         """Return the bot's own ids, asked for once."""
         if self._self is None:
             said = await self.call("auth.test")
-            self._self = Self(team=str(said["team_id"]), user=str(said["user_id"]), bot=str(said.get("bot_id", "")))
+            self._self = Self(team=str(said["team_id"]), user=str(said["user_id"]), bot=text_at(said, "bot_id") or "")
         return self._self
 
     async def socket_address(self, app_token: str) -> str:
         """Where one WebSocket may be opened, once. Raises as `call` does."""
-        said = await self._asked("apps.connections.open", params={"token": app_token})
-        url = str(said.get("url", ""))
+        said = await self._asked("apps.connections.open", "POST", params={"token": app_token})
+        url = text_at(said, "url") or ""
         if not self.permitted(url):
             raise SlackError("Slack returned a foreign address for Socket Mode.", error="foreign_address")
         return url
 
-    async def send(self, url: str, *, data: bytes | None = None, json: Any = None) -> None:
+    async def send(self, url: str, *, data: bytes | None = None, json: Mapping[str, object] | None = None) -> None:
         """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
         if not self.permitted(url):
             raise SlackError("Slack returned a foreign address, so nothing was sent there.", error="foreign_address")
@@ -178,9 +190,11 @@ class SlackApi:
     @staticmethod
     def _named(method: str, error: SlackApiError) -> Exception:
         response = error.response
-        status = getattr(response, "status_code", 0) or getattr(response, "status", 200)
-        said = getattr(response, "data", None)
-        word = said.get("error", "") if isinstance(said, dict) else ""
+        if isinstance(response, AsyncSlackResponse):
+            data, status = response.data, response.status_code
+        else:  # an answer that is not JSON: the SDK gives what aiohttp has
+            data, status = None, response.status
+        word = text_at(data, "error") or ""
         if status == 429 or word in {"ratelimited", "rate_limited"}:  # noqa: PLR2004
             headers = {name.lower(): value for name, value in response.headers.items()}
             return _later(method, _seconds(headers.get("retry-after")))
@@ -188,9 +202,13 @@ class SlackApi:
             # No word is no answer of Slack's: a page of something between here and there.
             return Lost(f"Slack failed at {method}.", code=ReasonCode.TIMED_OUT, retry_after=1.0)
         if word in UNDRAWABLE:
-            details = response.get("response_metadata", {}).get("messages", [])
+            details = list_at(data, "response_metadata", "messages")
             _log.warning("Slack refuses what %s sends: %s %s", method, word, details)
-        return _of_word(method, str(word))
+        return _of_word(method, word)
+
+
+def _given(arguments: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _of_word(what: str, word: str) -> Exception:
