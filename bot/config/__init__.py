@@ -46,11 +46,11 @@ class Settings(Section):
     roles: dict[Key, RoleSettings] = {}
     environments: dict[Key, EnvironmentSettings] = Field(default={}, min_length=1)
     channels: dict[str, Key] = {}
-    """Slack channel id → the environment that commands there mean."""
+    """Slack channel id → the environment for commands in that channel."""
     registries: dict[str, str] = {}
-    """Registry host → base URL, where it is not `https://HOST` (a mirror, the sandbox)."""
+    """Registry host → base URL, if it is not `https://HOST` (a mirror, the sandbox)."""
     mirrors: dict[str, str] = {}
-    """Image name, or its beginning up to a `/` → what the cluster's admission rewrites it to: `"ghcr.io/omnicare" = "mirror.example/omnicare"`."""
+    """Image name, or its beginning up to a `/` → the name that the cluster's admission rewrites it to: `"ghcr.io/omnicare" = "mirror.example/omnicare"`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

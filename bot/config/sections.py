@@ -36,25 +36,25 @@ class SlackSettings(Section):
     enabled: bool = True
     """False: no Slack at all, terminal only."""
     api_url: str = SLACK_API
-    """Another address than Slack's is accepted only with `sandbox = true`."""
+    """An address other than Slack's is accepted only with `sandbox = true`."""
     command: str = "/omnicare"
     """The slash command's name, as the app's manifest has it."""
     workspace: str | None = None
-    """The team's id; another team's accounts are external."""
+    """The team's id; accounts of other teams are external."""
     newest_blocks: bool = True
-    """Plan, task card and table blocks; false for clients that do not know them."""
+    """Plan, task card and table blocks; false for clients that don't support them."""
     connections: Annotated[int, Field(ge=1, le=10)] = 2
-    """Socket Mode connections at once: while one is refreshed the other is live (10 is Slack's limit)."""
+    """Socket Mode connections at once: while one is refreshed, the other is live (Slack's limit is 10)."""
     stale_seconds: Seconds = 30.0
-    """A connection that went silent is given up within half of this, and one that is being opened within all of it; `/readyz` says not
+    """A silent connection is dropped within half of this time, and one that is being opened within all of it; `/readyz` reports not
     ready while deliveries may be lost.
     """
     progress_seconds: Seconds = 3.0
-    """Between two edits of one progress message."""
+    """Minimum time between two edits of a progress message."""
     edits_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
     """The workspace's budget for `chat.update` (Slack's tier 3)."""
     account_seconds: Seconds = 1.5
-    """For Slack to say how an account stands. The acknowledgement waits for it, and Slack waits three seconds for that."""
+    """Time limit for Slack to report an account's status. The acknowledgement waits for it, and Slack allows three seconds for that."""
     bot_token: SecretStr = Field(default=SecretStr(""), exclude=True)
     """From `OMNICARE_SLACK_BOT_TOKEN`."""
     app_token: SecretStr = Field(default=SecretStr(""), exclude=True)
@@ -65,51 +65,52 @@ class PersonSettings(Section):
     """One human."""
 
     name: str
-    """As people are told."""
+    """Name shown to people."""
     slack: str | None = None
     """Slack id, such as `U012AB3CD`."""
     user: str | None = None
     """Operating-system user on the bot's machine."""
     others: tuple[str, ...] = ()
-    """Further accounts of the same human (Slack ids): they count as one when approvals are counted."""
+    """Other accounts of the same person (Slack ids): they count as one for approvals."""
     roles: tuple[Key, ...] = ()
-    """What they may do follows from these, per environment."""
+    """Roles, which determine what they may do in each environment."""
     shared: bool = False
-    """An account that several people share: may look, not change or approve."""
+    """An account that several people share: it may look, but not change or approve anything."""
 
 
 class RoleSettings(Section):
-    """A role: people have it by their entry, or in some environments by a Slack user group."""
+    """A role: people have it through their entry or, in some environments, through a Slack user group."""
 
     about: str
-    """What the role is for, for people."""
+    """What the role is for, shown to people."""
     group: str | None = None
-    """A Slack user group whose *listed* members have the role too, where the environment allows it."""
+    """A Slack user group whose *listed* members also have the role, if the environment allows it."""
     shift: bool = False
-    """Its group says who is on shift now: of those who could approve they are asked first, the rest at the reminder."""
+    """The group's members are on shift: of the possible approvers they are asked first, the others at the reminder."""
 
 
 class ServiceSettings(Section):
-    """One Deployment that is released."""
+    """A Deployment that the bot releases."""
 
     name: Key
-    """As people type it."""
+    """The name that people type."""
     deployment: str | None = None
     """Default: the service's name."""
     container: str | None = None
     """Default: the service's name."""
     repository: str
-    """Image without tag: `ghcr.io/omnicare/backend`. Other containers and init containers of the Deployment that have it are released with it."""
+    """Image without tag: `ghcr.io/omnicare/backend`. Other containers and init containers of the Deployment with this repository are released with it."""
     keeps: tuple[str, ...] = ()
-    """Containers and init containers with that repository which a release leaves as they are; each plan names them."""
+    """Containers and init containers with that repository that a release does not change; each plan names them."""
     kubernetes_service: str | None = None
-    """The Kubernetes Service whose ready endpoints say who is served. Default: the service's name."""
+    """The Kubernetes Service whose ready endpoints show what is serving. Default: the service's name."""
     health_url: str | None = Field(default=None, repr=False)
-    """Asked when a run fails or stops: its status and the time it took stand on the card, nothing else of it. http or https."""
+    """Requested when a run fails or stops: the card shows its status and response time, nothing else. http or https."""
 
     surge_limit: Annotated[int, Field(ge=1)] | None = None
-    """So many of its pods at once and no more, old and new together (not those that are just ending), since each holds connections to
-    the database. A rollback starts all new pods at once where this, quotas and nodes leave room. With it nodes need not be readable."""
+    """Maximum number of its pods at once, old and new together (without terminating ones), since each uses database connections.
+    A rollback starts all new pods at once if this limit, quotas and nodes allow it. With this limit, the bot doesn't need access to
+    nodes."""
 
     @field_validator("health_url")
     @classmethod
@@ -120,16 +121,16 @@ class ServiceSettings(Section):
 
 
 class ClusterSettings(Section):
-    """How an environment's Kubernetes API is reached: a kubeconfig file, or from inside a pod."""
+    """How the environment's Kubernetes API is reached: with a kubeconfig file, or from inside a pod."""
 
     kubeconfig: Path | None = None
-    """None: the pod's own service account."""
+    """Default: the pod's service account."""
     context: str | None = None
-    """The kubeconfig's context; otherwise its current one."""
+    """The kubeconfig's context; default: its current one."""
 
 
 class EnvironmentSettings(Section):
-    """A place where the services run, and who may do what there."""
+    """An environment in which the services run, and who may do what there."""
 
     namespace: str
     """Where the services run."""
@@ -138,17 +139,17 @@ class EnvironmentSettings(Section):
     cluster: ClusterSettings = ClusterSettings()
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     channel: str | None = None
-    """Slack channel id where runs are announced that were not asked for in a channel."""
+    """Slack channel id for announcing runs that were not requested in a channel."""
     groups: bool = False
     """Whether Slack user groups add roles here (who is on call today)."""
     on_failure: Literal["ask", "rollback"] = "ask"
-    """What follows a deploy that failed: people are asked, or it goes back by itself, as part of the plan that was approved."""
+    """What follows a failed deploy: the bot asks people (`ask`), or rolls back automatically as part of the approved plan (`rollback`)."""
     call: str | None = None
-    """Whom to call when going back fails: a team, a schedule, a channel. (A phone number is taken out on its way like any other.)"""
+    """Whom to call when a rollback fails: a team, a schedule, a channel. (A phone number would be redacted.)"""
     compare_url: str | None = None
     """`https://…/compare/{before}...{after}`."""
     permissions: dict[str, tuple[Key, ...]] = {}
-    """Permission → the roles that have it. Nothing listed, nobody may."""
+    """Permission → the roles that have it. Without an entry, nobody has the permission."""
     approval: dict[Risk, ApprovalPolicy] = {}
     """Risk → the approval it needs. A risk that is not listed can't be approved, so it does not run."""
     sync: SyncScripts | None = None
@@ -165,57 +166,57 @@ class TimeSettings(Section):
     """Durations, in seconds."""
 
     start_within: Seconds = 600.0
-    """An approved run that could not start for so long asks again."""
+    """An approved run that could not start within this time asks for approval again."""
     rollout_deadline: Seconds = 900.0
-    """Our own deadline for one service's rollout, where the Deployment's own does not come first."""
+    """Deadline for one service's rollout, unless the Deployment's own deadline comes first."""
     explain_after: Seconds = 30.0
-    """What a rollout waits for is explained on its progress line after so long."""
+    """After this time, the progress line explains what a rollout is waiting for."""
     health_deadline: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 2.0
-    """For a health URL's answer."""
+    """Time limit for a health URL's answer."""
     drain: Seconds = 20.0
-    """After SIGTERM, for short things to end."""
+    """Time for short tasks to finish after SIGTERM."""
     query_deadline: Seconds = 20.0
-    """For a query's answer."""
+    """Time limit for a query's answer."""
     plan_deadline: Seconds = 20.0
-    """For making a plan."""
+    """Time limit for making a plan."""
     silence_told: Seconds = 30.0
-    """A cluster that does not answer is named on the progress line after so long."""
+    """After this time, the progress line says that the cluster does not answer."""
     cluster_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
-    """For a whole call of a cluster's API, to the last byte of its answer; then it is asked again."""
+    """Time limit for a complete call of a cluster's API, to the last byte of its answer; then it is tried again."""
     cluster_watch: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 25.0
-    """A watch of the cluster is taken up anew after so long, and so one that went silent without an error is noticed."""
+    """A watch of the cluster is restarted after this time, so that a watch that went silent without an error is noticed."""
     cluster_retry: Seconds = 2.0
-    """Before a cluster that failed to answer is asked again, where it does not say when."""
+    """Pause before a failed call to the cluster is tried again, unless the cluster says how long."""
     cluster_refusals: Seconds = 120.0
-    """For so long a cluster that refuses the bot's credentials, or what it allowed before, is asked again, since that may pass: its API
-    server restarts, a token or a role is replaced. Then it is told as a refusal."""
+    """A cluster that refuses the bot's credentials or permissions is tried again for this time, since the refusal may be temporary: its API
+    server restarts, or a token or a role is being replaced. After that, the refusal is reported."""
     slack_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
-    """For a call of Slack's API; then it is looked up whether it was done."""
+    """Time limit for a call of Slack's API; after that, the bot checks whether the call took effect."""
     cluster_patience: Seconds = 600.0
-    """What has begun is tried again for so long on a cluster that does not answer."""
+    """How long a started step is retried on a cluster that does not answer."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
-    """A run that has been held for so long reminds who asked for it and who holds it; again after as long."""
+    """A held run reminds its requester and whoever holds it after this time, and again after the same time."""
     hold_longest: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 14400.0
-    """A run that has been held for so long ends where it is, undecided: it never goes on by itself."""
+    """A held run ends where it is after this time, undecided: it never continues by itself."""
     go_before: Seconds = 600.0
-    """So long before a deploy's time (`deploy --at`) go or no go is asked."""
+    """How long before a deploy's time (`deploy --at`) the bot asks for go or no-go."""
     go_grace: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 900.0
-    """A deploy that nobody said go to expires so long after its time."""
+    """How long after its time a deploy without a go expires."""
     escalate_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
-    """A failure that nobody answered for so long mentions those who may go back; the next times after twice as long each."""
+    """If nobody reacts to a failure for this time, people who may roll back are mentioned; the interval then doubles each time."""
     escalate_times: Annotated[int, Field(ge=0, le=20)] = 5
-    """So often, then it is left: `status` and the next plan still say it."""
+    """Maximum number of such mentions; `status` and the next plan still show the failure."""
     place_recheck: Seconds = 30.0
-    """A waiting request looks again so often, in case nobody told it that the place is free."""
+    """How often a waiting request checks whether the environment is free, in case a notification was lost."""
     abandoned_after: Seconds = 60.0
-    """A request that is in the book and never reached the engine is closed so long after a start."""
+    """How long after a start a request is closed that is in the audit log but never reached the engine."""
 
 
 class BotSettings(Section):
     """The process itself."""
 
     state: Path = Path("/var/lib/omnicare")
-    """Directory (0700) of the engine's database and the book."""
+    """Directory (0700) of the engine's database and the audit log."""
     socket: Path | None = None
     """Unix socket of the terminal; default: `bot.sock` in `run/` under `state`."""
     database_url: str | None = Field(default=None, repr=False)  # it may carry a password
@@ -227,19 +228,19 @@ class BotSettings(Section):
     web_port: int = 8080
     """/healthz, /readyz, /metrics; 0 for any free port."""
     registry_auth: Path | None = None
-    """Logins for private registries: a `config.json` as `docker login` writes it. Read anew whenever a registry asks."""
+    """Logins for private registries: a `config.json` as `docker login` writes it. Reread whenever a registry asks for a login."""
     registry_ecr: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")], ...] = ()
-    """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token of its own AWS role."""
+    """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token from its AWS role."""
     audit_bucket: BucketSettings | None = None
     """A bucket, best with Object Lock (`lock_days`), where the audit trail's newest number and hash are copied after each run and each day."""
     audit_channel: str | None = None
-    """Slack channel id where they are said as well."""
+    """Slack channel id where the audit log's heads are posted."""
     versions: str = PATTERN
     """Tags that are versions: a pattern of google-re2 for the whole tag, such as `release-[0-9]+` or `sha-[0-9a-f]{7,40}`."""
     default_environment: Key | None = None
     """For terminals."""
     sandbox: bool = False
-    """Everything here is a throw-away world: Slack's address may be another one, `--as` works."""
+    """This is a disposable sandbox: another Slack address is allowed, and `--as` works."""
 
     @field_validator("versions")
     @classmethod

@@ -10,9 +10,9 @@ from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter
 from commands.kit.types import DurationType
 
 _KINDS = {
-    Kind.QUERY: "Query: looks and changes nothing.",
+    Kind.QUERY: "Query: reads and changes nothing.",
     Kind.OPERATION: "Operation: has a plan, an approval and a run; `--dry-run` shows the plan only.",
-    Kind.DECISION: "Decision: answers to a run or to the fleet's record.",
+    Kind.DECISION: "Decision: acts on a run or on the fleet's record.",
 }
 
 
@@ -25,13 +25,13 @@ def commands(registry: Registry) -> str:
     return page(
         "Commands",
         "Typed as `/omnicare COMMAND …` in Slack, `@omnicare COMMAND …` in a thread, `omnicare COMMAND …` in a terminal: "
-        "the same words everywhere.",
+        "the syntax is the same everywhere.",
         menu,
-        "In a terminal only, for what concerns this machine (`omnicare COMMAND --help` explains each):",
+        "In a terminal only, for the local machine (`omnicare COMMAND --help` explains each):",
         here,
-        "Before or after any command a terminal takes `--json` (one JSON document, or one a line while a run is followed), "
+        "Before or after any command, a terminal accepts `--json` (one JSON document, or one per line while a run is followed), "
         "`--no-follow`, `--config FILE`, `--socket PATH`, and in a sandbox `--as PERSON`. "
-        "Exit status: 0 done, 1 failed, 2 typed wrong, 3 denied; 130 where Ctrl-C left a run going.",
+        "Exit status: 0 done, 1 failed, 2 typed wrong, 3 denied; 130 if Ctrl-C left a run going.",
         *(_command(spec) for spec in registry),
     )
 
@@ -42,7 +42,11 @@ def _anchor(spec: CommandSpec) -> str:
 
 def _command(spec: CommandSpec) -> str:
     facts = [_KINDS[spec.kind]]
-    facts.append(f"Permission: {code(spec.permission)}." if spec.permission else "Everybody who is listed may.")
+    facts.append(
+        f"Permission: {code(spec.permission)}."
+        if spec.permission
+        else "No permission needed: all listed people may use it."
+    )
     if spec.risk:
         facts.append(f"Risk: {spec.risk}.")
     if spec.aliases:
@@ -54,7 +58,7 @@ def _command(spec: CommandSpec) -> str:
         spec.description,
         f"```text\nomnicare {spec.usage}\n```",
         " ".join(facts),
-        table(("Argument", "Meaning", "Otherwise"), map(_parameter, shown)) if shown else "",
+        table(("Argument", "Meaning", "Default"), map(_parameter, shown)) if shown else "",
         "```text\n" + "\n".join(f"omnicare {spec.name} {example}".strip() for example in spec.examples) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -75,31 +79,31 @@ def _parameter(parameter: Parameter) -> tuple[str, str, str]:
 
 
 def permissions(registry: Registry) -> str:
-    """What a role may be given, and what the bot itself needs elsewhere."""
+    """What a role can be given, and what the bot itself needs elsewhere."""
     from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, EVENTS, SCOPES
 
     return page(
         "Permissions",
         "## People",
-        "Given to roles per environment in `omnicare.toml`; what is not given may not be done.",
+        "Granted to roles per environment in `omnicare.toml`; nothing is allowed unless it is granted.",
         table(
-            ("Permission", "Allows to", "Asked for by"),
+            ("Permission", "Allows to", "Needed by"),
             (
                 (code(name), about, ", ".join(map(code, _asked_by(registry, name))))
                 for name, about in PERMISSIONS.items()
             ),
         ),
-        "Commands that are not named there ask for no permission of their own: everybody who is listed may type them, and what "
-        "they act on (a run, a lock) decides.",
+        "Commands that are not named there need no permission of their own: all listed people may type them, and the "
+        "run or lock that they act on decides.",
         "## The bot in Kubernetes",
         f"In each environment's namespace (`services`) and in the bot's own (`record`, otherwise {_record_namespace()}). "
-        "`omnicare doctor` asks the cluster about each line.",
+        "`omnicare doctor` checks each line.",
         table(
             ("Namespace", "Permission", "Reason"),
             ((each.where, code(each.shown), each.reason) for each in sorted(NEEDED, key=_by_place)),
         ),
         "## The bot in Slack",
-        f"Bot token scopes. Besides, the app-level token has {code(APP_SCOPE)}: {APP_REASON[0].lower()}{APP_REASON[1:]}",
+        f"Bot token scopes. In addition, the app-level token has {code(APP_SCOPE)}: {APP_REASON[0].lower()}{APP_REASON[1:]}",
         table(("Scope", "Reason"), ((code(scope), reason) for scope, reason in SCOPES.items())),
         table(("Event", "Reason"), ((code(event), reason) for event, reason in EVENTS.items())),
     )

@@ -5,52 +5,52 @@ from bot.reference.markdown import code, page, table
 from runbooks.kit.reasons import ReasonCode
 
 EVENTS: dict[EventName, str] = {
-    EventName.BOT_STARTED: "The bot opened the book and serves.",
-    EventName.BOT_STOPPED: "The bot was asked to stop and drained. Where it is missing between two starts, it was killed.",
-    EventName.BOOK_CHECKED: "Written by earlier versions when `/readyz` was asked. It proves nothing.",
-    EventName.COMMAND_ANSWERED: "Somebody looked at something.",
-    EventName.COMMAND_ACCEPTED: "Somebody's decision was taken; written before it acts.",
-    EventName.DISCLOSURE_ALLOWED: "Somebody is about to read lines of a log unredacted: who, why, of which pods, with which options; "
-    "written before the first line is read. Without a `command:answered` after it nothing was shown.",
-    EventName.COMMAND_REFUSED: "A command was understood and refused, for another reason than permission.",
-    EventName.PERMISSION_DENIED: "Policy said no; the reason code says why.",
-    EventName.REFUSALS_SUPPRESSED: "One account was refused so often within a minute that the rest is not written one by one.",
-    EventName.RUN_REQUESTED: "Somebody asked for an operation; written before anything else happens.",
-    EventName.RUN_PLANNED: "Its plan was made; the digest is what will be approved.",
-    EventName.RUN_STARTED: "The run took the environment's place and begins to change things.",
-    EventName.RUN_SUCCEEDED: "It ended as it was meant to.",
-    EventName.RUN_FAILED: "It ended otherwise; the reason code says how.",
-    EventName.RUN_CANCEL_ASKED: "Somebody asked it to stop.",
-    EventName.RUN_CANCELLED: "It stopped because somebody asked, or a rollback took its place.",
-    EventName.RUN_ABANDONED: "It was written down and never reached the engine; nothing was changed.",
-    EventName.RUN_HELD: "Somebody asked it to wait before its next service.",
-    EventName.RUN_CONTINUED: "Somebody let a held run go on.",
-    EventName.RUN_UNANSWERED: "It failed and nobody did anything about it: those who may go back were told once more.",
-    EventName.RUN_WITHDRAWN: "The requester took it back.",
+    EventName.BOT_STARTED: "The bot opened the audit log and started serving.",
+    EventName.BOT_STOPPED: "The bot was asked to stop and finished its short tasks. If it is missing between two starts, the bot was killed.",
+    EventName.BOOK_CHECKED: "Written by earlier versions for each `/readyz` request. It proves nothing.",
+    EventName.COMMAND_ANSWERED: "Somebody ran a query.",
+    EventName.COMMAND_ACCEPTED: "A decision was accepted; written before it takes effect.",
+    EventName.DISCLOSURE_ALLOWED: "Somebody is about to read unredacted log lines: who, why, of which pods, with which options; "
+    "written before the first line is read. Without a `command:answered` after it, nothing was shown.",
+    EventName.COMMAND_REFUSED: "A command was understood and refused, for a reason other than permission.",
+    EventName.PERMISSION_DENIED: "The policy denied it; the reason code says why.",
+    EventName.REFUSALS_SUPPRESSED: "One account was refused so often within a minute that further refusals are counted instead.",
+    EventName.RUN_REQUESTED: "Somebody requested an operation; written before anything else happens.",
+    EventName.RUN_PLANNED: "The plan was made; the approval will cover its digest.",
+    EventName.RUN_STARTED: "The run took the environment's lease and starts to make changes.",
+    EventName.RUN_SUCCEEDED: "The run succeeded.",
+    EventName.RUN_FAILED: "The run failed; the reason code says how.",
+    EventName.RUN_CANCEL_ASKED: "Somebody asked the run to stop.",
+    EventName.RUN_CANCELLED: "The run stopped because somebody asked, or because a rollback replaced it.",
+    EventName.RUN_ABANDONED: "The request was recorded and never reached the engine; nothing was changed.",
+    EventName.RUN_HELD: "Somebody asked the run to wait before its next service.",
+    EventName.RUN_CONTINUED: "Somebody resumed a held run.",
+    EventName.RUN_UNANSWERED: "The run failed and nobody reacted: people who may roll back were mentioned again.",
+    EventName.RUN_WITHDRAWN: "The requester withdrew the request.",
     EventName.RUN_EXPIRED: "Nobody decided, or nobody said go, in time.",
-    EventName.RUN_SKIPPED: "There was nothing to do, or it could not be planned.",
-    EventName.RUN_RESOLVED: "Somebody decided that a failed run stays as it is.",
-    EventName.APPROVAL_ASKED: "The plan waits for people, who are named.",
-    EventName.APPROVAL_GIVEN: "One person said yes.",
-    EventName.APPROVAL_GRANTED: "Enough people said yes.",
-    EventName.APPROVAL_DENIED: "One person said no, with a reason; that ends it.",
-    EventName.RUN_SCHEDULED: "It was approved and waits for its time.",
-    EventName.GO_ASKED: "Its time is near: who asked for it, and who may say so for others, were asked for go or no go.",
-    EventName.GO_GIVEN: "Somebody said go: it starts at its time.",
-    EventName.GO_REFUSED: "Somebody said no go; that ends it.",
-    EventName.STEP_STARTED: "A step of a run is about to change something; written before it does.",
-    EventName.STEP_FINISHED: "The step did what it was to do.",
-    EventName.STEP_FAILED: "The step did not; the reason code says why.",
+    EventName.RUN_SKIPPED: "There was nothing to do, or no plan could be made.",
+    EventName.RUN_RESOLVED: "Somebody decided to leave a failed run as it is.",
+    EventName.APPROVAL_ASKED: "The plan is waiting for the named people.",
+    EventName.APPROVAL_GIVEN: "One person approved.",
+    EventName.APPROVAL_GRANTED: "Enough people approved.",
+    EventName.APPROVAL_DENIED: "One person denied it, with a reason; that ends the request.",
+    EventName.RUN_SCHEDULED: "The run was approved and is waiting for its time.",
+    EventName.GO_ASKED: "The time is near: the requester and people who may say go were asked for go or no-go.",
+    EventName.GO_GIVEN: "Somebody said go: the run starts at its time.",
+    EventName.GO_REFUSED: "Somebody said no-go; that ends the run.",
+    EventName.STEP_STARTED: "A step of a run is about to make a change; written before it does.",
+    EventName.STEP_FINISHED: "The step succeeded.",
+    EventName.STEP_FAILED: "The step failed; the reason code says why.",
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
-    EventName.RELEASE_ADOPTED: "Somebody recorded what ran as a good release.",
-    EventName.STRATEGY_RESTORED: "The bot put a Deployment's `maxSurge` back that a killed bot had left raised.",
+    EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release.",
+    EventName.STRATEGY_RESTORED: "The bot restored a Deployment's `maxSurge` that a killed bot had left raised.",
 }
 """What each event tells; a test holds it equal to the closed set."""
 
 
 def reason_codes() -> str:
-    """Every way in which something ends or is refused."""
+    """Every outcome and refusal."""
     return page(
         "Reason codes",
         "Every refusal and every ending has one of these, in the audit log, in `--json` and in the metrics. The sentence "
@@ -77,8 +77,8 @@ def metrics() -> str:
     families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
     return page(
         "Metrics",
-        "Served at `/metrics` in Prometheus' format. Besides: `/healthz` (the process lives) and `/readyz` (Slack's connections are "
-        "fresh, the book can be written, the cluster answers).",
+        "Served at `/metrics` in Prometheus' format. There are also `/healthz` (the process is alive) and `/readyz` (Slack's connections are "
+        "fresh, the audit log can be written, the cluster answers).",
         table(
             ("Metric", "Type", "Meaning"), ((code(_served(f.name, f.type)), f.type, f.documentation) for f in families)
         ),

@@ -22,19 +22,22 @@ def configuration() -> str:
         ("Variable", "Sets"),
         [
             *((code(name), code(".".join(path))) for name, path in config.FROM_ENVIRONMENT.items()),
-            (code(config.CONFIG_VARIABLE), "where `omnicare.toml` is; otherwise here, then in `/etc/omnicare`"),
-            (code("OMNICARE_SOCKET"), "where a terminal finds the running bot; otherwise as the configuration says"),
+            (
+                code(config.CONFIG_VARIABLE),
+                "path of `omnicare.toml`; default: the current directory, then `/etc/omnicare`",
+            ),
+            (code("OMNICARE_SOCKET"), "the running bot's socket, for terminals; default: from the configuration"),
             (code("NO_COLOR"), "no colour in a terminal"),
         ],
     )
     return page(
         "Configuration",
-        "`omnicare.toml`. Unknown keys are refused; durations are in seconds; what is not listed may not be done. "
-        "`omnicare doctor` checks it against the world.",
+        "`omnicare.toml`. Unknown keys are refused, durations are in seconds, and nothing is allowed unless it is listed. "
+        "`omnicare doctor` checks it against the real systems.",
         *(_section(name, model) for name, model in found),
         *_plain_tables(),
         "## Variables",
-        "They go over what the file says. Secrets are never in the file.",
+        "They override the file. Secrets are never in the file.",
         variables,
     )
 
@@ -87,7 +90,7 @@ def _section(name: str, model: type[BaseModel]) -> str:
     ]
     parts = [f"## `[{'[' + name[:-2] + ']' if name.endswith('[]') else name}]`", about]
     if rows:
-        parts.append(table(("Setting", "Type", "Otherwise", "Meaning"), rows))
+        parts.append(table(("Setting", "Type", "Default", "Meaning"), rows))
     return "\n\n".join(parts)
 
 

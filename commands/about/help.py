@@ -8,7 +8,7 @@ from commands.kit.types import CommandName
 
 
 class Help(Query):
-    """Explain the commands, or one of them."""
+    """Explain all commands, or one of them."""
 
     meta = QueryMeta(permission=None, examples=["", "deploy"], group="about", private=True)
 

@@ -7,7 +7,7 @@ from commands.kit.spec import QueryMeta
 
 
 class Whoami(Query):
-    """Show who you are to the bot, what you may do, and what gives it to you."""
+    """Show who you are to the bot, what you may do, and through which role."""
 
     meta = QueryMeta(permission=None, examples=[""], group="about", private=True)
 

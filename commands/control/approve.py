@@ -1,4 +1,4 @@
-"""`approve RUN`: the typed twin of the card's button."""
+"""`approve RUN`: the typed form of the card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta, option
@@ -6,9 +6,9 @@ from commands.kit.types import Words
 
 
 class Approve(RunDecision):
-    """Approve what somebody else asked for.
+    """Approve somebody else's request.
 
-    What is approved is the plan that the card shows, by its digest; who may is the policy's affair and is checked when decided.
+    The approval covers the plan on the card, by its digest. The policy says who may approve.
     """
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2"])

@@ -1,4 +1,4 @@
-"""`cancel RUN`: stops a run where it is, or stops it and goes back; the typed twin of the progress card's button."""
+"""`cancel RUN`: stops a run where it is, or stops it and goes back; the typed form of the progress card's button."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -12,7 +12,7 @@ from runbooks.observe import pods
 
 
 class Cancel(RunDecision):
-    """Stop a run where it is; what was rolled out stays, or goes back at once with `--then rollback`."""
+    """Stop a run where it is; changes stay, or are rolled back right away with `--then rollback`."""
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2", "7KQ2 --then rollback"], form_button="Stop the run")
 

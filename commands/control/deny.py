@@ -1,4 +1,4 @@
-"""`deny RUN --reason …`: the typed twin of the card's button."""
+"""`deny RUN --reason …`: the typed form of the card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta, option

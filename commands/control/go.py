@@ -1,4 +1,4 @@
-"""`go RUN`: a deploy whose time has come starts; the typed twin of its card's button."""
+"""`go RUN`: a deploy whose time has come starts; the typed form of its card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta, option
@@ -6,10 +6,10 @@ from commands.kit.types import Words
 
 
 class Go(RunDecision):
-    """Say go to a deploy that was asked for with `--at`: without one it does not start.
+    """Say go to a deploy with `--at`; without a go it does not start.
 
-    Who asked for it may, and whoever has `rollout:go`; from 10 minutes before its time on, as long as the configuration says
-    nothing else. Until it starts, `no-go` takes it back.
+    The requester and people with `rollout:go` may, from 10 minutes before its time unless the configuration says
+    otherwise. Until it starts, `no-go` revokes it.
     """
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2"])

@@ -1,4 +1,4 @@
-"""`continue RUN`: a run that was held goes on; the typed twin of the progress card's button."""
+"""`continue RUN`: a run that was held goes on; the typed form of the progress card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta, option
@@ -6,7 +6,7 @@ from commands.kit.types import Words
 
 
 class Continue(RunDecision):
-    """Let a run that was held go on with its next service."""
+    """Resume a held run with its next service."""
 
     meta = RunDecisionMeta(permission=None, name="continue", examples=["7KQ2"])
 

@@ -1,14 +1,14 @@
-"""`hold RUN`: a run waits before its next service until somebody lets it go on; the typed twin of the progress card's button."""
+"""`hold RUN`: a run waits before its next service until somebody lets it go on; the typed form of the progress card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta
 
 
 class Hold(RunDecision):
-    """Let a run wait before its next service: what is rolling out now is watched to its end.
+    """Pause a run before its next service; the current rollout is watched until it ends.
 
-    It keeps the environment's place meanwhile. `continue` lets it go on, `cancel` ends it, and a `rollback` passes it. One that nobody lets
-    go on for four hours (`times.hold_longest`) ends where it is, undecided.
+    The run keeps the environment meanwhile. `continue` resumes it, `cancel` ends it, and a `rollback` replaces it. After four hours
+    (`times.hold_longest`) a held run ends where it is, undecided.
     """
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2", '7KQ2 --reason "looking at the error rate first"'])

@@ -12,7 +12,7 @@ from runbooks.fleet.fleet import Freeze
 
 
 class Lock(EnvironmentDecision):
-    """Lock an environment: nothing but a rollback starts there until it is unlocked."""
+    """Lock an environment: until it is unlocked, only rollbacks start there."""
 
     meta = DecisionMeta(
         permission="lock:write",

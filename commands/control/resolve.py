@@ -6,10 +6,10 @@ from commands.kit.types import RunId, Words
 
 
 class Resolve(RunDecision):
-    """Leave a failed run as it is, with a reason: the environment is no longer undecided.
+    """Leave a failed run as it is, with a reason; the environment is then no longer undecided.
 
-    A run that the bot knows no more, because its files were lost in the middle of it, gives back the place that it holds; its
-    full id stands on what waits for it.
+    This also frees an environment that is held by a run of which the bot has lost its files. That run's
+    full id is shown on the requests that are waiting for it.
     """
 
     meta = RunDecisionMeta(

@@ -1,4 +1,4 @@
-"""`retry RUN`: the same request once more, after a run that failed or was stopped; the typed twin of the failed card's button."""
+"""`retry RUN`: the same request once more, after a run that failed or was stopped; the typed form of the failed card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta, argument
@@ -6,10 +6,10 @@ from commands.kit.types import RunId
 
 
 class Retry(RunDecision):
-    """Try a failed or stopped run again: a new run of the same request.
+    """Retry a failed or stopped run, as a new run of the same request.
 
-    It makes its plan again, changes nothing that is already as it should be, and asks for an approval only where the plan leads
-    elsewhere than what was approved, or where that approval has run out.
+    The plan is made again and changes only what is left to do. It needs an approval only if the plan leads to a different
+    result from the approved one, or if the approval has expired.
     """
 
     meta = RunDecisionMeta(permission=None, group="act", examples=["7KQ2"], on_card=False)

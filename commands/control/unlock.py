@@ -8,7 +8,7 @@ from commands.kit.types import EnvironmentName, Words
 
 
 class Unlock(EnvironmentDecision):
-    """Unlock an environment; the one who locked it is named."""
+    """Unlock an environment; the answer names who locked it."""
 
     meta = DecisionMeta(
         permission="lock:write", group="act", examples=["", "--env staging"], private=False, audit_event="lock:released"

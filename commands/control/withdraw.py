@@ -1,10 +1,10 @@
-"""`withdraw RUN`: the typed twin of the card's button."""
+"""`withdraw RUN`: the typed form of the card's button."""
 
 from commands.kit.command import RunDecision
 from commands.kit.spec import RunDecisionMeta
 
 
 class Withdraw(RunDecision):
-    """Take back what you asked for, as long as it waits."""
+    """Withdraw your own request while it is waiting."""
 
     meta = RunDecisionMeta(permission=None, examples=["7KQ2"])

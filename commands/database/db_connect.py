@@ -34,9 +34,9 @@ _SLOWLY = "It answers slowly even to an empty statement: the server or the netwo
 
 
 class DbConnect(Query):
-    """Try the database's credentials: host, version, role, read-only, latency, replica and how far behind, statistics since when.
+    """Test the database credentials: host, version, role, read-only mode, latency, replica lag, start of the statistics.
 
-    The password comes from the Secret (or file) that the configuration names; it is never shown.
+    The password comes from the configured Secret or file; it is never shown.
     """
 
     meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db connect")

@@ -34,7 +34,7 @@ _LONGEST = 4000
 
 
 class DbExplain(Query):
-    """Show a counted statement's plan: its steps, what each costs, and the dearest one named. Planned only, never executed."""
+    """Show a statement's plan: its steps, their cost, and the most expensive one. Planned only, never executed."""
 
     meta = QueryMeta(permission="database:read", examples=["q3f9ac1d2", "q3f9ac1d2 --on replica"], name="db explain")
 

@@ -41,9 +41,9 @@ _FORGETS = 10
 
 
 class SlowQueries(Query):
-    """Show the statements that the database spends its time on: which to look at first and why, and what waits for a lock now.
+    """Show the statements that take the most time: which to look at first and why, and what is waiting for a lock now.
 
-    Counted by pg_stat_statements, since when the card says. What was written into a statement is never shown.
+    The numbers come from pg_stat_statements; the card says since when. Literals in statements are never shown.
     """
 
     meta = QueryMeta(

@@ -1,4 +1,4 @@
-"""`audit`: search the audit trail. (`omnicare audit verify` in a terminal proves that nobody changed it.)"""
+"""`audit`: search the audit log. (`omnicare audit verify` in a terminal proves that nobody changed it.)"""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ _IN_MESSAGE = 40
 
 
 class Audit(Query):
-    """Search the audit trail by person, command, time, run."""
+    """Search the audit log by person, command, time or run."""
 
     meta = QueryMeta(permission="audit:read", examples=["", "--person maya --since 1d", "--run 7KQ2"], private=True)
 

@@ -17,22 +17,22 @@ class Risk(StrEnum):
 
 
 class ApprovalPolicy(Frozen):
-    """N of the people who hold a permission there, never the requester.
+    """N people who have a permission in the environment, never the requester.
 
-    `own` stands for the one case that must not wait for a sleeper: going back, confirmed by one person who holds the
-    permission, who may be the requester.
+    `own` is for rollbacks, which must not wait for somebody who is asleep: one person with the permission
+    confirms, who may be the requester.
     """
 
     count: int
-    """How many must say yes; one denial ends it."""
+    """How many people must approve; one denial ends the request."""
     permission: str
-    """Whoever has it there may approve."""
+    """The permission that approvers need."""
     own: bool = False
-    """The requester may give it (a confirmation, not an approval)."""
+    """The requester may approve (a confirmation, not an approval)."""
     expires_seconds: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] = 1800.0
-    """Nobody decided in time: it ends."""
+    """The request ends if nobody decides within this time."""
     reminder_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
-    """Before it expires."""
+    """How long before the expiry people are reminded."""
 
 
 class Policies(Frozen):

@@ -16,7 +16,7 @@ _HOUR = 3600
 
 
 class Events(Query):
-    """Show what Kubernetes tells of the services: warnings first, the same message once, with its count."""
+    """Show Kubernetes' events for the services: warnings first, repeated messages once with a count."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "backend --since 15m"])
 

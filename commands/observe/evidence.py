@@ -27,7 +27,7 @@ _SHOWN = 15
 
 
 class Evidence(Query):
-    """Show what was kept of a run's pods before they went away: state, events and last log lines, redacted."""
+    """Show what was saved of a run's pods before they were removed: state, events and last log lines, redacted."""
 
     meta = QueryMeta(permission="logs:read", examples=["7KQ2"])
 

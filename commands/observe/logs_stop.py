@@ -1,4 +1,4 @@
-"""`logs stop NAME`: ends a log that is being followed; the typed twin of its button."""
+"""`logs stop NAME`: ends a log that is being followed; the typed form of its button."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from runbooks.wording import cited
 
 
 class LogsStop(Query):
-    """Stop following a log: whoever may read it may stop it."""
+    """Stop following a log; anybody who may read it may stop it."""
 
     meta = QueryMeta(permission="logs:read", examples=["k3v9q"], name="logs stop", private=True)
 

@@ -64,7 +64,7 @@ class Part(Generic[T]):
 
 
 class Status(Query):
-    """Show what runs and whether it is well: versions, pods, sync, who waits, lock, the last release."""
+    """Show what runs and whether it is healthy: versions, pods, sync, waiting requests, lock, last release."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
 

@@ -26,11 +26,11 @@ def _no_time(sentence: str) -> UsageError:
 class Deploy(Operation):
     """Deploy a release: backend, then frontend, each watched until it runs.
 
-    Makes a plan, asks for an approval in the thread, rolls out one service after the other, and checks that the pods run the
+    Makes a plan, asks for approval in the thread, rolls out one service after the other, and checks that the pods run the
     approved digests. A failed rollout stops the run; old pods serve until new ones are ready.
 
-    With `--at` it is planned and approved now and started then, at most 7 days ahead: shortly before, who asked for it and who is on call are asked
-    for a last go or no go. With no go it expires; nothing starts unwatched.
+    With `--at` it is planned and approved now and started at that time, at most 7 days ahead. Shortly before, the requester and people on call are asked
+    for a final go or no-go. Without a go it expires; nothing starts unwatched.
     """
 
     meta = OperationMeta(

@@ -35,7 +35,7 @@ from runbooks.wording import by_count, counted, duration, listed, short_digest
 
 
 class Releases(Query):
-    """List the releases: what ran when, good or bad, by whom, with which digests."""
+    """List the releases: what ran when, good or bad, deployed by whom, with which digests."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging --limit 30"])
 
@@ -95,7 +95,7 @@ def _short(image: Image) -> str:
 
 
 class ReleasesAdopt(EnvironmentDecision):
-    """Record what runs now as a good release: what a later rollback goes back to."""
+    """Record what runs now as a good release that a later rollback can go back to."""
 
     meta = DecisionMeta(
         permission="rollout:write",

@@ -15,9 +15,9 @@ from runbooks.release.plans import plan_restart
 
 
 class Restart(Operation):
-    """Restart a service: new pods of the image that runs, watched until they are ready.
+    """Restart a service: new pods of the same image, watched until they are ready.
 
-    As `kubectl rollout restart` does it: old pods serve until new ones are ready. The version stays, and so does its record.
+    Like `kubectl rollout restart`: old pods serve until new ones are ready. Version and release record do not change.
     """
 
     meta = OperationMeta(

@@ -27,9 +27,9 @@ _BUDGET_MINUTES = 5
 class Rollback(Operation):
     """Go back to the last known good release, all services at once.
 
-    It comes first: a run that is going on is asked to stop and loses its place, a lock is passed and named, and one person who
-    may go back confirms. Any other target (`--to`) is approved like a deploy. What is left is marked bad, so that a second
-    rollback goes further back, not forth.
+    A rollback has priority: a current run is asked to stop and is replaced, a lock is bypassed and named, and one person with
+    the permission confirms. Any other target (`--to`) is approved like a deploy. The replaced release is marked bad, so that a second
+    rollback goes further back instead of forward again.
     """
 
     meta = OperationMeta(

@@ -19,10 +19,10 @@ CLEAR = StepName(key="sync-clear", title="Clear the approved items")
 
 
 class SyncClearFailed(Operation):
-    """Throw away the sync items that failed: what clinicians wrote offline, exported first.
+    """Delete failed sync items, which clinicians wrote offline, after exporting them.
 
-    Exactly the items of the plan are cleared, no other: their ids' digest is what is approved. They are written to S3, read
-    back and compared before anything is thrown away.
+    Only the items in the plan are cleared: the approval covers the digest of their ids. They are written to S3, read
+    back and compared before anything is deleted.
     """
 
     meta = OperationMeta(

@@ -28,7 +28,7 @@ _IN_DATA = 500
 
 
 class SyncFailed(Query):
-    """Show the items that failed to synchronise, grouped by reason: how many, from how many devices, how old."""
+    """Show failed sync items grouped by reason: how many, from how many devices, how old."""
 
     meta = QueryMeta(permission="sync:read", examples=["", "--env staging"], name="sync failed")
 

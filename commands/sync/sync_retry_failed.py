@@ -19,7 +19,7 @@ WATCH = StepName(key="sync-watch", title="Watch the queue")
 
 
 class SyncRetryFailed(Operation):
-    """Try every failed sync item again, and watch until the count stands still. Nothing is lost by it."""
+    """Retry all failed sync items, and watch until the count stops changing. Nothing is lost."""
 
     meta = OperationMeta(
         permission="sync:write", risk=Risk.REVERSIBLE, examples=["", "--env staging"], name="sync retry-failed"

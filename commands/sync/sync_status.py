@@ -23,7 +23,7 @@ from runbooks.wording import counted, duration
 
 
 class SyncStatusCommand(Query):
-    """Show the offline sync queue: backlog, oldest item, devices, failed items, rate and how long it takes to drain."""
+    """Show the offline sync queue: backlog, oldest item, devices, failed items, rate and time until it is empty."""
 
     meta = QueryMeta(permission="sync:read", examples=["", "--env staging"], name="sync status")
 

@@ -34,9 +34,9 @@ class Service(Frozen):
     health_url: str | None = None
     """Asked when somebody has to know whether it serves."""
     surge_limit: int | None = None
-    """So many of its pods at once and no more, old and new together: each holds connections to the database.
+    """The maximum number of its pods at once, old and new together, because each uses database connections.
 
-    Who sets it vouches for the nodes' room, too, where the bot may not look at them.
+    Setting it also vouches for the nodes' capacity if the bot has no access to nodes.
     """
 
     @property

@@ -44,32 +44,32 @@ _SOON, _LONG_AGO = 10.0, 3600.0
 
 
 class SyncScripts(Frozen):
-    """The npm scripts of the offline queue: a closed set of argument lists, made of plain words; nothing typed is ever added."""
+    """The npm scripts of the offline queue: a closed set of argument lists of plain words; typed text is never added."""
 
     service: str = "backend"
-    """The service in whose pods they are run."""
+    """The service in whose pods the scripts run."""
     status: tuple[str, ...] = ("npm", "run", "--silent", "sync:status")
-    """Prints how the queue stands, best as JSON: `pending`, `failed`, `oldestPendingSeconds`, `devices`, `ratePerMinute`."""
+    """Prints the state of the queue, preferably as JSON: `pending`, `failed`, `oldestPendingSeconds`, `devices`, `ratePerMinute`."""
     failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:failed")
-    """Prints the failed items, best as a JSON list: `id`, `reason`, `device`, `ageSeconds`."""
+    """Prints the failed items, preferably as a JSON list: `id`, `reason`, `device`, `ageSeconds`."""
     retry_failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:retry-failed")
     """Puts all failed items back into the queue."""
     clear_failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:clear-failed")
-    """Throws failed items away: all of them, or with `takes_ids` those that it is told."""
+    """Deletes failed items: all of them, or with `takes_ids` the given ones."""
     contents: tuple[str, ...] = ()
-    """Prints the failed items with what was written, for the export before a clearing; where empty, `failed` does."""
+    """Prints the failed items with their contents, for the export before clearing; default: `failed`."""
     takes_ids: bool = False
     """`clear_failed` reads which items from one line of standard input: a JSON array of their ids."""
     seconds: float = Field(default=12.0, gt=0, le=120)
-    """How long one script may take."""
+    """Time limit for one script."""
     largest: int = Field(default=16 << 20, ge=1 << 10, le=256 << 20)
-    """Bytes of one script's output; what says more is not heard out."""
+    """Maximum size of one script's output in bytes."""
     watch_seconds: float = Field(default=60.0, gt=0, le=600)
-    """After a retry the queue is looked at for at most so long."""
+    """How long the queue is watched after a retry, at most."""
     look_seconds: float = Field(default=2.0, gt=0, le=60)
-    """Between two of those looks."""
+    """Time between two of those checks."""
     stuck_after: float = Field(default=900.0, gt=0)
-    """An item that waits for longer means that the queue is stuck."""
+    """If an item waits for longer than this, the queue is stuck."""
 
     @field_validator("status", "failed", "retry_failed", "clear_failed")
     @classmethod

@@ -63,22 +63,22 @@ _SAID: dict[str, tuple[str, str]] = {
 
 
 class BucketSettings(Frozen):
-    """A bucket. Who may read the one for exports may read what clinicians wrote: keep its readers few."""
+    """A bucket. Whoever can read the export bucket can read what clinicians wrote, so give few people access."""
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     """Its name."""
     prefix: str = Field(default="", pattern=r"^[A-Za-z0-9!_.*'()/-]{0,200}$")
-    """Before each key, such as `sync/`."""
+    """Prefix of each key, such as `sync/`."""
     region: str | None = None
-    """As AWS names it; otherwise as the bot's own AWS configuration says."""
+    """The AWS region; default: from the bot's AWS configuration."""
     endpoint: str | None = None
-    """Another address than AWS's own, `https://…`."""
+    """An address other than AWS's own, `https://…`."""
     kms_key: str | None = None
-    """The KMS key that objects are encrypted with; without one, S3's own key (AES-256)."""
+    """The KMS key for encrypting objects; default: S3's own key (AES-256)."""
     lock_days: int | None = Field(default=None, ge=1, le=36500)
-    """Object Lock: what is written can't be deleted for so long. The bucket has to be made with it."""
+    """Object Lock: number of days during which objects can't be deleted. The bucket must be created with Object Lock."""
     lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
-    """COMPLIANCE: not even by the account's owner."""
+    """COMPLIANCE: not even the account's owner can delete objects."""
 
 
 class ObjectThere(PermanentError):

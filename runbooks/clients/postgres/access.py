@@ -26,39 +26,39 @@ _ADDRESS = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]
 
 
 class DatabaseSettings(Frozen):
-    """The environment's PostgreSQL, as a role sees it that may read statistics and nothing else."""
+    """The environment's PostgreSQL, seen by a role that can read only statistics."""
 
     secret: str = Field(default=SECRET, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
-    """The Kubernetes Secret with the reader's credentials. The shipped Role lets the bot read this one name and no other."""
+    """The Kubernetes Secret with the reader's credentials. The shipped Role allows the bot to read only the Secret with this name."""
     secret_namespace: str | None = None
     """Where that Secret is; default: the environment's namespace."""
     user_key: str = "username"
-    """The Secret's key that holds the role's name."""
+    """The Secret's key with the role's name."""
     password_key: str = "password"  # noqa: S105 - a key's name
-    """The Secret's key that holds its password."""
+    """The Secret's key with the password."""
     url_key: str | None = None
-    """The Secret's key that holds all of it: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Its options are not used."""
+    """The Secret's key with a complete URL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Its options are not used."""
     file: Path | None = None
-    """A file that holds such a URL, instead of a Secret; only the bot's account may read it."""
+    """A file with such a URL, instead of a Secret; only the bot's account should be able to read it."""
     primary: str | None = Field(default=None, pattern=_ADDRESS)
-    """`HOST` or `HOST:PORT`; default: what the URL says."""
+    """`HOST` or `HOST:PORT`; default: from the URL."""
     replica: str | None = Field(default=None, pattern=_ADDRESS)
     """A read replica, `HOST` or `HOST:PORT`."""
     name: str | None = Field(default=None, min_length=1, max_length=63)
-    """The database's name; default: what the URL says."""
+    """The database's name; default: from the URL."""
     reader: Instance = "primary"
     """Which of the two is asked where nobody says `--on`. Each server counts the statements that it ran itself: what the application
     writes is counted on the primary alone."""
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     """As libpq's `sslmode`. `disable` is for a sandbox."""
     root_certificate: Path | None = None
-    """The authorities that the server's certificate is checked by; default: this machine's own."""
+    """Certificate authorities for checking the server's certificate; default: this machine's."""
     connect_timeout: float = Field(default=4.0, gt=0, le=30)
-    """For a connection, name look-up and TLS and login together."""
+    """Time limit for connecting, including name look-up, TLS and login."""
     statement_timeout: float = Field(default=5.0, gt=0, le=60)
-    """For one statement; the server itself ends it."""
+    """Time limit for one statement, enforced by the server."""
     answer_timeout: float = Field(default=1.2, gt=0, le=10)
-    """For telling whether it answers at all, as `status` does."""
+    """Time limit for checking whether the server answers, as `status` does."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
