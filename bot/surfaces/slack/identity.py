@@ -1,7 +1,7 @@
 """What Slack says of accounts and groups: who may act through Slack at all, and who is on call today.
 
 An account that is deactivated, a guest's, a bot's or another workspace's is refused whatever `omnicare.toml` says. Before anything
-is changed Slack is asked anew; where it does not answer in time, that is said, and the door decides.
+is changed Slack is asked anew; where it does not answer in time, that is said, and the dispatcher decides.
 """
 
 import asyncio

@@ -24,5 +24,5 @@ class Origin:
 
     @property
     def place(self) -> Place:
-        """For the door; whether the bot is a member is added by who knows."""
+        """For the dispatcher; whether the bot is a member is added by who knows."""
         return Place(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)

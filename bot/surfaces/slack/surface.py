@@ -2,7 +2,7 @@
 
 slack = SlackSurface(settings.slack, names=people, redact=redact, supervisor=supervisor)
 ... Door(identity=slack.identity, ...), House(messenger=slack.messenger, ...)
-slack.open(door, suggest=...)
+slack.open(dispatcher, suggest=...)
 await slack.start()
 slack.ready()
 await slack.close(drain=20.0)

@@ -74,7 +74,7 @@ async def test_two_bugs_have_two_ids(here: Threshold, log: io.StringIO) -> None:
     assert len({said(await here.type(REQUESTER, f"deploy v2.0.{n}")) for n in range(5)}) == 5
 
 
-async def test_nothing_that_comes_in_makes_the_door_raise(here: Threshold) -> None:
+async def test_nothing_that_comes_in_makes_the_dispatcher_raise(here: Threshold) -> None:
     odd = [
         "\ud800",
         "\x00",

@@ -37,7 +37,7 @@ class HomeTab:
 
     async def menu(self, origin: Origin, key: str, *, surface_home: bool) -> list[Block]:
         """The menu's blocks, for Home or for a modal."""
-        delivery = typed(key, origin, "")
-        card = await self._dispatcher.menu(delivery)
+        inbound = typed(key, origin, "")
+        card = await self._dispatcher.menu(inbound)
         drawing = await self._messenger.drawn(card, surface="home" if surface_home else "modal")
         return drawing.blocks

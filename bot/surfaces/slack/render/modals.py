@@ -1,7 +1,7 @@
 """Forms as modals, and what comes back from them.
 
 A form's inputs have the parameters' names as block ids. What is not to be changed (a run's id and word, the place it was opened in)
-goes through Slack in `private_metadata` and comes back; the door checks it like anything else that comes in.
+goes through Slack in `private_metadata` and comes back; the dispatcher checks it like anything else that comes in.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The Slack surface against the sandbox's Slack: real Bolt over a real WebSocket, and a door that remembers what came in.
+"""The Slack surface against the sandbox's Slack: real Bolt over a real WebSocket, and a dispatcher that remembers what came in.
 
 Every payload that leaves in these tests is held against Slack's own schemas at the end, where they are there.
 """
@@ -88,27 +88,27 @@ class FakeDispatcher:
         return Kind.QUERY if word in {"status", "logs", "whoami", "runs"} else None
 
     async def take(self, came: Inbound | ParsedInbound) -> Answer:
-        delivery = came.inbound if isinstance(came, ParsedInbound) else came
-        self.taken.append(delivery)
+        inbound = came.inbound if isinstance(came, ParsedInbound) else came
+        self.taken.append(inbound)
         self.arrived.set()
         await self.gate.wait()
-        if delivery.filled is None and not (delivery.text or "").strip():
-            return Answer(card=await self.menu(delivery))
-        return self.answers.get(self._word(delivery), Answer(card=card(f"answer to {self._word(delivery)}")))
+        if inbound.filled is None and not (inbound.text or "").strip():
+            return Answer(card=await self.menu(inbound))
+        return self.answers.get(self._word(inbound), Answer(card=card(f"answer to {self._word(inbound)}")))
 
-    async def form(self, delivery: Inbound, asked: OpenForm) -> Form | Answer:
-        self.forms.append((delivery, asked))
+    async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
+        self.forms.append((inbound, asked))
         return self.form_answer or deploy_form(asked.filled)
 
-    async def menu(self, delivery: Inbound) -> Card:
-        self.taken.append(delivery)
+    async def menu(self, inbound: Inbound) -> Card:
+        self.taken.append(inbound)
         return card("What you may run")
 
     @staticmethod
-    def _word(delivery: Inbound) -> str:
-        if delivery.filled is not None:
-            return delivery.filled.command
-        return (delivery.text or "").split(" ")[0]
+    def _word(inbound: Inbound) -> str:
+        if inbound.filled is not None:
+            return inbound.filled.command
+        return (inbound.text or "").split(" ")[0]
 
 
 def deploy_form(filled: dict[str, str]) -> Form:
@@ -142,11 +142,11 @@ def deploy_form(filled: dict[str, str]) -> Form:
 
 @dataclass
 class Slack:
-    """The sandbox's Slack, the surface under test, and the door behind it."""
+    """The sandbox's Slack, the surface under test, and the dispatcher behind it."""
 
     server: SlackServer
     surface: SlackSurface
-    door: FakeDispatcher
+    dispatcher: FakeDispatcher
     supervisor: Supervisor
 
     @property
@@ -220,20 +220,23 @@ async def start() -> AsyncIterator[Start]:
             )
             supervisor = Supervisor(first_pause=0.05, longest_pause=0.2, dead_after=0.3)
             stack.push_async_callback(supervisor.close)
-            surface, door = SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor), FakeDispatcher()
-            surface.open(door, suggest=_suggest)
+            surface, dispatcher = (
+                SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor),
+                FakeDispatcher(),
+            )
+            surface.open(dispatcher, suggest=_suggest)
             stack.push_async_callback(surface.close, drain=0.5)
             if connect:
                 await surface.start()
                 await server.socket.wait_connected(made.connections)
-            return Slack(server, surface, door, supervisor)
+            return Slack(server, surface, dispatcher, supervisor)
 
         yield started
         for server in servers:
             hold_against_schemas(server)
 
 
-async def _suggest(delivery: Inbound, name: str, values: object, typed: str) -> Sequence[str]:
+async def _suggest(inbound: Inbound, name: str, values: object, typed: str) -> Sequence[str]:
     return [each for each in ("v2.0.0", "v1.2.0") if typed in each] if name == "version" else []
 
 

@@ -55,7 +55,9 @@ async def lines(path: Path, *tokens: str, **more: Any) -> list[Line]:
         return [line async for line in say(path, call, patience=5.0)]
 
 
-async def test_a_command_reaches_the_door_as_the_shell_split_it_and_under_the_callers_account(tmp_path: Path) -> None:
+async def test_a_command_reaches_the_dispatcher_as_the_shell_split_it_and_under_the_callers_account(
+    tmp_path: Path,
+) -> None:
     dispatcher = Dispatcher()
     async with listening(tmp_path / "s", dispatcher):
         answer, end = await lines(tmp_path / "s", "logs", "backend", "--grep", "a b")
@@ -236,7 +238,7 @@ async def test_a_redactor_that_fails_lets_nothing_out(tmp_path: Path) -> None:
     assert "withheld" in answer.card.summary
 
 
-async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
+async def test_a_dispatcher_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
     class Broken(Dispatcher):
         async def take(self, inbound: object) -> Answer:  # noqa: ARG002
             raise RuntimeError("hunter2")
@@ -262,7 +264,7 @@ async def test_a_door_that_breaks_is_an_answer_too(tmp_path: Path) -> None:
         b'{"tokens": ["status"], "key": "' + b"0" * 32 + b'", "offset": 86400}',
     ],
 )
-async def test_a_call_that_is_none_is_refused_before_the_door(tmp_path: Path, body: bytes) -> None:
+async def test_a_call_that_is_none_is_refused_before_the_dispatcher(tmp_path: Path, body: bytes) -> None:
     dispatcher = Dispatcher()
     async with (
         listening(tmp_path / "s", dispatcher),

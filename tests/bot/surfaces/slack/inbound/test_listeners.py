@@ -1,4 +1,4 @@
-"""What people do in Slack reaches the door once, in the right order with the acknowledgement, and is answered where they look."""
+"""What people do in Slack reaches the dispatcher once, in the right order with the acknowledgement, and is answered where they look."""
 
 import asyncio
 from dataclasses import replace
@@ -18,65 +18,65 @@ RUN = "production.deploy.0123456789abc"
 
 
 async def test_a_query_is_acknowledged_before_it_is_done(slack: Slack) -> None:
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     outcome = await slack.workspace.type("requester", "deploys", "/omnicare status")
     assert outcome.ok
-    await slack.door.arrived.wait()
-    slack.door.gate.set()
+    await slack.dispatcher.arrived.wait()
+    slack.dispatcher.gate.set()
     await slack.until(lambda: slack.whispers() == ["answer to status"])
 
 
 async def test_an_operation_is_acknowledged_only_when_it_is_handed_over(slack: Slack) -> None:
-    slack.door.gate.clear()
-    slack.door.answers["deploy"] = Answer(card=None, private=False, run=RUN)
+    slack.dispatcher.gate.clear()
+    slack.dispatcher.answers["deploy"] = Answer(card=None, private=False, run=RUN)
     typing = asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0"))
-    await slack.door.arrived.wait()
+    await slack.dispatcher.arrived.wait()
     assert not typing.done()
-    slack.door.gate.set()
+    slack.dispatcher.gate.set()
     assert (await typing).ok
     assert slack.whispers() == []
 
 
 async def test_what_was_not_handed_over_in_time_is_not_acknowledged(slack: Slack) -> None:
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     outcome = await slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")
     assert "operation_timeout" in outcome.error
-    slack.door.gate.set()
+    slack.dispatcher.gate.set()
 
 
 async def test_a_public_answer_stands_in_the_channel(slack: Slack) -> None:
-    slack.door.answers["status"] = Answer(card=card("v1.2.0 runs"), private=False)
+    slack.dispatcher.answers["status"] = Answer(card=card("v1.2.0 runs"), private=False)
     await slack.workspace.type("requester", "deploys", "/omnicare status")
     await slack.until(lambda: [m.text for m in slack.workspace.history("deploys")] == ["v1.2.0 runs"])
 
 
 async def test_a_delivery_that_comes_twice_acts_once(slack: Slack) -> None:
     slack.workspace.faults.duplicate_next = 2
-    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     await slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")
     await slack.workspace.type("requester", "deploys", "/omnicare status")
     await slack.until(lambda: slack.workspace.faults.duplicate_next == 0 and len(slack.whispers()) == 1)
-    assert [delivery.text for delivery in slack.door.taken] == ["deploy v2.0.0", "status"]
+    assert [inbound.text for inbound in slack.dispatcher.taken] == ["deploy v2.0.0", "status"]
 
 
 async def test_an_event_whose_acknowledgement_was_lost_acts_once(slack: Slack) -> None:
     slack.workspace.faults.swallow_next = 1
-    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     await slack.workspace.type("requester", "deploys", "<@U0OMNICARE> deploy v2.0.0")
     await slack.until(lambda: slack.workspace.faults.swallow_next == 0)
     await slack.workspace.type("requester", "deploys", "<@U0OMNICARE> status")
     await slack.until(lambda: len(slack.whispers()) == 1)
-    assert [delivery.text for delivery in slack.door.taken] == ["deploy v2.0.0", "status"]
+    assert [inbound.text for inbound in slack.dispatcher.taken] == ["deploy v2.0.0", "status"]
 
 
 async def test_a_mention_in_a_thread_is_answered_in_that_thread(slack: Slack) -> None:
     head = slack.workspace.post("deploys", "requester", "something is odd")
-    slack.door.answers["logs"] = Answer(card=card("3 lines"), private=False)
+    slack.dispatcher.answers["logs"] = Answer(card=card("3 lines"), private=False)
     await slack.workspace.type("requester", "deploys", "<@U0OMNICARE> logs backend", thread_ts=head.ts)
     await slack.until(lambda: len(slack.workspace.replies("deploys", head.ts)) == 3)
     assert slack.workspace.replies("deploys", head.ts)[-1].text == "3 lines"
-    (delivery,) = slack.door.taken
-    assert (delivery.text, delivery.place.thread, delivery.place.channel) == ("logs backend", head.ts, "C1DEPLOYS")
+    (inbound,) = slack.dispatcher.taken
+    assert (inbound.text, inbound.place.thread, inbound.place.channel) == ("logs backend", head.ts, "C1DEPLOYS")
 
 
 async def test_a_private_answer_in_a_thread_is_whispered_there(slack: Slack) -> None:
@@ -93,7 +93,7 @@ async def test_an_edited_mention_runs_nothing(slack: Slack) -> None:
     await slack.workspace.edit("requester", said.ts, "<@U0OMNICARE> deploy v2.0.0")
     await slack.workspace.type("requester", "deploys", "/omnicare status")
     await slack.until(lambda: slack.whispers() == ["answer to status"])
-    assert [delivery.text for delivery in slack.door.taken] == ["status"]
+    assert [inbound.text for inbound in slack.dispatcher.taken] == ["status"]
 
 
 @pytest.mark.parametrize("subtype", ["me_message", "file_share", "whatever_slack_adds"])
@@ -105,33 +105,33 @@ async def test_what_is_no_plain_message_runs_nothing_and_is_answered(slack: Slac
         slack.workspace.tell_of_post(slack.workspace.post(direct, "requester", "deploy v2.0.0"), subtype=subtype)
     await slack.until(lambda: len(slack.workspace.history(direct)) == 2)
     assert "Only plain messages are read" in slack.workspace.history(direct)[-1].text
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
 
 
 async def test_a_mention_in_passing_runs_nothing_and_says_how(slack: Slack) -> None:
     await slack.workspace.type("requester", "deploys", "do not let <@U0OMNICARE> deploy v2.0.0 today")
     await slack.until(lambda: bool(slack.whispers()))
     assert "start the message" in slack.whispers()[0]
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
 
 
 async def test_a_direct_message_is_a_command_and_is_answered_there(slack: Slack) -> None:
     direct = slack.workspace.direct_channel("requester")
     await slack.workspace.type("requester", direct, "status")
     await slack.until(lambda: len(slack.workspace.history(direct)) == 2)
-    (delivery,) = slack.door.taken
-    assert delivery.place.direct
+    (inbound,) = slack.dispatcher.taken
+    assert inbound.place.direct
 
 
 @pytest.mark.parametrize("channel", ["elsewhere", "closed"])
-async def test_a_command_where_the_bot_is_not_says_so_to_the_door_and_is_answered_privately(
+async def test_a_command_where_the_bot_is_not_says_so_to_the_dispatcher_and_is_answered_privately(
     slack: Slack, channel: str
 ) -> None:
-    slack.door.answers["deploy"] = Answer(card=card("I am not in this channel"), exit=Exit.DENIED)
+    slack.dispatcher.answers["deploy"] = Answer(card=card("I am not in this channel"), exit=Exit.DENIED)
     await slack.workspace.type("requester", channel, "/omnicare deploy v2.0.0")
     await slack.until(lambda: slack.whispers() == ["I am not in this channel"])
-    (delivery,) = slack.door.taken
-    assert not delivery.place.member
+    (inbound,) = slack.dispatcher.taken
+    assert not inbound.place.member
 
 
 async def test_nothing_typed_shows_the_menu(slack: Slack) -> None:
@@ -147,7 +147,7 @@ async def test_an_answer_still_arrives_when_the_response_url_is_refused(slack: S
 
 async def test_a_public_answer_with_a_file_has_it_in_its_thread(slack: Slack) -> None:
     file = Attachment(filename="logs.txt", content="one\ntwo\n", summary="2 lines")
-    slack.door.answers["logs"] = Answer(card=card("2 lines", body=(file,)), private=False)
+    slack.dispatcher.answers["logs"] = Answer(card=card("2 lines", body=(file,)), private=False)
     await slack.workspace.type("requester", "deploys", "/omnicare logs backend")
     await slack.until(lambda: any(m.reply_count for m in slack.workspace.history("deploys")))
     (head,) = slack.workspace.history("deploys")
@@ -157,7 +157,7 @@ async def test_a_public_answer_with_a_file_has_it_in_its_thread(slack: Slack) ->
 
 async def test_a_private_answer_with_a_file_brings_it_directly(slack: Slack) -> None:
     file = Attachment(filename="logs.txt", content="one\ntwo\n", summary="2 lines")
-    slack.door.answers["logs"] = Answer(card=card("2 lines", body=(file,)))
+    slack.dispatcher.answers["logs"] = Answer(card=card("2 lines", body=(file,)))
     await slack.workspace.type("requester", "deploys", "/omnicare logs backend")
     direct = slack.workspace.direct_channel("requester")
     await slack.until(lambda: any(message.files for message in slack.workspace.history(direct)))
@@ -174,13 +174,13 @@ async def test_a_runs_button_carries_run_act_person_and_word(slack: Slack) -> No
     confirm = Confirm(title="Approve?", text="v1 to v2", yes="Approve")
     act = RunAct(command="approve", run=RUN, word="w1")
     ts = await _posted_with(slack, Button(label="Approve", does=act, confirm=confirm, style="primary"))
-    slack.door.answers["approve"] = Answer(card=card("You can't approve your own request"), exit=Exit.DENIED)
+    slack.dispatcher.answers["approve"] = Answer(card=card("You can't approve your own request"), exit=Exit.DENIED)
     for _ in range(2):
         await slack.workspace.click("requester", ts, "deploys", "approve")
     await slack.until(lambda: len(slack.whispers()) == 2)
-    keys = {delivery.key for delivery in slack.door.taken}
+    keys = {inbound.key for inbound in slack.dispatcher.taken}
     assert keys == {f"{RUN}:approve:U1REQUESTER:w1"}
-    first = slack.door.taken[0]
+    first = slack.dispatcher.taken[0]
     assert first.filled is not None
     assert (first.filled.values, first.filled.word) == ({"run": RUN}, "w1")
 
@@ -189,16 +189,16 @@ async def test_a_quiet_button_works_from_the_menu(slack: Slack) -> None:
     act = RunAct(command="deny", run=RUN, word="abcdefghijklmnop")
     ts = await _posted_with(slack, Button(label="Withdraw", does=act, quiet=True))
     await slack.workspace.click("requester", ts, "deploys", "more", value=f"r|deny|{RUN}|abcdefghijklmnop")
-    assert slack.door.taken[0].key == f"{RUN}:deny:U1REQUESTER:abcdefghijklmnop"
+    assert slack.dispatcher.taken[0].key == f"{RUN}:deny:U1REQUESTER:abcdefghijklmnop"
 
 
-async def test_a_typed_button_comes_in_through_the_door(slack: Slack) -> None:
-    slack.door.answers["logs"] = Answer(card=card("3 lines"), private=False)
+async def test_a_typed_button_comes_in_through_the_dispatcher(slack: Slack) -> None:
+    slack.dispatcher.answers["logs"] = Answer(card=card("3 lines"), private=False)
     ts = await _posted_with(slack, Button(label="Logs", does=Typed(text="logs backend")))
     await slack.workspace.click("approver", ts, "deploys", "type-logs")
     await slack.until(lambda: len(slack.workspace.replies("deploys", ts)) == 2)
-    assert (slack.door.taken[0].text, slack.door.taken[0].account) == ("logs backend", "U2APPROVER")
-    assert slack.door.taken[0].drawn, "nothing is undone in what no client touched"
+    assert (slack.dispatcher.taken[0].text, slack.dispatcher.taken[0].account) == ("logs backend", "U2APPROVER")
+    assert slack.dispatcher.taken[0].drawn, "nothing is undone in what no client touched"
 
 
 async def test_a_button_of_no_card_of_ours_does_nothing(slack: Slack) -> None:
@@ -213,18 +213,18 @@ async def test_a_button_of_no_card_of_ours_does_nothing(slack: Slack) -> None:
     )
     await slack.workspace.click("outsider", forged.ts, "deploys", "approve")
     await slack.until(lambda: bool(slack.whispers("outsider")), person="outsider")
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
 
 
 async def test_a_mistyped_command_offers_the_filled_form(slack: Slack) -> None:
     form = OpenForm(command="deploy", filled={"version": "v2.0.0"})
-    slack.door.answers["deplyo"] = Answer(card=card("Did you mean deploy?"), exit=Exit.USAGE, form=form)
+    slack.dispatcher.answers["deplyo"] = Answer(card=card("Did you mean deploy?"), exit=Exit.USAGE, form=form)
     await slack.workspace.type("requester", "deploys", "/omnicare deplyo v2.0.0")
     await slack.until(lambda: bool(slack.whispers()))
     (whisper,) = slack.workspace.ephemerals("requester")
     await slack.workspace.click("requester", whisper.ts, "deploys", "open-deploy")
     await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
-    assert slack.door.forms[0][1] == form
+    assert slack.dispatcher.forms[0][1] == form
 
 
 async def test_home_shows_the_menu_and_what_waits(slack: Slack) -> None:
@@ -239,36 +239,36 @@ async def test_the_message_shortcut_shows_the_run_of_our_own_messages_only(slack
     ts = await _posted_with(slack)
     await slack.workspace.message_shortcut("requester", "deploys", ts, "omnicare_run")
     await slack.until(lambda: bool(slack.whispers()))
-    assert slack.door.taken[0].text == f"runs {RUN}"
+    assert slack.dispatcher.taken[0].text == f"runs {RUN}"
     metadata = {"event_type": "omnicare_run", "event_payload": {"run": "production.deploy.forged", "slot": "head"}}
     forged = slack.workspace.post("deploys", "outsider", "a run", metadata=metadata)
     await slack.workspace.message_shortcut("requester", "deploys", forged.ts, "omnicare_run")
     await slack.until(lambda: len(slack.whispers()) == 2)
-    assert len(slack.door.taken) == 1
+    assert len(slack.dispatcher.taken) == 1
 
 
 async def test_closing_lets_what_was_begun_end(start: Start) -> None:
     slack = await start(sandbox=SHORT)
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     await slack.workspace.type("requester", "deploys", "/omnicare status")
-    await slack.door.arrived.wait()
+    await slack.dispatcher.arrived.wait()
     closing = asyncio.create_task(slack.surface.close(drain=5.0))
-    slack.door.gate.set()
+    slack.dispatcher.gate.set()
     await closing
     assert slack.whispers() == ["answer to status"]
 
 
 async def test_who_floods_is_told_once_and_keeps_nobody_else_waiting(slack: Slack) -> None:
     """Two hundred presses whose answers do not end are not two hundred tasks that look."""
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     for _ in range(200):
         assert (await slack.workspace.type("outsider", "deploys", "/omnicare status")).ok
-    await slack.until(lambda: len(slack.door.taken) == AT_ONCE, person="outsider")
+    await slack.until(lambda: len(slack.dispatcher.taken) == AT_ONCE, person="outsider")
     await slack.until(lambda: slack.whispers("outsider") == [TOO_MANY], person="outsider")
     typing = asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare status"))
     assert (await typing).ok
-    await slack.until(lambda: len(slack.door.taken) == AT_ONCE + 1)
-    slack.door.gate.set()
+    await slack.until(lambda: len(slack.dispatcher.taken) == AT_ONCE + 1)
+    slack.dispatcher.gate.set()
     await slack.until(lambda: slack.whispers() == ["answer to status"])
     await slack.until(lambda: len(slack.whispers("outsider")) == AT_ONCE + 1, person="outsider")
     await slack.workspace.type("outsider", "deploys", "/omnicare status")
@@ -276,25 +276,25 @@ async def test_who_floods_is_told_once_and_keeps_nobody_else_waiting(slack: Slac
 
 
 async def test_answers_that_slack_is_slow_with_are_in_no_ones_way_who_changes_something(slack: Slack) -> None:
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     for _ in range(AT_ONCE):
         await slack.workspace.type("requester", "deploys", "/omnicare status")
-    slack.door.answers["rollback"] = Answer(card=None, run=RUN)
+    slack.dispatcher.answers["rollback"] = Answer(card=None, run=RUN)
     going_back = asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare rollback"))
-    await slack.until(lambda: len(slack.door.taken) == AT_ONCE + 1)
-    slack.door.gate.set()
+    await slack.until(lambda: len(slack.dispatcher.taken) == AT_ONCE + 1)
+    slack.dispatcher.gate.set()
     assert (await going_back).ok
 
 
 async def test_a_flood_of_presses_that_change_something_is_bounded_too(start: Start) -> None:
     slack = await start(sandbox=replace(SHORT, acknowledge_within=5.0))
-    slack.door.gate.clear()
+    slack.dispatcher.gate.clear()
     presses = [
         asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")) for _ in range(200)
     ]
     await slack.until(lambda: slack.whispers() == [TOO_MANY])
-    assert len(slack.door.taken) == AT_ONCE
-    slack.door.gate.set()
+    assert len(slack.dispatcher.taken) == AT_ONCE
+    slack.dispatcher.gate.set()
     assert all(outcome.ok for outcome in await asyncio.gather(*presses))
 
 
@@ -319,32 +319,32 @@ def _command(text: str, trigger: str) -> AsyncBoltRequest:
 
 async def test_a_second_delivery_waits_for_the_first_and_is_acknowledged_like_it(slack: Slack) -> None:
     app = bolt(slack)
-    slack.door.gate.clear()
-    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    slack.dispatcher.gate.clear()
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     first, second = (asyncio.create_task(app.async_dispatch(_command("deploy v2.0.0", "1.1"))) for _ in range(2))
-    await slack.door.arrived.wait()
+    await slack.dispatcher.arrived.wait()
     assert not second.done()
-    slack.door.gate.set()
+    slack.dispatcher.gate.set()
     assert [(await each).status for each in (first, second)] == [200, 200]
-    assert len(slack.door.taken) == 1
+    assert len(slack.dispatcher.taken) == 1
 
 
 async def test_what_could_not_be_handed_over_is_not_acknowledged_and_may_come_again(slack: Slack) -> None:
-    app, take = bolt(slack), slack.door.take
+    app, take = bolt(slack), slack.dispatcher.take
 
     async def fails(_came: object) -> Answer:
-        slack.door.arrived.set()
-        await slack.door.gate.wait()
+        slack.dispatcher.arrived.set()
+        await slack.dispatcher.gate.wait()
         raise OSError("the disk is full")
 
-    slack.door.take = fails  # type: ignore[method-assign] # the fake door of the tests
-    slack.door.gate.clear()
+    slack.dispatcher.take = fails  # type: ignore[method-assign] # the fake dispatcher of the tests
+    slack.dispatcher.gate.clear()
     first, second = (asyncio.create_task(app.async_dispatch(_command("deploy v2.0.0", "1.1"))) for _ in range(2))
-    await slack.door.arrived.wait()
-    slack.door.gate.set()
+    await slack.dispatcher.arrived.wait()
+    slack.dispatcher.gate.set()
     assert 200 not in [(await each).status for each in (first, second)]
-    slack.door.take = take  # type: ignore[method-assign]
-    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    slack.dispatcher.take = take  # type: ignore[method-assign]
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     assert (await app.async_dispatch(_command("deploy v2.0.0", "1.1"))).status == 200
 
 
@@ -360,7 +360,7 @@ async def test_what_could_not_be_handed_over_is_not_acknowledged_and_may_come_ag
 )
 async def test_a_payload_that_does_not_say_who_acted_is_not_acknowledged(slack: Slack, body: dict[str, Any]) -> None:
     assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 500
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ async def test_a_payload_that_does_not_say_who_acted_is_not_acknowledged(slack: 
 )
 async def test_what_asks_nothing_of_the_bot_is_acknowledged(slack: Slack, body: dict[str, Any]) -> None:
     assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 200
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
 
 
 async def test_a_change_of_a_group_reaches_what_is_remembered_of_it(slack: Slack) -> None:

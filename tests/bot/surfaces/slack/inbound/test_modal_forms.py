@@ -1,4 +1,4 @@
-"""Forms: opened filled, submitted through the door, mistakes shown under the input that they are about."""
+"""Forms: opened filled, submitted through the dispatcher, mistakes shown under the input that they are about."""
 
 import pytest
 
@@ -24,28 +24,28 @@ async def _opened(slack: Slack, does: OpenForm | RunAct, action: str) -> str:
 
 
 async def test_a_form_comes_back_as_a_filled_delivery(slack: Slack) -> None:
-    slack.door.answers["deploy"] = Answer(card=None, run=RUN)
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     view = await _opened(slack, OpenForm(command="deploy", filled={"version": "v2.0.0"}), "open-deploy")
     values = {"dry_run": {"value": ["yes"]}, "reason": {"value": " because "}}
     outcome = await slack.workspace.submit_view("requester", view, values)
     assert outcome.ok
-    (delivery,) = slack.door.taken
-    assert delivery.filled is not None
-    assert delivery.filled.values == {"version": "v2.0.0", "env": "staging", "dry_run": "yes", "reason": "because"}
-    assert delivery.place.channel == "C1DEPLOYS"
+    (inbound,) = slack.dispatcher.taken
+    assert inbound.filled is not None
+    assert inbound.filled.values == {"version": "v2.0.0", "env": "staging", "dry_run": "yes", "reason": "because"}
+    assert inbound.place.channel == "C1DEPLOYS"
     assert slack.workspace.modals_of("requester") == []
 
 
 async def test_a_mistake_is_shown_under_its_input(slack: Slack) -> None:
     mistake = "`v9x` is not a version. A version looks like `v2.0.0`."
-    slack.door.answers["deploy"] = Answer(card=card(mistake), exit=Exit.USAGE)
+    slack.dispatcher.answers["deploy"] = Answer(card=card(mistake), exit=Exit.USAGE)
     view = await _opened(slack, OpenForm(command="deploy"), "open-deploy")
     outcome = await slack.workspace.submit_view("requester", view, {"version": {"value": "v9x"}})
     assert dict(outcome.errors) == {"version": mistake}
-    slack.door.answers["deploy"] = Answer(card=card("`--env`: There is no such environment"), exit=Exit.USAGE)
+    slack.dispatcher.answers["deploy"] = Answer(card=card("`--env`: There is no such environment"), exit=Exit.USAGE)
     outcome = await slack.workspace.submit_view("requester", view, {"version": {"value": "v9"}})
     assert list(outcome.errors) == ["env"]
-    assert len({delivery.key for delivery in slack.door.taken}) == 2
+    assert len({inbound.key for inbound in slack.dispatcher.taken}) == 2
 
 
 async def test_a_select_offers_what_fits_and_what_was_typed(slack: Slack) -> None:
@@ -57,19 +57,19 @@ async def test_a_select_offers_what_fits_and_what_was_typed(slack: Slack) -> Non
 async def test_a_denials_form_carries_run_and_word_unseen(slack: Slack) -> None:
     reason = FormField(name="reason", label="Reason", hint="why", required=True, long=True)
     run = FormField(name="run", label="Run", hint="which", required=True, filled=RUN)
-    slack.door.form_answer = Form(command="deny", title="Deny", intro="", fields=(run, reason), submit="Deny")
+    slack.dispatcher.form_answer = Form(command="deny", title="Deny", intro="", fields=(run, reason), submit="Deny")
     view = await _opened(slack, RunAct(command="deny", run=RUN, word="w1", form=True), "deny")
     shown = slack.workspace.modals_of("requester")[-1].view
     assert [block["block_id"] for block in shown["blocks"]] == ["reason"]
     await slack.workspace.submit_view("requester", view, {"reason": {"value": "not today"}})
-    (delivery,) = slack.door.taken
-    assert delivery.filled is not None
-    assert delivery.filled.values == {"run": RUN, "reason": "not today"}
-    assert (delivery.filled.word, delivery.key) == ("w1", f"{RUN}:deny:U1REQUESTER:w1")
+    (inbound,) = slack.dispatcher.taken
+    assert inbound.filled is not None
+    assert inbound.filled.values == {"run": RUN, "reason": "not today"}
+    assert (inbound.filled.word, inbound.key) == ("w1", f"{RUN}:deny:U1REQUESTER:w1")
 
 
 async def test_who_may_not_is_told_instead_of_shown_a_form(slack: Slack) -> None:
-    slack.door.form_answer = Answer(card=card("You may not deploy"), exit=Exit.DENIED)
+    slack.dispatcher.form_answer = Answer(card=card("You may not deploy"), exit=Exit.DENIED)
     posted = await slack.surface.messenger.post(
         RUN,
         "card",
@@ -84,7 +84,9 @@ async def test_who_may_not_is_told_instead_of_shown_a_form(slack: Slack) -> None
 
 async def test_a_query_from_a_form_is_answered_in_the_channel_that_it_came_from(slack: Slack) -> None:
     field = FormField(name="service", label="Service", hint="which", required=True)
-    slack.door.form_answer = Form(command="logs", title="Logs", intro="Log lines.", fields=(field,), submit="Show")
+    slack.dispatcher.form_answer = Form(
+        command="logs", title="Logs", intro="Log lines.", fields=(field,), submit="Show"
+    )
     view = await _opened(slack, OpenForm(command="logs"), "open-logs")
     await slack.workspace.submit_view("requester", view, {"service": {"value": "backend"}})
     await slack.until(lambda: slack.whispers() == ["answer to logs"])
@@ -93,22 +95,22 @@ async def test_a_query_from_a_form_is_answered_in_the_channel_that_it_came_from(
 async def test_the_shortcut_opens_the_menu_and_forms_on_it(slack: Slack) -> None:
     menu = card("What you may run", buttons=(Button(label="Deploy…", does=OpenForm(command="deploy")),))
 
-    async def shown(delivery: object) -> Card:
+    async def shown(inbound: object) -> Card:
         return menu
 
-    slack.door.menu = shown  # type: ignore[method-assign] # the fake door of the tests
+    slack.dispatcher.menu = shown  # type: ignore[method-assign] # the fake dispatcher of the tests
     await slack.workspace.shortcut("requester", "omnicare_menu")
     await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
     view = slack.workspace.modals_of("requester")[-1].id
     await slack.workspace.click_in_view("requester", view, "open-deploy")
     await slack.until(lambda: len(slack.workspace.modals_of("requester")) == 2)
     form = slack.workspace.modals_of("requester")[-1].id
-    slack.door.answers["deploy"] = Answer(card=card("Waits for approval"), private=True)
+    slack.dispatcher.answers["deploy"] = Answer(card=card("Waits for approval"), private=True)
     await slack.workspace.submit_view("requester", form, {"version": {"value": "v2.0.0"}})
     direct = slack.workspace.direct_channel("requester")
     await slack.until(lambda: [message.text for message in slack.workspace.history(direct)] == ["Waits for approval"])
     assert slack.workspace.modals_of("requester") == []
-    assert slack.door.taken[0].place.channel is None
+    assert slack.dispatcher.taken[0].place.channel is None
 
 
 @pytest.mark.parametrize("raw", ["", "[]", "{", '{"c":1,"h":{}}', '{"c":"deploy","h":[]}', "9" * 5000])
@@ -123,4 +125,4 @@ async def test_a_view_whose_metadata_is_not_ours_does_nothing(slack: Slack, raw:
     }
     opened = slack.workspace.open_view(slack.workspace.new_trigger("U1REQUESTER"), view)
     await slack.workspace.submit_view("requester", opened.id)
-    assert slack.door.taken == []
+    assert slack.dispatcher.taken == []
