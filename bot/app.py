@@ -18,13 +18,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bot import crash_points, logs
+from bot.accounts import Identity
 from bot.audit import Book, BookUnavailable, Event, EventName
 from bot.composition import DurableRuns, durable_runs, make_dispatcher
 from bot.config import Settings
 from bot.config.sections import TimeSettings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.inbound import Identity, Messenger
 from bot.metrics import Metrics
+from bot.outbound import Messenger
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.process_lock import account_name, held, somebody_waits

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.accounts import Identity
 from bot.audit import Book
 from bot.config import Settings
 from bot.dispatch.act import Services
 from bot.dispatch.dispatcher import Dispatcher
-from bot.inbound import Identity, Messenger
 from bot.metrics import Metrics
+from bot.outbound import Messenger
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.runs.decisions import EngineRuns

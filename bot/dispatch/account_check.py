@@ -2,7 +2,8 @@
 
 from datetime import tzinfo
 
-from bot.inbound import Identity, Inbound, Surface
+from bot.accounts import Identity
+from bot.inbound import Inbound, Surface
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 

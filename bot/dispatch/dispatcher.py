@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from bot.accounts import Identity
 from bot.audit import BookUnavailable
 from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
@@ -19,7 +20,7 @@ from bot.dispatch.answers import by_hand, refusal_card, usage_card
 from bot.dispatch.disclosure import check_options
 from bot.dispatch.reading import Reader
 from bot.dispatch.refusals import Refusals, act_id, check_button
-from bot.inbound import Answer, Exit, Form, Identity, Inbound, ParsedInbound
+from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.runs.decisions import EngineRuns

@@ -6,8 +6,9 @@ to listed people only. An empty policy lets nobody in.
 
 from collections.abc import Collection, Sequence
 
+from bot.accounts import Identity
 from bot.config import Settings
-from bot.inbound import Identity, Surface
+from bot.inbound import Surface
 from bot.policy.people import People
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode

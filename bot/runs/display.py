@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 
-from bot.inbound import Messenger, Posted
+from bot.outbound import Messenger, Posted
 from bot.runs.model import Hold
 from commands.kit.card import Card, StepLine
 

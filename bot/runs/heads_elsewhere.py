@@ -12,7 +12,7 @@ from typing import Any
 from bot.audit import Book, Head
 from bot.audit.head_copies import bucket, copy
 from bot.config import Settings
-from bot.inbound import Messenger, SurfaceGone
+from bot.outbound import Messenger, SurfaceGone
 from bot.runs.heads import KeptHeads
 from commands.kit.card import Card, State, words
 from runbooks.clients.aws.bucket import Bucket, ObjectThere

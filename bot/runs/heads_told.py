@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.audit import Book
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
-from bot.inbound import Messenger, SurfaceGone
+from bot.outbound import Messenger, SurfaceGone
 from bot.runs.heads import KeptHeads
 from bot.runs.services import MakesContext
 from commands.kit.card import Card, Note, State, words

@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from bot.accounts import Standing
 from bot.app import Contexts
 from bot.audit import Book, Entry, EventName
 from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
-from bot.inbound import Answer, Filled, Inbound, Place, Standing, Surface
+from bot.inbound import Answer, Filled, Inbound, Place, Surface
 from bot.metrics import Metrics
 from bot.policy.approvals import Pending
 from bot.policy.people import People

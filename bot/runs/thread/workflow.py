@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot import crash_points
-from bot.inbound import Messenger, Posted, SurfaceGone
+from bot.outbound import Messenger, Posted, SurfaceGone
 from bot.runs.display import Display
 from bot.runs.engine import Engine
 from bot.runs.model import Request, Show

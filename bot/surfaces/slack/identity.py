@@ -9,7 +9,8 @@ import logging
 import re
 from collections.abc import Mapping
 
-from bot.inbound import Standing, SurfaceGone
+from bot.accounts import Standing
+from bot.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from runbooks.kit.errors import RunbookError

@@ -12,8 +12,9 @@ import asyncio
 import logging
 from urllib.parse import urlsplit
 
+from bot.accounts import Directory
 from bot.config.sections import SlackSettings
-from bot.inbound import Directory, TakesInbound
+from bot.inbound import TakesInbound
 from bot.redacting import Redact
 from bot.supervision import Supervisor
 from bot.surfaces.slack.bolt_app import bolt_app

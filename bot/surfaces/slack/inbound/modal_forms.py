@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bot.inbound import Answer, Form, Inbound, SurfaceGone, TakesInbound
+from bot.inbound import Answer, Form, Inbound, TakesInbound
+from bot.outbound import SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import HomeTab

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.inbound import Directory, SurfaceGone
+from bot.accounts import Directory
+from bot.outbound import SurfaceGone
 from bot.redacting import Redact, redacted
 from bot.surfaces.slack.render.blocks import Drawn, Surface, drawn
 from bot.surfaces.slack.render.mrkdwn import Block

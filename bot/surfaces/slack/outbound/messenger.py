@@ -8,7 +8,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from bot.inbound import Directory, Posted, SurfaceGone
+from bot.accounts import Directory
+from bot.outbound import Posted, SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.membership import ChannelMembers

@@ -9,7 +9,8 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from bot.inbound import Answer, Posted, SurfaceGone
+from bot.inbound import Answer
+from bot.outbound import Posted, SurfaceGone
 from bot.redacting import Withheld
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.inbound import Directory
+from bot.accounts import Directory
 from bot.surfaces.slack.json_path import list_at, text_at
 from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section

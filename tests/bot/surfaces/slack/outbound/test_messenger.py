@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.inbound import Posted, SurfaceGone
+from bot.outbound import Posted, SurfaceGone
 from bot.redacting import Withheld
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
