@@ -122,4 +122,4 @@ def _shortened(line: bytes) -> bytes:
     if len(line) <= LONGEST:
         return line
     kept = line[:LONGEST].decode(errors="ignore").encode()
-    return kept + f" … ({counted(len(line) - len(kept), 'more byte')})".encode()
+    return kept + f" … ({counted(len(line) - len(kept), 'byte')} more)".encode()

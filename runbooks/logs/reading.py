@@ -283,7 +283,7 @@ def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[li
         whole = redacted.text
         if len(whole) > LONGEST_LINE:
             cut += 1
-            whole = f"{whole[:LONGEST_LINE]} … ({counted(len(whole) - LONGEST_LINE, 'more character')})"
+            whole = f"{whole[:LONGEST_LINE]} … ({counted(len(whole) - LONGEST_LINE, 'character')} more)"
         lines.append(
             LogLine(
                 at=at,
