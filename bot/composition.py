@@ -99,6 +99,7 @@ def durable_runs(
         store=store,
         registry=registry,
         ends=ends,
+        notes=notes,
         put_back=leftovers.put_back,
         display=display,
         failures=failures,

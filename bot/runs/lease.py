@@ -18,6 +18,7 @@ from bot.runs.engine import Recorded
 from bot.runs.execution.closing import EndWriter
 from bot.runs.failures import Failure, Failures
 from bot.runs.model import Ending, Request, digest_of
+from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit import orphaned_run
@@ -27,7 +28,8 @@ from commands.kit.context import Context
 from commands.kit.registry import Registry
 from runbooks.fleet.fleet import RunPlace, Undecided
 from runbooks.fleet.records import Freeze
-from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
 from runbooks.wording import short_id
@@ -71,6 +73,7 @@ class Leases:
         store: RunStore,
         registry: Registry,
         ends: EndWriter,
+        notes: AuditNotes,
         put_back: Callable[[str], Awaitable[None]],
         display: Display,
         failures: Failures,
@@ -82,6 +85,7 @@ class Leases:
         self._store = store
         self._registry = registry
         self._ends = ends
+        self._notes = notes
         self._put_back = put_back
         self._display = display
         self._failures = failures
@@ -132,6 +136,13 @@ class Leases:
 
     async def _take(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
         try:
+            await self._patiently(lambda: self._notes.heads.compare(context.fleet, context.where))
+            if not self._notes.may_start(request):
+                raise PermanentError(
+                    f"{self._notes.trouble}, so nothing was started",
+                    code=ReasonCode.BOOK_UNAVAILABLE,
+                    advice=("Run `omnicare audit verify`: it names what was done.",),
+                )
             taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
             if not taken.taken:
                 return LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)

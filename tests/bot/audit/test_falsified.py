@@ -30,7 +30,7 @@ from runbooks.redaction.redactor import Redactor
 from sandbox.cluster import Cluster
 from tests.bot.audit.test_alterations import replace_by_a_view, swallow
 from tests.bot.audit.test_audit_log import event
-from tests.bot.audit.test_tampering import put, row, tampered
+from tests.support.falsified import chain_anew, cut_and_count, put, row, tampered
 
 NAME = "omnicare-0"
 DOCS = Path(__file__).parents[3] / "docs/security.md"
@@ -192,22 +192,8 @@ def _swap(raw: sqlite3.Connection) -> None:
     put(raw, 4, *third)
 
 
-def _rechain(raw: sqlite3.Connection, name: str = NAME) -> None:
-    previous = "0" * 64
-    for seq, data in raw.execute("SELECT seq, data FROM event ORDER BY seq").fetchall():
-        body = data[data.index('"event":') + len('"event":') : -1].replace("requester", "somebody")
-        text, digest = chained(name, seq, previous, body)
-        previous = digest.hex()
-        raw.execute("UPDATE event SET data = ?, hash = ? WHERE seq = ?", (text, digest, seq))
-
-
 def _cut(raw: sqlite3.Connection) -> None:
     raw.execute("DELETE FROM event WHERE seq > 4")
-
-
-def _cut_and_count(raw: sqlite3.Connection) -> None:
-    _cut(raw)
-    raw.execute("UPDATE sqlite_sequence SET seq = 4")
 
 
 def _cut_and_go_on(raw: sqlite3.Connection) -> None:
@@ -224,7 +210,7 @@ def _ids(raw: sqlite3.Connection) -> None:
 
 def _rename(raw: sqlite3.Connection) -> None:
     raw.execute("UPDATE book SET name = 'omnicare-1'")
-    _rechain(raw, "omnicare-1")
+    chain_anew(raw, "requester", "somebody")
 
 
 def _replace(path: Path, source: Path) -> None:
@@ -309,9 +295,9 @@ WAYS = {
     "an event put in between": Way(_past_the_triggers(_insert)),
     "two events exchanged": Way(_past_the_triggers(_swap)),
     "the tail cut": Way(_past_the_triggers(_cut)),
-    "the tail cut, and SQLite's own count": Way(_past_the_triggers(_cut_and_count)),
+    "the tail cut, and SQLite's own count": Way(_past_the_triggers(lambda raw: cut_and_count(raw, 4))),
     "the tail cut, and another one written": Way(_past_the_triggers(_cut_and_go_on)),
-    "the whole chain written anew": Way(_past_the_triggers(_rechain)),
+    "the whole chain written anew": Way(_past_the_triggers(lambda raw: chain_anew(raw, "requester", "somebody"))),
     "the log renamed, and its chain written anew": Way(_past_the_triggers(_rename)),
     "bytes overwritten past SQLite": Way(_overwrite),
     "an older copy in its place": Way(lambda path: _replace(path, path.parent.with_name("aside"))),
@@ -334,8 +320,12 @@ WAYS = {
     "a shorter WAL in its place": Way(_wal_of_another_time, killed=True),
     "a kept head changed": Way(record=_foreign_head),
     "a kept head made unreadable": Way(record=lambda data: dict.fromkeys(data, "{oops")),
-    "the kept heads removed, and the chain written anew": Way(_past_the_triggers(_rechain), lambda _: {}),
-    "the kept heads removed, and the tail cut": Way(_past_the_triggers(_cut_and_count), lambda _: {}),
+    "the kept heads removed, and the chain written anew": Way(
+        _past_the_triggers(lambda raw: chain_anew(raw, "requester", "somebody")), lambda _: {}
+    ),
+    "the kept heads removed, and the tail cut": Way(
+        _past_the_triggers(lambda raw: cut_and_count(raw, 4)), lambda _: {}
+    ),
 }
 
 

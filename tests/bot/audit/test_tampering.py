@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,11 @@ import pytest
 from bot.audit import AuditFindingKind, Head, search_books, verify, verify_books
 from bot.audit.events import BookUnavailable, draft
 from bot.audit.file import BookFile
-from bot.audit.schema import SCHEMA
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
+from tests.support.falsified import put, row, tampered
 
 EVENTS = 20
-Change = Callable[[sqlite3.Connection], object]
 
 
 def written(path: Path, name: str = "bot-0", events: int = EVENTS) -> Head:
@@ -38,27 +36,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def head(path: Path) -> Head:
     return written(path)
-
-
-def tampered(path: Path, change: Change) -> None:
-    """Without the triggers, which are put back so that only the change itself shows."""
-    triggers = [name for name, sql in SCHEMA.items() if sql.startswith("CREATE TRIGGER")]
-    with closing(sqlite3.connect(path)) as raw:
-        for name in triggers:
-            raw.execute(f"DROP TRIGGER {name}")
-        change(raw)
-        for name in triggers:
-            raw.execute(SCHEMA[name])
-        raw.commit()
-
-
-def row(raw: sqlite3.Connection, seq: int) -> tuple[str, bytes]:
-    found: tuple[str, bytes] = raw.execute("SELECT data, hash FROM event WHERE seq = ?", (seq,)).fetchone()
-    return found
-
-
-def put(raw: sqlite3.Connection, seq: int, data: object, digest: object) -> None:
-    raw.execute("INSERT OR REPLACE INTO event (seq, data, hash) VALUES (?, ?, ?)", (seq, data, digest))
 
 
 def found(path: Path, *heads: Head) -> list[tuple[AuditFindingKind, int | None, int | None]]:

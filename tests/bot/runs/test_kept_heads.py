@@ -3,21 +3,19 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from http import HTTPStatus
 
 import pytest
 from aiohttp import ClientSession
 
 from bot.audit import AuditFindingKind, EventName, Head, verify
-from bot.audit.events import chained
 from bot.audit.head_copies import copied
-from bot.audit.schema import SCHEMA
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.fleet.records import heads_from
 from sandbox.aws import BUCKET
-from sandbox.cluster.resources import CONFIG_MAP
+from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT
 from sandbox.people import DEPLOYS
+from tests.support.falsified import chain_anew, cut_and_count, tampered
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story
 
 
@@ -40,30 +38,11 @@ def forget(here: Story) -> None:
 
 
 def rewritten(raw: sqlite3.Connection) -> None:
-    """The whole chain anew, with another name of who approved: whoever does it knows the format."""
-    name = raw.execute("SELECT name FROM book").fetchone()[0]
-    previous = "0" * 64
-    for seq, data in raw.execute("SELECT seq, data FROM event ORDER BY seq").fetchall():
-        body = data[data.index('"event":') + len('"event":') : -1].replace("tomas", "nobody")
-        text, digest = chained(name, seq, previous, body)
-        previous = digest.hex()
-        raw.execute("UPDATE event SET data = ?, hash = ? WHERE seq = ?", (text, digest, seq))
+    chain_anew(raw, "tomas", "nobody")
 
 
 def cut(raw: sqlite3.Connection) -> None:
-    raw.execute("DELETE FROM event WHERE seq > 5")
-    raw.execute("UPDATE sqlite_sequence SET seq = 5")
-
-
-def falsify(here: Story, change: Callable[[sqlite3.Connection], None]) -> None:
-    triggers = [name for name, sql in SCHEMA.items() if sql.startswith("CREATE TRIGGER")]
-    with closing(sqlite3.connect(here.book)) as raw:
-        for name in triggers:
-            raw.execute(f"DROP TRIGGER {name}")
-        change(raw)
-        for name in triggers:
-            raw.execute(SCHEMA[name])
-        raw.commit()
+    cut_and_count(raw, 5)
 
 
 async def test_each_run_keeps_one_more_head(here: Story) -> None:
@@ -78,6 +57,31 @@ async def test_each_run_keeps_one_more_head(here: Story) -> None:
     assert verify(here.book, kept(here)) == []
 
 
+def restarted_at(here: Story) -> str:
+    """When the pods of the backend were last asked to start anew; empty where they never were."""
+    deployment = here.world.cluster.store.get(DEPLOYMENT, "omnicare-prod", "backend")
+    assert deployment is not None
+    annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
+
+
+async def test_a_log_that_was_rewritten_while_the_bot_runs_is_noticed_before_an_approved_run_changes_anything(
+    here: Story,
+) -> None:
+    await here.deployed("v2.0.0")
+    await here.until(lambda: kept(here), "a head is kept")
+    before = kept(here)
+    run = await here.ask("restart backend")
+    tampered(here.book, rewritten)
+    await here.press(APPROVER, "approve", run)
+    said = await here.says(run, "so nothing was started", "result")
+    assert "audit log was changed" in said
+    await here.says(run, "not started")
+    assert restarted_at(here) == ""
+    assert kept(here) == before, "the witness stays"
+    await here.until(lambda: "audit log was changed" in texts(here), "people are told")
+
+
 @pytest.mark.parametrize("change", [rewritten, cut])
 async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_and_the_kept_heads_stay(
     here: Story, change: Callable[[sqlite3.Connection], None]
@@ -86,7 +90,7 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     await here.until(lambda: kept(here), "a head is kept")
     before = kept(here)
     await here.leave()
-    falsify(here, change)
+    tampered(here.book, change)
     assert verify(here.book) == [], "by itself the chain holds"
     wrong = [each.kind for each in verify(here.book, before)]
     assert wrong
@@ -124,7 +128,7 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
         while newest not in await copied(bucket):  # noqa: ASYNC110 - what is looked at is in a server
             await asyncio.sleep(0.1)
     await here.leave()
-    falsify(here, rewritten)
+    tampered(here.book, rewritten)
     forget(here)
     assert verify(here.book, kept(here)) == [], "log and record agree"
     assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
