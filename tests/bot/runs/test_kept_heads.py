@@ -133,4 +133,4 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
     assert verify(here.book, kept(here)) == [], "log and record agree"
     assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
     await here.inside()
-    await here.until(lambda: "the bucket omnicare-exports keeps" in texts(here), "people are told")
+    await here.until(lambda: "the one in the bucket omnicare-exports" in texts(here), "people are told")
