@@ -164,7 +164,7 @@ class RequestState(Frozen):
     @property
     def left_undecided(self) -> bool:
         """Its run ended so that somebody has to decide what becomes of it."""
-        outcome, rolled = self.outcome, self.plan is not None and bool(self.plan.changes)
+        outcome, rolled = self.outcome, self.plan is None or bool(self.plan.changes)
         if outcome is None or self.started is None or not rolled:
             return False
         return not outcome.ok

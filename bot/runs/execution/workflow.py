@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from bot import crash_points
 from bot.audit import EventName
 from bot.config import Settings
@@ -20,7 +22,7 @@ from bot.runs.execution import closing
 from bot.runs.execution.closing import EndWriter
 from bot.runs.execution.steps import PROGRESS, DurableSteps, not_aimed_at
 from bot.runs.manual_rollback import WaysBack
-from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, thread_id, vigil_id
+from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, run_id, thread_id, vigil_id
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
@@ -79,7 +81,10 @@ class Runs:
 
     async def workflow(self, raw: Any) -> Any:
         """Input: the request, the plan and who approved it. Output: the outcome."""
-        run = RunInput.model_validate(raw)
+        try:
+            run = RunInput.model_validate(raw)
+        except ValidationError:  # an older version of the bot wrote the plan, in a form that is not read any more
+            return await self._unreadable(Request.model_validate(raw["request"]))
         command = self._registry.operation(run.request.command, run.request.arguments)
         cluster = self._context(run.request.requester, run.request.environment).cluster
         steps = DurableSteps(
@@ -117,6 +122,30 @@ class Runs:
         await self._ways_back.changed(run.request.environment, changes)
         return outcome.model_dump(mode="json")
 
+    async def _unreadable(self, request: Request) -> Any:
+        """Ends where it is, undecided: what it has changed stays changed, and somebody decides."""
+
+        async def end() -> Any:
+            title = f"{request.title} was stopped by an upgrade of the bot: this version can't read its plan"
+            outcome = Outcome(code=ReasonCode.UPGRADED, title=title, run=request.id, environment=request.environment)
+            since = self._clock().isoformat(timespec="seconds")
+            ending = Ending(request=request, undecided=Undecided(run=request.id, title=title[:200], since=since))
+            line = await self._closed(ending)
+            outcome = outcome.model_copy(update={"lines": (line,) if line else ()})
+            ended = await self._noted(request, outcome, ending if line == _UNWRITTEN else None)
+            return ended | {"steps": await self._engine.event(run_id(request.id), "steps") or []}
+
+        ended = await self._engine.step("end what can't be read", end)
+        if ended["unwritten"] is not None:
+            await self._store.close_later(Ending.model_validate(ended["unwritten"]))
+        outcome = Outcome.model_validate(ended["outcome"])
+        lines = tuple(StepLine.model_validate(line) for line in ended["steps"])
+        card = cards.progress_card(request, lines, elapsed=0.0, word="")
+        await self._show(request, PROGRESS, cards.settled_progress(card, outcome))
+        await self._engine.send(request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
+        await closing.tell_waiting(self._store, request)
+        return ended["outcome"]
+
     async def _though_a_bug(self, name: str, function: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
         """What follows the run's last step: a bug there keeps no request waiting for a word that never comes."""
         try:
@@ -128,7 +157,7 @@ class Runs:
         ended = await self._though_a_bug("end the run", lambda: self._end(run, steps, outcome), None)
         if ended is None:
             ended = await self._engine.step(
-                "note the end", lambda: self._noted(run, outcome, self._ending(run, steps, outcome))
+                "note the end", lambda: self._noted(run.request, outcome, self._ending(run, steps, outcome))
             )
         if ended["unwritten"] is not None:  # goes on by itself: people are told, and nobody waits for it
             await self._store.close_later(Ending.model_validate(ended["unwritten"]))
@@ -257,7 +286,7 @@ class Runs:
         steps.notice("")
         if line:
             outcome = outcome.model_copy(update={"lines": (*outcome.lines, line)})
-        return await self._noted(run, outcome, None if line != _UNWRITTEN else ending)
+        return await self._noted(run.request, outcome, None if line != _UNWRITTEN else ending)
 
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
@@ -275,13 +304,13 @@ class Runs:
             left=unrecorded.left if unrecorded is not None else None,
         )
 
-    async def _noted(self, run: RunInput, outcome: Outcome, unwritten: Ending | None) -> Any:
+    async def _noted(self, request: Request, outcome: Outcome, unwritten: Ending | None) -> Any:
         """The outcome, and what the workflow `closing` has to write."""
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )
         await self._notes.write(
-            run.request,
+            request,
             name,
             reason_code=outcome.code,
             reason=outcome.title,

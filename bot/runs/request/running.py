@@ -82,10 +82,14 @@ class Running:
         await open_request.head(State.RUNNING, "running", plan=plan)
         return await self.go_on(open_request, plan, approved)
 
-    async def go_on(self, open_request: OpenRequest, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
-        """The same for what was started before; a run that exists is the one that is started."""
+    async def go_on(self, open_request: OpenRequest, plan: Plan | None, approved: tuple[Decision, ...]) -> Outcome:
+        """The same for what was started before; a run that exists is the one that is started.
+
+        Without a plan, which an older version wrote in a form that is not read any more, its run can only tell how it ended.
+        """
         request, word = open_request.request, open_request.state.word
-        await self._store.start_run(RunInput(request=request, plan=plan, approved_by=approved, word=word))
+        if plan is not None:
+            await self._store.start_run(RunInput(request=request, plan=plan, approved_by=approved, word=word))
         reminders = 0
         while True:
             held = open_request.state.hold
@@ -112,7 +116,7 @@ class Running:
         crash_points.reached("going-back-noted")
         return made.request
 
-    async def _heard(self, open_request: OpenRequest, message: Any, plan: Plan, word: str) -> None:
+    async def _heard(self, open_request: OpenRequest, message: Any, plan: Plan | None, word: str) -> None:
         if message["kind"] == "interrupted":
             detail = interruption(InterruptedMessage.model_validate(message))
             await open_request.head(State.RUNNING, "running", plan=plan, detail=detail)

@@ -9,7 +9,6 @@ import logging
 from functools import partial
 from typing import Any
 
-from bot.policy.approvals import Decision
 from bot.runs.display import Display
 from bot.runs.engine import Engine, Recorded
 from bot.runs.model import Request, RequestState
@@ -95,14 +94,14 @@ class Requests:
         async with self._beginning:
             await open_request.begin(stood)
         before: Before | None = None
-        if stood is not None and stood.plan is not None and stood.digest is not None:
-            if stood.started is not None:
-                planned = Planned(stood.plan, stood.digest)
-                return await self._run(open_request, planned, stood.approved_by, begun=True)
-            if stood.approved_by:
-                before = Before(Planned(stood.plan, stood.digest), "changed", stood.approved_by)
+        if stood is not None and stood.started is not None:
+            return await self._finish(
+                open_request, await self._running.go_on(open_request, stood.plan, stood.approved_by)
+            )
         if stood is not None and stood.outcome is not None:
             raise Ended(stood.outcome)
+        if stood is not None and stood.approved_by and stood.plan is not None and stood.digest is not None:
+            before = Before(Planned(stood.plan, stood.digest), "changed", stood.approved_by)
         while True:
             await self._leasing.wait(open_request)
             planned = await self._planning.make(open_request)
@@ -110,14 +109,12 @@ class Requests:
             await self._schedule.wait(open_request, planned.plan)
             refused = await self._leasing.take(open_request, planned)
             if refused is None:
-                return await self._run(open_request, planned, approved)
+                outcome = await self._running.start(open_request, planned.plan, approved)
+                return await self._finish(open_request, outcome)
             before = Before(planned, refused, approved)
 
-    async def _run(
-        self, open_request: OpenRequest, planned: Planned, approved: tuple[Decision, ...], *, begun: bool = False
-    ) -> Outcome:
-        start = self._running.go_on if begun else self._running.start
-        outcome = await start(open_request, planned.plan, approved)
+    async def _finish(self, open_request: OpenRequest, outcome: Outcome) -> Outcome:
+        """What follows the run's end."""
         back = await self._running.follow_up(open_request, outcome)
         await self._report.of_run(open_request, outcome, going_back=back is not None)
         if back is not None:  # it is covered by what this run's approval said, so after its ending

@@ -4,6 +4,7 @@
 while another request waited for its approval, and a failure for an answer.
 """
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,25 @@ def test_a_workflow_goes_on_as_its_shape_allows(name: str, version: str | None, 
 
 def test_the_newest_shape_is_the_version():
     assert str(max(SHAPES.values())) == APPLICATION_VERSION
+
+
+async def test_a_run_whose_plan_is_not_read_any_more_ends_with_a_sentence_and_is_undecided(world: Story):
+    left = put_back(world, VERSION_9)
+    with sqlite3.connect(world.engine) as database:  # as a later version would find it, whose plans look otherwise
+        for table, column in (("workflow_input", "inputs"), ("workflow_events", "value")):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, '\"changes\":', '\"unheard_of\":') WHERE workflow_uuid LIKE ?",
+                (f"{left.running}%",),
+            )
+        database.execute(
+            "UPDATE workflow_status SET application_version = '1' WHERE workflow_uuid LIKE ?", (f"{left.running}%",)
+        )
+    await world.inside()
+    await world.ended_with(left.running, "stopped by an upgrade of the bot")
+    undecided = world.environment().undecided
+    assert undecided is not None
+    assert undecided.run == left.running
+    assert world.environment().run is None, "the lease is free"
+    world.nothing_is_written_twice(left.running)
+    await world.deployed("v2.0.0")
+    assert world.environment().undecided is None
