@@ -1,6 +1,6 @@
-"""A service's health URL, asked once: which status it answers, and how long that took. Nothing of the answer is read or kept.
+"""A service's health URL, requested once: its status and response time. The body is neither read nor kept.
 
-The address comes from the configuration and may be internal: it is never shown. No redirect is followed, since it would lead where
+The address comes from the configuration and may be internal: it is never shown. Redirects are not followed, since they would lead to an address that
 nobody configured.
 """
 
@@ -19,22 +19,22 @@ SCHEMES = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What came of asking."""
+    """The result of a request."""
 
     status: int | None
-    """The HTTP status; None where there was no answer."""
+    """The HTTP status; None if there was no answer."""
     seconds: float
     why: str = ""
-    """Why there was none."""
+    """Why there was no answer."""
 
     @property
     def well(self) -> bool:
-        """2xx; anything else is not."""
+        """Return whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
 
 def valid(url: str) -> bool:
-    """Whether it is an address that may be asked: http or https, a host, and no password in it."""
+    """Return whether the address may be requested: http or https, with a host and without a password."""
     try:
         parts = urlsplit(url)
         return parts.scheme in SCHEMES and bool(parts.hostname) and "@" not in parts.netloc
@@ -43,17 +43,17 @@ def valid(url: str) -> bool:
 
 
 class HealthClient:
-    """One for the life of the process. A short deadline: somebody waits for the card."""
+    """A client for the life of the process. Its deadline is short, because somebody waits for the card."""
 
     def __init__(self, *, deadline: float = 2.0) -> None:
         self._deadline = deadline
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        import aiohttp  # a fifth of a second: only for who asks
+        import aiohttp  # importing this takes a fifth of a second, so it happens on first use
 
         limits = aiohttp.ClientTimeout(total=self._deadline)
-        # each question is asked of a fresh connection, as a person's first request would be
+        # each request uses a fresh connection, like a person's first request
         self._session = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(force_close=True))
         return self
 
@@ -64,7 +64,7 @@ class HealthClient:
             await self._session.close()
 
     async def ask(self, url: str) -> Health:
-        """Never raises: that nobody answers is an answer, too."""
+        """Request the URL. Never raises: a missing answer is a result, too."""
         from aiohttp import ClientError
 
         if not valid(url):
@@ -84,7 +84,7 @@ class HealthClient:
 
 
 def _why(error: BaseException) -> str:
-    """In words of ours: the error's own would show the address."""
+    """Describe the error in our own words, because its message would show the address."""
     from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
 
     if isinstance(error, ClientConnectorCertificateError | ClientSSLError):

@@ -1,32 +1,32 @@
-"""From chunks, cut anywhere, to blocks of whole lines; and the stamps that lines begin with.
+"""Conversion of chunks, cut anywhere, into blocks of whole lines, and the timestamps at the beginning of lines.
 
-A chunk of a stream is cut at its last line end; what is behind it waits for the next. Windows line ends become plain ones, bytes
-that are no UTF-8 become the sign for that, so that pattern, redaction and reader see the same text. A line without an end does
-not fill the memory: what is beyond `LONGEST` is dropped, and counted.
+A chunk is cut at its last line end; the rest waits for the next chunk. Windows line ends become plain ones, bytes
+that are not UTF-8 become replacement characters, so that pattern, redaction and reader see the same text. A line without an end does
+not fill the memory: bytes beyond `LONGEST` are dropped and counted.
 """
 
 import re
 from datetime import UTC, datetime
 
 LONGEST = 256 * 1024
-"""Bytes of one line that are looked at."""
+"""Maximum bytes of a line that are read."""
 
 _STAMPED = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) ")
 _FIXED = 31
-"""Bytes of the kubelet's usual stamp with the space behind it: nine digits of a second, UTC."""
+"""Length of the kubelet's usual timestamp with the space after it: nine decimal places, UTC."""
 
 
 class Blocks:
-    """One stream's chunks, put together again."""
+    """A stream's chunks, reassembled into lines."""
 
     def __init__(self) -> None:
         self._held = b""
         self._over = False
         self.dropped = 0
-        """Bytes of lines that are longer than anything that is looked at."""
+        """Dropped bytes of overlong lines."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """The whole lines that are complete now, each with its end; often none."""
+        """Return the lines that are now complete, with their ends; often none."""
         if self._over:
             end = chunk.find(b"\n")
             if end < 0:
@@ -45,7 +45,7 @@ class Blocks:
         return _clean(block)
 
     def rest(self) -> bytes:
-        """What is left when the stream has ended: a last line without its end, or nothing."""
+        """Return what is left when the stream has ended: a last line without its end, or nothing."""
         held, self._held = self._held, b""
         return _clean(held + b"\n") if held else b""
 
@@ -70,12 +70,12 @@ def _clean(block: bytes) -> bytes:
 
 
 def is_stamped(line: bytes) -> bool:
-    """Whether the line begins with a time; the kubelet's own words do not."""
+    """Return whether the line begins with a time; the kubelet's own messages do not."""
     return _STAMPED.match(line) is not None
 
 
 def stamp_of(line: bytes) -> str:
-    """When the kubelet got the line, as text that sorts; empty where it has no stamp."""
+    """Return when the kubelet received the line, as sortable text; empty without a timestamp."""
     end = line.find(b" ", 20, _FIXED)
     if line[end - 1 : end] == b"Z" and line[19:20] == b".":
         return line[: end - 1].decode("ascii", "replace").ljust(_FIXED - 2, "0") + "Z"
@@ -84,7 +84,7 @@ def stamp_of(line: bytes) -> str:
 
 
 def sortable(stamp: str) -> str:
-    """A kubelet may leave out trailing zeros, and write its node's own zone: neither sorts as text."""
+    """Normalise the timestamp: a kubelet may omit trailing zeros and use the node's time zone, which don't sort as text."""
     seconds, zone = (stamp[:-1], "Z") if stamp.endswith("Z") else (stamp[:-6], stamp[-6:])
     whole, _, fraction = seconds.partition(".")
     if zone != "Z":
@@ -93,16 +93,16 @@ def sortable(stamp: str) -> str:
 
 
 def stamped(moment: datetime) -> str:
-    """A point in time as such a text."""
+    """Return a point in time as such a text."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
 
 
 _BEYOND = 10_000
-"""Lines in a row that are later than the window, before the rest of a stream is taken to be later too."""
+"""Number of consecutive lines after the window before the rest of a stream is assumed to be later too."""
 
 
 class Window:
-    """The lines of one stream between two points in time. Each is judged by its own stamp: a node's clock may jump and come back."""
+    """The lines of a stream between two points in time. Each is judged by its own timestamp, because a node's clock may jump."""
 
     def __init__(self, since: str = "", until: str = "") -> None:
         self._since = since
@@ -110,21 +110,21 @@ class Window:
         self._at = ""
         self._in_a_row = 0
         self.later = 0
-        """Lines that were left out because their time is later."""
+        """Number of lines omitted because their time is later."""
         self.between = 0
-        """Of these, the ones that stand before a line of the window."""
+        """Of these, lines before a line in the window."""
 
     @property
     def over(self) -> bool:
-        """So many lines were later that what follows need not be read."""
+        """Return whether so many lines were later that the rest need not be read."""
         return self._in_a_row >= _BEYOND
 
     def within(self, block: bytes) -> bytes:
-        """The block's part that is inside. A line without a stamp, which a kubelet's own words are, goes with the one before it."""
+        """Return the part of the block in the window. A line without a timestamp, such as the kubelet's own, goes with the line before it."""
         if not self._since and not self._until:
             return block
         if not self._until and min(stamp_of(block), stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])) >= self._since:
-            return block  # the kubelet has looked at each line; only the first second of `since` is left to judge
+            return block  # the kubelet has filtered the lines; only the first second of `since` remains to be checked
         kept: list[bytes] = []
         for line in block.split(b"\n")[:-1]:
             at = self._at = stamp_of(line) or self._at

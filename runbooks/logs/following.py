@@ -1,8 +1,8 @@
-"""Following logs for a bounded time: new lines of all pods as they come, merged in time order, redacted.
+"""Following of logs for a limited time: new lines of all pods as they arrive, merged in time order, redacted.
 
-Streams are gathered for a moment, merged by the kubelet's stamps, and given out together. One that ends or falls silent (a restart, a
-rotated log, a half-open connection) is taken up again behind its last line; pods that come meanwhile are followed too. Whoever reads slower than
-the pods write loses the oldest lines of a moment, and is told how many.
+Streams are collected for a moment, merged by the kubelet's timestamps, and returned together. One that ends or goes silent (a restart, a
+rotated log, a half-open connection) is resumed after its last line; new pods are followed too. A reader that is slower than
+the pods loses the oldest lines of a moment, and is told how many.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.redactor import Scope, default_redactor
 
 _GATHERED = 1500
-"""Lines of one moment that are kept, and so many are asked for when a stream is taken up again."""
+"""Number of lines kept per moment, and requested when a stream is resumed."""
 _SILENCE = 20.0
 _PAUSE = 0.5
 _LONGEST_PAUSE = 4.0
-"""Between attempts that bring nothing new: each reads the newest lines again."""
+"""Pause between attempts without new lines, since each reads the newest lines again."""
 _STREAMS = 100
 
 
 class Fresh(Frozen):
-    """What came in one moment."""
+    """The lines of one moment."""
 
     lines: tuple[LogLine, ...] = ()
     skipped: int = 0
-    """Lines of this moment that are left out, because there were too many."""
+    """Number of lines of this moment that were omitted because there were too many."""
     silent: tuple[Silent, ...] = ()
-    """Streams that can't be followed just now."""
+    """Streams that can't be followed right now."""
     gaps: tuple[str, ...] = ()
-    """Streams that were taken up again so late that lines before the ones here may be missing."""
+    """Streams that were resumed so late that earlier lines may be missing."""
     streams: int = 0
 
 
 async def follow(
     cluster: ClusterClient, environment: Environment, asked: Asked, *, moment: float = 0.7
 ) -> AsyncGenerator[Fresh]:
-    """New lines, until it is closed; something every `moment` seconds, if only that nothing came. Raises where there is nothing to follow."""
+    """Yield new lines until closed, at least an empty result every `moment` seconds. Raises if there is nothing to follow."""
     pattern = Pattern(asked.grep) if asked.grep else None
     found = await sources(cluster, environment, asked.target, every_container=asked.every_container)
     scope = default_redactor().scope()
@@ -59,7 +59,7 @@ async def follow(
         work.begin(source)
     if found.selector:
         work.watch(found.selector)
-    # tasks of its own, no group: each part of a generator may run in another task
+    # separate tasks instead of a group, because each part of a generator may run in another task
     try:
         while True:
             await asyncio.sleep(moment)
@@ -79,7 +79,7 @@ class _Stream:
     number: int
     resuming: Resuming
     lines: Lines
-    """A block that began before a break goes on behind it."""
+    """Blocks that began before a break continue after it."""
 
 
 class _Following:
@@ -107,7 +107,7 @@ class _Following:
         self._streams: list[_Stream] = []
 
     def begin(self, source: LogSource, *, new: bool = False) -> None:
-        """Follows it, once; of a new one all lines are new."""
+        """Follow the stream, once; all lines of a new stream are new."""
         key = (source.pod, source.container)
         if key in self._known or len(self._known) >= _STREAMS:
             return
@@ -119,17 +119,17 @@ class _Following:
         self._tasks.append(asyncio.create_task(self._one(stream, tail=_GATHERED if new else 1)))
 
     def watch(self, selector: str) -> None:
-        """Follows pods that come while it goes on."""
+        """Follow pods that are created meanwhile."""
         self._tasks.append(asyncio.create_task(self._newcomers(selector)))
 
     async def close(self) -> None:
-        """Ends all streams."""
+        """End all streams."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def taken(self) -> tuple[list[Entry], int]:
-        """What was gathered since the last time, oldest first. Raises what a stream met that nobody foresaw."""
+        """Return the lines collected since the last call, oldest first. Raises a stream's unexpected error."""
         for task in self._tasks:
             if task.done():
                 task.result()
@@ -142,7 +142,7 @@ class _Following:
         return entries, skipped
 
     def gaps(self) -> tuple[str, ...]:
-        """Streams of which lines may be missing, each told once."""
+        """Return streams with possibly missing lines, each once."""
         found = [stream for stream in self._streams if stream.resuming.gap]
         for stream in found:
             stream.resuming.gap = False
@@ -171,7 +171,9 @@ class _Following:
                 pause = _PAUSE if await self._read(stream, tail) else min(pause * 2, _LONGEST_PAUSE)
                 self.silent.pop(label, None)
             except RunbookError as error:
-                if not isinstance(error.__cause__, TimeoutError):  # silence alone says nothing: an idle pod has it too
+                if not isinstance(
+                    error.__cause__, TimeoutError
+                ):  # silence alone means nothing: an idle pod is silent too
                     why = " ".join(default_redactor().text((*error.evidence, error.message)[0]).split())[:200]
                     self.silent[label] = Silent(pod=label, why=why)
                 pause = _PAUSE
@@ -179,7 +181,7 @@ class _Following:
             tail = _GATHERED
 
     async def _read(self, stream: _Stream, tail: int) -> bool:
-        """Whether anything new came before the stream ended."""
+        """Return whether there was anything new before the stream ended."""
         source, blocks, resuming = stream.source, Blocks(), stream.resuming
         resuming.connect(tail)
         log = self._cluster.logs(

@@ -1,7 +1,7 @@
-"""The summary of a log: levels counted, and the most frequent shapes of message; of any number of lines, in bounded memory.
+"""The summary of a log, for any number of lines in bounded memory: counted levels, and the most frequent kinds of message.
 
-A line is known again by its text with all digits made equal, which is found for a whole block at once. Only what was not seen
-before is redacted, read and given a shape, so a million lines of a few hundred statements cost little more than being split.
+A line is recognised by its text with all digits made equal, which is computed for a whole block at once. Only new texts
+are redacted, parsed and grouped, so a million lines from a few hundred statements cost little more than splitting them.
 """
 
 import re
@@ -17,12 +17,12 @@ from runbooks.redaction.redactor import Scope, default_redactor
 
 _MASK = bytes.maketrans(b"0123456789", b"0000000000")
 _KNOWN = 10_000
-"""Texts that are remembered; when there are more, remembering begins anew."""
+"""Maximum number of remembered texts; beyond that, the memory is cleared."""
 _LONGEST_KEY = 512
 _SHAPES = 1_000
-"""Shapes that are counted; when there are more, the rarest half is counted together."""
+"""Maximum number of groups; beyond that, the rarest half is counted together."""
 _READ = 8_000
-"""Bytes of a line that are read for its shape."""
+"""Bytes of a line that are used for grouping."""
 _BEYOND = 1_000
 _STAMP = 48
 """Bytes in which the kubelet's stamp is, with the space behind it."""
@@ -36,19 +36,19 @@ class Shape(Frozen):
     count: int
     first: str
     last: str
-    """When, as the kubelet's stamp; empty where lines have none."""
+    """When, as the kubelet's timestamp; empty if lines have none."""
     sources: tuple[int, ...]
 
 
 class Groups(Frozen):
-    """All lines that were given, grouped."""
+    """All lines, grouped."""
 
     lines: int
     levels: dict[LogLevel, int]
     shapes: tuple[Shape, ...]
     """The most frequent first."""
     rarer: int
-    """Lines of shapes that are not listed."""
+    """Lines of groups that are not listed."""
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-r"""Which lines of a log a person's pattern finds, and which of them it may be said to have found.
+r"""Matching of a person's pattern against log lines, and which of the matches may be shown.
 
-Tried on whole blocks of lines, which is many times faster than line by line. Each line begins with the kubelet's time stamp,
-which the pattern does not see. And it sees nothing of what redaction takes out: a line counts only where the pattern matches
-what is left, with a stand-in for what is not. So neither a line nor a count tells who is in a log.
+Patterns run on whole blocks, which is many times faster than line by line. Each line begins with the kubelet's timestamp,
+which the pattern does not see. It does not see redacted text either: a line counts only if the pattern matches
+the rest, with a stand-in for the removed text. So neither a line nor a count reveals who is in a log.
 """
 
 import re

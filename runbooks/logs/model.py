@@ -1,4 +1,4 @@
-"""What a reading of logs gives: lines, their summary, and all that is missing, as values."""
+"""The result of reading logs as values: lines, their summary, and everything that is missing."""
 
 from runbooks.kit.targets import Frozen
 from runbooks.logs.grouping import Groups
@@ -19,33 +19,33 @@ class LogLine(Frozen):
 
 
 class Silent(Frozen):
-    """A stream that gave nothing, or not all."""
+    """A stream that is missing or incomplete."""
 
     pod: str
     why: str
 
 
 class LogReading(Frozen):
-    """The newest lines of all streams, oldest first, and the summary of all that were read."""
+    """The newest lines of all streams, oldest first, and the summary of all lines that were read."""
 
     title: str
     streams: int
     lines: tuple[LogLine, ...]
     read: int
-    """Lines that were looked at."""
+    """Number of lines that were read."""
     groups: Groups
     """Of all lines that match."""
     labels: tuple[str, ...]
     """The streams' names, by the numbers in `groups`."""
     more: bool = False
-    """There are older lines that were not read, because the newest were enough."""
+    """Whether older lines were not read because the newest were enough."""
     left_out: int = 0
-    """Lines that match and are older than the first one here."""
+    """Number of matching lines older than the first one here."""
     oldest: str = ""
     """When the first one here was written, as the kubelet's stamp."""
     cut: int = 0
-    """Lines here that are longer than what is shown of them."""
+    """Number of lines here that are cut off."""
     removed: dict[str, int] = {}
-    """Values that were taken out of the lines here, by kind."""
+    """Number of values removed from the lines here, by kind."""
     silent: tuple[Silent, ...] = ()
     notes: tuple[str, ...] = ()

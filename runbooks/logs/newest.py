@@ -1,8 +1,8 @@
-"""The newest lines over all streams: so many and no more are in memory, however much is read.
+"""The newest lines of all streams, in bounded memory, however much is read.
 
-Streams are read side by side and none waits for another, so a pod that hangs keeps back nothing. Each gives its lines in its own
-order; what is kept of them is merged by the kubelet's stamps at the end. A node's clock may jump: lines stay in their stream's order, and
-a stamp that does not fit those around it has no say in where its line stands.
+Streams are read side by side and none waits for another, so a pod that hangs delays nothing. Each stream keeps its own
+order; the kept lines are merged by the kubelet's timestamps at the end. A node's clock may jump: lines stay in their stream's order, and
+a timestamp that does not fit its neighbours does not affect the position of its line.
 """
 
 import heapq

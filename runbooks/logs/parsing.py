@@ -1,6 +1,6 @@
-"""What one line says: level, message, trace id; from JSON where it is JSON, by its words where it is not. And its shape.
+"""Parser for one line: level, message, trace id (from JSON if it is JSON, otherwise from its words), and its group.
 
-Only redacted lines are read here. A shape is the message with what differs from line to line taken out: numbers, ids, quoted
+Only redacted lines are parsed here. A group is the message without the parts that vary: numbers, ids, quoted
 values, times, addresses, and the ordinals of redaction's marks.
 """
 

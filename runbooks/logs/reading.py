@@ -1,7 +1,7 @@
-"""The logs of a service's pods: read side by side, filtered as bytes, grouped, merged in time order, within bounded memory.
+"""Reading of the logs of a service's pods: side by side, filtered as bytes, grouped, merged in time order, in bounded memory.
 
-A pod that does not answer is named, the others are shown. All text that comes out is redacted (`unredacted` has the exception); what
-a pattern matched only by what redaction takes out counts as not there (`matching`).
+A pod that does not answer is named, and the others are shown. All returned text is redacted (`unredacted` has the exception); text
+that a pattern matches only in redacted parts counts as no match (`matching`).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _TOGETHER_BYTES = 128 * 1024
 _AT_ONCE = 40
 """Streams that are open at the same time: each has buffers of its own."""
 _NODES_WORDS = (b"unable to retrieve container logs", b"failed to try resolving symlinks", b"rpc error: code =")
-"""With these a kubelet begins its own sentence, in place of a log and as if all were well."""
+"""Beginnings of the kubelet's own messages, which it sends instead of a log with status 200."""
 
 
 class LogLimits(Frozen):
@@ -45,13 +45,13 @@ class LogLimits(Frozen):
     stream: float = 12.0
     """For one stream, from asking to its end."""
     silence: float = 5.0
-    """A stream that says nothing for so long has died."""
+    """A stream without data for this time is considered dead."""
     all: float = 15.0
-    """For all streams: below what a query may take."""
+    """For all streams: less than the time limit of a query."""
 
 
 class Asked(Frozen):
-    """What is to be read."""
+    """What to read."""
 
     target: str
     """A service, a pod, or the end of a pod's name."""
@@ -62,19 +62,19 @@ class Asked(Frozen):
     previous: bool = False
     every_container: bool = False
     before: datetime | None = None
-    """Only pods that were there by then."""
+    """Only pods that existed at that time."""
 
 
 async def read(
     cluster: ClusterClient, environment: Environment, asked: Asked, *, limits: LogLimits | None = None
 ) -> LogReading:
-    """The newest lines that match, and the summary of all of them."""
+    """Return the newest matching lines, and the summary of all of them."""
     found = await sources_of(cluster, environment, asked)
     return await read_from(cluster, asked, found, default_redactor().scope, limits)
 
 
 async def sources_of(cluster: ClusterClient, environment: Environment, asked: Asked) -> LogSources:
-    """What would be read, without a line of it."""
+    """Return what would be read, without any lines."""
     return await sources(
         cluster,
         environment,
@@ -114,7 +114,7 @@ async def read_from(
 
 
 def _later(readers: list["_Reader"]) -> list[str]:
-    """How many lines `until` left out. Those that a step of the clock explains are told with their pod."""
+    """Return how many lines `until` omitted. Lines explained by a clock change are reported with their pod."""
     count = sum(reader.window.later - reader.window.between for reader in readers)
     if not count:
         return []
@@ -123,7 +123,7 @@ def _later(readers: list["_Reader"]) -> list[str]:
 
 
 async def _all(readers: list["_Reader"], seconds: float) -> None:
-    """Whoever has not begun or ended when the time is over says so."""
+    """Mark streams that have not started or finished when the time is over."""
     tasks = [asyncio.create_task(reader.read()) for reader in readers]
     if not tasks:
         return
@@ -134,7 +134,7 @@ async def _all(readers: list["_Reader"], seconds: float) -> None:
         await asyncio.gather(*late, return_exceptions=True)
         for task in tasks:
             if not task.cancelled():
-                task.result()  # a bug, or a text that could not be checked: nothing of the answer leaves
+                task.result()  # a bug, or a text that could not be checked: nothing is returned
     finally:
         for task in tasks:
             task.cancel()
@@ -160,7 +160,7 @@ class _Work:
         self.marks = scope()
         """For what is shown, and for blocks, which are redacted as they are read: equal values get equal marks in both."""
         self.places = asyncio.Semaphore(_AT_ONCE)
-        # without a pattern or a window the kubelet itself can cut; else every line has to be looked at, and for a summary alone too
+        # without a pattern or a window the kubelet itself can cut; otherwise every line must be read, also for a summary only
         whole = pattern is None and asked.since is None and asked.until is None and asked.tail > 0
         self.tail = min(asked.tail, MOST) if whole else None
 
@@ -246,7 +246,7 @@ class _Reader:
         block = self.window.within(block)
         if block:
             self.lines += block.count(b"\n")
-            # before a pattern picks lines: one line of a block says nothing of what it is part of
+            # before a pattern selects lines, because a single line does not show which block it belongs to
             self._take(self._lines.feed(block))
         return self.window.over
 
@@ -266,13 +266,13 @@ class _Reader:
 
 
 def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[list[LogLine], dict[str, int], int]:
-    """The lines as they may be read, what was removed from them, and how many were cut."""
+    """Return the redacted lines, what was removed from them, and how many were cut."""
     removed: dict[Kind, int] = {}
     lines: list[LogLine] = []
     cut = 0
     for order, source, raw in entries:
         text = text_of(raw) if is_stamped(raw) else raw
-        at = stamp_of(raw) or order  # its own time: what sorts it may be a later one, where the clock was set back
+        at = stamp_of(raw) or order  # its own time; the sort key may be later if the clock was set back
         for mark in MARK.finditer(text):  # of a block
             kind = Kind(mark.group()[1:].rpartition(b" ")[0].decode())
             removed[kind] = removed.get(kind, 0) + 1

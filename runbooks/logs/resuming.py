@@ -1,7 +1,7 @@
-"""Where a stream that is taken up again goes on: behind the line that was the last before, found by itself and not by its time.
+"""The position at which a resumed stream continues: after its last line, which is found by its text and not by its time.
 
-A node's clock may be set back, so "newer than" tells nothing. The kubelet is asked for the newest lines, and those up to the known one are
-passed over. Where it is not among them (the log was rotated, the container restarted), all of them are new.
+A node's clock may be set back, so "newer than" is not reliable. The kubelet is asked for the newest lines, and those up to the known one are
+skipped. If the known line is not among them (the log was rotated, the container restarted), all of them are new.
 """
 
 from runbooks.logs.blocks import is_stamped, stamp_of

@@ -1,4 +1,4 @@
-"""Which streams an answer is read from: the containers of a service's pods, or of one pod, and what is to be said of each."""
+"""The streams for an answer: the containers of a service's pods, or of one pod, with notes about each."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -18,18 +18,18 @@ class LogSource(NamedTuple):
     pod: str
     container: str
     label: str
-    """The end of the pod's name, enough to tell the pods of a service apart; with the container where several are read."""
+    """The end of the pod's name, long enough to distinguish the service's pods; with the container if several are read."""
 
 
 class LogSources(NamedTuple):
-    """What is read, and what people have to know of it."""
+    """The streams to read, and notes about them."""
 
     title: str
     """The service or the pod."""
     found: tuple[LogSource, ...]
     notes: tuple[str, ...]
     selector: str
-    """Of the pods, for a watch that sees new ones come; empty for one pod."""
+    """The pods' selector, for watching for new pods; empty for one pod."""
 
 
 async def sources(
@@ -84,7 +84,7 @@ def _main(pod: PodView) -> str:
 
 
 def _labels(pods: list[PodView]) -> dict[str, str]:
-    """The ends of the names, as long as they have to be."""
+    """Return the ends of the names, as long as necessary."""
     for parts in range(1, 9):
         labels = {pod.name: "-".join(pod.name.rsplit("-", parts)[-parts:]) for pod in pods}
         if len(set(labels.values())) == len(labels):
@@ -93,7 +93,7 @@ def _labels(pods: list[PodView]) -> dict[str, str]:
 
 
 def _told(label: str, view: ContainerView | None, *, previous: bool) -> list[str]:
-    """What a reader has to know of a container that does not simply run."""
+    """Return notes about a container that is not simply running."""
     if view is None:
         return []
     if previous:

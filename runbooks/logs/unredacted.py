@@ -1,7 +1,7 @@
-"""Lines as they are, for one person at a terminal: in two steps, so that what will be read is in the audit trail before it is read.
+"""Unredacted lines for one person at a terminal, in two steps, so that the audit log has what will be read before it is read.
 
-Values of Secrets that the bot itself has read are taken out here too, and a pattern does not see them either. What goes beside
-the lines (counts, notes, what a node said) has no text of a line in it, so it may go where every other answer goes.
+Values of Secrets that the bot itself has read are removed here too, and a pattern does not see them either. What is shown beside
+the lines (counts, notes, a node's messages) contains no text of a line, so it may be shown like any other answer.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from runbooks.redaction.unredacted import Unredacted
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Whose lines will be read: known, and nothing of them read."""
+    """The streams whose lines will be read; nothing has been read yet."""
 
     cluster: ClusterClient
     asked: Asked
@@ -25,18 +25,18 @@ class Unread:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Whole names, `pod/container`: pods that come later are not read."""
+        """Full names, `pod/container`: later pods are not read."""
         return tuple(f"{source.pod}/{source.container}" for source in self.found.found)
 
     async def read(self, limits: LogLimits | None = None) -> tuple[LogReading, Unredacted[LogLine]]:
-        """The lines, and what is said beside them."""
+        """Return the lines, and the notes beside them."""
         reading = await read_from(self.cluster, self.asked, self.found, _known_secrets, limits)
         beside = reading.groups.model_copy(update={"shapes": (), "rarer": 0})
         return reading.model_copy(update={"lines": (), "groups": beside}), Unredacted(reading.lines)
 
 
 async def unread(cluster: ClusterClient, environment: Environment, asked: Asked) -> Unread:
-    """Raises where there is nothing of that name."""
+    """Find the streams. Raises if there is nothing of that name."""
     return Unread(cluster, asked, await sources_of(cluster, environment, asked))
 
 

@@ -1,7 +1,7 @@
-"""A bucket in S3, for what must be kept before it is thrown away: written once, encrypted, read back whole.
+"""A bucket in S3, for data that must be kept before it is deleted: written once, encrypted, read back completely.
 
-boto3 is blocking, so each call is made in a thread, with boto3's own deadlines. What is written is about patients: it goes to the
-bucket and nowhere else, so no error here carries a byte of it, and botocore's loggers (which print bodies) stay quiet.
+boto3 is blocking, so each call runs in a thread, with boto3's own deadlines. The contents are about patients: they go to the
+bucket and nowhere else, so no error here contains any of them, and botocore's loggers (which print bodies) stay quiet.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "InvalidObjectState": ("the object is archived", "Restore the object from the archive first."),
     "InvalidRequest": ("the bucket rejects the request", "With `lock_days`, the bucket must be created with Object Lock."),
 }  # fmt: skip
-"""What a code means, and what to do about it: S3's own message may quote what was sent."""
+"""The meaning of each code and what to do about it. S3's own message is not used, because it may quote what was sent."""
 
 
 class BucketSettings(Frozen):
@@ -82,12 +82,12 @@ class BucketSettings(Frozen):
 
 
 class ObjectThere(PermanentError):
-    """There is an object of that key already; it was left as it is."""
+    """An object with that key already exists; it was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """What `doctor` wants to know. None: the account may not see it."""
+    """What `doctor` checks. None: the account may not read it."""
 
     encrypted: bool | None
     versioned: bool | None
@@ -95,21 +95,21 @@ class BucketState:
 
 
 class Bucket:
-    """One bucket. Made without any I/O; the SDK is imported with the first call."""
+    """One bucket. Creating it does no I/O; the SDK is imported with the first call."""
 
     def __init__(self, settings: BucketSettings, *, throw_away: bool = False) -> None:
-        """`throw_away`: a sandbox's, where no real credentials are ever looked for."""
+        """`throw_away`: a sandbox's bucket, for which real credentials are never looked up."""
         self.settings = settings
         self._throw_away = throw_away
         self._making = threading.Lock()
         self._made: Any = None
 
     def address(self, key: str) -> str:
-        """For people."""
+        """Return the object's address as people read it."""
         return f"s3://{self.settings.bucket}/{key}"
 
     async def put_new(self, key: str, body: bytes) -> str | None:
-        """Writes an object that is not there yet; its version, where the bucket has versions. `ObjectThere` where it is."""
+        """Write a new object and return its version, if the bucket has versions. Raises `ObjectThere` if it exists."""
         settings = self.settings
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         wanted: dict[str, Any] = {
@@ -136,7 +136,7 @@ class Bucket:
         return version
 
     async def get(self, key: str, *, version: str | None = None, largest: int) -> bytes | None:
-        """The whole object; None where there is none."""
+        """Return the whole object, or None if it does not exist."""
 
         def read(s3: Any) -> bytes:
             which = {"VersionId": version} if version else {}
@@ -155,7 +155,7 @@ class Bucket:
         return found
 
     async def keys(self, under: str) -> list[str]:
-        """Every key there ever was that begins so, deleted ones too: a deletion hides an object that is locked, and leaves its name."""
+        """Return all keys with this prefix, including deleted ones: a deletion hides a locked object but leaves its name."""
 
         def read(s3: Any) -> list[str]:
             pages = s3.get_paginator("list_object_versions").paginate(Bucket=self.settings.bucket, Prefix=under)
@@ -165,7 +165,7 @@ class Bucket:
         return list(dict.fromkeys(await self._call(f"list {self.address(under)}", read)))
 
     async def state(self) -> BucketState:
-        """Raises where the bucket can't be reached at all."""
+        """Return the bucket's settings. Raises if the bucket can't be reached."""
         name = self.settings.bucket
         await self._call(f"see the bucket {name}", lambda s3: s3.head_bucket(Bucket=name))
         encryption = await self._seen("encryption", lambda s3: s3.get_bucket_encryption(Bucket=name))
@@ -178,7 +178,7 @@ class Bucket:
         )
 
     async def _seen(self, what: str, act: Callable[[Any], Any]) -> Any:
-        """What is set; an empty answer where nothing is, None where the account may not see it."""
+        """Return the setting, an empty answer if it is not set, or None if the account may not read it."""
         try:
             return await self._call(f"see the {what} of {self.settings.bucket}", act)
         except _Absent:
@@ -215,7 +215,7 @@ class Bucket:
             retries={"max_attempts": 3, "mode": "standard"},
             s3={"addressing_style": "path" if self.settings.endpoint else "auto"},
         )
-        # a session of its own: boto3's default one is not made to be shared between threads
+        # a separate session, because boto3's default session is not thread-safe
         made_up = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"} if self._throw_away else {}
         session = boto3.session.Session(region_name=self.settings.region, **made_up)
         return session.client("s3", endpoint_url=self.settings.endpoint, config=settings)
@@ -226,11 +226,11 @@ class _Absent(PermanentError):
 
 
 def _wrapped(error: Exception, doing: str) -> RunbookError:
-    """Botocore's errors as ours: the code that S3 gave, never its message."""
+    """Translate botocore's errors: with S3's code, never its message."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     if isinstance(error, RecursionError):
-        # told to go elsewhere by a server that names no region, botocore asks that server for the region, without end
+        # if a server redirects without naming a region, botocore asks that server for the region, endlessly
         error = ClientError({"Error": {"Code": "PermanentRedirect"}}, doing)
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -240,7 +240,9 @@ def _wrapped(error: Exception, doing: str) -> RunbookError:
             ("ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
         ):
             return _Absent(f"S3 can't {doing}: the object does not exist.", code=ReasonCode.EXPORT_FAILED)
-        if code == "ConditionalRequestConflict":  # another write or a deletion of that key goes on, so nobody knows yet
+        if (
+            code == "ConditionalRequestConflict"
+        ):  # another write or deletion of that key is in progress, so the result is not known yet
             return TemporaryError(
                 f"S3 can't {doing} right now: another request is changing the same object.",
                 code=ReasonCode.EXPORT_FAILED,

@@ -1,4 +1,4 @@
-"""What a registry wants to be shown, from `WWW-Authenticate`: several headers, and several challenges in one of them."""
+"""Parser for `WWW-Authenticate`: there may be several headers, and several challenges in one header."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _LONGEST = 8192
-"""Characters of all headers together."""
+"""Maximum number of characters in all headers together."""
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _FIELD = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"=][^\s,"]*))', re.ASCII)
 _SCHEME = re.compile(rf"({_WORD})(?=[ \t,]|$)", re.ASCII)
@@ -15,14 +15,14 @@ _UNREADABLE = re.compile(r"[^,]*")
 
 
 class Challenge(NamedTuple):
-    """One way in: its scheme in lower case, and its fields."""
+    """A challenge: its scheme in lower case, and its fields."""
 
     scheme: str
     fields: dict[str, str]
 
 
 def challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Return every challenge in the headers' order; what can't be read is left out."""
+    """Return all challenges in the headers' order, without those that can't be read."""
     found: list[Challenge] = []
     left = _LONGEST
     for header in headers:
@@ -56,10 +56,10 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def address_of(text: str, *, plain_http: bool) -> str | None:
-    """Return an address that a registry named, if the bot may ask it: https (http only beside plain http), a host, no password."""
+    """Return an address that a registry named, if the bot may use it: https (http only for plain http registries), a host, no password."""
     try:
         parts = urlsplit(text)
-        _ = parts.port  # one that is no number is only noticed here
+        _ = parts.port  # an invalid port is noticed only here
         fine = parts.scheme in (("http", "https") if plain_http else ("https",)) and bool(parts.hostname)
         return text if fine and "@" not in parts.netloc and text.isprintable() else None
     except ValueError:
@@ -67,6 +67,6 @@ def address_of(text: str, *, plain_http: bool) -> str | None:
 
 
 def origin(url: str) -> tuple[str, str]:
-    """Return scheme and host with port: what a login or a token is for."""
+    """Return scheme and host with port, for which a login or a token is valid."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower()

@@ -1,6 +1,6 @@
-"""Logins for Amazon ECR: a token of the bot's own AWS account (`ecr:GetAuthorizationToken`), asked for again before it ends.
+"""Logins for Amazon ECR: a token from the bot's AWS account (`ecr:GetAuthorizationToken`), renewed before it expires.
 
-boto3 is blocking, so it is called in a thread, with deadlines of its own. A token is kept in memory only, and the redactor learns it.
+boto3 is blocking, so it is called in a thread, with its own deadlines. A token is kept in memory only, and the redactor learns it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from runbooks.redaction.redactor import Redactor
 
 _CONNECT, _READ = 3, 5
 _EARLY = timedelta(minutes=30)
-"""A token that ends sooner is not begun with; ECR's last 12 hours."""
+"""A token that expires sooner is not used; ECR's tokens last 12 hours."""
 _REGION = re.compile(r"[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.", re.ASCII)
 _LATER = ("Throttling", "TooManyRequests", "ServerException", "ServiceUnavailable", "InternalFailure", "RequestTimeout")
 
@@ -30,7 +30,7 @@ class _Kept(NamedTuple):
 
 
 class EcrLogins:
-    """The logins of the ECR registries that the configuration names; nobody else is shown a token."""
+    """The logins for the configured ECR registries; no other host gets a token."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class EcrLogins:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         throw_away: bool = False,
     ) -> None:
-        """`endpoint`: AWS's own where it is None. `throw_away`: a sandbox's, where no real credentials are ever looked for."""
+        """`endpoint`: None for AWS's own. `throw_away`: a sandbox's, for which real credentials are never looked up."""
         self._hosts = frozenset(hosts)
         self._redactor = redactor
         self._endpoint = endpoint
@@ -54,7 +54,7 @@ class EcrLogins:
         return host in self._hosts
 
     async def of(self, host: str) -> Login:
-        """Return the login for one of the hosts. Raises `RunbookError` where AWS gives none."""
+        """Return the login for one of the hosts. Raises `RunbookError` if AWS issues none."""
         async with self._asking:
             kept = self._kept.get(host)
             if kept is None or kept.until - self._clock() < _EARLY:
@@ -62,7 +62,7 @@ class EcrLogins:
             return kept.login
 
     def forget(self, host: str) -> None:
-        """Ask for a new token the next time: the registry refused this one."""
+        """Discard the token, because the registry rejected it."""
         self._kept.pop(host, None)
 
     async def _asked(self, host: str) -> _Kept:
@@ -92,7 +92,7 @@ class EcrLogins:
 
 
 def _kept(answer: Any, now: datetime) -> _Kept | None:
-    """The first token of the answer; None where there is none."""
+    """Return the first token in the answer, or None."""
     match answer:
         case {"authorizationData": [{"authorizationToken": str(token), **more}, *_]}:
             ends = more.get("expiresAt")
@@ -104,13 +104,13 @@ def _kept(answer: Any, now: datetime) -> _Kept | None:
         return None
     if not user or not password:
         return None
-    # without a time it is asked for anew each time
+    # without an expiry time, a new token is requested each time
     until = ends.astimezone(UTC) if isinstance(ends, datetime) and ends.tzinfo is not None else now
     return _Kept(Login(user, password), until)
 
 
 def _wrapped(error: Exception, host: str) -> RunbookError:
-    """Botocore's errors as ours: the code that AWS gave, never its message."""
+    """Translate botocore's errors: with AWS's code, never its message."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
     code = ReasonCode.REGISTRY_UNREACHABLE

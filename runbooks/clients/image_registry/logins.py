@@ -1,7 +1,7 @@
-"""Credentials for registries, from Docker's own `config.json`: what `docker login` writes, and what a Secret of the type
-`kubernetes.io/dockerconfigjson` holds.
+"""Credentials for registries from Docker's `config.json`, which `docker login` writes and a Secret of the type
+`kubernetes.io/dockerconfigjson` contains.
 
-The file is read at each handshake, so a rotated password needs no restart. `RegistryClient` uses it, and `doctor` looks at it.
+The file is read at each handshake, so a rotated password needs no restart. `RegistryClient` uses it, and `doctor` checks it.
 """
 
 import base64
@@ -20,7 +20,7 @@ _LARGEST = 1 << 20
 
 
 class Login(NamedTuple):
-    """Who the bot is to a registry."""
+    """The bot's name and password for a registry."""
 
     user: str
     password: str
@@ -30,18 +30,18 @@ class Login(NamedTuple):
 
 
 class RegistryLogins:
-    """The logins that one file holds; without a file there are none."""
+    """The logins in one file; without a file there are none."""
 
     def __init__(self, path: Path | None, redactor: Redactor) -> None:
         self.path = path
         self._redactor = redactor
 
     def of(self, host: str) -> Login | None:
-        """The login for a registry's host; None where the file has none. Raises `PermanentError` where it can't be read."""
+        """Return the login for a registry's host, or None. Raises `PermanentError` if the file can't be read."""
         return self.read().get(host)
 
     def read(self) -> Mapping[str, Login]:
-        """Every login, by host. What is read never leaves the process: the redactor learns it first."""
+        """Return all logins by host. They never leave the process, because the redactor learns them first."""
         if self.path is None:
             return {}
         found = {_host(key): _login(entry) for key, entry in self._entries(self.path).items()}
@@ -63,7 +63,7 @@ class RegistryLogins:
 
 
 def _unusable(path: Path, why: str) -> PermanentError:
-    """Nothing is chained: a parser's error quotes what it read."""
+    """The error is not chained, because a parser's error quotes what it read."""
     return PermanentError(
         f"The registry credentials in {path} can't be used: {why}.",
         code=ReasonCode.REGISTRY_UNREACHABLE,
@@ -74,7 +74,7 @@ def _unusable(path: Path, why: str) -> PermanentError:
 
 
 def _host(key: str) -> str:
-    """`https://ghcr.io/v2/` and `ghcr.io` are the same; nothing where it is no address."""
+    """Return the host: the same for `https://ghcr.io/v2/` and `ghcr.io`, empty if it is not an address."""
     try:
         return urlsplit(key if "://" in key else f"https://{key}").netloc.lower()
     except ValueError:
@@ -82,7 +82,7 @@ def _host(key: str) -> str:
 
 
 def _login(entry: Any) -> Login | None:
-    """None where it is empty, as beside a credential helper."""
+    """Return the login, or None if the entry is empty, as with a credential helper."""
     if not isinstance(entry, dict):
         return None
     user, password = entry.get("username"), entry.get("password")

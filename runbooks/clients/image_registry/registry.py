@@ -1,7 +1,7 @@
-"""The image registry, by the OCI distribution API: which tags exist, which digest a tag stands for, when it was made.
+"""The image registry, with the OCI distribution API: which tags exist, which digest a tag has, and when it was created.
 
 A registry that asks for a token gets the handshake of the distribution specification (`WWW-Authenticate: Bearer`), anonymous
-or with the credentials that it was given. Errors are wrapped: what does not exist is permanent, what does not answer is temporary.
+or with the configured credentials. Errors are wrapped: a missing image is permanent, a missing answer is temporary.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from runbooks.kit.targets import Frozen
 from runbooks.kit.versions import PATTERN, TAG, VersionPattern, version_order
 
 _TAGS = 100_000
-"""More are not read: of that many, none could be found in a list."""
+"""Maximum number of tags that are read; in a longer list nobody could find one."""
 _DATED = 20
-"""So many of the highest versions are asked for their age: each costs two requests, once."""
+"""Number of highest versions whose age is requested; each costs two requests, once."""
 _PLATFORMS = 20
-"""So many of an index are looked at."""
+"""Maximum number of an index's entries that are read."""
 _REMEMBERED = 1000
 _NEXT = re.compile(r'<([^<>]*)>[^<>,]*;[ \t]*rel="?next"?', re.ASCII | re.IGNORECASE)
 _FIRST = datetime(2013, 3, 1, tzinfo=UTC)
-"""Before there were container images: a reproducible build's date (1970, 1980) says nothing of its age."""
+"""Earlier than any container image: the date of a reproducible build (1970, 1980) does not show its age."""
 _AHEAD = timedelta(days=1)
-"""Clocks differ; more than that and the time is no time either."""
+"""Allowed clock difference; a time further in the future is invalid."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -46,7 +46,7 @@ class Tagged(Frozen):
 
 
 class RegistryClient:
-    """One for all registries, for the life of the process."""
+    """A client for all registries, for the life of the process."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class RegistryClient:
         versions: str = PATTERN,
         deadline: float = 10.0,
     ) -> None:
-        """`addresses`: registry host → base URL, where it is not `https://HOST`. `plain_http`: such a URL may be http.
+        """`addresses`: registry host → base URL, if it is not `https://HOST`. `plain_http`: such a URL may be http.
 
-        `logins`, `ecr`: who the bot is, by the host that is asked; shown to that host and the token service that it names only.
+        `logins`, `ecr`: the bot's credentials by host, sent only to that host and the token service that it names.
         `versions`: which tags are versions (`runbooks.kit.versions`).
         """
         for host, url in (addresses or {}).items():
@@ -70,7 +70,7 @@ class RegistryClient:
         self._requests = RegistryRequests(logins=logins, ecr=ecr, plain_http=plain_http, deadline=deadline)
         self._pattern = VersionPattern(versions)
         self._made: dict[tuple[str, str], datetime] = {}
-        """For showing how old a version is; never for what is deployed."""
+        """When it was created, for showing its age; never used for deciding what is deployed."""
 
     async def __aenter__(self) -> Self:
         await self._requests.__aenter__()
@@ -82,30 +82,30 @@ class RegistryClient:
         await self._requests.__aexit__(kind, error, trace)
 
     async def tags(self, repository: str) -> list[str]:
-        """Every tag of the repository (`ghcr.io/omnicare/backend`), in the registry's order."""
+        """Return all tags of the repository (`ghcr.io/omnicare/backend`), in the registry's order."""
         base, name = self._place(repository)
         url, found, seen = f"{base}/v2/{name}/tags/list?n=1000", dict[str, None](), set[str]()
         while url not in seen and len(found) < _TAGS:
             seen.add(url)
             answer = await self._requests.get(url, repository)
             before = len(found)
-            # what is no tag by the registries' own rules would be a command's words further on
+            # later a tag becomes part of a command line, so only valid tags pass
             listed = _object(answer).get("tags")
             named = listed if isinstance(listed, list) else []
             found |= {tag: None for tag in named if isinstance(tag, str) and TAG.fullmatch(tag)}
             after = _next_page(url, answer)
-            if after is None or len(found) == before:  # a page that tells nothing new leads nowhere
+            if after is None or len(found) == before:  # a page without new tags would lead to an endless loop
                 break
             url = after
         return list(found)
 
     async def versions(self, repository: str) -> list[str]:
-        """The tags that are versions, the highest first."""
+        """Return the tags that are versions, highest first."""
         found = [tag for tag in await self.tags(repository) if self._pattern.matches(tag)]
         return sorted(found, key=version_order, reverse=True)
 
     async def newest(self, repository: str, count: int) -> list[Tagged]:
-        """The versions that were made last, newest first; by number alone where the time of one is not known."""
+        """Return the newest versions, newest first; sorted by number only if the time of one is unknown."""
         ordered = await self.versions(repository)
         asked = ordered[:_DATED]
         times = await asyncio.gather(*(self._created_or_none(repository, tag) for tag in asked))
@@ -115,7 +115,7 @@ class RegistryClient:
         return [*dated, *(Tagged(tag=tag) for tag in ordered[_DATED:])][:count]
 
     async def resolve(self, repository: str, tag: str) -> str:
-        """The digest that the tag stands for now; PermanentError(NO_SUCH_VERSION) where there is none."""
+        """Return the tag's current digest. Raises PermanentError(NO_SUCH_VERSION) if there is none."""
         answer = await self._manifest(repository, tag)
         # The header is optional, and only a claim: the digest is that of the bytes.
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
@@ -129,7 +129,7 @@ class RegistryClient:
         return digest
 
     async def digests_within(self, repository: str, digest: str) -> frozenset[str]:
-        """Every digest by which a node may name that image: its own, each platform's manifest and configuration."""
+        """Return all digests that a node may report for the image: its own, each platform's manifest and configuration."""
         manifest = _object(await self._manifest(repository, digest))
         platforms = _digests(manifest.get("manifests"))[:_PLATFORMS]
         parts = await asyncio.gather(*(self._manifest(repository, each) for each in platforms))
@@ -137,7 +137,7 @@ class RegistryClient:
         return frozenset({digest, *platforms, *_digests(configurations)})
 
     async def created(self, repository: str, tag: str) -> datetime | None:
-        """When the image was made; None where its configuration does not say, or says a time that can't be."""
+        """Return when the image was created, or None if its configuration has no valid time."""
         base, name = self._place(repository)
         manifest = _object(await self._manifest(repository, tag))
         match manifest:
@@ -178,7 +178,7 @@ class RegistryClient:
 
 
 def _next_page(url: str, answer: RegistryResponse) -> str | None:
-    """The address of the page after this one; None at the end, or where it is not the same registry's."""
+    """Return the next page's address, or None at the end or if it is on another registry."""
     found = _NEXT.search(answer.headers.get("Link", "")[:8192])
     if found is None:
         return None
@@ -190,7 +190,7 @@ def _next_page(url: str, answer: RegistryResponse) -> str | None:
 
 
 def _digests(descriptors: object) -> list[str]:
-    """Of descriptors, as far as they are any."""
+    """Return the digests of the valid descriptors."""
     found = (
         [each.get("digest") for each in descriptors if isinstance(each, dict)] if isinstance(descriptors, list) else []
     )

@@ -1,7 +1,7 @@
-"""Requests to registries: both schemes of logging in, redirects, and what a registry's refusals and failures are told as.
+"""Requests to registries: both login schemes, redirects, and the errors for a registry's refusals and failures.
 
-A login goes to the host that it is for, and to the token service that this host itself named. A redirect drops it, whoever
-it leads to, and what is said behind a redirect is never a reason to log in.
+A login is sent to its own host and to the token service that this host named. A redirect drops it, wherever
+it leads, and an answer after a redirect never triggers a login.
 """
 
 import re
@@ -20,7 +20,7 @@ from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 if TYPE_CHECKING:
-    import aiohttp  # at run time where it is used: a quarter of a second that `omnicare help` does not have
+    import aiohttp  # imported where it is used: it takes a quarter of a second, too much for `omnicare help`
 
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -28,25 +28,25 @@ _ACCEPT = (
 )
 _REDIRECTS = 5
 _PAUSE = 2.0
-"""Seconds before a registry that failed is asked again, where it does not say when."""
+"""Seconds before a failed request is retried, unless the registry says when."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}", re.ASCII)
 _CODE = ReasonCode.REGISTRY_UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryResponse:
-    """What a server said, and where."""
+    """A server's answer and its address."""
 
     status: int
     headers: Mapping[str, str]
     asked: tuple[str, ...]
-    """Every `WWW-Authenticate` header."""
+    """All `WWW-Authenticate` headers."""
     body: bytes
     redirected: bool = False
 
 
 class RegistryRequests:
-    """One pool of connections, and the tokens that registries gave."""
+    """A connection pool, and the tokens from registries."""
 
     def __init__(
         self, *, logins: RegistryLogins | None, ecr: EcrLogins | None, plain_http: bool, deadline: float
@@ -57,11 +57,11 @@ class RegistryRequests:
         self._deadline = deadline
         self._tokens: dict[tuple[str, str], str] = {}
         self._by_password: set[tuple[str, str]] = set()
-        """Where the scheme is Basic: the login is looked up each time, since it may be a new one."""
+        """Repositories with the scheme Basic; their login is looked up each time, since it may have changed."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        import aiohttp  # a fifth of a second: only for who talks to a registry
+        import aiohttp  # importing this takes a fifth of a second, so it happens on first use
 
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._deadline), cookie_jar=aiohttp.DummyCookieJar()
@@ -75,7 +75,7 @@ class RegistryRequests:
             await self._session.close()
 
     async def get(self, url: str, what: str) -> RegistryResponse:
-        """Return the registry's answer, which is a 200. `what` completes the sentences. Raises `RunbookError`."""
+        """Return the registry's answer with status 200. `what` completes the error messages. Raises `RunbookError`."""
         answer = await self._authorized(url, what)
         if answer.status == HTTPStatus.UNAUTHORIZED and not answer.redirected and await self._log_in(url, answer, what):
             answer = await self._authorized(url, what)
@@ -88,7 +88,7 @@ class RegistryRequests:
         raise _failed(answer, "The registry", what)
 
     async def _authorized(self, url: str, what: str) -> RegistryResponse:
-        """With what was found to be wanted for that repository; the answer behind redirects, which are asked without it."""
+        """Send the request with the known authorization for the repository; follow redirects without it."""
         key = _repository_key(url)
         shown = None
         if (token := self._tokens.get(key)) is not None:
@@ -136,7 +136,7 @@ class RegistryRequests:
                 asked = tuple(response.headers.getall("WWW-Authenticate", ()))
                 return RegistryResponse(response.status, response.headers.copy(), asked, body, redirected)
         except (ClientError, TimeoutError, OSError, ValueError) as error:
-            # chained to nothing: a client's error shows the headers or the address that it was given
+            # not chained, because a client error shows its headers or its address
             raise TemporaryError(
                 f"The registry did not answer the request for {what}.",
                 code=_CODE,
@@ -145,14 +145,14 @@ class RegistryRequests:
             ) from None
 
     async def _login(self, url: str) -> Login | None:
-        """The login for the host of that address; None where there is none."""
+        """Return the login for the address's host, or None."""
         host = origin(url)[1]
         if self._ecr is not None and host in self._ecr:
             return await self._ecr.of(host)
         return self._logins.of(host) if self._logins is not None else None
 
     async def _log_in(self, url: str, answer: RegistryResponse, what: str) -> bool:
-        """In the way that the registry offers, a token first; False where it offers none that the bot can take."""
+        """Log in with a scheme that the registry offers, preferably a token. Return False if the bot supports none."""
         offered = challenges(answer.asked)
         key = _repository_key(url)
         self._tokens.pop(key, None)
@@ -175,7 +175,7 @@ class RegistryRequests:
         return False
 
     async def _token(self, url: str, challenge: Challenge, login: Login | None, what: str) -> str | None:
-        """The distribution specification's token handshake; None where it names no token service that may be asked."""
+        """Do the distribution specification's token handshake. Return None if no allowed token service is named."""
         service = address_of(challenge.fields.get("realm", ""), plain_http=self._plain_http and url.startswith("http:"))
         if service is None:
             return None
@@ -207,7 +207,7 @@ class RegistryRequests:
 
 
 def _failed(answer: RegistryResponse, who: str, what: str) -> RunbookError:
-    """A refusal stays one; a server that is busy or broken may answer later."""
+    """Return the error: permanent for a refusal, temporary for a busy or broken server."""
     sentence = f"{who} answered {answer.status} for {what}."
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         asked = read_wait(answer.headers.get("Retry-After"))
@@ -226,5 +226,5 @@ def _basic(login: Login) -> str:
 
 
 def _repository_key(url: str) -> tuple[str, str]:
-    """A token is for one repository: its host, and its path without what is asked of it."""
+    """Return what a token is valid for: the repository's host and path."""
     return origin(url)[1], re.split(r"/(?:manifests|blobs|tags)/", urlsplit(url).path)[0]

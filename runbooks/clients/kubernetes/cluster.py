@@ -1,9 +1,9 @@
-"""The Kubernetes API as runbooks use it: small values out, this project's errors, a deadline on every call.
+"""A client for the Kubernetes API that returns small values, raises this project's errors, and has a deadline on every call.
 
     async with ClusterClient(kubeconfig="…") as cluster:
         deployment = await cluster.deployment("omnicare-prod", "backend")
 
-One object, one pool of connections, for the life of the process. Watch, never poll: `watch_*` survive what connections do.
+One object with one connection pool, for the life of the process. Watch, never poll: `watch_*` survive broken connections.
 The SDK is imported when the client is entered, so importing this module is cheap.
 """
 
@@ -36,7 +36,7 @@ _CHUNK = 256 * 1024
 
 
 class ClusterClient:
-    """A cluster, by a kubeconfig and one of its contexts, or (without a kubeconfig) the one that the bot runs in."""
+    """A cluster: from a kubeconfig and one of its contexts, or (without a kubeconfig) the one that the bot runs in."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ClusterClient:
         return self._connection.server
 
     def unanswered(self) -> ClusterOutage:
-        """For how long the cluster, asked again and again, has not answered, and what it does instead; no seconds while it answers."""
+        """Return how long the cluster has not answered repeated requests, and what it does instead; 0 s while it answers."""
         return self._connection.unanswered()
 
     # reading
@@ -75,7 +75,7 @@ class ClusterClient:
         return str(answer["gitVersion"])
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
-        """The labels of a namespace; PermanentError(NOT_FOUND) where there is none."""
+        """Return a namespace's labels. Raises PermanentError(NOT_FOUND) if it does not exist."""
         found = await self._get(f"/api/v1/namespaces/{namespace}", f"read namespace {namespace}")
         return dict(found.get("metadata", {}).get("labels") or {})
 
@@ -96,11 +96,11 @@ class ClusterClient:
         return [self._mirrors.pod(item) for item in items]
 
     async def pods_of(self, deployment: DeploymentView) -> list[PodView]:
-        """The pods that the Deployment's own selector finds."""
+        """Return the pods that match the Deployment's selector."""
         return await self.pods(deployment.namespace, deployment.selector)
 
     async def events(self, namespace: str, *, about: str | None = None) -> list[EventView]:
-        """Events of the namespace, or of one object by its uid; oldest first."""
+        """Return the events of the namespace, or of one object by its uid, oldest first."""
         fields = f"involvedObject.uid={about}" if about else ""
         items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
         return sorted((cluster_events.event(item) for item in items), key=lambda event: event.order)
@@ -113,7 +113,7 @@ class ClusterClient:
         return [reading.quota(item) for item in items]
 
     async def pods_everywhere(self) -> list[PodView]:
-        """Every pod of the cluster that is not over: what nodes have no room for any more."""
+        """Return all pods in the cluster that have not ended: they use the nodes' capacity."""
         over = "status.phase!=Succeeded,status.phase!=Failed"
         return [self._mirrors.pod(item) for item in await self._items("/api/v1/pods", "list all pods", fields=over)]
 
@@ -134,9 +134,9 @@ class ClusterClient:
         follow: bool = False,
         silence: float | None = None,
     ) -> AsyncGenerator[bytes]:
-        """A container's log in chunks of at most 256 KB, cut anywhere; `previous` is the run before the last restart.
+        """Yield a container's log in chunks of at most 256 KB, cut anywhere; `previous` is the log before the last restart.
 
-        A stream that says nothing for `silence` seconds ends with an error. `since` counts in whole seconds.
+        A stream without data for `silence` seconds ends with an error. `since` is in whole seconds.
         """
         query = {"container": container}
         if tail is not None:
@@ -156,13 +156,13 @@ class ClusterClient:
                 yield chunk
 
     async def secret(self, namespace: str, name: str) -> SecretView:
-        """A Secret that the bot may read by its name: the database reader's."""
+        """Return a Secret that the bot may read by its name: the database reader's."""
         return reading.secret(await self._get(_core(namespace, "secrets", name), f"read Secret {namespace}/{name}"))
 
     async def may(
         self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
     ) -> AccessReview:
-        """Whether the bot's own account may do it (SelfSubjectAccessReview)."""
+        """Return whether the bot's account may do it (SelfSubjectAccessReview)."""
         wanted = {
             "verb": verb, "group": group, "resource": resource, "namespace": namespace, "subresource": subresource,
             "name": name,
@@ -177,7 +177,7 @@ class ClusterClient:
         return AccessReview(bool(answer["status"].get("allowed")), answer["status"].get("reason") or "")
 
     def programs(self, closed: Iterable[Program]) -> Exec:
-        """What may be run in this cluster's pods: these, and nothing else."""
+        """Return a runner for the only programs that may run in this cluster's pods."""
         return Exec(self._connection, closed)
 
     # changing
@@ -185,7 +185,7 @@ class ClusterClient:
     async def patch_deployment(
         self, namespace: str, name: str, patch: Sequence[Mapping[str, Any]], *, manager: str = FIELD_MANAGER
     ) -> DeploymentView:
-        """Applies a JSON Patch whole or not at all; `Unprocessable` where one of its tests fails."""
+        """Apply a JSON Patch completely or not at all. Raises `Unprocessable` if one of its tests fails."""
         answer = await self._connection.call(
             "PATCH",
             _apps(namespace, "deployments", name),
@@ -209,7 +209,7 @@ class ClusterClient:
     async def create_config_map(
         self, namespace: str, name: str, data: Mapping[str, str], labels: Mapping[str, str]
     ) -> ConfigMapView:
-        """Raises `AlreadyThere` where it exists."""
+        """Create it. Raises `AlreadyThere` if it exists."""
         answer = await self._connection.call(
             "POST",
             _core(namespace, "configmaps"),
@@ -220,7 +220,7 @@ class ClusterClient:
         return reading.config_map(answer)
 
     async def replace_config_map(self, seen: ConfigMapView, data: Mapping[str, str]) -> ConfigMapView:
-        """Replaces what was seen; `Conflict` where somebody else did meanwhile."""
+        """Replace the version that was read. Raises `Conflict` if somebody else has changed it since."""
         answer = await self._connection.call(
             "PUT",
             _core(seen.namespace, "configmaps", seen.name),

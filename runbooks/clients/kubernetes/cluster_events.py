@@ -1,8 +1,8 @@
-"""An event of Kubernetes as a typed value, in every form in which one gives its time and its count.
+"""A Kubernetes event as a typed value, from every form in which events give their time and count.
 
 There are three: the old form (`count`, `lastTimestamp`), the new one of a single event (`eventTime` alone, as the scheduler writes
 it), and the new one that was repeated (`series`). The API shows each of them as core/v1 or as events.k8s.io/v1, where the old fields
-are called `deprecated…`. Events may be written by anybody, so what can't be read is unknown and never an error.
+are called `deprecated…`. Anybody may write events, so unreadable fields are unknown and never an error.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from runbooks.clients.kubernetes.fields import Json, count, fields, text
 from runbooks.clients.kubernetes.views import EventView
 
 _YEARS = range(1970, 9999)
-"""Kubernetes writes the year 1 for a time that is not set; the calendar's last year falls off it in another zone."""
+"""Kubernetes writes year 1 for a time that is not set; the calendar's last year overflows in other time zones."""
 
 
 def event(item: Json) -> EventView:
@@ -35,12 +35,12 @@ def event(item: Json) -> EventView:
 
 
 def _count(item: Json) -> int:
-    """How often it happened: the largest count that any of the forms gives."""
+    """Return how often it happened: the largest count in any of the forms."""
     return max(count(item, "count"), count(item, "deprecatedCount"), count(fields(item, "series"), "count")) or 1
 
 
 def _last(item: Json) -> datetime | None:
-    """When it was last seen: the latest time that any of the forms gives, else when the event itself was created."""
+    """Return when it was last seen: the latest time in any of the forms, or the event's creation time."""
     stamps = (
         fields(item, "series").get("lastObservedTime"), item.get("lastTimestamp"), item.get("deprecatedLastTimestamp"),
         item.get("eventTime"), item.get("firstTimestamp"), item.get("deprecatedFirstTimestamp"),

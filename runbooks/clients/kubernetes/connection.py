@@ -1,10 +1,10 @@
-"""The connection to a Kubernetes API: one pool for its life, a deadline on every call, errors translated.
+"""The connection to a Kubernetes API: one connection pool, a deadline on every call, translated errors.
 
-The SDK gives the configuration, the authentication (`credentials`) and the pool; what is sent and read is plain JSON.
+The SDK provides the configuration, the authentication (`credentials`) and the pool; requests and answers are plain JSON.
 `ClusterClient` and its watches are the only users.
 
-What a cluster refuses may pass: while its API server starts, or a certificate or token is replaced, it accepts nobody's credentials, and
-while its roles are read, nobody's rights. So a refusal of the credentials, of the certificate, or of what it allowed before is
+A cluster's refusal may be temporary: while its API server starts, or a certificate or token is replaced, it accepts no credentials, and
+while it loads its roles, it grants no permissions. So a refusal of the credentials, of the certificate, or of something it allowed before is
 temporary for `Timing.refusals`.
 """
 
@@ -50,38 +50,38 @@ _RIGHTS = "has refused what the bot was allowed to do before"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long the client waits, in seconds. Tests make them short."""
+    """Time limits in seconds. Tests use short ones."""
 
     connect: float = 5.0
     call: float = 10.0
     """A whole call, from the request to the last byte of the answer."""
     silence: float = 30.0
-    """A log stream that says nothing for so long has died."""
+    """A log stream without data for this time is considered dead."""
     watch: float = 25.0
-    """The server ends a watch after so long, and it is taken up again where it ended."""
+    """The server ends a watch after this time, and the client resumes it where it ended."""
     watch_grace: float = 5.0
-    """A watch that is silent for longer than `watch` and this has lost its server."""
+    """A watch that is silent for longer than `watch` plus this has lost its server."""
     retry: float = RETRY
-    """Before a call that failed is made again, where the server does not say when."""
+    """Pause before a failed call is retried, unless the server says how long."""
     outage: float = 60.0
-    """A watch that can't be taken up again for so long gives up."""
+    """A watch that can't be resumed for this time gives up."""
     refusals: float = 120.0
-    """A refusal that may pass is taken for one for so long."""
+    """A refusal is treated as temporary for this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterOutage:
-    """For how long the cluster has been asked in vain, and what it does instead of answering."""
+    """How long the cluster has not answered, and what it does instead."""
 
     seconds: float = 0.0
     what: str = _SILENT
     """Completes "the cluster …"."""
     lately: float = 0.0
-    """Seconds for which it has done just that."""
+    """Seconds since it started to do that."""
 
 
 class Connection:
-    """Entered once, used for the life of the process."""
+    """Enter it once and use it for the life of the process."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, timing: Timing) -> None:
         path = str(Path(kubeconfig).expanduser()) if kubeconfig else None
@@ -89,15 +89,15 @@ class Connection:
         self._credentials = ClusterCredentials(path, context, timing.retry)
         self._api: Any = None
         self._replaced: list[Any] = []
-        """Earlier ones, whose TLS settings are no longer so; what still reads from them may do so to its end."""
+        """Earlier clients with outdated TLS settings; open streams may still finish on them."""
         self._sockets: Any = None
         self.server = "the cluster"
         self._answered = 0.0
         self._in_vain_since: float | None = None
         self._in_vain = _SILENT, 0.0
-        """What it did instead of answering, and since when."""
+        """What the cluster did instead of answering, and since when."""
         self._allowed: set[str] = set()
-        """What the cluster has let the bot do since this process began."""
+        """What the cluster has allowed the bot to do since this process started."""
         self._refused_since: dict[str, float] = {}
 
     async def open(self) -> None:
@@ -106,7 +106,7 @@ class Connection:
         await self._renew()
 
     async def _renew(self) -> None:
-        """The SDK's client for the credentials as they are now; its TLS settings can't be changed in place."""
+        """Return the SDK's client for the current credentials; TLS settings can't be changed in place."""
         from kubernetes.aio import client
 
         if self._api is not None:
@@ -128,19 +128,19 @@ class Connection:
             self._api = None
 
     def unanswered(self) -> ClusterOutage:
-        """For how long the cluster, asked again and again, has done what it was not asked for; no seconds while it answers."""
+        """Return how long the cluster has not answered repeated requests; 0 s while it answers."""
         if self._in_vain_since is None:
             return ClusterOutage()
         now, (what, since) = asyncio.get_running_loop().time(), self._in_vain
         return ClusterOutage(seconds=now - self._in_vain_since, what=what, lately=now - since)
 
     def answered(self) -> None:
-        """Something came that only a cluster that works says."""
+        """Record an answer that only a working cluster gives."""
         self._answered = asyncio.get_running_loop().time()
         self._in_vain_since = None
 
     def asked_in_vain(self, since: float, what: str = _SILENT) -> None:
-        """What was asked at `since` (the loop's time) was not answered; `what` came instead."""
+        """Record that a request from `since` (the loop's time) was not answered; `what` happened instead."""
         since = max(since, self._answered)
         if self._in_vain_since is None or what != self._in_vain[0]:
             self._in_vain = what, since
@@ -157,7 +157,7 @@ class Connection:
         body: object = None,
         content_type: str | None = None,
     ) -> Any:
-        """One request and its JSON answer. `doing` completes "can't …" in the sentence where it fails."""
+        """Send one request and return its JSON answer. `doing` completes "can't …" in error messages."""
         from aiohttp import ClientTimeout
 
         limits = ClientTimeout(total=self.timing.call, sock_connect=self.timing.connect)
@@ -176,7 +176,7 @@ class Connection:
     async def stream(
         self, path: str, *, doing: str, query: Mapping[str, str], silence: float
     ) -> AsyncIterator["aiohttp.StreamReader"]:
-        """An answer that is read as it comes; ends with an error when it is silent for longer than `silence`."""
+        """Open an answer that is read as a stream; it ends with an error if it is silent for longer than `silence`."""
         from aiohttp import ClientTimeout
 
         limits = ClientTimeout(total=None, sock_connect=self.timing.connect, sock_read=silence)
@@ -197,11 +197,11 @@ class Connection:
         return self._judged(error, _rule(answer))
 
     def handshake_refused(self, status: int, doing: str) -> RunbookError:
-        """An answer to a WebSocket's handshake that is not a success."""
+        """Return the error for a failed WebSocket handshake."""
         return self._judged(refusal(status, None, doing, retry=self.timing.retry), "")
 
     def _judged(self, error: RunbookError, asked: str) -> RunbookError:
-        """A refusal that may pass is temporary for a while."""
+        """Return the error, temporary for a while if the refusal may be temporary."""
         self._refused_since.pop(_CERTIFICATE, None)
         if isinstance(error, Unaccepted):
             trouble = self._credentials.trouble
@@ -219,7 +219,7 @@ class Connection:
         return Passing(error, _REFUSED.get(what, _RIGHTS), retry=self.timing.retry)
 
     def _accepted(self, answer: "aiohttp.ClientResponse") -> None:
-        """Whatever was refused before, this is not refused any more."""
+        """Record that this is no longer refused."""
         asked = _rule(answer)
         self._allowed.add(asked)
         for what in (_CERTIFICATE, _CREDENTIALS, asked):
@@ -228,7 +228,7 @@ class Connection:
     async def websocket(
         self, path: str, query: Sequence[tuple[str, str]], *, protocols: Sequence[str]
     ) -> "aiohttp.ClientWebSocketResponse":
-        """An open WebSocket, which the caller closes; raises aiohttp's own errors."""
+        """Return an open WebSocket, which the caller must close. Raises aiohttp's errors."""
         from aiohttp import WSServerHandshakeError
 
         async with asyncio.timeout(self.timing.call):
@@ -247,7 +247,7 @@ class Connection:
         rest = self._api.rest_client
         if self._sockets is None:
             self._sockets = rest._create_pool_manager()  # noqa: SLF001 - the SDK has no other way to its TLS settings
-            # else aiohttp opens a lost one again, and a program would run twice
+            # otherwise aiohttp reopens a lost connection, and a program would run twice
             self._sockets._retry_connection = False  # noqa: SLF001 - as aiohttp's own test client does
         socket: aiohttp.ClientWebSocketResponse = await self._sockets.ws_connect(
             url.replace("http", "ws", 1),
@@ -261,7 +261,7 @@ class Connection:
     async def _signed(
         self, method: str, path: str, query: Sequence[tuple[str, str]], headers: dict[str, str]
     ) -> tuple[str, dict[str, str], Mark]:
-        """Address and headers of a request, the credentials in them, and which they are."""
+        """Return a request's address and headers, including the credentials, and which credentials they are."""
         if self._api is None:
             raise RuntimeError("the cluster client is used outside its `async with`")
         # Not `param_serialize(body=…)`: it drops an empty list or dict.
@@ -290,7 +290,7 @@ class Connection:
 
         async def ask() -> "aiohttp.ClientResponse":
             nonlocal mark
-            async with asyncio.timeout(self.timing.call):  # exec plug-ins that mint a token count too
+            async with asyncio.timeout(self.timing.call):  # exec plug-ins that create a token count too
                 url, signed, mark = await self._signed(method, path, list((query or {}).items()), dict(headers))
                 response = await self._api.call_api(method, url, signed, body, _request_timeout=limits)
             got: aiohttp.ClientResponse = response.response
@@ -300,7 +300,7 @@ class Connection:
             answer = await ask()
             if answer.status == _UNAUTHORIZED and mark is not None and await self._credentials.renewed(mark):
                 answer.close()
-                answer = await ask()  # nothing was done for who was not let in
+                answer = await ask()  # a request that was not authenticated had no effect
             yield answer
         except (ClientError, OSError, TimeoutError) as error:
             failed = unreachable(self.server, error, retry=self.timing.retry)
@@ -314,7 +314,7 @@ class Connection:
             if isinstance(error, TemporaryError) and error.code is ReasonCode.CLUSTER_UNREACHABLE:
                 self.asked_in_vain(began, error.what if isinstance(error, Passing) else _SILENT)
             else:
-                self.answered()  # a clear no is an answer
+                self.answered()  # a clear refusal is an answer
             raise
         finally:
             if answer is not None:
@@ -322,7 +322,7 @@ class Connection:
 
 
 def _rule(answer: "aiohttp.ClientResponse") -> str:
-    """What the cluster's rules are about: the verb and the kind of object, in its namespace, whatever its name."""
+    """Return what the cluster's rules apply to: the verb and the kind of object in its namespace, without its name."""
     parts = answer.url.raw_path.strip("/").split("/")
     first = 3 if parts[0] == "apis" else 2
     if parts[first : first + 1] == ["namespaces"] and len(parts) > first + 2:

@@ -1,8 +1,8 @@
-"""What the bot shows a Kubernetes API to be let in, read anew before it expires and where it was refused.
+"""Credentials for a Kubernetes API, reread before they expire and after they were refused.
 
-The SDK reads kubeconfigs, runs exec plug-ins and knows a pod's service account. It asks `refresh_api_key_hook` before each request, but
-sets one only for the pod's account: a kubeconfig it reads once. So the hook for a kubeconfig is this one, and whatever was refused
-is read again by the SDK's own loaders.
+The SDK reads kubeconfigs, runs exec plug-ins and supports a pod's service account. It calls `refresh_api_key_hook` before each request, but
+sets one only for the pod's account: it reads a kubeconfig only once. So this module provides the hook for a kubeconfig, and refused
+credentials are reread by the SDK's own loaders.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from runbooks.kit.reasons import ReasonCode
 
 _log = logging.getLogger(__name__)
 
-_POOL = 256  # watches and log streams hold a connection each; a pool that is full would look like a server that hangs
+_POOL = 256  # each watch and log stream uses a connection; a full pool would look like a server that hangs
 _EARLY = 60.0
-"""Seconds before a plug-in's token expires at which it is asked for another one; of a token that lives shortly, a quarter of its life."""
+"""Seconds before a plug-in's token expires at which a new one is requested; for short-lived tokens, a quarter of their lifetime."""
 _FILE_KEPT = 60.0
-"""Seconds after which a token's file is read again, as the SDK does with the pod's own."""
+"""Seconds after which a token file is reread, as the SDK does for the pod's token."""
 _READING = 30.0
-"""Seconds after which a plug-in that says nothing is given up."""
+"""Time limit for a plug-in in seconds."""
 _WAITED = 8.0
-"""Seconds that one request waits for it."""
+"""Seconds that one request waits for the plug-in."""
 _AGAIN = 0.5
-"""Seconds between two readings of what is refused: a plug-in is a process each time."""
+"""Minimum seconds between two readings of refused credentials, because each starts a plug-in process."""
 
 _TOKEN = "BearerToken"  # noqa: S105 - the SDK's name for it
 _POD = "the pod's service account"
@@ -36,7 +36,7 @@ Mark = tuple[str | None, str]
 
 
 class ClusterCredentials:
-    """Those of one kubeconfig and context, or of the pod. `configuration` is the SDK's; it is another object where TLS has changed."""
+    """Credentials from one kubeconfig and context, or of the pod. `configuration` is the SDK's; it is a new object after TLS settings change."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, retry: float) -> None:
         self._kubeconfig = kubeconfig
@@ -44,35 +44,35 @@ class ClusterCredentials:
         self._retry = retry
         self.configuration: Any = None
         self.source = _POD
-        """Where they come from, for people."""
+        """Where the credentials come from, for messages."""
         self.advice = "Check that the service account exists and that its token is mounted into the pod."
-        """What a person does where they are refused."""
+        """What to do if they are refused."""
         self.trouble: RunbookError | None = None
-        """Why they could not be read the last time."""
+        """Why the last reading failed."""
         self._files = ""
         self._due: float | None = None
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Reads them for the first time; raises PermanentError where the configuration can't be used at all."""
+        """Read the credentials for the first time. Raises PermanentError if the configuration is unusable."""
         try:
             await self._read()
         except TemporaryError as error:
-            self.trouble = error  # the first request asks again
+            self.trouble = error  # the first request tries again
 
     def mark(self) -> Mark:
-        """What is shown now, to be compared with what is shown later. A secret: it is never said or kept."""
+        """Return the current credentials, to be compared with later ones. This is a secret that is never shown or kept."""
         return self.configuration.api_key.get(_TOKEN), self._files
 
     async def renewed(self, refused: Mark) -> bool:
-        """Whether there are others now than those that were refused; they are read again to know."""
+        """Reread the credentials and return whether they differ from the refused ones."""
         if self.mark() == refused and asyncio.get_running_loop().time() - self._read_at >= _AGAIN:
             await self._again()
         return self.mark() != refused
 
     async def _when_due(self, shown: Any) -> None:
-        """The SDK's hook, called before each request."""
+        """Refresh the credentials; this is the SDK's hook, called before each request."""
         if not shown.api_key.get(_TOKEN) or (self._due is not None and asyncio.get_running_loop().time() >= self._due):
             await self._again()
             shown.api_key = dict(self.configuration.api_key)
@@ -80,7 +80,7 @@ class ClusterCredentials:
             raise self.trouble
 
     async def _again(self) -> None:
-        """One reading at a time, whoever waits for it; one that fails leaves what was there."""
+        """Read the credentials, one reading at a time; after a failure the earlier ones stay."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._noted())
         done, _ = await asyncio.wait((self._reading,), timeout=_WAITED)
@@ -98,7 +98,7 @@ class ClusterCredentials:
             _log.warning("the credentials for the cluster could not be read again: %s", error.message)
 
     async def _read(self) -> None:
-        from kubernetes.aio import client, config  # a second and 60 MB: only for who talks to a cluster
+        from kubernetes.aio import client, config  # importing this takes a second and 60 MB, so it happens on first use
 
         loop = asyncio.get_running_loop()
         fresh = client.Configuration()
@@ -116,7 +116,7 @@ class ClusterCredentials:
                     persist_config=False,
                 )
                 user = loader._user  # noqa: SLF001 - as the SDK's own `refresh_token` does
-                expires = getattr(loader, "exec_plugin_expiry", None)  # set only by a plug-in that says it
+                expires = getattr(loader, "exec_plugin_expiry", None)  # set only by plug-ins that return it
         except Exception as error:  # noqa: BLE001 - YAML and the SDK raise much where a file is only half written
             raise self._unusable(error) from (error if isinstance(error, OSError) else None)
         finally:
@@ -127,7 +127,7 @@ class ClusterCredentials:
             fresh.api_key[_TOKEN] = token
         elif user is not None and ("exec" in user or "tokenFile" in user) and not fresh.cert_file:
             if self.configuration is None:
-                fresh.api_key[_TOKEN] = ""  # so that the SDK asks the hook
+                fresh.api_key[_TOKEN] = ""  # so that the SDK calls the hook
                 self._adopt(fresh)
             raise self._unread("returned no token")
         self._due = None
@@ -176,7 +176,7 @@ class ClusterCredentials:
         )
 
     def _unusable(self, error: Exception) -> PermanentError:
-        """What the SDK and YAML say may quote the file, tokens included: nothing of that is passed on."""
+        """Return an error without the SDK's or YAML's message, which may quote the file including tokens."""
         from kubernetes.aio import config
 
         where = self._kubeconfig or _POD
@@ -189,7 +189,7 @@ class ClusterCredentials:
 
 
 def _digest_of(configuration: Any) -> str:
-    """Of the files that TLS rests on: their names may stay where what is in them changes."""
+    """Return the contents of the TLS files: they may change while their names stay the same."""
     digest = hashlib.sha256()
     for name in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file):
         try:

@@ -1,6 +1,6 @@
-"""Kubernetes' refusals and the network's failures, as this project's errors.
+"""This project's errors for Kubernetes' refusals and network failures.
 
-The cluster client raises nothing else. Kubernetes' own message stands in `evidence`, so that people can read it.
+The cluster client raises nothing else. Kubernetes' own message is in `evidence`, so that people can read it.
 """
 
 import ssl
@@ -10,46 +10,46 @@ from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
 RETRY = 2.0
-"""Seconds before a server that failed is asked again, where it does not say when."""
+"""Seconds before a failed request is retried, unless the server says when."""
 _ANONYMOUS = 'User "system:anonymous"'
 _LONGEST_WAIT = 60.0
-"""Seconds that a server may make the bot wait before it is asked again."""
+"""Maximum seconds that a server can make the bot wait before a retry."""
 
 
 class Conflict(TemporaryError):
-    """The object is no longer what the writer saw: read it again, then decide."""
+    """The object has changed since the writer read it: read it again, then decide."""
 
 
 class AlreadyThere(Conflict):
-    """An object of that name exists."""
+    """An object of that name already exists."""
 
 
 class Gone(TemporaryError):
-    """The watch's place in history is no longer kept: list again."""
+    """The server no longer has the watch's position in the history: list again."""
 
 
 class Busy(TemporaryError):
-    """The server said when to come again (`Retry-After`): earlier would only make it worse."""
+    """The server said when to retry (`Retry-After`): earlier would only make it worse."""
 
 
 class Unprocessable(PermanentError):
-    """The server took the request and could not apply it: a JSON Patch's `test` failed, or a value is not allowed."""
+    """The server understood the request but could not apply it: a JSON Patch's `test` failed, or a value is not allowed."""
 
 
 class Unaccepted(PermanentError):
-    """The server does not know who asks: the credentials have expired, are another cluster's, or it can't check them just now."""
+    """The server did not accept the credentials: they have expired, belong to another cluster, or can't be checked right now."""
 
 
 class Forbidden(PermanentError):
-    """The server knows who asks, and its rules do not allow it."""
+    """The server knows the account, and its rules do not allow the request."""
 
 
 class Untrusted(PermanentError):
-    """The server's certificate is not one that the bot trusts."""
+    """The bot does not trust the server's certificate."""
 
 
 class Passing(TemporaryError):
-    """A refusal that may pass; `what` completes "the cluster …" in the sentence that says what is waited for."""
+    """A possibly temporary refusal; `what` completes "the cluster …" in progress messages."""
 
     def __init__(self, refused: PermanentError, what: str, *, retry: float) -> None:
         super().__init__(
@@ -84,7 +84,7 @@ def unreachable(server: str, error: BaseException, *, retry: float = RETRY) -> R
 
 
 def unreadable(server: str, doing: str, *, retry: float = RETRY) -> TemporaryError:
-    """An answer that was cut short, or is another thing's (a proxy's page): never taken for one of Kubernetes'."""
+    """A truncated or foreign answer (such as a proxy's page), never treated as Kubernetes' answer."""
     return TemporaryError(
         f"The answer of the Kubernetes API at {server} can't be read (trying to {doing}).",
         code=ReasonCode.CLUSTER_UNREACHABLE,
@@ -101,7 +101,7 @@ def refusal(
     retry: float = RETRY,
     server: str = "the cluster",
 ) -> RunbookError:
-    """An answer that is not a success; `body` is None where the answer's was not kept."""
+    """Return the error for an unsuccessful answer; `body` is None if it was not kept."""
     reason, message = _status_of(body or b"")
     evidence = (message,) if message else ()
     if "admission webhook" in message or "exceeded quota" in message:
@@ -124,7 +124,7 @@ def refusal(
             advice=("Run `doctor` to list the permissions that the bot lacks.",),
         )
     if status == 404:  # noqa: PLR2004
-        # A load balancer's page, while no API server is there: else the fleet's record would be taken for empty.
+        # A load balancer's page while no API server is running: otherwise the fleet's record would seem empty.
         if body is not None and not reason:
             return unreadable(server, doing, retry=retry)
         return PermanentError(
@@ -159,7 +159,7 @@ def refusal(
 
 
 def _status_of(body: bytes) -> tuple[str, str]:
-    """Reason and message of a `Status`, or the answer's beginning where it is something else."""
+    """Return a `Status`'s reason and message, or the beginning of any other answer."""
     try:
         status = read_object(body, lambda: unreadable("", ""))
         reason, message = status.get("reason"), status.get("message")

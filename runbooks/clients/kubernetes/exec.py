@@ -1,7 +1,7 @@
-"""Commands in a pod, over the Kubernetes API's WebSocket (`pods/exec`): a closed set of them, bounded in bytes and seconds.
+"""A closed set of commands in pods, over the Kubernetes API's WebSocket (`pods/exec`), limited in bytes and seconds.
 
-RBAC can't say which command may be run in a pod, so this client does: a `Program` is made from the configuration, once, and a
-caller names one of the set. Nothing that a person typed is ever one of its arguments; what a program is to work on goes in by
+RBAC can't restrict which command runs in a pod, so this client does: a `Program` is created once from the configuration, and a
+caller chooses one of the set. Typed text is never an argument; the input of a program is passed through
 standard input, as data.
 
 The channels are read raw (`v5.channel.k8s.io` where the server has it, else `v4`): 1 and 2 are the output, 3 tells how it ended.
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ENDED = range(4)
 _CLOSE = 255
-"""v5 only: the channel after it gets no more. v4 can't say so, so a program may not wait for the end of its input."""
+"""v5 only: closes the channel named after it. v4 can't do that, so a program must not wait for the end of its input."""
 
 _ARGUMENT = re.compile(r"[A-Za-z0-9@%+=:,./_-]{1,200}")
 _CODE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _FRAME = 32 * 1024
 _BYE = 0.5
-"""Seconds for a polite end of the socket."""
+"""Seconds for closing the socket cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One argument list of the closed set. Words of plain signs only: no shell, no white space, nothing to be expanded."""
+    """An argument list of the closed set. Plain characters only: no shell, no whitespace, nothing to expand."""
 
     arguments: tuple[str, ...]
 
@@ -53,32 +53,32 @@ class Program:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Output:
-    """How a program ended. Its `repr` shows nothing of what it said, which may be about patients."""
+    """The result of a program. Its `repr` does not show the output, which may be about patients."""
 
     code: int | None
-    """Its exit status; None where it could not be started."""
+    """Its exit status; None if it could not be started."""
     out: bytes
     err: bytes
     message: str
-    """What the cluster says of its end, where that was none of its own."""
+    """The cluster's message, if the program did not end by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecLimits:
-    """What one call may take."""
+    """The limits of one call."""
 
     seconds: float = 15.0
-    """From the first byte sent to its end: a socket that is half open ends there, too."""
+    """From the first byte sent to the end; this also ends a half-open socket."""
     bytes: int = 1 << 20
-    """Of output and of errors, each."""
+    """For output and errors, each."""
 
 
 class ProgramTimedOut(PermanentError):
-    """The program did not end within its time."""
+    """The program did not finish in time."""
 
 
 class Exec:
-    """Runs the programs of one closed set. Made by `ClusterClient.programs`."""
+    """A runner for the programs of one closed set. Created by `ClusterClient.programs`."""
 
     def __init__(self, connection: Connection, programs: Iterable[Program]) -> None:
         self._connection = connection
@@ -87,7 +87,7 @@ class Exec:
     async def run(
         self, namespace: str, pod: str, container: str, program: Program, *, stdin: bytes = b"", limits: ExecLimits
     ) -> Output:
-        """Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or what the connection's calls raise."""
+        """Run a program. Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or the connection's errors."""
         if program not in self._programs:
             raise ValueError("this program is not configured")
         query = [("command", word) for word in program.arguments]
@@ -119,7 +119,7 @@ class Exec:
 
 
 class _Talk:
-    """One program's life."""
+    """One running program."""
 
     def __init__(self, socket: "aiohttp.ClientWebSocketResponse", limits: ExecLimits, doing: str) -> None:
         self._socket = socket
@@ -128,7 +128,7 @@ class _Talk:
         self._heard: dict[int, bytearray] = {_STDOUT: bytearray(), _STDERR: bytearray()}
 
     async def to_the_end(self, stdin: bytes) -> Output:
-        """Feeds it and listens, side by side: a program may answer before it has read all."""
+        """Send the input and read the output side by side: a program may answer before it has read everything."""
         feeding = asyncio.create_task(self._feed(stdin))
         try:
             return await self._listen()
@@ -171,7 +171,7 @@ class _Talk:
 
 
 def _how(data: bytes) -> tuple[int | None, str]:
-    """Exit status and the cluster's words, from the `Status` on channel 3."""
+    """Return exit status and the cluster's message, from the `Status` on channel 3."""
     unknown = "the cluster's report of its exit status can't be read"
     try:
         status = read_object(data, lambda: unreadable("", ""))

@@ -1,7 +1,7 @@
-"""Reads one field of Kubernetes' JSON as the type that it has to be, or as empty.
+"""Functions that return one field of Kubernetes' JSON with its expected type, or empty.
 
-An API server holds most of this to its own types, an aggregated or a broken one does not, and a proxy between may say anything. A view
-is always made: one field that can't be read hides no other.
+An API server ensures most types, but an aggregated or broken one may not, and a proxy in between can send anything. A view
+is always created: one unreadable field does not hide the others.
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ _MOST_GENERATIONS = 1 << 63
 
 
 def fields(item: object, *path: str) -> Json:
-    """Return the object at that path; empty where there is none."""
+    """Return the object at that path, or an empty one."""
     for name in path:
         item = item.get(name) if isinstance(item, Mapping) else None
     return item if isinstance(item, Mapping) else {}
 
 
 def listed(item: Json, name: str) -> list[Json]:
-    """Return the objects of that list; what is no object is left out."""
+    """Return the objects in that list, without other values."""
     found = item.get(name)
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
 
 def text(item: Json, name: str, otherwise: str = "") -> str:
-    """Return the text; `otherwise` where it is none."""
+    """Return the text, or `otherwise` if it is not text."""
     found = item.get(name)
     return found if isinstance(found, str) and found else otherwise
 
@@ -50,7 +50,7 @@ def mapped(item: Json, name: str) -> dict[str, str]:
 
 
 def count(item: Json, name: str, otherwise: int = 0) -> int:
-    """Return the number; `otherwise` where it is none that Kubernetes counts."""
+    """Return the number, or `otherwise` if it is not a valid 32-bit count."""
     found = item.get(name)
     return found if type(found) is int and 0 <= found < _MOST else otherwise
 
@@ -68,6 +68,6 @@ def code(item: Json, name: str) -> int | None:
 
 
 def stamp(item: Json, name: str) -> str:
-    """Return the time as the server wrote it; empty where it is none."""
+    """Return the time as the server wrote it, or empty if it is not a time."""
     found = item.get(name)
     return found if isinstance(found, str) and read_time(found) is not None and read_stamp(found) else ""

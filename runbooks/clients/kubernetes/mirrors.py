@@ -1,4 +1,4 @@
-"""Images that the cluster's admission rewrites to a configured mirror are read by their own names; what stands there is kept beside it."""
+"""Original names for images that the cluster's admission rewrites to a configured mirror; the actual name is kept beside them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ Json = Mapping[str, Any]
 
 
 class Mirrors:
-    """The readings of what names images, by the mirrors of the configuration: own name → the mirror's."""
+    """Readers for objects with images, with the configured mirrors: original name → the mirror's."""
 
     def __init__(self, mirrors: Mapping[str, str]) -> None:
         longest_first = sorted(mirrors.items(), key=lambda each: len(each[1]), reverse=True)
@@ -30,7 +30,7 @@ class Mirrors:
         return replace(view, asked=self._own(view.asked))
 
     def own(self, image: str) -> str:
-        """Return the image by its own name; as it is where no mirror has it."""
+        """Return the image under its original name, or unchanged if it is not from a mirror."""
         for own, mirror in self._mirrors:
             if image.startswith((f"{mirror}/", f"{mirror}:", f"{mirror}@")):
                 return own + image[len(mirror) :]

@@ -1,6 +1,6 @@
-"""From Kubernetes' own JSON to the values of `views`. Only the cluster client uses this.
+"""Conversion from Kubernetes' JSON to the values in `views`. Only the cluster client uses this.
 
-Fields that an older server leaves out are read as empty.
+Fields that an older server omits are read as empty.
 """
 
 import base64
@@ -75,7 +75,7 @@ def _spec(container: Json) -> ContainerSpec:
 
 
 def _probe(probe: Json) -> str:
-    """What is asked; a command's words are left out, since they may carry anything."""
+    """Return what the probe does; a command's arguments are omitted, since they may contain anything."""
     if http := fields(probe, "httpGet"):
         return f"GET {text(http, 'path', '/').partition('?')[0]} on port {_port(http)}"
     if tcp := fields(probe, "tcpSocket"):
@@ -104,7 +104,7 @@ def _conditions(item: Json) -> tuple[Condition, ...]:
 
 
 def selector_text(selector: Json) -> str:
-    """A `LabelSelector` as the text that a query takes."""
+    """Return a `LabelSelector` as text for a query."""
     parts = [f"{key}={value}" for key, value in mapped(selector, "matchLabels").items()]
     for rule in listed(selector, "matchExpressions"):
         key, values = text(rule, "key"), ",".join(texts(rule, "values"))
@@ -186,7 +186,7 @@ def _template_writers(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
 
 
 def _hashed(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Each leaf's path and a hash of it; members of a list by their name, where they have one."""
+    """Return each leaf's path and a hash of its value; list members by name if they have one."""
     if isinstance(value, dict):
         for key, each in value.items():
             if not (key == "image" and path.startswith("spec.containers.")):
@@ -367,7 +367,7 @@ def config_map(item: Json) -> ConfigMapView:
 
 
 def secret(item: Json) -> SecretView:
-    """A key whose value is no base64 is left out, as one that is not there."""
+    """Return the values; a key whose value is not base64 is omitted, as if it were missing."""
     data: dict[str, bytes] = {}
     for key, value in mapped(item, "data").items():
         with suppress(ValueError):

@@ -1,7 +1,7 @@
-"""What the cluster client hands out: small frozen values (`reading` makes them).
+"""The cluster client's return values: small and frozen (`reading` creates them).
 
-Runbooks, plans and diagnoses work on these and never see the SDK's models, whose fields follow the newest Kubernetes and
-refuse what an older server leaves out. Each class names only what some runbook needs.
+Runbooks, plans and diagnoses use these and never see the SDK's models, whose fields follow the newest Kubernetes and
+reject objects from which an older server omits fields. Each class has only the fields that a runbook needs.
 """
 
 import re
@@ -30,7 +30,7 @@ def read_surge(value: object) -> int | str | None:
 
 
 def _revision(annotations: Mapping[str, str]) -> int:
-    """0 where the annotation is missing or no number: anybody may write it."""
+    """0 if the annotation is missing or not a number, because anybody may write it."""
     found = annotations.get(REVISION, "")
     return int(found) if _NUMBER.fullmatch(found) else 0
 
@@ -39,7 +39,7 @@ ContainerPhase = Literal["waiting", "running", "terminated", "unknown"]
 
 
 class View(Protocol):
-    """What every view has: enough to tell two versions of one object apart."""
+    """Base of all views: enough to distinguish two versions of one object."""
 
     @property
     def name(self) -> str: ...
@@ -54,7 +54,7 @@ V_co = TypeVar("V_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Seen(Generic[V_co]):
-    """One thing that a watch tells. `synced` comes once after the first list, and has no view."""
+    """One item from a watch. `synced` comes once after the first list, and has no view."""
 
     kind: Literal["changed", "deleted", "synced"]
     view: V_co | None = None
@@ -62,7 +62,7 @@ class Seen(Generic[V_co]):
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container as it was asked for."""
+    """A container as specified."""
 
     name: str
     image: str
@@ -71,7 +71,7 @@ class ContainerSpec:
     probes: Mapping[str, str] = field(default_factory=dict)
     """What each probe (readiness, liveness, startup) asks: `GET /health on port 3001`."""
     written: str = ""
-    """The image as it stands there, where that is a configured mirror's name for it."""
+    """The actual image name, if it is a configured mirror's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class Condition:
     reason: str
     message: str
     updated: str
-    """When it was written last, whatever it said before."""
+    """When it was last written, whether or not it changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldOwner:
-    """Who set the images of a Deployment last, from `metadata.managedFields`."""
+    """Who last set a Deployment's images, from `metadata.managedFields`."""
 
     name: str
     """The field manager, such as `kubectl-set` or `omnicare-bot`."""
@@ -123,20 +123,20 @@ class DeploymentView:
     paused: bool
     progress_deadline: int
     max_unavailable: int
-    """So many pods may be missing during a rollout."""
+    """Number of pods that may be missing during a rollout."""
     strategy: str
     """`RollingUpdate` or `Recreate`."""
     max_surge: int | str | None
-    """So many pods more than asked for may be there during a rollout, as a number or a share; None where it recreates."""
+    """How many extra pods a rollout may create, as a number or a percentage; None with `Recreate`."""
     conditions: tuple[Condition, ...]
     owners: tuple[FieldOwner, ...]
     labels: Mapping[str, str]
     writers: tuple[FieldOwner, ...]
-    """Who wrote anything of the pod template."""
+    """Who wrote any part of the pod template."""
     template: Mapping[str, str]
-    """The pod template's paths, and a hash of what stands there: to see what changed, never what it says. Images are left out."""
+    """The pod template's paths and hashes of their values: to see what changed without its contents. Images are omitted."""
     template_hash: str
-    """Of the whole pod template, images included: the ReplicaSet with the same one is the present one."""
+    """Hash of the whole pod template with images: the ReplicaSet with the same hash is the current one."""
     init: tuple[ContainerSpec, ...] = ()
 
     @property
@@ -146,18 +146,18 @@ class DeploymentView:
 
     @property
     def written(self) -> dict[str, str]:
-        """The same as they stand there, mirrors included: what a patch is held against."""
+        """The same with their actual names, including mirrors: the values that a patch tests."""
         return {c.name: c.written or c.image for c in (*self.init, *self.containers)}
 
     def image_path(self, name: str) -> str:
-        """Where the image of that container or init container stands, as a JSON Pointer without its last part."""
+        """Return the JSON Pointer to that container or init container."""
         for index, each in enumerate(self.init):
             if each.name == name:
                 return f"/spec/template/spec/initContainers/{index}"
         return f"/spec/template/spec/containers/{next(i for i, c in enumerate(self.containers) if c.name == name)}"
 
     def unchanged(self, path: str, value: str) -> dict[str, str]:
-        """Return the condition of a JSON Patch that this text still stands there.
+        """Return the JSON Patch condition that this text is unchanged.
 
         An API server may compare the bytes of its own JSON with the client's: a text that the two write in different ways (`<`, `é`) is never
         found equal, and whoever writes one into an annotation could stop every change. Then the object's version is the condition.
@@ -171,7 +171,7 @@ class DeploymentView:
         return _revision(self.annotations)
 
     def container(self, name: str) -> tuple[int, ContainerSpec] | None:
-        """The container of that name and its index."""
+        """Return the container with that name and its index."""
         return next(((i, c) for i, c in enumerate(self.containers) if c.name == name), None)
 
     def condition(self, kind: str) -> Condition | None:
@@ -255,7 +255,7 @@ class ContainerView:
     message: str
     exit_code: int | None
     ended_reason: str
-    """Why its previous run ended (`OOMKilled`, `Error`); empty where there was none."""
+    """Why its previous run ended (`OOMKilled`, `Error`); empty if there was none."""
     ended_code: int | None
     ended_message: str = ""
     ended_at: str = ""
@@ -265,11 +265,11 @@ class ContainerView:
     sidecar: bool = False
     """Listed with the init containers, and runs as long as the pod (`restartPolicy: Always`)."""
     ephemeral: bool = False
-    """Put into the running pod by somebody who looks into it (`kubectl debug`); the pod's state does not depend on it."""
+    """Added to the running pod for debugging (`kubectl debug`); the pod's state does not depend on it."""
     started: bool = True
-    """Its startup probe has passed, where it has one."""
+    """Its startup probe has passed, or it has none."""
     started_at: str = ""
-    """Since when it runs."""
+    """When it started."""
 
     @property
     def digest(self) -> str | None:
@@ -297,31 +297,31 @@ class PodView:
     ready: bool
     deleting: bool
     unschedulable: str
-    """The scheduler's message where no node takes it, else empty."""
+    """The scheduler's message if no node accepts the pod, else empty."""
     asked: tuple[ContainerSpec, ...]
     containers: tuple[ContainerView, ...]
     """Init containers first, as they run."""
     node: str = ""
-    """Where it was placed."""
+    """The node it runs on."""
     reason: str = ""
     """Of the pod as a whole: `Evicted`, `NodeLost`."""
     disrupted: str = ""
-    """Why something else than its owner ends it (the condition `DisruptionTarget`)."""
+    """Why something other than its owner terminates it (the condition `DisruptionTarget`)."""
     claims: tuple[str, ...] = ()
     """The volume claims that it mounts."""
     tolerations: tuple[Mapping[str, str], ...] = ()
     wanted_labels: Mapping[str, str] = field(default_factory=dict)
-    """The labels that its node has to have."""
+    """The labels that its node must have."""
     init: tuple[ContainerSpec, ...] = ()
     conditions: tuple[Condition, ...] = ()
     readiness_gates: tuple[str, ...] = ()
-    """Conditions that others set, and that have to be true before the pod is ready."""
+    """Conditions set by others that must be true before the pod is ready."""
     scheduling_gates: tuple[str, ...] = ()
-    """As long as there is one, no node is looked for."""
+    """While there is one, the pod is not scheduled."""
     finalizers: tuple[str, ...] = ()
-    """Who has to agree before it is gone."""
+    """Finalizers that must be removed before it is deleted."""
     deleted_at: str = ""
-    """By when it was to be gone, where it is being deleted."""
+    """When its deletion was due, if it is being deleted."""
     message: str = ""
     """Of the pod as a whole: why it was evicted or refused."""
     ephemeral: tuple[ContainerView, ...] = ()
@@ -344,7 +344,7 @@ class PodView:
 
     @property
     def over(self) -> bool:
-        """It runs no more and never will: evicted, or ended."""
+        """Return whether it has ended for good: evicted or finished."""
         return self.phase in ("Failed", "Succeeded")
 
     @property
@@ -363,7 +363,7 @@ class EventView:
     message: str
     count: int
     at: datetime | None
-    """When it was last seen; None where the event gives no time that can be read."""
+    """When it was last seen; None if the event has no readable time."""
     about: str
     """The uid of the object that it tells of."""
     about_kind: str
@@ -379,17 +379,17 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class EndpointsView:
-    """Which pods a Service sends requests to."""
+    """The pods that a Service sends requests to."""
 
     name: str
     ready: tuple[str, ...]
-    """Pod names (or addresses where there is no pod)."""
+    """Pod names, or addresses without a pod."""
     not_ready: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """What keeps pods off a node that do not tolerate it."""
+    """A taint, which keeps pods without a toleration off a node."""
 
     key: str
     value: str
@@ -414,7 +414,7 @@ class NodeView:
     resource_version: str
     ready: bool
     ready_message: str
-    """Why it is not ready, in Kubernetes' own words."""
+    """Kubernetes' message if it is not ready."""
     cordoned: bool
     taints: tuple[Taint, ...]
     labels: Mapping[str, str]
@@ -423,7 +423,7 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class QuotaView:
-    """A ResourceQuota, as far as it counts pods."""
+    """The parts of a ResourceQuota that concern pods."""
 
     name: str
     hard: Mapping[str, str]
@@ -444,7 +444,7 @@ class ConfigMapView:
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A Secret; its `repr` shows no value. Whoever reads one teaches the redactor what is in it before anything else."""
+    """A Secret; its `repr` shows no values. Readers must teach the redactor its values before anything else."""
 
     namespace: str
     name: str
@@ -455,7 +455,7 @@ class SecretView:
 
 @dataclass(frozen=True, slots=True)
 class AccessReview:
-    """Whether the bot's own account may do something."""
+    """Whether the bot's account may do something."""
 
     allowed: bool
     reason: str

@@ -1,8 +1,8 @@
-"""Watching a list of objects so that nothing is missed, whatever the connection does.
+"""A watch of a list of objects that misses nothing, whatever happens to the connection.
 
-A watch is taken up where it ended: when the server ends it, when the connection breaks, when it goes silent without an
-error (half-open). Where the server no longer knows that place (410 Gone) everything is listed again, and what changed or
-vanished meanwhile is told as if it had just happened.
+A watch is resumed where it ended: after the server ends it, the connection breaks, or it goes silent without an
+error (half-open). If the server no longer has that position (410 Gone), everything is listed again, and what changed or
+vanished meanwhile is reported as if it had just happened.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Watch(Generic[V]):
         self._pause = _FIRST_PAUSE
 
     async def seen(self) -> AsyncGenerator[Seen[V]]:
-        """Everything there is, then `synced`, then every change, until the caller stops."""
+        """Yield all objects, then `synced`, then every change, until the caller stops."""
         while True:
             try:
                 if self._version is None:
@@ -66,7 +66,7 @@ class Watch(Generic[V]):
                 async with aclosing(self._follow(self._version or "")) as changes:
                     async for item in changes:
                         yield item
-                if asyncio.get_running_loop().time() - began < _TOO_SHORT:  # a server that ends each watch at once
+                if asyncio.get_running_loop().time() - began < _TOO_SHORT:  # a server that ends each watch immediately
                     await asyncio.sleep(_TOO_SHORT)
                 else:
                     self._pause = _FIRST_PAUSE
@@ -80,7 +80,7 @@ class Watch(Generic[V]):
     async def _list(self) -> list[Seen[V]]:
         answer = await self._connection.call("GET", self._path, doing=self._doing, query=self._query)
         version = text(fields(answer, "metadata"), "resourceVersion")
-        if not version:  # no list at all: everything that is known would be taken for deleted
+        if not version:  # not a list: all known objects would seem deleted
             raise self._unreadable()
         present = {view.uid: view for view in map(self._read, listed(answer, "items"))}
         told: list[Seen[V]] = [Seen("deleted", view) for uid, view in self._known.items() if uid not in present]
@@ -142,7 +142,7 @@ class Watch(Generic[V]):
         self._connection.answered()
 
     async def _wait(self, error: TemporaryError) -> None:
-        """A short pause, longer each time; raises when it has failed for too long."""
+        """Pause, longer each time. Raises after failing for too long."""
         now = asyncio.get_running_loop().time()
         self._failing_since = self._failing_since or now
         if now - self._failing_since > self._connection.timing.outage:

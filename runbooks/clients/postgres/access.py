@@ -1,7 +1,7 @@
-"""How a database is reached: its settings, and the reader's credentials, which come from a Kubernetes Secret or from a file.
+"""Settings for a database, and the reader's credentials from a Kubernetes Secret or a file.
 
-What is read here never leaves the process: the redactor learns it before anything else sees it, and no `repr` shows it. A command
-line, the configuration and the environment never hold it.
+Credentials never leave the process: the redactor learns them before anything else sees them, and no `repr` shows them. A command
+line, the configuration and the environment never contain them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,8 +47,8 @@ class DatabaseSettings(Frozen):
     name: str | None = Field(default=None, min_length=1, max_length=63)
     """The database's name; default: from the URL."""
     reader: Instance = "primary"
-    """Which of the two is asked where nobody says `--on`. Each server counts the statements that it ran itself: what the application
-    writes is counted on the primary alone."""
+    """Which server is asked without `--on`. Each server counts only its own statements: what the application
+    writes is counted only on the primary."""
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     """As libpq's `sslmode`. `disable` is for a sandbox."""
     root_certificate: Path | None = None
@@ -69,13 +69,13 @@ class DatabaseSettings(Frozen):
         return self
 
     def places(self) -> tuple[Instance, ...]:
-        """The servers that there are."""
+        """Return the configured servers."""
         return ("primary", "replica") if self.replica else ("primary",)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One server, and who the bot is there."""
+    """One server, with the bot's credentials there."""
 
     host: str
     port: int
@@ -86,18 +86,18 @@ class Target:
 
     @property
     def label(self) -> str:
-        """For people, at the beginning of a sentence."""
+        """Return a name for the beginning of a sentence."""
         return f"The {self.place} ({self.address})"
 
     @property
     def address(self) -> str:
-        """For people."""
+        """Return the object's address as people read it."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseCredentials:
-    """What a Secret or a file says."""
+    """The contents of a Secret or a file."""
 
     user: str
     password: str = field(repr=False)
@@ -106,7 +106,7 @@ class DatabaseCredentials:
     name: str | None = None
 
     def target(self, settings: DatabaseSettings, place: Instance) -> Target:
-        """The server at that place. Raises PermanentError where nothing says where it is."""
+        """Return the server at that place. Raises PermanentError if its address is not configured."""
         address = settings.replica if place == "replica" else settings.primary
         host, port = split_address(address) if address else (self.host, self.port)
         name = settings.name or self.name
@@ -125,7 +125,7 @@ def split_address(address: str) -> tuple[str, int | None]:
 
 
 def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> DatabaseCredentials:
-    """From a Secret's keys. Raises PermanentError naming the key that is missing."""
+    """Read credentials from a Secret's keys. Raises PermanentError with the missing key."""
     redactor.learn(data[key] for key in (settings.password_key, settings.url_key) if key and key in data)
     where = f"Secret {settings.secret}"
     if settings.url_key is not None:
@@ -135,7 +135,7 @@ def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor:
 
 
 def from_file(path: Path, redactor: Redactor) -> DatabaseCredentials:
-    """From a file that holds a URL. Raises PermanentError."""
+    """Read credentials from a file with a URL. Raises PermanentError."""
     try:
         with path.open("rb") as file:
             found = file.read(_LARGEST)
@@ -159,7 +159,7 @@ def _text(data: Mapping[str, bytes], key: str, where: str) -> str:
 
 
 def _from_url(url: str, where: str, redactor: Redactor) -> DatabaseCredentials:
-    """Nothing is chained: an error of the parser's would quote what it read."""
+    """The error is not chained, because a parser's error quotes what it read."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -176,7 +176,7 @@ def _from_url(url: str, where: str, redactor: Redactor) -> DatabaseCredentials:
 
 
 def _forms(password: str) -> Iterator[bytes]:
-    """As it stands in the URL, and as the server is told it."""
+    """The text as in the URL, and as sent to the server."""
     if password:
         yield from (password.encode(), unquote(password).encode(), quote(unquote(password), safe="").encode())
 

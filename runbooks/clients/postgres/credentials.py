@@ -1,7 +1,7 @@
-"""Where the database's credentials come from, each time anew: a Secret through the cluster's API, or a file.
+"""The source of the database credentials: a Secret through the cluster's API, or a file.
 
-A Secret is read again after half a minute, so a new password needs no restart; while the cluster does not answer, what was read before
-still serves.
+A Secret is reread after half a minute, so a new password needs no restart; while the cluster does not answer, the earlier credentials
+are still used.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _KEPT = 30.0
 
 
 class CredentialsSource:
-    """Called by the database client; remembers what it read last."""
+    """A source called by the database client, which remembers the last reading."""
 
     def __init__(
         self,

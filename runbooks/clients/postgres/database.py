@@ -1,10 +1,10 @@
-"""PostgreSQL as runbooks use it: one environment's servers, a role that reads statistics, read-only transactions, short deadlines.
+"""A client for one environment's PostgreSQL servers: a role that reads statistics, read-only transactions, short deadlines.
 
     async with database.asked("primary") as session:
         rows = await session.rows("SELECT …")
 
-A connection is made when it is needed and closed after it, at most two at once: so a failover, a new password or a restart needs no
-care here, and a production server keeps no idle guest. The driver is imported with the first connection.
+A connection is opened when it is needed and closed afterwards, at most two at once, so a failover, a new password or a restart needs no
+handling here, and a production server has no idle connections. The driver is imported with the first connection.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 CONNECTIONS = 2
-"""At once, to all of an environment's servers together."""
+"""Maximum number of connections at once, to all servers of an environment together."""
 _WAIT = 4.0
-"""Seconds for one of the two to come free."""
+"""Seconds to wait for a free connection."""
 _LOCK_WAIT = 1.0
-"""Seconds that a statement of the bot's waits for a lock; it would rather not know than stand in a queue."""
+"""Seconds that the bot's statements wait for a lock; failing is better than joining a queue."""
 _GRACE = 1.5
-"""Seconds on top of the statement's own time limit, which the server keeps; after it the line is dead."""
+"""Seconds in addition to the statement's time limit on the server; after that the connection is considered dead."""
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 8000}
 
 
@@ -50,36 +50,36 @@ SELECT pg_catalog.pg_is_in_recovery() AS recovering,
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Whether a server answers; made for `status`, so it is never an exception."""
+    """Whether a server answers. Made for `status`, so it is never an exception."""
 
     place: Instance
     address: str
-    """Empty where not even that is known."""
+    """Empty if not even that is known."""
     seconds: float
-    """One statement's way there and back; how long was waited where no answer came."""
+    """One statement's round trip, or how long the bot waited for an answer."""
     connected: float = 0.0
-    """Seconds for the connection before it: name, TLS, login."""
+    """Seconds for connecting: name look-up, TLS, login."""
     why: str = ""
     """Why there was no answer, as a sentence."""
     code: ReasonCode | None = None
     in_recovery: bool = False
     waiting: int = 0
-    """Sessions that have waited for a lock for two seconds; 0 where the role may not see it, too."""
+    """Sessions that have waited for a lock for two seconds; also 0 if the role can't see them."""
 
     @property
     def trouble(self) -> str:
-        """Why, where the server was named before: `did not answer within 1.2 s`."""
+        """Why, without naming the server: `did not answer within 1.2 s`."""
         named = f"The {self.place} ({self.address})"
         return self.why.removeprefix(named).lstrip(": ").rstrip(".")
 
     @property
     def well(self) -> bool:
-        """It answered."""
+        """Return whether it answered."""
         return not self.why
 
 
 def limits(seconds: float) -> dict[str, str]:
-    """Return what the bot asks of each session of its own, by setting; times in milliseconds."""
+    """Return the settings for each of the bot's sessions; times in milliseconds."""
     return {
         "search_path": "pg_catalog",
         "statement_timeout": f"{seconds * 1000:.0f}",
@@ -89,7 +89,7 @@ def limits(seconds: float) -> dict[str, str]:
 
 
 def _encoding(server: str | None) -> str:
-    """Return Python's name for a server's encoding; UTF-8 where it has none of its own, or Python does not know it."""
+    """Return Python's name for a server's encoding, or UTF-8 if it has none or Python does not know it."""
     try:
         return codecs.lookup((server or "").replace("WIN", "cp")).name if server != "SQL_ASCII" else "utf-8"
     except LookupError:
@@ -97,10 +97,10 @@ def _encoding(server: str | None) -> str:
 
 
 class CredentialsSource(Protocol):
-    """Where credentials come from."""
+    """A source of credentials."""
 
     async def __call__(self, *, fresh: bool = False) -> DatabaseCredentials:
-        """What is known, or with `fresh` read anew. Raises RunbookError."""
+        """Return the known credentials, or with `fresh` reread ones. Raises RunbookError."""
         ...
 
 
@@ -110,30 +110,30 @@ class Session:
     def __init__(self, connection: "psycopg.AsyncConnection[Row]", target: Target, limit: float) -> None:
         self._connection = connection
         self.limit = limit
-        """Seconds that a statement may take."""
+        """Time limit for a statement in seconds."""
         self._encoding = _encoding(connection.info.parameter_status("server_encoding"))
         self.target = target
         self.version: int = connection.info.server_version
-        """As the server counts: 150004, 180006."""
+        """The server's version number: 150004, 180006."""
         self.encrypted: bool = bool(connection.pgconn.ssl_in_use)
 
     async def rows(self, sql: str, *values: object) -> list[Row]:
-        """A statement's rows. `%s` stands for a value. Raises RunbookError."""
+        """Return a statement's rows. `%s` stands for a value. Raises RunbookError."""
         return await self.said(sql, values or None)
 
     async def row(self, sql: str, *values: object) -> Row:
-        """The one row of a statement that always has one."""
+        """Return the row of a statement that always has exactly one."""
         (found,) = await self.rows(sql, *values)
         return found
 
     async def latency(self) -> float:
-        """Seconds for one statement there and back."""
+        """Return the seconds for one statement's round trip."""
         began = time.monotonic()
         await self.rows("SELECT 1")
         return time.monotonic() - began
 
     async def said(self, sql: str, values: tuple[object, ...] | None = None, *, bare: bool = False) -> list[Row]:
-        """As `rows`. `bare`: the driver's own error is let through, for who knows what it means; nothing else ever sees it."""
+        """Like `rows`. `bare`: raise the driver's own error, for callers that can interpret it and never pass it on."""
         import psycopg
 
         async def ask() -> list[Row]:
@@ -160,13 +160,13 @@ class Session:
         await self.rows("; ".join(settings))
 
     def _text(self, value: Any) -> Any:
-        """Return a text of the server's as it can be read: nothing is converted on its way, so no byte of it ends a whole list."""
+        """Return a text from the server in readable form: the driver converts nothing, so no single byte can make a whole list fail."""
         if isinstance(value, bytes):
             return value.decode(self._encoding, errors="replace")
         return [self._text(each) for each in value] if isinstance(value, list) else value
 
     async def _within(self, doing: Coroutine[Any, Any, T]) -> T:
-        """The driver, told to stop, waits for the server first; here nobody does: the line is cut, so whatever it did ends at once."""
+        """Cut the connection at once: the driver's own close would wait for the server first."""
         task = asyncio.ensure_future(doing)
         try:
             done, _ = await asyncio.wait({task}, timeout=self.limit + _GRACE)
@@ -179,7 +179,7 @@ class Session:
         return task.result()
 
     async def _cut(self, task: "asyncio.Future[Any]") -> None:
-        """Seen to its end: a descriptor that is closed while the loop still watches it is another connection's a moment later."""
+        """Wait for the end: a descriptor that is closed while the loop watches it would soon belong to another connection."""
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
@@ -187,7 +187,7 @@ class Session:
 
 
 class DatabaseClient:
-    """The servers of one environment. Made without any I/O."""
+    """The servers of one environment. Creating it does no I/O."""
 
     def __init__(self, settings: DatabaseSettings, credentials: CredentialsSource) -> None:
         self.settings = settings
@@ -198,7 +198,7 @@ class DatabaseClient:
     async def asked(
         self, place: Instance, *, connect: float | None = None, limit: float | None = None
     ) -> AsyncIterator[Session]:
-        """A session there. Raises RunbookError, each with what to do."""
+        """Open a session. Raises RunbookError with advice."""
         target, fresh = await self._target(place, fresh=False), False
         limit = limit or self.settings.statement_timeout
         try:
@@ -214,7 +214,7 @@ class DatabaseClient:
                 except RunbookError as error:
                     if fresh or error.code is not ReasonCode.DATABASE_REFUSED:
                         raise
-                    # perhaps the password is a new one since the Secret was read
+                    # the password may have changed since the Secret was read
                     target, fresh = await self._target(place, fresh=True), True
             try:
                 if connection.info.server_version < errors.OLDEST:
@@ -223,12 +223,12 @@ class DatabaseClient:
                 await session.limited()
                 yield session
             finally:
-                await connection.close()  # which waits for nobody
+                await connection.close()  # this does not wait
         finally:
             self._places.release()
 
     async def answers(self, place: Instance) -> QueryResult:
-        """Whether it answers, and in how long. Never raises, and never takes longer than `answer_timeout`."""
+        """Return whether it answers, and how fast. Never raises, and never takes longer than `answer_timeout`."""
         began, address, label, connected = time.monotonic(), "", "", 0.0
         limit = self.settings.answer_timeout
         try:
@@ -271,12 +271,12 @@ class DatabaseClient:
             raise errors.timed_out(target.label, seconds) from None
         except psycopg.Error as error:
             raise errors.connecting(error, target.label, target.user, target.name, target.password) from None
-        connection.adapters.register_loader("json", TextLoader)  # its bytes are in the server's encoding too
+        connection.adapters.register_loader("json", TextLoader)  # its bytes are also in the server's encoding
         await connection.set_read_only(True)
         return connection
 
     def _how(self, target: Target, seconds: float, limit: float) -> dict[str, Any]:
-        """By keywords, each said: nothing is taken from `PG…` variables, a password file or a service file."""
+        """Return all connection keywords explicitly: nothing comes from `PG…` variables, a password file or a service file."""
         settings = self.settings
         options = ["default_transaction_read_only=on", *(f"{name}={value}" for name, value in limits(limit).items())]
         how: dict[str, Any] = {
@@ -298,6 +298,6 @@ class DatabaseClient:
         if settings.tls in ("verify-full", "verify-ca"):
             how["sslrootcert"] = str(settings.root_certificate or "system")
         else:
-            # nobody vouches for who that is: the password itself is never sent
+            # the server's identity is not verified, so the password itself is never sent
             how["require_auth"] = "scram-sha-256,md5"
         return how

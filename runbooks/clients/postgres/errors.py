@@ -1,7 +1,7 @@
-"""What PostgreSQL refuses and how the way to it fails, as this project's errors: each says what it is and what to do.
+"""This project's errors for PostgreSQL's refusals and connection failures: each says what happened and what to do.
 
-The database client raises nothing else. No message of libpq or of the server is passed on: they quote hosts' search lists, rows and
-values. What is known of them is recognised here; what a person needs of a refused statement is `said`, with its literals hidden.
+The database client raises nothing else. No message from libpq or the server is passed on: they quote host lists, rows and
+values. Known messages are recognised here; what a person needs from a refused statement is in `said`, with literals hidden.
 """
 
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
 OLDEST = 100000
-"""PostgreSQL 10, as servers count: the first with roles that may read statistics and nothing else."""
+"""PostgreSQL 10 as a version number: the first with roles that can read only statistics."""
 
 GRANT = "`GRANT pg_read_all_stats TO {role};` on the primary, as a superuser (on RDS: as the master user)."
 _HOW_TO = "The manual's page “Look into the database” has the SQL for the role."
@@ -23,14 +23,14 @@ _HOW_TO = "The manual's page “Look into the database” has the SQL for the ro
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """One way in which a connection fails, by words that libpq or the server uses for it."""
+    """A kind of connection failure, recognised by words from libpq or the server."""
 
     pattern: str
     code: ReasonCode
     says: str
     to_do: tuple[str, ...]
     passes: bool = False
-    """It may be over the next time."""
+    """The failure may be temporary."""
 
 
 _CONNECTING: tuple[_Known, ...] = (
@@ -168,7 +168,7 @@ def timed_out(server: str, seconds: float) -> RunbookError:
 
 
 def no_credentials_in_time(seconds: float) -> RunbookError:
-    """Not the database is late, but who has its credentials."""
+    """The source of the credentials is late, not the database."""
     return TemporaryError(
         f"The cluster did not return the database credentials within {seconds:g} s.",
         code=ReasonCode.CLUSTER_UNREACHABLE,
@@ -177,7 +177,7 @@ def no_credentials_in_time(seconds: float) -> RunbookError:
 
 
 def busy(server: str, seconds: float) -> RunbookError:
-    """The bot's own two connections are taken."""
+    """Both of the bot's connections are in use."""
     return TemporaryError(
         f"{server}: both of the bot's connections have been busy for {seconds:g} s.",
         code=ReasonCode.DATABASE_BUSY,
@@ -199,12 +199,12 @@ def too_old(server: str, version: int) -> PermanentError:
 
 
 _ANSWERED = re.compile(r"failed: [^\W\d_][^:\n]{1,40}:  ([^\n]+)")
-"""libpq's own words, then a severity in the server's language and two blanks: a server has answered. libpq keeps its SQLSTATE to itself."""
+"""libpq's text, then a severity in the server's language and two spaces: a server has answered. libpq does not expose its SQLSTATE."""
 _LONGEST_ANSWER = 200
 
 
 def connecting(error: "psycopg.Error", server: str, user: str, name: str, secret: str = "") -> RunbookError:
-    """Return why no connection came about. `secret`: what may not be quoted, whoever wrote it into an answer."""
+    """Return why no connection was established. `secret`: text that must not be quoted, even if an answer contains it."""
     words = _said(error)
     for known in _CONNECTING:
         if re.search(known.pattern, words, re.IGNORECASE | re.DOTALL):
@@ -215,7 +215,7 @@ def connecting(error: "psycopg.Error", server: str, user: str, name: str, secret
                 return TemporaryError(f"{says}.", code=known.code, retry_after=2.0, advice=advice)
             return PermanentError(f"{says}.", code=known.code, advice=advice)
     if answered := _ANSWERED.search(words):
-        # whatever its language, and whoever wrote it: a pooler and an authentication plugin have texts of their own
+        # in any language, and from any source: poolers and authentication plugins have their own texts
         return PermanentError(
             f"{server} rejected the connection.",
             code=ReasonCode.DATABASE_REFUSED,
@@ -238,7 +238,7 @@ def _more(known: _Known) -> tuple[str, ...]:
 
 
 def no_statistics(*, loaded: bool) -> PermanentError:
-    """`pg_stat_statements` is not there, or not loaded by the server."""
+    """`pg_stat_statements` is not installed, or not loaded by the server."""
     if loaded:
         return PermanentError(
             "The extension pg_stat_statements is not installed in this database, so there are no statistics.",
@@ -258,7 +258,7 @@ def no_statistics(*, loaded: bool) -> PermanentError:
 
 
 def may_not_see(role: str) -> PermanentError:
-    """The role sees its own statements only."""
+    """The role can see only its own statements."""
     return PermanentError(
         f"Role {role} can't see other roles' statements, so there is nothing to show.",
         code=ReasonCode.DATABASE_RIGHTS,
@@ -267,7 +267,7 @@ def may_not_see(role: str) -> PermanentError:
 
 
 def no_usage(role: str, schema: str) -> PermanentError:
-    """The role may not look into the schema of `pg_stat_statements`."""
+    """The role has no access to the schema of `pg_stat_statements`."""
     return PermanentError(
         f"Role {role} has no access to schema {schema}, which contains pg_stat_statements.",
         code=ReasonCode.DATABASE_RIGHTS,
@@ -276,7 +276,7 @@ def no_usage(role: str, schema: str) -> PermanentError:
 
 
 def no_select(role: str, schema: str) -> PermanentError:
-    """The role may not read the view itself."""
+    """The role has no access to the view."""
     return PermanentError(
         f"Role {role} has no access to {schema}.pg_stat_statements.",
         code=ReasonCode.DATABASE_RIGHTS,
@@ -288,9 +288,11 @@ def no_select(role: str, schema: str) -> PermanentError:
 
 
 def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took: float) -> RunbookError:
-    """Return why a statement gave no answer. It might take `seconds`, and took `took`. By SQLSTATE alone: texts come in many languages."""
+    """Return why a statement failed. Its limit was `seconds`, and it took `took`. Decided by SQLSTATE only, because texts are in many languages."""
     code = error.sqlstate or ""
-    if code == "57014" and took < seconds * 0.9:  # one code for both: the server's own limit, and somebody who ended it
+    if (
+        code == "57014" and took < seconds * 0.9
+    ):  # the same code for the server's limit and for somebody who cancelled it
         return TemporaryError(
             f"{server}: somebody cancelled the bot's statement after {took:.1f} s.",
             code=ReasonCode.DATABASE_BUSY,

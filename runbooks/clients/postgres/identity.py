@@ -1,4 +1,4 @@
-"""Who the bot is to a server, and what that server is: what proves that credentials work, and what `doctor` looks at."""
+"""The bot's identity on a server, and the server's properties: proof that credentials work, and input for `doctor`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,45 +38,45 @@ SELECT n.nspname FROM pg_namespace n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseIdentity:
-    """What the server says of itself and of the role. Nothing in it is secret."""
+    """What the server reports about itself and the role. Nothing in it is secret."""
 
     address: str
     role: str
     database: str
     version: str
     read_only: bool
-    """A transaction of the bot's can't write."""
+    """The bot's transactions can't write."""
     encrypted: bool
     in_recovery: bool
     """It is a replica."""
     lag: float | None
-    """Seconds that a replica is behind; None on a primary, and where a replica has replayed nothing yet."""
+    """Replica lag in seconds; None on a primary, and if a replica has replayed nothing yet."""
     started: datetime
     superuser: bool
     sees_statistics: bool
     """Of all roles' statements."""
     readable: int
-    """Tables whose rows the role could read. None is right."""
+    """Tables whose rows the role can read. There should be none."""
     writable: int
     creates: tuple[str, ...]
-    """Schemas where the role could make functions. None is right."""
+    """Schemas in which the role can create functions. There should be none."""
     function: bool | None
-    """The DBA's function that explains: there and the bot's to call; None where it is not there."""
+    """Whether the bot may call the DBA's function for query plans; None if it does not exist."""
     extension: str | None
-    """pg_stat_statements' version; None where it is not created."""
+    """pg_stat_statements' version; None if it is not created."""
     loaded: bool
-    """And the server loads it, as far as the role may tell."""
+    """Whether the server loads it, as far as the role can tell."""
     statistics_usable: bool
-    """The role may look into pg_stat_statements' schema, and read the view."""
+    """The role has access to pg_stat_statements' schema and view."""
     unlimited: tuple[str, ...]
-    """The bot's own settings that are not in force. None is right."""
+    """The bot's settings that are not in effect. There should be none."""
     dropped: tuple[str, ...]
-    """Those that did not arrive with the connection: a pooler in between ignores them."""
+    """The settings that a pooler dropped from the connection."""
     counted_since: datetime | None
 
 
 async def identity(session: Session) -> DatabaseIdentity:
-    """Asks. Raises RunbookError."""
+    """Return the identity. Raises RunbookError."""
     wanted = limits(session.limit)
     who = await session.row(_WHO, list(wanted), _FUNCTION, _FUNCTION, _FUNCTION)
     rights = await session.row(_RIGHTS)

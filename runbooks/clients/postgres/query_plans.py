@@ -1,7 +1,7 @@
-"""A statement's plan, never its execution: through the DBA's function where it is installed, else with the role's own rights.
+"""A statement's plan, never its execution: through the DBA's function if it is installed, else with the role's own privileges.
 
-The bot's role should read no clinical table, and EXPLAIN wants the rights that executing would. So `deploy/database/explain.sql` gives
-it a function that plans and does nothing else; what it refuses comes back as a reason, and so does what can't be planned at all.
+The bot's role should not read clinical tables, but EXPLAIN needs the same privileges as executing. So `deploy/database/explain.sql` gives
+it a function that only plans; refusals and statements that can't be planned come back as a reason.
 """
 
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FUNCTION = "omnicare_bot.explain_query"
 _GENERIC = 160000
-"""PostgreSQL 16 plans a text with `$1` in it as it is."""
+"""PostgreSQL 16 can plan a text with `$1` in it."""
 _NAME = "omnicare_bot_plan"
 _PLANNABLE = re.compile(
     r"(\s|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/|\()*(select|insert|update|delete|merge|with|values|table)\b", re.IGNORECASE
@@ -35,33 +35,33 @@ class Refusal(StrEnum):
     """Why there is no plan."""
 
     NO_FUNCTION = "no-function"
-    """The function is not installed, and the role has no right of its own on the tables. That is as it should be."""
+    """The function is not installed, and the role has no privileges on the tables, as intended."""
     NOT_MINE = "not-mine"
-    """The function is there, and the bot's role may not call it."""
+    """The bot's role has no permission to call the function."""
     FOREIGN = "foreign"
-    """The function plans only what the application's roles ran; this was somebody else."""
+    """The function plans only statements of the application's roles, and another role ran this one."""
     NOT_A_QUERY = "not-a-query"
     """Only SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES have a plan; or the text is not exactly one statement."""
     RIGHTS = "rights"
-    """The function's owner has not the right that this statement wants, such as UPDATE."""
+    """The function's owner lacks the privilege for this statement, such as UPDATE."""
     TEXT = "text"
-    """The text as it is counted is not valid SQL: `interval $1`."""
+    """The normalised text is not valid SQL: `interval $1`."""
     NAMES = "names"
-    """A table or function of it is not found where the function looks (its search path), or is gone."""
+    """A table or function is not in the function's search path, or was dropped."""
     TYPES = "types"
-    """The types of its parameters can't be told without values."""
+    """The types of its parameters can't be determined without values."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """What PostgreSQL would do, as its own JSON; or why that can't be told."""
+    """PostgreSQL's plan as JSON, or why there is none."""
 
     tree: dict[str, Any] | None
     refusal: Refusal | None = None
     state: str = ""
     """The SQLSTATE of the refusal."""
     generic: bool = False
-    """The server plans a statement with `$1` as it stands, so whoever asks by hand needs no values."""
+    """The server can plan a statement with `$1`, so no values are needed by hand."""
 
 
 _BY_STATE = {
@@ -81,7 +81,7 @@ _BY_STATE = {
 
 
 async def plan(session: Session, statement: Statement) -> QueryPlan:
-    """Plans it. Raises RunbookError where the server can't be asked."""
+    """Return the statement's plan. Raises RunbookError if the server can't be asked."""
     import psycopg
 
     function = await session.row(_THERE)
@@ -96,7 +96,7 @@ async def plan(session: Session, statement: Statement) -> QueryPlan:
 
 
 async def _by_itself(session: Session, text: str) -> QueryPlan:
-    """With the role's own rights, which end at the first table."""
+    """Plan with the role's own privileges, which fail at the first table."""
     await session.rows("SET LOCAL search_path = pg_catalog, public, pg_temp")
     one = re.sub(r"[\s;]+$", "", text)
     if ";" in one or not _PLANNABLE.match(one):

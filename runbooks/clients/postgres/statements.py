@@ -1,7 +1,7 @@
-"""What a server counts of the statements that it runs (pg_stat_statements), and what runs there now.
+"""A server's statistics about statements (pg_stat_statements), and what is running there now.
 
-The extension's own columns decide what is asked: they were renamed with PostgreSQL 13 (`mean_time` became `mean_exec_time`), and a
-server that was upgraded may still have the older extension. Texts come as the server has them; `runbooks.kit.sql` hides their literals.
+The query depends on the extension's columns: they were renamed in PostgreSQL 13 (`mean_time` became `mean_exec_time`), and an
+upgraded server may still have the older extension. Texts are unchanged; `runbooks.kit.sql` hides their literals.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from runbooks.kit.reasons import ReasonCode
 By = Literal["mean", "total", "calls"]
 
 _LONGEST = 10_000
-"""Characters of one text; more than any person reads."""
+"""Maximum characters of a text; more than anybody reads."""
 _BESIDE = 5
-"""So many that take most of the time, whatever the list is ordered by."""
+"""Number of statements with the most total time that are always included."""
 _RUNNING = 50
 _SLOW_NOW = 2.0
-"""Seconds from which a statement that runs now is worth telling."""
+"""Running statements are listed from this number of seconds."""
 
 _EXTENSION = """
 SELECT e.extversion AS version, n.nspname AS schema, has_schema_privilege(n.oid, 'USAGE') AS usable,
@@ -36,7 +36,7 @@ SELECT e.extversion AS version, n.nspname AS schema, has_schema_privilege(n.oid,
 
 _SEES = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees, current_user AS role"
 
-# What is only the application's driver clearing its throat; COMMIT stays, since a slow disk shows there.
+# Excludes statements that only come from the driver; COMMIT stays, since it shows a slow disk.
 _NOISE = r"^\s*(begin|start\s+transaction|set|show|discard|deallocate|savepoint|release|rollback|close|fetch|unlisten|listen)\M"
 
 _COUNTED = """
@@ -90,11 +90,11 @@ class Extension:
     schema: str
     columns: frozenset[str]
     info: bool
-    """It says since when it counts (1.9, PostgreSQL 14)."""
+    """It reports the start of the statistics (1.9, PostgreSQL 14)."""
     usable: bool = True
-    """The role may look into its schema."""
+    """The role has access to its schema."""
     readable: bool = True
-    """And read the view."""
+    """The role has access to the view."""
 
     @property
     def renamed(self) -> bool:
@@ -107,10 +107,10 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One shape of statement, counted over all its calls. Times in milliseconds."""
+    """A normalised statement with the statistics of all its calls. Times in milliseconds."""
 
     id: int
-    """The server's own `queryid`: any 64 bits, so it may be negative."""
+    """The server's `queryid`: any 64 bits, so it may be negative."""
     text: str
     calls: int
     mean: float
@@ -118,10 +118,10 @@ class Statement:
     longest: float
     """Of one call."""
     share: float
-    """Of the time that all statements took together, 0 to 1."""
+    """Share of the total time of all statements, 0 to 1."""
     rows: int
     cache: float | None
-    """How much of what it read was in the server's memory, 0 to 1; None where it read nothing."""
+    """Share of its reads that were in the server's memory, 0 to 1; None if it read nothing."""
     spilled: int
     """Blocks of 8 KiB written to temporary files."""
     since: datetime | None
