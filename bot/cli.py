@@ -367,12 +367,13 @@ def _completion(options: Options, words: list[str]) -> int:
     if chosen is None:
         return Exit.OK
     from bot.completion import script
+    from bot.reference.manual import HERE
     from commands.kit import registry
 
     with contextlib.suppress(Failed):
-        print(script(chosen.shell, registry.load(), _settings(options)), end="")
+        print(script(chosen.shell, registry.load(), _settings(options), HERE), end="")
         return Exit.OK
-    print(script(chosen.shell, registry.load(), None), end="")
+    print(script(chosen.shell, registry.load(), None, HERE), end="")
     return Exit.OK
 
 

@@ -3,9 +3,9 @@
 The words stand in the script itself, so pressing Tab starts nothing; `omnicare completion …` again brings it up to date.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bot.reference.manual import HERE
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Parameter
 from commands.kit.types import Known
@@ -21,11 +21,14 @@ _HERE_OPTIONS = {
 _EVERYWHERE = ("--json", "--no-follow", "--config", "--socket", "--as", "--help")
 
 
-def script(shell: str, registry: Registry, settings: "Settings | None") -> str:
-    """The script for that shell; with `settings` the names of environments, services and people are known to it."""
+def script(shell: str, registry: Registry, settings: "Settings | None", here: Mapping[str, str]) -> str:
+    """The script for that shell; with `settings` the names of environments, services and people are known to it.
+
+    `here`: the commands that this machine runs itself, and what they do.
+    """
     known = _known(registry, settings)
     writers = {"bash": _bash, "zsh": _zsh, "fish": _fish}
-    return writers[shell](registry, known)
+    return writers[shell](registry, known, _summaries(registry, here))
 
 
 def _known(registry: Registry, settings: "Settings | None") -> Known:
@@ -41,9 +44,9 @@ def _known(registry: Registry, settings: "Settings | None") -> Known:
     )
 
 
-def _summaries(registry: Registry) -> dict[str, str]:
+def _summaries(registry: Registry, here: Mapping[str, str]) -> dict[str, str]:
     """First words and what they do."""
-    found = {name: about for name, about in HERE.items() if " " not in name}
+    found = {name: about for name, about in here.items() if " " not in name}
     for spec in registry:
         first, _, second = spec.name.partition(" ")
         found.setdefault(first, "" if second else spec.summary)
@@ -86,7 +89,7 @@ def _option_values(registry: Registry, known: Known) -> dict[str, tuple[str, ...
     return dict(sorted(found.items()))
 
 
-def _bash(registry: Registry, known: Known) -> str:
+def _bash(registry: Registry, known: Known, summaries: Mapping[str, str]) -> str:
     values = "".join(
         f'    {option}) COMPREPLY=($(compgen -W "{" ".join(words)}" -- "$current")); return ;;\n'
         for option, words in _option_values(registry, known).items()
@@ -101,7 +104,7 @@ _omnicare() {{
     --config|--socket|--kubeconfig) COMPREPLY=($(compgen -f -- "$current")); return ;;
 {values}  esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "{" ".join(_summaries(registry))} {" ".join(_EVERYWHERE)}" -- "$current"))
+    COMPREPLY=($(compgen -W "{" ".join(summaries)} {" ".join(_EVERYWHERE)}" -- "$current"))
     return
   fi
   case "${{COMP_WORDS[1]}}" in
@@ -117,8 +120,8 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "’").replace(":", " -")  # noqa: RUF001 - an apostrophe that ends no quote
 
 
-def _zsh(registry: Registry, known: Known) -> str:
-    first = "\n".join(f"    '{name}:{_quoted(about)}'" for name, about in _summaries(registry).items())
+def _zsh(registry: Registry, known: Known, summaries: Mapping[str, str]) -> str:
+    first = "\n".join(f"    '{name}:{_quoted(about)}'" for name, about in summaries.items())
     values = "".join(
         f"    {option}) compadd -- {' '.join(words)}; return ;;\n"
         for option, words in _option_values(registry, known).items()
@@ -149,14 +152,14 @@ compdef _omnicare omnicare
 """
 
 
-def _fish(registry: Registry, known: Known) -> str:
+def _fish(registry: Registry, known: Known, summaries: Mapping[str, str]) -> str:
     lines = [
         "# fish completion for omnicare: save it as omnicare.fish in ~/.config/fish/completions.",
         "complete -c omnicare -f",
     ]
     lines += [
         f"complete -c omnicare -n __fish_use_subcommand -a '{name}' -d '{_quoted(about)}'"
-        for name, about in _summaries(registry).items()
+        for name, about in summaries.items()
     ]
     values = _option_values(registry, known)
     for name, words in _words_after(registry, known).items():

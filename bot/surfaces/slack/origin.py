@@ -24,5 +24,5 @@ class Origin:
 
     @property
     def place(self) -> Place:
-        """For the dispatcher; whether the bot is a member is added by who knows."""
+        """For the dispatcher; `membership` adds whether the bot is a member."""
         return Place(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)

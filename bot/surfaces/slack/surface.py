@@ -1,7 +1,7 @@
 """Slack as one thing: what `bot.app` builds and what the rest of the bot asks of it.
 
 slack = SlackSurface(settings.slack, names=people, redact=redact, supervisor=supervisor)
-... Door(identity=slack.identity, ...), House(messenger=slack.messenger, ...)
+... Dispatcher(identity=slack.identity, ...)
 slack.open(dispatcher, suggest=...)
 await slack.start()
 slack.ready()

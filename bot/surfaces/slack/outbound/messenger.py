@@ -1,7 +1,7 @@
 """The messages of a run's thread: each posted once, edited within the workspace's budget, never sent unredacted.
 
-`SlackMessenger` implements `bot.inbound.Messenger` for the engine; `answers.py` says through it what only concerns one person.
-Every card leaves through `outgoing.py`, which redacts it first.
+`SlackMessenger` implements `bot.inbound.Messenger` for the engine; `replies.py` says through it what only concerns one person.
+Every card leaves through `card_sender.py`, which redacts it first.
 """
 
 import logging
@@ -44,11 +44,11 @@ class SlackMessenger:
     ) -> None:
         self._api = api
         self._names = names
-        self._outgoing = CardSender(names, redact, newest=newest_blocks)
+        self._sender = CardSender(names, redact, newest=newest_blocks)
         self._budget = EditBudget(edits_per_minute)
         self._progress = LiveProgress(self._budget, progress_seconds, self._update)
-        self._finder = OwnMessages(api)
-        self._files = Uploads(api, self._finder)
+        self._own_messages = OwnMessages(api)
+        self._uploads = Uploads(api, self._own_messages)
         self._posted: OrderedDict[tuple[str, str, str], Posted] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
         self._directs: dict[str, str] = {}
@@ -69,10 +69,10 @@ class SlackMessenger:
     ) -> Posted:
         """Posts a card once; see `Messenger.post`."""
         key = (run, slot, f"{channel}/{thread or ''}")
-        drawing = await self._outgoing.drawn(card)
+        drawing = await self._sender.drawn(card)
         posted = self._posted.get(key)
         if posted is None and (search or key in self._unsure):
-            posted = await self._finder.message(run, slot, channel=channel, thread=thread)
+            posted = await self._own_messages.message(run, slot, channel=channel, thread=thread)
         if posted is None:
             posted = await self._send_once(key, drawing, card, channel=channel, thread=thread, broadcast=broadcast)
         self._remember(key, posted)
@@ -82,7 +82,7 @@ class SlackMessenger:
 
     async def edit(self, posted: Posted, run: str, slot: str, card: Card) -> None:
         """Makes the message say `card`; what live progress had still to say of it is dropped."""
-        drawing = await self._outgoing.drawn(card)
+        drawing = await self._sender.drawn(card)
         async with self._progress.closed(posted):
             await self._budget.turn()
             try:
@@ -115,24 +115,24 @@ class SlackMessenger:
         except (TemporaryError, SurfaceGone, SlackError):
             return False
 
-    # What one person is told (answers.py, home.py, modals.py)
+    # What one person is told (`replies`, `home_tab`, `modal_forms`)
 
     async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
         """A card for another surface than a message: redacted all the same."""
-        return await self._outgoing.drawn(card, surface=surface)
+        return await self._sender.drawn(card, surface=surface)
 
     async def say(self, card: Card, *, channel: str, thread: str | None = None) -> Posted:
         """A message that belongs to no run: the public answer to a query."""
-        drawing = await self._outgoing.drawn(card)
+        drawing = await self._sender.drawn(card)
         posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=None)
         for file in drawing.files:
-            await self._files.upload(file, channel=channel, thread=thread or posted.ts)
+            await self._uploads.upload(file, channel=channel, thread=thread or posted.ts)
         return posted
 
     async def whisper(self, card: Card, *, channel: str, account: str, thread: str | None = None) -> None:
         """A message that only one person sees, and only until they reload."""
-        drawing = await self._outgoing.drawn(card)
-        await self._outgoing.send(
+        drawing = await self._sender.drawn(card)
+        await self._sender.send(
             drawing,
             card,
             lambda text, blocks: self._api.call(
@@ -143,9 +143,9 @@ class SlackMessenger:
 
     async def respond(self, card: Card, url: str, *, account: str, public: bool = False) -> None:
         """An answer through the address that came with what the person did."""
-        drawing = await self._outgoing.drawn(card)
+        drawing = await self._sender.drawn(card)
         kind = {"response_type": "in_channel" if public else "ephemeral", "replace_original": False}
-        await self._outgoing.send(
+        await self._sender.send(
             drawing,
             card,
             lambda text, blocks: self._api.send(
@@ -205,7 +205,7 @@ class SlackMessenger:
         metadata: Mapping[str, object] | None,
         broadcast: bool = False,
     ) -> Posted:
-        answer = await self._outgoing.send(
+        answer = await self._sender.send(
             drawing,
             card,
             lambda text, blocks: self._api.call(
@@ -224,10 +224,10 @@ class SlackMessenger:
 
     async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: Drawn | None = None) -> None:
         """One `chat.update`; the budget was asked before."""
-        made = drawing or await self._outgoing.drawn(card)
+        made = drawing or await self._sender.drawn(card)
         metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
         try:
-            await self._outgoing.send(
+            await self._sender.send(
                 made,
                 card,
                 lambda text, blocks: self._api.call(
@@ -247,7 +247,7 @@ class SlackMessenger:
     async def _attach(self, run: str, slot: str, file: Attachment, head: Posted, *, search: bool) -> None:
         """A file of a run. One that Slack does not take is named in words: the message beside it points to it."""
         try:
-            await self._files.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
+            await self._uploads.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
         except SlackError as error:
             _log.error("a file could not be shared: %s", error.error)
             said = f"The file {file.filename} could not be shared: Slack rejected it."
@@ -262,7 +262,7 @@ class SlackMessenger:
             return
         channel = await self.direct_channel(account)
         for file in drawing.files if channel else ():
-            await self._files.upload(file, channel=str(channel), thread=None)
+            await self._uploads.upload(file, channel=str(channel), thread=None)
 
     # What is remembered
 

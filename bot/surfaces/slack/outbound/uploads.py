@@ -20,9 +20,9 @@ _REMEMBERED = 1024
 class Uploads:
     """Shares files, those of a run once."""
 
-    def __init__(self, api: SlackApi, finder: OwnMessages) -> None:
+    def __init__(self, api: SlackApi, own_messages: OwnMessages) -> None:
         self._api = api
-        self._finder = finder
+        self._own_messages = own_messages
         self._uploaded: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._shared: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._lock = asyncio.Lock()
@@ -38,7 +38,7 @@ class Uploads:
             if known is not None and await self._is_shared(known, channel):
                 self._done(key)
                 return
-            if known is None and search and await self._finder.file(name, channel=channel, thread=thread):
+            if known is None and search and await self._own_messages.file(name, channel=channel, thread=thread):
                 self._done(key)
                 return
             file_id = known or await self._upload(name, file)

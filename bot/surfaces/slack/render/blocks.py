@@ -12,7 +12,7 @@ from bot.surfaces.slack.json_path import list_at, text_at
 from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
-from bot.surfaces.slack.render.truncation import Room, as_text
+from bot.surfaces.slack.render.truncation import Truncation, as_text
 from commands.kit.card import Attachment, Card, words
 from runbooks.wording import duration
 
@@ -36,17 +36,17 @@ class Drawn:
 def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> Drawn:
     """The card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
     drawing = Drawing(names, newest=newest and surface == "message")
-    room = Room(parts=BLOCKS[surface] // 2 - 8)
+    space = Truncation(parts=BLOCKS[surface] // 2 - 8)
     blocks = [_title(card, names)]
     for element in card.body:
-        fitted = room.fitted(element, names)
+        fitted = space.fitted(element, names)
         if fitted is not None:
             blocks += drawing.blocks(fitted)
     files = tuple(element for element in card.body if isinstance(element, Attachment))
-    if room.missing and surface == "message" and not (files and room.only_lines):
+    if space.missing and surface == "message" and not (files and space.only_lines):
         files = (*files, _whole(card, names))
-    if room.missing:
-        said = f"Omitted because of length: {_listed(room.missing)}."
+    if space.missing:
+        said = f"Omitted because of length: {_listed(space.missing)}."
         where = f" The full text is in the file {files[-1].filename} below." if surface == "message" else ""
         blocks += drawing.note(words(said + where))
     blocks += actions(card.buttons)

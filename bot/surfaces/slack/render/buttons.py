@@ -1,4 +1,4 @@
-"""A card's buttons as Block Kit: names that stay the same, values that are read with distrust (`values.py`)."""
+"""A card's buttons as Block Kit: names that stay the same, values that are read with distrust (`button_values`)."""
 
 import re
 

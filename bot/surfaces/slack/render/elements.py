@@ -1,4 +1,4 @@
-"""The parts of a card as blocks; `blocks.py` puts them together. Their sizes are `fit.py`'s business."""
+"""The parts of a card as blocks; `blocks` puts them together. `truncation` sees to their sizes."""
 
 from typing import assert_never
 

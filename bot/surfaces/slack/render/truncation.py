@@ -23,7 +23,7 @@ from commands.kit.card import (
 )
 from runbooks.wording import counted, duration
 
-ROOM = 9000
+CHARACTERS = 9000
 """Characters of all a message's blocks. Slack refuses somewhere above 11 000 and does not say where."""
 LINES = 3000
 """Characters of one preformatted text."""
@@ -37,10 +37,10 @@ ELEMENTS = 30
 
 
 @dataclass(slots=True)
-class Room:
+class Truncation:
     """How much is left in a message, and what had to be left out of it."""
 
-    left: int = ROOM
+    left: int = CHARACTERS
     parts: int = ELEMENTS
     missing: list[str] = field(default_factory=list)
     only_lines: bool = True
