@@ -366,8 +366,8 @@ def _completion(options: Options, words: list[str]) -> int:
     chosen = _parsed(parser, words)
     if chosen is None:
         return Exit.OK
-    from bot.completion import script
     from bot.reference.manual import HERE
+    from bot.surfaces.terminal.completion import script
     from commands.kit import registry
 
     with contextlib.suppress(Failed):
