@@ -113,7 +113,7 @@ class EngineRuns:
             if found:
                 names = ", ".join(view.id for view in found)
                 raise Denied(
-                    f"More than one run begins with {cited(run)}: {names}. Type more of it.",
+                    f"More than one run id begins with {cited(run)}: {names}. Type more of the id.",
                     code=ReasonCode.UNKNOWN_RUN,
                 )
         raise Denied(f"There is no run {cited(run)}. `runs` lists them.", code=ReasonCode.UNKNOWN_RUN)

@@ -141,7 +141,7 @@ class Leases:
                 raise PermanentError(
                     f"{self._notes.trouble}, so nothing was started",
                     code=ReasonCode.BOOK_UNAVAILABLE,
-                    advice=("Run `omnicare audit verify`: it names what was done.",),
+                    advice=("Run `omnicare audit verify` to see what was changed.",),
                 )
             taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
             if not taken.taken:

@@ -36,7 +36,7 @@ class WayBack(Frozen):
     def told(self, now: datetime) -> str:
         """What the lines are, in words."""
         seconds = (now - self.found).total_seconds()
-        known = f", as it was known {age(seconds)} ago" if seconds >= _MINUTE else ""
+        known = f", as known {age(seconds)} ago" if seconds >= _MINUTE else ""
         return f"By hand, back to {self.version}{known}:"
 
 

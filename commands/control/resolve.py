@@ -20,4 +20,4 @@ class Resolve(RunDecision):
     )
 
     run: RunId = argument("the failed run")
-    reason: Words | None = option("why it may stay as it is", asked="Say why it can stay as it is.")
+    reason: Words | None = option("why it can stay as it is", asked="Say why it can stay as it is.")

@@ -37,7 +37,7 @@ _QUOTA_UNNAMED = usual(
 )
 _LIMITS = usual(
     (
-        "the Deployment asks for less or more than the namespace's LimitRange allows",
+        "the Deployment requests less or more than the namespace's LimitRange allows",
         "change one of the two, then retry",
     ),
 )

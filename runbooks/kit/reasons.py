@@ -134,7 +134,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.NOTHING_TO_DO: "The environment is already in the requested state.",
     ReasonCode.DRY_RUN: "Only the plan was requested.",
     ReasonCode.PLAN_FAILED: "The plan could not be made. The card says why.",
-    ReasonCode.UPGRADED: "The bot was upgraded while it was open, and the new version can't read its plan. What it changed stays as it is: decide what becomes of it.",
+    ReasonCode.UPGRADED: "The bot was upgraded during the run, and the new version can't read its plan. Its changes stay in place: decide what to do with them.",
     ReasonCode.ABANDONED: "The bot stopped after recording the request and before starting it. Nothing was changed.",
     ReasonCode.SUCCEEDED: "Done and verified.",
     ReasonCode.CANCELLED: "Somebody stopped the run. The card says what remains.",

@@ -297,7 +297,7 @@ def _together(states: Sequence[ServiceState]) -> list[str]:
             verb = by_count(len(state.beside), "goes", "go")
             said.append(f"{state.service}: {names} {verb} with it, because of the same repository.")
         if state.kept:
-            verb = by_count(len(state.kept), "stays as it is", "stay as they are")
+            verb = by_count(len(state.kept), "is not changed", "are not changed")
             said.append(
                 f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), although the repository is the same."
             )

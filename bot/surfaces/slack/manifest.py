@@ -112,7 +112,7 @@ def manifest(registry: Registry, *, command: str = COMMAND) -> str:
     """The manifest as YAML, with each scope's and event's reason beside it."""
     head = [
         "# The Slack app. Generated from the commands by `omnicare generate`; do not edit.",
-        f"# Besides the bot's scopes it needs an app-level token with {APP_SCOPE}:",
+        f"# In addition to the bot's scopes, it needs an app-level token with {APP_SCOPE}:",
         f"# {APP_REASON}",
     ]
     return "\n".join([*head, *_lines(document(registry, command=command), 0)]) + "\n"

@@ -45,7 +45,7 @@ _REFUSED = {
     _CREDENTIALS: "has rejected the bot's credentials",
     _CERTIFICATE: "has a certificate that the bot does not trust",
 }
-_RIGHTS = "has refused what the bot was allowed to do before"
+_RIGHTS = "has refused something the bot was allowed to do before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

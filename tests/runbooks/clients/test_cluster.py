@@ -286,7 +286,7 @@ async def test_a_refusal_that_may_pass_is_not_taken_for_silence(here: Place, tmp
         await cluster.deployment(here.namespace, "backend")
         for how, what in (
             (How.UNKNOWN, "has rejected the bot's credentials"),
-            (How.FORBIDDEN, "has refused what the bot was allowed to do before"),
+            (How.FORBIDDEN, "has refused something the bot was allowed to do before"),
             (How.BROKEN, "has not answered"),
         ):
             proxy.fail(how, reading, times=2 if how is How.UNKNOWN else 1)
