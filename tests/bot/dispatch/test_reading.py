@@ -12,7 +12,6 @@ import pytest
 
 from bot.dispatch.decision import ABOUT_RUNS
 from bot.inbound import Filled
-from bot.metrics import Metrics
 from commands.kit.command import RunDecision
 from commands.kit.parsing import parse
 from commands.kit.registry import load
@@ -24,7 +23,6 @@ BOT = Path(__file__).parents[3] / "bot"
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
     async with threshold(tmp_path) as made:
-        made.house.metrics = Metrics()  # which tells the command's name
         yield made
 
 
