@@ -1,8 +1,8 @@
-"""`omnicare.toml` and the environment → frozen, validated settings.
+"""Frozen, validated settings from `omnicare.toml` and the environment.
 
 Secrets come from the environment (or files that it names) and are never in the file: `OMNICARE_SLACK_BOT_TOKEN`,
-`OMNICARE_SLACK_APP_TOKEN`. Every duration is in seconds and is a setting, so that tests make them short. Deny by default:
-what is not listed may not be done.
+`OMNICARE_SLACK_APP_TOKEN`. Every duration is a setting in seconds, so that tests can use short ones. Deny by default:
+nothing is allowed unless it is listed.
 """
 
 import os
@@ -33,7 +33,7 @@ from runbooks.kit.timeouts import RolloutSettings
 
 
 class ConfigurationError(Exception):
-    """The configuration can't be used; the message is a sentence for the person who keeps it."""
+    """The configuration is unusable; the message is a sentence for its maintainer."""
 
 
 class Settings(Section):
@@ -114,7 +114,7 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.services: two services have the same name")
 
     def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:
-        """What is about patients goes over TLS, and from a sandbox nowhere."""
+        """Check that patient data goes over TLS, and from a sandbox only to this machine."""
         if environment.exports is None:
             return
         address = urlsplit(environment.exports.endpoint or "")
@@ -124,7 +124,7 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.exports.endpoint: the address must begin with https://")
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
-        """A password goes out over TLS; and from a sandbox to this machine only."""
+        """Check that a password is sent over TLS, and from a sandbox only to this machine."""
         database = environment.database
         if database is None:
             return
@@ -135,7 +135,7 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
 
     def _targets_are_unique(self) -> None:
-        """One Deployment in two environments could be changed by whoever may change one of them."""
+        """Refuse a Deployment in two environments, because permissions in one would suffice to change it."""
         seen: dict[tuple[object, ...], str] = {}
         for name, environment in self.environments.items():
             for service in environment.services:
@@ -153,7 +153,7 @@ class Settings(Section):
                 seen[target] = f"environments.{name}"
 
     def environment(self, name: str) -> Environment:
-        """The environment as runbooks know it."""
+        """Return the environment as runbooks use it."""
         found = self.environments[name]
         return Environment(
             name=name,
@@ -178,16 +178,16 @@ class Settings(Section):
         )
 
     def patience(self) -> RolloutSettings:
-        """How patient rollouts are."""
+        """Return the deadlines for rollouts."""
         return RolloutSettings(deadline_seconds=self.times.rollout_deadline, explain_seconds=self.times.explain_after)
 
     def policies(self, name: str) -> Policies:
-        """The environment's approval policies."""
+        """Return the environment's approval policies."""
         found = self.environments[name]
         return Policies(by_risk=found.approval, going_back=found.going_back)
 
     def database_url(self) -> str:
-        """The engine's database."""
+        """Return the URL of the engine's database."""
         return self.bot.database_url or f"sqlite:///{self.bot.state / 'engine.sqlite'}"
 
 
@@ -198,13 +198,13 @@ FROM_ENVIRONMENT: dict[str, tuple[str, str]] = {
     "OMNICARE_EXECUTOR": ("bot", "executor"),
     "OMNICARE_DATABASE_URL": ("bot", "database_url"),
 }
-"""Variables that go over what the file says."""
+"""Variables that override the file."""
 
 CONFIG_VARIABLE = "OMNICARE_CONFIG"
 
 
 def default_path() -> Path:
-    """`$OMNICARE_CONFIG`, else `omnicare.toml` here, else `/etc/omnicare/omnicare.toml`."""
+    """Return `$OMNICARE_CONFIG`, else `omnicare.toml` in the current directory, else `/etc/omnicare/omnicare.toml`."""
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named)
     here = Path("omnicare.toml")
@@ -212,9 +212,9 @@ def default_path() -> Path:
 
 
 def load(path: Path) -> Settings:
-    """Reads the file and the environment. Raises `ConfigurationError`, which never shows a value of the file."""
+    """Read the file and the environment. Raises `ConfigurationError`, which never shows a value from the file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark at the beginning
         raw = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(
@@ -242,9 +242,9 @@ def load(path: Path) -> Settings:
 
 
 def _variable(name: str) -> str:
-    """Return an environment variable without the line break that `$(cat token)` or an editor leaves behind; "" where it is not set.
+    """Return an environment variable without the line break that `$(cat token)` or an editor leaves behind, or "" if it is not set.
 
-    A token with anything else in it that can't be sent would keep the bot deaf, so it is refused here.
+    A token with any other character that can't be sent would prevent the bot from connecting, so it is refused here.
     """
     value = os.environ.get(name, "").strip()
     if not value.isprintable() or (name.endswith("_TOKEN") and not _TOKEN.fullmatch(value)):

@@ -1,6 +1,6 @@
-"""What is wrong in a configuration, told to the person who keeps it: the line, the setting, and what to write instead.
+"""Error messages for a configuration's maintainer: the line, the setting, and what to write instead.
 
-No value of the file is shown, since one may be a secret that does not belong there.
+No value from the file is shown, since it may be a secret that does not belong there.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 Place = tuple[str | int, ...]
-"""Where a setting stands: `("environments", "production", "services", 0, "name")`."""
+"""A setting's path: `("environments", "production", "services", 0, "name")`."""
 
 _INSTEAD = {
     "missing": "this setting is required",
@@ -32,7 +32,7 @@ _INSTEAD = {
     "list_type": 'write a list: ["one", "another"]',
     "path_type": "write a path in quotation marks",
 }
-"""By pydantic's kind of error."""
+"""Advice by pydantic's kind of error."""
 
 
 def told(errors: Sequence[ErrorDetails], model: type[BaseModel], text: str) -> list[str]:
@@ -42,7 +42,7 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel], text: str) -> l
     for each in errors:
         place, message = _at(each["loc"]), each["msg"].removeprefix("Value error, ")
         if not place and (found := re.match(r"([\w.-]+): ", message)):
-            place = tuple(found[1].split("."))  # what only the whole can tell names its place itself
+            place = tuple(found[1].split("."))  # errors of the whole configuration name their place themselves
         else:
             message = f"{'.'.join(map(str, place)) or 'the file'}: {_instead(each, model, message)}"
         line = _line_of(place, lines)
@@ -51,7 +51,7 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel], text: str) -> l
 
 
 def _at(place: Place) -> Place:
-    """Without what pydantic adds for a key that is wrong by itself."""
+    """Return the path without pydantic's additions for a wrong key."""
     return place[:-1] if place and place[-1] == "[key]" else place
 
 
@@ -74,14 +74,14 @@ def _instead(error: ErrorDetails, model: type[BaseModel], message: str) -> str:
 
 
 def _known(model: type[BaseModel], place: Place) -> list[str]:
-    """Return the settings of the table at that place; none where it can't be told."""
+    """Return the settings of the table at that place, or none if it is unknown."""
     found: Any = model
     for part in place:
         found = _bare(found)
         if isinstance(found, type) and issubclass(found, BaseModel):
             field = found.model_fields.get(str(part))
             found = field.annotation if field is not None else None
-        else:  # a name of the file's own, or a number in a list
+        else:  # a name from the file, or an index in a list
             inside = [each for each in get_args(found) if each is not Ellipsis]
             found = inside[-1] if inside else None
     found = _bare(found)
@@ -104,7 +104,7 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Return the first line of each table and key; tomllib tells none. Inline tables have the line on which they begin."""
+    """Return the first line of each table and key, which tomllib does not report. Inline tables have the line on which they begin."""
     found: dict[Place, int] = {}
     counts: dict[Place, int] = {}
     table: Place = ()
@@ -119,7 +119,7 @@ def _lines(text: str) -> dict[Place, int]:
 
 
 def _numbered(name: Place, counts: dict[Place, int], *, again: bool) -> Place:
-    """Return the place with the numbers of the lists of tables in it: the newest of each."""
+    """Return the place with the latest index of each list of tables in it."""
     place: Place = ()
     for position, part in enumerate(name):
         place = (*place, part)
@@ -136,7 +136,7 @@ def _parts(name: str) -> Iterator[str]:
 
 
 def _line_of(place: Place, lines: Mapping[Place, int]) -> int | None:
-    """Return the line of the setting, or else of what it stands in."""
+    """Return the line of the setting, or of the table that contains it."""
     for end in range(len(place), 0, -1):
         if (found := lines.get(place[:end])) is not None:
             return found

@@ -1,6 +1,6 @@
 """The tables of `omnicare.toml`, each a frozen model; unknown keys are refused.
 
-`bot.config` puts them together, reads the file and checks what only the whole can tell.
+`bot.config` combines them, reads the file and checks the configuration as a whole.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A duration; TOML knows `inf` and `nan`, which no clock does."""
+"""A duration; TOML allows `inf` and `nan`, which are not valid here."""
 
 SLACK_API = "https://slack.com/api/"
 
@@ -151,13 +151,13 @@ class EnvironmentSettings(Section):
     permissions: dict[str, tuple[Key, ...]] = {}
     """Permission → the roles that have it. Without an entry, nobody has the permission."""
     approval: dict[Risk, ApprovalPolicy] = {}
-    """Risk → the approval it needs. A risk that is not listed can't be approved, so it does not run."""
+    """Risk → the approval it needs. Commands of a risk that is not listed can't be approved, so they do not run."""
     sync: SyncScripts | None = None
-    """The scripts of the offline queue; without them the `sync` commands say so."""
+    """The scripts of the offline queue; without them the `sync` commands are refused."""
     exports: BucketSettings | None = None
-    """Where to keep what is about to be thrown away; without a bucket nothing is."""
+    """The bucket for exports before a deletion; without it nothing is deleted."""
     database: DatabaseSettings | None = None
-    """The PostgreSQL behind it, for a role that reads statistics only; without it the `db` commands say so."""
+    """The environment's PostgreSQL, for a role that reads only statistics; without it the `db` commands are refused."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 
@@ -232,13 +232,13 @@ class BotSettings(Section):
     registry_ecr: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")], ...] = ()
     """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token from its AWS role."""
     audit_bucket: BucketSettings | None = None
-    """A bucket, best with Object Lock (`lock_days`), where the audit trail's newest number and hash are copied after each run and each day."""
+    """A bucket, preferably with Object Lock (`lock_days`), to which the audit log's newest number and hash are copied after each run and once a day."""
     audit_channel: str | None = None
     """Slack channel id where the audit log's heads are posted."""
     versions: str = PATTERN
     """Tags that are versions: a pattern of google-re2 for the whole tag, such as `release-[0-9]+` or `sha-[0-9a-f]{7,40}`."""
     default_environment: Key | None = None
-    """For terminals."""
+    """The default environment in terminals."""
     sandbox: bool = False
     """This is a disposable sandbox: another Slack address is allowed, and `--as` works."""
 
@@ -250,10 +250,10 @@ class BotSettings(Section):
 
     @property
     def socket_path(self) -> Path:
-        """Where the terminal's socket is."""
+        """Return the path of the terminal's socket."""
         return self.socket or self.state / "run" / "bot.sock"
 
     @property
     def book_path(self) -> Path:
-        """Where the book is."""
+        """Return the path of the audit log."""
         return self.state / "audit.sqlite"

@@ -1,6 +1,6 @@
-"""What the bot's account needs of a cluster: one table, with the reason for each line.
+"""The permissions that the bot's account needs in a cluster: one table, with the reason for each line.
 
-`doctor` asks the cluster about every line (SelfSubjectAccessReview), the reference lists them, and `deploy/roles.yml` is generated
+`doctor` checks every line (SelfSubjectAccessReview), the reference lists them, and `deploy/roles.yml` is generated
 from them.
 """
 
@@ -11,19 +11,19 @@ from runbooks.clients.postgres.access import SECRET
 
 
 class Where(StrEnum):
-    """Which namespace."""
+    """The namespace of a permission."""
 
     SERVICES = "services"
     """Where an environment's services run."""
     RECORD = "record"
-    """The bot's own, where releases, lock and run are kept."""
+    """The bot's own namespace, with releases, lock and run."""
     CLUSTER = "cluster"
-    """None: the cluster as a whole. Never needed, only of use."""
+    """The whole cluster. Useful, but never required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """One thing that the bot does."""
+    """One permission that the bot uses."""
 
     verb: str
     group: str
@@ -32,11 +32,11 @@ class Access:
     reason: str
     subresource: str = ""
     name: str = ""
-    """The one object of that kind, as it is called where the configuration says no other name."""
+    """The name of the only object, unless the configuration has another name."""
 
     @property
     def shown(self) -> str:
-        """As `kubectl auth can-i` takes it."""
+        """Return the permission in the form for `kubectl auth can-i`."""
         resource = f"{self.resource}.{self.group}" if self.group else self.resource
         if self.name:
             return f"{self.verb} {resource}/{self.name}"
@@ -108,7 +108,7 @@ NEEDED: tuple[Access, ...] = (
 
 
 def rules(where: Where) -> list[dict[str, list[str]]]:
-    """The lines of one namespace as a Role's rules, one for each resource."""
+    """Return the lines of one namespace as a Role's rules, one for each resource."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for access in NEEDED:
         if access.where is where:

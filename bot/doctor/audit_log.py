@@ -1,4 +1,4 @@
-"""The audit trail's check: its chain, and the heads that the fleet keeps of it."""
+"""The check of the audit log: its chain, and the heads in the fleet's record."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ _SHOWN = 10
 
 
 async def tail(settings: Settings) -> AsyncGenerator[Finding]:
-    """The whole chain up to its tail: a million events take seconds."""
+    """Check the whole chain up to its end: a million events take seconds."""
     path = settings.bot.book_path
     if not path.exists():
         yield warning(f"There is no audit log at {path} yet.", "The bot creates it when it starts.")

@@ -1,4 +1,4 @@
-"""Checks of the environment's database: each server reachable, the role read-only and without a table, statistics and the function there."""
+"""Checks of the environment's database: servers reachable, role read-only without tables, statistics and function installed."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -17,7 +17,7 @@ _OTHERS = 0o007
 
 
 async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
-    """As the bot itself would ask, each server by itself."""
+    """Check each server in the way the bot uses it."""
     environment = settings.environments[name]
     wanted = environment.database
     if wanted is None:
@@ -74,7 +74,7 @@ def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> lis
 
 
 def _file(name: str, path: Path) -> Finding | None:
-    """Who may read it has the reader's password."""
+    """Check the file's mode: whoever can read it has the reader's password."""
     if path.is_file() and path.stat().st_mode & _OTHERS:
         return failed(
             f"{name}: others can read {path}, which contains the database reader's password.", f"chmod o-rwx {path}"

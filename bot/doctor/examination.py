@@ -1,4 +1,4 @@
-"""The list of checks, and telling what they find as it is found."""
+"""The list of checks, and reporting of their findings as they come."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from runbooks.redaction.redactor import default_redactor
 
 
 def examine(path: Path | None, *, as_json: bool) -> int:
-    """Exit status 1 where anything failed. Prints a line for each finding; as JSON, an object a line."""
+    """Print a line for each finding, or with JSON one object per line. Return exit status 1 if anything failed."""
     telling = _Telling(as_json=as_json)
     where = path or default_path()
     try:
@@ -30,7 +30,7 @@ def examine(path: Path | None, *, as_json: bool) -> int:
 
 
 def checks(where: Path, settings: Settings) -> list[Check]:
-    """Everything that is looked at, in the order in which it is told."""
+    """Return all checks, in the order of their report."""
     known = registry.load()
     found = [
         Check(subject="Configuration", look=partial(here.configuration, where, settings)),
@@ -80,7 +80,7 @@ class _Telling:
         self._redact = default_redactor().text
 
     def tell(self, finding: Finding) -> None:
-        """At once: a check that hangs hides none that stands before it."""
+        """Print at once: a check that hangs hides no earlier one."""
         self._counts[finding.level] += 1
         sentence, to_do = self._redact(finding.sentence), self._redact(finding.to_do)
         if self._json:
@@ -91,7 +91,7 @@ class _Telling:
             self._write(f"    {safe(to_do, lines=True)}")
 
     def end(self) -> int:
-        """How many of which, and the exit status."""
+        """Print the counts, and return the exit status."""
         broken, odd = self._counts[Severity.FAILED], self._counts[Severity.WARNING]
         if not self._json:
             self._write("")

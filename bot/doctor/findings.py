@@ -1,4 +1,4 @@
-"""What a check finds, and how checks are run: side by side, each with its own deadline, told in their order."""
+"""Findings, and the runner for checks: side by side, each with its own deadline, reported in order."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -10,7 +10,7 @@ from runbooks.kit.errors import RunbookError
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     FINE = "fine"
     WARNING = "warning"
@@ -24,12 +24,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of a check."""
 
     level: Severity
     sentence: str
     to_do: str = ""
-    """Empty where all is well."""
+    """Empty if nothing has to be done."""
 
 
 def fine(sentence: str) -> Finding:
@@ -38,7 +38,7 @@ def fine(sentence: str) -> Finding:
 
 
 def warning(sentence: str, to_do: str) -> Finding:
-    """It works, but somebody should know."""
+    """It works, but with a warning."""
     return Finding(level=Severity.WARNING, sentence=sentence, to_do=to_do)
 
 
@@ -49,7 +49,7 @@ def failed(sentence: str, to_do: str) -> Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Something to look at. `subject` says what, where it breaks or is late."""
+    """A check. `subject` names it in messages if it breaks or is late."""
 
     subject: str
     look: Callable[[], AsyncGenerator[Finding]]
@@ -57,7 +57,7 @@ class Check:
 
 
 async def findings(checks: Sequence[Check]) -> AsyncIterator[Finding]:
-    """Every finding, as soon as all that stand before it are known."""
+    """Yield every finding, as soon as all earlier ones are known."""
     queues: list[asyncio.Queue[Finding | None]] = [asyncio.Queue() for _ in checks]
     async with asyncio.TaskGroup() as group:
         for check, queue in zip(checks, queues, strict=True):

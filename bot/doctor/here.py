@@ -1,4 +1,4 @@
-"""Checks that need nobody else: the configuration, files and their modes, people, roles and policies."""
+"""Checks that need no other system: the configuration, files and their modes, people, roles and policies."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ from commands.kit.types import nearest
 
 
 async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Finding]:
-    """Who else could write the configuration owns the bot."""
+    """Check who can write to the configuration, because they control the bot."""
     yield fine(f"The configuration {path} is valid.")
     mode, owner = _mode(path), _owner(path)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -42,7 +42,7 @@ async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Findin
 
 
 async def files(settings: Settings) -> AsyncGenerator[Finding]:
-    """The bot's own files: whoever writes them is the bot."""
+    """Check the bot's own files: whoever can write to them can pose as the bot."""
     state = settings.bot.state
     if not state.exists():
         yield warning(
@@ -98,7 +98,7 @@ def _socket(path: Path) -> Finding:
 
 
 async def people(settings: Settings) -> AsyncGenerator[Finding]:
-    """Roles that name nobody, people who can't be reached."""
+    """Find roles that nobody has, and people who can't be reached."""
     for key, role in settings.roles.items():
         holders = [person.name for person in settings.people.values() if key in person.roles]
         if holders:
@@ -125,7 +125,7 @@ async def people(settings: Settings) -> AsyncGenerator[Finding]:
 
 
 async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Finding]:
-    """Per environment: permissions that are none, and policies that nobody, or nobody but one, could satisfy."""
+    """For each environment, find unknown permissions, and policies that nobody, or only one person, could satisfy."""
     for name in settings.environments:
         for finding in (*_permissions(settings, name), *_approvals(settings, registry, name)):
             yield finding
@@ -172,7 +172,7 @@ def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Fi
 
 
 def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> Finding:
-    """Whether enough people hold the policy's permission, the requester not counted."""
+    """Check whether enough people have the policy's permission, without the requester."""
     holders = _holders(settings, name, policy.permission)
     shown = ", ".join(settings.people[key].name for key in holders)
     count = max(policy.count, 1)
@@ -193,13 +193,13 @@ def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) ->
 
 
 def _holders(settings: Settings, name: str, permission: str) -> list[str]:
-    """By their entries and, where groups count, by roles that a group may give them: shared accounts never."""
+    """Return the people with the permission, through their entries and, if enabled, through groups; never shared accounts."""
     allowed = set(settings.environments[name].permissions.get(permission, ()))
     return [key for key, person in settings.people.items() if allowed & set(person.roles) and not person.shared]
 
 
 def _mode(path: Path) -> int:
-    """Who may do what; not the set-group-id bit, which a volume in Kubernetes gives to every directory on it."""
+    """Return the permission bits without the set-group-id bit, which Kubernetes sets on every directory of a volume."""
     return path.stat().st_mode & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what the bot depends on: the cluster of each environment, registries, Slack, the audit trail, the clock."""
+"""Checks of the systems that the bot depends on: each environment's cluster, registries, Slack, the clock."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted
 
 SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
-"""Seconds: deadlines of approvals use the wall clock, and Slack refuses what is minutes old."""
+"""Allowed difference in seconds: approvals' deadlines use the wall clock, and Slack rejects requests that are minutes old."""
 
 
 _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
@@ -32,7 +32,7 @@ _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
 
 
 def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
-    """The table's lines, as this environment needs them: a Secret only where the database's credentials are in one, by its name there."""
+    """Return the permissions that this environment needs: for a Secret only if the database credentials are in one, with its name."""
     database = environment.database
     for access in NEEDED:
         if not access.name:
@@ -42,7 +42,7 @@ def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
 
 
 async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
-    """Reachable, which version, each permission, and whether what is configured exists."""
+    """Check reachability, version, each permission, and whether the configured objects exist."""
     environment = settings.environments[name]
     kubeconfig = environment.cluster.kubeconfig
     async with ClusterClient(
@@ -109,7 +109,7 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
 async def _serving(
     client: ClusterClient, name: str, environment: EnvironmentSettings, service: ServiceSettings
 ) -> Finding:
-    """Whether it could be said who is served."""
+    """Check whether it can be measured what serves."""
     through = service.kubernetes_service or service.name
     try:
         ready = len((await client.endpoints(environment.namespace, through)).ready)
@@ -124,7 +124,7 @@ async def _serving(
 
 
 async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
-    """What each service's health URL answers, asked once."""
+    """Check each service's health URL with one request."""
     async with HealthClient(deadline=settings.times.health_deadline) as client:
         for service in settings.environments[name].services:
             if service.health_url is None:
@@ -148,7 +148,7 @@ async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
 
 
 async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:
-    """Whether the registry tells the repository's versions."""
+    """Check whether the registry lists the repository's versions."""
     logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
     ecr = EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox)
     async with RegistryClient(
@@ -169,13 +169,13 @@ async def registry(settings: Settings, repository: str) -> AsyncGenerator[Findin
 
 
 def repositories(settings: Settings) -> tuple[str, ...]:
-    """Each once, in the file's order."""
+    """Return each once, in the file's order."""
     found = [service.repository for each in settings.environments.values() for service in each.services]
     return tuple(dict.fromkeys(found))
 
 
 async def slack(settings: Settings) -> AsyncGenerator[Finding]:
-    """Token, scopes, Socket Mode, channels (`bot.surfaces.slack.checks`)."""
+    """Check token, scopes, Socket Mode and channels (`bot.surfaces.slack.checks`)."""
     if not settings.slack.enabled:
         yield warning(
             "Slack is turned off: only terminals work.", "Nothing, if this is intended. Otherwise set slack.enabled."
@@ -202,7 +202,7 @@ async def slack(settings: Settings) -> AsyncGenerator[Finding]:
 
 
 async def clock(settings: Settings) -> AsyncGenerator[Finding]:
-    """This machine's clock against the registries', whose answers carry the time."""
+    """Compare this machine's clock with the registries', whose answers contain the time."""
     import aiohttp
 
     hosts = dict.fromkeys(repository.split("/")[0] for repository in repositories(settings))
@@ -224,7 +224,7 @@ async def clock(settings: Settings) -> AsyncGenerator[Finding]:
 
 def _skew(theirs: datetime, host: str) -> Finding:
     seconds = abs((datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds())
-    # the header has whole seconds, and the answer was on its way
+    # the header has whole seconds, and the answer took some time
     if seconds < SKEW_WARNING:
         return fine(f"This machine's clock agrees with {host}'s.")
     text = f"This machine's clock is {seconds:.0f} s off {host}'s; deadlines and the audit log use it."

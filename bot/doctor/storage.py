@@ -1,4 +1,4 @@
-"""Checks of the buckets that exports and the audit trail's heads go to: there, encrypted, versioned; and, where it is asked for, with Object Lock."""
+"""Checks of the buckets for exports and the audit log's heads: existing, encrypted, versioned and, if configured, with Object Lock."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,7 +9,7 @@ from runbooks.kit.errors import RunbookError
 
 
 async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
-    """Whether what is about to be thrown away could be kept."""
+    """Check whether exports can be written."""
     environment = settings.environments[name]
     if environment.sync is None:
         return
@@ -24,7 +24,7 @@ async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
 
 
 async def heads(settings: Settings) -> AsyncGenerator[Finding]:
-    """Whether the audit trail's heads stand where nobody can rewrite them."""
+    """Check whether the audit log's heads are where nobody can rewrite them."""
     where = settings.bot.audit_bucket
     if where is None:
         return

@@ -1,4 +1,4 @@
-"""`omnicare audit verify`: proves the books, against the heads that the fleet keeps where it can be asked.
+"""`omnicare audit verify`: checks audit logs, also against the heads in the fleet's record if it is reachable.
 
 Used by `bot.cli` and `bot.doctor`. It needs no running bot and changes nothing.
 """
@@ -25,7 +25,7 @@ ASKED_SECONDS = 10.0
 
 
 def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
-    """Exit status 1 where anything is wrong. Without `settings` the fleet is not asked, so a cut tail may not show."""
+    """Verify the logs and return exit status 1 if anything is wrong. Without `settings` the fleet is not asked, so a cut-off end may go unnoticed."""
     heads, changed, missing = asyncio.run(known_heads(settings)) if settings else ([], [], ["no fleet is configured"])
     found = [*changed, *verify_books(books, heads)]
     if as_json:
@@ -59,7 +59,7 @@ def _document(
 
 
 async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding], list[str]]:
-    """The heads that each environment's fleet and the bucket remember, which of them were changed, and whom could not be asked."""
+    """Return the heads in each environment's fleet record and in the bucket, which of them were changed, and which could not be read."""
 
     async def ask(name: str) -> list[Head] | AuditFinding | str:
         where = settings.environments[name].cluster
@@ -92,7 +92,7 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding
     where = bucket(settings)
     asked = [ask(name) for name in settings.environments] + ([ask_bucket(where)] if where is not None else [])
     answers = await asyncio.gather(*asked)
-    # not by number: two that differ are not the same head
+    # not by number, because two with one number may differ
     heads = dict.fromkeys(head for answer in answers if isinstance(answer, list) for head in answer)
     changed = [answer for answer in answers if isinstance(answer, AuditFinding)]
     return [*heads], changed, [answer for answer in answers if isinstance(answer, str)]

@@ -46,11 +46,11 @@ EVENTS: dict[EventName, str] = {
     EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release.",
     EventName.STRATEGY_RESTORED: "The bot restored a Deployment's `maxSurge` that a killed bot had left raised.",
 }
-"""What each event tells; a test holds it equal to the closed set."""
+"""The meaning of each event; a test checks that the set is complete."""
 
 
 def reason_codes() -> str:
-    """Every outcome and refusal."""
+    """Return the page with every outcome and refusal."""
     return page(
         "Reason codes",
         "Every refusal and every ending has one of these, in the audit log, in `--json` and in the metrics. The sentence "
@@ -60,7 +60,7 @@ def reason_codes() -> str:
 
 
 def audit_events() -> str:
-    """Everything that may ever stand in a book."""
+    """Return the page with every audit event."""
     return page(
         "Audit events",
         "Everything that the audit log can contain. Each event has a number, a time (UTC), who, through which surface, where, "
@@ -71,7 +71,7 @@ def audit_events() -> str:
 
 
 def metrics() -> str:
-    """What `/metrics` serves."""
+    """Return the page with the metrics that `/metrics` serves."""
     from bot.metrics import Metrics
 
     families = sorted(Metrics().registry.collect(), key=lambda family: family.name)

@@ -21,11 +21,11 @@ ROLES = Path("deploy/roles.yml")
 
 
 class NotAClone(Exception):
-    """The directory is no clone of this project; the message is a sentence."""
+    """The directory is not a clone of this project; the message is a sentence."""
 
 
 def pages(known: Registry) -> dict[Path, str]:
-    """Every generated file and its text."""
+    """Return every generated file and its text."""
     from bot.surfaces.slack.manifest import manifest
 
     makers: dict[str, Callable[[], str]] = {
@@ -42,7 +42,7 @@ def pages(known: Registry) -> dict[Path, str]:
 
 
 def generate(root: Path, *, check: bool) -> list[Path]:
-    """The files that changed, or with `check` that would change. Raises `NotAClone`."""
+    """Write the files and return those that changed, or with `check` those that would change. Raises `NotAClone`."""
     if not (root / "bot" / "reference" / "generate.py").is_file():
         raise NotAClone(f"{root.resolve()} is no clone of this project. Go there, or name it with --root.")
     changed = []

@@ -1,7 +1,7 @@
-"""Every text that a person may read, found by reading the sources.
+"""The list of every text that a person may read, extracted from the sources.
 
-A text is found by what it looks like, not by where it goes: whatever is not plainly something else is listed. So a text that is new can't
-be missed; a string that nobody ever sees may be listed, which does no harm.
+A string is listed because of its form, not because of its use: everything that is not clearly something else. So a new text can't
+be missed. A string that nobody sees may be listed too, which does no harm.
 """
 
 import ast
@@ -35,7 +35,7 @@ _NAMES_ONLY = {"TypeVar", "ParamSpec", "cast", "NewType", "split", "step", "_ste
 
 
 def messages() -> str:
-    """The page: each module with its texts, in the order of the source."""
+    """Return the page: each module with its texts, in source order."""
     listed = [(name, texts) for name, texts in _modules() if texts]
     return page(
         "Messages",
@@ -110,7 +110,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.slice)
 
     def visit_MatchValue(self, node: ast.MatchValue) -> None:
-        """What a `case` names is compared only."""
+        """Skip the value, which is only compared."""
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if _label(node.targets[0]) not in ("__all__", "__slots__"):
@@ -121,7 +121,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_arg(self, node: ast.arg) -> None:
-        """An argument of a function has a name and a type only."""
+        """Skip it: an argument has only a name and an annotation."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for each in [*node.decorator_list, node.args, *node.body]:
@@ -146,14 +146,14 @@ def _is_text(fixed: str) -> bool:
 
 
 def _part(node: ast.expr) -> str:
-    """A part of a formatted text: as it is, or the name of what is filled in."""
+    """Return a part of a formatted text: the text, or a placeholder with the value's name."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     return "{" + _label(node) + "}"
 
 
 def _label(node: ast.AST | None) -> str:
-    """A short name for an expression, which stays when the code around it is rewritten."""
+    """Return a short name for an expression that is stable when the code around it is rewritten."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name

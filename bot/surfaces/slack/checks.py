@@ -14,12 +14,12 @@ from runbooks.kit.errors import RunbookError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of a check."""
 
     ok: bool
     sentence: str
     to_do: str = ""
-    """Empty where all is well."""
+    """Empty if nothing has to be done."""
 
 
 async def check(

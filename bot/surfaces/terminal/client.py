@@ -1,6 +1,6 @@
-"""The terminal's side of the socket: sends one command, yields what the bot says until it has ended.
+"""The client side of the socket: sends one command and yields the bot's messages until the end.
 
-A connection that breaks in the middle (the bot is restarted) is made again with the same key, so nothing is done twice.
+A connection that breaks (because the bot restarts) is reopened with the same key, so nothing is done twice.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from bot.surfaces.terminal.wire_format import (
 )
 
 PATIENCE = 60.0
-"""Seconds in which a bot that went away in the middle may come back."""
+"""Seconds to wait for a bot that stopped in the middle."""
 
 
 class Unreachable(Exception):
@@ -34,16 +34,16 @@ class Unreachable(Exception):
 
 
 class Absent(Unreachable):
-    """Nothing listens: no bot runs."""
+    """Nothing is listening: no bot is running."""
 
 
 def new_key() -> str:
-    """128 random bits: one act, one key."""
+    """Return 128 random bits: one key for each act."""
     return secrets.token_hex(16)
 
 
 async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIterator[Line]:
-    """The bot's lines, `alive` ones left out, the last one an `end` or a `refused`. Raises `Unreachable`."""
+    """Yield the bot's lines without `alive`; the last one is an `end` or a `refused`. Raises `Unreachable`."""
     answered = shown = False
     lost_at: float | None = None
     while True:
@@ -62,7 +62,7 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
                 raise (Unreachable if error.refused else Absent)(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
-        if shown and not answered:  # each reading stands in the audit trail by itself: none is made that nobody typed
+        if shown and not answered:  # each reading is in the audit log, so none is repeated automatically
             raise Unreachable(
                 "The bot stopped in the middle of the unredacted lines. Run the command again if you need them."
             )
@@ -74,7 +74,7 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
 
 
 class _NeverThere(Exception):
-    """Nobody can be spoken to; `refused`: somebody may be there, who may not be spoken to."""
+    """Return the error; `refused`: a bot may be running, but access is denied."""
 
     def __init__(self, message: str, *, refused: bool) -> None:
         super().__init__(message)

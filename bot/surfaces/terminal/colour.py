@@ -142,21 +142,21 @@ def _lines(text: str, *, log: bool) -> Styled:
 
 
 def log_line(line: str) -> Styled:
-    """A line of a log in its level's colour: the word stays, so colour alone says nothing."""
+    """Return a log line in its level's colour; the level's word stays, so colour alone carries no meaning."""
     return Styled(line, style=_LEVELS.get(level_of(line), ""))
 
 
 _GAP = 3
 """Cells between two columns."""
 _BREAKS = 24
-"""A word that is longer may be broken over lines: a path, an address; a pod's name and a time may not."""
+"""Longer words, such as paths and addresses, may be broken over lines; pod names and times may not."""
 _INDENT = 2
 _COUNT = re.compile(r"[\d,.]+")
 _NOTHING = frozenset({"", "\N{EN DASH}"})
 
 
 class _Fitting:
-    """A table; on a terminal too narrow for its words, as on a phone, each row as a paragraph, values behind their columns' names."""
+    """Return a table; on a terminal that is too narrow, each row is a paragraph with values after their columns' names."""
 
     def __init__(self, table: Table, reader: Reader) -> None:
         self._table = table

@@ -1,6 +1,6 @@
-"""One command of a terminal from beginning to end: sent to the running bot, shown, followed.
+"""One terminal command from beginning to end: sent to the running bot, shown, followed.
 
-Used by `bot.cli`. It knows no command: what was typed goes to the bot as the shell split it.
+Used by `bot.cli`. It knows no commands: the words go to the bot as the shell split them.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ _HEAD, _RESULT = "head", "result"
 """Slots: in a terminal the head message repeats what the others say, except where nothing else is said."""
 
 INTERRUPTED = 130
-"""As shells have it for Ctrl-C; how a run that is left going ends is not known yet."""
+"""The shells' exit status for Ctrl-C; the run's own result is not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What was typed, and how it is to be shown."""
+    """The typed words, and how to show the answer."""
 
     tokens: tuple[str, ...]
     socket: Path
@@ -51,12 +51,12 @@ class Wish:
 
 
 def converse(wish: Wish, *, absent: Callable[[str], int] | None = None) -> int:
-    """The exit status. `absent`: what is done where no bot runs, with the sentence that says so."""
+    """Run the command and return the exit status. `absent`: called with the message if no bot is running."""
     return _Conversation(wish, absent).run()
 
 
 def reader() -> Reader:
-    """Whoever sits at this terminal."""
+    """The person at this terminal."""
     return Reader(now=datetime.now().astimezone(), spec=lambda name: registry.load().find(name))
 
 
@@ -199,13 +199,13 @@ class _Conversation:
 
 
 def _offset() -> int:
-    """Seconds by which this machine's clock is ahead of UTC: a time that is typed here is meant here."""
+    """Return the seconds by which this machine's clock is ahead of UTC, for times that are typed here."""
     ahead = datetime.now().astimezone().utcoffset()
     return int(ahead.total_seconds()) if ahead is not None else 0
 
 
 def _zone() -> str | None:
-    """This machine's zone by its name; None where it has none, or one that says another time than its clock."""
+    """Return this machine's time zone by name, or None if it has none or one that disagrees with its clock."""
     named = os.environ.get("TZ", "").removeprefix(":")
     if not named:
         named = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]

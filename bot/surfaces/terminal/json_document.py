@@ -1,4 +1,4 @@
-"""A card as JSON for scripts: the facts under stable names, and the words besides."""
+"""A card as JSON for scripts: facts under stable names, and the texts."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from commands.kit.card import Card
 def document(
     card: Card | None, reader: Reader, *, exit_status: int | None = None, run: str | None = None
 ) -> dict[str, Any]:
-    """One JSON object. `data` is what scripts read; `card` is the whole card as the bot drew it."""
+    """Return one JSON object. `data` is for scripts; `card` is the whole card."""
     found: dict[str, Any] = {}
     if exit_status is not None:
         found["exit"] = exit_status

@@ -1,4 +1,4 @@
-"""Where the words go: decides by the terminal how a card is shown, and shows a run that moves in its place."""
+"""Output to the terminal: chooses how a card is shown, and updates a run's progress in place."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""The running bot's side of the terminal: who calls is what the kernel says, what they want goes through the dispatcher.
+"""The server side of the terminal: the kernel identifies the caller, and commands go through the dispatcher.
 
-A client that goes away stops nothing: what the dispatcher has taken goes on. Everything that leaves is redacted here, but for what the
-dispatcher gives out for one account at a terminal alone (`logs --raw`), and that only to a process of this account.
+A client that disconnects stops nothing: accepted commands continue. Everything that is sent is redacted here, except what the
+dispatcher releases for one account at a terminal (`logs --raw`), which is sent only to a process of this account.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ LONGEST_PATH = 107
 _CONNECTIONS = 256
 _CALLS_AT_ONCE = 32
 _EACH = 2 * _CALLS_AT_ONCE
-"""Connections of one account, so that one whose calls are too many is still told so."""
+"""Connections of one account, with room for refusing further calls."""
 _REMEMBERED = 500
 _AT_ONCE = 500
 """Unredacted lines that one line of the answer has."""
@@ -54,7 +54,7 @@ class Follows(Protocol):
     """Watches a run (`bot.runs.decisions`)."""
 
     def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
-        """(slot, card) for each new state of the run, until it has ended."""
+        """Yield (slot, card) for each new state of the run, until it has ended."""
         ...
 
 
@@ -105,7 +105,7 @@ class SocketServer:
         self._listening = await asyncio.get_running_loop().create_unix_server(accepted, sock=listening)
 
     async def stop(self, *, drain: float = 5.0) -> None:
-        """Takes nothing new, lets what the dispatcher has taken end for `drain` seconds, and goes."""
+        """Accept nothing new, let accepted commands finish for `drain` seconds, and stop."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -128,14 +128,14 @@ class SocketServer:
         except (ValidationError, web.HTTPRequestEntityTooLarge):
             return web.json_response({"message": "The request can't be understood, or is too long."}, status=400)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        response.force_close()  # before it begins, so that the client is told
+        response.force_close()  # before it starts, so that the client is told
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
         self._callers[account] += 1
         try:
             await response.prepare(request)
-            # the client went away: nothing to tell it, and what was taken goes on
+            # the client disconnected: there is nobody to tell, and accepted commands continue
             with contextlib.suppress(ConnectionError):
                 await self._answer(response, account, call)
         finally:
@@ -182,7 +182,7 @@ class SocketServer:
         await _send(response, {"kind": "end", "exit": int(ended)})
 
     async def _unredacted(self, response: web.StreamResponse, given: TerminalOnly) -> None:
-        """The one thing that leaves as it is; for whom it was written into the audit trail, and nobody else."""
+        """Send unredacted lines, only to the account that the audit event names."""
         said = (
             "The following is unredacted: it may contain secrets and patients' names. "
             f"The audit log records that you read it (event {given.event})."
@@ -197,7 +197,7 @@ class SocketServer:
             )
 
     async def _go_on(self, response: web.StreamResponse, live: AsyncGenerator[LiveState]) -> None:
-        """What is new, as it comes. A client that goes away (Ctrl-C) ends it."""
+        """Send new items as they come, until the client disconnects (Ctrl-C)."""
         async with aclosing(live):
             while (state := await self._while_alive(response, anext(live, None))) is not None:
                 line = {
@@ -210,7 +210,7 @@ class SocketServer:
                     await _send(response, line)
 
     def _take(self, parsed: ParsedInbound) -> asyncio.Task[Answer]:
-        """The dispatcher's task for this act: the same one where the client asks again."""
+        """Return the dispatcher's task for this act, the same one if the client repeats the call."""
         key = parsed.inbound.key
         found = self._taken.get(key)
         if found is None:
@@ -256,7 +256,7 @@ class SocketServer:
         return f"See `omnicare runs {self._short(run)}`."
 
     async def _while_alive(self, response: web.StreamResponse, awaited: Awaitable[T]) -> T:
-        """What is awaited; until it comes the client hears that the bot is there."""
+        """Return the awaited result, and tell the client meanwhile that the bot is alive."""
         task = asyncio.ensure_future(awaited)
         try:
             while True:
@@ -281,7 +281,7 @@ class SocketServer:
         return line
 
     def _shown(self, card: Card) -> dict[str, Any]:
-        """The card redacted; its buttons' random words stay in the bot, its runs are named as people type them."""
+        """Return the redacted card, without its buttons' nonces, and with runs' ids as people type them."""
         out = card_out(card, self._redact)
         for button in out.get("buttons") or ():
             if button["does"]["kind"] == "run":
@@ -311,7 +311,7 @@ def _zone(call: Call) -> tzinfo | None:
 
 
 def _account(request: web.Request) -> str | None:
-    """`uid:1000`: the user of the process at the other end, as the kernel has it."""
+    """Return `uid:1000`: the user of the client process, from the kernel."""
     uid = _user(request.transport) if request.transport is not None else None
     return None if uid is None else f"uid:{uid}"
 
@@ -325,7 +325,7 @@ def _user(transport: asyncio.BaseTransport) -> int | None:
 
 
 def _bound(path: Path) -> socket.socket:
-    """A listening socket that the bot's group may use. Raises `SocketError`."""
+    """Return a listening socket that the bot's group can use. Raises `SocketError`."""
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise SocketError(
             f"{path} is too long for a socket (maximum {LONGEST_PATH} bytes). Set `bot.socket` to a shorter path."
@@ -348,7 +348,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 def _prepare(directory: Path) -> None:
-    """The socket's directory: ours, and nobody else writes there (else somebody could put their own socket in its place)."""
+    """Check the socket's directory: only the bot may write there, so that nobody can replace the socket."""
     directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     found = directory.stat()
     if found.st_uid == os.geteuid():
@@ -360,7 +360,7 @@ def _prepare(directory: Path) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Removes what a killed bot left; refuses where a bot still listens."""
+    """Remove a killed bot's socket. Refuse if a bot is still listening."""
     if not path.exists() and not path.is_symlink():
         return
     if not stat.S_ISSOCK(path.lstat().st_mode):

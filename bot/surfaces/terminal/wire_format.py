@@ -1,4 +1,4 @@
-"""What goes over the terminal's socket: one call, then one JSON object a line until `end`."""
+"""The messages on the terminal's socket: one call, then one JSON object per line until `end`."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ LONGEST_CALL = 64 * 1024
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of one line of the answer: a card may carry a long log as an attachment."""
 ALIVE_SECONDS = 10.0
-"""The server says that it is there at least so often; after three times that the client gives it up."""
+"""The server sends a sign of life at least this often; after three times that, the client gives up."""
 
 
 class Call(Frozen):
@@ -23,14 +23,14 @@ class Call(Frozen):
 
     tokens: Annotated[tuple[Annotated[str, StringConstraints(max_length=8000)], ...], Field(max_length=200)]
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    """128 random bits: the same call sent again acts once."""
+    """128 random bits: a repeated call takes effect once."""
     named: Annotated[str, StringConstraints(max_length=63)] | None = None
     """`--as`: the sandbox only."""
     follow: bool = True
     offset: Annotated[int, Field(ge=-86_340, le=86_340)] | None = None
     """Seconds by which the person's clock is ahead of UTC."""
     zone: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """The person's time zone by its name, where their machine knows it: an offset is wrong behind the next change of the clock."""
+    """The person's time zone by name, if known: an offset would be wrong after the next clock change."""
 
 
 class AnswerLine(Frozen):
@@ -50,17 +50,17 @@ class AnswerLine(Frozen):
 
 
 class CardLine(Frozen):
-    """A new state of the run that is followed."""
+    """A new state of the followed run."""
 
     kind: Literal["card"] = "card"
     slot: str
-    """Which of the run's messages says it: head, plan, approval, progress, result."""
+    """Which of the run's messages it is: head, plan, approval, progress, result."""
     card: Card
     names: dict[str, str] = {}
 
 
 class MoreLine(Frozen):
-    """An answer that goes on: what is new of it."""
+    """The new part of a continuing answer."""
 
     kind: Literal["more"] = "more"
     lines: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class MoreLine(Frozen):
 
 
 class NoticeLine(Frozen):
-    """A sentence beside the answer, for standard error."""
+    """A message beside the answer, for standard error."""
 
     kind: Literal["notice"] = "notice"
     said: str
@@ -84,7 +84,7 @@ class RawLine(Frozen):
 
 
 class EndLine(Frozen):
-    """Nothing more comes. `exit` is the run's where one was followed, else the answer's."""
+    """The end. `exit` is the run's if one was followed, else the answer's."""
 
     kind: Literal["end"] = "end"
     exit: int
@@ -97,7 +97,7 @@ class AliveLine(Frozen):
 
 
 class RefusedLine(Frozen):
-    """The socket's own refusal, before the dispatcher."""
+    """A refusal by the socket server, before the dispatcher."""
 
     kind: Literal["refused"] = "refused"
     exit: int
@@ -109,12 +109,12 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind
 
 
 def read_line(raw: bytes) -> Line:
-    """A line as it came; `pydantic.ValidationError` where it is none."""
+    """Parse a line. Raises `pydantic.ValidationError`."""
     return _LINE.validate_json(raw)
 
 
 def people_in(card: Any) -> Iterator[str]:
-    """The keys of the people in a card's JSON."""
+    """Return the keys of the people in a card's JSON."""
     if isinstance(card, dict):
         if card.get("kind") == "person" and isinstance(card.get("key"), str):
             yield card["key"]
@@ -143,7 +143,7 @@ _DENIED = frozenset(
 
 
 def exit_of(card: Card | None) -> Exit:
-    """A followed run's exit status, from the last card that it showed."""
+    """Return a followed run's exit status, from its last card."""
     if card is None:
         return Exit.FAILED
     code = card.data.get("reason_code")

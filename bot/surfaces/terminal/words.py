@@ -1,4 +1,4 @@
-"""The words of a card as a terminal shows them: spans as text, buttons as commands to type, data that can't drive the terminal."""
+"""Conversion of a card for terminals: spans to text, buttons to commands, and data without control sequences."""
 
 import shlex
 import unicodedata
@@ -40,7 +40,7 @@ STEP_SIGNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who reads: their clock, and what the terminal knows of names and commands."""
+    """The reader: their clock, and the known names and commands."""
 
     now: datetime
     """In the reader's own zone."""
@@ -55,7 +55,7 @@ class Reader:
 
 
 def plain(text: Text, reader: Reader) -> str:
-    """A text without any styling."""
+    """Return a text without styling."""
     return "".join(span_words(span, reader) for span in text.spans)
 
 
@@ -65,7 +65,7 @@ def one_line(text: Text, reader: Reader) -> str:
 
 
 def span_words(span: Span, reader: Reader) -> str:
-    """One span as words."""
+    """Return one span as text."""
     match span:
         case PersonName():
             return safe(reader.names.get(span.key, span.key))
@@ -83,14 +83,14 @@ def span_words(span: Span, reader: Reader) -> str:
 
 
 def _to_type(text: str, reader: Reader) -> str:
-    """A command of ours that a sentence names, as a shell wants it: what is copied from here has to run here."""
+    """Return a command in a sentence in the shell's form, so that it can be copied and run."""
     names = text.split()[:2]
     known = reader.spec(" ".join(names)) or reader.spec("".join(names[:1]))
     return f"{PROGRAM} {text}" if known is not None else text
 
 
 def moment(span: Moment, now: datetime) -> str:
-    """A point in time on the reader's clock; the date too where it is another day."""
+    """Return a point in time on the reader's clock, with the date if it is another day."""
     at = span.at.astimezone(now.tzinfo)
     dated = span.form == "date-time" or at.date() != now.date()
     shown = at.strftime("%Y-%m-%d %H:%M" if dated else "%H:%M")
@@ -125,7 +125,7 @@ def _reason(act: RunAct, reader: Reader) -> str:
 
 
 def _form(form: OpenForm, reader: Reader) -> str:
-    """The command line that says what the form would."""
+    """Return the command line that is equivalent to the form."""
     spec = reader.spec(form.command)
     words: list[str] = [PROGRAM, safe(form.command)]
     left = dict(form.filled)
@@ -150,14 +150,14 @@ def _form(form: OpenForm, reader: Reader) -> str:
 
 
 def is_ping(text: Text) -> bool:
-    """A paragraph that only notifies people: in a terminal nobody is notified, so it says nothing."""
+    """Return whether a paragraph only notifies people, which has no use in a terminal."""
     people = [span for span in text.spans if isinstance(span, PersonName)]
     rest = "".join(span.text for span in text.spans if not isinstance(span, PersonName | Moment)).strip()
     return bool(people) and all(span.mention for span in people) and not rest
 
 
 def wide(text: str) -> int:
-    """Cells that a text takes."""
+    """Return the width of a text in cells."""
     return sum(
         0
         if unicodedata.combining(sign) or sign in "\u200c\u200d\ufe0f"
@@ -169,5 +169,5 @@ def wide(text: str) -> int:
 
 
 def padded(text: str, width: int) -> str:
-    """Filled up with spaces to `width` cells."""
+    """Return the text padded with spaces to `width` cells."""
     return text + " " * max(0, width - wide(text))

@@ -419,7 +419,7 @@ async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
     await world.inside()
     run = await rolling(world, "v2.1.0-hang")
     other = await world.ask('deploy v2.0.0 --reason "as announced"', who=ON_CALL)
-    await world.says(other, "waits for")
+    await world.says(other, "waiting for")
     world.world.cluster.set_image("omnicare-prod", "backend", "ghcr.io/omnicare/backend:v1.1.0")
     await world.ended_with(run, "somebody else changed the image")
     await world.says(other, "is undecided since", "plan")
