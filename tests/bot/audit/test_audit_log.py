@@ -170,13 +170,13 @@ async def test_a_second_book_object_on_the_same_file_is_refused_until_the_first_
 
 async def test_another_bots_book_is_refused(path: Path) -> None:
     await Book.open(path, name="bot-0", redactor=Redactor()).close()
-    with pytest.raises(BookUnavailable, match="book of bot-0, not of bot-1"):
+    with pytest.raises(BookUnavailable, match="audit log of bot-0, not of bot-1"):
         Book.open(path, name="bot-1", redactor=Redactor())
 
 
 def test_a_file_that_is_no_book_is_refused(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be read as one" * 100)
-    with pytest.raises(BookUnavailable, match="no database"):
+    with pytest.raises(BookUnavailable, match="not a database"):
         Book.open(path, name="bot-0", redactor=Redactor())
 
 

@@ -13,7 +13,7 @@ async def logs(here: Story, typed: str, words: str) -> str:
 
 
 async def test_an_empty_answer_says_of_which_time_it_is(here: Story) -> None:
-    said = await logs(here, "--until 30d", "No line was written up to ")
+    said = await logs(here, "--until 30d", "No lines were written up to ")
     month_ago = datetime.now(UTC) - timedelta(days=30)
     assert f"{month_ago:%Y-%m-%d}" in said or f"<!date^{int(month_ago.timestamp())}"[:16] in said
     assert "since" not in said
