@@ -18,6 +18,7 @@ BEGINS = b"|".join(
         # YAML: a key with nothing behind it, or with a text of several lines; an item that names what its value is
         _LINE + rb"[ ]*(?:- )*[\w./$-]+:(?:[ ]*[|>][+-]?\d?)?" + _ENDS,
         _LINE + rb"[ ]*(?:- )+(?:name|key):",
+        _LINE + rb"[ ]*(?:- )*kind:[ ]+Secret" + _ENDS,
         # XML
         rb"<\?xml[ \t]|</[A-Za-z]|/>|<[A-Za-z][\w:.-]{0,80}(?:[ \t]+[\w:.-]+[ \t]*=|>?" + _ENDS + rb")",
         # a private key

@@ -28,6 +28,8 @@ def _assigned(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
         return checked(data, kind, first, last, strict=True)
     if variable := _VARIABLE.match(data, at):
         return none(variable.end())
+    if cue.endswith((b"->", b"||")):
+        return none(max(at, end))  # a pointer's field, an empty field
     over_a_line = b"\n" in data[end:at]
     if over_a_line and _NEXT_ENTRY.match(data, at):
         return none(at)
@@ -197,5 +199,6 @@ READERS: dict[str, Reader] = {
     "user_password": _on_a_line_of(b"curl", b"wget", b"http "),
     "glued": _on_a_line_of(b"mysql", b"mariadb"),
     "stated": _stated,
+    "set": _stated,
     "query": _query,
 }

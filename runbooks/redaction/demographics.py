@@ -36,8 +36,20 @@ def _ssn(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
 
 def _phone(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    of_so_many = data[start - 1 : start] == b"/" and data[start - 2 : start - 1].isdigit()  # `236/236 200 4586`
-    return _number(Kind.PHONE, data, start, end, valid=not of_so_many)
+    return _number(Kind.PHONE, data, start, end, valid=not _of_a_row(data, start, end))
+
+
+_BEFORE_IN_ROW = re.compile(rb"(?:HTTP/[\d.]{1,3}\\?\" (?:\d{1,12} ){0,3}|\d/)\Z")
+
+
+def _of_a_row(data: bytes, start: int, end: int) -> bool:
+    """Whether it is three numbers of an access log: `236/236 200 4586`, `"GET / HTTP/1.1" 200 236 4586`."""
+    if data[start:end].translate(None, b"0123456789 "):
+        return False
+    return _BEFORE_IN_ROW.search(data, max(0, start - _ROW_REACH), start) is not None
+
+
+_ROW_REACH = 60
 
 
 def _phone_abroad(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
@@ -70,6 +82,7 @@ def _patient_path(text: Text, _hit: re.Match[bytes], start: int, end: int) -> On
 
 _USER = re.compile(rb"[A-Za-z0-9._%+-]*+")
 _LONGEST_USER = 128
+_NO_HOST = re.compile(rb"\d+\.\d.*+|[\w-]++\.(?:service|socket|target|timer|mount|slice|scope|device|path)")
 
 
 def _email(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
@@ -77,8 +90,8 @@ def _email(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     start = left(_USER, data, start, _LONGEST_USER)
     user, _, host = data[start:end].replace(b"%40", b"@").rpartition(b"@")
-    if user == b"git" or data[start - 3 : start] == b"://" or re.match(rb"\d+\.\d", host):
-        return none(end)  # a repository, a connection string without a password, package@1.2.tgz
+    if user == b"git" or data[start - 3 : start] == b"://" or _NO_HOST.fullmatch(host):
+        return none(end)  # a repository, a connection string without a password, package@1.2.tgz, getty@tty1.service
     return one(Kind.EMAIL, start, end)
 
 

@@ -69,6 +69,27 @@ def _structure(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[
     return parts
 
 
+_OF_SECRET = re.compile(rb"\"kind\\{0,3}\"\s{0,3}:\s{0,3}\\{0,3}\"Secret\\{0,3}\"")
+_NEAR = 2000
+
+
+def _sealed(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
+    """Each value in a Kubernetes Secret's `data` or `stringData` on one line."""
+    data = text.data
+    text.look(2 * _NEAR)
+    if not hit.group().startswith(b'"stringData') and not _OF_SECRET.search(data, max(0, hit.start() - _NEAR), start):
+        last = text.closing(start)
+        if not _OF_SECRET.search(data, last, min(text.line_end(last), last + _NEAR)):
+            return []
+    last = text.closing(start)
+    text.look(last - start)
+    return [
+        Part(Kind.SECRET, *each.span("value"), each.end("value"))
+        for each in _ENTRY.finditer(data, start, last)
+        if each["value"] and not _TELLS_NOTHING.fullmatch(each["value"])
+    ]
+
+
 def _finer(kind: Kind, text: bytes) -> Kind:
     return Kind.EMAIL if kind is Kind.PHONE and b"@" in text else kind
 
@@ -126,4 +147,4 @@ def _search(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator
         yield part(kind, first, end)
 
 
-READERS: dict[str, Reader] = {"display": _display, "search": _search, "structure": _structure}
+READERS: dict[str, Reader] = {"display": _display, "search": _search, "structure": _structure, "sealed": _sealed}

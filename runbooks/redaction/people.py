@@ -85,6 +85,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
         "structure",
         rb"[\"'](?i:address|name|telecom|identifier|photo|(?:[a-z]{2,16})?period)\\{0,3}[\"']\s{0,3}:\s{0,9}(?P<structure>[\[{])",
     ),
+    ("sealed", rb"\"(?:stringData|data)\\{0,3}\"\s{0,3}:\s{0,3}(?P<sealed>\{)"),
     (
         "street",
         rb"\b(?P<street>\d{1,6}[A-Za-z]?"

@@ -178,7 +178,7 @@ class Scope:
 
     @property
     def removed(self) -> Mapping[Kind, int]:
-        """So many different values of each kind the marks in this answer stand for."""
+        """So many different values of each kind the marks in this answer stand for, and so many lines were withheld."""
         return dict(self._last)
 
     def json(self, value: Any) -> Any:
@@ -223,21 +223,35 @@ class Scope:
             kind, _, number = mark.group()[1:-1].rpartition(b" ")
             self._last[Kind(kind.decode())] = max(self._last[Kind(kind.decode())], int(number))
         counts: Counter[Kind] = Counter()
-        data = _without_long_lines(data)
+        data = self._without_long_lines(data, counts)
         if (known := self.redactor.known()) is not None:
             # First: a pattern's hit could otherwise take half of a value, and leave half.
             data = self._without(data, partial(_known_parts, known), counts)
-        data = whole(data, partial(self._counted, counts))
+        data = whole(data, partial(self._counted, counts), partial(self._lost, counts))
         return self._without(data, _parts, counts), counts
 
     def lines(self) -> Lines:
         """For the lines of one stream as they come, so that what belongs together is read together."""
-        return Lines(self._mark)
+        return Lines(self._mark, partial(self._lost, Counter()))
 
     def tail(self, log: bytes) -> bytes:
         """The end of a log with what is private in its blocks taken out; its lines are then redacted like any other text."""
         lines = self.lines()
         return lines.feed(log if log.endswith(b"\n") else log + b"\n") + lines.end() if log else log
+
+    def _lost(self, counts: Counter[Kind], lines: int = 1) -> None:
+        """So many lines were withheld."""
+        counts[Kind.WITHHELD] += lines
+        self._last[Kind.WITHHELD] += lines
+
+    def _without_long_lines(self, data: bytes, counts: Counter[Kind]) -> bytes:
+        out: list[bytes] = []
+        at = 0
+        for start, end in long_lines(data):
+            out += (data[at:start], _LONG % (end - start))
+            self._lost(counts)
+            at = end
+        return b"".join((*out, data[at:])) if out else data
 
     def _counted(self, counts: Counter[Kind], kind: Kind, value: bytes) -> bytes:
         counts[kind] += 1
@@ -281,6 +295,7 @@ class Scope:
                 continue  # the rest of one sign that stands for several
             if part.withheld:
                 out += (data[at:start], _REST % (end - start))
+                self._lost(counts)
             else:
                 out += (data[at:start], self._mark(part.kind, value or data[start:end]))
                 counts[part.kind] += 1
@@ -344,15 +359,6 @@ _ESCAPED_JOINTS = re.compile(rb"%20|%2d")
 
 _LONG = b"[a line of %%d bytes was withheld: lines are read up to %d bytes]" % LONGEST_LINE
 _REST = b"[the rest of this line was withheld, %d bytes: it can't be read in a reasonable time]"
-
-
-def _without_long_lines(data: bytes) -> bytes:
-    out: list[bytes] = []
-    at = 0
-    for start, end in long_lines(data):
-        out += (data[at:start], _LONG % (end - start))
-        at = end
-    return b"".join((*out, data[at:])) if out else data
 
 
 _Find = Callable[[bytes], Iterable[Part]]

@@ -58,18 +58,20 @@ class Kind(StrEnum):
     PICTURE = "picture"
     BIOMETRIC = "biometric"
     NARRATIVE = "narrative"
+    WITHHELD = "withheld line"
+    """No mark says it: a sentence stands in the place of such lines, and they are counted."""
 
     __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
 
 
-_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in Kind)
+_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in Kind if kind is not Kind.WITHHELD)
 MARK = re.compile(rb"\[(?:" + _KINDS + rb") \d{1,6}\]")
 DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
 """A mark, with its number or, in the shape of many lines, without."""
 
 _SECRET_WORDS = (
-    rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?"
-    rb"|(?:private|signing|encryption|account|shared|storage)[_-]?key|credentials?|authorization|cookie"
+    rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|api[_.-]?key|access[_.-]?key(?:[_-]?id)?"
+    rb"|(?:private|signing|encryption|account|shared|storage)[_.-]?key|credentials?|authorization|cookie"
     rb"|connection[_-]?string|session[_-]?(?:id|key))(?i:[_-]?(?:key|value|[0-9]{1,3}))?"
 )
 
@@ -77,7 +79,7 @@ _MRN = rb"(?i:mrn|medical[ _-]?record(?:[ _-]?(?:number|num|no|nr|id))?|patient[
 _SSN = rb"(?i:ssn|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)"
 _PHONE_WORDS = rb"(?i:telephone|phone|mobile|cell|fax|\btel)(?:(?i:[ _-]?(?:number|num|no)))?"
 _BIRTH = rb"(?i:\bdob|_dob|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\bborn(?:[ ]on)?)"
-_PERSON_CUE = rb"(?:(?i:patients?)(?:[ _-]?(?i:named?|is|was))?|\b(?:[Pp]t|PT)\b\.?(?:[ ](?i:named?))?|\b(?:Mr|Mrs|Ms|Miss|Dr)\b\.?)"
+_PERSON_CUE = rb"(?:(?i:patients?)(?:[ _-]?(?i:named?|is|was))?|\b(?:[Pp]t|PT)\b\.?(?:[ ](?i:named?))?|\b(?:Mr|Mrs|Ms|Miss|Dr)\b\.?|\b(?:MR|MRS|MS|MISS|DR)\.)"
 _NAME_FIELD = (
     rb"(?i:(?:first|last|middle|given|family|full|maiden|patient|sur)[ _-]?name|\bsurname|[\"']family|[\"']given)"
 )
@@ -87,7 +89,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
     *_OF_PEOPLE,
     ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
     ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,256}(?:\.|%2[Ee])[A-Za-z0-9_-]{4})"),
-    ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b"),
+    ("aws", rb"\b(?P<aws>(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16})\b"),
     ("vendor", VENDORS),
     ("github", rb"(?P<github>gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20})"),
     (
@@ -129,7 +131,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         _SECRET_WORDS
         + rb"(?:(?:\s?:)?\s{1,3}(?:string|String|str|char|text)(?:\[\]|[*])?)?(?P<assigned>"
         + ASSIGN
-        + rb")",
+        + rb"|[ ]{0,3}(?:->|\|\|))",
     ),
     ("said", rb"(?i:pass(?:word|phrase|wd)|\bpwd)\s{1,3}(?:(?i:is|was|to)\s{1,3})?(?P<said>[^\s:=]{4,128})"),
     ("ssn", rb"(?P<ssn>\d{3}" + DASH + rb"\s?\d{2}" + DASH + rb"\s?\d{4})\b"),

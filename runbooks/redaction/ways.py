@@ -12,6 +12,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ),
     ("called", rb"\(\s?\\{0,3}[\"'][\w.-]{0,40}" + _CALLED + rb"\\{0,3}[\"']\s{0,3},\s{0,3}(?P<called>\\{0,3}[\"'])"),
     ("user_password", rb"\s(?:-u|--user)[ =]{0,3}[\"']?[^\s:\"'/]{1,64}:(?P<user_password>[^\s\"']{1,128})"),
+    ("set", rb"\b(?:setenv|SetEnv|setx)\s{1,4}[\w.-]{0,60}" + _CALLED + rb"\s{1,8}(?P<set>[^\s]{1,256})"),
     ("glued", rb"\s-p(?P<glued>[^\s-][^\s]{0,127})"),
     (
         "stated",

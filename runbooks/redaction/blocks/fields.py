@@ -30,6 +30,8 @@ class Context(Enum):
     """The beginning was not read: it could be any of these."""
     DATA = auto()
     """A Secret's `data`, or a ConfigMap's: which of them stands behind it, so a value's own form decides."""
+    SEALED = auto()
+    """A Secret's `stringData`, or its `data` where its kind was read before."""
 
 
 _FIELDS: dict[Kind, str] = {
@@ -146,14 +148,25 @@ _CONTEXTS = {
         ),
         Context.REFERENCE,
     ),
-    **dict.fromkeys((b"data", b"stringdata"), Context.DATA),
+    b"data": Context.DATA,
+    b"stringdata": Context.SEALED,
 }  # fmt: skip
-_STAYS_IN = (Context.NAME, Context.PLACE, Context.CONTACT, Context.IDENTIFIER, Context.PICTURE, Context.DATA)
+_STAYS_IN = (
+    Context.NAME,
+    Context.PLACE,
+    Context.CONTACT,
+    Context.IDENTIFIER,
+    Context.PICTURE,
+    Context.DATA,
+    Context.SEALED,
+)
 
 
-def context_of(key: bytes, outer: Context) -> Context:
-    """Of what stands under this key."""
+def context_of(key: bytes, outer: Context, *, of_secret: bool = False) -> Context:
+    """Of what stands under this key; `of_secret`: in what says that it is a Kubernetes Secret."""
     found = _CONTEXTS.get(plain(key))
+    if found is Context.DATA and of_secret:
+        return Context.SEALED
     if found is None:
         return outer if outer in _STAYS_IN or outer is Context.CODED else Context.NONE
     return found
@@ -170,7 +183,9 @@ _UNDER = {
     Context.REFERENCE: (frozenset((b"display",)), Kind.NAME),
     Context.PICTURE: (frozenset((b"data", b"url")), Kind.PICTURE),
 }
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}){2,}+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = re.compile(
+    rb"(?:[A-Za-z0-9+/]{4}){2,}+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|(?:[A-Za-z0-9+/]{4})?(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)"
+)
 _PATIENT = re.compile(rb"(?:[A-Za-z]++/)*+Patient/\S++")
 _CODE = re.compile(rb"[a-z][a-z-]{0,40}|[A-Z]{1,4}|-?\d{1,6}(?:\.\d{1,12})?|(?:https?|urn):\S*+|true|false")
 _DATED = re.compile(rb"\d{4}-\d\d(?:-\d\d(?:T[\d:.+Z-]*+)?)?|\d{8}(?:\d{2,6}(?:[+-]\d{4})?)?")
@@ -207,6 +222,11 @@ _CODED_KEYS = frozenset(
 _LEAST_DIGITS = 5
 
 
+def says_secret(key: bytes, value: bytes) -> bool:
+    """`kind: Secret`."""
+    return key == b"kind" and value == b"Secret"
+
+
 AMBIGUOUS = frozenset((b"value", b"reference", b"id", b"url", *_NARRATIVE)).union(
     *(names for names, _ in _UNDER.values())
 )
@@ -228,6 +248,8 @@ def judge(key: bytes, context: Context, value: bytes, *, clinical: bool = False)
         return None if _CODE.fullmatch(value) and context is Context.IDENTIFIER and value[:1].isalpha() else under[1]
     if context is Context.UNSEEN and name in AMBIGUOUS and not _CODE.fullmatch(value):
         return Kind.NARRATIVE
+    if context is Context.SEALED:
+        return Kind.SECRET
     if context is Context.DATA:
         return Kind.SECRET if _BASE64.fullmatch(value) or is_secret(key) else None
     if name == b"reference" and _PATIENT.fullmatch(value):

@@ -2,7 +2,16 @@
 
 import re
 
-from runbooks.redaction.blocks.fields import AMBIGUOUS, Context, context_of, is_secret, judge, plain, secret_kind
+from runbooks.redaction.blocks.fields import (
+    AMBIGUOUS,
+    Context,
+    context_of,
+    is_secret,
+    judge,
+    plain,
+    says_secret,
+    secret_kind,
+)
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
 from runbooks.redaction.rules import MARK, Kind
@@ -50,7 +59,7 @@ _TOO_DEEP = "{lines} withheld: JSON nested too deeply"
 class _Level:
     """One open bracket."""
 
-    __slots__ = ("bracket", "context", "key", "secret")
+    __slots__ = ("bracket", "context", "key", "of_secret", "secret")
 
     def __init__(self, bracket: bytes, key: bytes, context: Context) -> None:
         self.bracket = bracket
@@ -58,6 +67,8 @@ class _Level:
         self.context = context
         self.secret: Kind | None = None
         """What a `name` in it says that its `value` is."""
+        self.of_secret = False
+        """Its `kind` says that it is a Secret."""
 
 
 class JsonLines:
@@ -136,7 +147,7 @@ class JsonLines:
             self._levels.append(_Level(bracket, b"", Context.NONE))
             return False
         outer = self._levels[-1]
-        context = outer.context if bracket == b"[" else context_of(outer.key, outer.context)
+        context = outer.context if bracket == b"[" else context_of(outer.key, outer.context, of_secret=outer.of_secret)
         if outer.context is Context.UNSEEN and not outer.key:
             context = Context.UNSEEN
         # what stands in a list stands under the list's key
@@ -193,6 +204,7 @@ class JsonLines:
             return None
         if level.key in _NAMES and is_secret(value):
             level.secret = secret_kind(value)
+        level.of_secret = level.of_secret or says_secret(level.key, value)
         kind = judge(level.key, level.context, value, clinical=self._clinical and quoted)
         if kind is None and level.key in _VALUES and not is_placeholder(value) and MARK.fullmatch(value) is None:
             kind = level.secret

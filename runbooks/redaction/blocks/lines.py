@@ -21,6 +21,8 @@ from runbooks.wording import counted
 
 Mark = Callable[[Kind, bytes], bytes]
 """What stands in the place of a value."""
+Lost = Callable[[], None]
+"""Hears of each line that is withheld."""
 
 _HELD = 64
 """Lines at the beginning of a stream that wait for what says whether they are the end of a block."""
@@ -59,11 +61,14 @@ def begins() -> Compiled:
 class Lines:
     """One stream. Not for several threads at once."""
 
-    def __init__(self, mark: Mark | None, *, cut: bool = True, keys: bool = True, orphans: bool = True) -> None:
+    def __init__(
+        self, mark: Mark | None, lost: Lost | None = None, *, cut: bool = True, keys: bool = True, orphans: bool = True
+    ) -> None:
         """`cut`: the first line may lie within a block. `keys`: private keys are read here too. `orphans`: a line that only a block
         has is withheld where the block's beginning was not seen. Without a `mark` nothing is read.
         """
         self._mark = mark
+        self._lost = lost
         self._reader: Reader | None = None
         self._keys = keys
         self._orphans = orphans
@@ -242,6 +247,8 @@ class Lines:
             self._withheld, self._units = what, 0
         self._units += units
         self._stamp = stamp
+        if self._lost is not None:
+            self._lost()
 
     def _told(self, out: list[bytes]) -> None:
         if not self._withheld:
@@ -368,14 +375,14 @@ def _stamp_end(line: bytes) -> int:
     return stamp.end() if stamp is not None else 0
 
 
-def whole(text: bytes, mark: Mark) -> bytes:
+def whole(text: bytes, mark: Mark, lost: Lost | None = None) -> bytes:
     """A text that is there whole; the same object where nothing of it is private by its structure."""
     if begins().search(text) is None:
         return text
     came, text = text, without_keys(text, mark)
     several = b"\n" in text.rstrip(b"\n")
     # of a key without its end the line patterns make one mark; a line alone was made by somebody, or was read as one of many
-    lines = Lines(mark, keys=False, cut=several, orphans=several)
+    lines = Lines(mark, lost, keys=False, cut=several, orphans=several)
     made = lines.feed(text if text.endswith(b"\n") else text + b"\n") + lines.end()
     if not text.endswith(b"\n"):
         made = made.removesuffix(b"\n")

@@ -2,13 +2,13 @@
 
 import re
 
-from runbooks.redaction.blocks.fields import Context, context_of, is_secret, judge, kind_of, secret_kind
+from runbooks.redaction.blocks.fields import Context, context_of, is_secret, judge, kind_of, says_secret, secret_kind
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
 from runbooks.redaction.rules import MARK, Kind
 
 _OPENS = re.compile(
-    rb"[ ]*+(?:-[ ]++)*+(?:[\w./$-]{1,80}+:(?:[ ]*+[|>][+-]?\d?)?[ ]*+$|(?:name|key):[ ]*+[\"']?[\w.-]{1,80}+[\"']?[ ]*+$)"
+    rb"[ ]*+(?:-[ ]++)*+(?:[\w./$-]{1,80}+:(?:[ ]*+[|>][+-]?\d?)?[ ]*+$|(?:name|key):[ ]*+[\"']?[\w.-]{1,80}+[\"']?[ ]*+$|kind:[ ]++Secret[ ]*+$)"
 )
 _LINE = re.compile(
     rb"(?P<indent>[ ]*+)(?P<dashes>(?:-[ ]++)*+)(?:(?P<key>[\w./$-]{1,80}+|\"[^\"]{1,80}+\"|'[^']{1,80}+'):(?:[ ]++|$))?(?P<value>.*+)"
@@ -18,13 +18,14 @@ _NAMES = frozenset((b"name", b"key"))
 
 
 class _Level:
-    __slots__ = ("context", "indent", "key", "secret")
+    __slots__ = ("context", "indent", "key", "of_secret", "secret")
 
     def __init__(self, indent: int, context: Context) -> None:
         self.indent = indent
         self.context = context
         self.key = b""
         self.secret: Kind | None = None
+        self.of_secret = False
 
 
 class YamlLines:
@@ -76,7 +77,9 @@ class YamlLines:
         if len(levels) >= DEEPEST:
             return False
         outer = levels[-1] if levels else None
-        level = _Level(column, context_of(outer.key, outer.context) if outer else Context.NONE)
+        level = _Level(
+            column, context_of(outer.key, outer.context, of_secret=outer.of_secret) if outer else Context.NONE
+        )
         if outer is not None:
             level.key = outer.key
         levels.append(level)
@@ -88,6 +91,8 @@ class YamlLines:
             level.key = key.strip(b"\"'")
             if level.key in _NAMES and found["dashes"]:
                 level.secret = None
+        if found["dashes"]:
+            level.of_secret = False
         start, end = found.span("value")
         while end > start and line[end - 1] in b" \t,":
             end -= 1
@@ -104,6 +109,7 @@ class YamlLines:
         if level.key in _NAMES and is_secret(value):
             level.secret = secret_kind(value)
             return []
+        level.of_secret = level.of_secret or says_secret(level.key, value)
         kind = self._kind(level, value)
         return [Found(kind, start, end)] if kind is not None and value else []
 
@@ -111,7 +117,9 @@ class YamlLines:
         if level.key in (b"value", b"val") and level.secret is not None:
             return None if value and (is_placeholder(value) or MARK.fullmatch(value)) else level.secret
         if not value:
-            return kind_of(level.key) or (
-                Kind.SECRET if level.context is Context.DATA and is_secret(level.key) else None
+            return (
+                kind_of(level.key)
+                or (Kind.SECRET if level.context is Context.SEALED else None)
+                or (Kind.SECRET if level.context is Context.DATA and is_secret(level.key) else None)
             )
         return None if value[:1] in b"&*!{[" else judge(level.key, level.context, value)

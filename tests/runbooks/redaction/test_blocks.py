@@ -73,7 +73,12 @@ def test_a_tail_that_begins_within_a_block_passes_nothing_of_it() -> None:
         ('INFO body: {\n  "telecom": [{"value": "x 55501"}]\n}', 'INFO body: {\n  "telecom": [{"value": "[phone 1]"}]\n}'),
         ("patient: {\n  given: [ 'Maria' ]\n}", "patient: {\n  given: [ '[name 1]' ]\n}"),
         ("password: >-\n  correct horse\n  battery\nnext: 1", "password: >-\n  [password 1]\n  [password 2]\nnext: 1"),
-        ("kind: Secret\ndata:\n  a: aHVudGVyMjI=\n  b: 1", "kind: Secret\ndata:\n  a: [secret 1]\n  b: 1"),
+        ("kind: Secret\ndata:\n  a: aHVudGVyMjI=\n  b: 1", "kind: Secret\ndata:\n  a: [secret 1]\n  b: [secret 2]"),
+        ("kind: Secret\nmetadata:\n  name: x\nstringData:\n  a: x y\n  b: |\n    plain", "kind: Secret\nmetadata:\n  name: x\nstringData:\n  a: [secret 1]\n  b: |\n    [secret 2]"),
+        ("stringData:\n  user: emr\nkind: Secret", "stringData:\n  user: [secret 1]\nkind: Secret"),
+        ("data:\n  user: ZQ==\nkind: Secret", "data:\n  user: [secret 1]\nkind: Secret"),
+        ('{\n  "kind": "Secret",\n  "data": {\n    "user": "x",\n    "n": "eA=="\n  }\n}', '{\n  "kind": "Secret",\n  "data": {\n    "user": "[secret 1]",\n    "n": "[secret 2]"\n  }\n}'),
+        ("kind: ConfigMap\ndata:\n  level: debug\n  workers: '4'", "kind: ConfigMap\ndata:\n  level: debug\n  workers: '4'"),
     ],
 )  # fmt: skip
 def test_what_belongs_together_is_redacted_together(came: str, left: str) -> None:
@@ -99,6 +104,16 @@ def test_what_belongs_together_is_redacted_together(came: str, left: str) -> Non
 )  # fmt: skip
 def test_what_can_not_be_told_apart_is_withheld_with_a_sentence(came: str, left: str) -> None:
     assert _lines(came) == left
+
+
+def test_lines_that_are_withheld_are_counted_with_what_was_removed() -> None:
+    scope = Redactor().scope()
+    lines = scope.lines()
+    lines.feed(b"INFO a\nNM1*IL*1*DOE*JOHN~N3*236 N MAIN~\nN4*PUYALLUP*WA~\nINFO b\n")
+    assert lines.end() == b""
+    assert scope.removed == {Kind.WITHHELD: 2}
+    text = Redactor().redact("INFO a\nNM1*IL*1*DOE*JOHN~\nMRN 1234567")
+    assert text.counts == {Kind.WITHHELD: 1, Kind.MRN: 1}
 
 
 def test_the_sentence_has_the_time_of_the_last_line_that_it_stands_for() -> None:

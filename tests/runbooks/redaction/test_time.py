@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbooks.redaction.redactor import Redactor, _parts
-from runbooks.redaction.rules import rules
+from runbooks.redaction.rules import Kind, rules
 from runbooks.redaction.text import LONGEST_LINE, Text, TooDense, long_lines
 
 WIDEST = 4096
@@ -128,7 +128,9 @@ def test_a_purse_that_is_empty_fills_as_reading_goes_on() -> None:
 
 def test_a_line_that_is_too_long_is_withheld_with_a_sentence_and_its_neighbours_are_read() -> None:
     long = b"MRN 1234567 " * (LONGEST_LINE // 12 + 1)
-    text = Redactor().redact_bytes(b"first MRN 1234567\n" + long + b"\nlast").data
+    redacted = Redactor().redact_bytes(b"first MRN 1234567\n" + long + b"\nlast")
+    text = redacted.data
+    assert redacted.counts == {Kind.MRN: 1, Kind.WITHHELD: 1}
     said = b"[a line of %d bytes was withheld: lines are read up to %d bytes]" % (len(long), LONGEST_LINE)
     assert text == b"first MRN [mrn 1]\n" + said + b"\nlast"
     assert Redactor().redact_bytes(text).data == text
