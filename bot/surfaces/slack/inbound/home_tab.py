@@ -1,7 +1,7 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
 from bot.inbound import Exit, TakesInbound
-from bot.surfaces.slack.inbound.payloads import HomeVisit, typed
+from bot.surfaces.slack.inbound.payloads import FromPerson, typed
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.render.mrkdwn import Block
@@ -21,7 +21,7 @@ class HomeTab:
         self._dispatcher = dispatcher
         self._queries = queries
 
-    async def publish(self, visit: HomeVisit) -> None:
+    async def publish(self, visit: FromPerson) -> None:
         """The menu, and the answers to the queries that stand below it."""
         origin, key = visit.origin, visit.delivery_id or "home:"
         blocks = await self.menu(origin, key, surface_home=True)

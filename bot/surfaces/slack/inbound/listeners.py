@@ -14,9 +14,8 @@ from bot.surfaces.slack.inbound.modal_forms import ModalForms
 from bot.surfaces.slack.inbound.payloads import (
     Act,
     FormRequest,
+    FromPerson,
     GroupChange,
-    HomeVisit,
-    MenuRequest,
     Mistake,
     RunRequest,
     Submission,
@@ -92,7 +91,7 @@ class Listeners:
         with self._background.handing_over.counted(delivered.origin.account):
             await ack(options=await self._forms.suggestions(delivered))
 
-    async def open_menu(self, ack: AsyncAck, delivered: MenuRequest) -> None:
+    async def open_menu(self, ack: AsyncAck, delivered: FromPerson) -> None:
         """The global shortcut."""
         await ack()
         self._background.start(delivered.origin, self._forms.open_menu(delivered))
@@ -102,7 +101,7 @@ class Listeners:
         await ack()
         self._background.start(delivered.origin, self._show_run(delivered))
 
-    async def publish_home(self, ack: AsyncAck, delivered: HomeVisit) -> None:
+    async def publish_home(self, ack: AsyncAck, delivered: FromPerson) -> None:
         """Home is drawn anew each time it is opened."""
         await ack()
         self._background.start(delivered.origin, self._home.publish(delivered))

@@ -10,7 +10,7 @@ from bot.outbound import SurfaceGone
 from bot.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import HomeTab
-from bot.surfaces.slack.inbound.payloads import FormRequest, MenuRequest, RunRequest, Suggestion
+from bot.surfaces.slack.inbound.payloads import FormRequest, FromPerson, RunRequest, Suggestion
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
 from bot.surfaces.slack.render import modals
@@ -72,7 +72,7 @@ class ModalForms:
             return
         await self._show(origin, view)
 
-    async def open_menu(self, asked: MenuRequest) -> None:
+    async def open_menu(self, asked: FromPerson) -> None:
         """The menu as a modal: the global shortcut."""
         blocks = await self._home.menu(asked.origin, asked.delivery_id or "shortcut:", surface_home=False)
         await self._show(asked.origin, modals.menu_view(blocks))

@@ -50,7 +50,7 @@ class GroupChange(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromPerson(Payload):
-    """Something that a person did."""
+    """Something that a person did; this alone for the global shortcut and for a visit to Home."""
 
     origin: Origin
 
@@ -98,11 +98,6 @@ class Suggestion(FromPerson):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MenuRequest(FromPerson):
-    """The global shortcut."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest(FromPerson):
     """The message shortcut."""
 
@@ -110,11 +105,6 @@ class RunRequest(FromPerson):
     """The run that the message's metadata names; any app may write any metadata."""
     bot: str | None
     """Whose message it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HomeVisit(FromPerson):
-    """Somebody opened the app's Home."""
 
 
 def read(body: object) -> Payload | None:
@@ -131,7 +121,7 @@ def read(body: object) -> Payload | None:
         case "block_suggestion":
             return _suggestion(body)
         case "shortcut" if at(body, "callback_id") == MENU_SHORTCUT:
-            return MenuRequest(delivery_id=_triggered("shortcut", body), origin=_origin(body))
+            return FromPerson(delivery_id=_triggered("shortcut", body), origin=_origin(body))
         case "message_action" if at(body, "callback_id") == RUN_SHORTCUT:
             return _run_request(body)
         case _:
@@ -191,7 +181,7 @@ def _event(body: object) -> Payload | None:
         case "app_mention" | "message":
             return _message(event, delivery_id, _bot_user(body))
         case "app_home_opened" if at(event, "tab") == "home" and (account := text_at(event, "user")):
-            return HomeVisit(delivery_id=delivery_id, origin=Origin(account=account))
+            return FromPerson(delivery_id=delivery_id, origin=Origin(account=account))
         case "subteam_members_changed" | "subteam_updated":
             return GroupChange(delivery_id=delivery_id, group=text_at(event, "subteam_id") or "")
         case _:

@@ -1,12 +1,15 @@
 """What people do in Slack reaches the dispatcher once, in the right order with the acknowledgement, and is answered where they look."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
 
 from bot.inbound import Answer, Exit
 from bot.surfaces.slack.inbound.background import AT_ONCE, TOO_MANY
@@ -391,3 +394,21 @@ async def test_a_change_of_a_group_reaches_what_is_remembered_of_it(slack: Slack
     body = {"type": "event_callback", "event_id": "Ev1", "event": event}
     assert (await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))).status == 200
     assert await identity.group("S0APPROVERS") == {"U1REQUESTER"}
+
+
+async def test_the_same_app_takes_what_comes_over_http_if_slack_has_signed_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "of the app")
+    slack = await start(connect=False)
+    body = urlencode(
+        {"command": "/omnicare", "user_id": "U1REQUESTER", "channel_id": "D1", "text": "status", "trigger_id": "1.1"}
+    )
+    now = str(int(time.time()))
+    signature = SignatureVerifier("of the app").generate_signature(timestamp=now, body=body)
+    for signed, status in (("v0=forged", 401), (str(signature), 200)):
+        headers = {"x-slack-signature": signed, "x-slack-request-timestamp": now}
+        request = AsyncBoltRequest(mode="http", body=body, headers=headers)
+        assert (await bolt(slack).async_dispatch(request)).status == status
+    await slack.dispatcher.arrived.wait()
+    assert [each.text for each in slack.dispatcher.taken] == ["status"]
