@@ -1,10 +1,11 @@
 """What a workflow takes and says, as values: requests, their states, messages between workflows. All JSON."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from bot.policy.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
@@ -211,6 +212,14 @@ class EndedMessage(Frozen):
 
     kind: Literal["ended"] = "ended"
     outcome: Outcome
+
+
+RequestMessage = Annotated[
+    DecisionMessage | OvertakeMessage | FreeMessage | InterruptedMessage | EndedMessage, Field(discriminator="kind")
+]
+"""Everything that a request's workflow hears."""
+
+read_request_message: Callable[[object], RequestMessage] = TypeAdapter(RequestMessage).validate_python
 
 
 class RunInput(Frozen):

@@ -159,10 +159,9 @@ class Approval:
                 await self._invite(open_request, planned, pending, pending.later)
                 await open_request.show("reminder", cards.reminder_card(request, pending))
             until = pending.expires if reminded else pending.reminds
-            message = await open_request.receive(max(0.05, (until - now).total_seconds()))
-            if message is None or message["kind"] != "decision" or message["word"] not in meant:
+            decided = await open_request.receive(max(0.05, (until - now).total_seconds()))
+            if not isinstance(decided, DecisionMessage) or decided.word not in meant:
                 continue
-            decided = DecisionMessage.model_validate(message)
             if decided.act not in ("approve", "deny", "withdraw"):
                 continue
             decision = Decision(

@@ -7,7 +7,7 @@ from bot.policy.approvals import Decision
 from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.lease import Leases, LeaseSeen, LeaseTaken
-from bot.runs.model import DecisionMessage, OvertakeMessage
+from bot.runs.model import DecisionMessage, FreeMessage, OvertakeMessage
 from bot.runs.request import endings, schedule
 from bot.runs.request.asking_again import Refused
 from bot.runs.request.open_request import OpenRequest
@@ -46,10 +46,10 @@ class Leasing:
                 buttons=(open_request.withdraw_button(seen.word),),
             )
             while (message := await open_request.receive(self._settings.times.place_recheck)) is not None:
-                if message["kind"] == "free":
+                if isinstance(message, FreeMessage):
                     break
-                if message["kind"] == "decision" and message["act"] == "withdraw" and message["word"] == seen.word:
-                    raise endings.withdrawn(request, DecisionMessage.model_validate(message))
+                if isinstance(message, DecisionMessage) and message.act == "withdraw" and message.word == seen.word:
+                    raise endings.withdrawn(request, message)
 
     async def take(self, open_request: OpenRequest, planned: Planned) -> Refused | None:
         """Takes it, and returns nothing; or why it has to be planned again."""

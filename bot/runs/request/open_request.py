@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from bot.runs import cards
 from bot.runs.display import Display
 from bot.runs.engine import Engine, Recorded
-from bot.runs.model import Phase, Request, RequestState, Show, thread_id
+from bot.runs.model import Phase, Request, RequestMessage, RequestState, Show, read_request_message, thread_id
 from commands.kit.card import Button, Card, RunAct, State
 from commands.kit.command import Operation
 from commands.kit.context import Actor
@@ -73,9 +73,10 @@ class OpenRequest:
         """Return what `function` returned, now or on an earlier pass."""
         return await self._engine.recorded_step(name, result, function)
 
-    async def receive(self, seconds: float) -> Any:
+    async def receive(self, seconds: float) -> RequestMessage | None:
         """Return the next message, or None after so long."""
-        return await self._engine.receive(timeout=seconds)
+        message = await self._engine.receive(timeout=seconds)
+        return read_request_message(message) if message is not None else None
 
     def withdraw_button(self, word: str) -> Button:
         """For the head message, while it waits."""

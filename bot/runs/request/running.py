@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from bot import crash_points
 from bot.config.sections import TimeSettings
@@ -20,6 +19,7 @@ from bot.runs.model import (
     InterruptedMessage,
     OvertakeMessage,
     Request,
+    RequestMessage,
     RunInput,
 )
 from bot.runs.request.open_request import OpenRequest
@@ -100,9 +100,9 @@ class Running:
                     card = cards.held_card(request, held, self._times.hold_longest)
                     await open_request.show(f"held-{reminders}", card)
                 continue
-            if message["kind"] == "ended":
+            if isinstance(message, EndedMessage):
                 self._display.run_ended(request.id)
-                return EndedMessage.model_validate(message).outcome
+                return message.outcome
             await self._heard(open_request, message, plan, word)
 
     async def follow_up(self, open_request: OpenRequest, outcome: Outcome) -> Request | None:
@@ -116,20 +116,18 @@ class Running:
         crash_points.reached("going-back-noted")
         return made.request
 
-    async def _heard(self, open_request: OpenRequest, message: Any, plan: Plan | None, word: str) -> None:
-        if message["kind"] == "interrupted":
-            detail = interruption(InterruptedMessage.model_validate(message))
-            await open_request.head(State.RUNNING, "running", plan=plan, detail=detail)
-        elif message["kind"] == "overtake":
-            await self._stop(open_request, OvertakeMessage.model_validate(message).stop)
-        elif message["kind"] == "decision" and message["word"] == word:
-            decided = DecisionMessage.model_validate(message)
-            if decided.act == "cancel":
-                open_request.back_by = decided.actor if decided.then == "rollback" else None
-                stop = Stop(kind="cancelled", by=decided.actor.name, reason=decided.reason or "")
+    async def _heard(self, open_request: OpenRequest, message: RequestMessage, plan: Plan | None, word: str) -> None:
+        match message:
+            case InterruptedMessage():
+                await open_request.head(State.RUNNING, "running", plan=plan, detail=interruption(message))
+            case OvertakeMessage():
+                await self._stop(open_request, message.stop)
+            case DecisionMessage(act="cancel") if message.word == word:
+                open_request.back_by = message.actor if message.then == "rollback" else None
+                stop = Stop(kind="cancelled", by=message.actor.name, reason=message.reason or "")
                 await self._stop(open_request, stop)
-            elif decided.act in ("hold", "continue"):
-                await self._hold(open_request, decided)
+            case DecisionMessage(act="hold" | "continue") if message.word == word:
+                await self._hold(open_request, message)
 
     async def _stop(self, open_request: OpenRequest, stop: Stop) -> None:
         await open_request.tell_run("stop", stop)

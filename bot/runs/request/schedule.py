@@ -100,8 +100,8 @@ class Schedule:
                 await self._close(open_request, "Expired: nobody said go")
                 raise endings.no_go_in_time(request)
             word = open_request.state.word
-            if message is not None and message["kind"] == "decision" and message["word"] == word:
-                await self._said(open_request, DecisionMessage.model_validate(message), appointment)
+            if isinstance(message, DecisionMessage) and message.word == word:
+                await self._said(open_request, message, appointment)
 
     async def _ask(self, open_request: OpenRequest, appointment: Appointment) -> tuple[str, ...]:
         request = open_request.request
