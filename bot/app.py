@@ -229,7 +229,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.push_async_callback(supervisor.close)
         runs.recovery.in_background(supervisor)
         supervisor.start("copying the audit log's heads", copies.each_day)
-        supervisor.start("finding ways back", partial(runs.ways_back.remember, settings.environments))
+        supervisor.start("finding ways back", partial(runs.manual_rollbacks.remember, settings.environments))
         yield Bot(
             durable=runs,
             dispatcher=dispatcher,

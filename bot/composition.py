@@ -19,7 +19,7 @@ from bot.policy.permissions import Permissions
 from bot.runs.decisions import EngineRuns
 from bot.runs.display import Display
 from bot.runs.engine import Engine
-from bot.runs.escalation import Vigils
+from bot.runs.escalation import Escalations
 from bot.runs.execution.closing import Closings, EndWriter
 from bot.runs.execution.workflow import Runs
 from bot.runs.failures import Failures
@@ -27,7 +27,7 @@ from bot.runs.follow_up import FollowUps
 from bot.runs.heads import KeptHeads
 from bot.runs.lease import Leases
 from bot.runs.leftovers import Leftovers
-from bot.runs.manual_rollback import WaysBack
+from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.notes import AuditNotes
 from bot.runs.pending import PendingRequests
 from bot.runs.recovery import Recovery
@@ -56,7 +56,7 @@ class DurableRuns:
     heads: KeptHeads
     decisions: EngineRuns
     submissions: Submissions
-    ways_back: WaysBack
+    manual_rollbacks: ManualRollbacks
     recovery: Recovery
     context: MakesContext
 
@@ -92,7 +92,7 @@ def durable_runs(
         clock=clock,
     )
     made = context(decisions)
-    failures, ends, ways_back = Failures(redact), EndWriter(made, heads), WaysBack(made, clock)
+    failures, ends, manual_rollbacks = Failures(redact), EndWriter(made, heads), ManualRollbacks(made, clock)
     leftovers = Leftovers(settings, made, book, heads, clock)
     leases = Leases(
         context=made,
@@ -125,7 +125,7 @@ def durable_runs(
             notes=notes,
             display=display,
             pending=pending,
-            ways_back=ways_back,
+            manual_rollbacks=manual_rollbacks,
             metrics=metrics,
             times=times,
             clock=clock,
@@ -139,19 +139,19 @@ def durable_runs(
         notes=notes,
         display=display,
         ends=ends,
-        ways_back=ways_back,
+        manual_rollbacks=manual_rollbacks,
         redact=redact,
         clock=clock,
     )
     threads = Threads(engine=engine, messenger=messenger, display=display, channels=channels)
-    vigils = Vigils(store=store, context=made, registry=registry, permissions=permissions, notes=notes)
+    escalations = Escalations(store=store, context=made, registry=registry, permissions=permissions, notes=notes)
     engine.register(  # the names are stored
         {
             "request": requests.workflow,
             "run": runs.workflow,
             "thread": threads.workflow,
             "closing": Closings(store, ends).workflow,
-            "vigil": vigils.workflow,
+            "vigil": escalations.workflow,
         }
     )
     return DurableRuns(
@@ -162,7 +162,7 @@ def durable_runs(
         heads=heads,
         decisions=decisions,
         submissions=Submissions(store, pending, notes),
-        ways_back=ways_back,
+        manual_rollbacks=manual_rollbacks,
         recovery=Recovery(store=store, pending=pending, leftovers=leftovers, book=book, times=times, clock=clock),
         context=made,
     )
@@ -199,7 +199,7 @@ def make_dispatcher(
         services=services,
         notes=runs.notes,
         runs=runs.decisions,
-        ways_back=runs.ways_back,
+        manual_rollbacks=runs.manual_rollbacks,
         metrics=metrics,
         redact=redact,
         identity=identity,

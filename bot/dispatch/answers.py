@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bot.runs.manual_rollback import WayBack
+from bot.runs.manual_rollback import ManualRollback
 from bot.runs.model import Request
 from commands.kit.card import (
     Button,
@@ -55,7 +55,7 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
     )
 
 
-def by_hand(card: Card, way: WayBack, now: datetime) -> Card:
+def by_hand(card: Card, way: ManualRollback, now: datetime) -> Card:
     """A refusal to go back, with the lines that do it by hand."""
     lines = Preformatted(label=way.told(now), text="\n".join(way.lines))
     return card.model_copy(update={"body": (*card.body, lines), "data": {**card.data, "kubectl": list(way.lines)}})

@@ -24,7 +24,7 @@ from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from bot.metrics import Metrics
 from bot.policy.people import People
 from bot.runs.decisions import EngineRuns
-from bot.runs.manual_rollback import WaysBack
+from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, OpenForm
 from commands.kit.command import Command, Decision, Operation, Query
@@ -53,7 +53,7 @@ class Dispatcher:
         services: Services,
         notes: AuditNotes,
         runs: EngineRuns,
-        ways_back: WaysBack,
+        manual_rollbacks: ManualRollbacks,
         metrics: Metrics,
         redact: Callable[[str], str],
         identity: Identity | None,
@@ -65,7 +65,7 @@ class Dispatcher:
         self._services = services
         self._permissions = services.permissions
         self._notes = notes
-        self._ways_back = ways_back
+        self._manual_rollbacks = manual_rollbacks
         self._metrics = metrics
         self._redact = redact
         self._runs = runs
@@ -152,7 +152,7 @@ class Dispatcher:
             return refused
         if not await self._permissions.may(actor, "fleet:read", where):
             return refused
-        way = await self._ways_back.of(where)
+        way = await self._manual_rollbacks.of(where)
         if way is None:
             return refused
         return replace(refused, card=by_hand(refused.card, way, self._services.clock()))

@@ -18,7 +18,7 @@ from bot.runs.display import Display
 from bot.runs.engine import WorkflowView
 from bot.runs.follow_up import FollowUps
 from bot.runs.go_cards import clock_of
-from bot.runs.model import Answered, DecisionMessage, Request, RequestState, run_id, vigil_id
+from bot.runs.model import Answered, DecisionMessage, Request, RequestState, escalation_id, run_id
 from bot.runs.notes import AuditNotes
 from bot.runs.request.schedule import PERMISSION
 from bot.runs.store import RunStore
@@ -224,8 +224,8 @@ class EngineRuns:
 
     async def answered(self, run: str, text: str) -> None:
         """A failure was decided, in words: its cards say so, where they still ask."""
-        if await self._engine.view(vigil_id(run)) is not None:
-            await self._engine.send(vigil_id(run), Answered(text=text).model_dump(mode="json"))
+        if await self._engine.view(escalation_id(run)) is not None:
+            await self._engine.send(escalation_id(run), Answered(text=text).model_dump(mode="json"))
 
     async def _check_approval(
         self, request: Request, state: RequestState, act: Act, actor: Actor, word: str | None

@@ -1,4 +1,4 @@
-"""The vigil's workflow: a failure that nobody answers is told again, to those who may go back, with growing gaps.
+"""The escalation's workflow, stored as `vigil`: a failure that nobody answers is told again, to those who may go back, with growing gaps.
 
 It begins where a run left its environment undecided, and ends when somebody has decided (gone back, tried again with success, or
 left it as it is); then it takes the buttons off the failure's cards, which would lead from where nothing is any more. What somebody
@@ -12,7 +12,7 @@ from bot import crash_points
 from bot.audit import EventName
 from bot.policy.permissions import Permissions
 from bot.runs import cards
-from bot.runs.model import Show, Vigil, thread_id
+from bot.runs.model import Escalation, Show, thread_id
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
@@ -28,7 +28,7 @@ _LOOKS = 120
 """A month of them; then the thread is closed as it is."""
 
 
-class Vigils:
+class Escalations:
     """The workflow `vigil`."""
 
     def __init__(
@@ -49,13 +49,13 @@ class Vigils:
 
     async def workflow(self, raw: Any) -> None:
         """Input: the request, how its run ended, and how patient to be."""
-        vigil = Vigil.model_validate(raw)
+        escalation = Escalation.model_validate(raw)
         told: list[tuple[str, Card]] = []
-        gap, said, decided = vigil.after, "", False
-        for number in range(1, vigil.times + _LOOKS + 1):
-            telling = len(told) < vigil.times
+        gap, said, decided = escalation.after, "", False
+        for number in range(1, escalation.times + _LOOKS + 1):
+            telling = len(told) < escalation.times
             message = await self._engine.receive(timeout=gap if telling else _QUIET)
-            look = partial(self._look, vigil, first=not told)
+            look = partial(self._look, escalation, first=not told)
             looked = await self._engine.step(f"look {number}", look)
             said = message["text"] if message is not None else said
             if decided := looked["decided"]:
@@ -63,14 +63,14 @@ class Vigils:
             if message is None and telling:
                 gap *= 2
                 if looked["people"]:
-                    told.append(await self._tell(vigil, len(told) + 1, looked["people"]))
+                    told.append(await self._tell(escalation, len(told) + 1, looked["people"]))
         if decided:
-            await self._disarm(vigil, told, said)
-        await self._store.close_thread(vigil.request.id)
+            await self._disarm(escalation, told, said)
+        await self._store.close_thread(escalation.request.id)
 
-    async def _look(self, vigil: Vigil, *, first: bool) -> Any:
+    async def _look(self, escalation: Escalation, *, first: bool) -> Any:
         """Whether it is decided; if not, whom to tell: nobody while somebody is about it, and those on shift before the others."""
-        request = vigil.request
+        request = escalation.request
         context = self._context(request.requester, request.environment)
         try:
             undecided = (await as_it_is(context, await context.fleet.read(context.where))).undecided
@@ -79,24 +79,24 @@ class Vigils:
         else:
             if undecided is None or undecided.run != request.id:
                 return {"decided": True}
-        if await self._answered(vigil):
+        if await self._answered(escalation):
             return {"decided": False, "people": []}
         people = await self._permissions.holders("rollout:back", request.environment)
         shift = await self._permissions.on_shift(people, request.environment) if first else ()
         return {"decided": False, "people": [key for key in people if key in shift] or list(people)}
 
-    async def _answered(self, vigil: Vigil) -> bool:
+    async def _answered(self, escalation: Escalation) -> bool:
         """Whether a way back, or what was asked for since it failed, is still open; what waited before that answers nothing."""
-        open_now = await self._store.open_requests(vigil.request.environment)
+        open_now = await self._store.open_requests(escalation.request.environment)
         return any(
-            (each.at >= vigil.ended and each.appointment is None)  # what waits for its time answers nothing today
+            (each.at >= escalation.ended and each.appointment is None)  # what waits for its time answers nothing today
             or self._registry.operation(each.command, each.arguments).goes_back
             for each in open_now
         )
 
-    async def _tell(self, vigil: Vigil, number: int, people: list[str]) -> tuple[str, Card]:
+    async def _tell(self, escalation: Escalation, number: int, people: list[str]) -> tuple[str, Card]:
         """The slot and the card that it was told with."""
-        request = vigil.request
+        request = escalation.request
 
         async def noted() -> Any:
             written = await self._notes.write(
@@ -106,17 +106,17 @@ class Vigils:
             return written
 
         await self._engine.step(f"note {number}", noted)
-        slot, card = f"unanswered-{number}", cards.unanswered_card(request, vigil.outcome, tuple(people))
+        slot, card = f"unanswered-{number}", cards.unanswered_card(request, escalation.outcome, tuple(people))
         show = Show(slot=slot, card=card, broadcast=True)
         await self._engine.send(thread_id(request.id), show.model_dump(mode="json"))
         return slot, card
 
-    async def _disarm(self, vigil: Vigil, told: list[tuple[str, Card]], said: str) -> None:
+    async def _disarm(self, escalation: Escalation, told: list[tuple[str, Card]], said: str) -> None:
         """The cards that asked for a decision say that there is one, and keep only what looks."""
-        for slot, card in (("result", vigil.card), *told):
+        for slot, card in (("result", escalation.card), *told):
             looking = tuple(button for button in card.buttons if self._looks(button))
             show = Show(slot=slot, card=cards.answered_card(card, said, looking))
-            await self._engine.send(thread_id(vigil.request.id), show.model_dump(mode="json"))
+            await self._engine.send(thread_id(escalation.request.id), show.model_dump(mode="json"))
 
     def _looks(self, button: Button) -> bool:
         """Whether it starts and decides nothing."""

@@ -26,7 +26,7 @@ _AT_ONCE = 3.0
 _MINUTE = 60
 
 
-class WayBack(Frozen):
+class ManualRollback(Frozen):
     """The lines that go back to the last known good release."""
 
     version: str
@@ -40,15 +40,15 @@ class WayBack(Frozen):
         return f"By hand, back to {self.version}{known}:"
 
 
-class WaysBack:
+class ManualRollbacks:
     """One per process."""
 
     def __init__(self, context: MakesContext, clock: Callable[[], datetime]) -> None:
         self._context = context
         self._clock = clock
-        self._known: dict[str, WayBack] = {}
+        self._known: dict[str, ManualRollback] = {}
 
-    async def of(self, environment: str) -> WayBack | None:
+    async def of(self, environment: str) -> ManualRollback | None:
         """The way back now, or as it was last known; None where there is none to be known."""
         try:
             async with asyncio.timeout(_AT_ONCE):
@@ -80,6 +80,6 @@ class WaysBack:
             self._known[environment] = _way(plan.changes, self._clock())
 
 
-def _way(changes: Sequence[ImageChange], now: datetime) -> WayBack:
+def _way(changes: Sequence[ImageChange], now: datetime) -> ManualRollback:
     version = versions(change.after for change in changes)
-    return WayBack(version=version, lines=tuple(kubectl_lines(changes)), found=now)
+    return ManualRollback(version=version, lines=tuple(kubectl_lines(changes)), found=now)

@@ -45,9 +45,9 @@ def closing_id(request: str) -> str:
     return f"{request}.closing"
 
 
-def vigil_id(request: str) -> str:
+def escalation_id(request: str) -> str:
     """The workflow that waits for a decision about what the request's run left."""
-    return f"{request}.vigil"
+    return f"{request}.vigil"  # the stored name
 
 
 class Appointment(Frozen):
@@ -247,8 +247,8 @@ class Ending(Frozen):
     """The version that is marked bad with it."""
 
 
-class Vigil(Frozen):
-    """What a vigil is started with: its gaps are those of that moment, whatever the configuration says after a restart."""
+class Escalation(Frozen):
+    """What an escalation is started with: its gaps are those of that moment, whatever the configuration says after a restart."""
 
     request: Request
     outcome: Outcome
@@ -263,7 +263,7 @@ class Vigil(Frozen):
 
 
 class Answered(Frozen):
-    """To a vigil: something was decided, in words; it looks whether that was its own failure."""
+    """To an escalation: something was decided, in words; it looks whether that was its own failure."""
 
     kind: Literal["answered"] = "answered"
     text: str

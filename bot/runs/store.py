@@ -9,15 +9,15 @@ from bot.runs.engine import Engine, WorkflowView
 from bot.runs.model import (
     Close,
     Ending,
+    Escalation,
     FreeMessage,
     Request,
     RequestState,
     RunInput,
-    Vigil,
     closing_id,
+    escalation_id,
     run_id,
     thread_id,
-    vigil_id,
 )
 from commands.kit.card import Card
 
@@ -84,9 +84,9 @@ class RunStore:
         """It looks again, if it waits."""
         await self.engine.send(request, FreeMessage().model_dump(mode="json"))
 
-    async def escalate(self, vigil: Vigil) -> None:
+    async def escalate(self, escalation: Escalation) -> None:
         """Its failure is told again until somebody decides; its thread stays open meanwhile."""
-        await self.engine.start("vigil", vigil_id(vigil.request.id), vigil.model_dump(mode="json"))
+        await self.engine.start("vigil", escalation_id(escalation.request.id), escalation.model_dump(mode="json"))
 
     async def start_thread(self, request: Request, head: Card) -> None:
         """Its first message; one that exists goes on."""

@@ -211,7 +211,7 @@ async def test_a_rollback_that_can_not_go_on_fails_by_name_with_the_lines_to_typ
         wires.clear()
         if {here.tag(service) for service in SERVICES} != {"v2.0.0"}:
             await here.deployed("v2.0.0")
-        way = await here.bot.durable.ways_back.of("production")
+        way = await here.bot.durable.manual_rollbacks.of("production")
         assert way is not None
         assert way.version == "v1.2.0"
         wires.clear()

@@ -13,7 +13,7 @@ from typing import Any
 from bot import crash_points
 from bot.runs.engine import Recorded
 from bot.runs.heads import KeptHeads
-from bot.runs.model import Answered, Ending, Request, vigil_id
+from bot.runs.model import Answered, Ending, Request, escalation_id
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit.context import Context
@@ -73,7 +73,7 @@ class Closings:
         if written.recorded and ending.release is not None:
             text = f"{ending.release.version} is now recorded as good (run {short_id(ending.request.id)})."
             message = Answered(text=text).model_dump(mode="json")
-            await engine.send_if_known(vigil_id(ending.request.id), message)
+            await engine.send_if_known(escalation_id(ending.request.id), message)
 
     async def _written(self, ending: Ending) -> Written:
         pause = _FIRST_PAUSE

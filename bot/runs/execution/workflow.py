@@ -21,8 +21,8 @@ from bot.runs.engine import Broke
 from bot.runs.execution import closing
 from bot.runs.execution.closing import EndWriter
 from bot.runs.execution.steps import PROGRESS, DurableSteps, not_aimed_at
-from bot.runs.manual_rollback import WaysBack
-from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, run_id, thread_id, vigil_id
+from bot.runs.manual_rollback import ManualRollbacks
+from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, escalation_id, run_id, thread_id
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
@@ -63,7 +63,7 @@ class Runs:
         notes: AuditNotes,
         display: Display,
         ends: EndWriter,
-        ways_back: WaysBack,
+        manual_rollbacks: ManualRollbacks,
         redact: Callable[[str], str],
         clock: Callable[[], datetime],
     ) -> None:
@@ -75,7 +75,7 @@ class Runs:
         self._notes = notes
         self._display = display
         self._ends = ends
-        self._ways_back = ways_back
+        self._manual_rollbacks = manual_rollbacks
         self._redact = redact
         self._clock = clock
 
@@ -116,10 +116,10 @@ class Runs:
         await self._settle(run, steps, outcome)
         await self._engine.send(run.request.id, EndedMessage(outcome=outcome).model_dump(mode="json"))
         await closing.tell_waiting(self._store, run.request)
-        await self._tell_vigils(run, outcome)
+        await self._tell_escalations(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
         changes = () if command.goes_back else run.plan.changes
-        await self._ways_back.changed(run.request.environment, changes)
+        await self._manual_rollbacks.changed(run.request.environment, changes)
         return outcome.model_dump(mode="json")
 
     async def _unreadable(self, request: Request) -> Any:
@@ -338,18 +338,18 @@ class Runs:
                 return _RECORDED if recorded else ""
             return _UNWRITTEN
 
-    async def _tell_vigils(self, run: RunInput, outcome: Outcome) -> None:
+    async def _tell_escalations(self, run: RunInput, outcome: Outcome) -> None:
         """What this run did to the environment may answer an earlier failure there."""
         if not run.plan.changes or outcome.code is ReasonCode.OVERTAKEN:
             return
 
         async def watching() -> Any:
             views = await self._engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
-            return [view.id for view in views if view.id != vigil_id(run.request.id)]
+            return [view.id for view in views if view.id != escalation_id(run.request.id)]
 
         text = f"{outcome.title}, requested by {run.request.requester.name} (run {short_id(run.request.id)})."
-        for vigil in await self._engine.step("who watches", watching):
-            await self._engine.send(vigil, Answered(text=text).model_dump(mode="json"))
+        for escalation in await self._engine.step("who watches", watching):
+            await self._engine.send(escalation, Answered(text=text).model_dump(mode="json"))
 
 
 def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:

@@ -10,8 +10,8 @@ from bot.metrics import Metrics
 from bot.runs.display import Display
 from bot.runs.engine import Recorded
 from bot.runs.lease import Leases
-from bot.runs.manual_rollback import WaysBack
-from bot.runs.model import Ending, Request, Vigil
+from bot.runs.manual_rollback import ManualRollbacks
+from bot.runs.model import Ending, Escalation, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.pending import PendingRequests
 from bot.runs.request import endings
@@ -50,7 +50,7 @@ class Report:
         notes: AuditNotes,
         display: Display,
         pending: PendingRequests,
-        ways_back: WaysBack,
+        manual_rollbacks: ManualRollbacks,
         metrics: Metrics,
         times: TimeSettings,
         clock: Callable[[], datetime],
@@ -60,7 +60,7 @@ class Report:
         self._notes = notes
         self._display = display
         self._pending = pending
-        self._ways_back = ways_back
+        self._manual_rollbacks = manual_rollbacks
         self._metrics = metrics
         self._times = times
         self._clock = clock
@@ -85,7 +85,7 @@ class Report:
             pass
         elif open_request.state.left_undecided:
             await self._store.escalate(
-                Vigil(
+                Escalation(
                     request=request,
                     outcome=outcome,
                     card=card,
@@ -159,7 +159,7 @@ class Report:
         return Left(lines=(line,) if line else ())
 
     async def _by_hand(self, request: Request) -> Left:
-        way = await self._ways_back.of(request.environment)
+        way = await self._manual_rollbacks.of(request.environment)
         return Left(lines=tuple(way.lines) if way is not None else ())
 
 

@@ -100,8 +100,8 @@ async def test_who_may_look_and_not_go_back_is_told_how_it_is_done_by_hand_and_a
 
 async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: Story):
     await here.deployed("v2.0.0")
-    ways_back = here.bot.durable.ways_back
-    known = await ways_back.of("production")
+    manual_rollbacks = here.bot.durable.manual_rollbacks
+    known = await manual_rollbacks.of("production")
     assert known is not None
     assert known.version == "v1.2.0"
 
@@ -109,10 +109,10 @@ async def test_the_way_back_is_known_when_the_cluster_no_longer_answers(here: St
         raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
 
     later = known.found + timedelta(minutes=7)
-    ways_back._context, ways_back._clock = cast("Any", silent), lambda: later
-    assert await ways_back.of("production") == known
+    manual_rollbacks._context, manual_rollbacks._clock = cast("Any", silent), lambda: later
+    assert await manual_rollbacks.of("production") == known
     assert known.told(later) == "By hand, to roll back to v1.2.0, as known 7 min ago:"
-    assert await ways_back.of("nowhere") is None
+    assert await manual_rollbacks.of("nowhere") is None
 
 
 async def test_what_a_run_changed_is_undone_by_lines_that_lead_back_from_it_though_nothing_answers_since(here: Story):
@@ -120,19 +120,19 @@ async def test_what_a_run_changed_is_undone_by_lines_that_lead_back_from_it_thou
     durable = here.bot.durable
     context = durable.context(Actor(key="bot", name="OmniCare", surface="bot"), "production")
     forth = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, "v1.1.0")
-    ways_back = durable.ways_back
-    before = await ways_back.of("production")
+    manual_rollbacks = durable.manual_rollbacks
+    before = await manual_rollbacks.of("production")
     assert before is not None
     assert before.version == "v1.2.0"
 
     def silent(*_: object, **__: object) -> object:
         raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
 
-    ways_back._context = cast("Any", silent)
-    await ways_back.changed("production", forth.changes)
-    known = await ways_back.of("production")
+    manual_rollbacks._context = cast("Any", silent)
+    await manual_rollbacks.changed("production", forth.changes)
+    known = await manual_rollbacks.of("production")
     assert known is not None
     assert known.version == "v2.0.0"
     assert any(digest_of("backend", "v2.0.0") in each for each in known.lines)
-    await ways_back.changed("production", ())
-    assert await ways_back.of("production") is None, "what led back from what runs no more is forgotten"
+    await manual_rollbacks.changed("production", ())
+    assert await manual_rollbacks.of("production") is None, "what led back from what runs no more is forgotten"
