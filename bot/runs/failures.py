@@ -6,6 +6,7 @@ from bot.runs.engine import Recorded
 from bot.runs.model import Request
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.release.plans import NoSuchVersion
 
 
 class Failure(Recorded):
@@ -27,13 +28,11 @@ class Failures:
 
     def of(self, request: Request, error: RunbookError) -> Failure:
         """Return what `error` says to people."""
+        newest = error.newest if isinstance(error, NoSuchVersion) else ()
         return Failure(
             code=error.code,
             message=self._redact(error.message),
             evidence=tuple(map(self._redact, error.evidence)),
             advice=tuple(map(self._redact, error.advice)),
-            choices=tuple(
-                (version, f"{request.command} {version} --env {request.environment}")
-                for version in getattr(error, "newest", ())
-            ),
+            choices=tuple((each, f"{request.command} {each} --env {request.environment}") for each in newest),
         )
