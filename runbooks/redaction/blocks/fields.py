@@ -39,7 +39,7 @@ _FIELDS: dict[Kind, str] = {
         previousname preferredname nickname mothersmaidenname mothername fathername spousename guarantorname subscribername insuredname
         membername contactname emergencycontact emergencycontactname nextofkin fname lname patientfirst patientlast patientfirstname
         patientlastname nameofpatient physicianname providername attendingphysician referringphysician""",
-    Kind.BIRTH_DATE: "dob birthdate dateofbirth birthday birthtime patientdob patientbirthdate",
+    Kind.BIRTH_DATE: "dob birthdate dateofbirth birthday birthtime patientdob patientbirthdate bornon",
     Kind.SSN: "ssn socialsecuritynumber socialsecurity socialsecurityno ssnumber patientssn",
     Kind.MRN: "mrn patientid patientmrn patientnumber patientno patientidentifier medicalrecordnumber medicalrecordno medicalrecord chartnumber chartno",
     Kind.PHONE: """phone phonenumber telephone telephonenumber mobile mobilephone mobilenumber cell cellphone homephone workphone
@@ -56,6 +56,7 @@ _FIELDS: dict[Kind, str] = {
         effectiveinstant issued authoredon recordeddate onsetdatetime abatementdatetime performeddatetime occurrencedatetime visitdate
         appointmentdate admissiontime dischargetime admittedat dischargedat asserteddate""",
     Kind.IP: "clientip patientip userip",
+    Kind.PASSWORD: "passwordhash",
 }  # fmt: skip
 _KIND_OF = {name.encode(): kind for kind, names in _FIELDS.items() for name in names.split()}
 _IN_A_PERSONS_TABLE = {
@@ -65,6 +66,8 @@ _IN_A_PERSONS_TABLE = {
     b"died": Kind.DATE, b"visit": Kind.DATE, b"notes": Kind.NARRATIVE, b"note": Kind.NARRATIVE, b"comment": Kind.NARRATIVE,
     b"comments": Kind.NARRATIVE, b"diagnosis": Kind.NARRATIVE, b"account": Kind.ACCOUNT, b"patientaddress": Kind.ADDRESS,
 }  # fmt: skip
+_A_NAME = {b"given", b"family"}
+"""Together they are a person's; each alone is a word."""
 _SECRET = re.compile(
     rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api_?key|access_?key(?:_?id)?|(?:private|signing|encryption|account|shared|storage)_?key"
     rb"|credentials?|authorization|cookie|connection_?string|session_?(?:id|key))(?:_?(?:key|value|[0-9]{1,3}))?"
@@ -119,7 +122,8 @@ def cue_of(key: str, around: Mapping[Any, Any]) -> str:
 def columns(names: list[bytes]) -> list[Kind | None]:
     """What a table's columns hold; where one of them tells who somebody is, an ambiguous one (`name`, `notes`) does so too."""
     kinds = [kind_of(name.strip(b" \t\"'")) for name in names]
-    if any(kind not in (None, Kind.SECRET, Kind.IP, Kind.ADDRESS) for kind in kinds):
+    called = {plain(name.strip(b" \t\"'")) for name in names}
+    if called >= _A_NAME or any(kind not in (None, Kind.SECRET, Kind.IP, Kind.ADDRESS) for kind in kinds):
         return [
             kind or _IN_A_PERSONS_TABLE.get(plain(name.strip(b" \t\"'")))
             for name, kind in zip(names, kinds, strict=True)

@@ -32,6 +32,14 @@ def redact(text: str) -> str:
             'insert into "public"."patients" ("name", "mrn", "ward") values (\'Maria Lopez\', 4471203, \'3 West\')',
             'insert into "public"."patients" ("name", "mrn", "ward") values (\'[name 1]\', [mrn 1], \'3 West\')',
         ),
+        (
+            "INSERT INTO kin (given, family, notes) VALUES ('Maria', 'Lopez', 'seen for a fall')",
+            "INSERT INTO kin (given, family, notes) VALUES ('[name 1]', '[name 2]', '[narrative 1]')",
+        ),
+        (
+            "INSERT INTO hosts (address, port) VALUES ('10.0.0.7', 5432)",
+            "INSERT INTO hosts (address, port) VALUES ('10.0.0.7', 5432)",
+        ),
         ("INSERT INTO patients VALUES (17, 'Maria', now())", "INSERT INTO patients VALUES (17, '[name 1]', now())"),
         (
             "COPY patients (id, mrn, family_name) FROM stdin;\n1700\t4471203\tLopez\n1701\t\\N\tBerg\n\\.\nCOPY 2",
