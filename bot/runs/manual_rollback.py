@@ -37,7 +37,7 @@ class ManualRollback(Frozen):
         """What the lines are, in words."""
         seconds = (now - self.found).total_seconds()
         known = f", as known {age(seconds)} ago" if seconds >= _MINUTE else ""
-        return f"By hand, back to {self.version}{known}:"
+        return f"By hand, to roll back to {self.version}{known}:"
 
 
 class ManualRollbacks:
