@@ -16,7 +16,8 @@ from bot.outbound import Messenger, SurfaceGone
 from bot.runs.heads import KeptHeads
 from commands.kit.card import Card, State, words
 from runbooks.clients.aws.bucket import Bucket, ObjectThere
-from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.retry import Pauses, retried
 
 _log = logging.getLogger(__name__)
 
@@ -82,15 +83,11 @@ class HeadCopies:
         assert self._messenger is not None
         line = f"Audit head: event {head.seq} of {head.book} has the hash {head.hash}."
         card = Card(title=words(line), summary=line, state=State.DONE)
-        while True:
-            try:
-                await self._messenger.post(
-                    f"audit.head.{head.seq}", "audit", card, channel=channel, thread=None, search=False
-                )
-            except TemporaryError as error:
-                await asyncio.sleep(max(1.0, error.retry_after))
-            except (RunbookError, SurfaceGone):
-                _log.warning("an audit head can't be told in the channel %s", channel)
-                return
-            else:
-                return
+        post = self._messenger.post
+        try:
+            await retried(
+                lambda: post(f"audit.head.{head.seq}", "audit", card, channel=channel, thread=None, search=False),
+                pauses=Pauses(first=1.0, longest=60.0),
+            )
+        except (RunbookError, SurfaceGone):
+            _log.warning("an audit head can't be told in the channel %s", channel)

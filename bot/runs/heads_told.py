@@ -14,7 +14,8 @@ from bot.runs.heads import KeptHeads
 from bot.runs.services import MakesContext
 from commands.kit.card import Card, Note, State, words
 from commands.kit.context import Actor
-from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.retry import Pauses, retried
 
 _log = logging.getLogger(__name__)
 
@@ -56,16 +57,14 @@ class Telling:
             title=words(f"{wrong}."), summary=f"{wrong}.", state=State.FAILED, body=(Note(text=words(_WHAT_NOW)),)
         )
         run = f"{name}.audit.{self._clock():%Y%m%d%H%M%S}"
-        while True:
-            try:
-                await self._messenger.post(run, "audit", card, channel=channel, thread=None, search=False)
-            except TemporaryError as error:
-                await asyncio.sleep(max(1.0, error.retry_after))
-            except (RunbookError, SurfaceGone):
-                _log.warning("%s can't be told about the audit log", channel)
-                return
-            else:
-                return
+        post = self._messenger.post
+        try:
+            await retried(
+                lambda: post(run, "audit", card, channel=channel, thread=None, search=False),
+                pauses=Pauses(first=1.0, longest=60.0),
+            )
+        except (RunbookError, SurfaceGone):
+            _log.warning("%s can't be told about the audit log", channel)
 
 
 async def compared(settings: Settings, context_of: MakesContext, book: Book, heads: KeptHeads) -> None:

@@ -28,8 +28,9 @@ from commands.kit.context import Context
 from commands.kit.registry import Registry
 from runbooks.fleet.fleet import RunPlace, Undecided
 from runbooks.fleet.records import Freeze
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import retried
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
 from runbooks.wording import short_id
@@ -259,12 +260,4 @@ class Leases:
 
     async def _patiently(self, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
         """Again and again while the cluster does not answer, for `times.cluster_patience` where nothing else is said."""
-        patience = self._times.cluster_patience if seconds is None else seconds
-        deadline = asyncio.get_running_loop().time() + patience
-        while True:
-            try:
-                return await act()
-            except TemporaryError as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(error.retry_after)
+        return await retried(act, seconds=self._times.cluster_patience if seconds is None else seconds)

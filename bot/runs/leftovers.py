@@ -17,6 +17,7 @@ from commands.kit.context import Actor
 from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.deployments.service_state import RUN, SURGE
 from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.retry import Pauses, retried
 from runbooks.release import max_surge
 
 _log = logging.getLogger(__name__)
@@ -52,17 +53,12 @@ class Leftovers:
         await asyncio.gather(*(self._patiently(name) for name in self._settings.environments))
 
     async def _patiently(self, environment: str) -> None:
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
-        while True:
-            try:
-                return await self.put_back(environment)
-            except TemporaryError as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    return None  # the next request looks again
-                await asyncio.sleep(max(1.0, error.retry_after))
-            except RunbookError as error:
-                _log.warning("what a run left in %s could not be put back: %s", environment, error.code)
-                return None
+        try:
+            await retried(lambda: self.put_back(environment), seconds=_PATIENCE, pauses=Pauses(first=1.0))
+        except TemporaryError:
+            return  # the next request looks again
+        except RunbookError as error:
+            _log.warning("what a run left in %s could not be put back: %s", environment, error.code)
 
     async def _noted(self, environment: str, found: DeploymentView) -> bool:
         if self._heads.wrong:

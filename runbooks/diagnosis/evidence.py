@@ -15,8 +15,9 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import AlreadyThere
 from runbooks.clients.kubernetes.views import ContainerView, DeploymentView, EventView, PodView
 from runbooks.fleet.fleet import utc_now
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.redaction.redactor import Scope, default_redactor
@@ -124,11 +125,11 @@ async def _keep(
     chosen = [service for service in environment.services if service.name in services]
     try:
         async with asyncio.timeout(_LOOKING + _WRITING):
-            while True:
-                try:
-                    return await _kept(cluster, environment, chosen, run, looked)
-                except TemporaryError as error:  # the pods are still there just now, and may not be later
-                    await asyncio.sleep(min(error.retry_after, _AGAIN))
+            return await retried(
+                lambda: _kept(cluster, environment, chosen, run, looked),
+                # the pods are still there just now, and may not be later: nobody waits for as long as a server asks
+                pause=lambda seconds: asyncio.sleep(min(seconds, _AGAIN)),
+            )
     except TimeoutError:
         return Kept(why="the cluster did not answer in time")
     except RunbookError as error:

@@ -5,7 +5,6 @@ how the run ended, and a rollback takes the place as it would take any other. Al
 place: whoever took it since decides what is true.
 """
 
-import asyncio
 import contextlib
 import logging
 from typing import Any
@@ -18,7 +17,8 @@ from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit.context import Context
 from commands.kit.rolling import record
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.retry import Pauses, retried
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import max_surge
 from runbooks.wording import short_id
@@ -76,20 +76,18 @@ class Closings:
             await engine.send_if_known(escalation_id(ending.request.id), message)
 
     async def _written(self, ending: Ending) -> Written:
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                recorded = await self._ends.write(ending)
-            except (
-                RunbookError
-            ) as error:  # one that is permanent today may not be so tomorrow: a role, a certificate, a record
-                _log.warning("the end of run %s is not written yet: %s", ending.request.id, error.code)
-                later = error.retry_after if isinstance(error, TemporaryError) else 0.0
-                await asyncio.sleep(max(pause, later))
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                crash_points.reached("end-written")
-                return Written(recorded=recorded)
+        recorded = await retried(
+            lambda: self._ends.write(ending),
+            may_help=lambda _: (
+                True
+            ),  # one that is permanent today may not be so tomorrow: a role, a certificate, a record
+            noticed=lambda error: _log.warning(
+                "the end of run %s is not written yet: %s", ending.request.id, error.code
+            ),
+            pauses=Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, 2.0),
+        )
+        crash_points.reached("end-written")
+        return Written(recorded=recorded)
 
 
 async def _recorded(context: Context, ending: Ending) -> bool:

@@ -27,11 +27,11 @@ from commands.kit.rolling import Unrecorded
 from runbooks.clients.kubernetes.connection import ClusterOutage
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.diagnosis import Diagnosis
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import Pauses, hearing, retried
 from runbooks.kit.steps import Pulse, StepName, Stop, Stopped, result_adapter
-from runbooks.kit.waiting import unless_stopped
 from runbooks.wording import duration
 
 P = ParamSpec("P")
@@ -303,34 +303,21 @@ class DurableSteps:
 
     async def _tried(self, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Again and again while that may help; a request to stop is heard between two tries too."""
-        failing_since, tries = 0.0, 0
-        while True:
-            began = time.monotonic()
-            try:
-                return await once()
-            except Stopped as stopped:
-                return {"stopped": stopped.stop.model_dump(mode="json")}
-            except TemporaryError as error:
-                now = time.monotonic()
-                if tries == 0 or now - began > _LONG:
-                    failing_since, tries = began, 0
-                tries += 1
-                if self._enough(error, tries, now - failing_since):
-                    return {"error": _described(error, self.redact)}
-                pause = min(
-                    max(error.retry_after, 0.1) * 1.5 ** min(tries - 1, 8), max(_LONGEST_PAUSE, error.retry_after)
-                )
-            except RunbookError as error:
-                return {"error": _described(error, self.redact)}
-            if self._heard:  # what tidies up after a stop is not stopped by it
-                await asyncio.sleep(pause)
-                continue
-            try:
-                await unless_stopped(pulse, asyncio.sleep(pause))
-            except Stopped as stopped:
-                return {"stopped": stopped.stop.model_dump(mode="json")}
+        try:
+            return await retried(
+                once,
+                enough=self._enough,
+                pauses=Pauses(longest=_LONGEST_PAUSE),
+                # what tidies up after a stop is not stopped by it
+                pause=lambda seconds: asyncio.sleep(seconds) if self._heard else hearing(pulse)(seconds),
+                long=_LONG,
+            )
+        except Stopped as stopped:
+            return {"stopped": stopped.stop.model_dump(mode="json")}
+        except RunbookError as error:
+            return {"error": _described(error, self.redact)}
 
-    def _enough(self, error: TemporaryError, tries: int, seconds: float) -> bool:
+    def _enough(self, error: RunbookError, tries: int, seconds: float) -> bool:
         if error.code is ReasonCode.CLUSTER_UNREACHABLE:
             return seconds > self._times.cluster_patience
         return tries >= TRIES

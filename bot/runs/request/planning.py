@@ -15,9 +15,10 @@ from bot.runs.notes import AuditNotes
 from bot.runs.request import endings
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.services import MakesContext
-from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import is_unreachable, retried
 
 _AT_ONCE = 4
 """Plans that are made at once: the engine's SQLite has one writer, and everybody's first message comes before anybody's plan."""
@@ -79,21 +80,15 @@ class Planning:
     async def _tried(self, open_request: OpenRequest) -> Plan:
         """Tried again where the cluster failed to answer; when the time is up, that is what kept it."""
         request = open_request.request
-        failed: RunbookError | None = None
+        failed: list[RunbookError] = []
+
+        async def plan() -> Plan:
+            context = self._context(request.requester, request.environment, run_id=request.id, reason=request.reason)
+            return await open_request.command.plan(context)
+
         try:
             async with asyncio.timeout(self._times.plan_deadline):
-                while True:
-                    context = self._context(
-                        request.requester, request.environment, run_id=request.id, reason=request.reason
-                    )
-                    try:
-                        plan = await open_request.command.plan(context)
-                    except TemporaryError as error:
-                        if error.code is not ReasonCode.CLUSTER_UNREACHABLE:
-                            raise
-                        failed = error
-                        await asyncio.sleep(error.retry_after)
-                    else:
-                        return plan
+                return await retried(plan, may_help=is_unreachable, noticed=failed.append)
         except TimeoutError:
-            raise failed or RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT) from failed
+            last = failed[-1] if failed else None
+            raise last or RunbookError("The plan could not be made in time", code=ReasonCode.TIMED_OUT) from last
