@@ -15,20 +15,24 @@ _UNITS = {
     "G": 1e9,
     "T": 1e12,
     "P": 1e15,
+    "E": 1e18,
     "Ki": 2.0**10,
     "Mi": 2.0**20,
     "Gi": 2.0**30,
     "Ti": 2.0**40,
     "Pi": 2.0**50,
+    "Ei": 2.0**60,
 }
-_QUANTITY = re.compile(r"([0-9.]+(?:[eE][0-9]+)?)([A-Za-z]*)", re.ASCII)
+_QUANTITY = re.compile(
+    r"((?:[0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,2})?)([A-Za-z]{0,2})", re.ASCII
+)
 _BYTES = {"memory", "ephemeral-storage"}
 
 
 def amount(text: str | float) -> float:
     """`100m` is 0.1, `64Gi` is 68719476736; what can't be read is 0."""
     found = _QUANTITY.fullmatch(str(text))
-    return float(found[1]) * _UNITS.get(found[2], 1.0) if found else 0.0
+    return float(found[1]) * _UNITS.get(found[2], 0.0) if found else 0.0
 
 
 def shown(resource: str, value: float) -> str:
