@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
-from bot.policy.permissions import PERMISSIONS, UNUSUAL
+from bot.policy.permissions import PERMISSIONS
 from bot.process_lock import holder
 from commands.kit.policy import ApprovalPolicy
 from commands.kit.registry import Registry
@@ -138,7 +138,7 @@ def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
             meant = nearest(permission, PERMISSIONS)
             hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(PERMISSIONS)}."
             yield failed(f"{name}: there is no permission {permission}.", hint)
-    usual = [permission for permission in PERMISSIONS if permission not in UNUSUAL]
+    usual = [permission for permission, known in PERMISSIONS.items() if not known.unusual]
     missing = [permission for permission in usual if not _holders(settings, name, permission)]
     if missing:
         yield warning(

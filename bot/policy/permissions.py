@@ -5,6 +5,7 @@ to listed people only. An empty policy lets nobody in.
 """
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from bot.accounts import Identity
 from bot.config import Settings
@@ -14,47 +15,56 @@ from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import listed
 
-PERMISSIONS: dict[str, str] = {
-    "fleet:read": "look: status, pods, runs, plans (dry runs)",
-    "logs:read": "read the services' logs (redacted)",
-    "logs:raw": "read the services' unredacted logs",
-    "sync:read": "look at the offline sync queue: counts, ages and reasons, never patient data",
-    "sync:write": "request a retry or clearing of failed sync items",
-    "database:read": "look at the database: slow statements, their plans, whether it answers; never table rows",
-    "data:approve": "approve or deny requests that delete data",
-    "rollout:write": "request a deploy, or a rollback to a named release",
-    "rollout:approve": "approve or deny other people's requests",
-    "rollout:back": "roll back to the last known good release, and confirm a rollback",
-    "rollout:go": "say go or no-go to somebody else's scheduled deploy",
-    "run:cancel": "stop somebody else's run",
-    "lock:write": "lock and unlock an environment",
-    "audit:read": "search the audit log",
+
+class Permission(NamedTuple):
+    """A permission that the configuration may give."""
+
+    about: str
+    """What it allows."""
+    act: str
+    """The same after "You may not": a refusal is one sentence about one place."""
+    looks: bool = False
+    """Root has it by itself: who is root on the bot's machine can read its files anyway."""
+    unusual: bool = False
+    """Given to nobody where nobody thought of it, so that nobody has it is no finding."""
+
+
+PERMISSIONS: dict[str, Permission] = {
+    "fleet:read": Permission("look: status, pods, runs, plans (dry runs)", "look at what runs in {place}", looks=True),
+    "logs:read": Permission("read the services' logs (redacted)", "read the logs of {place}", looks=True),
+    "logs:raw": Permission("read the services' unredacted logs", "read the unredacted logs of {place}", unusual=True),
+    "sync:read": Permission(
+        "look at the offline sync queue: counts, ages and reasons, never patient data",
+        "look at the offline sync queue of {place}",
+        looks=True,
+    ),
+    "sync:write": Permission(
+        "request a retry or clearing of failed sync items",
+        "request a retry or clearing of failed sync items of {place}",
+    ),
+    "database:read": Permission(
+        "look at the database: slow statements, their plans, whether it answers; never table rows",
+        "look at the database of {place}",
+        looks=True,
+    ),
+    "data:approve": Permission(
+        "approve or deny requests that delete data", "approve or deny requests that delete data of {place}"
+    ),
+    "rollout:write": Permission("request a deploy, or a rollback to a named release", "request changes to {place}"),
+    "rollout:approve": Permission(
+        "approve or deny other people's requests", "approve or deny other people's requests in {place}"
+    ),
+    "rollout:back": Permission(
+        "roll back to the last known good release, and confirm a rollback",
+        "roll {place} back to the last known good release",
+    ),
+    "rollout:go": Permission(
+        "say go or no-go to somebody else's scheduled deploy", "say go or no-go to somebody else's deploy to {place}"
+    ),
+    "run:cancel": Permission("stop somebody else's run", "stop somebody else's run in {place}"),
+    "lock:write": Permission("lock and unlock an environment", "lock or unlock {place}"),
+    "audit:read": Permission("search the audit log", "search the audit log of {place}", looks=True),
 }
-"""Every permission that the configuration may give, and what it allows."""
-
-_ACTS: dict[str, str] = {
-    "fleet:read": "look at what runs in {place}",
-    "logs:read": "read the logs of {place}",
-    "logs:raw": "read the unredacted logs of {place}",
-    "sync:read": "look at the offline sync queue of {place}",
-    "sync:write": "request a retry or clearing of failed sync items of {place}",
-    "database:read": "look at the database of {place}",
-    "data:approve": "approve or deny requests that delete data of {place}",
-    "rollout:write": "request changes to {place}",
-    "rollout:approve": "approve or deny other people's requests in {place}",
-    "rollout:back": "roll {place} back to the last known good release",
-    "rollout:go": "say go or no-go to somebody else's deploy to {place}",
-    "run:cancel": "stop somebody else's run in {place}",
-    "lock:write": "lock or unlock {place}",
-    "audit:read": "search the audit log of {place}",
-}
-"""The same after "You may not": a refusal is one sentence about one place."""
-
-UNUSUAL = frozenset({"logs:raw"})
-"""Given to nobody where nobody thought of it, so that nobody has it is no finding."""
-
-_LOOKING = frozenset({"fleet:read", "logs:read", "sync:read", "database:read", "audit:read"})
-"""What root has by itself: who is root on the bot's machine can read its files anyway."""
 
 
 class Permissions:
@@ -98,7 +108,7 @@ class Permissions:
     async def may(self, actor: Actor, permission: str | None, environment: str | None) -> bool:
         """Whether the person has the permission there (`environment` None: anywhere)."""
         if _is_root(actor):
-            return permission in _LOOKING
+            return permission in PERMISSIONS and PERMISSIONS[permission].looks
         if not actor.listed:
             return False
         if permission is None:
@@ -159,7 +169,8 @@ class Permissions:
         raise Denied(await self._refusal(permission, environment), code=ReasonCode.NOT_PERMITTED)
 
     async def _refusal(self, permission: str, environment: str | None) -> str:
-        what = _ACTS.get(permission, "do this in {place}").format(place=environment or "any environment")
+        known = PERMISSIONS.get(permission)
+        what = (known.act if known is not None else "do this in {place}").format(place=environment or "any environment")
         holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
         ask = f" {_few(holders)} can." if holders else " Nobody can: no role there has it."
         return f"You may not {what} (permission {permission}).{ask}"

@@ -89,8 +89,8 @@ def permissions(registry: Registry) -> str:
         table(
             ("Permission", "Allows to", "Needed by"),
             (
-                (code(name), about, ", ".join(map(code, _asked_by(registry, name))))
-                for name, about in PERMISSIONS.items()
+                (code(name), permission.about, ", ".join(map(code, _asked_by(registry, name))))
+                for name, permission in PERMISSIONS.items()
             ),
         ),
         "Commands that are not named there need no permission of their own: all listed people may type them, and the "
