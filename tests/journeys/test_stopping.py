@@ -71,7 +71,7 @@ async def test_held_stopped_where_it_is_and_tried_again(here: Story) -> None:
         await here.ended_with(again, f"{SLOW} runs in production")
         await says(page.get_by_role("log").first, f"{SLOW} runs in production")
         await shot(page, FOLDER, "tried-again")
-    assert f"Tomas's approval of run {short_id(run)} counts" in here.text(again, "approval")
+    assert f"Tomas's approval of run {short_id(run)} covers this plan" in here.text(again, "approval")
     assert "approval:asked" not in here.event_names(again)
 
 
