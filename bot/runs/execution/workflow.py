@@ -33,8 +33,9 @@ from commands.kit.registry import Registry
 from commands.kit.rolling import Unrecorded
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Undecided
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import retried
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
 from runbooks.observe import pods, serving
 from runbooks.release.rollouts import kubectl_lines
@@ -323,20 +324,13 @@ class Runs:
 
     async def _closed(self, ending: Ending) -> str:
         """Tries for a while; what people are told where that did not end as usual."""
-        deadline = asyncio.get_running_loop().time() + min(_PATIENCE, self._settings.times.cluster_patience)
-        while True:
-            try:
-                recorded = await self._ends.write(ending)
-            except TemporaryError as error:
-                if asyncio.get_running_loop().time() < deadline:
-                    await asyncio.sleep(error.retry_after)
-                    continue
-                _log.exception("the end of a run could not be written in time", extra={"run": ending.request.id})
-            except RunbookError:
-                _log.exception("the end of a run could not be written", extra={"run": ending.request.id})
-            else:
-                return _RECORDED if recorded else ""
+        seconds = min(_PATIENCE, self._settings.times.cluster_patience)
+        try:
+            recorded = await retried(lambda: self._ends.write(ending), seconds=seconds)
+        except RunbookError:
+            _log.exception("the end of a run could not be written", extra={"run": ending.request.id})
             return _UNWRITTEN
+        return _RECORDED if recorded else ""
 
     async def _tell_escalations(self, run: RunInput, outcome: Outcome) -> None:
         """What this run did to the environment may answer an earlier failure there."""
