@@ -206,7 +206,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
     """Why not, or nothing; and on whose word, where the nodes could not be asked."""
     limit = service.surge_limit
     if limit is not None and peak > limit:
-        return f"its limit is {counted(limit, 'pod')} at once, and it would be {peak}", ""
+        return f"its limit is {counted(limit, 'pod')} at once, and this would be {peak}", ""
     if isinstance(seen.quotas, str):
         return seen.quotas, ""
     for quota in seen.quotas:
@@ -219,7 +219,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
         return (
             (seen.nodes, "")
             if limit is None
-            else ("", f"{seen.nodes}, so by its limit of {counted(limit, 'pod')} alone")
+            else ("", f"{seen.nodes}, so only its limit of {counted(limit, 'pod')} counts")
         )
     room = sum(_fits(node, need) for node in seen.nodes)
     return (f"the nodes have room for {room} more, and this needs {extra}", "") if room < extra else ("", "")

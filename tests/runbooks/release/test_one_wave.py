@@ -273,7 +273,7 @@ async def test_a_quota_without_room_keeps_it_from_one_wave(here: Place, hard: Ma
     found = await wave(here)
     assert found.how == how
     if how == "own":
-        assert found.why.startswith("the quota team has room for ")
+        assert found.why.startswith("quota team has room for ")
     (result,) = await back(here, await stamped(here))
     assert result.ready == 3
 
