@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 from runbooks.clients.kubernetes.connection import Timing
-from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.plan import ImageChange
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollback, rollouts
 from tests.support.real import VARIABLE, Place, image, place, real_kubeconfig
@@ -109,9 +109,14 @@ class _Runs:
 
     async def rollback(self, before: str, after: str) -> None:
         pulse, changes = await self._stamped("rollback"), self._changes(before, after)
-        plan = Plan(title="Roll back", changes=tuple(changes))
         await rollback.go_back(
-            pulse, self._here.cluster, self._here.environment, plan, cause="omnicare run: rollback", by="requester"
+            pulse,
+            self._here.cluster,
+            self._here.environment,
+            changes,
+            (),
+            cause="omnicare run: rollback",
+            by="requester",
         )
         await rollouts.check(pulse, self._here.cluster, changes)
 

@@ -112,7 +112,7 @@ def durable_runs(
         registry=registry,
         display=display,
         pending=pending,
-        planning=Planning(made, notes, failures, times),
+        planning=Planning(made, store, notes, failures, times),
         leasing=Leasing(engine, leases, permissions, settings),
         approval=Approval(
             settings=settings, permissions=permissions, store=store, notes=notes, context=made, clock=clock

@@ -34,8 +34,9 @@ from commands.kit.card import (
 from commands.kit.context import Outcome
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.answers import read_time
-from runbooks.kit.plan import ImageChange, ItemsChange, Plan
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Cell
 from runbooks.wording import duration, listed, short_digest, short_id
 
 DIGEST_SHOWN = 8
@@ -43,18 +44,7 @@ DIGEST_SHOWN = 8
 
 
 def _versions(plan: Plan | None) -> str:
-    """`backend and frontend v1.2.0 → v2.0.0`."""
-    if plan is not None and plan.items:
-        return ", ".join(change.said for change in plan.items)
-    if plan is None or not plan.changes:
-        return ""
-    names = [change.service for change in plan.changes]
-    moves = {(change.before.tag or "?", change.after.tag or "?") for change in plan.changes}
-    if plan.confirms:
-        return f"{listed(names)} {', '.join(sorted(after for _, after in moves))}, as it runs"
-    if all(change.restarts for change in plan.changes):
-        return f"{listed(names)} {', '.join(sorted(after for _, after in moves))}, new pods"
-    return f"{listed(names)} {'; '.join(f'{before} → {after}' for before, after in sorted(moves))}"
+    return plan.in_short if plan is not None else ""
 
 
 def head_card(
@@ -93,10 +83,8 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     body: list[Element] = [
         Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings
     ]
-    if plan.changes:
-        body.append(_table(plan))
-    body += [_items_table(change) for change in plan.items]
-    facts = [Fact(label="Order", value=words(_order(plan)))] if plan.changes else []
+    body += _tables(plan)
+    facts = [Fact(label="Order", value=words(plan.order))] if not plan.empty else []
     if plan.usual_seconds:
         facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
     if request.follows:
@@ -134,58 +122,24 @@ def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> 
     return card.model_copy(update={"title": words("Dry run: ", *title.spans), "summary": summary, "buttons": buttons})
 
 
-def _order(plan: Plan) -> str:
-    if plan.confirms:
-        return "a check only"
-    return (
-        f"{'all at once' if plan.together else ', then '.join(change.service for change in plan.changes)}, then a check"
-    )
+def _tables(plan: Plan) -> list[Table]:
+    """What the steps show; those that follow each other with the same columns in one table."""
+    tables: list[Table] = []
+    for shown in filter(None, (step.shown() for step in plan.steps)):
+        rows = tuple(tuple(_cell(cell) for cell in row) for row in shown.rows)
+        if tables and tables[-1].columns == shown.columns and not shown.caption:
+            tables[-1] = tables[-1].model_copy(update={"rows": (*tables[-1].rows, *rows)})
+        else:
+            tables.append(Table(columns=shown.columns, rows=rows, caption=shown.caption))
+    return tables
 
 
-def _next(plan: Plan, change: ImageChange) -> Text:
-    if plan.confirms:
-        return words("no change")
-    return words("the same, new pods" if change.restarts else Strong(text=change.after.shown(change.repository)))
-
-
-def _table(plan: Plan) -> Table:
-    return Table(
-        columns=("Service", "Now", "Next", "Pods", "Running since"),
-        rows=tuple(
-            (
-                words(change.service),
-                words(change.before.shown(change.repository)),
-                _next(plan, change),
-                words(str(change.replicas)),
-                _since(change),
-            )
-            for change in plan.changes
-        ),
-    )
-
-
-def _items_table(change: ItemsChange) -> Table:
-    rows = tuple(
-        (
-            words(group.reason),
-            words(str(group.items)),
-            words(str(group.devices)),
-            words(duration(group.oldest_seconds) if group.oldest_seconds is not None else ""),
-        )
-        for group in change.groups
-    )
-    return Table(columns=("Reason", "Items", "Devices", "Oldest"), rows=rows, caption=change.said)
-
-
-def _since(change: ImageChange) -> Text:
-    parts: list[object] = []
-    if change.since and (since := read_time(change.since)) is not None:
-        parts.append(Moment(at=since, form="date-time", age=True))
-    if change.by:
-        parts.append(f"{', ' if parts else ''}by {change.by}")
-    if change.run:
-        parts.append(f" (run {short_id(change.run)})")
-    return words(*parts) if parts else words("unknown")  # type: ignore[arg-type] # strings and moments
+def _cell(cell: Cell) -> Text:
+    if cell.seconds is not None:
+        return words(duration(cell.seconds))
+    if cell.at is not None and (at := read_time(cell.at)) is not None:
+        return words(Moment(at=at, form="date-time", age=True), *filter(None, (cell.text,)))
+    return words(Strong(text=cell.text) if cell.strong else cell.text)
 
 
 def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:

@@ -153,7 +153,7 @@ class EngineRuns:
             word=state.word if state else None,
             steps=steps,
             card=state.head if state else None,
-            rolled=bool(state and state.plan and state.plan.changes),
+            rolled=bool(state and state.plan and state.plan.decides),
             left_undecided=bool(state and state.left_undecided),
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,
@@ -310,9 +310,8 @@ class EngineRuns:
         """Whether a service lies ahead that has not begun."""
         if state.plan is None:
             return False
-        command = self._registry.operation(request.command, request.arguments)
         begun = {step.key or step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
-        return any(not begun & {point.key, point.title} for point in command.hold_points(state.plan))
+        return any(not begun & {point.key, point.title} for point in state.plan.hold_points)
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
         """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""

@@ -11,6 +11,8 @@ from typing import Any
 from bot.policy.approvals import Decision
 from bot.runs.model import Request, RequestState, request_id
 from bot.runs.notes import AuditNotes
+from bot.runs.store import RunStore
+from commands.kit.command import Operation
 from commands.kit.context import Actor, Context
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.parsing import typed_again
@@ -54,6 +56,14 @@ class FollowUps:
         arguments = {"after": of.id, "env": of.environment}
         request = self.following(of, "rollback", arguments, actor, None)
         return request if await self._notes.requested(request) else None
+
+
+async def planned(store: RunStore, request: Request, command: Operation, context: Context) -> Plan:
+    """The command's plan; of one that is tried again, without the steps that only the run before knows to be done."""
+    plan = await command.plan(context)
+    if request.follows is None or request.follows.split(".")[1] != request.id.split(".")[1]:
+        return plan
+    return plan.without(await store.done(request.follows))
 
 
 async def undecided(context: Context) -> str | None:

@@ -17,6 +17,7 @@ from bot.runs.display import Display
 from bot.runs.engine import Recorded
 from bot.runs.execution.closing import EndWriter
 from bot.runs.failures import Failure, Failures
+from bot.runs.follow_up import planned
 from bot.runs.model import Ending, Request, digest_of
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
@@ -205,7 +206,7 @@ class Leases:
 
     async def _plan(self, command: Operation, context: Context, request: Request) -> str:
         """The digest of the plan as it would be made now."""
-        return digest_of(request, await self._patiently(lambda: command.plan(context)))
+        return digest_of(request, await self._patiently(lambda: planned(self._store, request, command, context)))
 
     async def _goes_back_too(self, context: Context, request: str) -> bool:
         """Whether the holder goes back already. It is left alone for a yes to a plan that is no longer so: nothing would go back meanwhile."""
@@ -239,7 +240,7 @@ class Leases:
         if known:
             state = await self._store.state(holder.run)
             begins = has_run or (state is not None and state.phase == "starting")
-            if not begins or (state is not None and state.plan is not None and not state.plan.changes):
+            if not begins or (state is not None and state.plan is not None and not state.plan.decides):
                 return None, False
         # or nobody knows it: the bot's files were lost, and it may have changed anything
         title = f"{holder.title} was overtaken by run {short_id(place.run)}"

@@ -10,11 +10,12 @@ from datetime import datetime
 
 from bot.runs.services import MakesContext
 from commands.kit.context import Actor
-from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import ImageChange, versions
+from runbooks.kit.plan import versions
+from runbooks.kit.steps import Undo
 from runbooks.kit.targets import Frozen
 from runbooks.release.plans import plan_rollback
+from runbooks.release.steps import images_of
 from runbooks.wording import age
 
 _log = logging.getLogger(__name__)
@@ -59,12 +60,13 @@ class ManualRollbacks:
             _log.exception("the way back of %s could not be looked up", environment)
         return self._known.get(environment)
 
-    async def changed(self, environment: str, changes: Sequence[ImageChange]) -> None:
-        """A run has made these changes: what was known before leads elsewhere now. What undoes them is known, until it is looked up."""
+    async def changed(self, environment: str, undo: Sequence[Undo]) -> None:
+        """A run has changed something: what was known before leads elsewhere now. What undoes its steps is known, until it is looked up."""
         self._known.pop(environment, None)
-        undone = [each.model_copy(update={"before": each.after, "after": each.before}) for each in changes]
-        if undone := [each for each in undone if each.before != each.after]:
-            self._known[environment] = _way(undone, self._clock())
+        if undo:
+            leads_to = ", ".join(dict.fromkeys(each.leads_to for each in undo))
+            lines = tuple(line for each in undo for line in each.lines)
+            self._known[environment] = ManualRollback(version=leads_to, lines=lines, found=self._clock())
         await self.of(environment)
 
     async def remember(self, environments: Iterable[str]) -> None:
@@ -76,10 +78,7 @@ class ManualRollbacks:
         nobody = Actor(key="bot", name="OmniCare", surface="bot")
         context = self._context(nobody, environment)
         plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
-        if plan.changes:
-            self._known[environment] = _way(plan.changes, self._clock())
-
-
-def _way(changes: Sequence[ImageChange], now: datetime) -> ManualRollback:
-    version = versions(change.after for change in changes)
-    return ManualRollback(version=version, lines=tuple(kubectl_lines(changes)), found=now)
+        if not plan.empty:
+            version = versions(change.after for change in images_of(plan))
+            lines = tuple(line for step in plan.steps for line in step.by_hand())
+            self._known[environment] = ManualRollback(version=version, lines=lines, found=self._clock())

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from bot.policy.approvals import Decision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
-from runbooks.fleet.fleet import Release, Undecided
-from runbooks.kit.plan import ImageChange, Plan
-from runbooks.kit.steps import Stop
+from runbooks.fleet.fleet import Undecided
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import Stop, StoredStep
 from runbooks.kit.targets import Frozen
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letters that read like others
@@ -165,10 +165,10 @@ class RequestState(Frozen):
     @property
     def left_undecided(self) -> bool:
         """Its run ended so that somebody has to decide what becomes of it."""
-        outcome, rolled = self.outcome, self.plan is None or bool(self.plan.changes)
+        outcome, rolled = self.outcome, self.plan is None or self.plan.decides
         if outcome is None or self.started is None or not rolled:
             return False
-        return not outcome.ok
+        return not outcome.ok and not outcome.undone
 
 
 class DecisionMessage(Frozen):
@@ -239,12 +239,32 @@ class Ending(Frozen):
     """Somebody has to decide what becomes of it."""
     decided: bool = False
     """What was undecided before is not so any more."""
-    put_back: tuple[ImageChange, ...] = ()
-    """Deployments whose `maxSurge` the run raised."""
-    release: Release | None = None
-    """It runs and was checked, and could not be recorded."""
-    left: str | None = None
-    """The version that is marked bad with it."""
+    put_back: tuple[StoredStep, ...] = ()
+    """Steps that changed something only for a while."""
+    late: tuple[StoredStep, ...] = ()
+    """Steps that failed when all else was done: tried until they are done."""
+    steps: tuple[StoredStep, ...] = ()
+    results: dict[str, JsonValue] = {}
+    """What those of `steps` that have finished returned, by their keys; for `late`."""
+    approved_by: tuple[str, ...] = ()
+    """Names."""
+
+    @property
+    def done_late(self) -> str:
+        """What is so once the steps in `late` are done; without a full stop."""
+        return ", ".join(step.done_late() for step in self.late)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_version_before(cls, data: object) -> object:
+        """It named the Deployments and the release, as no step did."""
+        if not isinstance(data, dict) or "release" not in data:
+            return data
+        kept = {name: value for name, value in data.items() if name not in ("release", "left", "put_back")}
+        images, release = data.get("put_back"), data["release"]
+        back = [{"kind": "rollback", "images": images, "cause": ""}] if images else []
+        late = [{"kind": "record", "release": release, "left": data.get("left")}] if release else []
+        return {**kept, "put_back": back, "late": late}
 
 
 class Escalation(Frozen):

@@ -19,7 +19,7 @@ from bot.runs.model import (
     run_id,
     thread_id,
 )
-from commands.kit.card import Card
+from commands.kit.card import Card, StepLine, StepStatus
 
 
 def request_of(view: WorkflowView) -> Request:
@@ -60,6 +60,11 @@ class RunStore:
     async def has_run(self, request: str) -> bool:
         """Whether its run has begun."""
         return await self.engine.view(run_id(request)) is not None
+
+    async def done(self, request: str) -> set[str]:
+        """The keys of the steps that the request's run has finished."""
+        lines = [StepLine.model_validate(line) for line in await self.engine.event(run_id(request), "steps") or ()]
+        return {line.key for line in lines if line.status is StepStatus.DONE and line.key}
 
     async def unwritten_end(self, request: str) -> Ending | None:
         """What the workflow `closing` writes for its run; None where the run wrote it by itself."""

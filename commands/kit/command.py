@@ -44,7 +44,7 @@ from commands.kit.spec import (
 )
 from commands.kit.types import RunId, RunType, Ticket, Words
 from runbooks.kit.plan import Plan
-from runbooks.kit.steps import StepName, Steps
+from runbooks.kit.steps import Results
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
@@ -179,8 +179,8 @@ class Operation(Command, base=True):
         """Return what will be changed. It is made twice, before the approval and before the run, and changes nothing."""
 
     @abstractmethod
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        """Do the plan's steps; each may be killed at any point and done again."""
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        """Return how it went, once every step of the plan has finished; `results` is what they returned."""
 
     @abstractmethod
     def card(self, outcome: Outcome) -> Card:
@@ -189,14 +189,6 @@ class Operation(Command, base=True):
     def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - for those that override it
         """Return who has to approve the plan; None: nobody can. By default it goes by the definition's risk."""
         return policies.of(self.meta.risk)
-
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - for those that override it
-        """Return the steps that people see ahead; by default none."""
-        return ()
-
-    def hold_points(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - for those that override it
-        """Return the steps before which people may hold the run; by default none."""
-        return ()
 
     @property
     def goes_back(self) -> bool:

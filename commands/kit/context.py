@@ -15,7 +15,7 @@ from commands.kit.spec import CommandSpec
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Stop
+from runbooks.kit.steps import Pulse, Results, StepContext, Stop
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.timeouts import RolloutSettings
 
@@ -233,6 +233,18 @@ class Context:
     postgres: "Database | None" = None
     """The environment's database, where the configuration has one."""
 
+    def step(self, pulse: Pulse, results: Results | None = None) -> StepContext:
+        """Return what a step of a run is given; clients and settings are found there by their class."""
+        found = (self.cluster, self.registry, self.fleet, self.health, self.patience, self.sync, self.postgres)
+        return StepContext(
+            pulse=pulse,
+            environment=self.where,
+            asked_by=self.actor.name,
+            approved_by=self.approved_by,
+            services={type(each): each for each in found if each is not None},
+            results=results or Results(),
+        )
+
     def database(self) -> "Database":
         """Raises PermanentError(NOT_CONFIGURED) where the configuration names none."""
         if self.postgres is None:
@@ -282,6 +294,8 @@ class Outcome(Frozen):
     """What to do, in sentences."""
     step: str | None = None
     """The step where it stopped."""
+    undone: bool = False
+    """It failed, and all that it had changed was undone: nothing is left to decide."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

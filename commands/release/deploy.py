@@ -8,12 +8,11 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
 from commands.kit.policy import Risk
-from commands.kit.rolling import TAKE, cause, finish, outline, result_card, roll_out_in_turn, rollout_step
+from commands.kit.rolling import released, result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
 from runbooks.kit.plan import Plan
-from runbooks.kit.steps import StepName, Steps
-from runbooks.release import rollouts
+from runbooks.kit.steps import Results
 from runbooks.release.plans import plan_deploy
 
 _FURTHEST = timedelta(days=7)
@@ -73,17 +72,8 @@ class Deploy(Operation):
     async def plan(self, context: Context) -> Plan:
         return await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        return outline(plan)
-
-    def hold_points(self, plan: Plan) -> tuple[StepName, ...]:
-        return () if plan.confirms else tuple(rollout_step(change) for change in plan.changes[1:])
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run(TAKE, rollouts.stamp, context.cluster, context.fleet, context.where)
-        why = cause(context, f"deploy {self.version}")
-        results = [] if plan.confirms else await roll_out_in_turn(context, plan, steps, step=rollout_step, cause=why)
-        return await finish(context, plan, steps, results, left=None)
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        return released(context, plan, results)
 
     def card(self, outcome: Outcome) -> Card:
         where, before = outcome.environment, outcome.data.get("before")

@@ -4,14 +4,15 @@ from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
-from commands.kit.rolling import CHECK, TAKE, cause, result_card, roll_out_in_turn
+from commands.kit.rolling import result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
-from runbooks.kit.plan import ImageChange, Plan
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import StepName, Steps
-from runbooks.release import rollouts
+from runbooks.kit.steps import Results
+from runbooks.release import steps
 from runbooks.release.plans import plan_restart
+from runbooks.release.rollouts import RolloutResult
 
 
 class Restart(Operation):
@@ -35,16 +36,10 @@ class Restart(Operation):
     async def plan(self, context: Context) -> Plan:
         return await plan_restart(context.cluster, context.fleet, context.where, self.service)
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        return (*(_step(change) for change in plan.changes), CHECK)
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run(TAKE, rollouts.stamp, context.cluster, context.fleet, context.where)
-        why = cause(context, f"restart {self.service}")
-        results = await roll_out_in_turn(context, plan, steps, step=_step, cause=why)
-        await steps.run(CHECK, rollouts.check, context.cluster, plan.changes, settings=context.patience)
-        pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in results)
-        version = plan.changes[0].after.short
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        done = [result for _, result in results.each(steps.Restart, RolloutResult)]
+        pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in done)
+        version = steps.images_of(plan)[0].after.short
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{self.service} was restarted in {context.where.name}",
@@ -61,9 +56,3 @@ class Restart(Operation):
                 Button(label="Pods", does=Typed(text=f"pods {self.service} --env {where}")),
             ),
         )
-
-
-def _step(change: ImageChange) -> StepName:
-    return StepName(
-        key=f"restart:{change.service}", title=f"{change.service.capitalize()} restart", targets=(change.service,)
-    )

@@ -7,16 +7,17 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
-from commands.kit.rolling import CHECK, TAKE, cause, finish, result_card, version_before, version_of
+from commands.kit.rolling import released, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
 from runbooks.fleet.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import StepName, Steps
+from runbooks.kit.steps import Results
 from runbooks.release import rollback
 from runbooks.release.plans import plan_rollback
+from runbooks.release.steps import RollBack, images_of
 from runbooks.wording import duration, listed, short_id
 
 _JUST_NOW = timedelta(minutes=15)
@@ -83,7 +84,7 @@ class Rollback(Operation):
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
-        return plan.model_copy(update={"warnings": warnings, "covered_by": covered, "together": True})
+        return plan.model_copy(update={"warnings": warnings, "covered_by": covered})
 
     async def _still_open(self, context: Context) -> None:
         """Going back from a run that something else followed would start from where nothing is any more."""
@@ -124,7 +125,7 @@ class Rollback(Operation):
             return ()
         why = rollback.left_by(record.run.run)
         left = {each.version for each in await context.fleet.releases(context.where) if each.why == why}
-        now = {change.before.tag for change in plan.changes}
+        now = {change.before.tag for change in images_of(plan)}
         if not left or not now or left & now:
             return ()
         whose = f"{record.run.by}'s rollback (run {short_id(record.run.run)})"
@@ -147,28 +148,9 @@ class Rollback(Operation):
         )
         return failed.approved_by if fits and open_still else ()
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:
-        return (_all(plan), CHECK)
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        await steps.run(TAKE, rollback.begin, context.cluster, context.fleet, context.where, plan.leaves)
-        went = await steps.run(
-            _all(plan),
-            rollback.go_back,
-            context.cluster,
-            context.where,
-            plan,
-            cause=cause(context, f"roll back to {version_of(plan)}"),
-            by=context.actor.name,
-            settings=context.patience,
-        )
-        outcome = await finish(context, plan, steps, went.services, left=plan.leaves)
-        record = await context.fleet.read(context.where)
-        lock = (
-            (f"{record.freeze.name}'s lock is still in place.",)
-            if record.freeze and record.freeze.holds(context.now)
-            else ()
-        )
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        went, outcome = results.only(RollBack, rollback.GoneBack), released(context, plan, results)
+        lock = (f"{went.lock}'s lock is still in place.",) if went.lock else ()
         return outcome.model_copy(
             update={
                 "title": f"Back on {version_of(plan)} in {context.where.name}",
@@ -190,8 +172,3 @@ class Rollback(Operation):
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),
         )
-
-
-def _all(plan: Plan) -> StepName:
-    targets = tuple(change.service for change in plan.changes)
-    return StepName(key="rollback", title="Roll back all services", targets=targets)

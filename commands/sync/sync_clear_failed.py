@@ -9,13 +9,11 @@ from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import StepName, Steps
-from runbooks.sync import changes
+from runbooks.kit.steps import Results
+from runbooks.sync import plans
+from runbooks.sync.changes import Cleared, Export
+from runbooks.sync.plans import ClearItems, ExportItems
 from runbooks.wording import counted, listed
-
-EXPORT = StepName(key="sync-export", title="Export to S3")
-READ_BACK = StepName(key="sync-read-back", title="Read the export back")
-CLEAR = StepName(key="sync-clear", title="Clear the approved items")
 
 
 class SyncClearFailed(Operation):
@@ -36,17 +34,11 @@ class SyncClearFailed(Operation):
 
     async def plan(self, context: Context) -> Plan:
         queue = context.sync_queue()
-        return await changes.plan_clear(queue, queue.exports)
+        return await plans.plan_clear(queue, queue.exports)
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
-        return (EXPORT, READ_BACK, CLEAR)
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:
-        queue = context.sync_queue()
-        bucket, change = queue.exports, plan.items[0]
-        written = await steps.run(EXPORT, changes.export, queue, bucket, change)
-        await steps.run(READ_BACK, changes.read_back, queue, bucket, change, written)
-        cleared = await steps.run(CLEAR, changes.clear, queue, bucket, context.fleet, change, written)
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the steps say it
+        bucket = context.sync_queue().exports
+        written, cleared = results.only(ExportItems, Export), results.only(ClearItems, Cleared)
         gone = cleared.items + cleared.gone_before
         where = context.where.name
         lines = [

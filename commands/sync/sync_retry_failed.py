@@ -9,13 +9,11 @@ from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import StepName, Steps
-from runbooks.sync import changes
+from runbooks.kit.steps import Results
+from runbooks.sync import plans
 from runbooks.sync.changes import Retried
+from runbooks.sync.plans import WatchQueue
 from runbooks.wording import by_count, counted
-
-RETRY = StepName(key="sync-retry", title="Retry the failed items")
-WATCH = StepName(key="sync-watch", title="Watch the queue")
 
 
 class SyncRetryFailed(Operation):
@@ -31,19 +29,14 @@ class SyncRetryFailed(Operation):
         return f"Retry the failed sync items in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        return await changes.plan_retry(context.sync_queue())
+        return await plans.plan_retry(context.sync_queue())
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002 - the same for every plan
-        return (RETRY, WATCH)
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002 - whatever is there is retried
-        queue = context.sync_queue()
-        before = await steps.run(RETRY, changes.retry, queue)
-        result = await steps.run(WATCH, changes.watch_retry, queue, before)
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - what is left says it
+        result = results.only(WatchQueue, Retried)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The failed sync items of {context.where.name} were retried: {_left(result)}",
-            lines=_lines(result, queue.scripts.watch_seconds),
+            lines=_lines(result, context.sync_queue().scripts.watch_seconds),
             data={"before": result.before, "after": result.after, "pending": result.pending},
         )
 

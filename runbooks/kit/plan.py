@@ -7,16 +7,14 @@ ages), so an approver's yes stays valid while pods come and go, and is void when
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import JsonValue, model_validator
 
+from runbooks.kit.steps import Step, StepName, StoredStep
 from runbooks.kit.targets import Frozen
-from runbooks.wording import counted, short_digest, shortened
-
-GROUPS = 25
-"""Of items in a plan, for the eye."""
+from runbooks.wording import listed, short_digest, shortened
 
 
 class Image(Frozen):
@@ -148,58 +146,6 @@ class ImageChange(Frozen):
         }
 
 
-class ItemsGroup(Frozen):
-    """Items of one kind, for the eye."""
-
-    reason: str
-    items: int
-    devices: int = 0
-    oldest_seconds: float | None = None
-
-
-class ItemsChange(Frozen):
-    """Items of a queue are tried again, or thrown away."""
-
-    kind: Literal["items"] = "items"
-    act: Literal["retry", "clear"]
-    service: str
-    namespace: str
-    ids: str = ""
-    """The digest of the ids of exactly these items; empty where the act is about whatever is there."""
-    # what follows is shown, and not part of the digest
-    count: int | None = None
-    devices: int = 0
-    oldest_seconds: float | None = None
-    groups: tuple[ItemsGroup, ...] = ()
-
-    @field_validator("groups")
-    @classmethod
-    def _bounded(cls, groups: tuple[ItemsGroup, ...]) -> tuple[ItemsGroup, ...]:
-        """The most frequent: a plan is kept again and again, and a script may give each item a reason of its own."""
-        if len(groups) <= GROUPS:
-            return groups
-        rest = groups[GROUPS - 1 :]
-        ages = [each.oldest_seconds for each in rest if each.oldest_seconds is not None]
-        other = ItemsGroup(
-            reason=f"{len(rest)} other reasons",
-            items=sum(each.items for each in rest),
-            devices=max(each.devices for each in rest),
-            oldest_seconds=max(ages, default=None),
-        )
-        return (*groups[: GROUPS - 1], other)
-
-    @property
-    def said(self) -> str:
-        """`7 failed items from 5 devices`."""
-        items = "all failed items" if self.count is None else counted(self.count, "failed item")
-        devices = f" from {counted(self.devices, 'device')}" if self.devices else ""
-        return f"{items}{devices}"
-
-    def substance(self) -> dict[str, str]:
-        """What the approval is bound to."""
-        return {"kind": self.kind, "act": self.act, "target": f"{self.namespace}/{self.service}", "ids": self.ids}
-
-
 class Wave(Frozen):
     """How one service's pods are replaced by new ones, and why not all at once where they are not."""
 
@@ -215,18 +161,25 @@ class Wave(Frozen):
     """Why `maxSurge` is not raised, or on whose word it is."""
 
 
+_BEFORE = frozenset({"changes", "items", "together", "confirms", "unproven", "ends", "leaves", "waves"})
+"""Fields of a plan that had no steps yet."""
+ReadsBefore = Callable[[Mapping[str, Any]], "tuple[Step, ...]"]
+_readers: list[ReadsBefore] = []
+
+
+def reads_before(reader: ReadsBefore) -> ReadsBefore:
+    """Registers what makes steps of a plan that was stored by the version before; it returns none where that is not its own."""
+    _readers.append(reader)
+    return reader
+
+
 class Plan(Frozen):
     """What will be changed, in which order, and what people should know before they say yes."""
 
     title: str
     """As an order: "Deploy v2.0.0 to production"."""
-    changes: tuple[ImageChange, ...] = ()
-    items: tuple[ItemsChange, ...] = ()
-    """Of a queue, where the plan is about one; then there are no `changes`."""
-    together: bool = False
-    """All changes at the same time (a rollback), instead of one after the other."""
-    confirms: bool = False
-    """Nothing is rolled out: the images of `changes` are there already, and are checked and recorded as a release."""
+    steps: tuple[StoredStep, ...] = ()
+    """In order; one that is `beside` goes at the same time as the one before it."""
     unchanged: tuple[str, ...] = ()
     """Services that are already as asked."""
     warnings: tuple[str, ...] = ()
@@ -236,70 +189,124 @@ class Plan(Frozen):
     """What this run does not do, though somebody may expect it."""
     links: tuple[tuple[str, str], ...] = ()
     """(label, URL)."""
-    unproven: bool = False
-    """It goes back to an image that no record knows as good: what runs then is not recorded as good either."""
     needs_reason: bool = False
     """The requester has to give a reason (going to something older)."""
-    on_failure: Literal["ask", "rollback"] = "ask"
-    """rollback: where it fails it goes back by itself, which is approved with it."""
-    ends: tuple[tuple[str, str], ...] = ()
-    """Where a rollback leads: each service that it is about, and the image that it has afterwards, whether or not that is a change."""
-    leaves: str | None = None
-    """The release that this plan leaves as bad (a rollback)."""
+    on_failure: Literal["ask", "rollback", "revert"] = "ask"
+    """What follows a failure without asking, which is approved with it. rollback: to the last known good release; revert: the steps that
+    can be undone are, the latest first."""
     covered_by: tuple[str, ...] = ()
     """Names of those whose approval of a failed run covers going back from it; nobody is asked again."""
-    waves: tuple[Wave, ...] = ()
-    """How pods are replaced, as there is room now; looked at again when it is done."""
     usual_seconds: float | None = None
     """How long it took before, where that is known."""
+    substance_before: dict[str, JsonValue] | None = None
+    """Of a plan that the version before stored: what its digest was made of."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_version_before(cls, data: object) -> object:
+        """A stored plan without steps, as one with steps."""
+        if not isinstance(data, dict) or not _BEFORE & set(data):
+            return data
+        steps = tuple(step for reader in _readers for step in reader(data))
+        images: list[JsonValue] = [{**ImageChange.model_validate(each).substance()} for each in data.get("changes", ())]
+        substance: dict[str, JsonValue] = {"changes": images, "together": bool(data.get("together"))}
+        if data.get("confirms"):
+            substance["confirms"] = True
+        if data.get("on_failure", "ask") != "ask":
+            substance["on_failure"] = data["on_failure"]
+        if items := data.get("items"):
+            substance["items"] = [
+                {
+                    "kind": "items",
+                    "act": each["act"],
+                    "target": f"{each['namespace']}/{each['service']}",
+                    "ids": each["ids"],
+                }
+                for each in items
+            ]
+        kept = {name: value for name, value in data.items() if name not in _BEFORE}
+        return {**kept, "steps": steps, "substance_before": substance}
 
     @property
     def empty(self) -> bool:
         """Nothing to do."""
-        return not self.changes and not self.items
+        return not self.changing
 
-    def substances(self) -> list[dict[str, str]]:
+    @property
+    def changing(self) -> tuple[Step, ...]:
+        """The steps that change something."""
+        return tuple(step for step in self.steps if step.changes())
+
+    @property
+    def groups(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps, those together that go at the same time."""
+        groups: list[list[Step]] = []
+        for step in self.steps:
+            if step.beside and groups:
+                groups[-1].append(step)
+            else:
+                groups.append([step])
+        return tuple(tuple(group) for group in groups)
+
+    @property
+    def hold_points(self) -> tuple[StepName, ...]:
+        """The steps before which people may hold the run: the first of each group that changes something, but for the first such."""
+        shown = ([step for step in group if not step.hidden] for group in self.groups)
+        changing = [group for group in shown if any(step.changes() for step in group)]
+        return tuple(group[0].label for group in changing[1:])
+
+    @property
+    def decides(self) -> bool:
+        """Whether the environment is undecided where it fails."""
+        return any(step.decides for step in self.steps)
+
+    @property
+    def in_short(self) -> str:
+        """`backend and frontend v1.2.0 → v2.0.0`."""
+        briefs = [brief for step in self.steps for brief in step.in_short()]
+        subjects = list(dict.fromkeys(brief.subject for brief in briefs))
+        return " ".join(filter(None, (listed(subjects), "; ".join(sorted({brief.change for brief in briefs} - {""})))))
+
+    @property
+    def order(self) -> str:
+        """`backend, then frontend, then a check`."""
+        groups = [" beside ".join(step.word for step in group if not step.hidden) for group in self.groups]
+        shown = [group for group in groups if group]
+        return ", then ".join(shown) if shown[1:] else f"{''.join(shown)} only"
+
+    def without(self, done: Collection[str]) -> "Plan":
+        """Return the plan without the steps that a retry leaves out because they are done; `done`: keys."""
+        left = tuple(step for step in self.steps if not (step.remembered and step.key in done))
+        return self.model_copy(update={"steps": left})
+
+    def substances(self) -> list[dict[str, JsonValue]]:
         """What an approval is bound to, change by change; for the audit trail."""
-        return [*(change.substance() for change in self.changes), *(change.substance() for change in self.items)]
+        return [{"key": step.key, **step.changes()} for step in self.changing]
 
     def completes(self, approved: "Plan") -> bool:
         """Whether this plan only does what is left of one that was approved.
 
-        Each change leads where that plan led, from where it began or from where it already was; nothing else is changed.
+        Each step that changes something was in that plan, and leads where it led there.
         """
-        if self.items or approved.items or not self.changes:
-            return False
-        known = {change.substance()["target"]: change for change in approved.changes}
-        for change in self.changes:
-            before = known.get(change.substance()["target"])
-            if before is None or change.after != before.after or change.before not in (before.before, before.after):
-                return False
-            if not set(change.references_before) <= set(before.references_before):
-                return False
-        alike = (self.together, self.on_failure) == (approved.together, approved.on_failure)
-        return alike and not self.needs_reason
+        known = {step.key: step for step in approved.steps}
+        left = all(step.carried and step.key in known and step.completes(known[step.key]) for step in self.changing)
+        return not self.empty and left and self.on_failure == approved.on_failure and not self.needs_reason
 
     def ends_as(self, confirmed: "Plan") -> bool:
-        """Whether this rollback leads just where the confirmed one did, from nothing but versions that it was to leave.
-
-        A deploy that is overtaken may reach one more service between the plan and the yes: going back from that is what was confirmed.
-        """
-        left = {change.before.tag for change in confirmed.changes}
-        from_there = all(change.before.tag in left for change in self.changes)
-        alike = (self.ends, self.leaves, self.unproven) == (confirmed.ends, confirmed.leaves, confirmed.unproven)
-        return bool(self.ends) and self.together and confirmed.together and from_there and alike
+        """Whether this plan leads just where the confirmed one did, though it changes more on its way."""
+        known = {step.key: step for step in confirmed.changing}
+        alike = {step.key for step in self.changing} == set(known)
+        return not self.empty and alike and all(step.ends_as(known[step.key]) for step in self.changing)
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""
-        substance: dict[str, object] = {
-            "request": request,
-            "changes": [change.substance() for change in self.changes],
-            "together": self.together,
-        }
-        if self.confirms:
-            substance["confirms"] = True
-        if self.on_failure != "ask":
-            substance["on_failure"] = self.on_failure
-        if self.items:
-            substance["items"] = [change.substance() for change in self.items]
+        substance: dict[str, object] = {"request": request}
+        if self.substance_before is not None:
+            substance |= self.substance_before
+        else:
+            substance["steps"] = [
+                {"key": step.key, "beside": step.beside, "changes": step.changes()} for step in self.changing
+            ]
+            if self.on_failure != "ask":
+                substance["on_failure"] = self.on_failure
         return hashlib.sha256(json.dumps(substance, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,24 +1,27 @@
-"""How a runbook says what is durable.
+"""What an operation is made of: steps, what one is given when it is done, and how it speaks and listens.
 
-`await steps.run(rollout_step(change), rollouts.roll_out, cluster, change)` is a recorded step in the bot (finished ones are not
-repeated after a crash) and a plain call in a test. A killed step runs again, so a step's function is idempotent: it looks at
-what is there before it changes something.
+A plan is a list of steps (`runbooks.kit.plan`). Each is a frozen value that is stored with the plan, approved with it and read
+back into its own class by its `kind`: a new kind is a class here or in any module of `runbooks`, and nothing else has to know it.
 
-A step's function takes a `Pulse` first: what it may say while it runs, and how it learns that somebody wants it to stop.
-What it returns is JSON of a declared type (a pydantic model, or plain JSON), made from JSON on the first pass too. It fails by
-raising a `RunbookError`; a `TemporaryError` is tried again after its `retry_after`.
+A killed step runs again, so `apply` is idempotent: it looks at what is there before it changes something. What it returns is JSON of
+the type that it declares, made from JSON on the first pass too. It fails by raising a `RunbookError`; a `TemporaryError` is tried
+again after its `retry_after`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import JsonValue, SerializeAsAny, TypeAdapter, WrapValidator
 
-from runbooks.kit.targets import Frozen
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment, Frozen
 
-P = ParamSpec("P")
+S = TypeVar("S", bound="Step")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Stop(Frozen):
@@ -28,6 +31,14 @@ class Stop(Frozen):
     by: str
     """A person's name, or the run that takes over."""
     reason: str = ""
+
+
+class Stopped(Exception):
+    """A step saw the request to stop and ended early, leaving what it changed as it is."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(f"{stop.kind} by {stop.by}")
+        self.stop = stop
 
 
 class Pulse(Protocol):
@@ -54,39 +65,276 @@ class StepName(Frozen):
     """Stable: `rollout:backend`. What a run did and what is left of it goes by keys and targets, never by titles."""
     title: str
     targets: tuple[str, ...] = ()
-    """Names of the services that it changes."""
+    """Names of the services whose pods it replaces."""
 
 
-class Steps(Protocol):
-    """Runs steps, durably or plainly."""
+# how a step is shown in the plan
+
+
+class Cell(Frozen):
+    """One cell of a plan's table."""
+
+    text: str = ""
+    strong: bool = False
+    at: str | None = None
+    """A time (ISO 8601) that stands before the text, with its age."""
+    seconds: float | None = None
+    """A duration, instead of a text."""
+
+
+class Shown(Frozen):
+    """Rows of a plan's table; steps that follow each other and have the same columns share one."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+
+class Brief(Frozen):
+    """A step in a few words, for the one line in the channel: `backend` and `v1.2.0 → v2.0.0`."""
+
+    subject: str
+    change: str = ""
+
+
+class Undo(Frozen):
+    """How a person undoes a step: the exact lines, and where they lead in words (`v1.2.0`)."""
+
+    leads_to: str
+    lines: tuple[str, ...]
+
+
+# results
+
+
+class Results:
+    """What the finished steps of a run returned, as JSON."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Step, JsonValue]] = {}
+
+    def keep(self, step: "Step", value: JsonValue) -> None:
+        """Adds what a step returned."""
+        self._kept[step.key] = (step, value)
+
+    def value(self, key: str) -> JsonValue:
+        """Return what the step with that key returned, as JSON; None where it has not finished."""
+        return self._kept[key][1] if key in self._kept else None
+
+    def each(self, kind: type[S], result: type[T]) -> list[tuple[S, T]]:
+        """Return the finished steps of one class with their results, in order."""
+        adapter: TypeAdapter[T] = TypeAdapter(result)
+        return [(step, adapter.validate_python(value)) for step, value in self._kept.values() if isinstance(step, kind)]
+
+    def only(self, kind: "type[Step]", result: type[T]) -> T:
+        """Return the result of the one finished step of that class; `PermanentError` where there is none."""
+        found = self.each(kind, result)
+        if not found:
+            raise PermanentError(f"The step {kind.__name__} has not finished.", code=ReasonCode.BUG)
+        return found[0][1]
+
+    def stored(self) -> dict[str, JsonValue]:
+        """Return all of them by their steps' keys."""
+        return {key: value for key, (_, value) in self._kept.items()}
+
+    @classmethod
+    def read(cls, steps: "Iterable[Step]", stored: Mapping[str, JsonValue]) -> "Results":
+        """Return what `stored` was made of."""
+        made = cls()
+        for step in steps:
+            if step.key in stored:
+                made.keep(step, stored[step.key])
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What a step is given when it is done or undone."""
+
+    pulse: Pulse
+    environment: Environment
+    asked_by: str = ""
+    """The requester's name."""
+    approved_by: tuple[str, ...] = ()
+    services: Mapping[type, object] = field(default_factory=dict)
+    """Clients and settings, each by its class."""
+    results: Results = field(default_factory=Results)
+    """Of the steps before."""
 
     @property
-    def run_id(self) -> str:
+    def run(self) -> str:
         """The run's id."""
-        ...
+        return self.pulse.run
 
-    async def run(
-        self,
-        step: StepName,
-        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Runs one step; raises `RunbookError` as the step did."""
-        ...
-
-    async def hold_point(self, before: StepName) -> None:
-        """A place between two steps where people may hold the run; returns at once where nobody does, else when it may go on."""
-        ...
+    def use(self, kind: type[T]) -> T:
+        """Return the client or the settings of that class; `PermanentError` where the configuration has none."""
+        if kind not in self.services:
+            raise PermanentError(
+                f"The configuration of {self.environment.name} has no {kind.__name__}.", code=ReasonCode.NOT_CONFIGURED
+            )
+        return cast("T", self.services[kind])
 
 
-class Stopped(Exception):
-    """A step saw the request to stop and ended early, leaving what it changed as it is."""
+# steps
 
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(f"{stop.kind} by {stop.by}")
-        self.stop = stop
+_KINDS: dict[str, type["Step"]] = {}
+"""Each class of steps under its kind, as soon as its module is imported."""
+
+
+class Step(Frozen):
+    """One thing that a run does. A subclass has a `kind` of its own, a `key`, a `title`, and `apply`."""
+
+    kind: str
+    beside: bool = False
+    """At the same time as the step before it."""
+
+    hidden: ClassVar[bool] = False
+    """Left out of the progress message: in the audit log only."""
+    decides: ClassVar[bool] = True
+    """Where a run with such a step fails or is stopped, the environment is undecided until somebody decides."""
+    remembered: ClassVar[bool] = False
+    """Once done it is left out of a retry. False: the planner looks itself at what is left."""
+    carried: ClassVar[bool] = True
+    """An approval of it may count for a retry too."""
+    finishes: ClassVar[bool] = False
+    """Where it fails, all else is done: the end of the run goes on trying it, and nothing is undecided once that succeeds."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        kind = cls.model_fields["kind"].default
+        if not isinstance(kind, str):
+            return  # a base of other kinds
+        other = _KINDS.setdefault(kind, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"two kinds of step are called {kind}: {other.__qualname__} and {cls.__qualname__}")
+
+    @property
+    def key(self) -> str:
+        """What the step is known by, the same in each plan for the same thing: `rollout:backend`."""
+        return f"{self.kind}:{self.target}" if self.target else self.kind
+
+    @property
+    def target(self) -> str:
+        """What it is about: a service, a queue, a database."""
+        return ""
+
+    @property
+    def title(self) -> str:
+        """For people: `Backend rollout`."""
+        raise NotImplementedError
+
+    @property
+    def word(self) -> str:
+        """In the order of the steps: `backend`, `a check`."""
+        return self.title[:1].lower() + self.title[1:]
+
+    def changes(self) -> dict[str, JsonValue]:
+        """Return what it will change, which an approval is bound to; nothing where it only looks."""
+        return {}
+
+    def shown(self) -> Shown | None:
+        """Return its rows in the plan's table."""
+        return None
+
+    def in_short(self) -> tuple[Brief, ...]:
+        """Return what it changes in a few words."""
+        return (Brief(subject=self.title),) if self.changes() else ()
+
+    def by_hand(self) -> tuple[str, ...]:
+        """Return the exact lines by which a person does it."""
+        return ()
+
+    def undo_by_hand(self) -> Undo | None:
+        """Return the exact lines by which a person undoes it."""
+        return None
+
+    def replaces(self) -> dict[str, str | None]:
+        """Return the services whose pods it replaces, each with the version that it had before."""
+        return {}
+
+    def goes_on(self) -> tuple[str, ...]:
+        """Return what happens by itself though the run was stopped in the middle of it, in sentences."""
+        return ()
+
+    def done_late(self) -> str:
+        """Return what is so once it was done after its run had ended, without a full stop."""
+        return f"{self.title} is done now"
+
+    def completes(self, approved: "Step") -> bool:
+        """Whether it does only what is left of the same step of a plan that was approved."""
+        return self.changes() == approved.changes()
+
+    def ends_as(self, confirmed: "Step") -> bool:  # noqa: ARG002 - where a subclass can tell
+        """Whether a yes to the same step of another plan covers it though it changes more, as it leads just there."""
+        return False
+
+    async def apply(self, context: StepContext) -> object:
+        """Do it; the subclass declares what is returned."""
+        raise NotImplementedError
+
+    async def revert(self, context: StepContext) -> None:
+        """Undo it, whether or not all of it was done. Where it can't be undone the subclass leaves this out."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> StepName:
+        """Its key and title, and what it replaces."""
+        return StepName(key=self.key, title=self.title, targets=tuple(self.replaces()))
+
+    @property
+    def reversible(self) -> bool:
+        """Whether it can be undone."""
+        return type(self).revert is not Step.revert
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it changes something only for a while."""
+        return type(self).put_back is not Step.put_back
+
+    async def put_back(self, context: StepContext) -> None:
+        """Take back what it changed only for a while, however its run ended."""
+
+
+class UnknownStep(Step):
+    """A step of a kind that this version does not know: shown, never done."""
+
+    stored: dict[str, JsonValue] = {}
+    """As it was read."""
+
+    @property
+    def title(self) -> str:
+        return f"Unknown step ({self.kind})"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {"kind": self.kind, "stored": self.stored}
+
+    async def apply(self, context: StepContext) -> None:  # noqa: ARG002 - whatever it is
+        raise PermanentError(
+            f"This version of the bot does not know steps of the kind {self.kind}. Ask again.",
+            code=ReasonCode.CHANGED_MEANWHILE,
+        )
+
+
+def _read(value: object, handler: Callable[[object], Step]) -> Step:
+    if isinstance(value, Step) or not isinstance(value, dict):
+        return handler(value)
+    kind = str(value.get("kind"))
+    if kind in _KINDS:
+        return _KINDS[kind].model_validate(value)
+    return UnknownStep(kind=kind, stored=value.get("stored", value))
+
+
+StoredStep = Annotated[SerializeAsAny[Step], WrapValidator(_read)]
+"""A step as a field: read back into the class of its kind."""
+
+
+async def applied(step: Step, context: StepContext) -> JsonValue:
+    """Do a step and return its result as JSON, which is kept in `context.results` by whoever asks."""
+    return cast("JsonValue", result_adapter(step.apply).dump_python(await step.apply(context), mode="json"))
+
+
+# for tests and scripts
 
 
 class PlainPulse:
@@ -119,33 +367,11 @@ class PlainPulse:
         return await asyncio.shield(self._stop)
 
 
-class PlainSteps:
-    """Calls each step once, plainly, but passes its result through JSON as the durable one does."""
-
-    def __init__(self, run_id: str, pulse: PlainPulse | None = None) -> None:
-        self._run_id = run_id
-        self.pulse = pulse or PlainPulse(run_id)
-        self.finished: list[StepName] = []
-
-    @property
-    def run_id(self) -> str:
-        return self._run_id
-
-    async def run(
-        self,
-        step: StepName,
-        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        result = await function(self.pulse, *args, **kwargs)
-        self.finished.append(step)
-        adapter = result_adapter(function)
-        return adapter.validate_json(adapter.dump_json(result))
-
-    async def hold_point(self, before: StepName) -> None:
-        """Nobody holds it."""
+async def done(steps: "Iterable[Step]", context: StepContext) -> Results:
+    """Do the steps one after the other, plainly, and return their results."""
+    for step in steps:
+        context.results.keep(step, await applied(step, context))
+    return context.results
 
 
 def result_adapter(function: Callable[..., Awaitable[T]]) -> TypeAdapter[T]:

@@ -14,6 +14,7 @@ from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.versions import is_older, spellings
 from runbooks.kit.waiting import side_by_side
@@ -28,6 +29,7 @@ from runbooks.release.last_good import (
     runs_all,
     undone,
 )
+from runbooks.release.steps import Check, Record, Restart, RollBack, Take, deployed
 from runbooks.wording import age_since, by_count
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
@@ -62,7 +64,7 @@ async def plan_deploy(
         raise unknown
     releases, left_out = usable(known, environment.services)
     states = with_record(states, releases)
-    version = wanted[0].tag or version
+    asked, version = version, wanted[0].tag or version
     changes = [
         change_of(state, image) for state, image in zip(states, wanted, strict=True) if not runs_all(state, image)
     ]
@@ -87,8 +89,7 @@ async def plan_deploy(
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
             title=f"Check {version} in {environment.name}, and record it",
-            changes=tuple(standing),
-            confirms=True,
+            steps=(Take(), Check(images=tuple(standing)), Record(images=tuple(standing), standing=True)),
             warnings=tuple(warnings),
             notes=(
                 f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
@@ -100,7 +101,7 @@ async def plan_deploy(
         title = f"{environment.name} already runs {version} ({_all(len(states))}). Nothing to do."
     return Plan(
         title=title,
-        changes=tuple(changes),
+        steps=deployed(changes, f"deploy {asked}") if changes else (),
         unchanged=tuple(
             state.service for state in states if state.service not in {change.service for change in changes}
         )
@@ -181,8 +182,9 @@ async def plan_rollback(
         title=f"Roll back {environment.name} to {version}"
         if changes
         else f"{environment.name} already runs {to or 'it'}. Nothing to do.",
-        changes=tuple(changes),
-        together=True,
+        steps=_back(changes, waves, tuple((state.service, _end(state, targets)) for state in chosen), left, unproven)
+        if changes
+        else (),
         unchanged=tuple(
             state.service for state in chosen if state.service not in {change.service for change in changes}
         )
@@ -199,19 +201,32 @@ async def plan_rollback(
             *_owned(chosen),
             *(_bad(known.releases, to) if to is not None else ()),
         ),
-        unproven=unproven,
         notes=(
             *notes,
             *_together(chosen),
             *rollout_capacity.told(waves),
             *((f"{left} is marked bad.",) if left else ()),
         ),
-        waves=waves,
         not_done=("database schema and configuration are not changed",) if changes else (),
         links=_compare(environment, changes),
-        ends=tuple((state.service, _end(state, targets)) for state in chosen) if changes else (),
-        leaves=left,
         usual_seconds=None,
+    )
+
+
+def _back(
+    images: Sequence[ImageChange],
+    waves: tuple[Wave, ...],
+    ends: tuple[tuple[str, str], ...],
+    leaves: str | None,
+    unproven: bool,
+) -> tuple[Step, ...]:
+    changed = tuple(images)
+    what = f"roll back to {versions(change.after for change in images)}"
+    return (
+        Take(leaves=leaves),
+        RollBack(images=changed, cause=what, waves=waves, ends=ends, leaves=leaves, unproven=unproven),
+        Check(images=changed),
+        Record(images=changed, unproven=unproven, left=leaves),
     )
 
 
@@ -266,9 +281,10 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
     chosen = next(state for state in states if state.service == service)
     if chosen.image is None:
         raise PermanentError(chosen.detail or f"{service} does not exist.", code=ReasonCode.NOT_FOUND)
+    change = change_of(chosen, chosen.image)
     return Plan(
         title=f"Restart {service} in {environment.name}",
-        changes=(change_of(chosen, chosen.image),),
+        steps=(Take(), Restart(change=change, cause=f"restart {service}"), Check(images=(change,))),
         warnings=(
             *_undecided(record),
             *_not_trusted([chosen]),

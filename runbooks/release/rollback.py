@@ -1,13 +1,14 @@
 """Going back: all services at once, and what their pods said is kept beside it, so that nobody waits for that."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import Plan
+from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.timeouts import RolloutSettings
@@ -22,6 +23,8 @@ class GoneBack(Frozen):
     services: tuple[RolloutResult, ...]
     evidence: str
     """What was kept of the pods before, in words."""
+    lock: str = ""
+    """Whose lock it passed, which still stands."""
 
 
 def left_by(run: str) -> str:
@@ -48,17 +51,18 @@ async def go_back(
     pulse: Pulse,
     cluster: ClusterClient,
     environment: Environment,
-    plan: Plan,
+    images: Sequence[ImageChange],
+    waves: Sequence[Wave],
     *,
     cause: str,
     by: str = "",
     settings: RolloutSettings | None = None,
 ) -> GoneBack:
-    """Rolls all services of the plan back. Where that fails, what was kept is kept all the same."""
-    services = [change.service for change in plan.changes]
+    """Rolls all services back at once. Where that fails, what was kept is kept all the same."""
+    services = [change.service for change in images]
     async with evidence.keeping(pulse.run, cluster, environment, services) as keeping:
-        waves, _ = await asyncio.gather(rollouts.waves_of(cluster, environment, plan), keeping.head_start())
+        now, _ = await asyncio.gather(rollouts.waves_of(cluster, environment, images, waves), keeping.head_start())
         results = await rollouts.roll_out_together(
-            pulse, cluster, plan, waves, cause=cause, by=by, settings=settings or RolloutSettings()
+            pulse, cluster, images, now, cause=cause, by=by, settings=settings or RolloutSettings()
         )
     return GoneBack(services=tuple(results), evidence=keeping.kept.said)

@@ -20,7 +20,7 @@ from runbooks.diagnosis import Snapshot
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import ImageChange, Plan, Wave
+from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped
 from runbooks.kit.targets import Environment, Frozen
@@ -112,14 +112,14 @@ async def roll_out(
 async def roll_out_together(
     pulse: Pulse,
     cluster: ClusterClient,
-    plan: Plan,
+    images: Sequence[ImageChange],
     waves: Sequence[Wave],
     *,
     cause: str,
     by: str = "",
     settings: RolloutSettings = _DEFAULTS,
 ) -> list[RolloutResult]:
-    """All services of the plan at the same time, each as its wave (see `waves_of`) says.
+    """All services at the same time, each as its wave (see `waves_of`) says.
 
     Each is let end before the first failure is raised.
     """
@@ -127,20 +127,22 @@ async def roll_out_together(
     return await side_by_side(
         *(
             _in_one_wave(_Part(pulse, change.service, told), cluster, change, cause, by, settings, wave)
-            for change, wave in zip(plan.changes, waves, strict=True)
+            for change, wave in zip(images, waves, strict=True)
         )
     )
 
 
-async def waves_of(cluster: ClusterClient, environment: Environment, plan: Plan) -> list[Wave]:
-    """For each change of the plan: in one wave where there is room now; as the plan saw it where the cluster does not tell in time."""
+async def waves_of(
+    cluster: ClusterClient, environment: Environment, images: Sequence[ImageChange], planned: Sequence[Wave]
+) -> list[Wave]:
+    """For each image: in one wave where there is room now; as it was planned where the cluster does not tell in time."""
     try:
         async with asyncio.timeout(_ROOM_PATIENCE):
-            return await rollout_capacity.waves(cluster, environment, plan.changes)
+            return await rollout_capacity.waves(cluster, environment, images)
     except (RunbookError, TimeoutError):
-        planned = {wave.service: wave for wave in plan.waves}
-        own = {change.service: Wave(service=change.service, how="own", why=_NOT_TOLD) for change in plan.changes}
-        return [(own | planned)[change.service] for change in plan.changes]
+        before = {wave.service: wave for wave in planned}
+        own = {change.service: Wave(service=change.service, how="own", why=_NOT_TOLD) for change in images}
+        return [(own | before)[change.service] for change in images]
 
 
 async def _in_one_wave(

@@ -11,19 +11,23 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
+
+from pydantic import JsonValue, field_validator
 
 from runbooks.clients.aws.bucket import Bucket, ObjectThere
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import ItemsChange, ItemsGroup, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.targets import Frozen
 from runbooks.sync.queue import SyncQueue
-from runbooks.sync.reading import FailedItem, devices_of, digest_of, grouped, items_of, oldest_of
+from runbooks.sync.reading import FailedItem, digest_of, items_of
 from runbooks.wording import counted, size
 
+GROUPS = 25
+"""Of items in a plan, for the eye."""
 _FORMAT = "omnicare-sync-export/1"
 _HALF = re.compile("[\ud800-\udfff]")
 _LAST_MOMENT = 0.3
@@ -58,85 +62,55 @@ class Retried(Frozen):
     """The count of failed items has stopped moving."""
 
 
-# plans
+class ItemsGroup(Frozen):
+    """Items of one kind, for the eye."""
+
+    reason: str
+    items: int
+    devices: int = 0
+    oldest_seconds: float | None = None
 
 
-async def plan_retry(queue: SyncQueue) -> Plan:
-    """Every failed item goes back into the queue."""
-    found = await queue.failed()
-    where = queue.environment.name
-    if found.total == 0:
-        return Plan(title=f"There are no failed sync items in {where}, so there is nothing to retry")
-    groups = tuple(
-        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
-        for each in found.groups
-    )
-    change = _change(queue, "retry", found.total, found.devices, found.oldest_seconds, groups)
-    notes = ("Items whose cause still exists fail again; nothing is lost.",)
-    return Plan(title=f"Retry the failed sync items in {where}", items=(change,), notes=notes)
+class ItemsChange(Frozen):
+    """Items of a queue are tried again, or thrown away."""
 
+    act: Literal["retry", "clear"]
+    service: str
+    namespace: str
+    ids: str = ""
+    """The digest of the ids of exactly these items; empty where the act is about whatever is there."""
+    # what follows is shown, and not part of the digest
+    count: int | None = None
+    devices: int = 0
+    oldest_seconds: float | None = None
+    groups: tuple[ItemsGroup, ...] = ()
 
-async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
-    """These failed items and no others are exported and thrown away."""
-    items, _ = await queue.items(contents=True)
-    where = queue.environment.name
-    if not items:
-        return Plan(title=f"There are no failed sync items in {where}, so there is nothing to clear")
-    change, with_contents = await asyncio.to_thread(_cleared, queue, items)
-    warnings = ["This deletes what clinicians wrote offline. It can be recovered only from the export."]
-    if not with_contents:
-        warnings.append(
-            "The script prints the items without their contents, so the export contains only ids, reasons and devices. "
-            f"`contents` in `[environments.{where}.sync]` names a script that prints everything."
+    @field_validator("groups")
+    @classmethod
+    def _bounded(cls, groups: tuple[ItemsGroup, ...]) -> tuple[ItemsGroup, ...]:
+        """The most frequent: a plan is kept again and again, and a script may give each item a reason of its own."""
+        if len(groups) <= GROUPS:
+            return groups
+        rest = groups[GROUPS - 1 :]
+        ages = [each.oldest_seconds for each in rest if each.oldest_seconds is not None]
+        other = ItemsGroup(
+            reason=f"{len(rest)} other reasons",
+            items=sum(each.items for each in rest),
+            devices=max(each.devices for each in rest),
+            oldest_seconds=max(ages, default=None),
         )
-    race = (
-        "The script gets the list of items to clear; items that fail meanwhile are not touched."
-        if queue.scripts.takes_ids
-        else "The script clears all failed items: the list is compared just before, but an item that fails in that second is cleared too."
-    )
-    export = f"First an export to `{bucket.address(bucket.settings.prefix)}`, which is read back and compared."
-    return Plan(
-        title=f"Clear the failed sync items in {where}",
-        items=(change,),
-        warnings=tuple(warnings),
-        notes=(export, race, "`sync retry-failed` retries them instead, and loses nothing."),
-    )
+        return (*groups[: GROUPS - 1], other)
 
+    @property
+    def said(self) -> str:
+        """`7 failed items from 5 devices`."""
+        items = "all failed items" if self.count is None else counted(self.count, "failed item")
+        devices = f" from {counted(self.devices, 'device')}" if self.devices else ""
+        return f"{items}{devices}"
 
-def _cleared(queue: SyncQueue, items: Sequence[FailedItem]) -> tuple[ItemsChange, bool]:
-    """Return the change, and whether any item holds what was written: whatever looks at each item, for a thread of its own."""
-    groups = tuple(
-        ItemsGroup(reason=each.reason, items=each.items, devices=each.devices, oldest_seconds=each.oldest_seconds)
-        for each in grouped(items)
-    )
-    change = _change(
-        queue, "clear", len(items), devices_of(items), oldest_of(items), groups, ids=digest_of(_ids(items))
-    )
-    return change, any(item.has_content for item in items)
-
-
-def _change(
-    queue: SyncQueue,
-    act: str,
-    count: int | None,
-    devices: int,
-    oldest: float | None,
-    groups: tuple[ItemsGroup, ...],
-    *,
-    ids: str = "",
-) -> ItemsChange:
-    return ItemsChange.model_validate(
-        {
-            "act": act,
-            "service": queue.scripts.service,
-            "namespace": queue.environment.namespace,
-            "ids": ids,
-            "count": count,
-            "devices": devices,
-            "oldest_seconds": oldest,
-            "groups": groups,
-        }
-    )
+    def substance(self) -> dict[str, JsonValue]:
+        """What the approval is bound to."""
+        return {"act": self.act, "target": f"{self.namespace}/{self.service}", "ids": self.ids}
 
 
 # retrying
@@ -232,7 +206,7 @@ async def clear(
     """Throws the approved items away, and looks that they are gone. What is gone already is not cleared twice."""
     approved = frozenset(await _approved(queue, bucket, change, written))
     items, _ = await queue.items()
-    present = _ids(items)
+    present = ids_of(items)
     left = approved & present
     if not queue.scripts.takes_ids and left and present - approved:
         _same(change, (await queue.items())[0], "since the export")
@@ -242,7 +216,7 @@ async def clear(
         told = [item.printed for item in sorted(items, key=lambda item: item.id) if item.id in left]
         stdin = json.dumps(told).encode() + b"\n" if queue.scripts.takes_ids else b""
         await queue.ran(queue.scripts.clear_failed, stdin=stdin)
-    still = approved & _ids((await queue.items())[0])
+    still = approved & ids_of((await queue.items())[0])
     if still:
         raise PermanentError(
             f"The script succeeded, but {len(still)} of the {len(approved)} approved items still exist.",
@@ -274,7 +248,7 @@ async def _still_ours(pulse: Pulse, queue: SyncQueue, fleet: Fleet) -> None:
 
 
 def _same(change: ItemsChange, items: Sequence[FailedItem], since: str) -> None:
-    if digest_of(_ids(items)) != change.ids:
+    if digest_of(ids_of(items)) != change.ids:
         raise PermanentError(
             f"The failed items have changed {since}: {change.count} were approved, now there are {len(items)}. Nothing was cleared.",
             code=ReasonCode.CHANGED_MEANWHILE,
@@ -282,7 +256,8 @@ def _same(change: ItemsChange, items: Sequence[FailedItem], since: str) -> None:
         )
 
 
-def _ids(items: Sequence[FailedItem]) -> frozenset[str]:
+def ids_of(items: Sequence[FailedItem]) -> frozenset[str]:
+    """Return the items' ids."""
     return frozenset(item.id for item in items)
 
 

@@ -40,7 +40,7 @@ async def test_killed_in_the_middle_of_a_rollback_that_it_runs_and_the_ordinary_
         await here.start()
         await here.deployed("v2.0.0")
         await here.kill()
-        async with foreground(here, "roll-back-all-services-done") as bot:
+        async with foreground(here, "rollback-done") as bot:
             asking = await started(here.config, "--as", "ines", "rollback")
             run = run_of(await read_until(asking, "omnicare approve "))
             # the bot ends itself right after the rollout: the click may be cut off with it

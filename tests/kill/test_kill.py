@@ -31,9 +31,9 @@ POINTS = [
     "approve-noted",
     "place-taken",
     "progress-posted",
-    "backend-rollout-done",
-    "backend-rollout-recorded",
-    "record-the-release-done",
+    "rollout-backend-done",
+    "rollout-backend-recorded",
+    "record-done",
     "run-ended",
     "result-posted",
 ]
@@ -43,7 +43,7 @@ SOFT = [
     "request-noted",
     "plan-posted",
     "approve-noted",
-    "backend-rollout-recorded",
+    "rollout-backend-recorded",
     "result-posted",
 ]
 
@@ -237,7 +237,7 @@ async def test_killed_again_and_again(tmp_path: Path):
         outcome = await here.type("maya", "/omnicare deploy v2.0.0")
         assert outcome.ok, outcome.error
         await here.ended()
-        await here.start("backend-rollout-done")
+        await here.start("rollout-backend-done")
         run = await approved(here)
         await here.ended()
         await here.start("result-posted")
@@ -291,7 +291,7 @@ async def test_killed_while_a_rollback_runs(tmp_path: Path):
         await here.start()
         await here.deployed("v2.0.0")
         await here.stop()
-        await here.start("roll-back-all-services-done")
+        await here.start("rollback-done")
         run = await here.ask("rollback", who="ines")
         restarted = asyncio.create_task(here.back_again())
         await here.press("ines", "approve", run)

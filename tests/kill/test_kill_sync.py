@@ -13,9 +13,9 @@ from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, STAGING, Story, 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
 POINTS = [
-    "export-to-s3-done",
-    "read-the-export-back-done",
-    "clear-the-approved-items-done",
+    "sync-export-done",
+    "sync-read-back-done",
+    "sync-clear-done",
 ]
 """Exported, read back, cleared; each not yet recorded."""
 

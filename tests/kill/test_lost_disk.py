@@ -77,7 +77,7 @@ async def goes_back_again(here: Story, lost: str) -> None:
     here.nothing_is_written_twice(again)
 
 
-@pytest.mark.parametrize("point", ["place-taken", "take-the-deployments-done"])
+@pytest.mark.parametrize("point", ["place-taken", "take-done"])
 async def test_the_next_rollback_ends_what_the_lost_one_began(tmp_path: Path, point: str):
     async with story(tmp_path / "world") as here:
         lost = await died_going_back(here, point)
@@ -110,7 +110,7 @@ def route(document: dict[str, Any], kubeconfig: str) -> None:
 
 async def test_a_rollback_that_had_arrived_is_said_to_have_and_its_place_can_be_had_back(tmp_path: Path):
     async with story(tmp_path / "world", times={"place_recheck": 0.3}) as here:
-        lost = await died_going_back(here, "roll-back-all-services-done")
+        lost = await died_going_back(here, "rollback-done")
         assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
         assert "production runs v1.2.0" in await status_of_it(here)
         deploy = await waits_behind(here, lost)

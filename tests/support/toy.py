@@ -1,17 +1,20 @@
-"""A process with nothing in it but `bot.runs` and a runbook of three steps, to be killed: `python -m tests.support.toy CONFIG`.
+"""A process with nothing in it but `bot.runs` and a plan of five steps of its own kinds, to be killed: `python -m tests.support.toy CONFIG`.
 
-It takes orders by lines on its standard input (`ask KEY`, `back KEY`, `approve RUN`, `cancel RUN`) and answers each by a line. Its
+It takes orders by lines on its standard input (`ask KEY`, `approve RUN`, `retry RUN`, …) and answers each by a line. Its
 steps write what they do into `steps.txt` and wait for a file of their own name before they end, so that a test says how far they go.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import ClassVar, Literal, NamedTuple, cast
+
+from pydantic import JsonValue
 
 from bot.app import Contexts
 from bot.audit import Book, EventName
@@ -24,9 +27,10 @@ from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.model import Request, request_id
-from commands.kit.card import Card, words
+from commands.kit.card import Card
 from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
+from commands.kit.endings import ending_card
 from commands.kit.follows import Follows
 from commands.kit.policy import Risk
 from commands.kit.registry import Registry
@@ -35,15 +39,16 @@ from commands.kit.types import EnvironmentName
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Pulse, StepName, Steps
+from runbooks.kit.steps import Cell, Results, Shown, Step, StepContext, Undo
 from runbooks.kit.targets import Frozen
 from runbooks.kit.waiting import unless_stopped
 from runbooks.redaction.redactor import default_redactor
 
-NAMES = ("one", "two", "three")
-STEPS = tuple(StepName(key=name, title=name, targets=("toy",) if name == "two" else ()) for name in NAMES)
+NAMES = ("one", "two", "three", "four", "five")
+"""The last two go side by side."""
 LOOK = 0.01
 
 
@@ -70,49 +75,138 @@ class Folder:
             await asyncio.sleep(LOOK)
 
 
-async def work(pulse: Pulse, name: str) -> Done:
+class ToyStep(Step):
     """Begins, waits until it may go on or has to stop, ends."""
-    Folder.write(f"{pulse.run.split('.')[1]} begins {name}")
-    await unless_stopped(pulse, Folder.gate(name))
-    Folder.write(f"{pulse.run.split('.')[1]} ends {name}")
-    return Done(step=name, parts=(1, 2, 3))
+
+    name: str
+    remembered: ClassVar[bool] = True
+
+    @property
+    def target(self) -> str:
+        return self.name
+
+    @property
+    def title(self) -> str:
+        return f"Toy {self.name}"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {"toy": self.name}
+
+    def shown(self) -> Shown:
+        return Shown(columns=("Toy", "Next"), rows=((Cell(text=self.name), Cell(text="played", strong=True)),))
+
+    def by_hand(self) -> tuple[str, ...]:
+        return (f"toy play {self.name}",)
+
+    def undo_by_hand(self) -> Undo:
+        return Undo(leads_to="before", lines=(f"toy unplay {self.name}",))
+
+    def goes_on(self) -> tuple[str, ...]:
+        return (f"Toy {self.name} rolls on by itself.",)
+
+    async def apply(self, context: StepContext) -> Done:
+        who = context.run.split(".")[1]
+        Folder.write(f"{who} begins {self.name}")
+        if (Folder.path / f"fail-{self.name}").exists():
+            raise PermanentError(f"Toy {self.name} is broken.", code=ReasonCode.SCRIPT_FAILED)
+        await unless_stopped(context.pulse, Folder.gate(self.name))
+        Folder.write(f"{who} ends {self.name}")
+        return Done(step=self.name, parts=(1, 2, 3))
 
 
-class _Three(Operation, base=True):
-    """Three steps, one after the other."""
+class Slow(ToyStep):
+    """Takes long, and speaks."""
 
-    def title(self, environment: str) -> str:  # noqa: ARG002
-        return "Three steps"
+    kind: Literal["toy-slow"] = "toy-slow"
+
+    async def apply(self, context: StepContext) -> Done:
+        context.pulse.say("half of it")
+        return await super().apply(context)
+
+
+class Flaky(ToyStep):
+    """Fails once where the test wants it, and is tried again by itself."""
+
+    kind: Literal["toy-flaky"] = "toy-flaky"
+
+    async def apply(self, context: StepContext) -> Done:
+        stumble = Folder.path / "stumble"
+        if stumble.exists():
+            stumble.unlink()
+            Folder.write("stumbled")
+            raise TemporaryError("Toy two stumbled.", code=ReasonCode.SCRIPT_FAILED, retry_after=LOOK)
+        return await super().apply(context)
+
+
+class Undoable(ToyStep):
+    """Can be undone; it replaces the pods of a service."""
+
+    kind: Literal["toy-undoable"] = "toy-undoable"
+
+    def replaces(self) -> dict[str, str | None]:
+        return {"backend": "v1.2.0"}
+
+    async def revert(self, context: StepContext) -> None:
+        Folder.write(f"{context.run.split('.')[1]} undoes {self.name}")
+
+
+class Side(ToyStep):
+    """Goes beside another."""
+
+    kind: Literal["toy-side"] = "toy-side"
+
+    async def revert(self, context: StepContext) -> None:
+        Folder.write(f"{context.run.split('.')[1]} undoes {self.name}")
+
+
+STEPS = (
+    Slow(name="one"),
+    Flaky(name="two"),
+    Undoable(name="three"),
+    Side(name="four"),
+    Side(name="five", beside=True),
+)
+
+
+class _Play(Operation, base=True):
+    """Five steps of kinds that nobody but this module knows."""
+
+    def title(self, environment: str) -> str:
+        return f"Play in {environment}"
 
     async def plan(self, context: Context) -> Plan:  # noqa: ARG002
-        before, after = Image.parse("r:a"), Image.parse("r:b")
-        change = ImageChange(
-            service="toy", namespace="n", deployment="d", container="c", before=before, after=after, replicas=1
-        )
-        return Plan(title="Three steps", changes=(change,))
+        return Plan(title="Play", steps=STEPS)
 
-    def outline(self, plan: Plan) -> tuple[StepName, ...]:  # noqa: ARG002
-        return STEPS
-
-    async def run(self, context: Context, plan: Plan, steps: Steps) -> Outcome:  # noqa: ARG002
-        done = [await steps.run(step, work, step.key) for step in STEPS]
-        assert all(each.parts == (1, 2, 3) for each in done), "a replay sees what the first pass saw"
-        return Outcome(code=ReasonCode.SUCCEEDED, title="all three", data={"steps": [each.step for each in done]})
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002
+        done = results.each(ToyStep, Done)
+        assert all(each.parts == (1, 2, 3) for _, each in done), "a replay sees what the first pass saw"
+        return Outcome(code=ReasonCode.SUCCEEDED, title="all", data={"steps": [each.step for _, each in done]})
 
     def card(self, outcome: Outcome) -> Card:
-        return Card(title=words(outcome.title), summary=outcome.title)
+        return ending_card(outcome)
 
 
-class Toy(_Three):
-    """Three steps."""
+class Toy(_Play):
+    """Five steps."""
 
     meta = OperationMeta(permission="rollout:write", risk=Risk.DISRUPTIVE, examples=[""])
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
 
-class Back(_Three):
-    """Three steps that come first."""
+class Careful(_Play):
+    """Three steps that can be undone, and are where one fails."""
+
+    meta = OperationMeta(permission="rollout:write", risk=Risk.DISRUPTIVE, examples=[""])
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def plan(self, context: Context) -> Plan:  # noqa: ARG002
+        return Plan(title="Play", steps=STEPS[2:], on_failure="revert")
+
+
+class Back(_Play):
+    """Five steps that come first."""
 
     meta = OperationMeta(permission="rollout:back", risk=Risk.DISRUPTIVE, examples=[""])
 
@@ -138,14 +232,14 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
     environment = settings.environments["production"]
     settings.bot.state.mkdir(parents=True, exist_ok=True)
     book = Book.open(settings.bot.book_path, name="toy", redactor=default_redactor())
-    async with book, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
-        registry = Registry([Toy, Back])
+    async with book, HealthClient() as health, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
+        registry = Registry([Toy, Careful, Back])
         context = partial(
             Contexts,
             settings,
             {"production": client},
             cast("RegistryClient", None),
-            cast("HealthClient", None),
+            health,
             permissions,
             book,
             Follows(),
@@ -175,7 +269,7 @@ async def ask(made: Toys, command: str, key: str) -> str:
         arguments={"env": "production"},
         environment="production",
         text=command,
-        title="Three steps",
+        title="Play in production",
         requester=requester,
         channel=None,
         threaded=False,
@@ -200,6 +294,19 @@ async def decide(made: Toys, act: str, who: str, run: str) -> str:
             return "decided"
 
 
+async def retry(made: Toys, run: str) -> str:
+    """The run that tries it again."""
+    actor = made.people.actor(Surface.TERMINAL, "uid:1", "maya")
+    return str((await made.runs.decisions.retry(run, actor, reason=None)).data["run"])
+
+
+async def following(made: Toys, run: str) -> str:
+    """Where a run stands, as JSON: its state, and its steps as people see them."""
+    state, record = await made.runs.store.state(run), await made.runs.decisions.find(run)
+    assert state is not None
+    return json.dumps({"state": state.model_dump(mode="json"), "steps": [each.model_dump() for each in record.steps]})
+
+
 async def ended(made: Toys, run: str) -> str:
     """Its reason code and where it stopped, once it has ended."""
     while True:
@@ -213,12 +320,20 @@ async def obey(made: Toys, line: str) -> str:
     match line.split():
         case ["ask", key]:
             return await ask(made, "toy", key)
+        case ["careful", key]:
+            return await ask(made, "careful", key)
         case ["back", key]:
             return await ask(made, "back", key)
         case ["approve", run]:
             return await decide(made, "approve", "tomas", run)
         case ["cancel", run]:
             return await decide(made, "cancel", "maya", run)
+        case ["hold" | "continue" as act, run]:
+            return await decide(made, act, "maya", run)
+        case ["retry", run]:
+            return await retry(made, run)
+        case ["follow", run]:
+            return await following(made, run)
         case ["ended", run]:
             return await ended(made, run)
         case _:

@@ -5,7 +5,6 @@ how the run ended, and a rollback takes the place as it would take any other. Al
 place: whoever took it since decides what is true.
 """
 
-import contextlib
 import logging
 from typing import Any
 
@@ -16,11 +15,9 @@ from bot.runs.model import Answered, Ending, Request, escalation_id
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit.context import Context
-from commands.kit.rolling import record
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.retry import Pauses, retried
-from runbooks.kit.steps import PlainPulse
-from runbooks.release import max_surge
+from runbooks.kit.steps import PlainPulse, Results
 from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
@@ -33,7 +30,7 @@ class Written(Recorded):
     """The end of a run is in the fleet's record."""
 
     recorded: bool
-    """Its release too, which the run itself could not record."""
+    """What the run itself could not do is done too, such as recording its release."""
 
 
 class EndWriter:
@@ -44,13 +41,15 @@ class EndWriter:
         self._heads = heads
 
     async def write(self, ending: Ending) -> bool:
-        """Writes all of it, as far as it is not written yet; returns whether a release was recorded that the run itself could not record."""
-        context = self._context(ending.request.requester, ending.request.environment, run_id=ending.request.id)
-        fleet, where, run = context.fleet, context.where, ending.request.id
-        recorded = await _recorded(context, ending)
-        for change in ending.put_back:
-            with contextlib.suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
-                await max_surge.put_back(context.cluster, change.namespace, change.deployment, run=run)
+        """Writes all of it, as far as it is not written yet; returns whether that is done which the run itself could not do."""
+        request = ending.request
+        context = self._context(
+            request.requester, request.environment, run_id=request.id, approved_by=ending.approved_by
+        )
+        fleet, where, run = context.fleet, context.where, request.id
+        recorded = await _done_late(context, ending)
+        for step in ending.put_back:
+            await step.put_back(context.step(PlainPulse(run)))
         undecided = None if recorded else ending.undecided
         await fleet.end(where, run, undecided=undecided, decided=ending.decided or recorded)
         await self._heads.keep(fleet, where)
@@ -70,8 +69,8 @@ class Closings:
         engine = self._store.engine
         written = await engine.recorded_step("write the end", Written, lambda: self._written(ending))
         await tell_waiting(self._store, ending.request)
-        if written.recorded and ending.release is not None:
-            text = f"{ending.release.version} is now recorded as good (run {short_id(ending.request.id)})."
+        if written.recorded:
+            text = f"{ending.done_late} (run {short_id(ending.request.id)})."
             message = Answered(text=text).model_dump(mode="json")
             await engine.send_if_known(escalation_id(ending.request.id), message)
 
@@ -90,16 +89,18 @@ class Closings:
         return Written(recorded=recorded)
 
 
-async def _recorded(context: Context, ending: Ending) -> bool:
-    if ending.release is None:
+async def _done_late(context: Context, ending: Ending) -> bool:
+    if not ending.late:
         return False
     holder = (await context.fleet.read(context.where)).run
     if holder is None or holder.run != ending.request.id:
         return False
+    given = context.step(PlainPulse(ending.request.id), Results.read(ending.steps, ending.results))
     try:
-        await record(PlainPulse(ending.request.id), context, ending.release, ending.left)
+        for step in ending.late:
+            await step.apply(given)
     except PermanentError:
-        _log.exception("the release of run %s can't be recorded", ending.request.id)
+        _log.exception("what run %s left to its end can't be done", ending.request.id)
         return False
     return True
 

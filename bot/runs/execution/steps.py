@@ -1,4 +1,4 @@
-"""Durable steps: what `steps.run(…)` of a runbook becomes in the bot.
+"""Durable steps: how the steps of a plan are done, undone and held in the bot.
 
 A step is one recorded unit: its intent is written to the book, it is done, its outcome is written. Its result is JSON of a
 declared type and failures are values in it, so that a replay after a crash sees exactly what the first pass saw.
@@ -8,10 +8,13 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any
+
+from pydantic import JsonValue
 
 from bot import crash_points
 from bot.audit import EventName
@@ -23,19 +26,15 @@ from bot.runs.engine import Engine
 from bot.runs.model import Hold, RunInput
 from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
-from commands.kit.rolling import Unrecorded
+from commands.kit.context import Context
 from runbooks.clients.kubernetes.connection import ClusterOutage
-from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, hearing, retried
-from runbooks.kit.steps import Pulse, StepName, Stop, Stopped, result_adapter
+from runbooks.kit.steps import Pulse, Results, Step, StepName, Stop, Stopped, applied
+from runbooks.kit.waiting import side_by_side
 from runbooks.wording import duration
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 TRIES = 6
 """A step that fails with a TemporaryError is done again so often, and one whose cluster does not answer for `times.cluster_patience`."""
@@ -80,7 +79,7 @@ class DurableSteps:
     def __init__(
         self,
         run: RunInput,
-        outline: tuple[StepName, ...],
+        context: Context,
         *,
         engine: Engine,
         display: Display,
@@ -89,17 +88,17 @@ class DurableSteps:
         clock: Callable[[], datetime],
         redact: Callable[[str], str],
         budget: int | None = None,
-        hold_points: tuple[StepName, ...] = (),
         unanswered: Callable[[], ClusterOutage],
     ) -> None:
-        """`budget`: minutes for the whole run. `hold_points`: the steps before which people may hold it. `unanswered`: what the cluster does instead of answering."""
+        """`budget`: minutes for the whole run. `unanswered`: what the cluster does instead of answering."""
         self._engine = engine
         self._display = display
         self._notes = notes
         self._times = times
         self._clock = clock
         self._run = run
-        self._hold_points = hold_points
+        self._context = context
+        self._hold_points = run.plan.hold_points
         self._waits_before: StepName | None = None
         self._unanswered = unanswered
         self._budget = budget
@@ -107,13 +106,16 @@ class DurableSteps:
         self._heard = False
         self._book_failed = False
         self._by_hand: tuple[str, ...] = ()
-        self._lines: dict[str, StepLine] = {step.key: _line(step, StepStatus.PENDING) for step in outline}
+        self._lines: dict[str, StepLine] = {step.key: _line(step.label, StepStatus.PENDING) for step in run.plan.steps}
+        self._hidden = {step.key for step in run.plan.steps if step.hidden}
+        """In the audit log only."""
+        self.results = Results()
         self._began = time.monotonic()
         self.redact = redact
         self.current: StepName | None = None
         self.started = clock()
-        self.unrecorded: Unrecorded | None = None
-        """What runs, and could not be recorded."""
+        self.late: tuple[Step, ...] = ()
+        """What is left to the end of the run, which goes on trying it."""
 
     @property
     def run_id(self) -> str:
@@ -121,8 +123,22 @@ class DurableSteps:
 
     @property
     def lines(self) -> tuple[StepLine, ...]:
-        """The steps as they stand."""
-        return tuple(self._lines.values())
+        """The steps as they stand, without hidden ones."""
+        return tuple(line for key, line in self._lines.items() if key not in self._hidden)
+
+    def standing(self, *statuses: StepStatus) -> tuple[Step, ...]:
+        """Return the plan's steps that stand so, hidden ones too."""
+        return tuple(step for step in self._run.plan.steps if self._lines[step.key].status in statuses)
+
+    @property
+    def begun(self) -> tuple[Step, ...]:
+        """The steps that have begun, however they ended."""
+        return self.standing(*set(StepStatus) - {StepStatus.PENDING})
+
+    @property
+    def left(self) -> tuple[Step, ...]:
+        """What the run has not done."""
+        return self.standing(*set(StepStatus) - {StepStatus.DONE})
 
     async def stop(self) -> Stop:
         """Returns when the request's workflow says that the run is to stop."""
@@ -133,10 +149,9 @@ class DurableSteps:
 
     def show(self, step: StepName, status: StepStatus, detail: str, seconds: float | None = None) -> None:
         """Live progress: newest wins, any of it may be dropped."""
-        if step.key not in self._lines:
-            return  # a step of the bot's own (taking the Deployments, recording): in the audit trail, not on the card
         self._lines[step.key] = _line(step, status, detail, seconds)
-        self.redraw()
+        if step.key not in self._hidden:
+            self.redraw()
 
     def notice(self, sentence: str) -> None:
         """What keeps the step waiting, on its line; nothing where it goes on."""
@@ -163,17 +178,13 @@ class DurableSteps:
         by_hand = Preformatted(label="By hand", text="\n".join(self._by_hand))
         return card.model_copy(update={"body": (*card.body, by_hand)})
 
-    def left(self) -> tuple[ImageChange, ...]:
-        """What the run has not done: the changes that no finished step stands for."""
-        return not_aimed_at(self._run.plan.changes, self.lines, StepStatus.DONE)
-
     def _book_is_gone(self) -> str:
         return f"{self._notes.trouble}, so no further step starts."
 
     def _go_on_by_hand(self) -> None:
         """The book is gone: nothing further starts here, so people get the lines that do the rest."""
         _log.error("the audit log can't be written, so run %s goes no further", self.run_id)
-        self._by_hand = tuple(kubectl_lines(self.left()))
+        self._by_hand = by_hand(self.left)
         self._notice = self._book_is_gone()
         self.redraw()
 
@@ -203,37 +214,79 @@ class DurableSteps:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
 
-    async def run(
-        self,
-        step: StepName,
-        function: Callable[Concatenate[Pulse, P], Awaitable[T]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        adapter = result_adapter(function)
+    async def all(self) -> Results:
+        """Do every step of the plan, group by group; raises what the first failed step of a group raised, once all of that group have ended."""
+        points = {point.key for point in self._hold_points}
+        for group in self._run.plan.groups:
+            if first := next((step for step in group if step.key in points), None):
+                await self.hold_point(first.label)
+            await self._group(group)
+        return self.results
 
+    async def _group(self, group: tuple[Step, ...]) -> None:
+        self.current = group[0].label
+        ended = (
+            await side_by_side(*(self._apply(step) for step in group)) if group[1:] else [await self._apply(group[0])]
+        )
+        await self._publish()
+        for step, result in zip(group, ended, strict=True):
+            if "value" in result:
+                self.results.keep(step, result["value"])
+        for step, result in zip(group, ended, strict=True):
+            if "value" not in result:
+                self.current = step.label
+                self._raise(step, result)
+        self.current = None
+
+    def _raise(self, step: Step, result: dict[str, Any]) -> None:
+        if "stopped" in result:
+            self._heard = True
+            raise Stopped(Stop.model_validate(result["stopped"]))
+        error = _error(result["error"])
+        if step.finishes and error.code is not ReasonCode.BOOK_UNAVAILABLE:
+            self.late = (step,)
+        raise error
+
+    async def _apply(self, step: Step) -> dict[str, Any]:
+        return await self._durably(step.label, lambda pulse: applied(step, self._context.step(pulse, self.results)))
+
+    async def undo(self) -> tuple[list[str], list[str]]:
+        """Undo what was begun and can be undone, the latest first. Return the titles of what was undone, and of what was not."""
+        undone: list[str] = []
+        kept: list[str] = []
+        for step in reversed(self.begun):
+            if not step.changes():
+                continue
+            if not step.reversible:
+                kept.append(step.title)
+                continue
+            self._heard = True  # nobody stops what tidies up
+            name = StepName(key=f"revert:{step.key}", title=f"Undo: {step.title}", targets=step.label.targets)
+            result = await self._durably(name, partial(self._reverted, step))
+            (undone if "value" in result else kept).append(step.title)
+        await self._publish()
+        return undone, kept
+
+    async def _reverted(self, step: Step, pulse: Pulse) -> None:
+        await step.revert(self._context.step(pulse, self.results))
+
+    async def _publish(self) -> None:
+        await self._engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
+
+    async def _durably(self, step: StepName, act: Callable[[Pulse], Awaitable[JsonValue]]) -> dict[str, Any]:
+        """The step's recorded result: its value, an error, or who stopped it."""
         pulse = _StepPulse(self, step)
 
         async def once() -> Any:
-            value = await function(pulse, *args, **kwargs)
-            return {"value": adapter.dump_python(value, mode="json"), "said": pulse.said}
+            return {"value": await act(pulse), "said": pulse.said}
 
-        self.current = step
-        result = await self._engine.step(step.title, lambda: self._recorded(step, pulse, once))
-        crash_points.reached(f"{slug_of(step.title)}-recorded")
+        result: dict[str, Any] = await self._engine.step(step.title, lambda: self._recorded(step, pulse, once))
+        crash_points.reached(f"{slug_of(step.key)}-recorded")
         # what was told is kept to, even where there is room again: somebody may go on by hand already
         self._book_failed = self._book_failed or bool(result.get("unwritten"))
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
         self.show(step, status, result.get("said", ""), result.get("seconds"))
-        await self._engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
-        if "stopped" in result:
-            self._heard = True
-            raise Stopped(Stop.model_validate(result["stopped"]))
-        if "error" in result:
-            raise _error(result["error"])
-        self.current = None
-        return adapter.validate_python(result["value"])
+        return result
 
     async def hold_point(self, before: StepName) -> None:
         """Waits as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
@@ -267,7 +320,7 @@ class DurableSteps:
 
     async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Intent, act, outcome."""
-        request, slug = self._run.request, slug_of(step.title)
+        request, slug = self._run.request, slug_of(step.key)
         told = {"step": step.title, "key": step.key}
         noted = not self._book_failed and await self._notes.write(
             request, EventName.STEP_STARTED, about=slug, details=told
@@ -327,17 +380,14 @@ def _line(step: StepName, status: StepStatus, detail: str = "", seconds: float |
     return StepLine(key=step.key, targets=step.targets, title=step.title, status=status, detail=detail, seconds=seconds)
 
 
-def not_aimed_at(
-    changes: Sequence[ImageChange], lines: Iterable[StepLine], *statuses: StepStatus
-) -> tuple[ImageChange, ...]:
-    """Return the changes whose service is no target of any step that stands so."""
-    reached = {target for line in lines if line.status in statuses for target in line.targets}
-    return tuple(change for change in changes if change.service not in reached)
+def by_hand(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Return the lines by which a person does these steps."""
+    return tuple(line for step in steps for line in step.by_hand())
 
 
-def slug_of(title: str) -> str:
-    """A step's name as it stands in the ids of its events: `backend-rollout`."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+def slug_of(key: str) -> str:
+    """A step's name as it stands in the ids of its events: `rollout-backend`."""
+    return re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
 
 
 def _hold_ended(hold: Hold, longest: float) -> dict[str, Any]:

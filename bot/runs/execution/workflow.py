@@ -6,7 +6,7 @@ It holds the environment's place from before its first step to its end; its requ
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from bot.runs.display import Display
 from bot.runs.engine import Broke
 from bot.runs.execution import closing
 from bot.runs.execution.closing import EndWriter
-from bot.runs.execution.steps import PROGRESS, DurableSteps, not_aimed_at
+from bot.runs.execution.steps import PROGRESS, DurableSteps, by_hand
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, escalation_id, run_id, thread_id
 from bot.runs.notes import AuditNotes
@@ -28,17 +28,15 @@ from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.command import Operation
-from commands.kit.context import Outcome
+from commands.kit.context import Context, Outcome
 from commands.kit.registry import Registry
-from commands.kit.rolling import Unrecorded
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
-from runbooks.kit.steps import PlainPulse, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, Step, Stop, Stopped
 from runbooks.observe import pods, serving
-from runbooks.release.rollouts import kubectl_lines
 from runbooks.wording import by_count, listed, short_id
 
 _log = logging.getLogger(__name__)
@@ -48,7 +46,6 @@ _WORD_COMES = 5.0
 _PATIENCE = 60.0
 """Seconds that a run which ends waits for a cluster that takes nothing, where it is waited for so long at all; then `closing` goes on."""
 _UNWRITTEN = "The cluster can't save the fleet's record right now. The bot keeps trying; `status` shows the state."
-_RECORDED = "The release was recorded afterwards, so there is nothing to decide."
 
 
 class Runs:
@@ -87,10 +84,16 @@ class Runs:
         except ValidationError:  # an older version of the bot wrote the plan, in a form that is not read any more
             return await self._unreadable(Request.model_validate(raw["request"]))
         command = self._registry.operation(run.request.command, run.request.arguments)
-        cluster = self._context(run.request.requester, run.request.environment).cluster
+        context = self._context(
+            run.request.requester,
+            run.request.environment,
+            run_id=run.request.id,
+            approved_by=tuple(decision.name for decision in run.approved_by),
+            reason=run.request.reason,
+        )
         steps = DurableSteps(
             run,
-            command.outline(run.plan),
+            context,
             engine=self._engine,
             display=self._display,
             notes=self._notes,
@@ -98,12 +101,11 @@ class Runs:
             clock=self._clock,
             redact=self._redact,
             budget=command.meta.budget_minutes,
-            hold_points=command.hold_points(run.plan),
-            unanswered=cluster.unanswered,
+            unanswered=context.cluster.unanswered,
         )
         self._display.run_begins(run.request.id, steps.redraw)
         try:
-            outcome = await self._done(run, command, steps)
+            outcome = await self._done(run, command, context, steps)
         finally:
             self._display.run_leaves(run.request.id)
         outcome = outcome.model_copy(update={"run": run.request.id, "environment": run.request.environment})
@@ -119,8 +121,8 @@ class Runs:
         await closing.tell_waiting(self._store, run.request)
         await self._tell_escalations(run, outcome)
         # what is known of it has changed; last, since nobody waits for it
-        changes = () if command.goes_back else run.plan.changes
-        await self._manual_rollbacks.changed(run.request.environment, changes)
+        undo = [] if command.goes_back else [undo for step in run.plan.steps if (undo := step.undo_by_hand())]
+        await self._manual_rollbacks.changed(run.request.environment, undo)
         return outcome.model_dump(mode="json")
 
     async def _unreadable(self, request: Request) -> Any:
@@ -164,7 +166,7 @@ class Runs:
             await self._store.close_later(Ending.model_validate(ended["unwritten"]))
         return ended["outcome"]
 
-    async def _done(self, run: RunInput, command: Operation, steps: DurableSteps) -> Outcome:
+    async def _done(self, run: RunInput, command: Operation, context: Context, steps: DurableSteps) -> Outcome:
         """The runbook's own outcome, or what stopped it."""
         begun = await self._engine.step("begin the run", lambda: self._begin(run))
         steps.started = run.request.at.fromisoformat(begun["at"])
@@ -172,23 +174,14 @@ class Runs:
             error = PermanentError(f"{self._notes.trouble}, so nothing starts", code=ReasonCode.BOOK_UNAVAILABLE)
             return self._failed(run, steps, error)
         await self._post_progress(run, steps)
-        context = self._context(
-            run.request.requester,
-            run.request.environment,
-            run_id=run.request.id,
-            approved_by=tuple(decision.name for decision in run.approved_by),
-            reason=run.request.reason,
-        )
         try:
-            outcome = await command.run(context, run.plan, steps)
+            outcome = command.outcome(context, run.plan, await steps.all())
         except Stopped as stopped:
             return self._stopped(run, steps, stopped)
         except RunbookError as error:
             if error.code is ReasonCode.OVERTAKEN:  # the fence noticed it before the word of it came
                 return self._stopped(run, steps, Stopped(await self._overtaker(run)))
-            if isinstance(error, Unrecorded) and error.code is not ReasonCode.BOOK_UNAVAILABLE:
-                steps.unrecorded = error
-            return self._failed(run, steps, error)
+            return await self._reverted(run, steps, self._failed(run, steps, error))
         except Exception as error:
             if type(error).__module__.startswith("dbos"):
                 raise
@@ -199,6 +192,15 @@ class Runs:
             )
             return self._failed(run, steps, bug)
         return outcome
+
+    async def _reverted(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Outcome:
+        """Undoes what was done, where the approved plan said so."""
+        if run.plan.on_failure != "revert" or outcome.code is ReasonCode.BOOK_UNAVAILABLE:
+            return outcome
+        undone, kept = await steps.undo()
+        told = [f"Undone: {listed(undone)}."] if undone else []
+        told += [f"Not undone: {listed(kept)}."] if kept else []
+        return outcome.model_copy(update={"lines": (*outcome.lines, *told), "undone": not kept})
 
     async def _begin(self, run: RunInput) -> Any:
         by = [decision.by for decision in run.approved_by]
@@ -243,26 +245,30 @@ class Runs:
             advice=(*error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
             step=step.title if step else None,
-            kubectl=tuple(kubectl_lines(run.plan.changes if back else steps.left()))
+            kubectl=by_hand(run.plan.steps if back else steps.left)
             if back or error.code is ReasonCode.BOOK_UNAVAILABLE
             else (),
         )
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         """Who is served by what now, as it is measured, the pods of each version after a stop, and what the run did not get to."""
-        left = _untouched(run, steps.lines)
-        touched = {change.service: change.before.tag for change in run.plan.changes if change.service not in left}
+        touched = {service: before for step in steps.begun for service, before in step.replaces().items()}
         context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
-        found, kept = await asyncio.gather(
-            serving.measure(context.cluster, context.health, context.where, list(touched)),
-            evidence.keep(PlainPulse(run.request.id), context.cluster, context.where, list(touched)),
-        )
-        told = [self._redact(each.sentence(before=touched[each.service])) for each in found]
+        told, data = [], {}
+        if touched:
+            found, kept = await asyncio.gather(
+                serving.measure(context.cluster, context.health, context.where, list(touched)),
+                evidence.keep(PlainPulse(run.request.id), context.cluster, context.where, list(touched)),
+            )
+            told += [self._redact(each.sentence(before=touched[each.service])) for each in found]
+            data = {"evidence": kept.said} if kept.pods else {}
         if outcome.stop is not None:
-            told += _goes_on(run, steps.lines)
-            with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
-                told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
-        return {"told": [*told, *_not_touched(left)], "data": {"evidence": kept.said} if kept.pods else {}}
+            cut = steps.standing(StepStatus.RUNNING, StepStatus.FAILED)
+            told += [sentence for step in cut for sentence in step.goes_on()]
+            if any(step.replaces() for step in run.plan.steps):
+                with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
+                    told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
+        return {"told": [*told, *_not_begun(steps.standing(StepStatus.PENDING), touched)], "data": data}
 
     def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:
         stop = stopped.stop
@@ -291,18 +297,21 @@ class Runs:
 
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
-        rolls = bool(run.plan.changes)  # what runs is decided, or not, only by who changes it
-        if rolls and not outcome.ok:  # of one that was overtaken, who took its place wrote it already
+        rolls = run.plan.decides  # what runs is decided, or not, only by who changes it
+        if (
+            rolls and not outcome.ok and not outcome.undone
+        ):  # of one that was overtaken, who took its place wrote it already
             since = self._clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
-        unrecorded = steps.unrecorded
         return Ending(
             request=run.request,
             undecided=undecided,
             decided=outcome.ok and rolls,
-            put_back=run.plan.changes if run.plan.together else (),
-            release=unrecorded.release if unrecorded is not None else None,
-            left=unrecorded.left if unrecorded is not None else None,
+            put_back=tuple(step for step in run.plan.steps if step.temporary),
+            late=steps.late,
+            results=steps.results.stored() if steps.late else {},
+            steps=run.plan.steps if steps.late else (),
+            approved_by=tuple(decision.name for decision in run.approved_by),
         )
 
     async def _noted(self, request: Request, outcome: Outcome, unwritten: Ending | None) -> Any:
@@ -330,11 +339,11 @@ class Runs:
         except RunbookError:
             _log.exception("the end of a run could not be written", extra={"run": ending.request.id})
             return _UNWRITTEN
-        return _RECORDED if recorded else ""
+        return f"{ending.done_late}, so there is nothing to decide." if recorded else ""
 
     async def _tell_escalations(self, run: RunInput, outcome: Outcome) -> None:
         """What this run did to the environment may answer an earlier failure there."""
-        if not run.plan.changes or outcome.code is ReasonCode.OVERTAKEN:
+        if not run.plan.decides or outcome.code is ReasonCode.OVERTAKEN:
             return
 
         async def watching() -> Any:
@@ -346,23 +355,13 @@ class Runs:
             await self._engine.send(escalation, Answered(text=text).model_dump(mode="json"))
 
 
-def _goes_on(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
-    """What a stop does not take back: Kubernetes finishes what was set."""
-    cut = {each for line in lines if line.status in (StepStatus.RUNNING, StepStatus.FAILED) for each in line.targets}
-    begun = [change for change in run.plan.changes if change.service in cut]
-    return [
-        f"Kubernetes continues to roll out {change.service} {change.after.tag or change.after.short}; `rollback` reverts it."
-        for change in begun
-    ]
-
-
-def _untouched(run: RunInput, lines: tuple[StepLine, ...]) -> list[str]:
-    """The services that the run did not get to."""
-    begun = set(StepStatus) - {StepStatus.PENDING}
-    return [change.service for change in not_aimed_at(run.plan.changes, lines, *begun)]
-
-
-def _not_touched(services: list[str]) -> list[str]:
-    if not services:
-        return []
-    return [f"{listed(services).capitalize()} {by_count(len(services), 'was', 'were')} not touched."]
+def _not_begun(steps: Sequence[Step], touched: Collection[str]) -> list[str]:
+    """What the run did not get to: services by their names, anything else by its step's title."""
+    services = [service for step in steps for service in step.replaces() if service not in touched]
+    others = [step.title for step in steps if step.changes() and not step.replaces() and not step.hidden]
+    told = []
+    if services:
+        told.append(f"{listed(services).capitalize()} {by_count(len(services), 'was', 'were')} not touched.")
+    if others:
+        told.append(f"Not begun: {listed(others)}.")
+    return told

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 from bot.runs import cards
 from bot.runs.display import Display
 from bot.runs.engine import Engine, Recorded
-from bot.runs.model import Phase, Request, RequestMessage, RequestState, Show, read_request_message, thread_id
+from bot.runs.model import (
+    Phase,
+    Request,
+    RequestMessage,
+    RequestState,
+    Show,
+    digest_of,
+    read_request_message,
+    thread_id,
+)
 from commands.kit.card import Button, Card, RunAct, State
 from commands.kit.command import Operation
 from commands.kit.context import Actor
@@ -39,7 +48,7 @@ class OpenRequest:
         if stood is None:
             await self.publish(head=cards.head_card(self.request, State.WAITING, "making the plan"))
         else:
-            self.state = stood
+            self.state = _with_its_steps(self.request, stood)
         if self.request.threaded and self.state.head is not None:
             first = {"request": self.request.model_dump(mode="json"), "head": self.state.head.model_dump(mode="json")}
             await self._engine.start("thread", thread_id(self.request.id), first)
@@ -81,3 +90,13 @@ class OpenRequest:
     def withdraw_button(self, word: str) -> Button:
         """For the head message, while it waits."""
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
+
+
+def _with_its_steps(request: Request, stood: RequestState) -> RequestState:
+    """What stood, where its plan had no steps yet: the approval that was asked for counts for the same plan with steps."""
+    if stood.plan is None or stood.plan.substance_before is None or stood.pending is None:
+        return stood
+    plan = stood.plan.model_copy(update={"substance_before": None})
+    digest = digest_of(request, plan)
+    pending = stood.pending.model_copy(update={"digest": digest})
+    return stood.model_copy(update={"plan": plan, "digest": digest, "pending": pending})

@@ -10,11 +10,13 @@ from bot.config.sections import TimeSettings
 from bot.runs import cards
 from bot.runs.engine import Recorded
 from bot.runs.failures import Failure, Failures
+from bot.runs.follow_up import planned
 from bot.runs.model import digest_of
 from bot.runs.notes import AuditNotes
 from bot.runs.request import endings
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.services import MakesContext
+from bot.runs.store import RunStore
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -41,8 +43,11 @@ class PlanMade(Recorded):
 class Planning:
     """One per process."""
 
-    def __init__(self, context: MakesContext, notes: AuditNotes, failures: Failures, times: TimeSettings) -> None:
+    def __init__(
+        self, context: MakesContext, store: RunStore, notes: AuditNotes, failures: Failures, times: TimeSettings
+    ) -> None:
         self._context = context
+        self._store = store
         self._notes = notes
         self._failures = failures
         self._times = times
@@ -84,7 +89,7 @@ class Planning:
 
         async def plan() -> Plan:
             context = self._context(request.requester, request.environment, run_id=request.id, reason=request.reason)
-            return await open_request.command.plan(context)
+            return await planned(self._store, request, open_request.command, context)
 
         try:
             async with asyncio.timeout(self._times.plan_deadline):

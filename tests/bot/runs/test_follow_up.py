@@ -10,7 +10,11 @@ from bot.runs.follow_up import carried
 from bot.runs.model import Request, RequestState
 from commands.kit.context import Actor
 from commands.kit.policy import ApprovalPolicy
-from runbooks.kit.plan import Image, ImageChange, ItemsChange, Plan
+from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.steps import Step
+from runbooks.release.steps import RollBack, deployed
+from runbooks.sync.changes import ItemsChange
+from runbooks.sync.plans import ClearItems
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 POLICY = ApprovalPolicy(count=1, permission="rollout:approve", expires_seconds=1800.0)
@@ -26,8 +30,8 @@ def change(before: str, after: str, service: str = "backend") -> ImageChange:
     )
 
 
-def plan(*changes: ImageChange, **other: Any) -> Plan:
-    return Plan(title="Deploy", changes=changes, **other)
+def plan(*changes: ImageChange, more: tuple[Step, ...] = (), **other: Any) -> Plan:
+    return Plan(title="Deploy", steps=(*(deployed(changes, "deploy v2") if changes else ()), *more), **other)
 
 
 def request(key: str = "requester") -> Request:
@@ -80,10 +84,10 @@ def test_what_was_approved_is_not_asked_again(now: Plan):
         plan(change("v0", "v2")),
         plan(change("v1", "v2", "worker")),
         plan(change("v1", "v2").model_copy(update={"namespace": "elsewhere"})),
-        plan(change("v1", "v2"), together=True),
+        plan(more=(RollBack(images=(change("v1", "v2"),), cause="back"),)),
         plan(change("v1", "v2"), needs_reason=True),
-        plan(change("v1", "v2"), items=(ItemsChange(act="clear", service="backend", namespace="n"),)),
-        plan(items=(ItemsChange(act="clear", service="backend", namespace="n"),)),
+        plan(change("v1", "v2"), more=(ClearItems(change=ItemsChange(act="clear", service="backend", namespace="n")),)),
+        plan(more=(ClearItems(change=ItemsChange(act="clear", service="backend", namespace="n")),)),
         plan(),
     ],
     ids=["elsewhere", "from elsewhere", "more", "another place", "at once", "older", "items too", "items", "nothing"],

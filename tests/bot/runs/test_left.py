@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.runs.execution.steps import not_aimed_at
-from commands.kit.card import StepLine, StepStatus
-from runbooks.kit.plan import Image, ImageChange
+from commands.kit.card import StepLine
 from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story
 
 WORKER = "backend-worker"
@@ -50,37 +48,7 @@ async def test_a_service_is_not_done_because_one_whose_name_begins_with_its_own_
     await three.says(again, "backend and frontend v1.2.0 → v2.1.0-slow")
 
 
-def change(service: str) -> ImageChange:
-    before, after = Image.parse("r:v1"), Image.parse("r:v2")
-    return ImageChange(service=service, namespace="n", deployment=service, container="c", before=before, after=after)
-
-
-CHANGES = (change(WORKER), change("backend"), change("frontend"))
-
-
-def left(*lines: StepLine) -> list[str]:
-    return [each.service for each in not_aimed_at(CHANGES, lines, StepStatus.DONE)]
-
-
-def line(title: str, *targets: str, status: StepStatus = StepStatus.DONE) -> StepLine:
-    return StepLine(key=title.lower(), title=title, targets=targets, status=status)
-
-
-def test_a_finished_step_that_changes_no_service_leaves_all_of_them():
-    assert left(line("Migrations"), line("Check")) == [WORKER, "backend", "frontend"]
-
-
-def test_a_finished_service_is_not_left_and_one_whose_name_it_begins_with_is():
-    assert left(line("Backend-worker rollout", WORKER)) == ["backend", "frontend"]
-    assert left(line("Rollout", "backend"), line("Next", "frontend", status=StepStatus.RUNNING)) == [WORKER, "frontend"]
-
-
-def test_one_step_for_several_services_leaves_none_of_them():
-    assert left(line("Roll back all services", WORKER, "backend", "frontend")) == []
-
-
 def test_lines_of_the_version_before_are_read():
     """It knew a step by its title; that it finished is still shown, and nothing is guessed from the words."""
     kept = StepLine.model_validate({"title": "Backend rollout", "status": "done", "detail": "3/3", "seconds": 2.0})
     assert (kept.key, kept.targets) == ("", ())
-    assert left(kept) == [WORKER, "backend", "frontend"]

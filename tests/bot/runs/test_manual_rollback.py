@@ -129,7 +129,8 @@ async def test_what_a_run_changed_is_undone_by_lines_that_lead_back_from_it_thou
         raise TemporaryError("The cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
 
     manual_rollbacks._context = cast("Any", silent)
-    await manual_rollbacks.changed("production", forth.changes)
+    undo = [undo for step in forth.steps if (undo := step.undo_by_hand())]
+    await manual_rollbacks.changed("production", undo)
     known = await manual_rollbacks.of("production")
     assert known is not None
     assert known.version == "v2.0.0"

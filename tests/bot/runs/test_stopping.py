@@ -93,7 +93,7 @@ async def test_a_hold_that_is_taken_back_in_time_holds_nothing(here: Story):
     await here.says(run, "Will be held before Frontend rollout", "progress")
     await here.type(REQUESTER, f"/omnicare continue {run}")
     await here.ended_with(run, "v2.1.0-slow runs in production")
-    assert "frontend-rollout" in str([event.id for event in here.events(run)])
+    assert "rollout-frontend" in str([event.id for event in here.events(run)])
 
 
 async def test_hold_and_continue_can_be_said_again_and_again(here: Story):

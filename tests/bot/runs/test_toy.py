@@ -1,14 +1,16 @@
-"""The durable runs alone: a runbook of three steps, killed in each, stopped, overtaken."""
+"""The durable runs alone, over steps of kinds that the bot has never heard of: every feature of a run, and killed in each step."""
 
 import asyncio
+import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.audit import search_books, verify
+from bot.audit import Entry, search_books, verify
 from sandbox import configuration
 from sandbox.cluster import Cluster, seed_omnicare
 from tests.support.toy import NAMES
@@ -16,6 +18,7 @@ from tests.support.toy import NAMES
 pytestmark = pytest.mark.kill
 
 SECONDS = 60.0
+GROUPS = (("one",), ("two",), ("three",), ("four", "five"))
 
 
 class Toy:
@@ -53,6 +56,26 @@ class Toy:
             self._process.kill()
             await self._process.wait()
 
+    async def look(self, run: str) -> dict[str, Any]:
+        """The request's state, and its run's steps as people see them."""
+        found: dict[str, Any] = json.loads(await self.tell(f"follow {run}"))
+        return found
+
+    async def until(self, run: str, seen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        async with asyncio.timeout(SECONDS):
+            while not seen(found := await self.look(run)):  # noqa: ASYNC110 - another process is asked
+                await asyncio.sleep(0.01)
+        return found
+
+    async def stands(self, run: str, **steps: str) -> dict[str, Any]:
+        """Waits until these steps stand so."""
+
+        def seen(found: dict[str, Any]) -> bool:
+            standing = {each["key"].partition(":")[2]: each["status"] for each in found["steps"]}
+            return steps.items() <= standing.items()
+
+        return await self.until(run, seen)
+
     def open(self, *names: str) -> None:
         for name in names:
             (self.config.parent / name).touch()
@@ -66,11 +89,14 @@ class Toy:
             while self.traces().count(trace) < times:  # noqa: ASYNC110 - another process writes the file
                 await asyncio.sleep(0.01)
 
-    def written(self, run: str) -> list[str]:
+    def events(self, run: str) -> list[Entry]:
         """The events of a run, oldest first."""
         book = self.config.parent / "state" / "audit.sqlite"
         assert verify(book) == []
-        return [str(event.name) for event in reversed(search_books([book], run=run, limit=200))]
+        return list(reversed(search_books([book], run=run, limit=200)))
+
+    def written(self, run: str) -> list[str]:
+        return [str(event.name) for event in self.events(run)]
 
 
 @pytest.fixture
@@ -89,8 +115,8 @@ async def toy(tmp_path: Path) -> AsyncIterator[Toy]:
         await made.kill()
 
 
-async def running(toy: Toy) -> str:
-    run = await toy.tell("ask first")
+async def running(toy: Toy, what: str = "ask first") -> str:
+    run = await toy.tell(what)
     assert await toy.tell(f"approve {run}") == "decided"
     return run
 
@@ -98,18 +124,20 @@ async def running(toy: Toy) -> str:
 @pytest.mark.parametrize("killed_in", NAMES)
 async def test_a_run_that_is_killed_in_a_step_does_that_step_again_and_no_other(toy: Toy, killed_in: str):
     run = await running(toy)
-    earlier = NAMES[: NAMES.index(killed_in)]
+    together = next(step for step in GROUPS if killed_in in step)
+    earlier = NAMES[: NAMES.index(together[0])]
     toy.open(*earlier)
-    await toy.saw(f"toy begins {killed_in}")
+    for step in together:
+        await toy.saw(f"toy begins {step}")
     await toy.kill()
     toy.open(*NAMES)
     await toy.start()
     assert await toy.tell(f"ended {run}") == "succeeded -"
     begun = {step: toy.traces().count(f"toy begins {step}") for step in NAMES}
-    assert begun == {step: 2 if step == killed_in else 1 for step in NAMES}
-    assert [trace for trace in toy.traces() if "ends" in trace] == [f"toy ends {step}" for step in NAMES]
+    assert begun == {step: 2 if step in together else 1 for step in NAMES}
+    assert sorted(trace for trace in toy.traces() if "ends" in trace) == sorted(f"toy ends {step}" for step in NAMES)
     names = Counter(toy.written(run))
-    assert names["step:started"] == names["step:finished"] == 3
+    assert names["step:started"] == names["step:finished"] == len(NAMES)
     assert names["run:started"] == names["run:succeeded"] == names["approval:granted"] == 1
 
 
@@ -134,7 +162,7 @@ async def test_a_run_that_is_asked_to_stop_ends_in_its_step(toy: Toy, killed: bo
     if killed:
         await toy.kill()
         await toy.start()
-    assert await toy.tell(f"ended {run}") == "cancelled two"
+    assert await toy.tell(f"ended {run}") == "cancelled Toy two"
     assert "toy ends two" not in toy.traces()
     assert "toy begins three" not in toy.traces()
     assert toy.written(run)[-2:] == ["step:failed", "run:cancelled"]
@@ -150,7 +178,7 @@ async def test_a_run_that_is_overtaken_ends_and_the_other_goes_on(toy: Toy, kill
     if killed:
         await toy.kill()
         await toy.start()
-    assert await toy.tell(f"ended {run}") == "overtaken one"
+    assert await toy.tell(f"ended {run}") == "overtaken Toy one"
     toy.open(*NAMES)
     assert await toy.tell(f"ended {back}") == "succeeded -"
     assert not [trace for trace in toy.traces() if trace.startswith("toy ends")]
@@ -167,3 +195,104 @@ async def test_who_waits_for_the_place_takes_it_when_the_run_before_has_ended(to
     assert await toy.tell(f"approve {second}") == "decided"
     assert await toy.tell(f"ended {second}") == "succeeded -"
     assert toy.traces().count("toy begins one") == 2
+
+
+async def test_what_is_side_by_side_is_finished_each_by_itself(toy: Toy):
+    run = await running(toy)
+    toy.open("one", "two", "three", "four")
+    await toy.stands(run, four="done", five="running")
+    await toy.kill()
+    toy.open("five")
+    await toy.start()
+    assert await toy.tell(f"ended {run}") == "succeeded -"
+    assert toy.traces().count("toy begins four") == 1, "what had finished beside it is not done again"
+    assert toy.traces().count("toy begins five") == 2
+
+
+async def test_the_plan_and_its_progress_are_told_by_the_steps(toy: Toy):
+    run = await running(toy)
+    found = await toy.stands(run, one="running")
+    assert [each["title"] for each in found["steps"]] == [f"Toy {name}" for name in NAMES]
+    assert found["steps"][0]["detail"] == "half of it"
+    head = json.dumps(found["state"]["head"])
+    assert "Toy one, Toy two, Toy three, Toy four and Toy five" in head
+    (planned,) = [event for event in toy.events(run) if event.name == "run:planned"]
+    assert [each["key"] for each in planned.details["changes"]] == [
+        "toy-slow:one", "toy-flaky:two", "toy-undoable:three", "toy-side:four", "toy-side:five",
+    ]  # fmt: skip
+
+
+async def test_a_step_that_fails_for_once_is_tried_again_by_itself(toy: Toy):
+    toy.open(*NAMES, "stumble")
+    run = await running(toy)
+    assert await toy.tell(f"ended {run}") == "succeeded -"
+    assert toy.traces().count("stumbled") == 1
+    assert toy.written(run).count("step:failed") == 0
+
+
+async def test_a_run_is_held_between_any_two_groups(toy: Toy):
+    run = await running(toy)
+    toy.open("one", "two")
+    await toy.stands(run, three="running")
+    assert await toy.tell(f"hold {run}") == "decided"
+    await toy.until(run, lambda found: bool(found["state"]["hold"]))
+    toy.open("three", "four", "five")
+    found = await toy.stands(run, three="done", four="pending", five="pending")
+    assert found["state"]["outcome"] is None
+    assert await toy.tell(f"continue {run}") == "decided"
+    assert await toy.tell(f"ended {run}") == "succeeded -"
+
+
+async def test_a_stopped_run_says_what_goes_on_and_what_was_not_begun(toy: Toy):
+    run = await running(toy)
+    toy.open("one")
+    await toy.saw("toy begins two")
+    assert await toy.tell(f"cancel {run}") == "decided"
+    assert await toy.tell(f"ended {run}") == "cancelled Toy two"
+    lines = (await toy.look(run))["state"]["outcome"]["lines"]
+    assert "Toy two rolls on by itself." in lines
+    assert "Backend was not touched." in lines, "a step that replaces a service is told by the service"
+    assert "Not begun: Toy four and Toy five." in lines
+
+
+async def test_a_retry_does_only_what_is_left_under_the_same_approval(toy: Toy):
+    toy.open(*NAMES, "fail-three")
+    run = await running(toy)
+    assert await toy.tell(f"ended {run}") == "script-failed Toy three"
+    (toy.config.parent / "fail-three").unlink()
+    again = await toy.tell(f"retry {run}")
+    assert await toy.tell(f"ended {again}") == "succeeded -"
+    found = await toy.look(again)
+    assert [each["key"] for each in found["steps"]] == ["toy-undoable:three", "toy-side:four", "toy-side:five"]
+    assert "approval:asked" not in toy.written(again), "the plan does only what is left of the approved one"
+    assert toy.traces().count("toy begins one") == 1
+
+
+async def test_what_was_done_is_undone_where_the_approved_plan_says_so(toy: Toy):
+    toy.open(*NAMES, "fail-five")
+    run = await running(toy, "careful first")
+    assert await toy.tell(f"ended {run}") == "script-failed Toy five"
+    assert [each for each in toy.traces() if "undoes" in each] == [
+        "careful undoes five", "careful undoes four", "careful undoes three",
+    ]  # fmt: skip
+    state = (await toy.look(run))["state"]
+    assert "Undone: Toy five, Toy four and Toy three." in state["outcome"]["lines"]
+    assert state["outcome"]["undone"]
+    again = await running(toy, "careful second")
+    assert await toy.until(again, lambda found: bool(found["state"]["outcome"]))
+    assert "undecided" not in json.dumps((await toy.look(again))["state"]["plan"]), "nothing is left to decide"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_failure_keeps_evidence_and_tells_the_lines_by_hand(toy: Toy, killed: bool):
+    toy.open("one", "two", "three", "fail-five")
+    run = await running(toy, "back first")
+    await toy.saw("back begins four")
+    if killed:
+        await toy.kill()
+        await toy.start()
+    toy.open("four")
+    assert await toy.tell(f"ended {run}") == "script-failed Toy five"
+    outcome = (await toy.look(run))["state"]["outcome"]
+    assert outcome["kubectl"] == [f"toy play {name}" for name in NAMES]
+    assert "pods" in outcome["data"]["evidence"], "a step that replaces a service has its pods looked at"

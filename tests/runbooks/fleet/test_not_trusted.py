@@ -11,11 +11,12 @@ from runbooks.deployments import service_state
 from runbooks.fleet.fleet import Release, ReleasedService, utc_now
 from runbooks.kit.answers import read_stamp
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image
+from runbooks.kit.plan import Image, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.observe import service_health
 from runbooks.release import max_surge, plans, rollouts
+from runbooks.release.steps import Record, images_of
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.real import Place
 
@@ -74,6 +75,10 @@ def _release_of(version: str, backend: Image | None = None) -> Release:
     return Release(version=version, services=services, run=f"run {version}", by="Maya", at=utc_now())
 
 
+def unproven(plan: Plan) -> bool:
+    return any(step.unproven for step in plan.steps if isinstance(step, Record))
+
+
 async def _plan_back(here: Place, registry: RegistryClient, to: str | None = None) -> Any:
     return await plans.plan_rollback(here.cluster, registry, here.fleet, here.environment, to=to)
 
@@ -88,14 +93,15 @@ async def test_a_time_that_somebody_annotated_is_unknown_and_going_back_goes_on(
     (backend, _) = await service_health.look(here.cluster, here.environment)
     if not read_stamp(at):
         assert backend.state.unknown == ("Annotation omnicare.dev/deployed-at is not a valid time and is ignored.",)
-    assert (await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")).changes
+    assert (await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")).changing
     plan = await _plan_back(here, registry)
-    assert {change.after.tag for change in plan.changes} == {"v1.1.0"}
+    assert {change.after.tag for change in images_of(plan)} == {"v1.1.0"}
     await here.take("run-1", over=True)
     pulse = PlainPulse("run-1")
     await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
-    waves = await rollouts.waves_of(here.cluster, here.environment, plan)
-    await rollouts.roll_out_together(pulse, here.cluster, plan, waves, cause="back", by="Maya")
+    images = images_of(plan)
+    waves = await rollouts.waves_of(here.cluster, here.environment, images, ())
+    await rollouts.roll_out_together(pulse, here.cluster, images, waves, cause="back", by="Maya")
     assert ":v1.1.0" in (await here.cluster.deployment(here.namespace, "backend")).containers[0].image
 
 
@@ -116,7 +122,7 @@ async def test_a_replica_set_that_was_edited_to_another_registry_is_not_gone_bac
 async def test_what_no_record_knows_is_said_to_be_unproven(here: Place, registry: RegistryClient):
     await _both(here)
     plan = await _plan_back(here, registry)
-    assert plan.unproven
+    assert unproven(plan)
     assert any("No record lists this image as good" in each for each in plan.warnings)
 
 
@@ -125,12 +131,12 @@ async def test_a_record_of_another_registry_is_no_release(here: Place, registry:
     await here.fleet.record_release(here.environment, _release_of("v1.1.0"))
     await here.fleet.record_release(here.environment, _release_of("v1.1.5", Image.parse(FOREIGN)))
     plan = await _plan_back(here, registry)
-    assert {change.after.repository for change in plan.changes} == {
+    assert {change.after.repository for change in images_of(plan)} == {
         "ghcr.io/omnicare/backend",
         "ghcr.io/omnicare/frontend",
     }
-    assert {change.after.tag for change in plan.changes} == {"v1.1.0"}
-    assert not plan.unproven
+    assert {change.after.tag for change in images_of(plan)} == {"v1.1.0"}
+    assert not unproven(plan)
     assert any("ghcr.evil.example/omnicare/backend" in each for each in plan.warnings)
     with pytest.raises(PermanentError) as raised:
         await _plan_back(here, registry, to="v1.1.5")
@@ -149,7 +155,7 @@ async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Pl
     assert "ghcr.evil.example/omnicare/backend:v1.1.0" in backend.trouble
     plan = await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")
     assert any("ghcr.evil.example/omnicare/backend" in each for each in plan.warnings)
-    assert "ghcr.evil.example/" in plan.changes[0].before.shown(plan.changes[0].repository)
+    assert "ghcr.evil.example/" in images_of(plan)[0].before.shown(images_of(plan)[0].repository)
 
 
 @pytest.mark.parametrize("kept", ["banana", "5000", "٣", "<b>&", "", "101%", "-1"])
@@ -182,7 +188,7 @@ async def test_a_record_that_can_t_be_read_is_said_and_stops_nobody_from_going_b
     found = await here.cluster.config_map(space, "releases-production")
     await here.cluster.replace_config_map(found, {"releases": spoil(found.data["releases"])})
     plan = await _plan_back(here, registry)
-    assert {change.after.tag for change in plan.changes} == {"v1.1.0"}
+    assert {change.after.tag for change in images_of(plan)} == {"v1.1.0"}
     assert plan.warnings
     await here.fleet.mark_bad(here.environment, "v1.2.0", "left")
     assert (await here.fleet.releases(here.environment))[0].version == "v1.2.0"
@@ -199,7 +205,7 @@ async def test_an_environment_that_can_t_be_read_is_taken_by_a_rollback_alone(he
     with pytest.raises(PermanentError) as raised:
         await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, "v2.0.0")
     assert raised.value.code is ReasonCode.RECORD_UNREADABLE
-    assert (await _plan_back(here, registry)).changes
+    assert (await _plan_back(here, registry)).changing
     await here.take("run-1", over=True)
     kept = await here.cluster.config_map(here.environment.record_namespace, "environment-production")
     assert kept.data["freeze"] == "{oops", "nobody's text is thrown away unread"

@@ -10,6 +10,7 @@ from runbooks.observe import service_health
 from runbooks.release import rollouts
 from runbooks.release.last_good import change_of, runs_all
 from runbooks.release.plans import plan_deploy, plan_rollback
+from runbooks.release.steps import deployed, images_of
 from sandbox.outside.registry import Registry, digest_of
 from tests.runbooks.release.test_rollouts import CAUSE, only_backend, stamped
 from tests.support.real import Place, image
@@ -74,16 +75,16 @@ async def test_what_the_configuration_keeps_stays_and_is_named_in_the_plan(here:
     assert "backend: migrate (init) goes with it, because of the same repository." in plan.notes
     assert "backend: worker is not changed (`keeps`), although the repository is the same." in plan.notes
     assert back.empty
-    await rollouts.roll_out(await stamped(here), here.cluster, plan.changes[0], cause=CAUSE)
+    await rollouts.roll_out(await stamped(here), here.cluster, images_of(plan)[0], cause=CAUSE)
     found = await images(here)
     assert found["worker"] == OLD.reference
     assert found["migrate"] == found["backend"] == f"ghcr.io/omnicare/backend:v2.0.0@{digest_of('backend', 'v2.0.0')}"
 
 
 def test_an_approval_covers_the_containers_that_it_saw_and_no_others():
-    alone = Plan(title="Deploy", changes=(planned(),))
+    alone = Plan(title="Deploy", steps=deployed([planned()], "deploy"))
     with_worker = planned().model_copy(update={"beside": (Beside(container="worker", image=OLD),)})
-    together = Plan(title="Deploy", changes=(with_worker,))
+    together = Plan(title="Deploy", steps=deployed([with_worker], "deploy"))
     assert alone.digest({}) != together.digest({})
     assert alone.completes(together)
     assert not together.completes(alone)

@@ -13,7 +13,7 @@ from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.deployments.service_state import RUN, SURGE
 from runbooks.diagnosis.quantities import asked
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import ImageChange, Plan, Wave
+from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
 from runbooks.release import max_surge, rollout_capacity, rollouts
 from runbooks.release.guarded_patch import set_image
@@ -37,14 +37,10 @@ async def stamped(here: Place, run: str = "run-1", *, over: bool = False) -> Pla
     return pulse
 
 
-def plan(*changes: ImageChange, waves: tuple[Wave, ...] = ()) -> Plan:
-    return Plan(title="Roll back production", changes=changes, together=True, waves=waves)
-
-
 async def back(here: Place, pulse: PlainPulse, *changes: ImageChange) -> list[rollouts.RolloutResult]:
-    asked = plan(*(changes or (here.change(),)))
-    waves = await rollouts.waves_of(here.cluster, here.environment, asked)
-    return await rollouts.roll_out_together(pulse, here.cluster, asked, waves, cause=CAUSE)
+    images = changes or (here.change(),)
+    waves = await rollouts.waves_of(here.cluster, here.environment, images, ())
+    return await rollouts.roll_out_together(pulse, here.cluster, images, waves, cause=CAUSE)
 
 
 async def wave(here: Place, **change: str) -> Wave:

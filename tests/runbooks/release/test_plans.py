@@ -12,10 +12,12 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.deployments import service_state
 from runbooks.fleet.fleet import Release, ReleasedService, Undecided, utc_now
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import ImageChange, ItemsChange, ItemsGroup, Plan
+from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import plans, rollouts
+from runbooks.release.steps import RollBack, images_of
+from runbooks.sync.changes import ItemsChange, ItemsGroup
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.real import Place
 
@@ -40,15 +42,21 @@ async def carried_out(here: Place, plan: Plan, run: str, *, by: str = "requester
     pulse = PlainPulse(run)
     await here.take(run, over=True)
     await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
-    waves = await rollouts.waves_of(here.cluster, here.environment, plan)
-    await rollouts.roll_out_together(pulse, here.cluster, plan, waves, cause=f"omnicare run {run}", by=by)
-    if plan.leaves:
-        await here.fleet.mark_bad(here.environment, plan.leaves, f"left by run {run}")
-    services = tuple(ReleasedService(service=change.service, image=change.after) for change in plan.changes)
-    version = plan.changes[0].after.tag or ""
+    images, leaves = images_of(plan), left(plan)
+    waves = await rollouts.waves_of(here.cluster, here.environment, images, ())
+    await rollouts.roll_out_together(pulse, here.cluster, images, waves, cause=f"omnicare run {run}", by=by)
+    if leaves:
+        await here.fleet.mark_bad(here.environment, leaves, f"left by run {run}")
+    services = tuple(ReleasedService(service=change.service, image=change.after) for change in images)
+    version = images[0].after.tag or ""
     await here.fleet.record_release(
         here.environment, Release(version=version, services=services, run=run, by=by, at=utc_now())
     )
+
+
+def left(plan: Plan) -> str | None:
+    """The release that it leaves as bad."""
+    return next((step.leaves for step in plan.steps if isinstance(step, RollBack)), None)
 
 
 async def deploy(here: Place, registry: RegistryClient, version: str) -> Plan:
@@ -60,7 +68,7 @@ async def rollback(here: Place, registry: RegistryClient, *services: str, to: st
 
 
 def moves(plan: Plan) -> dict[str, tuple[str | None, str | None]]:
-    return {change.service: (change.before.tag, change.after.tag) for change in plan.changes}
+    return {change.service: (change.before.tag, change.after.tag) for change in images_of(plan)}
 
 
 async def test_a_deploy_names_each_service_pinned_in_order_with_what_it_does_not_do(
@@ -68,8 +76,10 @@ async def test_a_deploy_names_each_service_pinned_in_order_with_what_it_does_not
 ):
     await both(here)
     plan = await deploy(here, registry, "v2.0.0")
-    assert [change.service for change in plan.changes] == ["backend", "frontend"]
-    assert [change.after.digest for change in plan.changes] == [digest_of(c.service, "v2.0.0") for c in plan.changes]
+    assert [change.service for change in images_of(plan)] == ["backend", "frontend"]
+    assert [change.after.digest for change in images_of(plan)] == [
+        digest_of(c.service, "v2.0.0") for c in images_of(plan)
+    ]
     assert plan.links == (("Compare v1.2.0 with v2.0.0", "https://forge.example/omnicare/compare/v1.2.0...v2.0.0"),)
     assert plan.not_done
     assert not plan.needs_reason
@@ -134,7 +144,7 @@ async def test_a_rollback_goes_to_the_last_good_release_and_a_second_one_further
     await carried_out(here, await deploy(here, registry, "v2.0.0"), "run-2")
     first = await rollback(here, registry)
     assert moves(first) == {"backend": ("v2.0.0", "v1.2.0"), "frontend": ("v2.0.0", "v1.2.0")}
-    assert (first.leaves, first.together) == ("v2.0.0", True)
+    assert left(first) == "v2.0.0"
     await carried_out(here, first, "run-3")
     second = await rollback(here, registry)
     assert moves(second) == {"backend": ("v1.2.0", "v1.1.0"), "frontend": ("v1.2.0", "v1.1.0")}
@@ -184,7 +194,7 @@ async def test_a_named_release_is_taken_though_it_is_bad_and_said_to_be(here: Pl
     await carried_out(here, await rollback(here, registry), "run-2")
     plan = await rollback(here, registry, to="v2.0.0")
     assert moves(plan)["backend"] == ("v1.2.0", "v2.0.0")
-    assert plan.leaves is None
+    assert left(plan) is None
     assert any("v2.0.0 was marked bad" in warning for warning in plan.warnings)
 
 
@@ -265,7 +275,7 @@ async def test_a_version_is_looked_for_as_typed_then_with_or_without_its_v(here:
     async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
         plan = await deploy(here, client, typed)
     assert plan.title.startswith(f"Deploy {tag} to ")
-    assert [change.after.tag for change in plan.changes] == [tag, tag]
+    assert [change.after.tag for change in images_of(plan)] == [tag, tag]
 
 
 async def test_of_two_spellings_that_exist_the_typed_one_is_taken(here: Place):
@@ -276,7 +286,7 @@ async def test_of_two_spellings_that_exist_the_typed_one_is_taken(here: Place):
     async with served.serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as client:
         for typed in ("2.0.0", "v2.0.0"):
             plan = await deploy(here, client, typed)
-            assert [change.after.tag for change in plan.changes] == [typed, typed]
+            assert [change.after.tag for change in images_of(plan)] == [typed, typed]
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -11,11 +11,11 @@ from aiohttp import web
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.connection import Timing
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, PlainSteps, StepName, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, done
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult, RolloutSettings
+from runbooks.release.steps import Rollout
 from tests.support import snapshots
 from tests.support.broken_wire import wired
 from tests.support.real import Place, image
@@ -110,7 +110,6 @@ async def test_a_registry_that_does_not_answer_gives_no_warning_and_no_failure()
 async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):
     await only_backend(here)
     pulse = await stamped(here)
-    steps = PlainSteps("run-1", pulse)
     killed = asyncio.create_task(rollouts.roll_out(pulse, here.cluster, here.change(), cause=CAUSE))
     await here.until("backend", lambda d: d.containers[0].image == image("backend", "v2.0.0").reference)
     killed.cancel()
@@ -118,13 +117,10 @@ async def test_a_step_that_was_killed_and_runs_again_only_watches(here: Place):
         await killed
     # the controller has written the new revision, which counts as a change, too
     changed = await here.until("backend", lambda d: d.revision == 2)
-    result = await steps.run(
-        StepName(key="rollout:backend", title="Backend rollout"),
-        rollouts.roll_out,
-        here.cluster,
-        here.change(),
-        cause=CAUSE,
-    )
+    services = {ClusterClient: here.cluster, RolloutSettings: RolloutSettings()}
+    context = StepContext(pulse=pulse, environment=here.environment, services=services)
+    results = await done([Rollout(change=here.change(), cause="deploy v2.0.0")], context)
+    result = results.only(Rollout, RolloutResult)
     assert result.already
     assert (await here.cluster.deployment(here.namespace, "backend")).generation == changed.generation
 
@@ -283,9 +279,8 @@ async def test_both_services_roll_out_side_by_side_and_are_checked(here: Place):
     await asyncio.gather(here.deploy("backend"), here.deploy("frontend"))
     pulse = await stamped(here)
     changes = [here.change("backend"), here.change("frontend")]
-    plan = Plan(title="Roll back", changes=tuple(changes))
-    waves = await rollouts.waves_of(here.cluster, here.environment, plan)
-    results = await rollouts.roll_out_together(pulse, here.cluster, plan, waves, cause=CAUSE, by="requester")
+    waves = await rollouts.waves_of(here.cluster, here.environment, changes, ())
+    results = await rollouts.roll_out_together(pulse, here.cluster, changes, waves, cause=CAUSE, by="requester")
     assert [result.service for result in results] == ["backend", "frontend"]
     assert any("backend" in said and "frontend" in said for said in pulse.said)
     checked = await rollouts.check(pulse, here.cluster, changes)

@@ -12,10 +12,12 @@ from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, PlainSteps, StepName, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, done
 from runbooks.kit.targets import Environment, Service
-from runbooks.sync import changes
+from runbooks.sync import changes, plans
+from runbooks.sync.changes import ItemsChange
 from runbooks.sync.queue import SyncQueue, SyncScripts
 from sandbox.aws import BUCKET, Aws
 from sandbox.cluster import Cluster, seed_omnicare
@@ -115,7 +117,7 @@ async def test_the_end_of_an_answer_that_is_not_understood_is_shown_redacted(her
 async def test_nothing_is_planned_to_be_cleared_by_a_list_that_is_not_certain(here: Place):
     item = '{"id": "n-71", "reason": "conflict for Ilse Vandermolen"}'
     here.cluster.add_scripts({"sync:failed": prints(f'[{item}]\n{{"level": 30, "items": []}}\n')})
-    error = await refused(changes.plan_clear(here.queue, here.bucket))
+    error = await refused(plans.plan_clear(here.queue, here.bucket))
     assert error.code is ReasonCode.SCRIPT_FAILED
     assert "2 JSON documents were printed, not one" in error.message
     assert error.evidence
@@ -190,8 +192,22 @@ def _writer() -> Any:
 # changing
 
 
+async def to_clear(queue: SyncQueue, bucket: Bucket) -> ItemsChange:
+    return items(await plans.plan_clear(queue, bucket))
+
+
+def items(plan: Plan) -> ItemsChange:
+    """What the plan clears."""
+    return next(step.change for step in plan.steps if isinstance(step, plans.ClearItems))
+
+
+def with_change(plan: Plan, change: ItemsChange) -> Plan:
+    steps = (step.model_copy(update={"change": change}) for step in plan.steps)
+    return plan.model_copy(update={"steps": tuple(steps)})
+
+
 async def test_an_export_that_an_earlier_try_wrote_is_taken_as_it_is(here: Place):
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    change = await to_clear(here.queue, here.bucket)
     first = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
     here.world.add_failed()
     again = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
@@ -199,14 +215,14 @@ async def test_an_export_that_an_earlier_try_wrote_is_taken_as_it_is(here: Place
 
 
 async def test_what_another_wrote_under_the_key_is_not_taken(here: Place):
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    change = await to_clear(here.queue, here.bucket)
     await here.bucket.put_new(f"sync/production/{RUN}.json", b'{"format": "omnicare-sync-export/1", "items": []}')
     error = await refused(changes.export(PlainPulse(RUN), here.queue, here.bucket, change))
     assert error.code is ReasonCode.EXPORT_FAILED
 
 
 async def test_a_run_that_lost_the_environment_clears_nothing(here: Place):
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    change = await to_clear(here.queue, here.bucket)
     pulse = PlainPulse(RUN)
     written = await changes.export(pulse, here.queue, here.bucket, change)
     await here.take("production.rollback.zzzzzzzz")
@@ -216,7 +232,7 @@ async def test_a_run_that_lost_the_environment_clears_nothing(here: Place):
 
 
 async def test_a_run_that_was_cancelled_clears_nothing(here: Place):
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    change = await to_clear(here.queue, here.bucket)
     await here.take()
     pulse = PlainPulse(RUN)
     written = await changes.export(pulse, here.queue, here.bucket, change)
@@ -228,7 +244,7 @@ async def test_a_run_that_was_cancelled_clears_nothing(here: Place):
 
 async def test_a_script_without_ids_clears_nothing_when_another_item_has_failed(here: Place):
     queue = here.with_scripts()
-    (change,) = (await changes.plan_clear(queue, here.bucket)).items
+    change = await to_clear(queue, here.bucket)
     await here.take()
     pulse = PlainPulse(RUN)
     written = await changes.export(pulse, queue, here.bucket, change)
@@ -242,29 +258,28 @@ async def test_a_script_without_ids_clears_nothing_when_another_item_has_failed(
 
 
 async def test_clearing_twice_clears_once(here: Place):
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
     await here.take()
-    steps = PlainSteps(RUN)
-    written = await steps.run(StepName(key="export", title="Export"), changes.export, here.queue, here.bucket, change)
+    plan = await plans.plan_clear(here.queue, here.bucket)
+    services = {SyncQueue: here.queue, Fleet: here.fleet}
+    context = StepContext(pulse=PlainPulse(RUN), environment=here.environment, services=services)
+    await done(plan.steps[:2], context)
     for cleared, before in ((7, 0), (0, 7)):
-        result = await steps.run(
-            StepName(key="clear", title="Clear"), changes.clear, here.queue, here.bucket, here.fleet, change, written
-        )
+        result = (await done(plan.steps[2:], context)).only(plans.ClearItems, changes.Cleared)
         assert (result.items, result.gone_before) == (cleared, before)
     assert len(here.world.cleared) == 1
 
 
 async def test_ids_are_part_of_the_digest_and_ages_are_not(here: Place):
-    plan = await changes.plan_clear(here.queue, here.bucket)
-    older = plan.model_copy(update={"items": (plan.items[0].model_copy(update={"oldest_seconds": 1.0, "count": 3}),)})
+    plan = await plans.plan_clear(here.queue, here.bucket)
+    older = with_change(plan, items(plan).model_copy(update={"oldest_seconds": 1.0, "count": 3}))
     assert plan.digest({}) == older.digest({})
     here.world.add_failed()
-    assert (await changes.plan_clear(here.queue, here.bucket)).digest({}) != plan.digest({})
+    assert (await plans.plan_clear(here.queue, here.bucket)).digest({}) != plan.digest({})
 
 
 async def test_items_without_content_are_warned_of(here: Place):
     here.cluster.add_scripts({"sync:failed": prints('[{"id": "n-71", "reason": "conflict", "device": "ward-3"}]')})
-    plan = await changes.plan_clear(here.queue, here.bucket)
+    plan = await plans.plan_clear(here.queue, here.bucket)
     assert any("only ids, reasons and devices" in warning for warning in plan.warnings)
 
 
@@ -291,7 +306,7 @@ async def test_a_value_at_the_cut_of_an_output_is_redacted_whole(here: Place):
 async def test_half_of_a_pair_of_surrogates_is_exported_as_it_was_printed(here: Place):
     item = '[{"id": "\\ud800-1", "reason": "conflict \\udfff", "note": "caf\\u00e9 \\ud83d"}]'
     here.cluster.add_scripts({"sync:failed": prints(item)})
-    (change,) = (await changes.plan_clear(here.queue, here.bucket)).items
+    change = await to_clear(here.queue, here.bucket)
     written = await changes.export(PlainPulse(RUN), here.queue, here.bucket, change)
     kept = await here.bucket.get(written.key, largest=1 << 20)
     assert kept is not None
@@ -315,9 +330,9 @@ async def test_a_hundred_thousand_failed_items_keep_nothing_else_waiting(here: P
 
     with counted() as steps:
         turning = asyncio.create_task(turns(steps))
-        plan = await changes.plan_clear(queue, here.bucket)
+        plan = await plans.plan_clear(queue, here.bucket)
         over.set()
         await turning
-    assert plan.items[0].count == 100_000
+    assert items(plan).count == 100_000
     # each failed item takes a line at the least: the loop's own thread looks at no list of them between two of its turns
     assert most < 50_000
