@@ -23,9 +23,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from bot.audit import Book, Event, EventName, verify
+from bot.audit import AuditLog, Event, EventName, verify
 from bot.audit.events import Draft, draft
-from bot.audit.file import BookFile
+from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
 
 _REDACTOR = Redactor()
@@ -53,7 +53,7 @@ async def appends(directory: Path, *, rounds: int, each: int) -> list[Figure]:
     alone: list[tuple[float, float]] = []
     together: list[tuple[float, float]] = []
     slowest: list[float] = []
-    async with Book.open(directory / "ours.db", name="bench-0", redactor=Redactor()) as book:
+    async with AuditLog.open(directory / "ours.db", name="bench-0", redactor=Redactor()) as book:
         with _bare(directory / "bare.db") as bare:
             for number in range(rounds + 1):
                 first = number * 100_000
@@ -80,7 +80,7 @@ def _rates(name: str, pairs: Sequence[tuple[float, float]], *, goal: float) -> F
     return Figure(name=name, ours=ours, unit="/s", peer=peer, peer_name="bare sqlite3", goal=goal, sense="at least")
 
 
-async def _one(book: Book, first: int, count: int) -> float:
+async def _one(book: AuditLog, first: int, count: int) -> float:
     events = [event(first + number) for number in range(count)]
     begin = time.perf_counter()
     for each in events:
@@ -88,7 +88,7 @@ async def _one(book: Book, first: int, count: int) -> float:
     return count / (time.perf_counter() - begin)
 
 
-async def _at_once(book: Book, first: int, *, writers: int, each: int) -> float:
+async def _at_once(book: AuditLog, first: int, *, writers: int, each: int) -> float:
     work = [[event(first + writer * each + number) for number in range(each)] for writer in range(writers)]
 
     async def write(events: Sequence[Event]) -> None:
@@ -100,7 +100,7 @@ async def _at_once(book: Book, first: int, *, writers: int, each: int) -> float:
     return writers * each / (time.perf_counter() - begin)
 
 
-async def _latency(book: Book, first: int) -> float:
+async def _latency(book: AuditLog, first: int) -> float:
     events = [event(first + number) for number in range(200)]
     begin = time.perf_counter()
     await asyncio.gather(*map(book.append, events))
@@ -163,7 +163,7 @@ def _drafted(number: int) -> Draft:
 
 
 def _fill(path: Path, first: int, upto: int) -> None:
-    file = BookFile(path, "bench-0")
+    file = AuditFile(path, "bench-0")
     try:
         for start in range(first, upto, 2000):
             file.append([_drafted(number) for number in range(start, min(start + 2000, upto))])

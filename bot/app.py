@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from bot import crash_points, logs
 from bot.accounts import Identity
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.composition import DurableRuns, durable_runs, make_dispatcher
 from bot.config import Settings
 from bot.config.sections import TimeSettings
@@ -70,7 +70,7 @@ class Contexts:
         images: RegistryClient,
         health: HealthClient,
         permissions: Permissions,
-        book: Book,
+        book: AuditLog,
         follows: Follows,
         runs: EngineRuns,
     ) -> None:
@@ -147,7 +147,7 @@ class Bot:
     durable: DurableRuns
     dispatcher: Dispatcher
     runs: EngineRuns
-    book: Book
+    book: AuditLog
     metrics: Metrics
     web: Web
     ready: Callable[[], bool]
@@ -243,7 +243,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
 
 
 def _heads(
-    runs: DurableRuns, settings: Settings, book: Book, messenger: Messenger | None, stack: AsyncExitStack
+    runs: DurableRuns, settings: Settings, book: AuditLog, messenger: Messenger | None, stack: AsyncExitStack
 ) -> HeadCopies:
     """Who is told of the audit log's heads, and where they are copied to."""
     compare = partial(compared, settings, runs.context, book, runs.heads)
@@ -279,10 +279,10 @@ def _secrets(settings: Settings) -> list[bytes]:
     return [value.encode() for value in held if value]
 
 
-async def _book(settings: Settings, stack: AsyncExitStack) -> Book:
+async def _book(settings: Settings, stack: AsyncExitStack) -> AuditLog:
     state = settings.bot.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    book = Book.open(settings.bot.book_path, name=settings.bot.executor, redactor=default_redactor())
+    book = AuditLog.open(settings.bot.book_path, name=settings.bot.executor, redactor=default_redactor())
     return await stack.enter_async_context(book)
 
 
@@ -346,9 +346,9 @@ def _engine(settings: Settings) -> Engine:
     return engine
 
 
-async def _note(book: Book, name: EventName, settings: Settings, **details: object) -> None:
+async def _note(book: AuditLog, name: EventName, settings: Settings, **details: object) -> None:
     now = datetime.now(UTC)
-    with contextlib.suppress(BookUnavailable):
+    with contextlib.suppress(AuditLogUnavailable):
         await book.append(
             Event(
                 id=f"{name}/{settings.bot.executor}/{os.getpid()}/{now.timestamp():.6f}",
@@ -362,14 +362,14 @@ async def _note(book: Book, name: EventName, settings: Settings, **details: obje
 
 
 def _checks(
-    book: Book, heads: KeptHeads, clients: Mapping[str, ClusterClient], slack: Any
+    book: AuditLog, heads: KeptHeads, clients: Mapping[str, ClusterClient], slack: Any
 ) -> dict[str, Callable[[], Any]]:
     """What `/readyz` asks."""
 
     async def writable() -> str | None:
         try:
             await book.check()
-        except BookUnavailable as error:
+        except AuditLogUnavailable as error:
             return str(error)
         return f"{heads.wrong}." if heads.wrong else None
 

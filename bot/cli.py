@@ -179,9 +179,11 @@ def _show(card: "Card", *, as_json: bool) -> None:
     from datetime import datetime
 
     from bot.surfaces.terminal.screen import Manner, Screen
-    from bot.surfaces.terminal.words import Reader
+    from bot.surfaces.terminal.words import Audience
 
-    with Screen(sys.stdout, Manner.of(sys.stdout, as_json=as_json), Reader(now=datetime.now().astimezone())) as screen:
+    with Screen(
+        sys.stdout, Manner.of(sys.stdout, as_json=as_json), Audience(now=datetime.now().astimezone())
+    ) as screen:
         if as_json:
             screen.json(card.data, indent=2)
         else:
@@ -246,7 +248,7 @@ def _serve(options: Options, words: list[str]) -> int:
     settings = _settings(options)
     from bot import process_lock
     from bot.app import serve
-    from bot.audit import BookUnavailable
+    from bot.audit import AuditLogUnavailable
     from bot.surfaces.terminal.server import SocketError
     from runbooks.kit.errors import RunbookError
 
@@ -255,7 +257,7 @@ def _serve(options: Options, words: list[str]) -> int:
         if chosen.without_slack:
             print(_foreground(settings, account), file=sys.stderr)
         return serve(settings, foreground=chosen.without_slack)
-    except (BookUnavailable, SocketError, process_lock.StateHeld) as error:
+    except (AuditLogUnavailable, SocketError, process_lock.StateHeld) as error:
         raise Failed(f"{error} `omnicare doctor` checks everything.") from error
     except RunbookError as error:
         raise Failed(" ".join([error.message, *error.advice, "`omnicare doctor` checks everything."])) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.accounts import Identity
-from bot.audit import Book
+from bot.audit import AuditLog
 from bot.config import Settings
 from bot.dispatch.act import Services
 from bot.dispatch.dispatcher import Dispatcher
@@ -21,7 +21,7 @@ from bot.runs.display import Display
 from bot.runs.engine import Engine
 from bot.runs.escalation import Escalations
 from bot.runs.execution.closing import Closings, EndWriter
-from bot.runs.execution.workflow import Runs
+from bot.runs.execution.workflow import Execution
 from bot.runs.failures import Failures
 from bot.runs.follow_up import FollowUps
 from bot.runs.heads import KeptHeads
@@ -66,7 +66,7 @@ def durable_runs(
     settings: Settings,
     registry: Registry,
     permissions: Permissions,
-    book: Book,
+    book: AuditLog,
     messenger: Messenger | None,
     engine: Engine,
     context: Callable[[EngineRuns], MakesContext],
@@ -131,7 +131,7 @@ def durable_runs(
             clock=clock,
         ),
     )
-    runs = Runs(
+    runs = Execution(
         settings=settings,
         registry=registry,
         context=made,
@@ -175,7 +175,7 @@ def make_dispatcher(
     registry: Registry,
     people: People,
     permissions: Permissions,
-    book: Book,
+    book: AuditLog,
     identity: Identity | None,
     metrics: Metrics,
     redact: Callable[[str], str],

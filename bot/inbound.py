@@ -26,7 +26,7 @@ class Surface(StrEnum):
     TERMINAL = "terminal"
 
 
-class Place(Frozen):
+class Location(Frozen):
     """Where it was said, and so where it is answered. Empty in a terminal."""
 
     channel: str | None = None
@@ -38,7 +38,7 @@ class Place(Frozen):
     """False: the bot is not in that channel, so it can't keep a thread there."""
 
 
-NOWHERE = Place()
+NOWHERE = Location()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Inbound:
     tokens: tuple[str, ...] | None = None
     """Typed in a terminal: the shell has split it already."""
     filled: Filled | None = None
-    place: Place = NOWHERE
+    place: Location = NOWHERE
     named: str | None = None
     """Who acts, where the surface may choose (the sandbox's `--as`)."""
     zone: tzinfo | None = None

@@ -30,7 +30,7 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from runbooks.redaction.redactor import Kind, Redactor
+from runbooks.redaction.redactor import PrivateKind, Redactor
 
 Redact = Callable[[str], str]
 """A `Redactor`, which then opens one scope for all texts of a card, so that equal marks are equal values in it; or any function."""
@@ -53,7 +53,7 @@ def redacted(card: Card, redact: Redact) -> Card:
         raise Withheld(f"the redactor failed ({type(error).__name__}), so nothing was sent") from error
 
 
-def _told(card: Card, removed: Mapping[Kind, int]) -> Card:
+def _told(card: Card, removed: Mapping[PrivateKind, int]) -> Card:
     """The card says how much of what was taken out of it."""
     notes = (_joined(element.text.spans) for element in card.body if isinstance(element, Note))
     if not removed or any(note.startswith(REMOVED) for note in notes):

@@ -8,22 +8,22 @@
 `bot.dispatch.dispatcher`, `bot.runs` and `bot.app` write; `omnicare audit` reads; nothing reads it to decide what to do next.
 """
 
-from bot.audit.book import Book
-from bot.audit.events import BookHeld, BookUnavailable, Entry, Event, EventName, Head, Recorded
+from bot.audit.book import AuditLog
+from bot.audit.events import Appended, AuditHead, AuditLogHeld, AuditLogUnavailable, Entry, Event, EventName
 from bot.audit.file import first_not_found, search_books
 from bot.audit.verification import AuditFinding, AuditFindingKind, verify, verify_books
 
 __all__ = [
+    "Appended",
     "AuditFinding",
     "AuditFindingKind",
-    "Book",
-    "BookHeld",
-    "BookUnavailable",
+    "AuditHead",
+    "AuditLog",
+    "AuditLogHeld",
+    "AuditLogUnavailable",
     "Entry",
     "Event",
     "EventName",
-    "Head",
-    "Recorded",
     "first_not_found",
     "search_books",
     "verify",

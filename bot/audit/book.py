@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from bot.audit.events import BookUnavailable, Draft, Entry, Event, Head, Recorded, drafts
-from bot.audit.file import BookFile, search_books
+from bot.audit.events import Appended, AuditHead, AuditLogUnavailable, Draft, Entry, Event, drafts
+from bot.audit.file import AuditFile, search_books
 from runbooks.redaction.redactor import Redactor
 
 _UNFORESEEN = "The audit log failed unexpectedly."
@@ -24,7 +24,7 @@ _STOPPING = "The audit log is closed: the bot is stopping."
 
 class _Waiting(NamedTuple):
     event: Event
-    done: "asyncio.Future[Recorded]"
+    done: "asyncio.Future[Appended]"
 
 
 class _Batch(NamedTuple):
@@ -41,10 +41,10 @@ class _Probe(NamedTuple):
     done: "asyncio.Future[None]"
 
 
-class Book:
-    """One per process. Made by `Book.open`; closing it writes what still waits."""
+class AuditLog:
+    """One per process. Made by `AuditLog.open`; closing it writes what still waits."""
 
-    def __init__(self, file: BookFile, redactor: Redactor) -> None:
+    def __init__(self, file: AuditFile, redactor: Redactor) -> None:
         self._file = file
         self._redactor = redactor
         self._queue: queue.SimpleQueue[_Batch | _Probe | None] = queue.SimpleQueue()
@@ -56,8 +56,8 @@ class Book:
 
     @classmethod
     def open(cls, path: Path, *, name: str, redactor: Redactor) -> Self:
-        """Opens the book, or makes it (0600). Raises `BookHeld` where another process has it, `BookUnavailable`."""
-        return cls(BookFile(path, name), redactor)
+        """Opens the book, or makes it (0600). Raises `BookHeld` where another process has it, `AuditLogUnavailable`."""
+        return cls(AuditFile(path, name), redactor)
 
     @property
     def name(self) -> str:
@@ -69,13 +69,13 @@ class Book:
         """The file."""
         return self._file.path
 
-    async def append(self, event: Event) -> Recorded:
+    async def append(self, event: Event) -> Appended:
         """Returns once the event is on the disk. An id that the book has writes nothing and returns what stands there.
 
-        Raises `BookUnavailable`. Cancelling the caller does not take back what was handed over.
+        Raises `AuditLogUnavailable`. Cancelling the caller does not take back what was handed over.
         """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[Recorded] = loop.create_future()
+        done: asyncio.Future[Appended] = loop.create_future()
         batch = self._gathering.get(loop)
         if batch is None:
             # Whoever appends in this same turn of the loop joins; the writer is woken once, when the turn is over.
@@ -90,19 +90,19 @@ class Book:
             if not self._closed:
                 self._queue.put(batch)
                 return
-        _settle([(each.done, BookUnavailable(_STOPPING)) for each in batch.waiting])
+        _settle([(each.done, AuditLogUnavailable(_STOPPING)) for each in batch.waiting])
 
     async def check(self) -> None:
-        """Raises `BookUnavailable` where an event could not be written now. It writes none."""
+        """Raises `AuditLogUnavailable` where an event could not be written now. It writes none."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         with self._closing:
             if self._closed:
-                raise BookUnavailable(_STOPPING)
+                raise AuditLogUnavailable(_STOPPING)
             self._queue.put(_Probe(loop, done))
         await done
 
-    async def head(self) -> Head:
+    async def head(self) -> AuditHead:
         """The newest event, to be written to the fleet."""
         return self._file.head
 
@@ -118,7 +118,7 @@ class Book:
         until: datetime | None = None,
         limit: int = 50,
     ) -> Sequence[Entry]:
-        """Events of this book that match, newest first. Raises `BookUnavailable`."""
+        """Events of this book that match, newest first. Raises `AuditLogUnavailable`."""
         return await asyncio.to_thread(
             search_books,
             [self.path],
@@ -165,10 +165,10 @@ class Book:
         events = [each.event for batch in batches for each in batch.waiting]
         try:
             outcome = self._appended(events)
-        except BookUnavailable as error:
+        except AuditLogUnavailable as error:
             outcome = [_again(error) for _ in events]
         except Exception as error:  # noqa: BLE001 - the thread must live on: whoever waits is told, and it is a bug
-            unforeseen = BookUnavailable(_UNFORESEEN)
+            unforeseen = AuditLogUnavailable(_UNFORESEEN)
             unforeseen.__cause__ = error
             outcome = [_again(unforeseen) for _ in events]
         results = iter(outcome)
@@ -178,19 +178,19 @@ class Book:
                 batch.loop.call_soon_threadsafe(_settle, settled)
 
     def _probe(self, probes: list[_Probe]) -> None:
-        why: BookUnavailable | None = None
+        why: AuditLogUnavailable | None = None
         try:
             self._file.check()
-        except BookUnavailable as error:
+        except AuditLogUnavailable as error:
             why = error
         except Exception as error:  # noqa: BLE001 - as in `_commit`
-            why = BookUnavailable(_UNFORESEEN)
+            why = AuditLogUnavailable(_UNFORESEEN)
             why.__cause__ = error
         for each in probes:
             with contextlib.suppress(RuntimeError):
                 each.loop.call_soon_threadsafe(_answer, each.done, _again(why) if why else None)
 
-    def _appended(self, events: Sequence[Event]) -> list[Recorded | BookUnavailable]:
+    def _appended(self, events: Sequence[Event]) -> list[Appended | AuditLogUnavailable]:
         """One transaction for all that can be written; what can't be is told why, and keeps nobody else out."""
         ready = drafts(events, self._redactor)
         fit = [each for each in ready if isinstance(each, Draft)]
@@ -198,24 +198,24 @@ class Book:
         return [next(recorded) if isinstance(each, Draft) else each for each in ready]
 
 
-def _again(error: BookUnavailable) -> BookUnavailable:
+def _again(error: AuditLogUnavailable) -> AuditLogUnavailable:
     """One for each who waits: a raised exception belongs to the task that raises it."""
-    own = BookUnavailable(str(error))
+    own = AuditLogUnavailable(str(error))
     own.__cause__ = error.__cause__
     return own
 
 
-def _settle(settled: list[tuple["asyncio.Future[Recorded]", Recorded | BookUnavailable]]) -> None:
+def _settle(settled: list[tuple["asyncio.Future[Appended]", Appended | AuditLogUnavailable]]) -> None:
     for done, result in settled:
         if done.done():  # its caller was cancelled
             continue
-        if isinstance(result, BookUnavailable):
+        if isinstance(result, AuditLogUnavailable):
             done.set_exception(result)
         else:
             done.set_result(result)
 
 
-def _answer(done: "asyncio.Future[None]", why: BookUnavailable | None) -> None:
+def _answer(done: "asyncio.Future[None]", why: AuditLogUnavailable | None) -> None:
     if done.done():
         return
     if why is not None:

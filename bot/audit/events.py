@@ -25,14 +25,14 @@ LARGEST = 256 << 10
 _LONGEST_ID = 300
 
 
-class BookUnavailable(Exception):
+class AuditLogUnavailable(Exception):
     """The event is not in the book (or it is not known whether it is): what it announces must not be done.
 
     Its text is a sentence that may be shown. Appending the same event again later is safe: its id is written once.
     """
 
 
-class BookHeld(BookUnavailable):
+class AuditLogHeld(AuditLogUnavailable):
     """Another process has the book open for writing."""
 
 
@@ -120,7 +120,7 @@ class Entry(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Appended:
     """It is in the book, synced: its number and hash."""
 
     seq: int
@@ -128,7 +128,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class AuditHead:
     """The newest event of a book; written to the fleet after each run, so that a cut tail shows. `seq` 0: empty."""
 
     book: str
@@ -158,7 +158,7 @@ def draft(event: Event, redactor: Redactor) -> Draft:
     return _sized(Draft(identity, _body(identity, event, cleaned, scope.json(event.details))))
 
 
-def drafts(events: Sequence[Event], redactor: Redactor) -> list[Draft | BookUnavailable]:
+def drafts(events: Sequence[Event], redactor: Redactor) -> list[Draft | AuditLogUnavailable]:
     """Each event ready to be written, or why it can't be; many at once cost one search for what must never leave."""
     with contextlib.suppress(RedactionFailed, ValueError):
         bodies = [_as_given(event) for event in events]
@@ -168,14 +168,14 @@ def drafts(events: Sequence[Event], redactor: Redactor) -> list[Draft | BookUnav
     return [_draft_or_why(event, redactor) for event in events]
 
 
-def _draft_or_why(event: Event, redactor: Redactor) -> Draft | BookUnavailable:
+def _draft_or_why(event: Event, redactor: Redactor) -> Draft | AuditLogUnavailable:
     try:
         return draft(event, redactor)
     except RedactionFailed as error:
-        why = BookUnavailable("An event could not be checked for private data, so it was not written.")
+        why = AuditLogUnavailable("An event could not be checked for private data, so it was not written.")
         why.__cause__ = error
     except ValueError as error:
-        why = BookUnavailable("An event could not be encoded, so it was not written.")
+        why = AuditLogUnavailable("An event could not be encoded, so it was not written.")
         why.__cause__ = error
     return why
 

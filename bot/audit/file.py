@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
-from bot.audit.events import GENESIS, BookHeld, BookUnavailable, Draft, Entry, Head, Recorded, chained, read_entry
+from bot.audit.events import (
+    GENESIS,
+    Appended,
+    AuditHead,
+    AuditLogHeld,
+    AuditLogUnavailable,
+    Draft,
+    Entry,
+    chained,
+    read_entry,
+)
 from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
 
 if TYPE_CHECKING:
@@ -42,7 +52,7 @@ _LAST = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
 _BEHIND = "SELECT seq, data, hash FROM event NOT INDEXED WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
-class BookFile:
+class AuditFile:
     """The file, open for writing: held by one process at a time, used by one thread at a time."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -63,12 +73,12 @@ class BookFile:
             raise
 
     @property
-    def head(self) -> Head:
+    def head(self) -> AuditHead:
         """The newest event that is known to be in the book."""
-        return Head(self.name, self._seq, self._previous)
+        return AuditHead(self.name, self._seq, self._previous)
 
-    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
-        """All of them in one transaction, in this order, or none. Raises `BookUnavailable`."""
+    def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """All of them in one transaction, in this order, or none. Raises `AuditLogUnavailable`."""
         with self._writing() as connection:
             recorded, seq, previous = self._insert(connection, drafts)
             self._check_place()  # again: what went into a file that is no longer there is not acknowledged
@@ -76,7 +86,7 @@ class BookFile:
             return recorded
 
     def check(self) -> None:
-        """Raises `BookUnavailable` where an event could not be written now. It writes none."""
+        """Raises `AuditLogUnavailable` where an event could not be written now. It writes none."""
         with self._writing() as connection:
             self._check_known(connection)
             connection.execute("BEGIN IMMEDIATE")
@@ -85,9 +95,9 @@ class BookFile:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection, opened again after a failure; whatever fails is a `BookUnavailable`."""
+        """The connection, opened again after a failure; whatever fails is a `AuditLogUnavailable`."""
         if self._altered:
-            raise BookUnavailable(self._altered)
+            raise AuditLogUnavailable(self._altered)
         try:
             if self._database is None:
                 self._connect()
@@ -96,38 +106,38 @@ class BookFile:
             yield self._database.conn
         except (*DAMAGED, OSError) as error:
             self._disconnect()
-            raise BookUnavailable(_sentence(error, self.path)) from error
-        except BookUnavailable:
+            raise AuditLogUnavailable(_sentence(error, self.path)) from error
+        except AuditLogUnavailable:
             self._disconnect()
             raise
 
-    def _insert(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> tuple[list[Recorded], int, str]:
+    def _insert(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> tuple[list[Appended], int, str]:
         if len(drafts) == 1 and (one := self._insert_one(connection, drafts[0])):
             return [one], one.seq, one.hash
         seq, previous = self._seq, self._previous
         connection.execute("BEGIN IMMEDIATE")
         found = connection.execute(_FIND, (json.dumps([draft.id for draft in drafts]),)).fetchall()
-        recorded = {json.loads(data)["event"]["id"]: Recorded(number, digest.hex()) for data, number, digest in found}
+        recorded = {json.loads(data)["event"]["id"]: Appended(number, digest.hex()) for data, number, digest in found}
         rows = []
         for draft in drafts:
             if draft.id not in recorded:
                 seq += 1
                 text, digest = chained(self.name, seq, previous, draft.body)
                 previous = digest.hex()
-                recorded[draft.id] = Recorded(seq, previous)
+                recorded[draft.id] = Appended(seq, previous)
                 rows.append((seq, text, digest))
         connection.executemany(_APPEND, rows)
         self._check_written(connection, rows)
         connection.execute("COMMIT")
         return [recorded[draft.id] for draft in drafts], seq, previous
 
-    def _insert_one(self, connection: sqlite3.Connection, draft: Draft) -> Recorded | None:
+    def _insert_one(self, connection: sqlite3.Connection, draft: Draft) -> Appended | None:
         """One statement is one transaction. None where it wrote nothing: the id is there already, or it was swallowed."""
         seq = self._seq + 1
         text, digest = chained(self.name, seq, self._previous, draft.body)
         if connection.execute(_APPEND_NEW, (seq, text, digest, draft.id)).rowcount == 1:
             self._check_written(connection, [(seq, text, digest)])
-            return Recorded(seq, digest.hex())
+            return Appended(seq, digest.hex())
         return None
 
     def _check_written(self, connection: sqlite3.Connection, rows: list[tuple[int, str, bytes]]) -> None:
@@ -148,13 +158,13 @@ class BookFile:
             f"The audit log {self.path} was changed by somebody else: {what}. Nothing more is written to it. Keep a copy, "
             "find out who could write to it, and run `omnicare audit verify` to see what was changed."
         )
-        raise BookUnavailable(self._altered)
+        raise AuditLogUnavailable(self._altered)
 
     def _connect(self) -> None:
         try:
             database = _open_for_writing(self.path, self.name, create=not self._inodes)
         except (*DAMAGED, OSError) as error:
-            raise BookUnavailable(_sentence(error, self.path)) from error
+            raise AuditLogUnavailable(_sentence(error, self.path)) from error
         try:
             self._check_file()
             self._check_schema(database.conn)
@@ -164,8 +174,8 @@ class BookFile:
             self._inodes = _inodes(self.path)
         except (*DAMAGED, OSError) as error:
             database.close()
-            raise BookUnavailable(_sentence(error, self.path)) from error
-        except BookUnavailable:
+            raise AuditLogUnavailable(_sentence(error, self.path)) from error
+        except AuditLogUnavailable:
             database.close()
             raise
         self._seq, self._previous = (last[0], bytes(last[1]).hex()) if last else (0, GENESIS)
@@ -174,7 +184,7 @@ class BookFile:
     def _check_file(self) -> None:
         """An event written to a file that was moved away or removed would be lost."""
         if self._inodes and self.path.stat().st_ino != self._inodes[0]:
-            raise BookUnavailable(f"The audit log {self.path} was replaced while the bot had it open.")
+            raise AuditLogUnavailable(f"The audit log {self.path} was replaced while the bot had it open.")
 
     def _check_place(self) -> None:
         """The same for SQLite's log of what is not in the file yet. What it holds is put into the file while that can be done."""
@@ -239,13 +249,13 @@ def _hold(path: Path) -> int:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BookUnavailable(_sentence(error, path)) from error
+        raise AuditLogUnavailable(_sentence(error, path)) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise BookHeld(
+        raise AuditLogHeld(
             f"The audit log {path} is used by another process (PID {holder}). Only one process may write to it: stop that one, "
             "or configure another file for this one."
         ) from None
@@ -277,7 +287,7 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
 def _check_name(database: "Database", path: Path, name: str) -> None:
     found = database.conn.execute("SELECT name, format FROM book LIMIT 2").fetchall()
     if found != [(name, _FORMAT)]:
-        raise BookUnavailable(
+        raise AuditLogUnavailable(
             f"The file {path} is the audit log of {found[0][0] if found else 'nobody'}, not of {name}."
         )
 
@@ -312,20 +322,20 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     from sqlite_utils import Database
 
     if not path.is_file():
-        raise BookUnavailable(f"There is no audit log at {path}.")
+        raise AuditLogUnavailable(f"There is no audit log at {path}.")
     target = f"file:{quote(str(path))}?mode=ro"
     try:
         connection = _open_to_read(target)
     except sqlite3.OperationalError as error:
         if path.with_name(path.name + "-wal").exists():
-            raise BookUnavailable(_sentence(error, path)) from error
+            raise AuditLogUnavailable(_sentence(error, path)) from error
         # A directory where nothing may be made (a backup, another account's): nobody writes there either.
         try:
             connection = _open_to_read(target + "&immutable=1")
         except DAMAGED as second:
-            raise BookUnavailable(_sentence(second, path)) from second
+            raise AuditLogUnavailable(_sentence(second, path)) from second
     except DAMAGED as error:
-        raise BookUnavailable(_sentence(error, path)) from error
+        raise AuditLogUnavailable(_sentence(error, path)) from error
     database = Database(connection)
     connection.text_factory = bytes
     try:
@@ -349,12 +359,12 @@ _LARGEST_NUMBER = (1 << 63) - 1
 """That SQLite can hold; a kept head is a text, and may claim any."""
 
 
-def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
-    """The first of these heads that does not stand in the book at its number with its hash. Raises `BookUnavailable`."""
+def first_not_found(path: Path, heads: Sequence[AuditHead]) -> AuditHead | None:
+    """The first of these heads that does not stand in the book at its number with its hash. Raises `AuditLogUnavailable`."""
     with reading(path) as connection:
         try:
             if any(each.hinders for each in differences(connection)):
-                raise BookUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
+                raise AuditLogUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
             for head in heads:
                 if not 0 < head.seq <= _LARGEST_NUMBER:
                     return head
@@ -362,7 +372,7 @@ def first_not_found(path: Path, heads: Sequence[Head]) -> Head | None:
                 if row is None or row[1].hex() != head.hash or hashlib.sha256(row[0]).digest() != row[1]:
                     return head
         except (*DAMAGED, AttributeError, TypeError) as error:
-            raise BookUnavailable(
+            raise AuditLogUnavailable(
                 f"The audit log {path} can't be read: something in it was changed. {_VERIFY}"
             ) from error
     return None
@@ -380,7 +390,7 @@ def search_books(
     until: datetime | None = None,
     limit: int = 50,
 ) -> list[Entry]:
-    """What matches in these books, newest first, at most `limit` events. Raises `BookUnavailable`."""
+    """What matches in these books, newest first, at most `limit` events. Raises `AuditLogUnavailable`."""
     equal = {"actor": actor, "command": command, "environment": environment, "run": run, "name": name}
     conditions = [_equals(column, str(value)) for column, value in equal.items() if value is not None]
     conditions += [(f"{said('at')} >= ?", (_stamp(since),))] if since else []
@@ -393,11 +403,11 @@ def search_books(
         with reading(path) as connection:
             try:
                 if any(each.hinders for each in differences(connection)):
-                    raise BookUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
+                    raise AuditLogUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
                 rows = connection.execute(sql, (*values, limit)).fetchall()
                 found.append([read_entry(data, digest) for data, digest in rows])
             except (*DAMAGED, ValueError, KeyError, TypeError) as error:
-                raise BookUnavailable(
+                raise AuditLogUnavailable(
                     f"The audit log {path} can't be read: something in it was changed. {_VERIFY}"
                 ) from error
     if len(found) == 1:

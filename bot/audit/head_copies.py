@@ -4,7 +4,7 @@ import json
 import re
 from urllib.parse import quote, unquote
 
-from bot.audit import Head
+from bot.audit import AuditHead
 from bot.config import Settings
 from runbooks.clients.aws.bucket import Bucket
 
@@ -17,17 +17,17 @@ def bucket(settings: Settings) -> Bucket | None:
     return Bucket(where, throw_away=settings.bot.sandbox) if where is not None else None
 
 
-async def copy(where: Bucket, head: Head) -> None:
+async def copy(where: Bucket, head: AuditHead) -> None:
     """Writes it. Raises `RunbookError`: `ObjectThere` where it was copied before."""
     body = json.dumps({"book": head.book, "number": head.seq, "hash": head.hash}).encode()
     await where.put_new(f"{_folder(where)}{quote(head.book, safe='')}/{head.seq:012d}-{head.hash}.json", body)
 
 
-async def copied(where: Bucket) -> list[Head]:
+async def copied(where: Bucket) -> list[AuditHead]:
     """Every head that was ever copied there. Raises `RunbookError`."""
     folder = _folder(where)
     found = [_KEY.fullmatch(key.removeprefix(folder)) for key in await where.keys(folder)]
-    return [Head(unquote(key[1]), int(key[2]), key[3]) for key in found if key is not None]
+    return [AuditHead(unquote(key[1]), int(key[2]), key[3]) for key in found if key is not None]
 
 
 def _folder(where: Bucket) -> str:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bot.audit.events import GENESIS, BookUnavailable, Head, front
+from bot.audit.events import GENESIS, AuditHead, AuditLogUnavailable, front
 from bot.audit.file import reading
 from bot.audit.schema import DAMAGED, differences
 from runbooks.wording import counted
@@ -56,12 +56,12 @@ class AuditFinding:
         return self.sentence
 
 
-def verify(path: Path, heads: Iterable[Head] = ()) -> list[AuditFinding]:
+def verify(path: Path, heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
     """One book; see `verify_books`."""
     return verify_books([path], heads)
 
 
-def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[AuditFinding]:
+def verify_books(paths: Sequence[Path], heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
     """Everything that is wrong with these books; empty where each chain holds and reaches every known head."""
     known = [head for head in heads if head.seq > 0]
     findings: list[AuditFinding] = []
@@ -71,10 +71,10 @@ def verify_books(paths: Sequence[Path], heads: Iterable[Head] = ()) -> list[Audi
         try:
             with reading(path) as connection:
                 check.run(connection, known)
-        except (BookUnavailable, *DAMAGED) as error:
+        except (AuditLogUnavailable, *DAMAGED) as error:
             why = (
                 str(error)
-                if isinstance(error, BookUnavailable)
+                if isinstance(error, AuditLogUnavailable)
                 else f"The file {path} can't be read any further: {error}."
             )
             check.find(AuditFindingKind.UNREADABLE, f"{why} Checked up to event {check.expected - 1}.")
@@ -122,7 +122,7 @@ class _Check:
         book = self.name or self.path.name
         self.findings.append(AuditFinding(kind, book, f"{book}: {sentence}", seq, last if last is not None else seq))
 
-    def run(self, connection: sqlite3.Connection, heads: Sequence[Head]) -> None:
+    def run(self, connection: sqlite3.Connection, heads: Sequence[AuditHead]) -> None:
         """The whole book, in one snapshot: the bot may go on writing."""
         connection.execute("BEGIN")
         hindered = False

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.config import Settings
 from bot.dispatch.refusals import act_id
 from bot.inbound import Inbound
@@ -32,7 +32,7 @@ class Services:
 
     settings: Settings
     permissions: Permissions
-    book: Book
+    book: AuditLog
     store: RunStore
     submissions: Submissions
     context: MakesContext
@@ -91,7 +91,7 @@ class Act:
         )
         try:
             await self.services.book.append(event)
-        except BookUnavailable:
+        except AuditLogUnavailable:
             if name is EventName.COMMAND_ACCEPTED:
                 raise
             _log.warning("%s could not be written to the audit log", name, extra={"command": request.spec.name})

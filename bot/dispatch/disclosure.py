@@ -5,7 +5,7 @@ Used by the dispatcher alone. Everything here fails closed: what is not certain 
 
 import secrets
 
-from bot.audit import BookUnavailable, Event, EventName
+from bot.audit import AuditLogUnavailable, Event, EventName
 from bot.dispatch.act import Act
 from bot.inbound import Surface, TerminalOnly
 from commands.kit.card import Card
@@ -53,7 +53,7 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
     )
     try:
         return (await act.services.book.append(event)).seq
-    except BookUnavailable as error:
+    except AuditLogUnavailable as error:
         raise RunbookError(
             "The audit log can't be written, so nothing is shown unredacted. Run `doctor` to find out why.",
             code=ReasonCode.BOOK_UNAVAILABLE,

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.accounts import Identity
-from bot.audit import BookUnavailable
+from bot.audit import AuditLogUnavailable
 from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
 from bot.dispatch.account_check import AccountCheck
 from bot.dispatch.act import Act, Services
 from bot.dispatch.answers import by_hand, refusal_card, usage_card
 from bot.dispatch.disclosure import check_options
-from bot.dispatch.reading import Reader
+from bot.dispatch.reading import RequestReader
 from bot.dispatch.refusals import Refusals, act_id, check_button
 from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from bot.metrics import Metrics
@@ -79,7 +79,7 @@ class Dispatcher:
             terminal=of_the_machine,
             versions=settings.bot.versions,
         )
-        self._reader = Reader(settings, registry, people, self._known)
+        self._reader = RequestReader(settings, registry, people, self._known)
 
     def parse(self, inbound: Inbound) -> ParsedInbound:
         """Return what is asked for, by parsing alone. Never raises."""
@@ -117,7 +117,7 @@ class Dispatcher:
         except RunbookError as error:
             card = refusal_card(self._redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
-        except BookUnavailable:
+        except AuditLogUnavailable:
             text = f"{self._notes.trouble}, so nothing was started. Run `doctor` to find out why."
             refused = Answer(card=refusal_card(text, ReasonCode.BOOK_UNAVAILABLE), exit=Exit.FAILED)
         return await self._with_way_back(act.actor, parsed.request, refused)

@@ -12,7 +12,7 @@ from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 
 
-class Reader:
+class RequestReader:
     """Parses; decides nothing, and asks nobody."""
 
     def __init__(self, settings: Settings, registry: Registry, people: People, known: Known) -> None:

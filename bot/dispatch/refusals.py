@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.inbound import Inbound
 from commands.kit.context import Actor, Denied
 from commands.kit.registry import Registry
@@ -36,7 +36,7 @@ def check_button(inbound: Inbound, registry: Registry) -> None:
 class Refusals:
     """Writes `permission:denied`, within the bound."""
 
-    def __init__(self, book: Book, clock: Callable[[], datetime]) -> None:
+    def __init__(self, book: AuditLog, clock: Callable[[], datetime]) -> None:
         self._book = book
         self._clock = clock
         self._seen: dict[str, tuple[int, int]] = {}
@@ -68,5 +68,5 @@ class Refusals:
         )
         try:
             await self._book.append(event)
-        except BookUnavailable:
+        except AuditLogUnavailable:
             return

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.audit import AuditFinding, AuditFindingKind, Head, verify_books
+from bot.audit import AuditFinding, AuditFindingKind, AuditHead, verify_books
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.inbound import Exit
@@ -44,7 +44,7 @@ def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) ->
 
 
 def _document(
-    books: Sequence[Path], found: Sequence[AuditFinding], heads: Sequence[Head], missing: Sequence[str]
+    books: Sequence[Path], found: Sequence[AuditFinding], heads: Sequence[AuditHead], missing: Sequence[str]
 ) -> dict[str, object]:
     return {
         "books": [str(book) for book in books],
@@ -58,10 +58,10 @@ def _document(
     }
 
 
-async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding], list[str]]:
+async def known_heads(settings: Settings) -> tuple[list[AuditHead], list[AuditFinding], list[str]]:
     """Return the heads in each environment's fleet record and in the bucket, which of them were changed, and which could not be read."""
 
-    async def ask(name: str) -> list[Head] | AuditFinding | str:
+    async def ask(name: str) -> list[AuditHead] | AuditFinding | str:
         where = settings.environments[name].cluster
         try:
             async with (
@@ -78,9 +78,9 @@ async def known_heads(settings: Settings) -> tuple[list[Head], list[AuditFinding
             return f"{name}: {error.message.rstrip('.')}"
         except TimeoutError:
             return f"{name}: the cluster did not answer within {ASKED_SECONDS:g} s"
-        return [Head(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
+        return [AuditHead(book=head.book, seq=head.number, hash=head.hash) for kept in heads.values() for head in kept]
 
-    async def ask_bucket(where: Bucket) -> list[Head] | AuditFinding | str:
+    async def ask_bucket(where: Bucket) -> list[AuditHead] | AuditFinding | str:
         try:
             async with asyncio.timeout(ASKED_SECONDS):
                 return await copied(where)

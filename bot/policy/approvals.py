@@ -18,7 +18,7 @@ Verdict = Literal["pending", "granted", "denied", "withdrawn"]
 Act = Literal["approve", "deny", "withdraw"]
 
 
-class Decision(Frozen):
+class ApprovalDecision(Frozen):
     """What one person said."""
 
     act: Act
@@ -44,7 +44,7 @@ class Pending(Frozen):
     """Keys of those who could approve when it was asked, those on shift first; shown, and not what permission is checked by."""
     later: tuple[str, ...] = ()
     """Those of them who are not on shift: told at the reminder. They may approve at any time."""
-    given: tuple[Decision, ...] = ()
+    given: tuple[ApprovalDecision, ...] = ()
 
     @property
     def expires(self) -> datetime:
@@ -119,7 +119,7 @@ def check(
         raise Denied(f"You have already approved it; it needs {pending.missing} more.", code=ReasonCode.ALREADY_DECIDED)
 
 
-def apply(pending: Pending, decision: Decision) -> tuple[Pending, Verdict]:
+def apply(pending: Pending, decision: ApprovalDecision) -> tuple[Pending, Verdict]:
     """The state after a decision that `check` let pass; a second yes of the same person changes nothing."""
     if decision.act == "deny":
         return pending, "denied"

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from bot.policy.approvals import Decision, Pending
+from bot.policy.approvals import ApprovalDecision, Pending
 from bot.runs import go_cards
-from bot.runs.model import Hold, Request
+from bot.runs.model import HoldAsked, Request
 from commands.kit.card import (
     Button,
     Card,
@@ -215,7 +215,7 @@ def decided_card(request: Request, pending: Pending, text: Text, state: State, s
     )
 
 
-def decision_text(decisions: tuple[Decision, ...], verb: str) -> Text:
+def decision_text(decisions: tuple[ApprovalDecision, ...], verb: str) -> Text:
     """`Approved by Tomas, 14:05` and the reason."""
     parts: list[object] = [Strong(text=verb), " by "]
     for place, decision in enumerate(decisions):
@@ -225,7 +225,7 @@ def decision_text(decisions: tuple[Decision, ...], verb: str) -> Text:
     return words(*parts)  # type: ignore[arg-type] # strings, people and moments
 
 
-def carried_card(request: Request, given: tuple[Decision, ...], before: str) -> Card:
+def carried_card(request: Request, given: tuple[ApprovalDecision, ...], before: str) -> Card:
     """In place of asking again: whose yes counts once more, and why."""
     names = listed(decision.name for decision in given)
     run = short_id(before)
@@ -269,7 +269,7 @@ def progress_card(
     *,
     elapsed: float,
     word: str,
-    hold: Hold | None = None,
+    hold: HoldAsked | None = None,
     hold_before: str | None = None,
     held: bool = False,
     notice: str = "",
@@ -305,7 +305,7 @@ def progress_card(
     )
 
 
-def _while_running(request: Request, word: str, hold: Hold | None, hold_before: str | None) -> tuple[Button, ...]:
+def _while_running(request: Request, word: str, hold: HoldAsked | None, hold_before: str | None) -> tuple[Button, ...]:
     target = {"run": request.id, "word": word}
     cancel = Button(label="Cancel…", does=RunAct(command="cancel", form=True, **target))
     if hold_before is None:
@@ -315,13 +315,13 @@ def _while_running(request: Request, word: str, hold: Hold | None, hold_before: 
     return (Button(label="Continue", style="primary", does=RunAct(command="continue", **target)), cancel)
 
 
-def _hold_text(hold: Hold, before: str, *, held: bool) -> Text:
+def _hold_text(hold: HoldAsked, before: str, *, held: bool) -> Text:
     why = f": {hold.reason}" if hold.reason else ""
     what = "Held" if held else "Will be held"
     return words(Strong(text=f"{what} before {before}"), f" by {hold.by}, ", Moment(at=hold.at, age=held), why)
 
 
-def held_card(request: Request, hold: Hold, longest: float) -> Card:
+def held_card(request: Request, hold: HoldAsked, longest: float) -> Card:
     """A run that has been held for long: who asked for it, and who holds it, are told once more."""
     text = f"{request.title} is still held by {hold.by}"
     people = dict.fromkeys((hold.key, request.requester.key))

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 
 from bot.outbound import Messenger, Posted
-from bot.runs.model import Hold
+from bot.runs.model import HoldAsked
 from commands.kit.card import Card, StepLine
 
 
@@ -23,7 +23,7 @@ class Display:
         self._redraw: dict[str, Callable[[], None]] = {}
         self.steps: dict[str, tuple[StepLine, ...]] = {}
         """Request → its run's steps as they stand now; the engine has those that ended."""
-        self.holds: dict[str, Hold] = {}
+        self.holds: dict[str, HoldAsked] = {}
         """Request → who holds its run now; the request's own state has it too."""
         self.stopping: set[str] = set()
         """Requests whose run was asked to stop: their head message says that, and not how long it takes."""
@@ -60,7 +60,7 @@ class Display:
         """Its run is in this process, and `redraw` draws its progress message anew."""
         self._redraw[run] = redraw
 
-    def held(self, run: str, hold: Hold | None) -> None:
+    def held(self, run: str, hold: HoldAsked | None) -> None:
         """Somebody holds the run, or nobody does any more."""
         if hold is not None:
             self.holds[run] = hold

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.runs.model import Request, RequestState, request_id
 from bot.runs.notes import AuditNotes
 from bot.runs.store import RunStore
@@ -84,7 +84,7 @@ def carried(
     now: datetime,
     holders: Collection[str],
     undecided: str | None,
-) -> tuple[Decision, ...]:
+) -> tuple[ApprovalDecision, ...]:
     """The approvals of the request that this one tries again, where they count for `plan` too; else nothing.
 
     They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, from people who

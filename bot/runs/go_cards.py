@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bot.runs.model import Appointment, Go, Request
+from bot.runs.model import Appointment, GoGiven, Request
 from commands.kit.card import (
     Button,
     Card,
@@ -103,7 +103,7 @@ def asking_card(request: Request, appointment: Appointment, people: tuple[str, .
     )  # fmt: skip
 
 
-def going_card(request: Request, appointment: Appointment, go: Go, word: str) -> Card:
+def going_card(request: Request, appointment: Appointment, go: GoGiven, word: str) -> Card:
     """Somebody said go, and its time has not come: a no still counts."""
     return Card(
         state=State.WAITING,
@@ -115,8 +115,8 @@ def going_card(request: Request, appointment: Appointment, go: Go, word: str) ->
     )
 
 
-def given(go: Go) -> Text:
-    """`Go by Maya, 01:53`."""
+def given(go: GoGiven) -> Text:
+    """`GoGiven by Maya, 01:53`."""
     return words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at))
 
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bot.audit import Book, BookUnavailable, Head, first_not_found
+from bot.audit import AuditHead, AuditLog, AuditLogUnavailable, first_not_found
 from runbooks.fleet import fleet as record
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
@@ -25,18 +25,18 @@ _TRIES = 5
 class KeptHeads:
     """One per process."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: AuditLog) -> None:
         self._book = book
         self.wrong = ""
         """What is wrong with the audit log, a sentence without its full stop; it stays so until the bot is started anew."""
         self.tell: Callable[[str], None] = lambda _: None
         """Tells people at once; never waits (`bot.app`)."""
-        self.copy: Callable[[Head], None] = lambda _: None
+        self.copy: Callable[[AuditHead], None] = lambda _: None
         """Copies a head that was kept to where else heads are kept; never waits (`bot.app`)."""
-        self._last: dict[str, record.Head] = {}
+        self._last: dict[str, record.KeptHead] = {}
         """The newest head that this process saw kept, by environment: a list without it was changed."""
 
-    async def compare(self, fleet: Fleet, where: Environment) -> tuple[record.Head, ...] | None:
+    async def compare(self, fleet: Fleet, where: Environment) -> tuple[record.KeptHead, ...] | None:
         """The kept heads, all of them found in the log; None where not. Raises `RunbookError` where the record can't be asked."""
         try:
             kept = (await fleet.heads(where)).get(self._book.name, ())
@@ -49,18 +49,18 @@ class KeptHeads:
         if last is not None and last not in kept:
             self._found(f"The heads of the audit log in {where.name}'s record were removed or changed")
             return None
-        heads = [Head(head.book, head.number, head.hash) for head in kept]
+        heads = [AuditHead(head.book, head.number, head.hash) for head in kept]
         if not await self.look_for(heads, f"{where.name}'s record"):
             return None
         if kept:
             self._last[where.name] = kept[-1]
         return kept
 
-    async def look_for(self, heads: list[Head], keeper: str) -> bool:
+    async def look_for(self, heads: list[AuditHead], keeper: str) -> bool:
         """Whether all of these stand in the log."""
         try:
             gone = await asyncio.to_thread(first_not_found, self._book.path, heads)
-        except BookUnavailable as error:
+        except AuditLogUnavailable as error:
             self._found(str(error).rstrip("."))
             return False
         if gone is not None:
@@ -76,7 +76,7 @@ class KeptHeads:
             head = await self._book.head()
             if head.seq == 0:
                 return
-            newest = record.Head(book=head.book, number=head.seq, hash=head.hash, at=record.utc_now())
+            newest = record.KeptHead(book=head.book, number=head.seq, hash=head.hash, at=record.utc_now())
             if await fleet.keep_head(where, newest, kept):
                 if not kept or kept[-1].number < newest.number:
                     self._last[where.name] = newest

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from bot.audit import Book, Head
+from bot.audit import AuditHead, AuditLog
 from bot.audit.head_copies import bucket, copy
 from bot.config import Settings
 from bot.outbound import Messenger, SurfaceGone
@@ -30,7 +30,7 @@ class HeadCopies:
     def __init__(
         self,
         settings: Settings,
-        book: Book,
+        book: AuditLog,
         heads: KeptHeads,
         messenger: Messenger | None,
         compare: Callable[[], Awaitable[None]],
@@ -44,7 +44,7 @@ class HeadCopies:
         self._channel = settings.bot.audit_channel
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def keep(self, head: Head) -> None:
+    def keep(self, head: AuditHead) -> None:
         """Never waits."""
         if self._bucket is not None:
             self._start(self._put(self._bucket, head))
@@ -71,7 +71,7 @@ class HeadCopies:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _put(self, where: Bucket, head: Head) -> None:
+    async def _put(self, where: Bucket, head: AuditHead) -> None:
         try:
             await copy(where, head)
         except ObjectThere:
@@ -79,7 +79,7 @@ class HeadCopies:
         except RunbookError as error:
             _log.warning("an audit head was not copied to the bucket: %s", error.message)
 
-    async def _say(self, channel: str, head: Head) -> None:
+    async def _say(self, channel: str, head: AuditHead) -> None:
         assert self._messenger is not None
         line = f"Audit head: event {head.seq} of {head.book} has the hash {head.hash}."
         card = Card(title=words(line), summary=line, state=State.DONE)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.audit import Book
+from bot.audit import AuditLog
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.outbound import Messenger, SurfaceGone
@@ -67,7 +67,7 @@ class Telling:
             _log.warning("%s can't be told about the audit log", channel)
 
 
-async def compared(settings: Settings, context_of: MakesContext, book: Book, heads: KeptHeads) -> None:
+async def compared(settings: Settings, context_of: MakesContext, book: AuditLog, heads: KeptHeads) -> None:
     """Each environment's kept heads, and those in the bucket, as far as these answer."""
 
     async def one(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from bot import crash_points
 from bot.config.sections import TimeSettings
-from bot.policy.approvals import Decision, new_word
+from bot.policy.approvals import ApprovalDecision, new_word
 from bot.runs import cards, outage_notice
 from bot.runs.display import Display
 from bot.runs.engine import Recorded
@@ -27,7 +27,7 @@ from commands.kit.card import State
 from commands.kit.command import Operation
 from commands.kit.context import Context
 from commands.kit.registry import Registry
-from runbooks.fleet.fleet import RunPlace, Undecided
+from runbooks.fleet.fleet import Lease, Undecided
 from runbooks.fleet.records import Freeze
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -123,7 +123,7 @@ class Leases:
         )
 
     async def take(
-        self, request: Request, command: Operation, digest: str, approved: tuple[Decision, ...]
+        self, request: Request, command: Operation, digest: str, approved: tuple[ApprovalDecision, ...]
     ) -> LeaseTaken:
         """Takes it for just the plan of that digest, which is made once more."""
         now = self._clock()
@@ -200,9 +200,9 @@ class Leases:
             return ""
         return f"{request.environment} is undecided: {record.undecided.title}."
 
-    def _place(self, request: Request) -> RunPlace:
+    def _place(self, request: Request) -> Lease:
         since = self._clock().isoformat(timespec="seconds")
-        return RunPlace(run=request.id, title=request.title, by=request.requester.name, since=since)
+        return Lease(run=request.id, title=request.title, by=request.requester.name, since=since)
 
     async def _plan(self, command: Operation, context: Context, request: Request) -> str:
         """The digest of the plan as it would be made now."""
@@ -216,7 +216,7 @@ class Leases:
         other = await self._store.open_request(record.run.run)
         return other is not None and self._registry.operation(other.command, other.arguments).goes_back
 
-    async def _taken_over(self, context: Context, place: RunPlace) -> str | None:
+    async def _taken_over(self, context: Context, place: Lease) -> str | None:
         """From whom it was taken; again where it has changed hands while it was looked at what that run leaves."""
         while True:
             holder = (await context.fleet.read(context.where)).run
@@ -227,7 +227,7 @@ class Leases:
             if await context.fleet.take_over(context.where, place, of=holder, undecided=undecided, decided=decided):
                 return holder.run if holder and holder.run != place.run else None
 
-    async def _left_by(self, holder: RunPlace, place: RunPlace) -> tuple[Undecided | None, bool]:
+    async def _left_by(self, holder: Lease, place: Lease) -> tuple[Undecided | None, bool]:
         """What somebody has to decide once its lease is taken; and whether what was undecided before is so no more.
 
         What it may have changed stays changed, whatever becomes of the one that takes its lease.

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.config import Settings
 from bot.runs.heads import KeptHeads
 from bot.runs.services import MakesContext
@@ -30,7 +30,7 @@ class Leftovers:
     """Finds them and puts them back; one per process."""
 
     def __init__(
-        self, settings: Settings, context: MakesContext, book: Book, heads: KeptHeads, clock: Callable[[], datetime]
+        self, settings: Settings, context: MakesContext, book: AuditLog, heads: KeptHeads, clock: Callable[[], datetime]
     ) -> None:
         self._settings = settings
         self._context = context
@@ -77,6 +77,6 @@ class Leftovers:
         )
         try:
             await self._book.append(event)
-        except BookUnavailable:
+        except AuditLogUnavailable:
             return False
         return True

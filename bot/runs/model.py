@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
-from bot.policy.approvals import Decision, Pending
+from bot.policy.approvals import ApprovalDecision, Pending
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
 from runbooks.fleet.fleet import Undecided
@@ -101,7 +101,7 @@ def digest_of(request: Request, plan: Plan) -> str:
     return plan.digest(substance)
 
 
-class Hold(Frozen):
+class HoldAsked(Frozen):
     """Somebody asked the run to wait before its next service."""
 
     by: str
@@ -112,7 +112,7 @@ class Hold(Frozen):
     reason: str = ""
 
 
-class Go(Frozen):
+class GoGiven(Frozen):
     """Somebody wants it to start at its time."""
 
     by: str
@@ -137,17 +137,17 @@ class RequestState(Frozen):
     """While it waits: who has the place, in words."""
     word: str
     """The random word that the buttons of the present cards carry."""
-    approved_by: tuple[Decision, ...] = ()
+    approved_by: tuple[ApprovalDecision, ...] = ()
     steps: tuple[StepLine, ...] = ()
     outcome: Outcome | None = None
     started: datetime | None = None
     ended: datetime | None = None
     head: Card | None = None
-    hold: Hold | None = None
+    hold: HoldAsked | None = None
     """While it runs: who wants it to wait before its next service."""
     scheduled: bool = False
     """It was approved for a time."""
-    go: Go | None = None
+    go: GoGiven | None = None
     """Who said go, where it starts at a time."""
     holds: int = 0
     """How often it was held or let go on."""
@@ -227,7 +227,7 @@ class RunInput(Frozen):
 
     request: Request
     plan: Plan
-    approved_by: tuple[Decision, ...]
+    approved_by: tuple[ApprovalDecision, ...]
     word: str
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.runs.heads import KeptHeads
 from bot.runs.model import Request
 from commands.kit.registry import Registry
@@ -18,7 +18,7 @@ _STARTS = frozenset({EventName.RUN_REQUESTED, EventName.RUN_STARTED, EventName.S
 class AuditNotes:
     """One per process."""
 
-    def __init__(self, book: Book, heads: KeptHeads, registry: Registry, clock: Callable[[], datetime]) -> None:
+    def __init__(self, book: AuditLog, heads: KeptHeads, registry: Registry, clock: Callable[[], datetime]) -> None:
         self.heads = heads
         self._book = book
         self._registry = registry
@@ -88,7 +88,7 @@ class AuditNotes:
                 await self._book.append(self._unwritten[0])
                 self._unwritten.popleft()
             await self._book.append(event)
-        except BookUnavailable:
+        except AuditLogUnavailable:
             if later:
                 self._unwritten.append(event)
             return False

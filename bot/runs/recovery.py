@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bot.audit import Book, BookUnavailable, Event, EventName
+from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.config.sections import TimeSettings
 from bot.runs.leftovers import Leftovers
 from bot.runs.model import InterruptedMessage, Request
@@ -32,7 +32,7 @@ class Recovery:
         store: RunStore,
         pending: PendingRequests,
         leftovers: Leftovers,
-        book: Book,
+        book: AuditLog,
         times: TimeSettings,
         clock: Callable[[], datetime],
     ) -> None:
@@ -47,7 +47,7 @@ class Recovery:
 
     async def look_back(self) -> None:
         """Before anything is written: when the process before this one last wrote something; for people to read, nothing is decided by it."""
-        with contextlib.suppress(BookUnavailable):
+        with contextlib.suppress(AuditLogUnavailable):
             self._last = next((event.at for event in await self._book.search(limit=1)), None)
 
     async def at_start(self) -> None:
@@ -80,7 +80,7 @@ class Recovery:
             # an engine whose database was lost knows nothing of runs that it had: what the book tells of them stands
             if any(each.name != EventName.RUN_REQUESTED for each in await self._book.search(run=event.run, limit=2)):
                 continue
-            with contextlib.suppress(BookUnavailable):
+            with contextlib.suppress(AuditLogUnavailable):
                 await self._book.append(
                     Event(
                         id=f"{event.run}/{EventName.RUN_ABANDONED}",

@@ -1,7 +1,7 @@
 """Handing a request to the engine: first the audit log, then the engine, and the same request of the same person only once."""
 
 from bot import crash_points
-from bot.audit import BookUnavailable
+from bot.audit import AuditLogUnavailable
 from bot.runs.model import Request
 from bot.runs.notes import AuditNotes
 from bot.runs.pending import PendingRequests
@@ -19,7 +19,7 @@ class Submissions:
     async def submit(self, request: Request, *, bounded: bool) -> str | None:
         """Start the request once it is in the log; or return the id of the same request of this person that is still open.
 
-        `bounded`: raises `Denied` where the person has too many open. Raises `BookUnavailable` where it can't be written: then
+        `bounded`: raises `Denied` where the person has too many open. Raises `AuditLogUnavailable` where it can't be written: then
         nothing was started.
         """
         again = self._pending.holds(request)
@@ -35,7 +35,7 @@ class Submissions:
 
     async def _hand_over(self, request: Request) -> None:
         if not await self._notes.requested(request):
-            raise BookUnavailable("the request could not be written")
+            raise AuditLogUnavailable("the request could not be written")
         crash_points.reached("request-noted")
         await self._store.start(request)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
 from commands.kit.command import Query
-from commands.kit.context import BookEvent, Context
+from commands.kit.context import AuditHistoryEvent, Context
 from commands.kit.spec import QueryMeta, option
 from commands.kit.types import CommandName, EnvironmentName, NumberType, PersonKey, RunId, Until, moment
 from commands.kit.visible_environments import must, readable
@@ -80,7 +80,7 @@ class Audit(Query):
         return record.id
 
 
-def _plain(event: BookEvent) -> dict[str, object]:
+def _plain(event: AuditHistoryEvent) -> dict[str, object]:
     return {
         "seq": event.seq,
         "id": event.id,
@@ -96,5 +96,5 @@ def _plain(event: BookEvent) -> dict[str, object]:
     }
 
 
-def _line(event: BookEvent) -> str:
+def _line(event: AuditHistoryEvent) -> str:
     return f"{event.seq} {event.at.isoformat()} {event.name} {event.actor or ''} {event.run or ''} {event.reason or ''}".rstrip()

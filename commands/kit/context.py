@@ -120,7 +120,7 @@ class RunsMemory(Protocol):
         ...
 
 
-class BookEvent(Protocol):
+class AuditHistoryEvent(Protocol):
     """One audit event, as a search finds it (bot.audit.Recorded)."""
 
     @property
@@ -147,7 +147,7 @@ class BookEvent(Protocol):
     def details(self) -> Mapping[str, Any]: ...
 
 
-class BookMemory(Protocol):
+class AuditHistory(Protocol):
     """The audit trail, for reading."""
 
     async def search(
@@ -160,7 +160,7 @@ class BookMemory(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 50,
-    ) -> Sequence[BookEvent]:
+    ) -> Sequence[AuditHistoryEvent]:
         """Events that match, newest first."""
         ...
 
@@ -214,7 +214,7 @@ class Context:
     patience: RolloutSettings = field(default_factory=RolloutSettings)
     """How long rollouts wait, and when they explain for what."""
     runs: RunsMemory
-    book: BookMemory
+    book: AuditHistory
     authority: Authority
     policies: Policies
     menu: Sequence[CommandSpec] = ()

@@ -5,13 +5,13 @@ were lost in the middle of it, or another bot runs it. Nobody may guess which of
 """
 
 from commands.kit.context import Context, Denied
-from runbooks.fleet.fleet import EnvironmentRecord, RunPlace, Undecided
+from runbooks.fleet.fleet import EnvironmentRecord, Lease, Undecided
 from runbooks.kit.reasons import ReasonCode
 
 UNKNOWN = "this bot has no record of it: its files were lost, or another bot runs it"
 
 
-def way_out(place: RunPlace) -> str:
+def way_out(place: Lease) -> str:
     """What ends it."""
     return f"`rollback` replaces it, `resolve {place.run} --reason …` frees the environment"
 
@@ -31,7 +31,7 @@ async def as_it_is(context: Context, record: EnvironmentRecord) -> EnvironmentRe
     return record.model_copy(update={"run": None, "undecided": left})
 
 
-async def holder(context: Context, record: EnvironmentRecord) -> RunPlace | None:
+async def holder(context: Context, record: EnvironmentRecord) -> Lease | None:
     """Who has the place, if the engine does not know that run."""
     if record.run is None:
         return None

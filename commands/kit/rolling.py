@@ -8,7 +8,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
-from runbooks.release.steps import Check, Record, images_of
+from runbooks.release.steps import CheckRollout, Record, images_of
 from runbooks.wording import listed
 
 
@@ -24,7 +24,7 @@ def version_before(plan: Plan) -> str:
 
 def released(context: Context, plan: Plan, results: Results) -> Outcome:
     """Say what runs now, of a plan that was checked and recorded."""
-    checked = results.only(Check, CheckResult)
+    checked = results.only(CheckRollout, CheckResult)
     record = next(step for step in plan.steps if isinstance(step, Record))
     version = version_of(plan)
     pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in checked.services)

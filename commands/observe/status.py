@@ -38,7 +38,7 @@ from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
 from runbooks.clients.postgres.database import QueryResult
 from runbooks.deployments.service_state import WORDS, ServiceState
-from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, RunPlace, Undecided
+from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, Lease, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.observe import service_health
 from runbooks.observe.service_health import ServiceHealth
@@ -54,7 +54,7 @@ _WAITING = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class StatusPart(Generic[T]):
     """What one part said, or why it said nothing; neither where it was not asked."""
 
     said: T | None = None
@@ -76,15 +76,15 @@ class Status(Query):
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    services: Part[list[ServiceHealth]]
-    record: Part[EnvironmentRecord]
-    releases: Part[KnownReleases]
-    lost: Part[RunPlace | None]
+    services: StatusPart[list[ServiceHealth]]
+    record: StatusPart[EnvironmentRecord]
+    releases: StatusPart[KnownReleases]
+    lost: StatusPart[Lease | None]
     """Who has the place, if no engine knows that run."""
-    true: Part[EnvironmentRecord]
+    true: StatusPart[EnvironmentRecord]
     """The record, with what could not be written there yet."""
-    runs: Part[Sequence[RunRecord]]
-    sync: Part[SyncStatus]
+    runs: StatusPart[Sequence[RunRecord]]
+    sync: StatusPart[SyncStatus]
     database: list[QueryResult]
     health: list[tuple[str, Health]]
 
@@ -105,28 +105,28 @@ async def _asked(context: Context) -> _Answers:
         services.result(),
         record.result(),
         releases.result(),
-        await _part(holder(context, seen)) if (seen := record.result().said) is not None else Part(),
-        await _part(as_it_is(context, seen)) if seen is not None else Part(),
+        await _part(holder(context, seen)) if (seen := record.result().said) is not None else StatusPart(),
+        await _part(as_it_is(context, seen)) if seen is not None else StatusPart(),
         runs.result(),
-        sync.result() if sync is not None else Part(),
+        sync.result() if sync is not None else StatusPart(),
         database.result() if database is not None else [],
         health.result(),
     )
 
 
-async def _said(releases: asyncio.Task[Part[KnownReleases]]) -> KnownReleases:
+async def _said(releases: asyncio.Task[StatusPart[KnownReleases]]) -> KnownReleases:
     return (await releases).said or KnownReleases()
 
 
-async def _part(work: Coroutine[Any, Any, T]) -> Part[T]:
+async def _part(work: Coroutine[Any, Any, T]) -> StatusPart[T]:
     """Within its deadline; a part that fails is a part that says so."""
     try:
         async with asyncio.timeout(DEADLINE):
-            return Part(said=await work)
+            return StatusPart(said=await work)
     except TimeoutError:
-        return Part(why=f"no answer within {DEADLINE:g} s", late=True)
+        return StatusPart(why=f"no answer within {DEADLINE:g} s", late=True)
     except RunbookError as error:
-        return Part(why=error.message)
+        return StatusPart(why=error.message)
 
 
 async def _health(context: Context) -> list[tuple[str, Health]]:
@@ -196,7 +196,7 @@ def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
 
 def _data(where: str, answers: _Answers) -> dict[str, Any]:
     """For `--json`: what was asked, part by part, and why a part is missing."""
-    parts: dict[str, Part[Any]] = {"services": answers.services, "record": answers.record, "sync": answers.sync}
+    parts: dict[str, StatusPart[Any]] = {"services": answers.services, "record": answers.record, "sync": answers.sync}
     services = answers.services.said
     return {
         "environment": where,
@@ -259,7 +259,7 @@ def _version(service: ServiceState) -> str:
     return service.shown if service.foreign else (service.image.tag if service.image else None) or "untagged"
 
 
-def _sync_trouble(context: Context, part: Part[SyncStatus]) -> str:
+def _sync_trouble(context: Context, part: StatusPart[SyncStatus]) -> str:
     if part.why:
         return ", sync does not answer" if part.late else ", sync is unavailable"
     return ", sync is stuck" if part.said is not None and context.sync_queue().is_stuck(part.said) else ""
@@ -318,9 +318,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
     return tuple(Fact(label=label, value=value) for label, value in facts if value is not None)
 
 
-def _going(
-    record: EnvironmentRecord, runs: Sequence[RunRecord], context: Context, lost: RunPlace | None
-) -> Text | None:
+def _going(record: EnvironmentRecord, runs: Sequence[RunRecord], context: Context, lost: Lease | None) -> Text | None:
     if lost is not None:
         return words(f"{lost.title}, by {lost.by}, but {UNKNOWN}. ", sentence(f"{way_out(lost)}."))
     if record.run is not None:
@@ -386,7 +384,7 @@ def _health_words(health: Health) -> str:
     return f"{health.status} in {health.seconds * 1000:.0f} ms"
 
 
-def _sync(context: Context, part: Part[SyncStatus]) -> Text | None:
+def _sync(context: Context, part: StatusPart[SyncStatus]) -> Text | None:
     if part.why:
         then = " waits longer." if part.late else " says what to do."
         return words(
@@ -427,7 +425,7 @@ def _servers(answers: Sequence[QueryResult], where: str) -> Text | None:
     return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " shows more")
 
 
-def _last(part: Part[KnownReleases]) -> Text | None:
+def _last(part: StatusPart[KnownReleases]) -> Text | None:
     if part.said is None:
         return None
     if not part.said.releases:

@@ -37,7 +37,7 @@ class Restart(Operation):
         return await plan_restart(context.cluster, context.fleet, context.where, self.service)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        done = [result for _, result in results.each(steps.Restart, RolloutResult)]
+        done = [result for _, result in results.each(steps.RestartService, RolloutResult)]
         pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in done)
         version = steps.images_of(plan)[0].after.short
         return Outcome(

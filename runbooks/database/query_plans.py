@@ -31,7 +31,7 @@ _TELLING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlanNode:
     """One node of the plan."""
 
     depth: int
@@ -49,12 +49,12 @@ class Step:
 class PlanReading:
     """The whole plan."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PlanNode, ...]
     cost: float
     rows: int
 
     @property
-    def dearest(self) -> Step:
+    def dearest(self) -> PlanNode:
         """The step that costs most by itself."""
         return max(self.steps, key=lambda step: step.own)
 
@@ -66,14 +66,14 @@ def read(tree: Json) -> PlanReading:
     return PlanReading(steps, cost, int(tree.get("Plan Rows") or 0))
 
 
-def _steps(node: Json, budget: float, whole: float, depth: int) -> Iterator[Step]:
+def _steps(node: Json, budget: float, whole: float, depth: int) -> Iterator[PlanNode]:
     """`budget`: so much of the plan's cost is this node's and what is below it."""
     below = [child for child in node.get("Plans") or () if isinstance(child, dict)]
     wanted = [float(child.get("Total Cost") or 0.0) * _rounds(node, child, below) for child in below]
     # what a LIMIT cuts off, or a cache saves, was never going to be paid
     scale = min(1.0, budget / sum(wanted)) if sum(wanted) else 0.0
     own = max(0.0, budget - sum(wanted) * scale)
-    yield Step(depth, _what(node), int(node.get("Plan Rows") or 0), own / whole, tuple(_conditions(node)), node)
+    yield PlanNode(depth, _what(node), int(node.get("Plan Rows") or 0), own / whole, tuple(_conditions(node)), node)
     for child, cost in zip(below, wanted, strict=True):
         yield from _steps(child, cost * scale, whole, depth + 1)
 
@@ -137,7 +137,7 @@ def lines(reading: PlanReading) -> list[str]:
     return shown
 
 
-def meaning(step: Step) -> str:
+def meaning(step: PlanNode) -> str:
     """What the dearest step does, in a sentence, and where to look."""
     node = step.node
     where = node.get("Relation Name") or "it"

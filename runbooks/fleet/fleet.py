@@ -20,13 +20,13 @@ from runbooks.fleet.records import (
     LONGEST_TEXT,
     EnvironmentRecord,
     Freeze,
-    Head,
+    KeptHead,
     KnownReleases,
+    Lease,
+    LeaseAttempt,
     Part,
-    Place,
     Release,
     ReleasedService,
-    RunPlace,
     Undecided,
     environment_data,
     environment_from,
@@ -47,12 +47,12 @@ __all__ = [
     "EnvironmentRecord",
     "Fleet",
     "Freeze",
-    "Head",
+    "KeptHead",
     "KnownReleases",
-    "Place",
+    "Lease",
+    "LeaseAttempt",
     "Release",
     "ReleasedService",
-    "RunPlace",
     "Undecided",
     "utc_now",
 ]
@@ -77,27 +77,27 @@ class Fleet:
         found = await self._find(environment.record_namespace, _environment_name(environment))
         return _environment(found)
 
-    async def take(self, environment: Environment, run: RunPlace, *, despite_freeze: bool = False) -> Place:
+    async def take(self, environment: Environment, run: Lease, *, despite_freeze: bool = False) -> LeaseAttempt:
         """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
 
-        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Place]:
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, LeaseAttempt]:
             if (unknown := unknown_holder(record)) is not None:
                 raise unknown
             if record.run is not None and record.run.run == run.run:
-                return record, Place(taken=True, holder=record.run)
+                return record, LeaseAttempt(taken=True, holder=record.run)
             frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
             if record.run is not None or (frozen is not None and not despite_freeze):
-                return record, Place(taken=False, holder=record.run, freeze=frozen)
-            return record.having({"run": run}), Place(taken=True, holder=run, freeze=frozen)
+                return record, LeaseAttempt(taken=False, holder=record.run, freeze=frozen)
+            return record.having({"run": run}), LeaseAttempt(taken=True, holder=run, freeze=frozen)
 
         return await self._change(environment, change)
 
     async def take_over(
         self,
         environment: Environment,
-        run: RunPlace,
+        run: Lease,
         *,
-        of: RunPlace | None,
+        of: Lease | None,
         undecided: Undecided | None = None,
         decided: bool = False,
     ) -> bool:
@@ -111,7 +111,7 @@ class Fleet:
                 return record, True
             if record.run != of:
                 return record, False
-            changed: dict[Part, RunPlace | Undecided | None] = {"run": run}
+            changed: dict[Part, Lease | Undecided | None] = {"run": run}
             if decided or undecided is not None:
                 changed["undecided"] = None if decided else undecided
             return record.having(changed), True
@@ -136,7 +136,7 @@ class Fleet:
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is None or record.run.run != run:
                 return record, False
-            changed: dict[Part, RunPlace | Undecided | None] = {"run": None}
+            changed: dict[Part, Lease | Undecided | None] = {"run": None}
             if decided or undecided is not None:
                 changed["undecided"] = None if decided else undecided
             return record.having(changed), True
@@ -209,7 +209,7 @@ class Fleet:
 
     # the books' heads
 
-    async def keep_head(self, environment: Environment, head: Head, found: tuple[Head, ...]) -> bool:
+    async def keep_head(self, environment: Environment, head: KeptHead, found: tuple[KeptHead, ...]) -> bool:
         """Puts a head behind those of its book that were found in the log; False where others are kept by now: look again."""
         key = heads_key(head.book)
 
@@ -223,7 +223,7 @@ class Fleet:
 
         return await self._update(environment.record_namespace, _HEADS, {_RECORD: "heads"}, change)
 
-    async def heads(self, environment: Environment) -> dict[str, tuple[Head, ...]]:
+    async def heads(self, environment: Environment) -> dict[str, tuple[KeptHead, ...]]:
         """By book, oldest first."""
         found = await self._find(environment.record_namespace, _HEADS)
         kept = {key: heads_from(key, text) for key, text in (found.data.items() if found is not None else ())}

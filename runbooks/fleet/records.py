@@ -92,7 +92,7 @@ class Freeze(Frozen):
         return self.until is None or datetime.fromisoformat(self.until) > now
 
 
-class RunPlace(Frozen):
+class Lease(Frozen):
     """The run that may change the environment now."""
 
     run: Text
@@ -117,14 +117,14 @@ class EnvironmentRecord(Frozen):
     """What is known of one environment."""
 
     freeze: Freeze | None = None
-    run: RunPlace | None = None
+    run: Lease | None = None
     undecided: Undecided | None = None
     unreadable: tuple[Part, ...] = ()
     """What stands in the record and can't be read: whether it is locked, say, is unknown, and not a no."""
     troubles: tuple[str, ...] = ()
     """What else could not be read, in words."""
 
-    def having(self, changed: Mapping[Part, Freeze | RunPlace | Undecided | None]) -> "EnvironmentRecord":
+    def having(self, changed: Mapping[Part, Freeze | Lease | Undecided | None]) -> "EnvironmentRecord":
         """Return the record with other parts, which are readable from then on."""
         left = tuple(part for part in self.unreadable if part not in changed)
         return self.model_copy(update={"unreadable": left, **{str(part): value for part, value in changed.items()}})
@@ -143,11 +143,11 @@ _PARTS: dict[Part, str] = {
 }
 
 
-class Place(Frozen):
+class LeaseAttempt(Frozen):
     """Whether a run got the environment, and who stands in the way if not."""
 
     taken: bool
-    holder: RunPlace | None = None
+    holder: Lease | None = None
     freeze: Freeze | None = None
 
 
@@ -191,7 +191,7 @@ class KnownReleases(Frozen):
         return (*(said if self.unreadable else ()), *self.troubles)
 
 
-class Head(Frozen):
+class KeptHead(Frozen):
     """The newest event of a book, so that a cut tail shows."""
 
     book: str
@@ -202,7 +202,7 @@ class Head(Frozen):
 
 P = TypeVar("P", bound=BaseModel)
 
-_HEADS: TypeAdapter[tuple[Head, ...]] = TypeAdapter(Annotated[tuple[Head, ...], Field(min_length=1)])
+_HEADS: TypeAdapter[tuple[KeptHead, ...]] = TypeAdapter(Annotated[tuple[KeptHead, ...], Field(min_length=1)])
 _RELEASES: TypeAdapter[tuple[Release, ...]] = TypeAdapter(tuple[Release, ...])
 
 
@@ -216,11 +216,11 @@ def heads_key(book: str) -> str:
     return re.sub(r"[^-._a-zA-Z0-9]", "_", book)
 
 
-def heads_from(key: str, text: str) -> tuple[Head, ...]:
+def heads_from(key: str, text: str) -> tuple[KeptHead, ...]:
     """Oldest first; one by itself is what the version before kept. What is no head is not written over: it may be somebody's trace."""
     try:
         if text.lstrip().startswith("{"):
-            heads: tuple[Head, ...] = (Head.model_validate_json(text),)
+            heads: tuple[KeptHead, ...] = (KeptHead.model_validate_json(text),)
         else:
             heads = _HEADS.validate_json(text)
     except ValidationError as error:
@@ -231,7 +231,7 @@ def heads_from(key: str, text: str) -> tuple[Head, ...]:
     return heads
 
 
-def heads_text(heads: Iterable[Head]) -> str:
+def heads_text(heads: Iterable[KeptHead]) -> str:
     """The newest, a line each."""
     lines = [head.model_dump_json() for head in heads][-KEPT_HEADS:]
     return "[\n" + ",\n".join(lines) + "\n]"
@@ -242,7 +242,7 @@ def environment_from(data: Mapping[str, str]) -> EnvironmentRecord:
     troubles: list[str] = []
     unreadable: list[Part] = []
     freeze = _part(Freeze, "freeze", data, unreadable, troubles)
-    run = _part(RunPlace, "run", data, unreadable, troubles)
+    run = _part(Lease, "run", data, unreadable, troubles)
     undecided = _part(Undecided, "undecided", data, unreadable, troubles)
     return EnvironmentRecord(
         freeze=freeze, run=run, undecided=undecided, unreadable=tuple(unreadable), troubles=tuple(troubles)

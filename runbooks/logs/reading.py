@@ -19,7 +19,7 @@ from runbooks.logs.model import LogLine, LogReading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
 from runbooks.logs.sources import LogSource, LogSources, sources
-from runbooks.redaction.redactor import Kind, Scope, default_redactor
+from runbooks.redaction.redactor import PrivateKind, Scope, default_redactor
 from runbooks.redaction.rules import MARK
 from runbooks.wording import by_count, counted
 
@@ -267,14 +267,14 @@ class _Reader:
 
 def shown(entries: list[Entry], labels: Sequence[str], scope: Scope) -> tuple[list[LogLine], dict[str, int], int]:
     """Return the redacted lines, what was removed from them, and how many were cut."""
-    removed: dict[Kind, int] = {}
+    removed: dict[PrivateKind, int] = {}
     lines: list[LogLine] = []
     cut = 0
     for order, source, raw in entries:
         text = text_of(raw) if is_stamped(raw) else raw
         at = stamp_of(raw) or order  # its own time; the sort key may be later if the clock was set back
         for mark in MARK.finditer(text):  # of a block
-            kind = Kind(mark.group()[1:].rpartition(b" ")[0].decode())
+            kind = PrivateKind(mark.group()[1:].rpartition(b" ")[0].decode())
             removed[kind] = removed.get(kind, 0) + 1
         redacted = scope.redact(text.decode(errors="replace"))
         for kind, count in redacted.counts.items():

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 from runbooks.redaction.blocks import fields
-from runbooks.redaction.rules import Kind
+from runbooks.redaction.rules import PrivateKind
 
 _IDENTIFIER = re.compile(rb"[A-Za-z_][\w-]*+")
 _PERSONS = re.compile(
@@ -23,16 +23,16 @@ def _named(column: bytes) -> bytes:
     return next((word for word in words if fields.kind_of(word) is not None), words[-1] if words else b"")
 
 
-def kind_of(column: bytes) -> Kind | None:
+def kind_of(column: bytes) -> PrivateKind | None:
     """Return what the values of this column alone tell."""
     return fields.kind_of(_named(column))
 
 
-def columns(names: list[bytes]) -> list[Kind | None]:
+def columns(names: list[bytes]) -> list[PrivateKind | None]:
     """Return what each holds; an `address` with nothing of a person beside it is a host's."""
     words = [_named(name) for name in names]
     kinds = fields.columns(words)
-    hosts = all(kind in (None, Kind.ADDRESS) for kind in kinds)
+    hosts = all(kind in (None, PrivateKind.ADDRESS) for kind in kinds)
     return [
         None if hosts and fields.plain(word) == b"address" else kind for word, kind in zip(words, kinds, strict=True)
     ]
@@ -57,10 +57,10 @@ def says_nothing(value: bytes) -> bool:
 _DATE = re.compile(rb"\d{4}-\d\d?-\d\d?.{0,24}|\d\d?/\d\d?/\d{2,4}")
 
 
-def kind_by_value(value: bytes) -> Kind:
+def kind_by_value(value: bytes) -> PrivateKind:
     """Of a value whose column is not known."""
     if b"@" in value:
-        return Kind.EMAIL
+        return PrivateKind.EMAIL
     if _DATE.fullmatch(value):
-        return Kind.DATE
-    return Kind.RECORD if any(byte in b"0123456789" for byte in value) else Kind.NAME
+        return PrivateKind.DATE
+    return PrivateKind.RECORD if any(byte in b"0123456789" for byte in value) else PrivateKind.NAME

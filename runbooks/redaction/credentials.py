@@ -4,8 +4,8 @@ import re
 
 from runbooks.redaction.checks import is_basic_credential, is_placeholder, looks_like_a_word
 from runbooks.redaction.part import One, Reader, none, one
-from runbooks.redaction.rules import MARK, Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked, quoted
 
 _VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
@@ -16,7 +16,7 @@ _BARE_IN_URL = re.compile(rb"(?:(?!" + STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[C
 _LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
 
 
-def _assigned(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
+def _assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
     data = text.data
     cue = hit.group().lower()
     in_url = data[end - 3 : end].lower() in (b"%3d", b"%3a")
@@ -49,7 +49,7 @@ def _assigned(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
         line = _LINE.match(data, first)
         return checked(data, kind, first, line.end() if line else first, strict=False)
     bare = (_BARE_IN_URL if in_url else BARE).match(data, at)
-    prose = not in_url and at > end and kind is not Kind.PASSWORD
+    prose = not in_url and at > end and kind is not PrivateKind.PASSWORD
     return checked(data, kind, at, bare.end() if bare else at, strict=not prose)
 
 
@@ -58,7 +58,7 @@ _LEAST_SECRET = 6
 _STRICT = (b"pass", b"_pass", b"pw", b"_pw")
 
 
-def _short(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
+def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
     """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords."""
     data = text.data
     found = _assigned(text, hit, _start, end)[0]
@@ -69,13 +69,13 @@ def _short(text: Text, hit: re.Match[bytes], _start: int, end: int) -> One:
         not (cue in _STRICT and assigned) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
     ):
         return none(max(end, found.start))
-    return (found._replace(kind=Kind.PASSWORD if cue in _STRICT else Kind.SECRET),)
+    return (found._replace(kind=PrivateKind.PASSWORD if cue in _STRICT else PrivateKind.SECRET),)
 
 
-def _called(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _called(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     quote = QUOTE.match(data, start)
-    return checked(data, Kind.SECRET, *quoted(data, quote), strict=True) if quote else none(end)
+    return checked(data, PrivateKind.SECRET, *quoted(data, quote), strict=True) if quote else none(end)
 
 
 _BEFORE = 300
@@ -84,40 +84,40 @@ _BEFORE = 300
 def _on_a_line_of(*programs: bytes) -> Reader:
     """An option that is a password only of these programs."""
 
-    def read(text: Text, hit: re.Match[bytes], start: int, end: int) -> One:
+    def read(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
         data = text.data
         before = data[max(0, hit.start() - _BEFORE) : start].rpartition(b"\n")[2]
         if not any(program in before for program in programs) or data[start:end].isdigit():
             return none(start)
-        return checked(data, Kind.PASSWORD, start, end, strict=True)
+        return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
 
     return read
 
 
-def _stated(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _stated(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     """`IDENTIFIED BY '…'`, `requirepass …`."""
     data = text.data
     if quote := QUOTE.match(data, start):
-        return checked(data, Kind.PASSWORD, *quoted(data, quote), strict=True)
-    return checked(data, Kind.PASSWORD, start, end, strict=True)
+        return checked(data, PrivateKind.PASSWORD, *quoted(data, quote), strict=True)
+    return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
 
 
-def _query(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _query(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     return (
         none(start)
         if looks_like_a_word(data[start:end]) or _NUMBER_ONLY.fullmatch(data[start:end])
-        else one(Kind.SECRET, start, end)
+        else one(PrivateKind.SECRET, start, end)
     )
 
 
-def _secret_kind(cue: bytes) -> Kind:
+def _secret_kind(cue: bytes) -> PrivateKind:
     if cue.startswith((b"pass", b"pwd")):
-        return Kind.PASSWORD
-    return Kind.TOKEN if cue.startswith(b"token") else Kind.SECRET
+        return PrivateKind.PASSWORD
+    return PrivateKind.TOKEN if cue.startswith(b"token") else PrivateKind.SECRET
 
 
-def _flag(text: Text, hit: re.Match[bytes], _start: int, _end: int) -> One:
+def _flag(text: ScannedText, hit: re.Match[bytes], _start: int, _end: int) -> One:
     data = text.data
     at = hit.end()
     if data[at : at + 1] == b"-":
@@ -129,18 +129,18 @@ def _flag(text: Text, hit: re.Match[bytes], _start: int, _end: int) -> One:
     return checked(data, _secret_kind(hit["flag"].lower()), at, bare.end() if bare else at, strict=True)
 
 
-def _said(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _said(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     """`password hunter2`, `password is "x y"`; "password authentication failed for" is no password."""
     data = text.data
     if quote := QUOTE.match(data, start):
         first, last = quoted(data, quote)
-        return checked(data, Kind.PASSWORD, first, last, strict=True)
+        return checked(data, PrivateKind.PASSWORD, first, last, strict=True)
     bare = BARE.match(data, start)
     last = bare.end() if bare else end
     value = data[start:last].rstrip(b".,;:!?)")
     if looks_like_a_word(value) or not re.search(rb"\d|[!$%^&*#@]", value):
         return none(start)
-    return checked(data, Kind.PASSWORD, start, start + len(value), strict=True)
+    return checked(data, PrivateKind.PASSWORD, start, start + len(value), strict=True)
 
 
 _PORT = re.compile(rb"\d{1,5}(?:[/?#]|%2[Ff])")
@@ -148,42 +148,42 @@ _FURTHER_HOST = re.compile(rb"@[^\s\"'<>?#,]{0,256}(?=@[\w.-]{1,253}(?:[:/\s]|\Z
 """The password has an @ and a slash of its own, written as they are: the host begins behind the last @."""
 
 
-def _url_password(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _url_password(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     value = data[start:end]
     if _PORT.match(value) or is_placeholder(value):
         return none(start)  # a port and a path, and the @ belongs to something behind them
     if further := _FURTHER_HOST.match(data, end):
         end = further.end()
-    return one(Kind.PASSWORD, start, end)
+    return one(PrivateKind.PASSWORD, start, end)
 
 
-def _bearer(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _bearer(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    return none(end) if looks_like_a_word(data[start:end]) else one(Kind.BEARER, start, end)
+    return none(end) if looks_like_a_word(data[start:end]) else one(PrivateKind.BEARER, start, end)
 
 
-def _basic(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _basic(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     text.look(end - start)
     data = text.data
-    return one(Kind.BASIC, start, end) if is_basic_credential(data[start:end]) else none(start)
+    return one(PrivateKind.BASIC, start, end) if is_basic_credential(data[start:end]) else none(start)
 
 
 _END_OF_KEY = re.compile(rb"-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s:,.\\-]|%[0-9A-Fa-f]{2})*+")
 
 
-def _private_key(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _private_key(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     ends = text.next(b"-----END ", end)
     while 0 <= ends < end + LONGEST:
         if (closing := _END_OF_KEY.match(data, ends)) is not None:
-            return one(Kind.PRIVATE_KEY, start, closing.end())
+            return one(PrivateKind.PRIVATE_KEY, start, closing.end())
         text.look(ends - end)
         ends = text.next(b"-----END ", ends + 1)
     body = _KEY_BODY.match(data, end)
     last = body.end() if body else end
-    return one(Kind.PRIVATE_KEY, start, last)
+    return one(PrivateKind.PRIVATE_KEY, start, last)
 
 
 READERS: dict[str, Reader] = {

@@ -5,8 +5,8 @@ import re
 from runbooks.redaction.checks import is_birth_date, looks_like_a_person, valid_ssn
 from runbooks.redaction.part import One, Reader, digits_in, exactly, none, one
 from runbooks.redaction.pieces import NAME
-from runbooks.redaction.rules import MARK, Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BLANK, QUOTE, checked, left, quoted
 
 _DIGIT = re.compile(rb"\d")
@@ -22,21 +22,21 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
     return not (before.isalnum() or before in (b"-", b"_", b".") or _GOES_ON.match(data, end))
 
 
-def _number(kind: Kind, data: bytes, start: int, end: int, *, valid: bool) -> One:
+def _number(kind: PrivateKind, data: bytes, start: int, end: int, *, valid: bool) -> One:
     if valid and _stands_alone(data, start, end):
         return one(kind, start, end)
     run = _NUMBER_RUN.match(data, start)
     return none(run.end() if run else start + 1)
 
 
-def _ssn(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _ssn(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    return _number(Kind.SSN, data, start, end, valid=valid_ssn(data[start:end]))
+    return _number(PrivateKind.SSN, data, start, end, valid=valid_ssn(data[start:end]))
 
 
-def _phone(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _phone(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    return _number(Kind.PHONE, data, start, end, valid=not _of_a_row(data, start, end))
+    return _number(PrivateKind.PHONE, data, start, end, valid=not _of_a_row(data, start, end))
 
 
 _BEFORE_IN_ROW = re.compile(rb"(?:HTTP/[\d.]{1,3}\\?\" (?:\d{1,12} ){0,3}|\d/)\Z")
@@ -52,15 +52,15 @@ def _of_a_row(data: bytes, start: int, end: int) -> bool:
 _ROW_REACH = 60
 
 
-def _phone_abroad(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _phone_abroad(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     digits = digits_in(data[start:end])
     if 8 <= digits <= 15 and _stands_alone(data, start, end):  # noqa: PLR2004 - E.164
-        return one(Kind.PHONE, start, end)
+        return one(PrivateKind.PHONE, start, end)
     return none(start + 1)
 
 
-def _phone_cue(text: Text, hit: re.Match[bytes], start: int, end: int) -> One:
+def _phone_cue(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     digits = digits_in(data[start:end])
     if not 7 <= digits <= 15:  # noqa: PLR2004
@@ -68,16 +68,16 @@ def _phone_cue(text: Text, hit: re.Match[bytes], start: int, end: int) -> One:
     before = data[start - 1 : start]
     # what stands between a cue and its number may open a bracket, too, so it took the number's own
     own = before == b"+" or (before == b"(" and data.count(b")", start, end) > data.count(b"(", start, end))
-    return one(Kind.PHONE, start - 1 if own and start > hit.start() else start, end)
+    return one(PrivateKind.PHONE, start - 1 if own and start > hit.start() else start, end)
 
 
-def _patient_path(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _patient_path(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     """A record's number has a digit; `Patient/$everything`, `/patients/search` have none."""
     data = text.data
     value = data[start:end].rstrip(b".")
     if value.isalpha() or not _DIGIT.search(value):
         return none(start)
-    return one(Kind.MRN, start, start + len(value))
+    return one(PrivateKind.MRN, start, start + len(value))
 
 
 _USER = re.compile(rb"[A-Za-z0-9._%+-]*+")
@@ -85,19 +85,19 @@ _LONGEST_USER = 128
 _NO_HOST = re.compile(rb"\d+\.\d.*+|[\w-]++\.(?:service|socket|target|timer|mount|slice|scope|device|path)")
 
 
-def _email(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _email(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     """The pattern begins with the last sign before the @: what has none would be sought from each sign of a long run."""
     data = text.data
     start = left(_USER, data, start, _LONGEST_USER)
     user, _, host = data[start:end].replace(b"%40", b"@").rpartition(b"@")
     if user == b"git" or data[start - 3 : start] == b"://" or _NO_HOST.fullmatch(host):
         return none(end)  # a repository, a connection string without a password, package@1.2.tgz, getty@tty1.service
-    return one(Kind.EMAIL, start, end)
+    return one(PrivateKind.EMAIL, start, end)
 
 
-def _birth_date(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _birth_date(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    return one(Kind.BIRTH_DATE, start, end) if is_birth_date(data[start:end]) else none(start)
+    return one(PrivateKind.BIRTH_DATE, start, end) if is_birth_date(data[start:end]) else none(start)
 
 
 _ONE_NAME = re.compile(NAME)
@@ -109,22 +109,22 @@ _VALUE_TYPE = re.compile(rb"[A-Z]{2}: ")
 """DICOM headers say a value's type between its name and the value: `PatientName   PN: 'LOPEZ^MARIA'`."""
 
 
-def _name(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _name(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
     if _VALUE_TYPE.match(data, start):
         return none(start)
     end = looks_like_a_person(data, start, end, words=1)
-    return one(Kind.NAME, start, end) if end > start else none(start)
+    return one(PrivateKind.NAME, start, end) if end > start else none(start)
 
 
-def _plain_name(text: Text, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _plain_name(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
     """`name=` stands before pods and volumes too: only two words that could be a person's count."""
     data = text.data
     end = looks_like_a_person(data, start, end, words=2)
-    return one(Kind.NAME, start, end) if end > start else none(start)
+    return one(PrivateKind.NAME, start, end) if end > start else none(start)
 
 
-def _field_name(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> One:
+def _field_name(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> One:
     """`first_name=`, `"family":`: whatever stands there is a name."""
     data = text.data
     blank = BLANK.match(data, end)
@@ -135,14 +135,14 @@ def _field_name(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> One
         at = at if MARK.match(data, at) else opens.end()
     if quote := QUOTE.match(data, at):
         first, last = quoted(data, quote)
-        return checked(data, Kind.NAME, first, last, strict=True)
+        return checked(data, PrivateKind.NAME, first, last, strict=True)
     value = _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
-    return checked(data, Kind.NAME, at, value.end() if value else at, strict=True)
+    return checked(data, PrivateKind.NAME, at, value.end() if value else at, strict=True)
 
 
 READERS: dict[str, Reader] = {
-    "ssn_cue": exactly(Kind.SSN),
-    "mrn": exactly(Kind.MRN),
+    "ssn_cue": exactly(PrivateKind.SSN),
+    "mrn": exactly(PrivateKind.MRN),
     "patient_path": _patient_path,
     "birth_date": _birth_date,
     "phone_cue": _phone_cue,

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from runbooks.redaction.part import Part, Reader, digits_in, part
-from runbooks.redaction.rules import DONE, MARK, Kind
-from runbooks.redaction.text import SAID, Text
+from runbooks.redaction.rules import DONE, MARK, PrivateKind
+from runbooks.redaction.text import SAID, ScannedText
 
 _STRUCTURES = {
-    b"address": Kind.ADDRESS,
-    b"name": Kind.NAME,
-    b"telecom": Kind.PHONE,
-    b"identifier": Kind.MRN,
-    b"photo": Kind.PICTURE,
-    b"period": Kind.DATE,
+    b"address": PrivateKind.ADDRESS,
+    b"name": PrivateKind.NAME,
+    b"telecom": PrivateKind.PHONE,
+    b"identifier": PrivateKind.MRN,
+    b"photo": PrivateKind.PICTURE,
+    b"period": PrivateKind.DATE,
 }
 _CODE = rb"(?:https?|urn):[^\s\"\\]*+"
 _SHOWN = frozenset((b"use", b"system", b"type", b"rank", b"code", b"display", b"contentType", b"resourceType", b"reference"))  # fmt: skip
@@ -44,7 +44,7 @@ def _key_of(hit: bytes) -> bytes:
     return next(key for key in _STRUCTURES if written.endswith(key))
 
 
-def _structure(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
+def _structure(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
     """Each text in a `HumanName`, `Address`, `ContactPoint`, `Identifier` or picture; what only codes it stays."""
     data = text.data
     key = _key_of(hit.group())
@@ -73,7 +73,7 @@ _OF_SECRET = re.compile(rb"\"kind\\{0,3}\"\s{0,3}:\s{0,3}\\{0,3}\"Secret\\{0,3}\
 _NEAR = 2000
 
 
-def _sealed(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
+def _sealed(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
     """Each value in a Kubernetes Secret's `data` or `stringData` on one line."""
     data = text.data
     text.look(2 * _NEAR)
@@ -84,14 +84,14 @@ def _sealed(text: Text, hit: re.Match[bytes], start: int, _end: int) -> list[Par
     last = text.closing(start)
     text.look(last - start)
     return [
-        Part(Kind.SECRET, *each.span("value"), each.end("value"))
+        Part(PrivateKind.SECRET, *each.span("value"), each.end("value"))
         for each in _ENTRY.finditer(data, start, last)
         if each["value"] and not _TELLS_NOTHING.fullmatch(each["value"])
     ]
 
 
-def _finer(kind: Kind, text: bytes) -> Kind:
-    return Kind.EMAIL if kind is Kind.PHONE and b"@" in text else kind
+def _finer(kind: PrivateKind, text: bytes) -> PrivateKind:
+    return PrivateKind.EMAIL if kind is PrivateKind.PHONE and b"@" in text else kind
 
 
 _DISPLAYED = re.compile(rb"(?:[^\"\\\r\n]|\\[^\"\r\n])*+")
@@ -104,7 +104,7 @@ _STANDS_FOR = re.compile(
 _AROUND = 300
 
 
-def _display(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _display(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """The name beside a reference to a person; what a code is displayed as stays."""
     data = text.data
     value = _DISPLAYED.match(data, end)
@@ -113,19 +113,19 @@ def _display(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterat
     before, opens, inside = data[max(0, end - _AROUND) : end].rpartition(b"{")
     behind = data[value.end() : value.end() + _AROUND].partition(b"}")[0]
     if _REFERS_TO.search(inside) or _REFERS_TO.search(behind) or (opens and _STANDS_FOR.search(before[-80:])):
-        yield part(Kind.NAME, end, value.end())
+        yield part(PrivateKind.NAME, end, value.end())
 
 
 _SEARCHES = {
-    b"family": Kind.NAME, b"given": Kind.NAME, b"name": Kind.NAME, b"patient": Kind.MRN, b"subject": Kind.MRN, b"birthdate": Kind.BIRTH_DATE,
-    b"phone": Kind.PHONE, b"email": Kind.EMAIL, b"telecom": Kind.PHONE, b"identifier": Kind.MRN,
+    b"family": PrivateKind.NAME, b"given": PrivateKind.NAME, b"name": PrivateKind.NAME, b"patient": PrivateKind.MRN, b"subject": PrivateKind.MRN, b"birthdate": PrivateKind.BIRTH_DATE,
+    b"phone": PrivateKind.PHONE, b"email": PrivateKind.EMAIL, b"telecom": PrivateKind.PHONE, b"identifier": PrivateKind.MRN,
 }  # fmt: skip
 _SAY_IT_ALONE = frozenset({b"family", b"given", b"birthdate"})
 _PREFIX = re.compile(rb"(?:(?i:patient)(?:/|%2[Ff])|(?:eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\d{4}))")
 _PATIENTS = re.compile(rb"(?i:patient|person)")
 
 
-def _search(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _search(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """A FHIR search: `?family=…&given=…`, `?patient=88213`; `name=` and the like only where patients are sought."""
     data = text.data
     key, _, value = data[start:end].partition(b"=")
@@ -134,7 +134,7 @@ def _search(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator
     if prefix := _PREFIX.match(value):
         first += prefix.end()
     value = data[first:end]
-    kind = _SEARCHES.get(key, Kind.ADDRESS)
+    kind = _SEARCHES.get(key, PrivateKind.ADDRESS)
     if key in (b"patient", b"subject"):
         if not digits_in(value):
             return

@@ -6,27 +6,27 @@ Field numbers: https://hl7-definition.caristix.com/v2/HL7v2.5.1, chapters 3 and 
 import re
 
 from runbooks.redaction.part import Part, Reader
-from runbooks.redaction.rules import DONE, Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import DONE, PrivateKind
+from runbooks.redaction.text import ScannedText
 
-_NAME, _DATE, _PLACE, _PHONE = Kind.NAME, Kind.DATE, Kind.ADDRESS, Kind.PHONE
-_FIELDS: dict[bytes, dict[int, Kind]] = {
+_NAME, _DATE, _PLACE, _PHONE = PrivateKind.NAME, PrivateKind.DATE, PrivateKind.ADDRESS, PrivateKind.PHONE
+_FIELDS: dict[bytes, dict[int, PrivateKind]] = {
     b"PID": {
-        2: Kind.MRN, 3: Kind.MRN, 4: Kind.MRN, 5: _NAME, 6: _NAME, 7: Kind.BIRTH_DATE, 9: _NAME, 11: _PLACE, 12: _PLACE,
-        13: _PHONE, 14: _PHONE, 18: Kind.ACCOUNT, 19: Kind.SSN, 20: Kind.LICENCE, 21: Kind.MRN, 23: _PLACE, 29: _DATE,
+        2: PrivateKind.MRN, 3: PrivateKind.MRN, 4: PrivateKind.MRN, 5: _NAME, 6: _NAME, 7: PrivateKind.BIRTH_DATE, 9: _NAME, 11: _PLACE, 12: _PLACE,
+        13: _PHONE, 14: _PHONE, 18: PrivateKind.ACCOUNT, 19: PrivateKind.SSN, 20: PrivateKind.LICENCE, 21: PrivateKind.MRN, 23: _PLACE, 29: _DATE,
     },
     b"NK1": {
-        2: _NAME, 4: _PLACE, 5: _PHONE, 6: _PHONE, 8: _DATE, 9: _DATE, 12: Kind.RECORD, 13: _NAME, 16: Kind.BIRTH_DATE,
-        26: _NAME, 30: _NAME, 31: _PHONE, 32: _PLACE, 33: Kind.MRN, 37: Kind.SSN,
+        2: _NAME, 4: _PLACE, 5: _PHONE, 6: _PHONE, 8: _DATE, 9: _DATE, 12: PrivateKind.RECORD, 13: _NAME, 16: PrivateKind.BIRTH_DATE,
+        26: _NAME, 30: _NAME, 31: _PHONE, 32: _PLACE, 33: PrivateKind.MRN, 37: PrivateKind.SSN,
     },
-    b"GT1": {2: Kind.ACCOUNT, 3: _NAME, 4: _NAME, 5: _PLACE, 6: _PHONE, 7: _PHONE, 8: Kind.BIRTH_DATE, 12: Kind.SSN, 16: _NAME, 17: _PLACE, 18: _PHONE, 19: Kind.RECORD, 45: _NAME, 46: _PHONE},
-    b"IN1": {6: _NAME, 8: Kind.PLAN, 10: Kind.PLAN, 16: _NAME, 18: Kind.BIRTH_DATE, 19: _PLACE, 36: Kind.PLAN, 49: Kind.PLAN},
-    b"IN2": {1: Kind.PLAN, 2: Kind.SSN, 6: Kind.PLAN, 8: Kind.PLAN, 25: Kind.PLAN, 61: Kind.PLAN, 63: _PHONE, 64: _PHONE},
-    b"MRG": {1: Kind.MRN, 2: Kind.MRN, 3: Kind.ACCOUNT, 4: Kind.MRN, 5: Kind.RECORD, 6: Kind.RECORD, 7: _NAME},
-    b"PV1": {5: Kind.RECORD, 19: Kind.RECORD, 44: _DATE, 45: _DATE, 50: Kind.RECORD},
+    b"GT1": {2: PrivateKind.ACCOUNT, 3: _NAME, 4: _NAME, 5: _PLACE, 6: _PHONE, 7: _PHONE, 8: PrivateKind.BIRTH_DATE, 12: PrivateKind.SSN, 16: _NAME, 17: _PLACE, 18: _PHONE, 19: PrivateKind.RECORD, 45: _NAME, 46: _PHONE},
+    b"IN1": {6: _NAME, 8: PrivateKind.PLAN, 10: PrivateKind.PLAN, 16: _NAME, 18: PrivateKind.BIRTH_DATE, 19: _PLACE, 36: PrivateKind.PLAN, 49: PrivateKind.PLAN},
+    b"IN2": {1: PrivateKind.PLAN, 2: PrivateKind.SSN, 6: PrivateKind.PLAN, 8: PrivateKind.PLAN, 25: PrivateKind.PLAN, 61: PrivateKind.PLAN, 63: _PHONE, 64: _PHONE},
+    b"MRG": {1: PrivateKind.MRN, 2: PrivateKind.MRN, 3: PrivateKind.ACCOUNT, 4: PrivateKind.MRN, 5: PrivateKind.RECORD, 6: PrivateKind.RECORD, 7: _NAME},
+    b"PV1": {5: PrivateKind.RECORD, 19: PrivateKind.RECORD, 44: _DATE, 45: _DATE, 50: PrivateKind.RECORD},
     b"PV2": {8: _DATE, 9: _DATE},
-    b"ORC": {2: Kind.RECORD, 3: Kind.RECORD, 4: Kind.RECORD, 9: _DATE, 15: _DATE},
-    b"OBR": {2: Kind.RECORD, 3: Kind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
+    b"ORC": {2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 4: PrivateKind.RECORD, 9: _DATE, 15: _DATE},
+    b"OBR": {2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
     b"OBX": {14: _DATE, 19: _DATE},
 }  # fmt: skip
 _FIELD = rb"(?:[^\r\n\x1c\"|\\%]++|\\(?![rn]|u000[AaDd])|%(?!0[AaDd])|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+"
@@ -34,7 +34,7 @@ r"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `
 _NOTHING = re.compile(rb"[\s\"^~&\\]*+|" + DONE.pattern)
 
 
-def _segment(kinds: dict[int, Kind]) -> tuple[tuple[Kind, ...], re.Pattern[bytes]]:
+def _segment(kinds: dict[int, PrivateKind]) -> tuple[tuple[PrivateKind, ...], re.Pattern[bytes]]:
     """Return the kinds of a segment's private fields, and what reads all of them at once: each is one of its groups."""
     fields = [b"(%s)" % _FIELD if number in kinds else _FIELD for number in range(1, max(kinds) + 1)]
     first, *more = fields
@@ -46,7 +46,7 @@ def _segment(kinds: dict[int, Kind]) -> tuple[tuple[Kind, ...], re.Pattern[bytes
 _SEGMENTS = {name: _segment(kinds) for name, kinds in _FIELDS.items()}
 
 
-def _hl7(text: Text, _hit: re.Match[bytes], start: int, end: int) -> list[Part]:
+def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list[Part]:
     """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
     data = text.data
     kinds, pattern = _SEGMENTS[data[start : start + 3]]

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 
 from runbooks.redaction.checks import looks_like_a_person
 from runbooks.redaction.part import Part, Reader, digits_in, exactly, part
-from runbooks.redaction.rules import Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.text import ScannedText
 
 _HEX = re.compile(rb"(?=[0-9]*[a-f])[0-9a-f]{12,}")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-")
 _LEAST_DIGITS = 4
 
 
-def _numbered(kind: Kind) -> Reader:
+def _numbered(kind: PrivateKind) -> Reader:
     """An identifier: some digits, no digest and no UUID, and no mark."""
 
-    def read(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
         data = text.data
         value = data[start:end].rstrip(b"-/")
         digits = digits_in(value)
@@ -66,8 +66,8 @@ def vin(value: bytes) -> bool:
     return text[8] == ("X" if rest == 10 else str(rest))  # noqa: PLR2004
 
 
-def _checked(kind: Kind, holds: Callable[[bytes], bool]) -> Reader:
-    def read(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _checked(kind: PrivateKind, holds: Callable[[bytes], bool]) -> Reader:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
         data = text.data
         if holds(data[start:end]):
             yield part(kind, start, end)
@@ -82,21 +82,21 @@ def _card(value: bytes) -> bool:
 _TRACES = re.compile(rb"(?i:(?:trace|span|request|correlation|parent)[_-]?id)[\"']?\s?[:=]\s?[\"']?\Z")
 
 
-def _bank_card(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _bank_card(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """By its check digit, which one in ten trace ids has too."""
     if _card(text.data[start:end]) and not _TRACES.search(text.data, max(0, start - 30), start):
-        yield part(Kind.ACCOUNT, start, end)
+        yield part(PrivateKind.ACCOUNT, start, end)
 
 
-def _vehicle(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _vehicle(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """Behind its cue: capitals and digits, up to a second blank."""
     data = text.data
     value = re.match(rb"[A-Z0-9]{2,17}(?:[ -][A-Z0-9]{1,5})?", data[start:end])
     if value and re.search(rb"\d", value.group()):
-        yield part(Kind.VEHICLE, start, start + value.end())
+        yield part(PrivateKind.VEHICLE, start, start + value.end())
 
 
-def _ip(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _ip(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """A person's: none of the ranges that networks use among themselves."""
     data = text.data
     at = start
@@ -104,7 +104,7 @@ def _ip(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Par
         address = each.strip()
         first = data.index(address, at) if address else at
         if _public(address):
-            yield part(Kind.IP, first, first + len(address))
+            yield part(PrivateKind.IP, first, first + len(address))
         at = first + len(address)
 
 
@@ -127,7 +127,7 @@ _SENTENCE_ENDS = re.compile(rb"(?<=[a-z]{4})\.(?=\s)")
 _STREET_NUMBER = re.compile(rb"\d")
 
 
-def _address(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _address(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """Behind its cue, from the house's number to the postal code, else to the end of the sentence, the line or the value."""
     data = text.data
     digit = _STREET_NUMBER.search(data, end)
@@ -139,76 +139,76 @@ def _address(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterat
         said = whole.group()
     elif (ends := _SENTENCE_ENDS.search(said)) is not None:
         said = said[: ends.start()]
-    yield part(Kind.ADDRESS, start, start + len(said.rstrip(b" .,)")))
+    yield part(PrivateKind.ADDRESS, start, start + len(said.rstrip(b" .,)")))
 
 
 def _named(words: int) -> Reader:
-    def read(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
         data = text.data
         last = looks_like_a_person(data, start, end, words=words)
         if last > start:
-            yield part(Kind.NAME, start, last)
+            yield part(PrivateKind.NAME, start, last)
 
     return read
 
 
-def _name_before(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _name_before(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """All of it has to be a name: a sentence's own words may stand before one."""
     data = text.data
     name = data[start:end].rstrip(b", (")
     last = looks_like_a_person(data, start, start + len(name), words=2)
     if last == start + len(name):
-        yield part(Kind.NAME, start, last)
+        yield part(PrivateKind.NAME, start, last)
 
 
 _OTHER_COORDINATE = re.compile(rb"(?i:\bl(?:at|on|ng|at[a-z]*|on[a-z]*)\b)")
 
 
-def _coordinate(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _coordinate(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """A latitude or a longitude beside the other one; `lat=` alone is also how long something took."""
     data = text.data
     around = _OTHER_COORDINATE.findall(data, max(0, start - 60), min(len(data), end + 40))
     if {word[:2].lower() for word in around} >= {b"la", b"lo"} or {word.lower() for word in around} >= {b"lat", b"lng"}:
-        yield part(Kind.ADDRESS, start, end)
+        yield part(PrivateKind.ADDRESS, start, end)
 
 
-def _city(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _city(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     last = looks_like_a_person(text.data, start, end, words=1)
     last -= len(text.data[start:last]) - len(text.data[start:last].rstrip(b"'"))
     if last > start:
-        yield part(Kind.ADDRESS, start, last)
+        yield part(PrivateKind.ADDRESS, start, last)
 
 
 READERS: dict[str, Reader] = {
-    "clinical_date": exactly(Kind.DATE),
+    "clinical_date": exactly(PrivateKind.DATE),
     "city": _city,
     "coordinate": _coordinate,
-    "picture": exactly(Kind.PICTURE),
-    "street": exactly(Kind.ADDRESS),
-    "po_box": exactly(Kind.ADDRESS),
-    "place": exactly(Kind.ADDRESS),
-    "zip": exactly(Kind.ADDRESS),
+    "picture": exactly(PrivateKind.PICTURE),
+    "street": exactly(PrivateKind.ADDRESS),
+    "po_box": exactly(PrivateKind.ADDRESS),
+    "place": exactly(PrivateKind.ADDRESS),
+    "zip": exactly(PrivateKind.ADDRESS),
     "address": _address,
-    "event_date": exactly(Kind.DATE),
-    "age": exactly(Kind.AGE),
-    "old": exactly(Kind.AGE),
-    "plan": _numbered(Kind.PLAN),
-    "mbi": exactly(Kind.PLAN),
-    "account": _numbered(Kind.ACCOUNT),
+    "event_date": exactly(PrivateKind.DATE),
+    "age": exactly(PrivateKind.AGE),
+    "old": exactly(PrivateKind.AGE),
+    "plan": _numbered(PrivateKind.PLAN),
+    "mbi": exactly(PrivateKind.PLAN),
+    "account": _numbered(PrivateKind.ACCOUNT),
     "card": _bank_card,
-    "card_cue": _checked(Kind.ACCOUNT, _card),
-    "iban_cue": _checked(Kind.ACCOUNT, iban),
-    "iban": _checked(Kind.ACCOUNT, iban),
-    "licence": _numbered(Kind.LICENCE),
+    "card_cue": _checked(PrivateKind.ACCOUNT, _card),
+    "iban_cue": _checked(PrivateKind.ACCOUNT, iban),
+    "iban": _checked(PrivateKind.ACCOUNT, iban),
+    "licence": _numbered(PrivateKind.LICENCE),
     "plate": _vehicle,
-    "vin": _checked(Kind.VEHICLE, vin),
-    "device": _numbered(Kind.DEVICE),
-    "record": _numbered(Kind.RECORD),
-    "biometric": exactly(Kind.BIOMETRIC),
+    "vin": _checked(PrivateKind.VEHICLE, vin),
+    "device": _numbered(PrivateKind.DEVICE),
+    "record": _numbered(PrivateKind.RECORD),
+    "biometric": exactly(PrivateKind.BIOMETRIC),
     "person_ip": _ip,
     "access_ip": _ip,
-    "profile": exactly(Kind.URL),
-    "own_url": exactly(Kind.URL),
+    "profile": exactly(PrivateKind.URL),
+    "own_url": exactly(PrivateKind.URL),
     "relative": _named(2),
     "name_before": _name_before,
 }

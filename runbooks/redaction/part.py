@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from runbooks.redaction.rules import Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.text import ScannedText
 
 
 class Part(NamedTuple):
     """`data[start:end]` is private; an empty part means that the hit is none, and reading goes on at `resume`."""
 
-    kind: Kind
+    kind: PrivateKind
     start: int
     end: int
     resume: int
@@ -21,32 +21,32 @@ class Part(NamedTuple):
 
 Parts = Iterable[Part]
 """In reading order; none at all means that the hit is none, and reading goes on behind its first byte."""
-Reader = Callable[[Text, re.Match[bytes], int, int], Parts]
+Reader = Callable[[ScannedText, re.Match[bytes], int, int], Parts]
 """(text, the rule's hit, where the rule's group begins, where it ends) → what is private there. Raises `TooDense`."""
 
 
 One = tuple[Part]
 
 
-def part(kind: Kind, start: int, end: int) -> Part:
+def part(kind: PrivateKind, start: int, end: int) -> Part:
     """Return these bytes as private, with what follows them still to be read."""
     return Part(kind, start, end, end)
 
 
-def one(kind: Kind, start: int, end: int) -> One:
+def one(kind: PrivateKind, start: int, end: int) -> One:
     """Return the only part of a hit."""
     return (Part(kind, start, end, end),)
 
 
 def none(resume: int) -> One:
     """Return that nothing is private before `resume`, where reading goes on."""
-    return (Part(Kind.SECRET, resume, resume, resume),)
+    return (Part(PrivateKind.SECRET, resume, resume, resume),)
 
 
-def exactly(kind: Kind) -> Reader:
+def exactly(kind: PrivateKind) -> Reader:
     """The reader of a rule whose group is the value."""
 
-    def read(_text: Text, _hit: re.Match[bytes], start: int, end: int) -> Parts:
+    def read(_text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Parts:
         return (Part(kind, start, end, end),)
 
     return read

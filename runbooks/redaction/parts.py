@@ -11,12 +11,12 @@ from typing import NamedTuple
 from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql
 from runbooks.redaction.checks import is_random
 from runbooks.redaction.part import Part, Reader, exactly, none
-from runbooks.redaction.rules import MARK, Kind, candidates, patterns, rules
-from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, Text
+from runbooks.redaction.rules import MARK, PrivateKind, candidates, patterns, rules
+from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, ScannedText
 from runbooks.redaction.values import left
 
 
-def private_parts(text: Text, start: int, end: int) -> Sequence[Part]:
+def private_parts(text: ScannedText, start: int, end: int) -> Sequence[Part]:
     """What of the hit between `start` and `end` is private, in reading order; one part at least. Raises `TooDense`.
 
     Where the two engines disagree all of it is.
@@ -29,10 +29,10 @@ def private_parts(text: Text, start: int, end: int) -> Sequence[Part]:
             rule = _RULES[number]
             if (hit := rule.pattern.match(data, start)) is not None:
                 return _of(text, rule, hit)
-    return (Part(Kind.SECRET, start, end, end),)
+    return (Part(PrivateKind.SECRET, start, end, end),)
 
 
-def _of(text: Text, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Part]:
+def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Part]:
     """What of one rule's hit is private."""
     start, end = hit.span(1)
     if rule.tail is not None:
@@ -66,7 +66,7 @@ _REACH = 256
 """How far back a token is followed, and how far behind it a cue inside of it may have its value."""
 
 
-def _random(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Sequence[Part]:
+def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> Sequence[Part]:
     """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
     data = text.data
     end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
@@ -82,7 +82,7 @@ def _random(text: Text, _hit: re.Match[bytes], start: int, _end: int) -> Sequenc
     last = right.end() if right else end
     if data[first:last].startswith((b"sha256-", b"sha384-", b"sha512-")):
         return none(last)  # how npm and browsers write a digest
-    return (Part(Kind.TOKEN, first, last, last),)
+    return (Part(PrivateKind.TOKEN, first, last, last),)
 
 
 # ---- the readers ----
@@ -102,7 +102,7 @@ _TAILS = {
 _JWT_PARTS = re.compile(rb"(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*+){0,3}")
 
 
-def _tail_end(text: Text, tail: re.Pattern[bytes], end: int) -> int:
+def _tail_end(text: ScannedText, tail: re.Pattern[bytes], end: int) -> int:
     end = text.run_end(tail, end)
     if tail is URL_SAFE and (parts := _JWT_PARTS.match(text.data, end)) is not None:
         return parts.end()
@@ -110,11 +110,11 @@ def _tail_end(text: Text, tail: re.Pattern[bytes], end: int) -> int:
 
 
 _READERS: dict[str, Reader] = {
-    **dict.fromkeys(("token", "vendor"), exactly(Kind.TOKEN)),
-    "jwt": exactly(Kind.JWT),
-    "aws": exactly(Kind.AWS),
-    "github": exactly(Kind.GITHUB),
-    "slack": exactly(Kind.SLACK),
+    **dict.fromkeys(("token", "vendor"), exactly(PrivateKind.TOKEN)),
+    "jwt": exactly(PrivateKind.JWT),
+    "aws": exactly(PrivateKind.AWS),
+    "github": exactly(PrivateKind.GITHUB),
+    "slack": exactly(PrivateKind.SLACK),
     **credentials.READERS,
     **demographics.READERS,
     **identifiers.READERS,

@@ -31,13 +31,13 @@ from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
 from runbooks.redaction.part import Part
 from runbooks.redaction.parts import private_parts
-from runbooks.redaction.rules import MARK, Kind, patterns
-from runbooks.redaction.text import LONGEST_LINE, Text, TooDense, long_lines
+from runbooks.redaction.rules import MARK, PrivateKind, patterns
+from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 
 __all__ = [
     "Ignored",
-    "Kind",
     "KnownSecrets",
+    "PrivateKind",
     "Redacted",
     "RedactedBytes",
     "RedactionFailed",
@@ -59,7 +59,7 @@ class Redacted:
     """A text that may leave, and how many values of each kind were taken out of it."""
 
     text: str
-    counts: Mapping[Kind, int]
+    counts: Mapping[PrivateKind, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class RedactedBytes:
     """The same for bytes."""
 
     data: bytes
-    counts: Mapping[Kind, int]
+    counts: Mapping[PrivateKind, int]
 
 
 class _Known(NamedTuple):
@@ -77,7 +77,7 @@ class _Known(NamedTuple):
     pattern: Compiled
 
 
-_NOTHING_REMOVED: Mapping[Kind, int] = {}
+_NOTHING_REMOVED: Mapping[PrivateKind, int] = {}
 
 
 @dataclass(repr=False)
@@ -149,8 +149,8 @@ class Scope:
     """One answer: equal values get equal marks in all its texts. Not for several threads at once."""
 
     redactor: Redactor
-    _marks: dict[tuple[Kind, bytes], bytes] = field(default_factory=dict)
-    _last: Counter[Kind] = field(default_factory=Counter)
+    _marks: dict[tuple[PrivateKind, bytes], bytes] = field(default_factory=dict)
+    _last: Counter[PrivateKind] = field(default_factory=Counter)
 
     def redact(self, text: str) -> Redacted:
         """The text as it may leave. Raises `RedactionFailed`."""
@@ -177,7 +177,7 @@ class Scope:
         return self.redactor.finds_nothing(data)
 
     @property
-    def removed(self) -> Mapping[Kind, int]:
+    def removed(self) -> Mapping[PrivateKind, int]:
         """So many different values of each kind the marks in this answer stand for, and so many lines were withheld."""
         return dict(self._last)
 
@@ -216,13 +216,13 @@ class Scope:
         except Exception:  # noqa: BLE001 - as above
             raise RedactionFailed from None
 
-    def _redacted(self, data: bytes) -> tuple[bytes, Mapping[Kind, int]]:
+    def _redacted(self, data: bytes) -> tuple[bytes, Mapping[PrivateKind, int]]:
         if self.redactor.finds_nothing(data):
             return data, _NOTHING_REMOVED
         for mark in MARK.finditer(data):  # of an earlier pass: new numbers begin behind theirs
             kind, _, number = mark.group()[1:-1].rpartition(b" ")
-            self._last[Kind(kind.decode())] = max(self._last[Kind(kind.decode())], int(number))
-        counts: Counter[Kind] = Counter()
+            self._last[PrivateKind(kind.decode())] = max(self._last[PrivateKind(kind.decode())], int(number))
+        counts: Counter[PrivateKind] = Counter()
         data = self._without_long_lines(data, counts)
         if (known := self.redactor.known()) is not None:
             # First: a pattern's hit could otherwise take half of a value, and leave half.
@@ -239,12 +239,12 @@ class Scope:
         lines = self.lines()
         return lines.feed(log if log.endswith(b"\n") else log + b"\n") + lines.end() if log else log
 
-    def _lost(self, counts: Counter[Kind], lines: int = 1) -> None:
+    def _lost(self, counts: Counter[PrivateKind], lines: int = 1) -> None:
         """So many lines were withheld."""
-        counts[Kind.WITHHELD] += lines
-        self._last[Kind.WITHHELD] += lines
+        counts[PrivateKind.WITHHELD] += lines
+        self._last[PrivateKind.WITHHELD] += lines
 
-    def _without_long_lines(self, data: bytes, counts: Counter[Kind]) -> bytes:
+    def _without_long_lines(self, data: bytes, counts: Counter[PrivateKind]) -> bytes:
         out: list[bytes] = []
         at = 0
         for start, end in long_lines(data):
@@ -253,11 +253,11 @@ class Scope:
             at = end
         return b"".join((*out, data[at:])) if out else data
 
-    def _counted(self, counts: Counter[Kind], kind: Kind, value: bytes) -> bytes:
+    def _counted(self, counts: Counter[PrivateKind], kind: PrivateKind, value: bytes) -> bytes:
         counts[kind] += 1
         return self._mark(kind, value)
 
-    def _without(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
+    def _without(self, data: bytes, find: "_Find", counts: Counter[PrivateKind]) -> bytes:
         disguised = wears(data)
         for _ in range(_PASSES):
             before = data
@@ -267,7 +267,7 @@ class Scope:
                 break
         return data
 
-    def _without_once(self, data: bytes, find: "_Find", counts: Counter[Kind]) -> bytes:
+    def _without_once(self, data: bytes, find: "_Find", counts: Counter[PrivateKind]) -> bytes:
         """Of what wears a disguise: in the first way of reading it that finds something."""
         for reading in readings(data):
             changed = self._replaced(data, find, counts, reading)
@@ -275,7 +275,9 @@ class Scope:
                 return changed
         return data
 
-    def _replaced(self, data: bytes, find: "_Find", counts: Counter[Kind], reading: Reading | None = None) -> bytes:
+    def _replaced(
+        self, data: bytes, find: "_Find", counts: Counter[PrivateKind], reading: Reading | None = None
+    ) -> bytes:
         """The text with a mark for each thing that is found, in it or in what it is read as; the same object where nothing is."""
         out: list[bytes] = []
         at, size = 0, len(data)
@@ -305,7 +307,7 @@ class Scope:
         out.append(data[at:])
         return b"".join(out)
 
-    def _mark(self, kind: Kind, value: bytes) -> bytes:
+    def _mark(self, kind: PrivateKind, value: bytes) -> bytes:
         mark = self._marks.get((kind, value))
         if mark is None:
             plain = value.translate(None, _JOINTS).lower()
@@ -338,10 +340,10 @@ class KnownSecrets(Scope):
         """Nothing of a block is read: a value that was learned is known by itself, whatever stands around it."""
         return Lines(None)
 
-    def _redacted(self, data: bytes) -> tuple[bytes, Mapping[Kind, int]]:
+    def _redacted(self, data: bytes) -> tuple[bytes, Mapping[PrivateKind, int]]:
         if self.finds_nothing(data):
             return data, _NOTHING_REMOVED
-        counts: Counter[Kind] = Counter()
+        counts: Counter[PrivateKind] = Counter()
         return self._without(data, partial(_known_parts, self.redactor.known()), counts), counts
 
 
@@ -365,13 +367,13 @@ _Find = Callable[[bytes], Iterable[Part]]
 
 
 def _known_parts(known: Compiled | None, data: bytes) -> list[Part]:
-    return [] if known is None else [Part(Kind.SECRET, start, end, end) for start, end in known.spans(data)]
+    return [] if known is None else [Part(PrivateKind.SECRET, start, end, end) for start, end in known.spans(data)]
 
 
-def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
+def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
     search = patterns().any.search
-    text = text or Text(data)
+    text = text or ScannedText(data)
     at = 0
     while (hit := search(data, at)) is not None:
         start, end = hit
@@ -380,7 +382,7 @@ def _parts(data: bytes, text: Text | None = None) -> Iterator[Part]:
             parts: Iterable[Part] = private_parts(text, start, end)
         except TooDense:
             ends = text.line_end(end)
-            parts = (Part(Kind.SECRET, start, ends, ends, withheld=True),)
+            parts = (Part(PrivateKind.SECRET, start, ends, ends, withheld=True),)
         for part in parts:
             if part.end > part.start and part.end > at:
                 yield part if part.start >= at else part._replace(start=at)

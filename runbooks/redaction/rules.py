@@ -25,7 +25,7 @@ from runbooks.redaction.vendors import SOURCE as VENDORS
 from runbooks.redaction.ways import RULES as _WAYS
 
 
-class Kind(StrEnum):
+class PrivateKind(StrEnum):
     """What a mark says was there; the value is how it is written in the mark."""
 
     SECRET = "secret"  # noqa: S105 - a name for what is hidden
@@ -64,7 +64,7 @@ class Kind(StrEnum):
     __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
 
 
-_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in Kind if kind is not Kind.WITHHELD)
+_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in PrivateKind if kind is not PrivateKind.WITHHELD)
 MARK = re.compile(rb"\[(?:" + _KINDS + rb") \d{1,6}\]")
 DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
 """A mark, with its number or, in the shape of many lines, without."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, kind_by_value, kind_of, of_people, says_nothing
 from runbooks.redaction.part import Part, Reader, part
-from runbooks.redaction.rules import Kind
-from runbooks.redaction.text import Text
+from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.text import ScannedText
 
 _FAR = 64 << 10
 _LIST = 4 << 10
@@ -44,7 +44,7 @@ def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]
     return found, at
 
 
-def _of_row(data: bytes, kinds: list[Kind | None] | None, row: list[tuple[int, int]]) -> Iterator[Part]:
+def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple[int, int]]) -> Iterator[Part]:
     """`kinds` of its columns; None where they are not known, and every value may be somebody's."""
     for number, (start, end) in enumerate(row):
         if says_nothing(data[start:end].strip()):
@@ -54,10 +54,10 @@ def _of_row(data: bytes, kinds: list[Kind | None] | None, row: list[tuple[int, i
             yield part(kind, start, end)
 
 
-def _insert(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """`INSERT INTO … (columns) VALUES (…), (…)`, `COPY … (columns) FROM stdin` with its lines, and an INSERT without columns."""
     data, last = text.data, min(len(text.data), end + _FAR)
-    kinds: list[Kind | None] | None = None
+    kinds: list[PrivateKind | None] | None = None
     at = end
     if data[start:end] == b"(":
         names, at = _items(data, end, min(last, end + _LIST))
@@ -81,7 +81,7 @@ def _insert(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator
         opens = _BETWEEN_ROWS.match(data, at + 1, last)
 
 
-def _copied(text: Text, kinds: list[Kind | None], at: int) -> Iterator[Part]:
+def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iterator[Part]:
     data, last = text.data, min(len(text.data), at + _FAR)
     while at < last:
         ends = text.line_end(at)
@@ -100,7 +100,7 @@ _KEY_VALUES = re.compile(rb"\)=\(")
 _KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\Z)")
 
 
-def _key(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`Key (mrn)=(4471203) already exists.`, with several columns, and with expressions for columns."""
     data = text.data
     between = _KEY_VALUES.search(data, end, min(len(data), end + _LIST))
@@ -121,7 +121,7 @@ def _key(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[P
     yield from _of_row(data, kinds, row)
 
 
-def _row(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`Failing row contains (17, Maria, …)`: no column is named, so every value goes that could be somebody's."""
     data = text.data
     last = min(text.line_end(end), end + _FAR)
@@ -137,7 +137,7 @@ def _row(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[P
 _QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
 
 
-def _bind(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _bind(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """`parameters: $1 = '…'`."""
     value = _QUOTED.match(text.data, end)
     if value is not None and not says_nothing(value.group()) and value.end() > end:
@@ -147,7 +147,7 @@ def _bind(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[
 _BOUND = re.compile(rb"[^\]\r\n]*+")
 
 
-def _bound(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _bound(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """Hibernate: `binding parameter (1:VARCHAR) <- [Maria]`."""
     value = _BOUND.match(text.data, end)
     if value is not None and not says_nothing(value.group()):
@@ -161,7 +161,7 @@ _STRING = re.compile(
 )
 
 
-def _bound_list(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _bound_list(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
     """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's."""
     data = text.data
     text.look(_STATEMENT_BEFORE)
@@ -178,7 +178,7 @@ def _bound_list(text: Text, _hit: re.Match[bytes], start: int, end: int) -> Iter
             continue
         kind = kind_of(value["key"]) if value["key"] else kind_by_value(value[group])
         if group == "date":
-            kind = Kind.DATE
+            kind = PrivateKind.DATE
         if kind is not None and value[group]:
             yield part(kind, *value.span(group))
 
@@ -187,7 +187,7 @@ _PAIR = re.compile(rb"\[\\{0,3}\"(?P<column>\w{2,60})\\{0,3}\",\s?\\{0,3}\"\Z")
 _PAIRED = re.compile(rb"[^\"\\\r\n]*+")
 
 
-def _pair(text: Text, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _pair(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
     """Rails: `[["first_name", "Maria"], …]`."""
     pair = _PAIR.search(text.data, max(0, end - 80), end)
     value = _PAIRED.match(text.data, end)
@@ -203,7 +203,7 @@ _WILD = b"%_^$.*"
 _NO_PLACE = re.compile(rb"[\d.:/]+|/.*")
 
 
-def _condition(text: Text, hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
+def _condition(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
     """`last_name ILIKE '%…%'`, `mrn IN (…)`, `dob < '…'`, `(last_name)::text = '…'`, `SET city = '…'`."""
     data = text.data
     column = _COLUMN.match(data, hit.start(), start)
@@ -222,7 +222,7 @@ def _condition(text: Text, hit: re.Match[bytes], start: int, _end: int) -> Itera
         first += len(said) - len(said.lstrip(_WILD))
         last = max(first, last - (len(said) - len(said.rstrip(_WILD))))
         said = data[first:last]
-        if said and not says_nothing(said) and not (kind is Kind.ADDRESS and _NO_PLACE.fullmatch(said)):
+        if said and not says_nothing(said) and not (kind is PrivateKind.ADDRESS and _NO_PLACE.fullmatch(said)):
             yield part(kind, first, last)
         more = _AND.match(data, value.end())
         value = _VALUE.match(data, more.end()) if more else None

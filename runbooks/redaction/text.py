@@ -33,7 +33,7 @@ class TooDense(Exception):
     """Readers would look at the same bytes too often. Has none of the text."""
 
 
-class Text:
+class ScannedText:
     """The bytes, and what is known of them ahead of where reading is."""
 
     def __init__(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ import re
 
 from runbooks.redaction.checks import is_placeholder, looks_like_a_word
 from runbooks.redaction.part import One, none, one
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
 BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
@@ -34,7 +34,7 @@ def quoted(data: bytes, quote: re.Match[bytes]) -> tuple[int, int]:
     return first, newline if newline >= 0 else len(data)
 
 
-def checked(data: bytes, kind: Kind, first: int, last: int, *, strict: bool) -> One:
+def checked(data: bytes, kind: PrivateKind, first: int, last: int, *, strict: bool) -> One:
     """`strict`: a plain word counts as a value too; otherwise it is prose (`token: expired`)."""
     value = data[first:last]
     at = first

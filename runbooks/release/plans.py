@@ -29,7 +29,7 @@ from runbooks.release.last_good import (
     runs_all,
     undone,
 )
-from runbooks.release.steps import Check, Record, Restart, RollBack, Take, deployed
+from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
 from runbooks.wording import age_since, by_count
 
 NOT_DONE = ("migrations", "CDN invalidation", "configuration")
@@ -89,7 +89,7 @@ async def plan_deploy(
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
             title=f"Check {version} in {environment.name}, and record it",
-            steps=(Take(), Check(images=tuple(standing)), Record(images=tuple(standing), standing=True)),
+            steps=(Take(), CheckRollout(images=tuple(standing)), Record(images=tuple(standing), standing=True)),
             warnings=tuple(warnings),
             notes=(
                 f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
@@ -225,7 +225,7 @@ def _back(
     return (
         Take(leaves=leaves),
         RollBack(images=changed, cause=what, waves=waves, ends=ends, leaves=leaves, unproven=unproven),
-        Check(images=changed),
+        CheckRollout(images=changed),
         Record(images=changed, unproven=unproven, left=leaves),
     )
 
@@ -284,7 +284,7 @@ async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Enviro
     change = change_of(chosen, chosen.image)
     return Plan(
         title=f"Restart {service} in {environment.name}",
-        steps=(Take(), Restart(change=change, cause=f"restart {service}"), Check(images=(change,))),
+        steps=(Take(), RestartService(change=change, cause=f"restart {service}"), CheckRollout(images=(change,))),
         warnings=(
             *_undecided(record),
             *_not_trusted([chosen]),

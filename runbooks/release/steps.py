@@ -102,7 +102,7 @@ class Rollout(ServiceStep):
         return _undo([self.change])
 
 
-class Restart(ServiceStep):
+class RestartService(ServiceStep):
     """One service gets new pods of the image that it has."""
 
     kind: Literal["restart"] = "restart"
@@ -190,7 +190,7 @@ class RollBack(Step):
                 )
 
 
-class Check(Step):
+class CheckRollout(Step):
     """Every service is looked at once more: the same digests everywhere, all ready."""
 
     kind: Literal["check"] = "check"
@@ -267,7 +267,7 @@ class Record(Step):
     def _made(self, context: StepContext) -> Release:
         return recording.release_of(
             self.images,
-            context.results.only(Check, CheckResult).services,
+            context.results.only(CheckRollout, CheckResult).services,
             run=context.run,
             by=context.asked_by,
             approved_by=context.approved_by,
@@ -286,12 +286,12 @@ def _seconds(context: StepContext) -> float | None:
 def deployed(images: Sequence[ImageChange], cause: str) -> tuple[Step, ...]:
     """The steps that roll these images out, one service after the other, and record them."""
     rolled = (Rollout(change=change, cause=cause) for change in images)
-    return (Take(), *rolled, Check(images=tuple(images)), Record(images=tuple(images)))
+    return (Take(), *rolled, CheckRollout(images=tuple(images)), Record(images=tuple(images)))
 
 
 def images_of(plan: Plan) -> tuple[ImageChange, ...]:
     """Every image that the plan changes, checks or records."""
-    return next((step.images for step in plan.steps if isinstance(step, Check)), ())
+    return next((step.images for step in plan.steps if isinstance(step, CheckRollout)), ())
 
 
 def cause(context: StepContext, what: str) -> str:
@@ -363,13 +363,18 @@ def _of_the_version_before(stored: Mapping[str, Any]) -> tuple[Step, ...]:
     if not images:
         return ()
     if stored.get("confirms"):
-        return (Take(), Check(images=images), Record(images=images, standing=True))
+        return (Take(), CheckRollout(images=images), Record(images=images, standing=True))
     if all(change.restarts for change in images):
-        return (Take(), *(Restart(change=each, cause="restart") for each in images), Check(images=images))
+        return (Take(), *(RestartService(change=each, cause="restart") for each in images), CheckRollout(images=images))
     what = versions(change.after for change in images)
     if not stored.get("together"):
         return deployed(images, f"deploy {what}")
     leaves, unproven = stored.get("leaves"), bool(stored.get("unproven"))
     fields = {name: stored[name] for name in ("waves", "ends", "leaves", "unproven") if name in stored}
     back = RollBack.model_validate({"images": images, "cause": f"roll back to {what}", **fields})
-    return (Take(leaves=leaves), back, Check(images=images), Record(images=images, unproven=unproven, left=leaves))
+    return (
+        Take(leaves=leaves),
+        back,
+        CheckRollout(images=images),
+        Record(images=images, unproven=unproven, left=leaves),
+    )

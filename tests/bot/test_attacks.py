@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, verify
-from bot.inbound import Exit, Filled, Form, Inbound, Place, Surface
+from bot.inbound import Exit, Filled, Form, Inbound, Location, Surface
 from bot.runs.model import Request
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.origin import Origin
@@ -22,7 +22,7 @@ from commands.kit.card import OpenForm, RunAct, Typed
 from commands.kit.registry import load
 from commands.kit.spec import Kind
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.fleet.fleet import Fleet, RunPlace, Undecided
+from runbooks.fleet.fleet import Fleet, Lease, Undecided
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cluster import Cluster
 from tests.support.thresholds import (
@@ -293,7 +293,7 @@ async def test_a_short_id_that_means_two_runs_means_none(here: Threshold) -> Non
 
 async def test_a_permission_in_staging_is_none_in_production_whatever_the_channel(here: Threshold) -> None:
     request = await here.asking("deploy v2.0.0 --env production")
-    for place in (Place(channel=TEST_BED), Place(channel=DEPLOYS)):
+    for place in (Location(channel=TEST_BED), Location(channel=DEPLOYS)):
         for text in (
             "deploy v1.0.0 --env production",
             "rollback --env production",
@@ -379,7 +379,7 @@ def test_what_another_app_says_or_what_was_edited_runs_nothing(event: dict[str, 
         "text": "<@U0BOT> deploy v2.0.0",
         "ts": "1.1",
     }
-    assert isinstance(payloads.read({"type": "event_callback", "event": said_}), payloads.Act)
+    assert isinstance(payloads.read({"type": "event_callback", "event": said_}), payloads.SlackAct)
     assert payloads.read({"type": "event_callback", "event": said_ | event}) is None
 
 
@@ -403,7 +403,7 @@ async def test_leaving_a_failed_run_acts_in_its_own_cluster_with_permission_ther
             staging = await here.asking("deploy v2.0.0 --env staging")
             environment, fleet = here.settings.environment("staging"), Fleet(clients["staging"])
             left = Undecided(run=staging.id, title=staging.title, since=NOON.isoformat())
-            await fleet.take(environment, RunPlace(run=staging.id, title="", by="", since=left.since))
+            await fleet.take(environment, Lease(run=staging.id, title="", by="", since=left.since))
             await fleet.end(environment, staging.id, undecided=left)
             denied = await here.type(APPROVER, f"resolve {staging.id} --reason x")
             assert code(denied) is ReasonCode.NOT_PERMITTED

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bot.dispatch.answers import refusal_card, usage_card
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.runs import cards
 from bot.runs.model import Request
 from bot.surfaces.slack.render.blocks import drawn
 from bot.surfaces.terminal.plain import lines
-from bot.surfaces.terminal.words import Reader
+from bot.surfaces.terminal.words import Audience
 from commands.kit.card import Card, State, StepLine, StepStatus
 from commands.kit.context import Actor, Outcome
 from commands.kit.endings import ending_card
@@ -61,7 +61,7 @@ class _Names:
 
 def _cards(nasty: str, request: Request) -> list[Card]:
     """Every card in which words of others stand."""
-    decision = Decision(act="deny", by="approver", name=nasty, at=NOON, reason=nasty)
+    decision = ApprovalDecision(act="deny", by="approver", name=nasty, at=NOON, reason=nasty)
     outcome = Outcome(
         code=ReasonCode.CRASH_LOOP,
         title=nasty,
@@ -151,7 +151,7 @@ def _of_kind(blocks: Any, name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("nasty", MARKUP, ids=[str(n) for n in range(len(MARKUP))])
 def test_words_of_others_do_not_drive_a_terminal(nasty: str) -> None:
-    reader = Reader(now=NOON + timedelta(minutes=5), names={"requester": nasty}, spec=load().find)
+    reader = Audience(now=NOON + timedelta(minutes=5), names={"requester": nasty}, spec=load().find)
     for card in _cards(nasty, _request(nasty)):
         for line in lines(card, reader):
             assert not [sign for sign in line if sign in UNSEEN + "\r\n"], line

@@ -325,7 +325,7 @@ def test_no_command_has_an_option_that_the_terminal_takes_for_itself() -> None:
 
 async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -> None:
     """Another process holds the book: the second bot ends, the first one's files are left alone."""
-    from bot.audit import Book
+    from bot.audit import AuditLog
     from runbooks.redaction.redactor import default_redactor
     from sandbox import configuration
 
@@ -338,7 +338,7 @@ async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -
         namespaces={"production": "prod"},
     )
     (tmp_path / "state").mkdir(mode=0o700)
-    async with Book.open(tmp_path / "state" / "audit.sqlite", name="omnicare-0", redactor=default_redactor()):
+    async with AuditLog.open(tmp_path / "state" / "audit.sqlite", name="omnicare-0", redactor=default_redactor()):
         ended = await omnicare("serve", "--config", str(config))
     assert ended.status == 1
     assert "doctor" in ended.err

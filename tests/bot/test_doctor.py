@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.audit import Book, Event, EventName
+from bot.audit import AuditLog, Event, EventName
 from bot.config import Settings, load, validate
 from bot.doctor import audit_log, here, outside, storage
 from bot.doctor.access import NEEDED, Where, rules
@@ -339,7 +339,7 @@ async def test_a_book_that_was_edited_fails(tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     changed = settings(bot__state=str(tmp_path))
-    async with Book.open(changed.bot.book_path, name="omnicare-0", redactor=default_redactor()) as trail:
+    async with AuditLog.open(changed.bot.book_path, name="omnicare-0", redactor=default_redactor()) as trail:
         await trail.append(Event(id="1", name=EventName.BOT_STARTED, at=datetime.now(UTC)))
     whole = await all_of(audit_log.tail(changed))
     assert Severity.FAILED not in {finding.level for finding in whole}

@@ -1,14 +1,14 @@
 """What `help COMMAND` shows: arguments as they are typed, paragraphs whole, an example a line."""
 
 from bot.surfaces.terminal import plain
-from bot.surfaces.terminal.words import Reader
+from bot.surfaces.terminal.words import Audience
 from commands.about.help import command_card
 from commands.kit import registry
 from tests.bot.surfaces.terminal.test_screen import NOW
 
 
 def shown(command: str) -> list[str]:
-    return plain.lines(command_card(registry.load().get(command)), Reader(now=NOW))
+    return plain.lines(command_card(registry.load().get(command)), Audience(now=NOW))
 
 
 def test_every_example_has_a_line_of_its_own() -> None:

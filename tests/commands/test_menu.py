@@ -1,7 +1,7 @@
 """The menu in Slack: every command that may be run, and buttons for those that need nothing that only a card has."""
 
 from bot.surfaces.terminal import plain
-from bot.surfaces.terminal.words import Reader
+from bot.surfaces.terminal.words import Audience
 from commands.kit import registry
 from commands.kit.context import Actor
 from commands.kit.menu import menu_card
@@ -11,7 +11,7 @@ CARD = menu_card(Actor(key="requester", name="Rita", surface="slack"), tuple(reg
 
 
 def test_what_is_to_be_typed_stands_in_no_sign_of_ours() -> None:
-    lines = plain.lines(CARD, Reader(now=NOW))
+    lines = plain.lines(CARD, Audience(now=NOW))
     assert any("goes back at once with --then rollback" in line for line in lines)
     assert "`" not in "".join(line for line in lines)
 

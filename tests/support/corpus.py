@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from runbooks.redaction.redactor import Kind
+from runbooks.redaction.redactor import PrivateKind
 
 SOURCES = ("application log", "FHIR JSON", "HL7 v2", "clinical note", "SQL", "stack trace", "Kubernetes")
 
@@ -67,7 +67,7 @@ class Item:
 
     source: str
     text: str
-    private: list[tuple[Kind, str]] = field(default_factory=list)
+    private: list[tuple[PrivateKind, str]] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
 
 
@@ -134,14 +134,14 @@ class Fleet:
 
 
 def _log(rng: random.Random, who: Person, fleet: Fleet) -> Item:
-    told: list[tuple[str, list[tuple[Kind, str]]]] = [
-        (f"sync failed for patient {who.name} MRN {who.mrn}", [(Kind.NAME, who.name), (Kind.MRN, who.mrn)]),
-        (f"login client_ip={who.ip} user={who.email}", [(Kind.IP, who.ip), (Kind.EMAIL, who.email)]),
-        (f"eligibility check member id: {who.plan} account number {who.account}", [(Kind.PLAN, who.plan), (Kind.ACCOUNT, who.account)]),
-        (f"GET /fhir/Patient/{who.mrn}/Observation encounter_id={who.visit}", [(Kind.MRN, who.mrn), (Kind.RECORD, who.visit)]),
-        (f"paired pacemaker serial number {who.device} phone: {who.phone}", [(Kind.DEVICE, who.device), (Kind.PHONE, who.phone)]),
-        (f"photo upload data:image/png;base64,{who.picture}", [(Kind.PICTURE, who.picture)]),
-        (f"sms sent to +1 {who.phone}", [(Kind.PHONE, who.phone)]),
+    told: list[tuple[str, list[tuple[PrivateKind, str]]]] = [
+        (f"sync failed for patient {who.name} MRN {who.mrn}", [(PrivateKind.NAME, who.name), (PrivateKind.MRN, who.mrn)]),
+        (f"login client_ip={who.ip} user={who.email}", [(PrivateKind.IP, who.ip), (PrivateKind.EMAIL, who.email)]),
+        (f"eligibility check member id: {who.plan} account number {who.account}", [(PrivateKind.PLAN, who.plan), (PrivateKind.ACCOUNT, who.account)]),
+        (f"GET /fhir/Patient/{who.mrn}/Observation encounter_id={who.visit}", [(PrivateKind.MRN, who.mrn), (PrivateKind.RECORD, who.visit)]),
+        (f"paired pacemaker serial number {who.device} phone: {who.phone}", [(PrivateKind.DEVICE, who.device), (PrivateKind.PHONE, who.phone)]),
+        (f"photo upload data:image/png;base64,{who.picture}", [(PrivateKind.PICTURE, who.picture)]),
+        (f"sms sent to +1 {who.phone}", [(PrivateKind.PHONE, who.phone)]),
         (f"batch of {rng.randint(2, 400)} observations, {fleet.member}, group_id=1000, policy=always", []),
     ]  # fmt: skip
     said, private = rng.choice(told)
@@ -174,11 +174,11 @@ def _fhir(rng: random.Random, who: Person, fleet: Fleet) -> Item:
     if rng.random() < 0.3:
         text = json.dumps({"level": "error", "body": text}, ensure_ascii=False)
     private = [
-        (Kind.MRN, who.mrn), (Kind.PHONE, who.phone), (Kind.EMAIL, who.email), (Kind.BIRTH_DATE, who.born.isoformat()),
-        (Kind.ADDRESS, who.street), (Kind.ADDRESS, who.zip), (Kind.PICTURE, who.picture), (Kind.NAME, who.family),
+        (PrivateKind.MRN, who.mrn), (PrivateKind.PHONE, who.phone), (PrivateKind.EMAIL, who.email), (PrivateKind.BIRTH_DATE, who.born.isoformat()),
+        (PrivateKind.ADDRESS, who.street), (PrivateKind.ADDRESS, who.zip), (PrivateKind.PICTURE, who.picture), (PrivateKind.NAME, who.family),
     ]  # fmt: skip
     if "deceasedDateTime" in patient:
-        private.append((Kind.DATE, who.admitted.isoformat()))
+        private.append((PrivateKind.DATE, who.admitted.isoformat()))
     return Item("FHIR JSON", text, private, [fleet.request, fleet.at, "official", "Patient", "female"])
 
 
@@ -192,9 +192,9 @@ def _hl7(rng: random.Random, who: Person, fleet: Fleet) -> Item:
         f"IN1|1|PPO|1|Insurer|||||||||||||||||||||||||||||||{who.plan}",
     ]
     private = [
-        (Kind.MRN, who.mrn), (Kind.NAME, f"{who.family}^{who.given}"), (Kind.BIRTH_DATE, f"{who.born:%Y%m%d}"), (Kind.ADDRESS, who.street),
-        (Kind.PHONE, who.phone), (Kind.ACCOUNT, who.account), (Kind.SSN, who.ssn), (Kind.LICENCE, who.licence), (Kind.RECORD, who.visit),
-        (Kind.DATE, f"{who.admitted:%Y%m%d}"),
+        (PrivateKind.MRN, who.mrn), (PrivateKind.NAME, f"{who.family}^{who.given}"), (PrivateKind.BIRTH_DATE, f"{who.born:%Y%m%d}"), (PrivateKind.ADDRESS, who.street),
+        (PrivateKind.PHONE, who.phone), (PrivateKind.ACCOUNT, who.account), (PrivateKind.SSN, who.ssn), (PrivateKind.LICENCE, who.licence), (PrivateKind.RECORD, who.visit),
+        (PrivateKind.DATE, f"{who.admitted:%Y%m%d}"),
     ]  # fmt: skip
     return Item("HL7 v2", end.join(message), private, ["ADT^A01", "20261124112007", fleet.request, "PPO"])
 
@@ -202,13 +202,13 @@ def _hl7(rng: random.Random, who: Person, fleet: Fleet) -> Item:
 def _note(rng: random.Random, who: Person, fleet: Fleet) -> Item:
     born = rng.choice([f"{who.born:%m/%d/%Y}", who.born.isoformat(), f"{who.born:%d %b %Y}"])
     seen = rng.choice([f"{who.admitted:%m/%d/%Y}", who.admitted.isoformat()])
-    told: list[tuple[str, list[tuple[Kind, str]]]] = [
-        (f"Patient {who.name}, DOB {born}, was admitted on {seen} with chest pain.", [(Kind.NAME, who.name), (Kind.BIRTH_DATE, born), (Kind.DATE, seen)]),
-        (f"{who.family}, {who.given} (MRN {who.mrn}) lives at {who.address}.", [(Kind.NAME, who.family), (Kind.MRN, who.mrn), (Kind.ADDRESS, who.street), (Kind.ADDRESS, who.zip)]),
-        (f"The {who.age}-year-old was discharged {seen}. SSN {who.ssn}.", [(Kind.AGE, str(who.age)), (Kind.DATE, seen), (Kind.SSN, who.ssn)]),
-        (f"Emergency contact: {who.name}, phone {who.phone}, fax {who.phone}.", [(Kind.NAME, who.name), (Kind.PHONE, who.phone)]),
-        (f"Pacemaker serial number {who.device}; driver's license {who.licence}; VIN {who.vin}.", [(Kind.DEVICE, who.device), (Kind.LICENCE, who.licence), (Kind.VEHICLE, who.vin)]),
-        (f"Health plan id {who.plan}, account no. {who.account}, see https://www.facebook.com/{_plain(who.given)}.{who.mrn}", [(Kind.PLAN, who.plan), (Kind.ACCOUNT, who.account), (Kind.URL, f"{_plain(who.given)}.{who.mrn}")]),
+    told: list[tuple[str, list[tuple[PrivateKind, str]]]] = [
+        (f"Patient {who.name}, DOB {born}, was admitted on {seen} with chest pain.", [(PrivateKind.NAME, who.name), (PrivateKind.BIRTH_DATE, born), (PrivateKind.DATE, seen)]),
+        (f"{who.family}, {who.given} (MRN {who.mrn}) lives at {who.address}.", [(PrivateKind.NAME, who.family), (PrivateKind.MRN, who.mrn), (PrivateKind.ADDRESS, who.street), (PrivateKind.ADDRESS, who.zip)]),
+        (f"The {who.age}-year-old was discharged {seen}. SSN {who.ssn}.", [(PrivateKind.AGE, str(who.age)), (PrivateKind.DATE, seen), (PrivateKind.SSN, who.ssn)]),
+        (f"Emergency contact: {who.name}, phone {who.phone}, fax {who.phone}.", [(PrivateKind.NAME, who.name), (PrivateKind.PHONE, who.phone)]),
+        (f"Pacemaker serial number {who.device}; driver's license {who.licence}; VIN {who.vin}.", [(PrivateKind.DEVICE, who.device), (PrivateKind.LICENCE, who.licence), (PrivateKind.VEHICLE, who.vin)]),
+        (f"Health plan id {who.plan}, account no. {who.account}, see https://www.facebook.com/{_plain(who.given)}.{who.mrn}", [(PrivateKind.PLAN, who.plan), (PrivateKind.ACCOUNT, who.account), (PrivateKind.URL, f"{_plain(who.given)}.{who.mrn}")]),
     ]  # fmt: skip
     said, private = rng.choice(told)
     return Item(
@@ -220,10 +220,10 @@ def _note(rng: random.Random, who: Person, fleet: Fleet) -> Item:
 
 
 def _sql(rng: random.Random, who: Person, fleet: Fleet) -> Item:
-    told: list[tuple[str, list[tuple[Kind, str]]]] = [
-        (f"UPDATE patients SET phone = '{who.phone}', email='{who.email}' WHERE mrn = '{who.mrn}'", [(Kind.PHONE, who.phone), (Kind.EMAIL, who.email), (Kind.MRN, who.mrn)]),
-        (f"SELECT * FROM people WHERE first_name = '{who.given}' AND ssn = '{who.ssn}'", [(Kind.NAME, who.given), (Kind.SSN, who.ssn)]),
-        (f"INSERT INTO stays (visit_id, date_of_birth) VALUES (1, 2) -- visit_id={who.visit} date_of_birth={who.born.isoformat()}", [(Kind.RECORD, who.visit), (Kind.BIRTH_DATE, who.born.isoformat())]),
+    told: list[tuple[str, list[tuple[PrivateKind, str]]]] = [
+        (f"UPDATE patients SET phone = '{who.phone}', email='{who.email}' WHERE mrn = '{who.mrn}'", [(PrivateKind.PHONE, who.phone), (PrivateKind.EMAIL, who.email), (PrivateKind.MRN, who.mrn)]),
+        (f"SELECT * FROM people WHERE first_name = '{who.given}' AND ssn = '{who.ssn}'", [(PrivateKind.NAME, who.given), (PrivateKind.SSN, who.ssn)]),
+        (f"INSERT INTO stays (visit_id, date_of_birth) VALUES (1, 2) -- visit_id={who.visit} date_of_birth={who.born.isoformat()}", [(PrivateKind.RECORD, who.visit), (PrivateKind.BIRTH_DATE, who.born.isoformat())]),
         ("SELECT count(*) FROM observations WHERE created_at > now() - interval '90 days' LIMIT 250", []),
     ]  # fmt: skip
     said, private = rng.choice(told)
@@ -231,14 +231,14 @@ def _sql(rng: random.Random, who: Person, fleet: Fleet) -> Item:
 
 
 def _trace(rng: random.Random, who: Person, fleet: Fleet) -> Item:
-    told: list[tuple[str, list[tuple[Kind, str]]]] = [
+    told: list[tuple[str, list[tuple[PrivateKind, str]]]] = [
         (
             f"Error: version conflict for patient {who.name} (MRN {who.mrn})",
-            [(Kind.NAME, who.name), (Kind.MRN, who.mrn)],
+            [(PrivateKind.NAME, who.name), (PrivateKind.MRN, who.mrn)],
         ),
         (
             f"ValidationError: phone '{who.phone}' of patient_id={who.mrn}",
-            [(Kind.PHONE, who.phone), (Kind.MRN, who.mrn)],
+            [(PrivateKind.PHONE, who.phone), (PrivateKind.MRN, who.mrn)],
         ),
         (f"connect ECONNREFUSED {fleet.inside}", []),
     ]
@@ -281,8 +281,8 @@ def corpus(*, seed: int = 1, each: int = 150) -> Iterator[Item]:
 class Score:
     """How much of what was planted was taken out, kind by kind, and how much of what must stay did."""
 
-    planted: dict[Kind, int] = field(default_factory=dict)
-    hidden: dict[Kind, int] = field(default_factory=dict)
+    planted: dict[PrivateKind, int] = field(default_factory=dict)
+    hidden: dict[PrivateKind, int] = field(default_factory=dict)
     must_stay: int = 0
     stayed: int = 0
     misses: list[str] = field(default_factory=list)
@@ -301,7 +301,7 @@ class Score:
             if not kept:
                 self.misses.append(f"{item.source}: lost {word!r} in {redacted[:300]!r}")
 
-    def recall(self, kind: Kind) -> float:
+    def recall(self, kind: PrivateKind) -> float:
         return self.hidden.get(kind, 0) / self.planted[kind]
 
     @property

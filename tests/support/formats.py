@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from xml.sax.saxutils import escape, quoteattr
 
-from runbooks.redaction.redactor import Kind, Scope
+from runbooks.redaction.redactor import PrivateKind, Scope
 from tests.support.corpus import Item, Person, Score
 
 _DIAGNOSES = ("Type 2 diabetes", "Major depressive disorder", "Fracture of the left radius", "Hepatitis C, chronic")
@@ -21,7 +21,7 @@ _BEFORE = "2026-11-24 11:20:00 INFO  [main] c.o.Sync - batch 7 begins"
 _AFTER = "2026-11-24 11:20:01 INFO  [main] c.o.Sync - batch 7 is done in 31ms"
 
 
-def _patient(rng: random.Random, who: Person) -> tuple[dict[str, object], list[tuple[Kind, str]]]:
+def _patient(rng: random.Random, who: Person) -> tuple[dict[str, object], list[tuple[PrivateKind, str]]]:
     street = f"{rng.randint(1, 999)} Elderberry Row"
     phone = f"206-555-{rng.randint(1000, 9999)}"
     middle = rng.choice(("Tamsin", "Ignatius", "Wren"))
@@ -44,9 +44,9 @@ def _patient(rng: random.Random, who: Person) -> tuple[dict[str, object], list[t
         "generalPractitioner": [{"reference": "Practitioner/example", "display": f"Dr. {who.family}-Hale"}],
     }
     private = [
-        (Kind.RECORD, who.mrn + "7"), (Kind.NAME, who.family), (Kind.NAME, who.given), (Kind.NAME, middle), (Kind.MRN, who.mrn),
-        (Kind.PHONE, phone), (Kind.BIRTH_DATE, born), (Kind.ADDRESS, street), (Kind.ADDRESS, "Puyallup"), (Kind.ADDRESS, "98371"),
-        (Kind.NARRATIVE, "seen for"), (Kind.NAME, "-Hale"),
+        (PrivateKind.RECORD, who.mrn + "7"), (PrivateKind.NAME, who.family), (PrivateKind.NAME, who.given), (PrivateKind.NAME, middle), (PrivateKind.MRN, who.mrn),
+        (PrivateKind.PHONE, phone), (PrivateKind.BIRTH_DATE, born), (PrivateKind.ADDRESS, street), (PrivateKind.ADDRESS, "Puyallup"), (PrivateKind.ADDRESS, "98371"),
+        (PrivateKind.NARRATIVE, "seen for"), (PrivateKind.NAME, "-Hale"),
     ]  # fmt: skip
     return resource, private
 
@@ -68,7 +68,12 @@ def _inspected(rng: random.Random, who: Person) -> Item:
         f"    lastName: {json.dumps(who.family, ensure_ascii=False)},", f"    mrn: {who.mrn}", "  },", f"  apiToken: '{token}',",
         "  service: 'backend'", "}",
     ]  # fmt: skip
-    private = [(Kind.NAME, who.given), (Kind.NAME, who.family), (Kind.MRN, who.mrn), (Kind.TOKEN, token)]
+    private = [
+        (PrivateKind.NAME, who.given),
+        (PrivateKind.NAME, who.family),
+        (PrivateKind.MRN, who.mrn),
+        (PrivateKind.TOKEN, token),
+    ]
     return Item(
         "an object as Node prints it", "\n".join(lines), private, ["attempt: 3", "level: 'warn'", "service: 'backend'"]
     )
@@ -147,9 +152,9 @@ def _ccda(rng: random.Random, who: Person) -> Item:
     if rng.random() < 0.5:
         lines = "".join(line.strip() for line in lines.split("\n"))
     private = [
-        (Kind.NAME, escape(who.given)), (Kind.NAME, escape(who.family)), (Kind.MRN, who.mrn), (Kind.ADDRESS, street),
-        (Kind.ADDRESS, "Puyallup"), (Kind.ADDRESS, "98371"), (Kind.PHONE, phone), (Kind.BIRTH_DATE, born), (Kind.NARRATIVE, diagnosis),
-        (Kind.NARRATIVE, "since spring"), (Kind.DATE, "20261124112000+0000"),
+        (PrivateKind.NAME, escape(who.given)), (PrivateKind.NAME, escape(who.family)), (PrivateKind.MRN, who.mrn), (PrivateKind.ADDRESS, street),
+        (PrivateKind.ADDRESS, "Puyallup"), (PrivateKind.ADDRESS, "98371"), (PrivateKind.PHONE, phone), (PrivateKind.BIRTH_DATE, born), (PrivateKind.NARRATIVE, diagnosis),
+        (PrivateKind.NARRATIVE, "since spring"), (PrivateKind.DATE, "20261124112000+0000"),
     ]  # fmt: skip
     return Item(
         "C-CDA XML", lines, private, ["2.16.840.1.113883.6.1", "11450-4", "mmol/L", 'value="7.2"', "observation"]
@@ -171,8 +176,8 @@ def _x12(rng: random.Random, who: Person) -> Item:
     joint = rng.choice(("", "\n"))
     text = joint.join(segment.replace("*", separator) + end for segment in segments)
     private = [
-        (Kind.NAME, family), (Kind.NAME, f"{separator}{given}{separator}"), (Kind.PLAN, policy), (Kind.ADDRESS, "ELDERBERRY"),
-        (Kind.ADDRESS, "PUYALLUP"), (Kind.BIRTH_DATE, born), (Kind.MRN, who.mrn), (Kind.DATE, "20261003"), (Kind.NARRATIVE, "E119"),
+        (PrivateKind.NAME, family), (PrivateKind.NAME, f"{separator}{given}{separator}"), (PrivateKind.PLAN, policy), (PrivateKind.ADDRESS, "ELDERBERRY"),
+        (PrivateKind.ADDRESS, "PUYALLUP"), (PrivateKind.BIRTH_DATE, born), (PrivateKind.MRN, who.mrn), (PrivateKind.DATE, "20261003"), (PrivateKind.NARRATIVE, "E119"),
     ]  # fmt: skip
     return Item("X12 837", text, private, [])
 
@@ -203,8 +208,8 @@ def _dicom(rng: random.Random, who: Person) -> Item:
         ]
         said[0] = "(0008, 0016) SOP Class UID                       UI: CT Image Storage"
     private = [
-        (Kind.RECORD, uid), (Kind.DATE, "20261103"), (Kind.RECORD, accession), (Kind.NAME, f"Hale^{who.given}"), (Kind.NAME, name),
-        (Kind.NARRATIVE, "Elbow after fall"), (Kind.MRN, who.mrn), (Kind.BIRTH_DATE, born), (Kind.ADDRESS, "236 Elderberry"),
+        (PrivateKind.RECORD, uid), (PrivateKind.DATE, "20261103"), (PrivateKind.RECORD, accession), (PrivateKind.NAME, f"Hale^{who.given}"), (PrivateKind.NAME, name),
+        (PrivateKind.NARRATIVE, "Elbow after fall"), (PrivateKind.MRN, who.mrn), (PrivateKind.BIRTH_DATE, born), (PrivateKind.ADDRESS, "236 Elderberry"),
     ]  # fmt: skip
     return Item("DICOM header dump", "\n".join(said), private, ["CT", "0.625", "512", "Modality", "Rows"])
 
@@ -225,13 +230,13 @@ def _people(rng: random.Random, who: Person) -> list[dict[str, str]]:
     ]
 
 
-def _told(rows: list[dict[str, str]]) -> list[tuple[Kind, str]]:
+def _told(rows: list[dict[str, str]]) -> list[tuple[PrivateKind, str]]:
     kinds = {
-        "first_name": Kind.NAME,
-        "last_name": Kind.NAME,
-        "dob": Kind.BIRTH_DATE,
-        "mrn": Kind.MRN,
-        "notes": Kind.NARRATIVE,
+        "first_name": PrivateKind.NAME,
+        "last_name": PrivateKind.NAME,
+        "dob": PrivateKind.BIRTH_DATE,
+        "mrn": PrivateKind.MRN,
+        "notes": PrivateKind.NARRATIVE,
     }
     return [(kind, row[column]) for row in rows for column, kind in kinds.items()]
 
@@ -302,11 +307,11 @@ def _yaml(rng: random.Random, who: Person) -> Item:
             - {who.given}
             family: {who.family}"""
     private = [
-        (Kind.PASSWORD, secret),
-        (Kind.TOKEN, f"{second}-a"),
-        (Kind.TOKEN, f"{second}-b"),
-        (Kind.NAME, who.given),
-        (Kind.NAME, who.family),
+        (PrivateKind.PASSWORD, secret),
+        (PrivateKind.TOKEN, f"{second}-a"),
+        (PrivateKind.TOKEN, f"{second}-b"),
+        (PrivateKind.NAME, who.given),
+        (PrivateKind.NAME, who.family),
     ]
     return Item(
         "YAML", textwrap.dedent(text), private, ["replicas: 3", "value: debug", "backend:v1.2.0", "name: DB_PASSWORD"]
@@ -331,10 +336,10 @@ def _configured(rng: random.Random, who: Person) -> Item:
           </bean>
         </beans>"""
     private = [
-        (Kind.PASSWORD, f'"{secret}"'),
-        (Kind.TOKEN, f"{secret}-t"),
-        (Kind.TOKEN, f"{secret}-v"),
-        (Kind.NAME, escape(who.family)),
+        (PrivateKind.PASSWORD, f'"{secret}"'),
+        (PrivateKind.TOKEN, f"{secret}-t"),
+        (PrivateKind.TOKEN, f"{secret}-v"),
+        (PrivateKind.NAME, escape(who.family)),
     ]
     return Item(
         "XML of a configuration",
@@ -348,7 +353,7 @@ def _environment(rng: random.Random, _who: Person) -> Item:
     secret = f"pw{rng.randrange(16**6):06x}"
     value = {"kind": "Pod", "env": [{"name": "DB_PASSWORD", "value": secret}, {"name": "LOG_LEVEL", "value": "debug"}]}
     text = json.dumps(value, indent=rng.choice((None, 2)), separators=rng.choice(((",", ":"), (", ", ": "))))
-    return Item("an environment as JSON", text, [(Kind.PASSWORD, secret)], ["debug", "DB_PASSWORD", "Pod"])
+    return Item("an environment as JSON", text, [(PrivateKind.PASSWORD, secret)], ["debug", "DB_PASSWORD", "Pod"])
 
 
 def _key(rng: random.Random, _who: Person) -> Item:
@@ -357,7 +362,7 @@ def _key(rng: random.Random, _who: Person) -> Item:
         "".join(rng.choices(letters, k=rng.choice((6, 14, 30)))) + "=="
     ]
     lines = ["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----"]
-    return Item("a private key", "\n".join(lines), [(Kind.PRIVATE_KEY, line) for line in body], [])
+    return Item("a private key", "\n".join(lines), [(PrivateKind.PRIVATE_KEY, line) for line in body], [])
 
 
 _MAKERS: tuple[Callable[[random.Random, Person], Item], ...] = (

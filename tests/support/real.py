@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.connection import Connection, Timing
 from runbooks.clients.kubernetes.views import DeploymentView
-from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
+from runbooks.fleet.fleet import Fleet, Lease, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -108,7 +108,7 @@ class Place:
 
     async def take(self, run: str, *, over: bool = False) -> None:
         """The run takes the environment, as the bot does before it stamps."""
-        place = RunPlace(run=run, title="Deploy v2.0.0 to production", by="requester", since=utc_now())
+        place = Lease(run=run, title="Deploy v2.0.0 to production", by="requester", since=utc_now())
         if over:
             holder = (await self.fleet.read(self.environment)).run
             assert await self.fleet.take_over(self.environment, place, of=holder)

@@ -16,10 +16,10 @@ from typing import Any, cast
 
 from bot.accounts import Standing
 from bot.app import Contexts
-from bot.audit import Book, Entry, EventName
+from bot.audit import AuditLog, Entry, EventName
 from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
-from bot.inbound import Answer, Filled, Inbound, Place, Surface
+from bot.inbound import Answer, Filled, Inbound, Location, Surface
 from bot.metrics import Metrics
 from bot.policy.approvals import Pending
 from bot.policy.people import People
@@ -42,7 +42,7 @@ SECOND, STAGER, AUDITOR, KIOSK, GUEST = "U4SECOND", "U5STAGER", "U6AUDITOR", "U7
 APPROVERS_PHONE = "U2PHONE"
 DEPLOYS, TEST_BED, GENERAL = "C1DEPLOYS", "C2STAGING", "C3GENERAL"
 
-_HERE = Place(channel=DEPLOYS)
+_HERE = Location(channel=DEPLOYS)
 
 _EVERYWHERE = {
     "fleet:read": ["asks", "approves", "audits"],
@@ -189,7 +189,7 @@ class Remembering:
 class Threshold:
     """The dispatcher, and everything around it that a test looks at."""
 
-    def __init__(self, settings: Settings, book: Book, clients: dict[str, ClusterClient] | None) -> None:
+    def __init__(self, settings: Settings, book: AuditLog, clients: dict[str, ClusterClient] | None) -> None:
         self.settings = settings
         self.book = book
         self.accounts = Accounts()
@@ -247,7 +247,7 @@ class Threshold:
         return await self.dispatcher.take(self.inbound(account, text, **more))
 
     async def terminal(self, account: str, *tokens: str, **more: Any) -> Answer:
-        made = {"surface": Surface.TERMINAL, "tokens": tokens, "place": Place()} | more
+        made = {"surface": Surface.TERMINAL, "tokens": tokens, "place": Location()} | more
         return await self.dispatcher.take(self.inbound(account, **made))
 
     async def click(self, account: str, command: str, run: str, word: str | None, **values: str) -> Answer:
@@ -303,7 +303,7 @@ async def threshold(
 ) -> AsyncIterator[Threshold]:
     raw = configuration()
     change(raw)
-    async with Book.open(folder / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(folder / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         yield Threshold(validate(raw), book, clients)
 
 

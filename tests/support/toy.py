@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, NamedTuple, cast
 from pydantic import JsonValue
 
 from bot.app import Contexts
-from bot.audit import Book, EventName
+from bot.audit import AuditLog, EventName
 from bot.composition import DurableRuns, durable_runs
 from bot.config import Settings, load
 from bot.inbound import Surface
@@ -231,7 +231,7 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
     permissions = Permissions(settings, people, None)
     environment = settings.environments["production"]
     settings.bot.state.mkdir(parents=True, exist_ok=True)
-    book = Book.open(settings.bot.book_path, name="toy", redactor=default_redactor())
+    book = AuditLog.open(settings.bot.book_path, name="toy", redactor=default_redactor())
     async with book, HealthClient() as health, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
         registry = Registry([Toy, Careful, Back])
         context = partial(

@@ -23,7 +23,7 @@ from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.display import Display
 from bot.runs.engine import Engine
-from bot.runs.model import Hold, RunInput
+from bot.runs.model import HoldAsked, RunInput
 from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
 from commands.kit.context import Context
@@ -301,7 +301,7 @@ class DurableSteps:
         stopping = asyncio.ensure_future(self.stop())
         try:
             while held := await self._engine.event(self.run_id, HOLD):
-                if self._too_long(hold := Hold.model_validate(held)):
+                if self._too_long(hold := HoldAsked.model_validate(held)):
                     return {"stopped": _hold_ended(hold, self._times.hold_longest)}
                 if self._waits_before is None:
                     self._waits_before = before
@@ -315,7 +315,7 @@ class DurableSteps:
             await asyncio.gather(stopping, return_exceptions=True)
         return {"seconds": round(time.monotonic() - began, 3)}
 
-    def _too_long(self, hold: Hold) -> bool:
+    def _too_long(self, hold: HoldAsked) -> bool:
         return (self._clock() - hold.at).total_seconds() > self._times.hold_longest
 
     async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
@@ -390,7 +390,7 @@ def slug_of(key: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
 
 
-def _hold_ended(hold: Hold, longest: float) -> dict[str, Any]:
+def _hold_ended(hold: HoldAsked, longest: float) -> dict[str, Any]:
     """What nobody let go on for so long is no longer what anybody watches."""
     by = f"the bot, since {hold.by} had held it for {duration(longest)}"
     return Stop(kind="cancelled", by=by, reason=hold.reason).model_dump(mode="json")

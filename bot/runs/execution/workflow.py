@@ -48,7 +48,7 @@ _PATIENCE = 60.0
 _UNWRITTEN = "The cluster can't save the fleet's record right now. The bot keeps trying; `status` shows the state."
 
 
-class Runs:
+class Execution:
     """The workflow `run`."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any
 from bot.audit import EventName
 from bot.config import Settings
 from bot.policy import approvals
-from bot.policy.approvals import Decision, Pending, apply, new_word
+from bot.policy.approvals import ApprovalDecision, Pending, apply, new_word
 from bot.policy.permissions import Permissions
 from bot.runs import cards, follow_up
 from bot.runs.engine import Recorded
@@ -18,7 +18,7 @@ from bot.runs.request import endings, schedule
 from bot.runs.request.asking_again import Before
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.planning import Planned
-from bot.runs.request.schedule import Clock, Drawn
+from bot.runs.request.schedule import Clock, NonceDrawn
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit.card import Paragraph, State, Strong, Text, words
@@ -26,7 +26,7 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.wording import listed
 
 
-class Asked(Recorded):
+class ApprovalAsked(Recorded):
     """Whom it asks, or whose approval counts already."""
 
     at: datetime
@@ -36,7 +36,7 @@ class Asked(Recorded):
     later: tuple[str, ...]
     names: tuple[str, ...]
     """Of the approvers; empty where they are too few."""
-    carried: tuple[Decision, ...] = ()
+    carried: tuple[ApprovalDecision, ...] = ()
     """The approvals of the request that this one follows."""
 
 
@@ -66,7 +66,9 @@ class Approval:
         self._context = context
         self._clock = clock
 
-    async def get(self, open_request: OpenRequest, planned: Planned, before: Before | None) -> tuple[Decision, ...]:
+    async def get(
+        self, open_request: OpenRequest, planned: Planned, before: Before | None
+    ) -> tuple[ApprovalDecision, ...]:
         """The decisions that approve just this plan; raises `Ended` for a no, a withdrawal, or no answer in time.
 
         `before`: what was approved and could not be run.
@@ -79,12 +81,13 @@ class Approval:
             return before.approved
         request, plan = open_request.request, planned.plan
         asking = partial(self._asking, open_request, planned)
-        asked = await open_request.step(f"ask {planned.digest[:8]}", Asked, asking)
+        asked = await open_request.step(f"ask {planned.digest[:8]}", ApprovalAsked, asking)
         if asked.policy is not None and asked.policy.count == 0:
             # its approval is part of what was approved before (a rollback of a failed run)
             reason = "covered by the failed run's approval"
             given = tuple(
-                Decision(act="approve", by=name, name=name, at=request.at, reason=reason) for name in plan.covered_by
+                ApprovalDecision(act="approve", by=name, name=name, at=request.at, reason=reason)
+                for name in plan.covered_by
             )
             await self._note(open_request, "note the cover", given, covered=True)
             return given
@@ -104,7 +107,7 @@ class Approval:
         return await self._decided(open_request, planned, pending, asked.names)
 
     @staticmethod
-    def _pending(open_request: OpenRequest, planned: Planned, asked: Asked, policy: ApprovalPolicy) -> Pending:
+    def _pending(open_request: OpenRequest, planned: Planned, asked: ApprovalAsked, policy: ApprovalPolicy) -> Pending:
         """What is asked; the same as before where an older version of the bot asked for just this, with what was given meanwhile."""
         request, stood = open_request.request, open_request.state.pending
         if stood is not None and stood.digest == planned.digest:
@@ -143,7 +146,7 @@ class Approval:
 
     async def _decided(
         self, open_request: OpenRequest, planned: Planned, pending: Pending, names: tuple[str, ...]
-    ) -> tuple[Decision, ...]:
+    ) -> tuple[ApprovalDecision, ...]:
         request = open_request.request
         reminded = False
         # the dispatcher compared each decision with the card as it stood; a yes that met the next card on its way is no less one
@@ -164,7 +167,7 @@ class Approval:
                 continue
             if decided.act not in ("approve", "deny", "withdraw"):
                 continue
-            decision = Decision(
+            decision = ApprovalDecision(
                 act=decided.act, by=decided.actor.key, name=decided.actor.name, at=decided.at, reason=decided.reason
             )
             pending, verdict = apply(pending, decision)
@@ -180,7 +183,7 @@ class Approval:
                 await self._close(open_request, pending, text, State.ENDED, "withdrawn")
                 raise endings.withdrawn(request, decided)
             # a new word for each state of the card: what an older one's buttons say is no longer meant
-            drawn = await open_request.step("draw a word", Drawn, self._draw)
+            drawn = await open_request.step("draw a word", NonceDrawn, self._draw)
             pending = pending.model_copy(update={"word": drawn.word})
             meant.add(pending.word)
             await open_request.publish(pending=pending, word=pending.word)
@@ -203,7 +206,7 @@ class Approval:
         self,
         open_request: OpenRequest,
         step: str,
-        given: tuple[Decision, ...],
+        given: tuple[ApprovalDecision, ...],
         *,
         covered: bool = False,
         about: str = "",
@@ -229,10 +232,10 @@ class Approval:
     async def _look_at_the_clock(self) -> Clock:
         return Clock(now=self._clock())
 
-    async def _draw(self) -> Drawn:
-        return Drawn(word=new_word(), now=self._clock())
+    async def _draw(self) -> NonceDrawn:
+        return NonceDrawn(word=new_word(), now=self._clock())
 
-    async def _asking(self, open_request: OpenRequest, planned: Planned) -> Asked:
+    async def _asking(self, open_request: OpenRequest, planned: Planned) -> ApprovalAsked:
         request, now = open_request.request, self._clock()
         policies = self._settings.policies(request.environment)
         needed = open_request.command.approval(policies, planned.plan)
@@ -248,7 +251,7 @@ class Approval:
             details = {"approvers": approvers, **({"later": later} if later else {})}
             about = str(open_request.asked)
             await self._notes.write(request, EventName.APPROVAL_ASKED, about=about, details=details)
-        return Asked(
+        return ApprovalAsked(
             at=now,
             word=new_word(),
             policy=policy,
@@ -260,7 +263,7 @@ class Approval:
 
     async def _carried(
         self, request: Request, planned: Planned, policy: ApprovalPolicy | None, holders: Sequence[str]
-    ) -> tuple[Decision, ...]:
+    ) -> tuple[ApprovalDecision, ...]:
         before = await self._store.state(request.follows) if request.follows else None
         if before is None:
             return ()

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.runs.request.planning import Planned
 
 Refused = Literal["held", "changed", "late", "unfit"]
@@ -21,7 +21,7 @@ class Before(NamedTuple):
 
     planned: Planned
     refused: Refused
-    approved: tuple[Decision, ...]
+    approved: tuple[ApprovalDecision, ...]
 
     def covers(self, planned: Planned) -> bool:
         """What changed for a moment is as it was approved again, or goes back to just where it was to: nobody is asked twice."""

@@ -1,7 +1,7 @@
 """How a request ends before anything ran: each ending as a value, with the buttons that lead on, and its audit event."""
 
 from bot.audit import EventName
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.runs.cards import refusal_outcome
 from bot.runs.failures import Failure
 from bot.runs.model import DecisionMessage, Request
@@ -109,7 +109,7 @@ def called_off(request: Request, decided: DecisionMessage) -> Ended:
     return Ended(outcome, actor=decided.actor.key)
 
 
-def denied(request: Request, decision: Decision) -> Ended:
+def denied(request: Request, decision: ApprovalDecision) -> Ended:
     """Somebody said no."""
     why = f": {decision.reason}" if decision.reason else ""
     outcome = refusal_outcome(ReasonCode.DENIED, f"{request.title} was denied by {decision.name}{why}", request=request)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bot.config import Settings
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine
 from bot.runs.lease import Leases, LeaseSeen, LeaseTaken
@@ -68,7 +68,7 @@ class Leasing:
     async def _taken(self, open_request: OpenRequest, planned: Planned) -> LeaseTaken:
         if not await self._may_still(open_request, planned):
             return LeaseTaken(result="unfit")
-        approved: tuple[Decision, ...] = schedule.starts_upon(open_request)
+        approved: tuple[ApprovalDecision, ...] = schedule.starts_upon(open_request)
         return await self._leases.take(open_request.request, open_request.command, planned.digest, approved)
 
     async def _may_still(self, open_request: OpenRequest, planned: Planned) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 
 from bot import crash_points
 from bot.config.sections import TimeSettings
-from bot.policy.approvals import Decision, new_word
+from bot.policy.approvals import ApprovalDecision, new_word
 from bot.runs import cards
 from bot.runs.display import Display
 from bot.runs.engine import Recorded
@@ -15,7 +15,7 @@ from bot.runs.follow_up import FollowUps
 from bot.runs.model import (
     DecisionMessage,
     EndedMessage,
-    Hold,
+    HoldAsked,
     InterruptedMessage,
     OvertakeMessage,
     Request,
@@ -23,7 +23,7 @@ from bot.runs.model import (
     RunInput,
 )
 from bot.runs.request.open_request import OpenRequest
-from bot.runs.request.schedule import Drawn
+from bot.runs.request.schedule import NonceDrawn
 from bot.runs.store import RunStore
 from commands.kit.card import Moment, State, Text, words
 from commands.kit.context import Actor, Outcome
@@ -73,16 +73,18 @@ class Running:
         self._times = times
         self._clock = clock
 
-    async def start(self, open_request: OpenRequest, plan: Plan, approved: tuple[Decision, ...]) -> Outcome:
+    async def start(self, open_request: OpenRequest, plan: Plan, approved: tuple[ApprovalDecision, ...]) -> Outcome:
         """Starts the run and returns how it ended; what people say meanwhile is handed on."""
-        drawn = await open_request.step("draw a word", Drawn, self._draw)
+        drawn = await open_request.step("draw a word", NonceDrawn, self._draw)
         await open_request.publish(
             phase="running", word=drawn.word, pending=None, approved_by=approved, started=drawn.now
         )
         await open_request.head(State.RUNNING, "running", plan=plan)
         return await self.go_on(open_request, plan, approved)
 
-    async def go_on(self, open_request: OpenRequest, plan: Plan | None, approved: tuple[Decision, ...]) -> Outcome:
+    async def go_on(
+        self, open_request: OpenRequest, plan: Plan | None, approved: tuple[ApprovalDecision, ...]
+    ) -> Outcome:
         """The same for what was started before; a run that exists is the one that is started.
 
         Without a plan, which an older version wrote in a form that is not read any more, its run can only tell how it ended.
@@ -138,9 +140,9 @@ class Running:
 
     async def _hold(self, open_request: OpenRequest, decided: DecisionMessage) -> None:
         """The run looks at the event before its next service; whoever watches sees it at once."""
-        hold: Hold | None = None
+        hold: HoldAsked | None = None
         if decided.act == "hold":
-            hold = Hold(by=decided.actor.name, key=decided.actor.key, at=decided.at, reason=decided.reason or "")
+            hold = HoldAsked(by=decided.actor.name, key=decided.actor.key, at=decided.at, reason=decided.reason or "")
         await open_request.tell_run(HOLD, hold)
         self._display.held(open_request.request.id, hold)
         await open_request.publish(hold=hold, holds=open_request.state.holds + 1)
@@ -152,8 +154,8 @@ class Running:
 
     # inside a step
 
-    async def _draw(self) -> Drawn:
-        return Drawn(word=new_word(), now=self._clock())
+    async def _draw(self) -> NonceDrawn:
+        return NonceDrawn(word=new_word(), now=self._clock())
 
     async def _going_back(self, request: Request, by: Actor) -> GoingBack:
         return GoingBack(request=await self._follow_ups.going_back(request, by))

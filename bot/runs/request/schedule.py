@@ -10,11 +10,11 @@ from functools import partial
 
 from bot import crash_points
 from bot.audit import EventName
-from bot.policy.approvals import Decision, new_word
+from bot.policy.approvals import ApprovalDecision, new_word
 from bot.policy.permissions import Permissions
 from bot.runs import go_cards
 from bot.runs.engine import Recorded
-from bot.runs.model import Appointment, DecisionMessage, Go, Request
+from bot.runs.model import Appointment, DecisionMessage, GoGiven, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.request import endings
 from bot.runs.request.open_request import OpenRequest
@@ -30,14 +30,14 @@ _LONGEST_WAIT = 6 * 3600.0
 """Seconds between two looks at the clock, which may be set meanwhile."""
 
 
-class Drawn(Recorded):
+class NonceDrawn(Recorded):
     """A word for a card's buttons, and when it was drawn."""
 
     word: str
     now: datetime
 
 
-class Asked(Recorded):
+class GoAsked(Recorded):
     """Who may say go."""
 
     people: tuple[str, ...]
@@ -65,7 +65,7 @@ class Schedule:
         appointment = open_request.request.appointment
         if appointment is None or open_request.state.go is not None:
             return
-        drawn = await open_request.step("wait for its time", Drawn, partial(self._scheduled, open_request.request))
+        drawn = await open_request.step("wait for its time", NonceDrawn, partial(self._scheduled, open_request.request))
         await open_request.publish(phase="scheduled", scheduled=True, word=drawn.word)
         await open_request.head(
             State.WAITING,
@@ -79,7 +79,7 @@ class Schedule:
         await open_request.show(GO_CARD, go_cards.closed_card(open_request.request, go_cards.given(go), State.DONE))
         await open_request.publish(phase="starting")
 
-    async def _for_a_go(self, open_request: OpenRequest, appointment: Appointment) -> Go:
+    async def _for_a_go(self, open_request: OpenRequest, appointment: Appointment) -> GoGiven:
         request = open_request.request
         people: tuple[str, ...] | None = None
         reminded = False
@@ -105,7 +105,7 @@ class Schedule:
 
     async def _ask(self, open_request: OpenRequest, appointment: Appointment) -> tuple[str, ...]:
         request = open_request.request
-        asked = await open_request.step("ask for a go", Asked, partial(self._asked, request))
+        asked = await open_request.step("ask for a go", GoAsked, partial(self._asked, request))
         card = go_cards.asking_card(request, appointment, asked.people, open_request.state.word)
         await open_request.show(GO_CARD, card)
         for key in asked.people:
@@ -126,7 +126,7 @@ class Schedule:
             await self._close(open_request, f"No-go by {name}")
             raise endings.no_go(request, decided)
         if decided.act == "go" and open_request.state.go is None:
-            go = Go(by=name, key=decided.actor.key, at=decided.at)
+            go = GoGiven(by=name, key=decided.actor.key, at=decided.at)
             await open_request.publish(go=go)
             await open_request.show(GO_CARD, go_cards.going_card(request, appointment, go, open_request.state.word))
 
@@ -139,17 +139,17 @@ class Schedule:
     async def _look_at_the_clock(self) -> Clock:
         return Clock(now=self._clock())
 
-    async def _scheduled(self, request: Request) -> Drawn:
+    async def _scheduled(self, request: Request) -> NonceDrawn:
         assert request.appointment is not None, "only what has a time waits for it"
         details = request.appointment.model_dump(mode="json")
         await self._notes.write(request, EventName.RUN_SCHEDULED, details=details, later=True)
-        return Drawn(word=new_word(), now=self._clock())
+        return NonceDrawn(word=new_word(), now=self._clock())
 
-    async def _asked(self, request: Request) -> Asked:
+    async def _asked(self, request: Request) -> GoAsked:
         holders = await self._permissions.holders(PERMISSION, request.environment)
         people = tuple(dict.fromkeys((request.requester.key, *holders)))
         await self._notes.write(request, EventName.GO_ASKED, actor="bot", details={"people": list(people)}, later=True)
-        return Asked(people=people)
+        return GoAsked(people=people)
 
 
 def in_time(open_request: OpenRequest, policy: ApprovalPolicy, now: datetime) -> ApprovalPolicy:
@@ -161,13 +161,13 @@ def in_time(open_request: OpenRequest, policy: ApprovalPolicy, now: datetime) ->
     return policy.model_copy(update={"expires_seconds": min(policy.expires_seconds, left)})
 
 
-def starts_upon(open_request: OpenRequest) -> tuple[Decision, ...]:
+def starts_upon(open_request: OpenRequest) -> tuple[ApprovalDecision, ...]:
     """What it starts upon, by its time: approvals, and the go, which means its time."""
     approved, go = open_request.state.approved_by, open_request.state.go
     appointment = open_request.request.appointment
     if go is None or appointment is None:
         return approved
-    return (*approved, Decision(act="approve", by=go.key, name=go.by, at=max(go.at, appointment.at)))
+    return (*approved, ApprovalDecision(act="approve", by=go.key, name=go.by, at=max(go.at, appointment.at)))
 
 
 def over_by_then(open_request: OpenRequest, freeze: Freeze) -> bool:

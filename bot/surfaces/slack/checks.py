@@ -13,7 +13,7 @@ from runbooks.kit.errors import RunbookError
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SlackFinding:
     """The result of a check."""
 
     ok: bool
@@ -24,7 +24,7 @@ class Finding:
 
 async def check(
     api: SlackApi, app_token: str, channels: Iterable[str], *, workspace: str | None = None
-) -> AsyncIterator[Finding]:
+) -> AsyncIterator[SlackFinding]:
     """Each finding as it is known. Changes nothing in Slack."""
     token = await _token(api, workspace)
     yield token[0]
@@ -38,7 +38,7 @@ async def check(
         yield await _channel(api, channel)
 
 
-async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozenset[str] | None]:
+async def _token(api: SlackApi, workspace: str | None) -> tuple[SlackFinding, frozenset[str] | None]:
     """Whether the bot's token is good, and the scopes that it has; None where that is not known."""
     api.session()
     try:
@@ -46,9 +46,9 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozens
     except SlackApiError as error:
         word = error.response.get("error", "no reason given")
         to_do = "Set OMNICARE_SLACK_BOT_TOKEN to the bot token (xoxb-…) of the installed app."
-        return Finding(ok=False, sentence=f"Slack rejects the bot's token: {word}.", to_do=to_do), None
+        return SlackFinding(ok=False, sentence=f"Slack rejects the bot's token: {word}.", to_do=to_do), None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
-        return Finding(
+        return SlackFinding(
             ok=False, sentence=str(lost("auth.test", error)), to_do="Check the network, and slack.api_url."
         ), None
     header = {name.lower(): value for name, value in response.headers.items()}.get("x-oauth-scopes", "")
@@ -56,23 +56,23 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[Finding, frozens
     scopes = frozenset(scope.strip() for scope in raw.split(",") if scope.strip())
     if workspace is not None and response["team_id"] != workspace:
         to_do = f"Set slack.workspace to {response['team_id']}, or use the token of the right workspace."
-        return Finding(
+        return SlackFinding(
             ok=False, sentence=f"The bot token belongs to another workspace ({response['team']}).", to_do=to_do
         ), scopes
-    return Finding(ok=True, sentence=f"The bot token is valid: {response['user']} in {response['team']}."), scopes
+    return SlackFinding(ok=True, sentence=f"The bot token is valid: {response['user']} in {response['team']}."), scopes
 
 
-def _scope(scope: str, reason: str, have: frozenset[str]) -> Finding:
+def _scope(scope: str, reason: str, have: frozenset[str]) -> SlackFinding:
     if scope in have:
-        return Finding(ok=True, sentence=f"Scope {scope} is granted.")
-    return Finding(
+        return SlackFinding(ok=True, sentence=f"Scope {scope} is granted.")
+    return SlackFinding(
         ok=False,
         sentence=f"Scope {scope} is missing. {reason}",
         to_do="Apply app-manifest.yml in the app's settings, then reinstall the app.",
     )
 
 
-async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
+async def _socket_mode(api: SlackApi, app_token: str) -> SlackFinding:
     try:
         await api.client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
@@ -80,24 +80,24 @@ async def _socket_mode(api: SlackApi, app_token: str) -> Finding:
         to_do = (
             f"Create an app-level token with {APP_SCOPE} and set OMNICARE_SLACK_APP_TOKEN to it (xapp-…). {APP_REASON}"
         )
-        return Finding(ok=False, sentence=f"Socket Mode can't be opened: {word}.", to_do=to_do)
+        return SlackFinding(ok=False, sentence=f"Socket Mode can't be opened: {word}.", to_do=to_do)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
         sentence = str(lost("apps.connections.open", error))
-        return Finding(ok=False, sentence=sentence, to_do="Check the network, and slack.api_url.")
-    return Finding(ok=True, sentence="Socket Mode connections can be opened.")
+        return SlackFinding(ok=False, sentence=sentence, to_do="Check the network, and slack.api_url.")
+    return SlackFinding(ok=True, sentence="Socket Mode connections can be opened.")
 
 
-async def _channel(api: SlackApi, channel: str) -> Finding:
+async def _channel(api: SlackApi, channel: str) -> SlackFinding:
     invite = "Invite the bot there (/invite @omnicare), or remove the channel from omnicare.toml."
     try:
         said = object_at(await api.read("conversations.info", channel=channel), "channel")
     except (SurfaceGone, SlackError):
-        return Finding(ok=False, sentence=f"The bot can't see channel {channel}.", to_do=invite)
+        return SlackFinding(ok=False, sentence=f"The bot can't see channel {channel}.", to_do=invite)
     except RunbookError as error:
-        return Finding(ok=False, sentence=f"Channel {channel}: {error.message}", to_do="Try again.")
+        return SlackFinding(ok=False, sentence=f"Channel {channel}: {error.message}", to_do="Try again.")
     name = f"#{said.get('name', channel)}"
     if said.get("is_archived"):
-        return Finding(ok=False, sentence=f"{name} is archived.", to_do="Name another channel in omnicare.toml.")
+        return SlackFinding(ok=False, sentence=f"{name} is archived.", to_do="Name another channel in omnicare.toml.")
     if not said.get("is_member"):
-        return Finding(ok=False, sentence=f"The bot is not in {name}.", to_do=invite)
-    return Finding(ok=True, sentence=f"The bot is in {name}.")
+        return SlackFinding(ok=False, sentence=f"The bot is not in {name}.", to_do=invite)
+    return SlackFinding(ok=True, sentence=f"The bot is in {name}.")

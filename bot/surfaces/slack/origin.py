@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.inbound import Place
+from bot.inbound import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,6 @@ class Origin:
     """Slack tells of a mention only where the bot is a member."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Location:
         """For the dispatcher; `membership` adds whether the bot is a member."""
-        return Place(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)
+        return Location(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from bot.printable import safe
-from bot.surfaces.terminal.words import STEP_SIGNS, Reader, is_ping, span_words, typed, wide
+from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
     Card,
@@ -50,7 +50,7 @@ _STEPS = {
 }
 
 
-def drawn(card: Card, reader: Reader) -> RenderableType:
+def drawn(card: Card, reader: Audience) -> RenderableType:
     """The whole card."""
     parts: list[RenderableType] = [_head(card, reader)]
     parts += [
@@ -61,7 +61,7 @@ def drawn(card: Card, reader: Reader) -> RenderableType:
     return Group(*parts)
 
 
-def styled(text: Text, reader: Reader, base: str = "") -> Styled:
+def styled(text: Text, reader: Audience, base: str = "") -> Styled:
     """A text with its spans' styles; never markup, so data stays data."""
     found = Styled(style=base)
     for span in text.spans:
@@ -83,7 +83,7 @@ def _style(span: Span) -> str:
             return ""
 
 
-def _head(card: Card, reader: Reader) -> RenderableType:
+def _head(card: Card, reader: Audience) -> RenderableType:
     head = Styled(f"{card.state.sign} " if card.state else "")
     title = styled(card.title, reader)
     if card.state:
@@ -94,14 +94,14 @@ def _head(card: Card, reader: Reader) -> RenderableType:
     return head
 
 
-def _next(card: Card, reader: Reader) -> RenderableType:
+def _next(card: Card, reader: Audience) -> RenderableType:
     grid = Grid.grid(padding=(0, 2, 0, 0))
     for label, command in (typed(button, reader) for button in card.buttons):
         grid.add_row(Styled(label), Styled(command, style="cyan"))
     return Padding(grid, (1, 0, 0, 0))
 
 
-def _element(element: Element, reader: Reader) -> RenderableType:
+def _element(element: Element, reader: Audience) -> RenderableType:
     match element:
         case Paragraph():
             return styled(element.text, reader)
@@ -158,7 +158,7 @@ _NOTHING = frozenset({"", "\N{EN DASH}"})
 class _Fitting:
     """Return a table; on a terminal that is too narrow, each row is a paragraph with values after their columns' names."""
 
-    def __init__(self, table: Table, reader: Reader) -> None:
+    def __init__(self, table: Table, reader: Audience) -> None:
         self._table = table
         self._cells = [[styled(cell, reader.in_a_cell()) for cell in row] for row in table.rows]
 

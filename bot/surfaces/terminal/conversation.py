@@ -25,10 +25,10 @@ from bot.surfaces.terminal.wire_format import (
     EndLine,
     MoreLine,
     NoticeLine,
-    RawLine,
+    RawLines,
     RefusedLine,
 )
-from bot.surfaces.terminal.words import Reader, typed
+from bot.surfaces.terminal.words import Audience, typed
 from commands.kit import registry
 from commands.kit.card import Button, Paragraph
 
@@ -55,9 +55,9 @@ def converse(wish: Wish, *, absent: Callable[[str], int] | None = None) -> int:
     return _Conversation(wish, absent).run()
 
 
-def reader() -> Reader:
+def reader() -> Audience:
     """The person at this terminal."""
-    return Reader(now=datetime.now().astimezone(), spec=lambda name: registry.load().find(name))
+    return Audience(now=datetime.now().astimezone(), spec=lambda name: registry.load().find(name))
 
 
 class _Conversation:
@@ -108,7 +108,7 @@ class _Conversation:
                     self._more(line)
                 case NoticeLine():
                     self._err.say(line.said)
-                case RawLine():
+                case RawLines():
                     self._raw(line)
                 case RefusedLine():
                     self._fail(line.message, line.exit)
@@ -148,7 +148,7 @@ class _Conversation:
         elif line.exit != Exit.OK and not line.followed:
             screen.say("It failed unexpectedly. See the bot's log.")
 
-    def _raw(self, line: RawLine) -> None:
+    def _raw(self, line: RawLines) -> None:
         if not self._wish.json:
             self._out.log(line.lines, whole=True)
             return

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from bot.surfaces.terminal.words import Reader, one_line, typed
+from bot.surfaces.terminal.words import Audience, one_line, typed
 from commands.kit.card import Card
 
 
 def document(
-    card: Card | None, reader: Reader, *, exit_status: int | None = None, run: str | None = None
+    card: Card | None, reader: Audience, *, exit_status: int | None = None, run: str | None = None
 ) -> dict[str, Any]:
     """Return one JSON object. `data` is for scripts; `card` is the whole card."""
     found: dict[str, Any] = {}

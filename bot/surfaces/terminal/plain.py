@@ -6,7 +6,7 @@ from bot.printable import safe
 from bot.surfaces.terminal.words import (
     BREAK,
     STEP_SIGNS,
-    Reader,
+    Audience,
     is_ping,
     one_line,
     padded,
@@ -30,7 +30,7 @@ from commands.kit.card import (
 from runbooks.wording import duration
 
 
-def lines(card: Card, reader: Reader) -> list[str]:
+def lines(card: Card, reader: Audience) -> list[str]:
     """The card from top to bottom."""
     return [
         *head(card, reader),
@@ -39,18 +39,18 @@ def lines(card: Card, reader: Reader) -> list[str]:
     ]
 
 
-def head(card: Card, reader: Reader) -> list[str]:
+def head(card: Card, reader: Audience) -> list[str]:
     """Sign, title and how long it goes on."""
     sign = f"{card.state.sign} " if card.state else ""
     took = f" · {duration(card.elapsed)}" if card.elapsed is not None else ""
     return [f"{sign}{one_line(card.title, reader)}{took}"]
 
 
-def _next(card: Card, reader: Reader) -> list[str]:
+def _next(card: Card, reader: Audience) -> list[str]:
     return [f"{label}: {command}" for label, command in (typed(button, reader) for button in card.buttons)]
 
 
-def element_lines(element: Element, reader: Reader) -> Iterator[str]:
+def element_lines(element: Element, reader: Audience) -> Iterator[str]:
     """One element of a body."""
     match element:
         case Paragraph() | Note() if is_ping(element.text):
@@ -95,7 +95,7 @@ def _step(step: StepLine, width: int) -> str:
     return f"  {STEP_SIGNS[step.status]} {padded(safe(step.title), width)}{detail}{status}{took}".rstrip()
 
 
-def _table(table: Table, reader: Reader) -> Iterator[str]:
+def _table(table: Table, reader: Audience) -> Iterator[str]:
     if table.caption:
         yield safe(table.caption)
     header = [[safe(column) for column in table.columns]] if any(table.columns) else []
@@ -109,7 +109,7 @@ def _table(table: Table, reader: Reader) -> Iterator[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def changes(before: Card | None, after: Card, reader: Reader) -> list[str]:
+def changes(before: Card | None, after: Card, reader: Audience) -> list[str]:
     """What a follower prints: the lines that `before` did not have. A clock that moved on is no news."""
     now = lines(after, reader)
     if before is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from bot.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.json_document import document
-from bot.surfaces.terminal.words import Reader
+from bot.surfaces.terminal.words import Audience
 from commands.kit.card import Card
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Manner:
 class Screen:
     """Shows cards on one stream. Use as a context: leaving puts the cursor back."""
 
-    def __init__(self, stream: TextIO, manner: Manner, reader: Reader) -> None:
+    def __init__(self, stream: TextIO, manner: Manner, reader: Audience) -> None:
         self._stream = stream
         self._manner = manner
         self._reader = reader
@@ -120,7 +120,7 @@ class Screen:
         """A card as scripts read it."""
         return document(card, self._with(names), exit_status=exit_status, run=run)
 
-    def _with(self, names: dict[str, str]) -> Reader:
+    def _with(self, names: dict[str, str]) -> Audience:
         return replace(self._reader, names={**self._reader.names, **names}, now=datetime.now().astimezone())
 
     def _settle(self) -> None:

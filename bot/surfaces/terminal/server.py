@@ -50,7 +50,7 @@ _FOLLOW_SECONDS = 6 * 3600.0
 _log = logging.getLogger(__name__)
 
 
-class Follows(Protocol):
+class RunFollower(Protocol):
     """Watches a run (`bot.runs.decisions`)."""
 
     def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
@@ -69,7 +69,7 @@ class SocketServer:
         self,
         path: Path,
         dispatcher: TakesInbound,
-        follower: Follows,
+        follower: RunFollower,
         *,
         redact: Redact,
         name: Callable[[str], str],

@@ -75,7 +75,7 @@ class NoticeLine(Frozen):
     said: str
 
 
-class RawLine(Frozen):
+class RawLines(Frozen):
     """Unredacted lines, some at a time, before the answer's card."""
 
     kind: Literal["raw"] = "raw"
@@ -104,7 +104,7 @@ class RefusedLine(Frozen):
     message: str
 
 
-Line = AnswerLine | CardLine | MoreLine | NoticeLine | RawLine | EndLine | AliveLine | RefusedLine
+Line = AnswerLine | CardLine | MoreLine | NoticeLine | RawLines | EndLine | AliveLine | RefusedLine
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 

@@ -39,7 +39,7 @@ STEP_SIGNS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class Audience:
     """The reader: their clock, and the known names and commands."""
 
     now: datetime
@@ -49,22 +49,22 @@ class Reader:
     spec: Callable[[str], CommandSpec | None] = lambda _name: None
     """A command by its name: how its arguments are typed."""
 
-    def in_a_cell(self) -> "Reader":
+    def in_a_cell(self) -> "Audience":
         """The same person before a table, which has no room for more than what it says."""
         return replace(self, spec=lambda _name: None)
 
 
-def plain(text: Text, reader: Reader) -> str:
+def plain(text: Text, reader: Audience) -> str:
     """Return a text without styling."""
     return "".join(span_words(span, reader) for span in text.spans)
 
 
-def one_line(text: Text, reader: Reader) -> str:
+def one_line(text: Text, reader: Audience) -> str:
     """A title or a cell: it has one line, whatever its spans say."""
     return plain(text, reader).replace(BREAK, " ")
 
 
-def span_words(span: Span, reader: Reader) -> str:
+def span_words(span: Span, reader: Audience) -> str:
     """Return one span as text."""
     match span:
         case PersonName():
@@ -82,7 +82,7 @@ def span_words(span: Span, reader: Reader) -> str:
             return safe(span.text)
 
 
-def _to_type(text: str, reader: Reader) -> str:
+def _to_type(text: str, reader: Audience) -> str:
     """Return a command in a sentence in the shell's form, so that it can be copied and run."""
     names = text.split()[:2]
     known = reader.spec(" ".join(names)) or reader.spec("".join(names[:1]))
@@ -100,7 +100,7 @@ def moment(span: Moment, now: datetime) -> str:
     return f"{shown} (in {age(-seconds)})" if seconds < 0 else f"{shown} ({age(seconds)} ago)"
 
 
-def typed(button: Button, reader: Reader) -> tuple[str, str]:
+def typed(button: Button, reader: Audience) -> tuple[str, str]:
     """(what it does, the command that one could type instead)."""
     label = safe(button.label).rstrip("…. ")
     does = button.does
@@ -113,7 +113,7 @@ def typed(button: Button, reader: Reader) -> tuple[str, str]:
             return label, f"{PROGRAM} {does.command} {safe(does.run)}{_reason(does, reader)}"
 
 
-def _reason(act: RunAct, reader: Reader) -> str:
+def _reason(act: RunAct, reader: Audience) -> str:
     """What a form would have asked for besides, where the command needs it."""
     if not act.form:
         return ""
@@ -124,7 +124,7 @@ def _reason(act: RunAct, reader: Reader) -> str:
     return ' "why"' if parameter.positional else f' {parameter.flag} "why"'
 
 
-def _form(form: OpenForm, reader: Reader) -> str:
+def _form(form: OpenForm, reader: Audience) -> str:
     """Return the command line that is equivalent to the form."""
     spec = reader.spec(form.command)
     words: list[str] = [PROGRAM, safe(form.command)]

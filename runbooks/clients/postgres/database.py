@@ -96,7 +96,7 @@ def _encoding(server: str | None) -> str:
         return "utf-8"
 
 
-class CredentialsSource(Protocol):
+class CredentialsProvider(Protocol):
     """A source of credentials."""
 
     async def __call__(self, *, fresh: bool = False) -> DatabaseCredentials:
@@ -189,7 +189,7 @@ class Session:
 class DatabaseClient:
     """The servers of one environment. Creating it does no I/O."""
 
-    def __init__(self, settings: DatabaseSettings, credentials: CredentialsSource) -> None:
+    def __init__(self, settings: DatabaseSettings, credentials: CredentialsProvider) -> None:
         self.settings = settings
         self._credentials = credentials
         self._places = asyncio.Semaphore(CONNECTIONS)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 # ---- X12: https://www.stedi.com/edi/x12, segments of the health care transactions 270 to 278, 820, 834, 835, 837 ----
 
@@ -69,10 +69,10 @@ _VR = re.compile(
 )
 _LENGTH = re.compile(rb"\s*+(?:#?\d{1,9}\s)?\s*+")
 _NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"FL", b"FD", b"IS", b"DS", b"AT", b"SQ", b"CS", b"na", b"xs"))
-_TAGS: dict[tuple[bytes, bytes], Kind] = {
-    (b"0010", b"0020"): Kind.MRN, (b"0010", b"1000"): Kind.MRN, (b"0010", b"0030"): Kind.BIRTH_DATE, (b"0010", b"1010"): Kind.NARRATIVE,
-    (b"0010", b"1040"): Kind.ADDRESS, (b"0010", b"2154"): Kind.PHONE, (b"0008", b"0050"): Kind.RECORD, (b"0020", b"0010"): Kind.RECORD,
-    (b"0008", b"0081"): Kind.ADDRESS, (b"0010", b"1050"): Kind.PLAN, (b"0018", b"1000"): Kind.DEVICE,
+_TAGS: dict[tuple[bytes, bytes], PrivateKind] = {
+    (b"0010", b"0020"): PrivateKind.MRN, (b"0010", b"1000"): PrivateKind.MRN, (b"0010", b"0030"): PrivateKind.BIRTH_DATE, (b"0010", b"1010"): PrivateKind.NARRATIVE,
+    (b"0010", b"1040"): PrivateKind.ADDRESS, (b"0010", b"2154"): PrivateKind.PHONE, (b"0008", b"0050"): PrivateKind.RECORD, (b"0020", b"0010"): PrivateKind.RECORD,
+    (b"0008", b"0081"): PrivateKind.ADDRESS, (b"0010", b"1050"): PrivateKind.PLAN, (b"0018", b"1000"): PrivateKind.DEVICE,
 }  # fmt: skip
 _SEX = (b"0010", b"0040")
 _DEFINED = re.compile(rb"=\w++|1\.2\.840\.10008\.[\d.]++")
@@ -130,20 +130,20 @@ def _value(line: bytes, at: int) -> tuple[int, int]:
     return start, end
 
 
-def _dicom_kind(vr: bytes, where: tuple[bytes, bytes]) -> Kind:
+def _dicom_kind(vr: bytes, where: tuple[bytes, bytes]) -> PrivateKind:
     if (kind := _TAGS.get(where)) is not None:
         return kind
     match vr:
         case b"PN":
-            return Kind.NAME
+            return PrivateKind.NAME
         case b"DA" | b"DT" | b"TM":
-            return Kind.DATE
+            return PrivateKind.DATE
         case b"AS":
-            return Kind.AGE
+            return PrivateKind.AGE
         case b"UI":
-            return Kind.RECORD
+            return PrivateKind.RECORD
         case _:
-            return Kind.NARRATIVE
+            return PrivateKind.NARRATIVE
 
 
 # ---- PEM: RFC 7468 ----
@@ -156,7 +156,7 @@ _OF_A_KEY = re.compile(rb"[\s>|\"']*+(?:[A-Za-z0-9+/=]{1,200}+|[A-Za-z][\w-]{1,4
 _LONGEST_KEY = 16 << 10
 
 
-def without_keys(text: bytes, mark: Callable[[Kind, bytes], bytes]) -> bytes:
+def without_keys(text: bytes, mark: Callable[[PrivateKind, bytes], bytes]) -> bytes:
     """The text with one mark for each key that is there whole: before a pattern takes a token that its first line is stuck to."""
     out: list[bytes] = []
     at = 0
@@ -169,7 +169,7 @@ def without_keys(text: bytes, mark: Callable[[Kind, bytes], bytes]) -> bytes:
         start, end = begins.span()
         if ends.end() - start <= _LONGEST_KEY:
             end = ends.end()
-            out += (text[at:start], mark(Kind.PRIVATE_KEY, text[start:end]))
+            out += (text[at:start], mark(PrivateKind.PRIVATE_KEY, text[start:end]))
         else:
             out.append(text[at:end])
         at = end
@@ -194,7 +194,7 @@ class PrivateKey:
         ends = KEY_ENDS.search(line, at)
         begins = _KEY_BEGINS.search(line, at)
         if begins is not None:
-            return Read(Then.MORE, [Found(Kind.PRIVATE_KEY, begins.start(), len(line))])
+            return Read(Then.MORE, [Found(PrivateKind.PRIVATE_KEY, begins.start(), len(line))])
         if ends is None and _OF_A_KEY.match(line, at) is None:
             return FOREIGN
         return Read(Then.OVER if ends else Then.MORE, withheld="{lines} withheld: rest of a private key")

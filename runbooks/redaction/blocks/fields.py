@@ -1,7 +1,7 @@
 """What a field's own name says of its value, whatever format the field is written in: JSON, YAML, XML, CSV, a table.
 
 A name is looked up without its case and its joints, so `first_name`, `FirstName` and `first-name` are one field. What a name alone does
-not tell (`value`, `text`, `start`) its surroundings do: `Context` is what is known of the structure that the field stands in.
+not tell (`value`, `text`, `start`) its surroundings do: `FieldContext` is what is known of the structure that the field stands in.
 """
 
 import re
@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 
-class Context(Enum):
+class FieldContext(Enum):
     """What a field stands in."""
 
     NONE = auto()
@@ -34,37 +34,37 @@ class Context(Enum):
     """A Secret's `stringData`, or its `data` where its kind was read before."""
 
 
-_FIELDS: dict[Kind, str] = {
-    Kind.NAME: """firstname lastname middlename fullname patientname givenname givennames familyname surname forename maidenname
+_FIELDS: dict[PrivateKind, str] = {
+    PrivateKind.NAME: """firstname lastname middlename fullname patientname givenname givennames familyname surname forename maidenname
         previousname preferredname nickname mothersmaidenname mothername fathername spousename guarantorname subscribername insuredname
         membername contactname emergencycontact emergencycontactname nextofkin fname lname patientfirst patientlast patientfirstname
         patientlastname nameofpatient physicianname providername attendingphysician referringphysician""",
-    Kind.BIRTH_DATE: "dob birthdate dateofbirth birthday birthtime patientdob patientbirthdate bornon",
-    Kind.SSN: "ssn socialsecuritynumber socialsecurity socialsecurityno ssnumber patientssn",
-    Kind.MRN: "mrn patientid patientmrn patientnumber patientno patientidentifier medicalrecordnumber medicalrecordno medicalrecord chartnumber chartno",
-    Kind.PHONE: """phone phonenumber telephone telephonenumber mobile mobilephone mobilenumber cell cellphone homephone workphone
+    PrivateKind.BIRTH_DATE: "dob birthdate dateofbirth birthday birthtime patientdob patientbirthdate bornon",
+    PrivateKind.SSN: "ssn socialsecuritynumber socialsecurity socialsecurityno ssnumber patientssn",
+    PrivateKind.MRN: "mrn patientid patientmrn patientnumber patientno patientidentifier medicalrecordnumber medicalrecordno medicalrecord chartnumber chartno",
+    PrivateKind.PHONE: """phone phonenumber telephone telephonenumber mobile mobilephone mobilenumber cell cellphone homephone workphone
         contactphone emergencyphone fax faxnumber tel phone1 phone2""",
-    Kind.EMAIL: "email emailaddress mailaddress contactemail patientemail",
-    Kind.ADDRESS: """address address1 address2 addressline addressline1 addressline2 homeaddress mailingaddress patientaddress street
+    PrivateKind.EMAIL: "email emailaddress mailaddress contactemail patientemail",
+    PrivateKind.ADDRESS: """address address1 address2 addressline addressline1 addressline2 homeaddress mailingaddress patientaddress street
         street1 street2 streetaddress streetaddressline streetname housenumber city town zip zipcode postalcode postcode""",
-    Kind.PLAN: """memberid membernumber subscriberid subscribernumber policynumber policyno insuranceid insurancenumber healthplanid
+    PrivateKind.PLAN: """memberid membernumber subscriberid subscribernumber policynumber policyno insuranceid insurancenumber healthplanid
         medicareid medicaidid medicarenumber groupnumber""",
-    Kind.ACCOUNT: "accountnumber accountno patientaccount patientaccountnumber iban cardnumber creditcard",
-    Kind.LICENCE: "driverslicense driverslicence driverlicense licensenumber licencenumber passport passportnumber",
-    Kind.RECORD: "accessionnumber accession encounterid encounternumber visitid visitnumber claimid claimnumber specimenid",
-    Kind.DATE: """admissiondate admitdate dischargedate dateofservice servicedate deathdate dateofdeath deceaseddatetime effectivedatetime
+    PrivateKind.ACCOUNT: "accountnumber accountno patientaccount patientaccountnumber iban cardnumber creditcard",
+    PrivateKind.LICENCE: "driverslicense driverslicence driverlicense licensenumber licencenumber passport passportnumber",
+    PrivateKind.RECORD: "accessionnumber accession encounterid encounternumber visitid visitnumber claimid claimnumber specimenid",
+    PrivateKind.DATE: """admissiondate admitdate dischargedate dateofservice servicedate deathdate dateofdeath deceaseddatetime effectivedatetime
         effectiveinstant issued authoredon recordeddate onsetdatetime abatementdatetime performeddatetime occurrencedatetime visitdate
         appointmentdate admissiontime dischargetime admittedat dischargedat asserteddate""",
-    Kind.IP: "clientip patientip userip",
-    Kind.PASSWORD: "passwordhash",
+    PrivateKind.IP: "clientip patientip userip",
+    PrivateKind.PASSWORD: "passwordhash",
 }  # fmt: skip
 _KIND_OF = {name.encode(): kind for kind, names in _FIELDS.items() for name in names.split()}
 _IN_A_PERSONS_TABLE = {
-    b"name": Kind.NAME, b"first": Kind.NAME, b"last": Kind.NAME, b"given": Kind.NAME, b"family": Kind.NAME, b"middle": Kind.NAME,
-    b"patient": Kind.NAME, b"mother": Kind.NAME, b"provider": Kind.NAME, b"physician": Kind.NAME, b"state": Kind.ADDRESS,
-    b"county": Kind.ADDRESS, b"admitted": Kind.DATE, b"discharged": Kind.DATE, b"admission": Kind.DATE, b"discharge": Kind.DATE,
-    b"died": Kind.DATE, b"visit": Kind.DATE, b"notes": Kind.NARRATIVE, b"note": Kind.NARRATIVE, b"comment": Kind.NARRATIVE,
-    b"comments": Kind.NARRATIVE, b"diagnosis": Kind.NARRATIVE, b"account": Kind.ACCOUNT, b"patientaddress": Kind.ADDRESS,
+    b"name": PrivateKind.NAME, b"first": PrivateKind.NAME, b"last": PrivateKind.NAME, b"given": PrivateKind.NAME, b"family": PrivateKind.NAME, b"middle": PrivateKind.NAME,
+    b"patient": PrivateKind.NAME, b"mother": PrivateKind.NAME, b"provider": PrivateKind.NAME, b"physician": PrivateKind.NAME, b"state": PrivateKind.ADDRESS,
+    b"county": PrivateKind.ADDRESS, b"admitted": PrivateKind.DATE, b"discharged": PrivateKind.DATE, b"admission": PrivateKind.DATE, b"discharge": PrivateKind.DATE,
+    b"died": PrivateKind.DATE, b"visit": PrivateKind.DATE, b"notes": PrivateKind.NARRATIVE, b"note": PrivateKind.NARRATIVE, b"comment": PrivateKind.NARRATIVE,
+    b"comments": PrivateKind.NARRATIVE, b"diagnosis": PrivateKind.NARRATIVE, b"account": PrivateKind.ACCOUNT, b"patientaddress": PrivateKind.ADDRESS,
 }  # fmt: skip
 _A_NAME = {b"given", b"family"}
 """Together they are a person's; each alone is a word."""
@@ -84,7 +84,7 @@ def plain(key: bytes) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def kind_of(key: bytes) -> Kind | None:
+def kind_of(key: bytes) -> PrivateKind | None:
     """By the field's own name alone."""
     if len(key) > _LONGEST:
         return None
@@ -92,12 +92,12 @@ def kind_of(key: bytes) -> Kind | None:
     return secret_kind(key) if kind is None and is_secret(key) else kind
 
 
-def secret_kind(name: bytes) -> Kind:
+def secret_kind(name: bytes) -> PrivateKind:
     """As the line patterns call it."""
     words = name.lower()
     if b"pass" in words or b"pwd" in words:
-        return Kind.PASSWORD
-    return Kind.TOKEN if b"token" in words else Kind.SECRET
+        return PrivateKind.PASSWORD
+    return PrivateKind.TOKEN if b"token" in words else PrivateKind.SECRET
 
 
 @lru_cache(maxsize=8192)
@@ -119,11 +119,13 @@ def cue_of(key: str, around: Mapping[Any, Any]) -> str:
     return key
 
 
-def columns(names: list[bytes]) -> list[Kind | None]:
+def columns(names: list[bytes]) -> list[PrivateKind | None]:
     """What a table's columns hold; where one of them tells who somebody is, an ambiguous one (`name`, `notes`) does so too."""
     kinds = [kind_of(name.strip(b" \t\"'")) for name in names]
     called = {plain(name.strip(b" \t\"'")) for name in names}
-    if called >= _A_NAME or any(kind not in (None, Kind.SECRET, Kind.IP, Kind.ADDRESS) for kind in kinds):
+    if called >= _A_NAME or any(
+        kind not in (None, PrivateKind.SECRET, PrivateKind.IP, PrivateKind.ADDRESS) for kind in kinds
+    ):
         return [
             kind or _IN_A_PERSONS_TABLE.get(plain(name.strip(b" \t\"'")))
             for name, kind in zip(names, kinds, strict=True)
@@ -132,60 +134,60 @@ def columns(names: list[bytes]) -> list[Kind | None]:
 
 
 _CONTEXTS = {
-    **dict.fromkeys((b"name", b"humanname"), Context.NAME),
-    **dict.fromkeys((b"address", b"addr", b"birthplace"), Context.PLACE),
-    **dict.fromkeys((b"telecom", b"contactpoint"), Context.CONTACT),
-    b"identifier": Context.IDENTIFIER,
-    b"photo": Context.PICTURE,
-    **dict.fromkeys((b"period", b"effectiveperiod", b"performedperiod", b"onsetperiod", b"billableperiod"), Context.PERIOD),
+    **dict.fromkeys((b"name", b"humanname"), FieldContext.NAME),
+    **dict.fromkeys((b"address", b"addr", b"birthplace"), FieldContext.PLACE),
+    **dict.fromkeys((b"telecom", b"contactpoint"), FieldContext.CONTACT),
+    b"identifier": FieldContext.IDENTIFIER,
+    b"photo": FieldContext.PICTURE,
+    **dict.fromkeys((b"period", b"effectiveperiod", b"performedperiod", b"onsetperiod", b"billableperiod"), FieldContext.PERIOD),
     **dict.fromkeys(
         (
             b"code", b"coding", b"category", b"type", b"maritalstatus", b"clinicalstatus", b"verificationstatus", b"interpretation",
             b"bodysite", b"method", b"class", b"relationship", b"language", b"valuecodeableconcept", b"meta",
         ),
-        Context.CODED,
+        FieldContext.CODED,
     ),
     **dict.fromkeys(
         (
             b"subject", b"patient", b"performer", b"author", b"participant", b"individual", b"practitioner", b"recorder", b"asserter",
             b"requester", b"generalpractitioner", b"managingorganization", b"beneficiary", b"subscriber", b"provider", b"actor",
         ),
-        Context.REFERENCE,
+        FieldContext.REFERENCE,
     ),
-    b"data": Context.DATA,
-    b"stringdata": Context.SEALED,
+    b"data": FieldContext.DATA,
+    b"stringdata": FieldContext.SEALED,
 }  # fmt: skip
 _STAYS_IN = (
-    Context.NAME,
-    Context.PLACE,
-    Context.CONTACT,
-    Context.IDENTIFIER,
-    Context.PICTURE,
-    Context.DATA,
-    Context.SEALED,
+    FieldContext.NAME,
+    FieldContext.PLACE,
+    FieldContext.CONTACT,
+    FieldContext.IDENTIFIER,
+    FieldContext.PICTURE,
+    FieldContext.DATA,
+    FieldContext.SEALED,
 )
 
 
-def context_of(key: bytes, outer: Context, *, of_secret: bool = False) -> Context:
+def context_of(key: bytes, outer: FieldContext, *, of_secret: bool = False) -> FieldContext:
     """Of what stands under this key; `of_secret`: in what says that it is a Kubernetes Secret."""
     found = _CONTEXTS.get(plain(key))
-    if found is Context.DATA and of_secret:
-        return Context.SEALED
+    if found is FieldContext.DATA and of_secret:
+        return FieldContext.SEALED
     if found is None:
-        return outer if outer in _STAYS_IN or outer is Context.CODED else Context.NONE
+        return outer if outer in _STAYS_IN or outer is FieldContext.CODED else FieldContext.NONE
     return found
 
 
 _NAME_PARTS = frozenset((b"given", b"family", b"text", b"prefix", b"suffix", b"middle", b"first", b"last"))
 _PLACE_PARTS = frozenset((b"line", b"text", b"district", b"state", b"county", b"city", b"country"))
 _UNDER = {
-    Context.NAME: (_NAME_PARTS, Kind.NAME),
-    Context.PLACE: (_PLACE_PARTS, Kind.ADDRESS),
-    Context.CONTACT: (frozenset((b"value",)), Kind.PHONE),
-    Context.IDENTIFIER: (frozenset((b"value",)), Kind.MRN),
-    Context.PERIOD: (frozenset((b"start", b"end")), Kind.DATE),
-    Context.REFERENCE: (frozenset((b"display",)), Kind.NAME),
-    Context.PICTURE: (frozenset((b"data", b"url")), Kind.PICTURE),
+    FieldContext.NAME: (_NAME_PARTS, PrivateKind.NAME),
+    FieldContext.PLACE: (_PLACE_PARTS, PrivateKind.ADDRESS),
+    FieldContext.CONTACT: (frozenset((b"value",)), PrivateKind.PHONE),
+    FieldContext.IDENTIFIER: (frozenset((b"value",)), PrivateKind.MRN),
+    FieldContext.PERIOD: (frozenset((b"start", b"end")), PrivateKind.DATE),
+    FieldContext.REFERENCE: (frozenset((b"display",)), PrivateKind.NAME),
+    FieldContext.PICTURE: (frozenset((b"data", b"url")), PrivateKind.PICTURE),
 }
 _BASE64 = re.compile(
     rb"(?:[A-Za-z0-9+/]{4}){2,}+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|(?:[A-Za-z0-9+/]{4})?(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)"
@@ -237,7 +239,7 @@ AMBIGUOUS = frozenset((b"value", b"reference", b"id", b"url", *_NARRATIVE)).unio
 """Names of fields that alone say nothing: what they stand in does."""
 
 
-def judge(key: bytes, context: Context, value: bytes, *, clinical: bool = False) -> Kind | None:
+def judge(key: bytes, context: FieldContext, value: bytes, *, clinical: bool = False) -> PrivateKind | None:
     """What the value under this key in this context tells, or None where it may be seen.
 
     In a clinical document (`clinical`) only what is a code, a measured number or an address of a definition stays.
@@ -247,53 +249,55 @@ def judge(key: bytes, context: Context, value: bytes, *, clinical: bool = False)
     name = plain(key)
     under = _UNDER.get(context)
     if under is not None and name in under[0]:
-        if context is Context.CONTACT and b"@" in value:
-            return Kind.EMAIL
-        return None if _CODE.fullmatch(value) and context is Context.IDENTIFIER and value[:1].isalpha() else under[1]
-    if context is Context.UNSEEN and name in AMBIGUOUS and not _CODE.fullmatch(value):
-        return Kind.NARRATIVE
-    if context is Context.SEALED:
-        return Kind.SECRET
-    if context is Context.DATA:
-        return Kind.SECRET if _BASE64.fullmatch(value) or is_secret(key) else None
+        if context is FieldContext.CONTACT and b"@" in value:
+            return PrivateKind.EMAIL
+        return (
+            None if _CODE.fullmatch(value) and context is FieldContext.IDENTIFIER and value[:1].isalpha() else under[1]
+        )
+    if context is FieldContext.UNSEEN and name in AMBIGUOUS and not _CODE.fullmatch(value):
+        return PrivateKind.NARRATIVE
+    if context is FieldContext.SEALED:
+        return PrivateKind.SECRET
+    if context is FieldContext.DATA:
+        return PrivateKind.SECRET if _BASE64.fullmatch(value) or is_secret(key) else None
     if name == b"reference" and _PATIENT.fullmatch(value):
-        return Kind.MRN
+        return PrivateKind.MRN
     if name in (b"given", b"family"):
-        return Kind.NAME if _is_capitalised(value) or clinical else None
+        return PrivateKind.NAME if _is_capitalised(value) or clinical else None
     kind = kind_of(key)
     if kind is not None:
         return kind if _plausible(kind, name, value) else None
     return _clinical(name, context, value) if clinical else None
 
 
-def _clinical(name: bytes, context: Context, value: bytes) -> Kind | None:
-    if _UUID.fullmatch(value) or (name in _CODED_KEYS and context is not Context.REFERENCE):
+def _clinical(name: bytes, context: FieldContext, value: bytes) -> PrivateKind | None:
+    if _UUID.fullmatch(value) or (name in _CODED_KEYS and context is not FieldContext.REFERENCE):
         return None
     if name == b"id":
-        return Kind.RECORD if any(48 <= sign <= 57 for sign in value) else None  # noqa: PLR2004 - ASCII digits
+        return PrivateKind.RECORD if any(48 <= sign <= 57 for sign in value) else None  # noqa: PLR2004 - ASCII digits
     if _DATED.fullmatch(value):
-        return None if name in (b"value", b"code") else Kind.DATE
+        return None if name in (b"value", b"code") else PrivateKind.DATE
     if name in _NARRATIVE:
-        return Kind.NARRATIVE
-    if context is Context.CODED or _CODE.fullmatch(value):
+        return PrivateKind.NARRATIVE
+    if context is FieldContext.CODED or _CODE.fullmatch(value):
         return None
-    return Kind.NARRATIVE
+    return PrivateKind.NARRATIVE
 
 
 def _is_capitalised(value: bytes) -> bool:
     return (value[:1].isupper() or value[:1] >= b"\x80") and not value.startswith(b"IPv")
 
 
-def _plausible(kind: Kind, name: bytes, value: bytes) -> bool:
+def _plausible(kind: PrivateKind, name: bytes, value: bytes) -> bool:
     """`"address": "10.0.0.7"` and `"phone": true` tell nobody."""
     match kind:
-        case Kind.ADDRESS if name == b"address":
+        case PrivateKind.ADDRESS if name == b"address":
             return b" " in value and any(value[at : at + 1].isalpha() for at in range(min(len(value), 200)))
-        case Kind.PHONE:
+        case PrivateKind.PHONE:
             return sum(48 <= sign <= 57 for sign in value) >= _LEAST_DIGITS  # noqa: PLR2004 - ASCII digits
-        case Kind.EMAIL:
+        case PrivateKind.EMAIL:
             return b"@" in value
-        case Kind.DATE | Kind.BIRTH_DATE:
+        case PrivateKind.DATE | PrivateKind.BIRTH_DATE:
             return any(48 <= sign <= 57 for sign in value)  # noqa: PLR2004 - ASCII digits
         case _:
             return True

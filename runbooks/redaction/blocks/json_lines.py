@@ -4,7 +4,7 @@ import re
 
 from runbooks.redaction.blocks.fields import (
     AMBIGUOUS,
-    Context,
+    FieldContext,
     context_of,
     is_secret,
     judge,
@@ -14,7 +14,7 @@ from runbooks.redaction.blocks.fields import (
 )
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 _TOKEN = re.compile(
     rb"(?P<space>[\s,]++)|(?P<open>[\[{])|(?P<close>[\]}])|(?P<colon>:)"
@@ -61,11 +61,11 @@ class _Level:
 
     __slots__ = ("bracket", "context", "key", "of_secret", "secret")
 
-    def __init__(self, bracket: bytes, key: bytes, context: Context) -> None:
+    def __init__(self, bracket: bytes, key: bytes, context: FieldContext) -> None:
         self.bracket = bracket
         self.key = key
         self.context = context
-        self.secret: Kind | None = None
+        self.secret: PrivateKind | None = None
         """What a `name` in it says that its `value` is."""
         self.of_secret = False
         """Its `kind` says that it is a Secret."""
@@ -83,7 +83,7 @@ class JsonLines:
         self._clinical = False
         self._string = b""
         """The quotation mark of a text that goes on in the next line."""
-        self._string_kind: Kind | None = None
+        self._string_kind: PrivateKind | None = None
         self._begun = False
         self._prefixed = False
         """Before the bracket stands what it is: `patient: {`."""
@@ -130,12 +130,12 @@ class JsonLines:
         self._begun = True
         if _MEMBER.match(line, at) is not None or (self._within and line[at : at + 1] in (b" ", b"\t")):
             # the bracket around it was not seen: it could be a patient's
-            self._levels.append(_Level(b"{", b"", Context.UNSEEN if self._within else Context.NONE))
+            self._levels.append(_Level(b"{", b"", FieldContext.UNSEEN if self._within else FieldContext.NONE))
             self._clinical = self._within
             return at
         begins = _first_bracket(line, at)
         if (key := _KEY_BEFORE.search(line, max(at, begins - 100), begins)) is not None:
-            self._levels.append(_Level(b"{", key[1], Context.NONE))
+            self._levels.append(_Level(b"{", key[1], FieldContext.NONE))
             self._prefixed = True
         return begins
 
@@ -144,12 +144,12 @@ class JsonLines:
             self._deeper += 1
             return True
         if not self._levels:
-            self._levels.append(_Level(bracket, b"", Context.NONE))
+            self._levels.append(_Level(bracket, b"", FieldContext.NONE))
             return False
         outer = self._levels[-1]
         context = outer.context if bracket == b"[" else context_of(outer.key, outer.context, of_secret=outer.of_secret)
-        if outer.context is Context.UNSEEN and not outer.key:
-            context = Context.UNSEEN
+        if outer.context is FieldContext.UNSEEN and not outer.key:
+            context = FieldContext.UNSEEN
         # what stands in a list stands under the list's key
         self._levels.append(_Level(bracket, outer.key if bracket == b"[" else b"", context))
         return False
@@ -198,7 +198,7 @@ class JsonLines:
 
     def _value(
         self, level: _Level, line: bytes, first: int, last: int, *, quoted: bool, parts: list[Found]
-    ) -> Kind | None:
+    ) -> PrivateKind | None:
         value = line[first:last]
         if not quoted and value in _BARE_LITERALS:
             return None

@@ -16,10 +16,10 @@ from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Read, Reader, The
 from runbooks.redaction.blocks.xml import Xml, ends_what_was_not_seen
 from runbooks.redaction.blocks.yaml_lines import YamlLines
 from runbooks.redaction.compiled import Compiled
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 from runbooks.wording import counted
 
-Mark = Callable[[Kind, bytes], bytes]
+Mark = Callable[[PrivateKind, bytes], bytes]
 """What stands in the place of a value."""
 Lost = Callable[[], None]
 """Hears of each line that is withheld."""

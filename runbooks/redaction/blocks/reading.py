@@ -4,13 +4,13 @@ import re
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from runbooks.redaction.rules import Kind
+from runbooks.redaction.rules import PrivateKind
 
 
 class Found(NamedTuple):
     """`line[start:end]` is private."""
 
-    kind: Kind
+    kind: PrivateKind
     start: int
     end: int
     bare: bool = False

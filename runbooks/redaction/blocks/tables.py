@@ -6,7 +6,7 @@ from functools import lru_cache
 from runbooks.redaction.blocks.fields import columns, kind_of
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 RULE = re.compile(rb"[ ]?\+?-{2,}+(?:\+-++)*+\+?[ ]*+$|[ ]?\|?-{2,}+(?:[+|]-++)*+\|?[ ]*+$")
 EXPANDED = re.compile(rb"-\[ RECORD \d{1,9} \][-+]*+\s*+$|\*{10,}+ \d{1,9}\. row \*{10,}+$")
@@ -18,7 +18,7 @@ _MOST_COLUMNS = 500
 SEPARATORS = (b",", b";", b"\t", b"|")
 
 
-def _part(kind: Kind | None, line: bytes, start: int, end: int) -> list[Found]:
+def _part(kind: PrivateKind | None, line: bytes, start: int, end: int) -> list[Found]:
     while start < end and line[start] in b" \t\"'":
         start += 1
     while start < end and line[end - 1] in b" \t\"'":
@@ -129,7 +129,7 @@ class Expanded:
 
     def __init__(self) -> None:
         self.steps = 0
-        self._kind: Kind | None = None
+        self._kind: PrivateKind | None = None
 
     def read(self, line: bytes, at: int) -> Read:
         """As `Reader` says."""
@@ -167,7 +167,7 @@ def field_alone(line: bytes, at: int) -> Read | None:
 
 
 @lru_cache(maxsize=256)
-def header_of(line: bytes) -> tuple[bytes, tuple[Kind | None, ...]] | None:
+def header_of(line: bytes) -> tuple[bytes, tuple[PrivateKind | None, ...]] | None:
     """What separates the names of a CSV's columns, and what they hold; None for a line that is no such row."""
     for separator in SEPARATORS:
         if separator not in line:
@@ -183,7 +183,7 @@ def header_of(line: bytes) -> tuple[bytes, tuple[Kind | None, ...]] | None:
 class Csv:
     """The rows below the names, until a line that has no separator."""
 
-    def __init__(self, separator: bytes, kinds: tuple[Kind | None, ...]) -> None:
+    def __init__(self, separator: bytes, kinds: tuple[PrivateKind | None, ...]) -> None:
         self.steps = 0
         self._separator = separator
         self._kinds = kinds

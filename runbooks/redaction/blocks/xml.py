@@ -6,10 +6,10 @@ In a clinical document every text and every `value` that is no code goes; in any
 import re
 from collections import Counter
 
-from runbooks.redaction.blocks.fields import Context, context_of, is_secret, judge, kind_of, plain, secret_kind
+from runbooks.redaction.blocks.fields import FieldContext, context_of, is_secret, judge, kind_of, plain, secret_kind
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 _OPENS = re.compile(rb"<\?xml\s|</[A-Za-z][\w:.-]{0,80}+\s*+>|/>|<[A-Za-z][\w:.-]{0,80}+(?:\s++[\w:.-]++\s*+=|>?\s*+$)")
 _NAME = re.compile(rb"[A-Za-z_][\w:.-]*+")
@@ -17,13 +17,13 @@ _ATTRIBUTE = re.compile(rb"\s*+([\w:.-]++)\s*+=\s*+([\"'])")
 _TAG_ENDS = re.compile(rb"\s*+(/?)>")
 _CLINICAL = re.compile(rb"urn:hl7-org:v3|http://hl7\.org/fhir")
 _TEXT_PARTS = {
-    **dict.fromkeys((b"given", b"family", b"prefix", b"suffix", b"name", b"delimiter"), Kind.NAME),
+    **dict.fromkeys((b"given", b"family", b"prefix", b"suffix", b"name", b"delimiter"), PrivateKind.NAME),
     **dict.fromkeys(
         (
             b"streetaddressline", b"housenumber", b"streetname", b"city", b"state", b"postalcode", b"county", b"country", b"addr",
             b"additionallocator", b"precinct",
         ),
-        Kind.ADDRESS,
+        PrivateKind.ADDRESS,
     ),
 }  # fmt: skip
 _TIMES = frozenset((b"effectivetime", b"low", b"high", b"time", b"center"))
@@ -47,10 +47,12 @@ class _Element:
         self.name = name = plain(written)
         self.clinical = clinical or name == b"clinicaldocument"
         # where the beginning was not seen, what `display` shows may be a person
-        self.around: Context = outer.context if outer else Context.REFERENCE if clinical else Context.NONE
-        self.context: Context = context_of(name, self.around)
-        self.secret: Kind | None = None
-        self.kind: Kind | None = kind_of(written.rsplit(b":", 1)[-1])
+        self.around: FieldContext = (
+            outer.context if outer else FieldContext.REFERENCE if clinical else FieldContext.NONE
+        )
+        self.context: FieldContext = context_of(name, self.around)
+        self.secret: PrivateKind | None = None
+        self.kind: PrivateKind | None = kind_of(written.rsplit(b":", 1)[-1])
         """What its text tells."""
         if self.clinical:
             self.becomes_clinical()
@@ -58,17 +60,17 @@ class _Element:
     def becomes_clinical(self) -> None:
         """All of its text goes."""
         self.clinical = True
-        self.kind = _TEXT_PARTS.get(self.name) or self.kind or Kind.NARRATIVE
+        self.kind = _TEXT_PARTS.get(self.name) or self.kind or PrivateKind.NARRATIVE
 
 
-def _value(tag: _Element, value: bytes) -> Kind | None:
+def _value(tag: _Element, value: bytes) -> PrivateKind | None:
     """What the attribute `value` tells: FHIR has all its data there, C-CDA numbers, times and telephones, and others a secret."""
     if tag.secret is not None:
         return tag.secret
     if tag.clinical and tag.name in _TIMES:
-        return Kind.DATE
+        return PrivateKind.DATE
     if tag.name == b"telecom":
-        return Kind.EMAIL if b"@" in value else Kind.PHONE
+        return PrivateKind.EMAIL if b"@" in value else PrivateKind.PHONE
     return judge(tag.name, tag.around, value, clinical=tag.clinical)
 
 
@@ -85,7 +87,7 @@ class Xml:
         self._tag: _Element | None = None
         """The tag that is not closed yet: its attributes may stand on lines of their own."""
         self._quote = b""
-        self._quote_kind: Kind | None = None
+        self._quote_kind: PrivateKind | None = None
         self._until = b""
         """What ends the comment or the literal text."""
         self._begun = goes_on
@@ -186,7 +188,7 @@ class Xml:
             return last
         return last + 1
 
-    def _judged(self, tag: _Element, name: bytes, key: bytes, value: bytes) -> Kind | None:
+    def _judged(self, tag: _Element, name: bytes, key: bytes, value: bytes) -> PrivateKind | None:
         if key.startswith(b"xmlns"):
             if _CLINICAL.fullmatch(value):
                 tag.becomes_clinical()
@@ -199,8 +201,8 @@ class Xml:
         if name == b"value":
             return _value(tag, value)
         if tag.clinical and name in (b"extension", b"id"):
-            return Kind.MRN if name == b"extension" else None
-        return judge(key, Context.NONE, value)
+            return PrivateKind.MRN if name == b"extension" else None
+        return judge(key, FieldContext.NONE, value)
 
     def _push(self, element: _Element) -> None:
         if len(self._open) >= DEEPEST:
@@ -231,9 +233,9 @@ class Xml:
             end -= 1
         if start == end:
             return
-        kind = self._open[-1].kind if self._open else (Kind.NARRATIVE if self._clinical else None)
+        kind = self._open[-1].kind if self._open else (PrivateKind.NARRATIVE if self._clinical else None)
         if self._until == _COMMENT:
-            kind = Kind.NARRATIVE if self._open and self._open[-1].clinical else None
+            kind = PrivateKind.NARRATIVE if self._open and self._open[-1].clinical else None
         value = line[start:end]
         if kind is not None and not is_placeholder(value) and MARK.fullmatch(value) is None:
             parts.append(Found(kind, start, end))

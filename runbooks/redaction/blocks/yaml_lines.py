@@ -2,10 +2,18 @@
 
 import re
 
-from runbooks.redaction.blocks.fields import Context, context_of, is_secret, judge, kind_of, says_secret, secret_kind
+from runbooks.redaction.blocks.fields import (
+    FieldContext,
+    context_of,
+    is_secret,
+    judge,
+    kind_of,
+    says_secret,
+    secret_kind,
+)
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, Kind
+from runbooks.redaction.rules import MARK, PrivateKind
 
 _OPENS = re.compile(
     rb"[ ]*+(?:-[ ]++)*+(?:[\w./$-]{1,80}+:(?:[ ]*+[|>][+-]?\d?)?[ ]*+$|(?:name|key):[ ]*+[\"']?[\w.-]{1,80}+[\"']?[ ]*+$|kind:[ ]++Secret[ ]*+$)"
@@ -20,11 +28,11 @@ _NAMES = frozenset((b"name", b"key"))
 class _Level:
     __slots__ = ("context", "indent", "key", "of_secret", "secret")
 
-    def __init__(self, indent: int, context: Context) -> None:
+    def __init__(self, indent: int, context: FieldContext) -> None:
         self.indent = indent
         self.context = context
         self.key = b""
-        self.secret: Kind | None = None
+        self.secret: PrivateKind | None = None
         self.of_secret = False
 
 
@@ -37,7 +45,7 @@ class YamlLines:
         self._base = -1
         self._text_indent = -1
         """Lines that are indented more than so much are one text."""
-        self._text_kind: Kind | None = None
+        self._text_kind: PrivateKind | None = None
 
     @staticmethod
     def opens(line: bytes, at: int) -> bool:
@@ -78,7 +86,7 @@ class YamlLines:
             return False
         outer = levels[-1] if levels else None
         level = _Level(
-            column, context_of(outer.key, outer.context, of_secret=outer.of_secret) if outer else Context.NONE
+            column, context_of(outer.key, outer.context, of_secret=outer.of_secret) if outer else FieldContext.NONE
         )
         if outer is not None:
             level.key = outer.key
@@ -113,13 +121,13 @@ class YamlLines:
         kind = self._kind(level, value)
         return [Found(kind, start, end)] if kind is not None and value else []
 
-    def _kind(self, level: _Level, value: bytes) -> Kind | None:
+    def _kind(self, level: _Level, value: bytes) -> PrivateKind | None:
         if level.key in (b"value", b"val") and level.secret is not None:
             return None if value and (is_placeholder(value) or MARK.fullmatch(value)) else level.secret
         if not value:
             return (
                 kind_of(level.key)
-                or (Kind.SECRET if level.context is Context.SEALED else None)
-                or (Kind.SECRET if level.context is Context.DATA and is_secret(level.key) else None)
+                or (PrivateKind.SECRET if level.context is FieldContext.SEALED else None)
+                or (PrivateKind.SECRET if level.context is FieldContext.DATA and is_secret(level.key) else None)
             )
         return None if value[:1] in b"&*!{[" else judge(level.key, level.context, value)

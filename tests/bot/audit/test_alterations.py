@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import AuditFindingKind, Book, BookUnavailable, Head, first_not_found, search_books, verify
+from bot.audit import AuditFindingKind, AuditHead, AuditLog, AuditLogUnavailable, first_not_found, search_books, verify
 from bot.audit.events import draft
-from bot.audit.file import BookFile
+from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 from tests.bot.audit.test_tampering import EVENTS, written
@@ -56,43 +56,43 @@ def replace_by_a_view(path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_an_event_that_a_planted_trigger_swallows_is_not_acknowledged(path: Path, count: int) -> None:
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await book.append(event(1))
         swallow(path)
         for turn in range(2):
-            with pytest.raises(BookUnavailable, match=r"is not in it|sqlite_x does not belong"):
+            with pytest.raises(AuditLogUnavailable, match=r"is not in it|sqlite_x does not belong"):
                 await book.append(event(10 * turn + count))
-        with pytest.raises(BookUnavailable):
+        with pytest.raises(AuditLogUnavailable):
             await book.check()
         assert (await book.head()).seq == 1
     assert [each.kind for each in verify(path)] == [AuditFindingKind.SCHEMA]
 
 
 def test_many_at_once_that_a_planted_trigger_swallows_are_not_acknowledged(path: Path) -> None:
-    file = BookFile(path, "bot-0")
+    file = AuditFile(path, "bot-0")
     swallow(path)
-    with pytest.raises(BookUnavailable, match="changed by somebody else"):
+    with pytest.raises(AuditLogUnavailable, match="changed by somebody else"):
         file.append([draft(event(number), Redactor()) for number in range(3)])
     file.close()
 
 
 async def test_a_trigger_that_changes_what_was_just_written_is_noticed(path: Path) -> None:
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         with closing(sqlite3.connect(path)) as raw:
             raw.execute("DROP TRIGGER event_unchanged")
             raw.execute(
                 "CREATE TRIGGER event_unchanged AFTER INSERT ON event "
                 "BEGIN UPDATE event SET data = replace(data, 'requester', 'outsider') WHERE seq = NEW.seq; END"
             )
-        with pytest.raises(BookUnavailable, match="changed by somebody else"):
+        with pytest.raises(AuditLogUnavailable, match="changed by somebody else"):
             await book.append(event(1))
 
 
 def test_a_file_with_anything_in_its_schema_that_is_not_ours_is_not_opened(path: Path) -> None:
     written(path)
     swallow(path)
-    with pytest.raises(BookUnavailable, match="the trigger sqlite_x does not belong to the audit log"):
-        BookFile(path, "bot-0")
+    with pytest.raises(AuditLogUnavailable, match="the trigger sqlite_x does not belong to the audit log"):
+        AuditFile(path, "bot-0")
 
 
 def test_an_endless_view_in_the_place_of_the_events_ends_at_once(path: Path) -> None:
@@ -101,10 +101,10 @@ def test_an_endless_view_in_the_place_of_the_events_ends_at_once(path: Path) -> 
     findings = verify(path, [head])
     assert AuditFindingKind.UNREADABLE in [each.kind for each in findings]
     assert any("event was changed" in each.sentence for each in findings)
-    with pytest.raises(BookUnavailable, match="audit verify"):
+    with pytest.raises(AuditLogUnavailable, match="audit verify"):
         search_books([path])
-    with pytest.raises(BookUnavailable, match="changed by somebody else"):
-        BookFile(path, "bot-0")
+    with pytest.raises(AuditLogUnavailable, match="changed by somebody else"):
+        AuditFile(path, "bot-0")
 
 
 @pytest.mark.parametrize("companion", ["-wal", "-shm"])
@@ -113,16 +113,16 @@ async def test_a_removed_or_replaced_companion_is_noticed_and_no_acknowledged_ev
     path: Path, companion: str, replaced: bool
 ) -> None:
     beside = path.with_name(path.name + companion)
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         told = [await book.append(event(number)) for number in range(5)]
         held = beside.read_bytes()
         beside.rename(path.with_name("aside"))
         if replaced:
             beside.write_bytes(held)
         for number in (5, 6):
-            with pytest.raises(BookUnavailable, match=companion):
+            with pytest.raises(AuditLogUnavailable, match=companion):
                 await book.append(event(number))
-        with pytest.raises(BookUnavailable, match=companion):
+        with pytest.raises(AuditLogUnavailable, match=companion):
             await book.check()
         # as after a hard exit: nothing of what SQLite had beside the file is there any more
         copy = path.with_name("copy.db")
@@ -134,11 +134,11 @@ async def test_a_removed_or_replaced_companion_is_noticed_and_no_acknowledged_ev
 def test_a_head_that_claims_a_number_that_no_event_has_is_not_found(path: Path, number: int) -> None:
     head = written(path)
     assert first_not_found(path, [head]) is None
-    assert first_not_found(path, [head, Head(head.book, number, head.hash)]) is not None
+    assert first_not_found(path, [head, AuditHead(head.book, number, head.hash)]) is not None
 
 
 async def test_asking_whether_it_can_be_written_writes_nothing(path: Path) -> None:
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await book.append(event(1))
         for _ in range(20):
             await book.check()
@@ -148,9 +148,9 @@ async def test_asking_whether_it_can_be_written_writes_nothing(path: Path) -> No
             f"book.db{end}" for end in ("", "-shm", "-wal", ".lock")
         ]
         path.rename(path.with_name("elsewhere"))
-        with pytest.raises(BookUnavailable):
+        with pytest.raises(AuditLogUnavailable):
             await book.check()
-    with pytest.raises(BookUnavailable, match="closed"):
+    with pytest.raises(AuditLogUnavailable, match="closed"):
         await book.check()
 
 
@@ -168,9 +168,9 @@ class Whole:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "whole.db"
-        self.head: Head = written(path, events=60)
+        self.head: AuditHead = written(path, events=60)
         self.file = path.read_bytes()
-        file = BookFile(path, "bot-0")
+        file = AuditFile(path, "bot-0")
         file.append([draft(event(number), Redactor()) for number in range(60, 90)])
         self.behind = file.head
         self.older, self.wal = path.read_bytes(), path.with_name("whole.db-wal").read_bytes()
@@ -183,7 +183,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return Whole(tmp_path_factory.mktemp("whole"))
 
 
-def judged(folder: Path, file: bytes, wal: bytes | None, head: Head, rows: list[tuple[object, ...]]) -> bool:
+def judged(folder: Path, file: bytes, wal: bytes | None, head: AuditHead, rows: list[tuple[object, ...]]) -> bool:
     """Whether it was let pass; then every event up to the head is the very one that was written."""
     path = folder / "fuzzed.db"
     for each in folder.iterdir():
@@ -264,8 +264,8 @@ def test_whatever_is_planted_into_the_schema_is_named_or_changes_nothing(
     except (sqlite3.Error, UnicodeEncodeError):
         return  # SQLite itself does not take it
     assert verify(path, [whole.head])
-    with pytest.raises(BookUnavailable):
-        BookFile(path, "bot-0")
+    with pytest.raises(AuditLogUnavailable):
+        AuditFile(path, "bot-0")
 
 
 @_fuzz

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.audit import Book, BookHeld, BookUnavailable, Event, EventName, search_books, verify
+from bot.audit import AuditLog, AuditLogHeld, AuditLogUnavailable, Event, EventName, search_books, verify
 from bot.audit.events import draft, read_entry
 from runbooks.redaction.redactor import Redactor
 
@@ -48,12 +48,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def book(path: Path) -> AsyncIterator[Book]:
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as opened:
+async def book(path: Path) -> AsyncIterator[AuditLog]:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as opened:
         yield opened
 
 
-async def test_an_appended_event_is_read_back_as_it_was_told(book: Book) -> None:
+async def test_an_appended_event_is_read_back_as_it_was_told(book: AuditLog) -> None:
     told = event(
         1, reason="the clinic asked", ticket="OPS-12", reason_code="succeeded", details={"pods": ["a", 3, None]}
     )
@@ -65,7 +65,7 @@ async def test_an_appended_event_is_read_back_as_it_was_told(book: Book) -> None
 
 
 async def test_each_event_carries_the_hash_of_the_one_before_and_its_own_is_of_the_stored_bytes(
-    book: Book, path: Path
+    book: AuditLog, path: Path
 ) -> None:
     hashes = [(await book.append(event(number))).hash for number in range(3)]
     with sqlite3.connect(path) as raw:
@@ -75,20 +75,20 @@ async def test_each_event_carries_the_hash_of_the_one_before_and_its_own_is_of_t
     assert (await book.head()).hash == hashes[-1]
 
 
-async def test_an_id_that_exists_writes_nothing_and_returns_what_stands_there(book: Book) -> None:
+async def test_an_id_that_exists_writes_nothing_and_returns_what_stands_there(book: AuditLog) -> None:
     first = await book.append(event(1))
     await book.append(event(2))
     assert await book.append(event(1, details={"told": "again"})) == first
     assert (await book.head()).seq == 2
 
 
-async def test_the_same_event_told_many_times_at_once_is_written_once(book: Book) -> None:
+async def test_the_same_event_told_many_times_at_once_is_written_once(book: AuditLog) -> None:
     results = await asyncio.gather(*(book.append(event(1)) for _ in range(50)))
     assert len(set(results)) == 1
     assert (await book.head()).seq == 1
 
 
-async def test_two_hundred_at_once_are_all_written_and_the_chain_holds(book: Book, path: Path) -> None:
+async def test_two_hundred_at_once_are_all_written_and_the_chain_holds(book: AuditLog, path: Path) -> None:
     results = await asyncio.gather(*(book.append(event(number)) for number in range(200)))
     assert sorted(each.seq for each in results) == list(range(1, 201))
     assert verify(path, [await book.head()]) == []
@@ -96,14 +96,14 @@ async def test_two_hundred_at_once_are_all_written_and_the_chain_holds(book: Boo
 
 async def test_a_book_goes_on_where_it_stopped(path: Path) -> None:
     for start in (0, 5):
-        async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+        async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
             for number in range(start, start + 5):
                 await book.append(event(number))
             assert (await book.head()).seq == start + 5
     assert verify(path) == []
 
 
-async def test_a_caller_that_gives_up_takes_nothing_back_and_harms_nobody(book: Book) -> None:
+async def test_a_caller_that_gives_up_takes_nothing_back_and_harms_nobody(book: AuditLog) -> None:
     task = asyncio.create_task(book.append(event(1)))
     await asyncio.sleep(0)
     task.cancel()
@@ -113,13 +113,13 @@ async def test_a_caller_that_gives_up_takes_nothing_back_and_harms_nobody(book: 
 
 
 async def test_a_closed_book_refuses(path: Path) -> None:
-    book = Book.open(path, name="bot-0", redactor=Redactor())
+    book = AuditLog.open(path, name="bot-0", redactor=Redactor())
     waiting = asyncio.create_task(book.append(event(1)))
     await asyncio.sleep(0)
     await book.close()
     await book.close()
     await asyncio.gather(waiting, return_exceptions=True)
-    with pytest.raises(BookUnavailable, match="closed"):
+    with pytest.raises(AuditLogUnavailable, match="closed"):
         await book.append(event(2))
 
 
@@ -129,7 +129,7 @@ async def test_a_closed_book_refuses(path: Path) -> None:
 async def test_the_files_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        async with Book.open(tmp_path / "book.db", name="bot-0", redactor=Redactor()) as book:
+        async with AuditLog.open(tmp_path / "book.db", name="bot-0", redactor=Redactor()) as book:
             await book.append(event(1))
             modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
     finally:
@@ -140,11 +140,11 @@ async def test_the_files_are_for_their_owner_alone_whatever_the_umask(tmp_path: 
 
 async def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
     path.touch(mode=0o644)
-    async with Book.open(path, name="bot-0", redactor=Redactor()):
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-async def test_a_second_process_may_read_but_not_write(book: Book, path: Path) -> None:
+async def test_a_second_process_may_read_but_not_write(book: AuditLog, path: Path) -> None:
     await book.append(event(1))
     script = (
         "import sys; from pathlib import Path; from bot.audit import *; from runbooks.redaction.redactor import Redactor\n"
@@ -161,29 +161,29 @@ async def test_a_second_process_may_read_but_not_write(book: Book, path: Path) -
 
 
 async def test_a_second_book_object_on_the_same_file_is_refused_until_the_first_is_closed(path: Path) -> None:
-    first = Book.open(path, name="bot-0", redactor=Redactor())
-    with pytest.raises(BookHeld):
-        Book.open(path, name="bot-0", redactor=Redactor())
+    first = AuditLog.open(path, name="bot-0", redactor=Redactor())
+    with pytest.raises(AuditLogHeld):
+        AuditLog.open(path, name="bot-0", redactor=Redactor())
     await first.close()
-    await Book.open(path, name="bot-0", redactor=Redactor()).close()
+    await AuditLog.open(path, name="bot-0", redactor=Redactor()).close()
 
 
 async def test_another_bots_book_is_refused(path: Path) -> None:
-    await Book.open(path, name="bot-0", redactor=Redactor()).close()
-    with pytest.raises(BookUnavailable, match="audit log of bot-0, not of bot-1"):
-        Book.open(path, name="bot-1", redactor=Redactor())
+    await AuditLog.open(path, name="bot-0", redactor=Redactor()).close()
+    with pytest.raises(AuditLogUnavailable, match="audit log of bot-0, not of bot-1"):
+        AuditLog.open(path, name="bot-1", redactor=Redactor())
 
 
 def test_a_file_that_is_no_book_is_refused(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be read as one" * 100)
-    with pytest.raises(BookUnavailable, match="not a database"):
-        Book.open(path, name="bot-0", redactor=Redactor())
+    with pytest.raises(AuditLogUnavailable, match="not a database"):
+        AuditLog.open(path, name="bot-0", redactor=Redactor())
 
 
 # ---- searching ----
 
 
-async def test_events_are_found_by_each_criterion_newest_first(book: Book) -> None:
+async def test_events_are_found_by_each_criterion_newest_first(book: AuditLog) -> None:
     for number in range(12):
         who = "approver" if number % 3 else "requester"
         await book.append(event(number, actor=who, command="deploy" if number < 6 else "rollback"))
@@ -202,14 +202,14 @@ async def test_events_are_found_by_each_criterion_newest_first(book: Book) -> No
 async def test_several_books_are_searched_as_one(tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}.db" for name in ("bot-0", "bot-1")]
     for turn, path in enumerate(paths):
-        async with Book.open(path, name=path.stem, redactor=Redactor()) as book:
+        async with AuditLog.open(path, name=path.stem, redactor=Redactor()) as book:
             for number in range(turn, 6, 2):
                 await book.append(event(number))
     assert [each.details["number"] for each in search_books(paths, limit=4)] == [5, 4, 3, 2]
     assert {each.book for each in search_books(paths)} == {"bot-0", "bot-1"}
 
 
-async def test_criteria_are_values_not_sql(book: Book) -> None:
+async def test_criteria_are_values_not_sql(book: AuditLog) -> None:
     await book.append(event(1))
     assert await book.search(actor="x' OR '1'='1") == []
 
@@ -220,7 +220,7 @@ async def test_criteria_are_values_not_sql(book: Book) -> None:
 async def test_every_text_is_redacted_before_it_is_hashed(path: Path) -> None:
     redactor = Redactor()
     redactor.learn([b"correct horse battery"])
-    async with Book.open(path, name="bot-0", redactor=redactor) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=redactor) as book:
         await book.append(
             event(
                 1,
@@ -242,7 +242,7 @@ async def test_every_text_is_redacted_before_it_is_hashed(path: Path) -> None:
 async def test_ids_that_hold_a_secret_stay_apart_without_showing_it(path: Path) -> None:
     redactor = Redactor()
     redactor.learn([b"s3cret-one", b"s3cret-two"])
-    async with Book.open(path, name="bot-0", redactor=redactor) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=redactor) as book:
         for secret in ("s3cret-one", "s3cret-two", "s3cret-one"):
             await book.append(event(1, id=f"run/{secret}/started"))
         entries = await book.search()
@@ -255,8 +255,8 @@ async def test_an_event_that_cannot_be_checked_is_not_written(path: Path) -> Non
         def known(self) -> object:
             raise MemoryError
 
-    async with Book.open(path, name="bot-0", redactor=Broken()) as book:
-        with pytest.raises(BookUnavailable, match="could not be checked"):
+    async with AuditLog.open(path, name="bot-0", redactor=Broken()) as book:
+        with pytest.raises(AuditLogUnavailable, match="could not be checked"):
             await book.append(event(1))
         assert (await book.head()).seq == 0
 
@@ -279,11 +279,11 @@ def test_what_has_no_one_form_is_refused_where_it_is_made(wrong: dict[str, objec
         event(1, **wrong)
 
 
-async def test_of_many_at_once_the_one_that_cannot_be_written_keeps_nobody_else_out(book: Book, path: Path) -> None:
+async def test_of_many_at_once_the_one_that_cannot_be_written_keeps_nobody_else_out(book: AuditLog, path: Path) -> None:
     secret = event(2, reason="password=hunter2hunter2")
     told = [event(1), secret, event(3, reason="half a sign \ud83d"), event(4)]
     first, second, third, fourth = await asyncio.gather(*map(book.append, told), return_exceptions=True)
-    assert isinstance(third, BookUnavailable)
+    assert isinstance(third, AuditLogUnavailable)
     assert not any(isinstance(each, BaseException) for each in (first, second, fourth))
     assert [entry.details["number"] for entry in await book.search()] == [4, 2, 1]
     assert "hunter2" not in path.with_name(path.name + "-wal").read_bytes().decode(errors="replace")
@@ -291,16 +291,16 @@ async def test_of_many_at_once_the_one_that_cannot_be_written_keeps_nobody_else_
 
 
 @pytest.mark.parametrize("said", ['a "quoted" one', "back\\slash", "ünïcödé 🟡", "x' OR 1 --", '","run":"'])
-async def test_a_search_finds_what_is_stored_with_escapes(book: Book, said: str) -> None:
+async def test_a_search_finds_what_is_stored_with_escapes(book: AuditLog, said: str) -> None:
     await book.append(event(1, command=said))
     await book.append(event(2))
     assert [entry.command for entry in await book.search(command=said)] == [said]
 
 
-async def test_what_cannot_be_put_into_bytes_is_refused_and_the_book_goes_on(book: Book) -> None:
-    with pytest.raises(BookUnavailable):
+async def test_what_cannot_be_put_into_bytes_is_refused_and_the_book_goes_on(book: AuditLog) -> None:
+    with pytest.raises(AuditLogUnavailable):
         await book.append(event(1, reason="\ud800"))
-    with pytest.raises(BookUnavailable):
+    with pytest.raises(AuditLogUnavailable):
         await book.append(event(1, details={"far too much": "word " * 100_000}))
     assert (await book.append(event(2))).seq == 1
 

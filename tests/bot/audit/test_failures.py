@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import Book, BookUnavailable, search_books, verify
+from bot.audit import AuditLog, AuditLogUnavailable, search_books, verify
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 
@@ -119,11 +119,11 @@ def test_a_full_disk_refuses_and_the_book_goes_on_when_there_is_room_again(tmp_p
 
 async def test_a_locked_file_refuses_and_the_book_goes_on_when_it_is_free(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await book.append(event(1))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(BookUnavailable, match="locked"):
+            with pytest.raises(AuditLogUnavailable, match="locked"):
                 await book.append(event(2))
             other.execute("ROLLBACK")
         assert (await book.append(event(2))).seq == 2
@@ -132,7 +132,7 @@ async def test_a_locked_file_refuses_and_the_book_goes_on_when_it_is_free(tmp_pa
 
 async def test_a_reader_in_the_middle_of_the_book_stops_no_writer(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await asyncio.gather(*(book.append(event(number)) for number in range(50)))
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("BEGIN")
@@ -143,11 +143,11 @@ async def test_a_reader_in_the_middle_of_the_book_stops_no_writer(tmp_path: Path
 
 async def test_a_file_that_was_moved_away_is_not_written_any_more(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await book.append(event(1))
         path.rename(tmp_path / "elsewhere.db")
         for number in (2, 3):
-            with pytest.raises(BookUnavailable):
+            with pytest.raises(AuditLogUnavailable):
                 await book.append(event(number))
         assert not path.exists()
         (tmp_path / "elsewhere.db").rename(path)
@@ -156,17 +156,17 @@ async def test_a_file_that_was_moved_away_is_not_written_any_more(tmp_path: Path
 
 async def test_a_file_put_in_its_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         await book.append(event(1))
         path.rename(tmp_path / "real.db")
         path.write_bytes((tmp_path / "real.db").read_bytes())
-        with pytest.raises(BookUnavailable, match="replaced"):
+        with pytest.raises(AuditLogUnavailable, match="replaced"):
             await book.append(event(2))
 
 
 async def test_a_book_cut_behind_the_bots_back_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with Book.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
         for number in range(5):
             await book.append(event(number))
         with closing(sqlite3.connect(path)) as raw:
@@ -174,11 +174,11 @@ async def test_a_book_cut_behind_the_bots_back_is_not_gone_on_with(tmp_path: Pat
             raw.execute("DELETE FROM event WHERE seq > 3")
             raw.commit()
         for number in (6, 7):
-            with pytest.raises(BookUnavailable):
+            with pytest.raises(AuditLogUnavailable):
                 await book.append(event(number))
     assert [each.kind for each in verify(path)][-1] == "cut"
 
 
 async def test_no_room_for_the_book_is_said_when_it_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(BookUnavailable, match="no such file or directory"):
-        Book.open(tmp_path / "nowhere" / "book.db", name="bot-0", redactor=Redactor())
+    with pytest.raises(AuditLogUnavailable, match="no such file or directory"):
+        AuditLog.open(tmp_path / "nowhere" / "book.db", name="bot-0", redactor=Redactor())

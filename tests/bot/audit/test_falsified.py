@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import AuditFindingKind, Book, BookUnavailable, Head, verify
+from bot.audit import AuditFindingKind, AuditHead, AuditLog, AuditLogUnavailable, verify
 from bot.audit.events import chained, draft
-from bot.audit.file import BookFile
+from bot.audit.file import AuditFile
 from bot.runs.heads import KeptHeads
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
@@ -49,12 +49,12 @@ class Heads(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[Head] = []
+        self.said: list[AuditHead] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage() == "audit head":
             values = vars(record)
-            self.said.append(Head(values["book"], values["number"], values["hash"]))
+            self.said.append(AuditHead(values["book"], values["number"], values["hash"]))
 
 
 class Bot:
@@ -65,12 +65,12 @@ class Bot:
         self.told: list[str] = []
         self.log = Heads()
         self._number = 0
-        self.book: Book | None = None
+        self.book: AuditLog | None = None
 
     async def start(self) -> None:
         """It may refuse to."""
-        with contextlib.suppress(BookUnavailable):
-            self.book = Book.open(self.path, name=NAME, redactor=Redactor())
+        with contextlib.suppress(AuditLogUnavailable):
+            self.book = AuditLog.open(self.path, name=NAME, redactor=Redactor())
             self.heads = KeptHeads(self.book)
             self.heads.tell = self.told.append
             with contextlib.suppress(RunbookError):
@@ -86,7 +86,7 @@ class Bot:
         """As far as it may: what can't be written starts nothing."""
         if self.book is None:
             return
-        with contextlib.suppress(BookUnavailable):
+        with contextlib.suppress(AuditLogUnavailable):
             for _ in range(4):
                 await self.append()
         await self.heads.keep(self.fleet, WHERE)
@@ -103,10 +103,10 @@ class Bot:
         for each, data in held.items():
             each.write_bytes(data)
 
-    async def kept(self) -> list[Head]:
+    async def kept(self) -> list[AuditHead]:
         """What `audit verify` asks for."""
         heads = await self.fleet.heads(WHERE)
-        return [Head(each.book, each.number, each.hash) for kept in heads.values() for each in kept]
+        return [AuditHead(each.book, each.number, each.hash) for kept in heads.values() for each in kept]
 
     async def shows(self) -> set[AuditFindingKind]:
         """What `audit verify` says: it asks for the record, and is given the process's log."""
@@ -226,7 +226,7 @@ def _replace(path: Path, source: Path) -> None:
 def _made(path: Path, name: str, events: int) -> Path:
     folder = path.parent.with_name("made")
     folder.mkdir()
-    file = BookFile(folder / path.name, name)
+    file = AuditFile(folder / path.name, name)
     if events:
         file.append([draft(event(500 + number), Redactor()) for number in range(events)])
     file.close()
@@ -359,7 +359,7 @@ async def seen(bot: Bot, way: str) -> str:
     """Its line of the table in the docs."""
     await falsified(bot, WAYS[way])
 
-    async def shows(heads: list[Head]) -> str:
+    async def shows(heads: list[AuditHead]) -> str:
         return "yes" if await asyncio.to_thread(verify, bot.path, heads) else "no"
 
     itself, elsewhere = await shows([]), await shows(bot.log.said)

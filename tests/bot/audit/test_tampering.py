@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import AuditFindingKind, Head, search_books, verify, verify_books
-from bot.audit.events import BookUnavailable, draft
-from bot.audit.file import BookFile
+from bot.audit import AuditFindingKind, AuditHead, search_books, verify, verify_books
+from bot.audit.events import AuditLogUnavailable, draft
+from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 from tests.support.falsified import put, row, tampered
@@ -19,8 +19,8 @@ from tests.support.falsified import put, row, tampered
 EVENTS = 20
 
 
-def written(path: Path, name: str = "bot-0", events: int = EVENTS) -> Head:
-    file = BookFile(path, name)
+def written(path: Path, name: str = "bot-0", events: int = EVENTS) -> AuditHead:
+    file = AuditFile(path, name)
     try:
         file.append([draft(event(number), Redactor()) for number in range(events)])
         return file.head
@@ -34,18 +34,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def head(path: Path) -> Head:
+def head(path: Path) -> AuditHead:
     return written(path)
 
 
-def found(path: Path, *heads: Head) -> list[tuple[AuditFindingKind, int | None, int | None]]:
+def found(path: Path, *heads: AuditHead) -> list[tuple[AuditFindingKind, int | None, int | None]]:
     findings = verify(path, heads)
     for each in findings:
         assert each.seq is None or str(each.seq) in each.sentence
     return [(each.kind, each.seq, each.last) for each in findings]
 
 
-def test_an_untouched_book_has_no_finding(path: Path, head: Head) -> None:
+def test_an_untouched_book_has_no_finding(path: Path, head: AuditHead) -> None:
     assert verify(path, [head]) == []
 
 
@@ -55,7 +55,7 @@ def test_an_empty_book_has_no_finding(path: Path) -> None:
 
 
 @pytest.mark.parametrize("seq", [1, 7, EVENTS])
-def test_an_edited_event_is_named(path: Path, head: Head, seq: int) -> None:
+def test_an_edited_event_is_named(path: Path, head: AuditHead, seq: int) -> None:
     tampered(
         path,
         lambda raw: raw.execute("UPDATE event SET data = replace(data, 'requester', 'outsider') WHERE seq = ?", (seq,)),
@@ -63,14 +63,14 @@ def test_an_edited_event_is_named(path: Path, head: Head, seq: int) -> None:
     assert found(path, head) == [(AuditFindingKind.EDITED, seq, seq)]
 
 
-def test_an_edited_hash_is_named(path: Path, head: Head) -> None:
+def test_an_edited_hash_is_named(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE event SET hash = zeroblob(32) WHERE seq = 7"))
     assert found(path) == [(AuditFindingKind.EDITED, 7, 7)]
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe no text", "", "{}", "no json"])
 def test_bytes_that_are_no_event_are_named_and_so_is_the_index_that_had_to_go(
-    path: Path, head: Head, value: object
+    path: Path, head: AuditHead, value: object
 ) -> None:
     def change(raw: sqlite3.Connection) -> None:
         raw.execute("DROP INDEX event_id")
@@ -80,7 +80,7 @@ def test_bytes_that_are_no_event_are_named_and_so_is_the_index_that_had_to_go(
     assert found(path) == [(AuditFindingKind.SCHEMA, None, None), (AuditFindingKind.EDITED, 7, 7)]
 
 
-def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path: Path, head: Head) -> None:
+def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         data = row(raw, 7)[0].replace("requester", "outsider")
         put(raw, 7, data, hashlib.sha256(data.encode()).digest())
@@ -91,12 +91,12 @@ def test_an_event_edited_together_with_its_hash_breaks_the_chain_behind_it(path:
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (7, 7), (5, 9)])
-def test_removed_events_are_named(path: Path, head: Head, first: int, last: int) -> None:
+def test_removed_events_are_named(path: Path, head: AuditHead, first: int, last: int) -> None:
     tampered(path, lambda raw: raw.execute("DELETE FROM event WHERE seq BETWEEN ? AND ?", (first, last)))
     assert found(path, head) == [(AuditFindingKind.REMOVED, first, last)]
 
 
-def test_a_removed_event_shows_even_where_the_rest_moved_up(path: Path, head: Head) -> None:
+def test_a_removed_event_shows_even_where_the_rest_moved_up(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         raw.execute("DELETE FROM event WHERE seq = 7")
         raw.execute("UPDATE event SET seq = -seq WHERE seq > 7")
@@ -108,7 +108,7 @@ def test_a_removed_event_shows_even_where_the_rest_moved_up(path: Path, head: He
     assert "removed" in verify(path)[0].sentence
 
 
-def test_reordered_events_are_named(path: Path, head: Head) -> None:
+def test_reordered_events_are_named(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         fifth, ninth = row(raw, 5), row(raw, 9)
         put(raw, 5, *ninth)
@@ -118,7 +118,7 @@ def test_reordered_events_are_named(path: Path, head: Head) -> None:
     assert found(path, head) == [(AuditFindingKind.MOVED, 5, 5), (AuditFindingKind.MOVED, 9, 9)]
 
 
-def test_an_event_put_in_between_is_named(path: Path, head: Head) -> None:
+def test_an_event_put_in_between_is_named(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         raw.execute("UPDATE event SET seq = -seq WHERE seq >= 7")
         raw.execute("UPDATE event SET seq = -seq + 1 WHERE seq < 0")
@@ -130,7 +130,7 @@ def test_an_event_put_in_between_is_named(path: Path, head: Head) -> None:
     assert (AuditFindingKind.MOVED, 8, EVENTS + 1) in found(path)
 
 
-def test_an_event_put_in_at_the_end_is_named(path: Path, head: Head) -> None:
+def test_an_event_put_in_at_the_end_is_named(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         data = row(raw, EVENTS)[0].replace(f'"seq":{EVENTS}', f'"seq":{EVENTS + 1}')
         put(raw, EVENTS + 1, data, hashlib.sha256(data.encode()).digest())
@@ -139,7 +139,7 @@ def test_an_event_put_in_at_the_end_is_named(path: Path, head: Head) -> None:
     assert found(path, head) == [(AuditFindingKind.BROKEN, EVENTS + 1, EVENTS + 1)]
 
 
-def test_a_cut_tail_shows_against_the_head_that_the_fleet_knows(path: Path, head: Head) -> None:
+def test_a_cut_tail_shows_against_the_head_that_the_fleet_knows(path: Path, head: AuditHead) -> None:
     def change(raw: sqlite3.Connection) -> None:
         raw.execute("DELETE FROM event WHERE seq > 15")
         raw.execute("UPDATE sqlite_sequence SET seq = 15")
@@ -149,21 +149,21 @@ def test_a_cut_tail_shows_against_the_head_that_the_fleet_knows(path: Path, head
     assert found(path, head) == [(AuditFindingKind.CUT, 16, EVENTS)]
 
 
-def test_a_cut_tail_shows_without_a_head_where_sqlites_own_count_was_left(path: Path, head: Head) -> None:
+def test_a_cut_tail_shows_without_a_head_where_sqlites_own_count_was_left(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("DELETE FROM event WHERE seq > 15"))
     assert found(path) == [(AuditFindingKind.CUT, 16, EVENTS)]
 
 
-def test_a_whole_new_chain_shows_against_a_head(path: Path, head: Head) -> None:
+def test_a_whole_new_chain_shows_against_a_head(path: Path, head: AuditHead) -> None:
     path.unlink()
     written(path, events=0)
-    file = BookFile(path, "bot-0")
+    file = AuditFile(path, "bot-0")
     file.append([draft(event(number, actor="outsider"), Redactor()) for number in range(EVENTS + 5)])
     file.close()
     assert found(path, head) == [(AuditFindingKind.REWRITTEN, EVENTS, EVENTS)]
 
 
-def test_a_foreign_event_is_named(path: Path, head: Head, tmp_path: Path) -> None:
+def test_a_foreign_event_is_named(path: Path, head: AuditHead, tmp_path: Path) -> None:
     written(tmp_path / "other.db", name="bot-1")
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         foreign = row(other, 7)
@@ -172,20 +172,20 @@ def test_a_foreign_event_is_named(path: Path, head: Head, tmp_path: Path) -> Non
     assert "bot-1" in verify(path)[0].sentence
 
 
-def test_a_renamed_book_is_foreign_from_end_to_end_in_one_finding(path: Path, head: Head) -> None:
+def test_a_renamed_book_is_foreign_from_end_to_end_in_one_finding(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE book SET name = 'bot-9'"))
     assert found(path) == [(AuditFindingKind.FOREIGN, 1, EVENTS)]
 
 
 @pytest.mark.parametrize("trigger", ["event_appended", "event_kept", "event_unchanged"])
-def test_a_missing_trigger_is_named(path: Path, head: Head, trigger: str) -> None:
+def test_a_missing_trigger_is_named(path: Path, head: AuditHead, trigger: str) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"DROP TRIGGER {trigger}")
     (finding,) = verify(path)
     assert (finding.kind, trigger in finding.sentence) == (AuditFindingKind.SCHEMA, True)
 
 
-def test_a_weakened_trigger_and_a_strange_one_are_named(path: Path, head: Head) -> None:
+def test_a_weakened_trigger_and_a_strange_one_are_named(path: Path, head: AuditHead) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("DROP TRIGGER event_kept")
         raw.execute("CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT 1; END")
@@ -215,7 +215,7 @@ def test_a_weakened_trigger_and_a_strange_one_are_named(path: Path, head: Head) 
         "INSERT OR REPLACE INTO book (one, name, format) VALUES (1, 'x', 1)",
     ],
 )
-def test_the_triggers_refuse_every_change(path: Path, head: Head, statement: str) -> None:
+def test_the_triggers_refuse_every_change(path: Path, head: AuditHead, statement: str) -> None:
     with closing(sqlite3.connect(path)) as raw, pytest.raises(sqlite3.DatabaseError):
         raw.execute(statement)
     assert verify(path, [head]) == []
@@ -229,7 +229,7 @@ def test_findings_of_a_ruined_book_are_bounded(path: Path) -> None:
     assert "400 more findings" in findings[-1].sentence
 
 
-def test_missing_and_damaged_files_are_findings_too(path: Path, tmp_path: Path, head: Head) -> None:
+def test_missing_and_damaged_files_are_findings_too(path: Path, tmp_path: Path, head: AuditHead) -> None:
     (tmp_path / "noise.db").write_bytes(b"noise" * 5000)
     kinds = [each.kind for each in verify_books([path, tmp_path / "none.db", tmp_path / "noise.db"])]
     assert kinds == [AuditFindingKind.UNREADABLE, AuditFindingKind.UNREADABLE]
@@ -243,19 +243,19 @@ def test_pages_that_were_overwritten_are_found(path: Path) -> None:
     assert verify(path)
 
 
-def test_a_book_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: Head) -> None:
+def test_a_book_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: AuditHead) -> None:
     (finding,) = verify_books([path], [head, replace(head, book="bot-7")])
     assert (finding.kind, finding.book) == (AuditFindingKind.UNKNOWN_BOOK, "bot-7")
 
 
-def test_search_over_an_event_that_is_no_event_says_to_verify(path: Path, head: Head) -> None:
+def test_search_over_an_event_that_is_no_event_says_to_verify(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE event SET data = '{}' WHERE seq = 7"))
-    with pytest.raises(BookUnavailable, match="audit verify"):
+    with pytest.raises(AuditLogUnavailable, match="audit verify"):
         search_books([path])
 
 
 def test_verification_reads_a_copy_in_a_directory_where_nothing_may_be_made(
-    path: Path, head: Head, tmp_path: Path
+    path: Path, head: AuditHead, tmp_path: Path
 ) -> None:
     copy = tmp_path / "backup"
     copy.mkdir()
@@ -264,6 +264,6 @@ def test_verification_reads_a_copy_in_a_directory_where_nothing_may_be_made(
     assert verify(copy / "book.db", [head]) == []
 
 
-def test_the_stored_bytes_are_plain_json_for_whoever_reads_them_without_us(path: Path, head: Head) -> None:
+def test_the_stored_bytes_are_plain_json_for_whoever_reads_them_without_us(path: Path, head: AuditHead) -> None:
     with closing(sqlite3.connect(path)) as raw:
         assert json.loads(row(raw, 3)[0])["event"]["command"] == "deploy"

@@ -10,7 +10,7 @@ import pytest
 
 from bot.audit import EventName, search_books
 from bot.doctor.here import policies
-from bot.inbound import Answer, Exit, Filled, Form, Place, Surface
+from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
 from bot.runs.model import Request
 from commands.kit import registry
 from commands.kit.card import OpenForm
@@ -205,7 +205,7 @@ async def test_who_is_not_listed_is_told_nothing_of_it(tmp_path: Path, somewhere
         {"text": 'logs backend --raw --reason "x"'},
         {"text": "logs backend —raw"},
         {"text": "logs backend --raw --follow 1m"},
-        {"text": "logs backend --raw --reason x", "place": Place(direct=True)},
+        {"text": "logs backend --raw --reason x", "place": Location(direct=True)},
         {"filled": Filled(command="logs", values={"target": "backend", "raw": "yes", "reason": "x"})},
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, search_books
-from bot.inbound import Answer, Exit, Filled, Form, Place, Surface
+from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
 from commands.kit.card import OpenForm
 from commands.kit.spec import Kind
 from runbooks.kit.errors import TemporaryError
@@ -268,14 +268,14 @@ async def test_what_a_client_says_of_its_failure_is_redacted(here: Threshold) ->
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (Place(channel="D1", direct=True), "Changes can't be started in a direct message"),
+        (Location(channel="D1", direct=True), "Changes can't be started in a direct message"),
         (
-            Place(channel="C9", member=False),
+            Location(channel="C9", member=False),
             "The bot is not in this channel, so it can't post a thread here. Invite it",
         ),
     ],
 )
-async def test_nothing_starts_where_nobody_would_see_it(here: Threshold, place: Place, words: str) -> None:
+async def test_nothing_starts_where_nobody_would_see_it(here: Threshold, place: Location, words: str) -> None:
     request = await here.asking()
     for who, text in (
         (REQUESTER, "deploy v2.1.0 --env production"),
@@ -291,11 +291,11 @@ async def test_nothing_starts_where_nobody_would_see_it(here: Threshold, place: 
 
 
 async def test_a_channel_means_its_own_environment_and_another_none(here: Threshold) -> None:
-    await here.type(REQUESTER, "deploy v2.0.0", place=Place(channel=DEPLOYS))
-    await here.type(REQUESTER, "deploy v2.0.0", place=Place(channel=TEST_BED))
+    await here.type(REQUESTER, "deploy v2.0.0", place=Location(channel=DEPLOYS))
+    await here.type(REQUESTER, "deploy v2.0.0", place=Location(channel=TEST_BED))
     assert [request.environment for request in here.engine.started] == ["production", "staging"]
     for command in ("deploy v2.0.0", "rollback", "lock", "unlock", "status", "logs backend"):
-        answer = await here.type(REQUESTER, command, place=Place(channel=GENERAL))
+        answer = await here.type(REQUESTER, command, place=Location(channel=GENERAL))
         assert answer.exit is Exit.USAGE
         assert "Add `--env production`" in said(answer)
     assert len(here.engine.started) == 2
@@ -303,7 +303,7 @@ async def test_a_channel_means_its_own_environment_and_another_none(here: Thresh
 
 async def test_a_request_without_a_channel_of_its_own_is_answered_where_it_was_asked(tmp_path: Path) -> None:
     async with threshold(tmp_path, lambda raw: raw["environments"]["staging"].pop("channel")) as here:
-        answer = await here.type(REQUESTER, "rollback --env staging", place=Place())
+        answer = await here.type(REQUESTER, "rollback --env staging", place=Location())
         assert answer.card is not None
         assert "Roll back staging" in said(answer)
         assert here.engine.started[0].threaded is False

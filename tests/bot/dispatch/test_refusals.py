@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import Book, Entry, EventName
+from bot.audit import AuditLog, Entry, EventName
 from bot.dispatch.refusals import PER_MINUTE, Refusals, act_id
 from bot.inbound import Filled, Inbound, Surface
 from commands.kit.context import Actor, Denied
@@ -26,7 +26,7 @@ def actor(account: str = "U3OUTSIDER") -> Actor:
 
 async def noted(tmp_path: Path, *, floods: dict[str, int], minutes: int = 1) -> list[Entry]:
     at = [NOON]
-    async with Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         refusals = Refusals(book, lambda: at[0])
         for minute in range(minutes):
             at[0] = NOON.replace(minute=minute)
@@ -54,7 +54,7 @@ async def test_who_floods_hides_nobody_elses_refusal(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
-    async with Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         filled = Filled(command="approve", values={"run": "production.deploy.0a1b2c3d4e5f6"}, word="the-cards-word")
         clicked = Inbound(key="k:the-cards-word", surface=Surface.SLACK, account="U3OUTSIDER", filled=filled)
         await Refusals(book, lambda: NOON).note(actor(), clicked, DENIED)
@@ -69,7 +69,7 @@ async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
 
 
 async def test_what_was_typed_is_kept_short_and_redacted(tmp_path: Path) -> None:
-    async with Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
         text = f"deploy v2.0.0 --reason 'password=hunter2hunter2' {'x' * 5000}"
         await Refusals(book, lambda: NOON).note(actor(), inbound(1, text=text), DENIED)
         (event,) = await book.search()
@@ -78,7 +78,7 @@ async def test_what_was_typed_is_kept_short_and_redacted(tmp_path: Path) -> None
 
 
 async def test_a_book_that_can_not_be_written_refuses_all_the_same(tmp_path: Path) -> None:
-    book = Book.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor())
+    book = AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor())
     await book.close()
     await Refusals(book, lambda: NOON).note(actor(), inbound(1), DENIED)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.policy.approvals import Act, Decision, Pending, Verdict, apply, check, later, new_word, same_word
+from bot.policy.approvals import Act, ApprovalDecision, Pending, Verdict, apply, check, later, new_word, same_word
 from commands.kit.context import Actor, Denied
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.reasons import ReasonCode
@@ -56,7 +56,7 @@ def refusal(state: Pending, act: Act, key: str, *, word: str | None = "word", at
 
 
 def decided(state: Pending, act: Act, key: str) -> tuple[Pending, Verdict]:
-    return apply(state, Decision(act=act, by=key, name=key.title(), at=NOON))
+    return apply(state, ApprovalDecision(act=act, by=key, name=key.title(), at=NOON))
 
 
 def histories(length: int) -> Iterator[tuple[tuple[Act, str], ...]]:

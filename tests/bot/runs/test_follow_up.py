@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.policy.approvals import Decision
+from bot.policy.approvals import ApprovalDecision
 from bot.runs.follow_up import carried
 from bot.runs.model import Request, RequestState
 from commands.kit.context import Actor
@@ -42,7 +42,7 @@ def request(key: str = "requester") -> Request:
 
 
 def before(approved: Plan, *people: str) -> RequestState:
-    given = tuple(Decision(act="approve", by=each, name=each, at=NOON) for each in people)
+    given = tuple(ApprovalDecision(act="approve", by=each, name=each, at=NOON) for each in people)
     return RequestState(phase="ended", word="w", plan=approved, approved_by=given)
 
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import pytest
 from aiohttp import ClientSession
 
-from bot.audit import AuditFindingKind, EventName, Head, verify
+from bot.audit import AuditFindingKind, AuditHead, EventName, verify
 from bot.audit.head_copies import copied
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.fleet.records import heads_from
@@ -19,10 +19,12 @@ from tests.support.falsified import chain_anew, cut_and_count, tampered
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story
 
 
-def kept(here: Story) -> list[Head]:
+def kept(here: Story) -> list[AuditHead]:
     """What the record of production keeps."""
     texts = here._record("book-heads")
-    return [Head(each.book, each.number, each.hash) for key, text in texts.items() for each in heads_from(key, text)]
+    return [
+        AuditHead(each.book, each.number, each.hash) for key, text in texts.items() for each in heads_from(key, text)
+    ]
 
 
 def texts(here: Story) -> str:

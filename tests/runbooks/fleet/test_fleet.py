@@ -10,10 +10,10 @@ from runbooks.fleet.fleet import (
     KEPT_RELEASES,
     EnvironmentRecord,
     Freeze,
-    Head,
+    KeptHead,
+    Lease,
     Release,
     ReleasedService,
-    RunPlace,
     Undecided,
     utc_now,
 )
@@ -23,8 +23,8 @@ from runbooks.kit.reasons import ReasonCode
 from tests.support.real import Place, image
 
 
-def run(name: str) -> RunPlace:
-    return RunPlace(run=name, title=f"Deploy by {name}", by="requester", since=utc_now())
+def run(name: str) -> Lease:
+    return Lease(run=name, title=f"Deploy by {name}", by="requester", since=utc_now())
 
 
 def freeze(until: str | None = None) -> Freeze:
@@ -152,13 +152,13 @@ async def test_a_version_is_marked_bad_also_when_it_never_ran_completely(here: P
     assert verdicts == {"v2.0.0": ("bad", True), "v2.1.0": ("bad", False)}
 
 
-def head(book: str, number: int) -> Head:
-    return Head(book=book, number=number, hash=f"{number:064x}", at="2026-05-04T18:00:00+00:00")
+def head(book: str, number: int) -> KeptHead:
+    return KeptHead(book=book, number=number, hash=f"{number:064x}", at="2026-05-04T18:00:00+00:00")
 
 
 async def test_the_heads_of_each_book_are_kept_and_an_older_one_is_not_put_behind_them(here: Place):
     fleet, where = here.fleet, here.environment
-    kept: tuple[Head, ...] = ()
+    kept: tuple[KeptHead, ...] = ()
     for number in range(1, KEPT_HEADS + 3):
         assert await fleet.keep_head(where, head("omnicare-0", number), kept)
         kept = (*kept, head("omnicare-0", number))[-KEPT_HEADS:]

@@ -10,7 +10,7 @@ from bot.leaving import leaf_by_leaf
 from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.blocks.reading import DEEPEST
 from runbooks.redaction.redactor import KnownSecrets, Redactor
-from runbooks.redaction.rules import Kind
+from runbooks.redaction.rules import PrivateKind
 from tests.support.formats import formats, scored_by_format, streamed, unremarkable
 
 RECALL = 0.995
@@ -111,9 +111,9 @@ def test_lines_that_are_withheld_are_counted_with_what_was_removed() -> None:
     lines = scope.lines()
     lines.feed(b"INFO a\nNM1*IL*1*DOE*JOHN~N3*236 N MAIN~\nN4*PUYALLUP*WA~\nINFO b\n")
     assert lines.end() == b""
-    assert scope.removed == {Kind.WITHHELD: 2}
+    assert scope.removed == {PrivateKind.WITHHELD: 2}
     text = Redactor().redact("INFO a\nNM1*IL*1*DOE*JOHN~\nMRN 1234567")
-    assert text.counts == {Kind.WITHHELD: 1, Kind.MRN: 1}
+    assert text.counts == {PrivateKind.WITHHELD: 1, PrivateKind.MRN: 1}
 
 
 def test_the_sentence_has_the_time_of_the_last_line_that_it_stands_for() -> None:
@@ -246,7 +246,7 @@ def test_a_value_beside_the_name_of_a_secret_goes_from_json_that_was_read_too() 
 
 
 def test_a_narrative_is_a_kind_that_is_planted() -> None:
-    assert Kind.NARRATIVE in {kind for item in formats(each=2) for kind, _ in item.private}
+    assert PrivateKind.NARRATIVE in {kind for item in formats(each=2) for kind, _ in item.private}
 
 
 def test_a_private_key_whose_first_line_is_stuck_to_a_token_goes_whole() -> None:

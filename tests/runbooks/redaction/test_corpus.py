@@ -2,7 +2,7 @@
 
 import pytest
 
-from runbooks.redaction.redactor import Kind, Redactor
+from runbooks.redaction.redactor import PrivateKind, Redactor
 from tests.support.corpus import corpus, scored
 from tests.support.formats import formats
 
@@ -22,18 +22,18 @@ def test_recall_of_each_kind_and_what_stays_have_floors(seed: int) -> None:
 def test_every_kind_of_patient_data_is_planted() -> None:
     planted = {kind for item in (*corpus(each=60), *formats(each=2)) for kind, _ in item.private}
     secrets = {
-        Kind.SECRET,
-        Kind.PASSWORD,
-        Kind.TOKEN,
-        Kind.JWT,
-        Kind.BEARER,
-        Kind.BASIC,
-        Kind.AWS,
-        Kind.GITHUB,
-        Kind.SLACK,
-        Kind.PRIVATE_KEY,
+        PrivateKind.SECRET,
+        PrivateKind.PASSWORD,
+        PrivateKind.TOKEN,
+        PrivateKind.JWT,
+        PrivateKind.BEARER,
+        PrivateKind.BASIC,
+        PrivateKind.AWS,
+        PrivateKind.GITHUB,
+        PrivateKind.SLACK,
+        PrivateKind.PRIVATE_KEY,
     }
-    assert set(Kind) - secrets - planted <= {Kind.BIOMETRIC, Kind.WITHHELD}
+    assert set(PrivateKind) - secrets - planted <= {PrivateKind.BIOMETRIC, PrivateKind.WITHHELD}
 
 
 def test_redacting_twice_changes_nothing() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from runbooks.redaction.redactor import Ignored, Kind, RedactionFailed, Redactor, default_redactor
+from runbooks.redaction.redactor import Ignored, PrivateKind, RedactionFailed, Redactor, default_redactor
 from runbooks.redaction.rules import MARK
 from sandbox.cluster import logs
 
@@ -217,7 +217,7 @@ def test_a_text_without_a_hit_is_handed_back_as_it_is() -> None:
 
 def test_counts_say_how_many_of_which_kind() -> None:
     counts = Redactor().redact("MRN 1234567, MRN 7654321, patient Maria Lopez").counts
-    assert counts == {Kind.MRN: 2, Kind.NAME: 1}
+    assert counts == {PrivateKind.MRN: 2, PrivateKind.NAME: 1}
 
 
 # ---- one answer ----

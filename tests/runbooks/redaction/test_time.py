@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbooks.redaction.redactor import Redactor, _parts
-from runbooks.redaction.rules import Kind, rules
-from runbooks.redaction.text import LONGEST_LINE, Text, TooDense, long_lines
+from runbooks.redaction.rules import PrivateKind, rules
+from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 
 WIDEST = 4096
 """Bytes that one search may look at beyond where it began."""
@@ -91,7 +91,7 @@ def test_what_a_pattern_finds_costs_no_more_where_it_is_repeated(hit: bytes, cut
 def test_readers_look_at_each_byte_a_bounded_number_of_times(fragment: bytes) -> None:
     looked = []
 
-    class Counting(Text):
+    class Counting(ScannedText):
         def look(self, size: int) -> None:
             looked.append(size)
             super().look(size)
@@ -101,7 +101,7 @@ def test_readers_look_at_each_byte_a_bounded_number_of_times(fragment: bytes) ->
     assert sum(looked) <= 16 * len(data) + (512 << 10)
 
 
-class _Poor(Text):
+class _Poor(ScannedText):
     """Looking ahead is dearer: no text is known that empties the purse."""
 
     def look(self, size: int) -> None:
@@ -118,7 +118,7 @@ def test_where_looking_ahead_costs_too_much_the_rest_of_the_line_is_withheld_and
 
 
 def test_a_purse_that_is_empty_fills_as_reading_goes_on() -> None:
-    text = Text(b"x" * (1 << 20))
+    text = ScannedText(b"x" * (1 << 20))
     text.look(200 << 10)
     with pytest.raises(TooDense):
         text.look(200 << 10)
@@ -130,7 +130,7 @@ def test_a_line_that_is_too_long_is_withheld_with_a_sentence_and_its_neighbours_
     long = b"MRN 1234567 " * (LONGEST_LINE // 12 + 1)
     redacted = Redactor().redact_bytes(b"first MRN 1234567\n" + long + b"\nlast")
     text = redacted.data
-    assert redacted.counts == {Kind.MRN: 1, Kind.WITHHELD: 1}
+    assert redacted.counts == {PrivateKind.MRN: 1, PrivateKind.WITHHELD: 1}
     said = b"[a line of %d bytes was withheld: lines are read up to %d bytes]" % (len(long), LONGEST_LINE)
     assert text == b"first MRN [mrn 1]\n" + said + b"\nlast"
     assert Redactor().redact_bytes(text).data == text

@@ -10,7 +10,7 @@ import pytest
 
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.fleet.fleet import Fleet, RunPlace, utc_now
+from runbooks.fleet.fleet import Fleet, Lease, utc_now
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -73,7 +73,7 @@ class Place:
         )
 
     async def take(self, run: str = RUN) -> None:
-        place = RunPlace(run=run, title="Clear", by="requester", since=utc_now())
+        place = Lease(run=run, title="Clear", by="requester", since=utc_now())
         assert (await self.fleet.take(self.environment, place)).taken
 
 

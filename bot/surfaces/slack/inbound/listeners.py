@@ -12,12 +12,12 @@ from bot.surfaces.slack.inbound.background import TOO_MANY, Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.modal_forms import ModalForms
 from bot.surfaces.slack.inbound.payloads import (
-    Act,
     FormRequest,
     FromPerson,
     GroupChange,
     Mistake,
     RunRequest,
+    SlackAct,
     Submission,
     Suggestion,
     typed,
@@ -52,10 +52,10 @@ class Listeners:
         self._identity = identity
         self._background = background
 
-    async def act(self, ack: AsyncAck, delivered: Act | FormRequest | Mistake) -> None:
+    async def act(self, ack: AsyncAck, delivered: SlackAct | FormRequest | Mistake) -> None:
         """A slash command, a mention, a direct message, a button or a menu."""
         match delivered:
-            case Act():
+            case SlackAct():
                 await self._act(ack, delivered.origin, self._dispatcher.parse(delivered.inbound))
             case FormRequest():
                 await ack()

@@ -56,14 +56,14 @@ class FromPerson(Payload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act(FromPerson):
+class SlackAct(FromPerson):
     """A typed command, or a button that stands for one or for a decision."""
 
     inbound: Inbound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission(Act):
+class Submission(SlackAct):
     """A form that came back."""
 
     values: Mapping[str, str]
@@ -158,7 +158,7 @@ def after_mention(text: str, me: str | None) -> str | None:
     return text[found.end() :].strip()
 
 
-def _command(body: object) -> Act:
+def _command(body: object) -> SlackAct:
     channel = text_at(body, "channel_id")
     origin = Origin(
         account=_account(text_at(body, "user_id")),
@@ -168,7 +168,7 @@ def _command(body: object) -> Act:
         trigger=text_at(body, "trigger_id"),
     )
     key = f"command:{origin.trigger or ''}"
-    return Act(
+    return SlackAct(
         delivery_id=_triggered("command", body), origin=origin, inbound=typed(key, origin, text_at(body, "text") or "")
     )
 
@@ -211,7 +211,7 @@ def _message(event: Mapping[str, object], delivery_id: str | None, me: str | Non
     if subtype not in (None, "thread_broadcast") or at(event, "files"):
         return Mistake(delivery_id=delivery_id, origin=origin, sentence=NOT_PLAIN)
     inbound = typed(delivery_id or "event:", origin, said if text is None else text)
-    return Act(delivery_id=delivery_id, origin=origin, inbound=inbound)
+    return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
 
 
 def _click(body: object) -> FromPerson | None:
@@ -221,10 +221,10 @@ def _click(body: object) -> FromPerson | None:
     origin, delivery_id = _origin(body), _triggered("click", body)
     match button_values.read(value):
         case RunAct(form=False) as act:
-            return Act(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
+            return SlackAct(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
         case Typed() as act:
             inbound = typed(delivery_id or "click:", origin, act.text, drawn=True)
-            return Act(delivery_id=delivery_id, origin=origin, inbound=inbound)
+            return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
         case RunAct() | OpenForm() as act:
             return FormRequest(delivery_id=delivery_id, origin=origin, form=act)
         case None:

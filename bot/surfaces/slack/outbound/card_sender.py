@@ -8,7 +8,7 @@ from typing import TypeVar
 from bot.accounts import Directory
 from bot.outbound import SurfaceGone
 from bot.redacting import Redact, redacted
-from bot.surfaces.slack.render.blocks import Drawn, Surface, drawn
+from bot.surfaces.slack.render.blocks import DrawnCard, Surface, drawn
 from bot.surfaces.slack.render.mrkdwn import Block
 from bot.surfaces.slack.transport.web_api import SlackError, Undrawable
 from commands.kit.card import Attachment, Card
@@ -31,7 +31,7 @@ class CardSender:
         self._redact = redact
         self._newest = newest
 
-    async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
+    async def drawn(self, card: Card, *, surface: Surface = "message") -> DrawnCard:
         """The card as it may leave. Raises `Withheld`."""
         size = sum(len(part.content) for part in card.body if isinstance(part, Attachment))
         if size > _LARGE:
@@ -40,7 +40,7 @@ class CardSender:
             card = redacted(card, self._redact)
         return drawn(card, self._names, newest=self._newest, surface=surface)
 
-    async def send(self, drawing: Drawn, card: Card, send: Send[T]) -> T:
+    async def send(self, drawing: DrawnCard, card: Card, send: Send[T]) -> T:
         """Sends; where Slack refuses the blocks, in older blocks, then in words alone: people are told in any case."""
         try:
             return await send(drawing.text, drawing.blocks)

@@ -18,7 +18,7 @@ from bot.surfaces.slack.outbound.edit_budget import EditBudget
 from bot.surfaces.slack.outbound.live_progress import LiveProgress
 from bot.surfaces.slack.outbound.own_messages import METADATA, OwnMessages
 from bot.surfaces.slack.outbound.uploads import Uploads
-from bot.surfaces.slack.render.blocks import Drawn, Surface
+from bot.surfaces.slack.render.blocks import DrawnCard, Surface
 from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
 from commands.kit.card import Attachment, Card, words
 from runbooks.kit.errors import TemporaryError
@@ -117,7 +117,7 @@ class SlackMessenger:
 
     # What one person is told (`replies`, `home_tab`, `modal_forms`)
 
-    async def drawn(self, card: Card, *, surface: Surface = "message") -> Drawn:
+    async def drawn(self, card: Card, *, surface: Surface = "message") -> DrawnCard:
         """A card for another surface than a message: redacted all the same."""
         return await self._sender.drawn(card, surface=surface)
 
@@ -177,7 +177,7 @@ class SlackMessenger:
     async def _send_once(
         self,
         key: tuple[str, str, str],
-        drawing: Drawn,
+        drawing: DrawnCard,
         card: Card,
         *,
         channel: str,
@@ -197,7 +197,7 @@ class SlackMessenger:
 
     async def _send(
         self,
-        drawing: Drawn,
+        drawing: DrawnCard,
         card: Card,
         *,
         channel: str,
@@ -222,7 +222,7 @@ class SlackMessenger:
         )
         return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
 
-    async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: Drawn | None = None) -> None:
+    async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: DrawnCard | None = None) -> None:
         """One `chat.update`; the budget was asked before."""
         made = drawing or await self._sender.drawn(card)
         metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
@@ -256,7 +256,7 @@ class SlackMessenger:
                 run, f"{slot}/{file.filename}", instead, channel=head.channel, thread=head.ts, search=search
             )
 
-    async def _send_files(self, drawing: Drawn, account: str) -> None:
+    async def _send_files(self, drawing: DrawnCard, account: str) -> None:
         """The files of a private answer: a message that one person sees can't carry them, so they come directly."""
         if not drawing.files:
             return

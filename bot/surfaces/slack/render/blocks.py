@@ -25,7 +25,7 @@ Surface = Literal["message", "home", "modal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCard:
     """A card, drawn: what goes into the message, and the files beside it."""
 
     text: str
@@ -33,7 +33,7 @@ class Drawn:
     files: tuple[Attachment, ...] = ()
 
 
-def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> Drawn:
+def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> DrawnCard:
     """The card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
     drawing = Drawing(names, newest=newest and surface == "message")
     space = Truncation(parts=BLOCKS[surface] // 2 - 8)
@@ -50,7 +50,7 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
         where = f" The full text is in the file {files[-1].filename} below." if surface == "message" else ""
         blocks += drawing.note(words(said + where))
     blocks += actions(card.buttons)
-    return Drawn(text=summary(card), blocks=_with_ids(blocks), files=files)
+    return DrawnCard(text=summary(card), blocks=_with_ids(blocks), files=files)
 
 
 def summary(card: Card) -> str:

@@ -1,12 +1,12 @@
 """What `doctor` finds about Slack: each thing by itself, and what to do."""
 
-from bot.surfaces.slack.checks import Finding, check
+from bot.surfaces.slack.checks import SlackFinding, check
 from bot.surfaces.slack.manifest import SCOPES
 from bot.surfaces.slack.transport.web_api import SlackApi
 from tests.bot.surfaces.slack.conftest import Slack, Start
 
 
-async def _findings(slack: Slack, *channels: str, app_token: str | None = None) -> list[Finding]:
+async def _findings(slack: Slack, *channels: str, app_token: str | None = None) -> list[SlackFinding]:
     token = app_token or slack.server.app_token
     return [finding async for finding in check(slack.surface.api, token, channels)]
 

@@ -10,7 +10,7 @@ import pytest
 from bot.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.screen import Manner, Screen
-from bot.surfaces.terminal.words import Reader, typed
+from bot.surfaces.terminal.words import Audience, typed
 from commands.kit.card import (
     Attachment,
     Button,
@@ -37,7 +37,7 @@ from commands.kit.card import (
 )
 
 NOW = datetime(2026, 11, 24, 14, 2, 5, tzinfo=timezone(timedelta(hours=1)))
-READER = Reader(now=NOW, names={"requester": "Rita Quester"})
+READER = Audience(now=NOW, names={"requester": "Rita Quester"})
 
 
 def steps(seconds: float | None = None, *, detail: str = "1/3 new pods ready") -> Card:
@@ -166,7 +166,7 @@ def test_no_escape_sequence_of_a_card_reaches_the_terminal_anywhere(stream: type
         ),
     )
     out = stream()
-    with Screen(out, Manner.of(out, as_json=False), Reader(now=NOW, names={evil: evil})) as screen:
+    with Screen(out, Manner.of(out, as_json=False), Audience(now=NOW, names={evil: evil})) as screen:
         screen.card(card, {evil: evil})
         screen.follow("result", card, {evil: evil})
         screen.say(evil)
@@ -178,7 +178,7 @@ def test_no_escape_sequence_of_a_card_reaches_the_terminal_anywhere(stream: type
 def test_a_form_is_shown_as_the_command_that_says_the_same() -> None:
     from commands.kit import registry
 
-    reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
+    reader = Audience(now=NOW, spec=lambda name: registry.load().find(name))
     button = Button(label="Open form…", does=OpenForm(command="deploy", filled={"env": "staging", "reason": "a b"}))
     assert typed(button, reader) == ("Open form", "omnicare deploy VERSION --env staging --reason 'a b'")
 
@@ -196,7 +196,7 @@ def test_a_form_is_shown_as_the_command_that_says_the_same() -> None:
 def test_what_a_form_will_not_do_without_stands_in_the_command(form: OpenForm, command: str) -> None:
     from commands.kit import registry
 
-    reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
+    reader = Audience(now=NOW, spec=lambda name: registry.load().find(name))
     assert typed(Button(label="Open form…", does=form), reader) == ("Open form", command)
 
 
@@ -204,7 +204,7 @@ def test_what_a_form_will_not_do_without_stands_in_the_command(form: OpenForm, c
 def test_a_command_in_a_sentence_is_as_a_shell_wants_it(*, terminal: bool) -> None:
     from commands.kit import registry
 
-    reader = Reader(now=NOW, spec=lambda name: registry.load().find(name))
+    reader = Audience(now=NOW, spec=lambda name: registry.load().find(name))
     sentence = words("None: ", Code(text="releases adopt --env production"), " of ", Code(text="backend-7c9f"), ".")
     card = Card(
         title=words("None"),

@@ -15,7 +15,7 @@ from bot import logs
 from bot.inbound import Answer, Exit, TerminalOnly
 from bot.surfaces.terminal.client import Unreachable, new_key, say
 from bot.surfaces.terminal.server import SocketServer
-from bot.surfaces.terminal.wire_format import AnswerLine, Call, EndLine, Line, NoticeLine, RawLine, RefusedLine
+from bot.surfaces.terminal.wire_format import AnswerLine, Call, EndLine, Line, NoticeLine, RawLines, RefusedLine
 from commands.kit import disclosure
 from runbooks.redaction.unredacted import Unredacted
 from tests.bot.test_cli import omnicare
@@ -58,7 +58,7 @@ async def test_they_come_before_the_card_which_is_redacted_like_any_other(tmp_pa
     assert notice.said == (
         "The following is unredacted: it may contain secrets and patients' names. The audit log records that you read it (event 7)."
     )
-    assert isinstance(found, RawLine)
+    assert isinstance(found, RawLines)
     assert found.lines == (f"x2lqp 14:02:31 {PRIVATE}",)
     assert found.records == ({"kind": "line", "text": PRIVATE},)
     assert isinstance(answer, AnswerLine)
@@ -95,7 +95,7 @@ async def test_many_come_in_parts_and_none_is_lost(tmp_path: Path) -> None:
     dispatcher.answers["logs"] = raw("backend", *texts)
     async with bot(tmp_path / "s", dispatcher):
         found = await lines(tmp_path / "s", "logs")
-    parts = [line for line in found if isinstance(line, RawLine)]
+    parts = [line for line in found if isinstance(line, RawLines)]
     assert len(parts) == 3
     assert [record["text"] for part in parts for record in part.records] == texts
 
