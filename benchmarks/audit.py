@@ -1,4 +1,4 @@
-"""The book beside bare `sqlite3`: appends a second, and the time to verify a million events.
+"""The audit log beside bare `sqlite3`: appends a second, and the time to verify a million events.
 
 Ours and the peer take turns in short rounds, and the median of the rounds counts on either side, so that a busy machine
 slows both. The peer commits each row by itself: WAL, `synchronous=FULL`, no index, no hash, the bytes made beforehand.
@@ -53,16 +53,16 @@ async def appends(directory: Path, *, rounds: int, each: int) -> list[Figure]:
     alone: list[tuple[float, float]] = []
     together: list[tuple[float, float]] = []
     slowest: list[float] = []
-    async with AuditLog.open(directory / "ours.db", name="bench-0", redactor=Redactor()) as book:
+    async with AuditLog.open(directory / "ours.db", name="bench-0", redactor=Redactor()) as audit_log:
         with _bare(directory / "bare.db") as bare:
             for number in range(rounds + 1):
                 first = number * 100_000
                 before = _bare_rate(bare, first, each)
-                one = await _one(book, first, each)
+                one = await _one(audit_log, first, each)
                 between = _bare_rate(bare, first + each, each)
-                fifty = await _at_once(book, first + 50_000, writers=50, each=max(4, each // 10))
+                fifty = await _at_once(audit_log, first + 50_000, writers=50, each=max(4, each // 10))
                 after = _bare_rate(bare, first + 2 * each, each)
-                latency = await _latency(book, first + 80_000)
+                latency = await _latency(audit_log, first + 80_000)
                 if number:  # the first round warms both up
                     alone.append((one, (before + between) / 2))
                     together.append((fifty, (between + after) / 2))
@@ -80,30 +80,30 @@ def _rates(name: str, pairs: Sequence[tuple[float, float]], *, goal: float) -> F
     return Figure(name=name, ours=ours, unit="/s", peer=peer, peer_name="bare sqlite3", goal=goal, sense="at least")
 
 
-async def _one(book: AuditLog, first: int, count: int) -> float:
+async def _one(audit_log: AuditLog, first: int, count: int) -> float:
     events = [event(first + number) for number in range(count)]
     begin = time.perf_counter()
     for each in events:
-        await book.append(each)
+        await audit_log.append(each)
     return count / (time.perf_counter() - begin)
 
 
-async def _at_once(book: AuditLog, first: int, *, writers: int, each: int) -> float:
+async def _at_once(audit_log: AuditLog, first: int, *, writers: int, each: int) -> float:
     work = [[event(first + writer * each + number) for number in range(each)] for writer in range(writers)]
 
     async def write(events: Sequence[Event]) -> None:
         for one in events:
-            await book.append(one)
+            await audit_log.append(one)
 
     begin = time.perf_counter()
     await asyncio.gather(*map(write, work))
     return writers * each / (time.perf_counter() - begin)
 
 
-async def _latency(book: AuditLog, first: int) -> float:
+async def _latency(audit_log: AuditLog, first: int) -> float:
     events = [event(first + number) for number in range(200)]
     begin = time.perf_counter()
-    await asyncio.gather(*map(book.append, events))
+    await asyncio.gather(*map(audit_log.append, events))
     return time.perf_counter() - begin
 
 
@@ -211,7 +211,9 @@ def table(figures: Sequence[Figure]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 where a goal is missed; `--smoke` judges nothing."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description="The book beside bare sqlite3.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.audit", description="The audit log beside bare sqlite3."
+    )
     parser.add_argument("--smoke", action="store_true", help="small and quick: that it runs, not how fast")
     options = parser.parse_args(arguments)
     figures = asyncio.run(measure(smoke=options.smoke))

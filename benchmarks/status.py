@@ -87,6 +87,6 @@ def _context(here: Place, health: HealthClient) -> Context:
     nobody: Any = _Nobody()
     return Context(
         actor=Actor(key="oncall", name="On-call"), environment=here.environment, cluster=here.cluster,
-        registry=nobody, fleet=here.fleet, health=health, runs=nobody, book=nobody, authority=nobody,
+        registry=nobody, fleet=here.fleet, health=health, runs=nobody, audit_log=nobody, authority=nobody,
         policies=Policies(), now=datetime.now(UTC),
     )  # fmt: skip

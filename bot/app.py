@@ -1,6 +1,6 @@
 """The composition root: the only module that builds concrete things, and the one that takes them apart again, in reverse.
 
-`serve` is the whole life of the process: open the book, launch the engine, connect Slack, listen on the terminal's socket, and on
+`serve` is the whole life of the process: open the audit log, launch the engine, connect Slack, listen on the terminal's socket, and on
 SIGTERM drain: what was taken is handed over, short things end, and what is long goes on when the next process starts.
 """
 
@@ -70,7 +70,7 @@ class Contexts:
         images: RegistryClient,
         health: HealthClient,
         permissions: Permissions,
-        book: AuditLog,
+        audit_log: AuditLog,
         follows: Follows,
         runs: EngineRuns,
     ) -> None:
@@ -80,7 +80,7 @@ class Contexts:
         self._health = health
         self._patience = settings.patience()
         self._permissions = permissions
-        self._book = book
+        self._audit_log = audit_log
         self._fleets = {name: Fleet(client) for name, client in clients.items()}
         self._environments = {name: settings.environment(name) for name in settings.environments}
         self._queues = {
@@ -113,7 +113,7 @@ class Contexts:
             patience=self._patience,
             runs=self._runs,
             follows=self._follows,
-            book=self._book,
+            audit_log=self._audit_log,
             authority=self._permissions,
             policies=self._settings.policies(home),
             menu=tuple(registry.load()),
@@ -147,7 +147,7 @@ class Bot:
     durable: DurableRuns
     dispatcher: Dispatcher
     runs: EngineRuns
-    book: AuditLog
+    audit_log: AuditLog
     metrics: Metrics
     web: Web
     ready: Callable[[], bool]
@@ -162,7 +162,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await stack.enter_async_context(held(settings.bot.state, foreground=foreground))
         redactor = default_redactor()
         redactor.learn(_secrets(settings))
-        book = await _book(settings, stack)
+        audit_log = await _audit_log(settings, stack)
         people = People(settings)
         metrics = Metrics()
         supervisor = Supervisor(metrics.failed)
@@ -177,15 +177,15 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             settings=settings,
             registry=menu,
             permissions=permissions,
-            book=book,
+            audit_log=audit_log,
             messenger=messenger,
             engine=_engine(settings),
-            context=partial(Contexts, settings, clients, images, health, permissions, book, follows),
+            context=partial(Contexts, settings, clients, images, health, permissions, audit_log, follows),
             clock=_now,
             redact=redactor,
             metrics=metrics,
         )
-        copies = _heads(runs, settings, book, messenger, stack)
+        copies = _heads(runs, settings, audit_log, messenger, stack)
         await runs.recovery.look_back()
         await runs.engine.launch()
         stack.callback(runs.engine.destroy)
@@ -196,15 +196,15 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             registry=menu,
             people=people,
             permissions=permissions,
-            book=book,
+            audit_log=audit_log,
             identity=identity,
             metrics=metrics,
             redact=redactor,
             clock=_now,
             of_the_machine=tuple(HERE),
         )
-        await compared(settings, runs.context, book, runs.heads)
-        await _note(book, EventName.BOT_STARTED, settings, slack=slack is not None)
+        await compared(settings, runs.context, audit_log, runs.heads)
+        await _note(audit_log, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
             dispatcher,
@@ -214,7 +214,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             short=short_id,
             may_choose=settings.bot.sandbox,
         )
-        web = Web(metrics, _checks(book, runs.heads, clients, slack), dead=supervisor.dead)
+        web = Web(metrics, _checks(audit_log, runs.heads, clients, slack), dead=supervisor.dead)
         edges = await stack.enter_async_context(AsyncExitStack())
         await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
@@ -234,7 +234,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             durable=runs,
             dispatcher=dispatcher,
             runs=runs.decisions,
-            book=book,
+            audit_log=audit_log,
             metrics=metrics,
             web=web,
             ready=lambda: slack is None or slack.ready(),
@@ -243,11 +243,14 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
 
 
 def _heads(
-    runs: DurableRuns, settings: Settings, book: AuditLog, messenger: Messenger | None, stack: AsyncExitStack
+    runs: DurableRuns, settings: Settings, audit_log: AuditLog, messenger: Messenger | None, stack: AsyncExitStack
 ) -> HeadCopies:
     """Who is told of the audit log's heads, and where they are copied to."""
-    compare = partial(compared, settings, runs.context, book, runs.heads)
-    telling, copies = Telling(settings, messenger, _now), HeadCopies(settings, book, runs.heads, messenger, compare)
+    compare = partial(compared, settings, runs.context, audit_log, runs.heads)
+    telling, copies = (
+        Telling(settings, messenger, _now),
+        HeadCopies(settings, audit_log, runs.heads, messenger, compare),
+    )
     runs.heads.tell, runs.heads.copy = telling.tell, copies.keep
     stack.callback(telling.stop)
     stack.callback(copies.stop)
@@ -279,11 +282,11 @@ def _secrets(settings: Settings) -> list[bytes]:
     return [value.encode() for value in held if value]
 
 
-async def _book(settings: Settings, stack: AsyncExitStack) -> AuditLog:
+async def _audit_log(settings: Settings, stack: AsyncExitStack) -> AuditLog:
     state = settings.bot.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    book = AuditLog.open(settings.bot.book_path, name=settings.bot.executor, redactor=default_redactor())
-    return await stack.enter_async_context(book)
+    audit_log = AuditLog.open(settings.bot.audit_log_path, name=settings.bot.executor, redactor=default_redactor())
+    return await stack.enter_async_context(audit_log)
 
 
 def _slack(settings: Settings, people: People, redactor: Redactor, supervisor: Supervisor) -> Any:
@@ -346,10 +349,10 @@ def _engine(settings: Settings) -> Engine:
     return engine
 
 
-async def _note(book: AuditLog, name: EventName, settings: Settings, **details: object) -> None:
+async def _note(audit_log: AuditLog, name: EventName, settings: Settings, **details: object) -> None:
     now = datetime.now(UTC)
     with contextlib.suppress(AuditLogUnavailable):
-        await book.append(
+        await audit_log.append(
             Event(
                 id=f"{name}/{settings.bot.executor}/{os.getpid()}/{now.timestamp():.6f}",
                 name=name,
@@ -362,13 +365,13 @@ async def _note(book: AuditLog, name: EventName, settings: Settings, **details: 
 
 
 def _checks(
-    book: AuditLog, heads: KeptHeads, clients: Mapping[str, ClusterClient], slack: Any
+    audit_log: AuditLog, heads: KeptHeads, clients: Mapping[str, ClusterClient], slack: Any
 ) -> dict[str, Callable[[], Any]]:
     """What `/readyz` asks."""
 
     async def writable() -> str | None:
         try:
-            await book.check()
+            await audit_log.check()
         except AuditLogUnavailable as error:
             return str(error)
         return f"{heads.wrong}." if heads.wrong else None
@@ -418,7 +421,7 @@ async def _serve(settings: Settings, *, foreground: bool) -> int:
             waits.cancel()
         _log.info("draining")
         await bot.drain()
-        await _note(bot.book, EventName.BOT_STOPPED, settings)
+        await _note(bot.audit_log, EventName.BOT_STOPPED, settings)
         # What still runs is durable and goes on elsewhere. Taking the clients away under it first would only make it write down
         # failures that were none, so the process ends here, as it may end at any moment.
         logging.shutdown()

@@ -359,7 +359,7 @@ def _verify(options: Options, words: list[str]) -> int:
         raise Failed("The audit log is not configured here. Name its file, or the configuration with --config.")
     from bot.doctor.verification import prove
 
-    return prove(chosen.books or [settings.bot.book_path], settings, as_json=options.json)  # type: ignore[union-attr] # one is there
+    return prove(chosen.books or [settings.bot.audit_log_path], settings, as_json=options.json)  # type: ignore[union-attr] # one is there
 
 
 def _completion(options: Options, words: list[str]) -> int:

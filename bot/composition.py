@@ -66,7 +66,7 @@ def durable_runs(
     settings: Settings,
     registry: Registry,
     permissions: Permissions,
-    book: AuditLog,
+    audit_log: AuditLog,
     messenger: Messenger | None,
     engine: Engine,
     context: Callable[[EngineRuns], MakesContext],
@@ -78,8 +78,8 @@ def durable_runs(
     times = settings.times
     channels = {name: environment.channel for name, environment in settings.environments.items()}
     store, pending, display = RunStore(engine), PendingRequests(), Display(messenger)
-    heads = KeptHeads(book)
-    notes = AuditNotes(book, heads, registry, clock)
+    heads = KeptHeads(audit_log)
+    notes = AuditNotes(audit_log, heads, registry, clock)
     follow_ups = FollowUps(registry, notes, clock)
     decisions = EngineRuns(
         store=store,
@@ -93,7 +93,7 @@ def durable_runs(
     )
     made = context(decisions)
     failures, ends, manual_rollbacks = Failures(redact), EndWriter(made, heads), ManualRollbacks(made, clock)
-    leftovers = Leftovers(settings, made, book, heads, clock)
+    leftovers = Leftovers(settings, made, audit_log, heads, clock)
     leases = Leases(
         context=made,
         store=store,
@@ -163,7 +163,9 @@ def durable_runs(
         decisions=decisions,
         submissions=Submissions(store, pending, notes),
         manual_rollbacks=manual_rollbacks,
-        recovery=Recovery(store=store, pending=pending, leftovers=leftovers, book=book, times=times, clock=clock),
+        recovery=Recovery(
+            store=store, pending=pending, leftovers=leftovers, audit_log=audit_log, times=times, clock=clock
+        ),
         context=made,
     )
 
@@ -175,7 +177,7 @@ def make_dispatcher(
     registry: Registry,
     people: People,
     permissions: Permissions,
-    book: AuditLog,
+    audit_log: AuditLog,
     identity: Identity | None,
     metrics: Metrics,
     redact: Callable[[str], str],
@@ -186,7 +188,7 @@ def make_dispatcher(
     services = Services(
         settings=settings,
         permissions=permissions,
-        book=book,
+        audit_log=audit_log,
         store=runs.store,
         submissions=runs.submissions,
         context=runs.context,

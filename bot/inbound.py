@@ -103,7 +103,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalOnly:
-    """Unredacted lines on their way to one account at a terminal. Made by `bot.dispatch.disclosure` alone, which has the book's receipt."""
+    """Unredacted lines on their way to one account at a terminal. Made by `bot.dispatch.disclosure` alone, which has the audit log's receipt."""
 
     account: str
     """Whose process reads it; the socket compares it with what the kernel says."""

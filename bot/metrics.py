@@ -55,7 +55,7 @@ class Metrics:
         self._refusals.labels(reason_code).inc()
 
     def appended(self, *, count: int = 1, failed: bool = False) -> None:
-        """Events were written to the book, or could not be."""
+        """Events were written to the audit log, or could not be."""
         self._appends.labels("failed" if failed else "written").inc(count)
 
     def failed(self, task: str) -> None:

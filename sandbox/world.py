@@ -306,7 +306,7 @@ async def opened(
 
 
 def forget(folder: Path) -> None:
-    """The engine's state belongs to a workspace and a cluster that ended with the last sandbox; the book may stay."""
+    """The engine's state belongs to a workspace and a cluster that ended with the last sandbox; the audit log may stay."""
     for name in ("engine.sqlite", "engine.sqlite-wal", "engine.sqlite-shm"):
         (folder / "state" / name).unlink(missing_ok=True)
 

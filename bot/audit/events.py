@@ -1,7 +1,7 @@
-"""What the book holds: events with names from a closed set, and the exact bytes that are hashed for each.
+"""What the audit log holds: events with names from a closed set, and the exact bytes that are hashed for each.
 
 The bytes are JSON in one fixed form: every field always present and in the same order, keys of `details` sorted, no
-spaces, UTF-8, times in UTC with microseconds. They begin with the book's name, the event's number and the hash of the
+spaces, UTF-8, times in UTC with microseconds. They begin with the audit log's name, the event's number and the hash of the
 event before, so the chain can be checked on the bytes themselves, without parsing them.
 """
 
@@ -26,18 +26,18 @@ _LONGEST_ID = 300
 
 
 class AuditLogUnavailable(Exception):
-    """The event is not in the book (or it is not known whether it is): what it announces must not be done.
+    """The event is not in the audit log (or it is not known whether it is): what it announces must not be done.
 
     Its text is a sentence that may be shown. Appending the same event again later is safe: its id is written once.
     """
 
 
 class AuditLogHeld(AuditLogUnavailable):
-    """Another process has the book open for writing."""
+    """Another process has the audit log open for writing."""
 
 
 class EventName(StrEnum):
-    """`subject:verb-ed`; a closed set, so that an auditor can list everything that may ever stand in a book."""
+    """`subject:verb-ed`; a closed set, so that an auditor can list everything that may ever stand in an audit log."""
 
     BOT_STARTED = "bot:started"
     BOT_STOPPED = "bot:stopped"
@@ -112,7 +112,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Event):
-    """An event as it stands in a book."""
+    """An event as it stands in an audit log."""
 
     seq: int
     book: str
@@ -121,7 +121,7 @@ class Entry(Event):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """It is in the book, synced: its number and hash."""
+    """It is in the audit log, synced: its number and hash."""
 
     seq: int
     hash: str
@@ -129,7 +129,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class AuditHead:
-    """The newest event of a book; written to the fleet after each run, so that a cut tail shows. `seq` 0: empty."""
+    """The newest event of an audit log; written to the fleet after each run, so that a cut tail shows. `seq` 0: empty."""
 
     book: str
     seq: int

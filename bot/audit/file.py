@@ -1,4 +1,4 @@
-"""The book's SQLite file: opening it to write or to read, appending, searching.
+"""The audit log's SQLite file: opening it to write or to read, appending, searching.
 
 What people search by is read by SQLite from the very bytes that were hashed (expression indexes), so it can't disagree
 with them. Triggers refuse to change or remove a row, and to insert one anywhere but behind the last. Who may write the
@@ -74,7 +74,7 @@ class AuditFile:
 
     @property
     def head(self) -> AuditHead:
-        """The newest event that is known to be in the book."""
+        """The newest event that is known to be in the audit log."""
         return AuditHead(self.name, self._seq, self._previous)
 
     def append(self, drafts: Sequence[Draft]) -> list[Appended]:
@@ -244,7 +244,7 @@ def _check_room(path: Path) -> None:
 
 
 def _hold(path: Path) -> int:
-    """A lock of its own file: closing any other descriptor of the book itself would drop SQLite's locks."""
+    """A lock of its own file: closing any other descriptor of the audit log itself would drop SQLite's locks."""
     lock = path.with_name(path.name + ".lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -318,7 +318,7 @@ def _make_schema(database: "Database", name: str) -> None:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """The book for reading only, from any process, while another writes it; texts come as the bytes that are stored."""
+    """The audit log for reading only, from any process, while another writes it; texts come as the bytes that are stored."""
     from sqlite_utils import Database
 
     if not path.is_file():
@@ -360,7 +360,7 @@ _LARGEST_NUMBER = (1 << 63) - 1
 
 
 def first_not_found(path: Path, heads: Sequence[AuditHead]) -> AuditHead | None:
-    """The first of these heads that does not stand in the book at its number with its hash. Raises `AuditLogUnavailable`."""
+    """The first of these heads that does not stand in the audit log at its number with its hash. Raises `AuditLogUnavailable`."""
     with reading(path) as connection:
         try:
             if any(each.hinders for each in differences(connection)):
@@ -378,7 +378,7 @@ def first_not_found(path: Path, heads: Sequence[AuditHead]) -> AuditHead | None:
     return None
 
 
-def search_books(
+def search_audit_logs(
     paths: Sequence[Path],
     *,
     actor: str | None = None,
@@ -390,7 +390,7 @@ def search_books(
     until: datetime | None = None,
     limit: int = 50,
 ) -> list[Entry]:
-    """What matches in these books, newest first, at most `limit` events. Raises `AuditLogUnavailable`."""
+    """What matches in these audit logs, newest first, at most `limit` events. Raises `AuditLogUnavailable`."""
     equal = {"actor": actor, "command": command, "environment": environment, "run": run, "name": name}
     conditions = [_equals(column, str(value)) for column, value in equal.items() if value is not None]
     conditions += [(f"{said('at')} >= ?", (_stamp(since),))] if since else []

@@ -1,4 +1,4 @@
-"""Proves a book's chain, or names what was done to it: edited, removed, moved, put in, cut off, foreign.
+"""Proves an audit log's chain, or names what was done to it: edited, removed, moved, put in, cut off, foreign.
 
 Used by `omnicare audit verify` and the bot's own daily check. It hashes the stored bytes as they are (nothing is parsed
 where all is well), streams, and keeps nothing: a million events take seconds and no memory. What it can't see by
@@ -26,7 +26,7 @@ _MOST = 100
 
 
 class AuditFindingKind(StrEnum):
-    """What was done to the book."""
+    """What was done to the audit log."""
 
     UNREADABLE = "unreadable"
     SCHEMA = "schema"
@@ -57,12 +57,12 @@ class AuditFinding:
 
 
 def verify(path: Path, heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
-    """One book; see `verify_books`."""
-    return verify_books([path], heads)
+    """One book; see `verify_audit_logs`."""
+    return verify_audit_logs([path], heads)
 
 
-def verify_books(paths: Sequence[Path], heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
-    """Everything that is wrong with these books; empty where each chain holds and reaches every known head."""
+def verify_audit_logs(paths: Sequence[Path], heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
+    """Everything that is wrong with these audit logs; empty where each chain holds and reaches every known head."""
     known = [head for head in heads if head.seq > 0]
     findings: list[AuditFinding] = []
     seen = set()
@@ -275,7 +275,7 @@ _FRONT = re.compile(rb'\{"book":("(?:[^"\\]|\\.)*"),"seq":(\d{1,19}),"previous":
 
 
 def _chain_of(data: bytes) -> tuple[str | None, int | None, str | None]:
-    """The book's name, the number and the hash before, as the bytes themselves say."""
+    """The audit log's name, the number and the hash before, as the bytes themselves say."""
     found = _FRONT.match(data)
     if found is None:
         return None, None, None

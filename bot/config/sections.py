@@ -254,6 +254,6 @@ class BotSettings(Section):
         return self.socket or self.state / "run" / "bot.sock"
 
     @property
-    def book_path(self) -> Path:
+    def audit_log_path(self) -> Path:
         """Return the path of the audit log."""
         return self.state / "audit.sqlite"

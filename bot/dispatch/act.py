@@ -32,7 +32,7 @@ class Services:
 
     settings: Settings
     permissions: Permissions
-    book: AuditLog
+    audit_log: AuditLog
     store: RunStore
     submissions: Submissions
     context: MakesContext
@@ -90,7 +90,7 @@ class Act:
             details=details | ({"said": said} if said else {}),
         )
         try:
-            await self.services.book.append(event)
+            await self.services.audit_log.append(event)
         except AuditLogUnavailable:
             if name is EventName.COMMAND_ACCEPTED:
                 raise

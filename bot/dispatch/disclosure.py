@@ -39,7 +39,7 @@ async def disclosed(act: Act, request: Query, context: Context) -> tuple[Card, T
 
 
 async def _written(act: Act, request: Query, context: Context, streams: tuple[str, ...]) -> int:
-    """The event's number in the book. Each reading has an event of its own, the same act sent once more too."""
+    """The event's number in the audit log. Each reading has an event of its own, the same act sent once more too."""
     event = Event(
         id=f"{EventName.DISCLOSURE_ALLOWED}/{secrets.token_hex(16)}",
         name=EventName.DISCLOSURE_ALLOWED,
@@ -52,7 +52,7 @@ async def _written(act: Act, request: Query, context: Context, streams: tuple[st
         details={"account": act.inbound.account, "arguments": request.arguments(), "streams": list(streams)},
     )
     try:
-        return (await act.services.book.append(event)).seq
+        return (await act.services.audit_log.append(event)).seq
     except AuditLogUnavailable as error:
         raise RunbookError(
             "The audit log can't be written, so nothing is shown unredacted. Run `doctor` to find out why.",

@@ -70,7 +70,7 @@ class Dispatcher:
         self._redact = redact
         self._runs = runs
         self._accounts = AccountCheck(identity)
-        self._refusals = Refusals(services.book, services.clock)
+        self._refusals = Refusals(services.audit_log, services.clock)
         self._known = Known(
             environments=tuple(settings.environments),
             services=tuple(sorted({each.name for one in settings.environments.values() for each in one.services})),

@@ -1,4 +1,4 @@
-"""Refusals go to the book, but nobody can fill it with them: past a bound per account and minute they are only counted."""
+"""Refusals go to the audit log, but nobody can fill it with them: past a bound per account and minute they are only counted."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _ACCOUNTS = 10_000
 
 
 def act_id(inbound: Inbound) -> str:
-    """The act's key as it may stand in the book and in the log: a click's key has the card's random word in it."""
+    """The act's key as it may stand in the audit log and in the log: a click's key has the card's random word in it."""
     return f"{inbound.surface}:{hashlib.sha256(inbound.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
@@ -36,13 +36,13 @@ def check_button(inbound: Inbound, registry: Registry) -> None:
 class Refusals:
     """Writes `permission:denied`, within the bound."""
 
-    def __init__(self, book: AuditLog, clock: Callable[[], datetime]) -> None:
-        self._book = book
+    def __init__(self, audit_log: AuditLog, clock: Callable[[], datetime]) -> None:
+        self._audit_log = audit_log
         self._clock = clock
         self._seen: dict[str, tuple[int, int]] = {}
 
     async def note(self, actor: Actor, inbound: Inbound, denied: Denied) -> None:
-        """One refusal. A book that can't be written does not make the refusal fail."""
+        """One refusal. An audit log that can't be written does not make the refusal fail."""
         now = self._clock()
         minute = int(now.timestamp() // 60)
         account = inbound.account
@@ -67,6 +67,6 @@ class Refusals:
             details={"account": account, "typed": typed[:200]} | ({"run": run[:100]} if run else {}),
         )
         try:
-            await self._book.append(event)
+            await self._audit_log.append(event)
         except AuditLogUnavailable:
             return

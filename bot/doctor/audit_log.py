@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from bot.audit import verify_books
+from bot.audit import verify_audit_logs
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.doctor.verification import known_heads
@@ -14,12 +14,12 @@ _SHOWN = 10
 
 async def tail(settings: Settings) -> AsyncGenerator[Finding]:
     """Check the whole chain up to its end: a million events take seconds."""
-    path = settings.bot.book_path
+    path = settings.bot.audit_log_path
     if not path.exists():
         yield warning(f"There is no audit log at {path} yet.", "The bot creates it when it starts.")
         return
     heads, changed, missing = await known_heads(settings)
-    found = [*changed, *await asyncio.to_thread(verify_books, [path], heads)]
+    found = [*changed, *await asyncio.to_thread(verify_audit_logs, [path], heads)]
     for finding in found[:_SHOWN]:
         yield failed(
             f"The audit log is not intact: {finding.sentence}",

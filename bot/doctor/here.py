@@ -51,7 +51,10 @@ async def files(settings: Settings) -> AsyncGenerator[Finding]:
         )
         return
     yield _private_file(state, "the bot's directory", 0o700)
-    for name, about in ((settings.bot.book_path.name, "the audit log"), ("engine.sqlite", "the engine's database")):
+    for name, about in (
+        (settings.bot.audit_log_path.name, "the audit log"),
+        ("engine.sqlite", "the engine's database"),
+    ):
         if (state / name).exists():
             yield _private_file(state / name, about, 0o600)
     if (other := holder(state)) is not None:

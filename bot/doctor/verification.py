@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.audit import AuditFinding, AuditFindingKind, AuditHead, verify_books
+from bot.audit import AuditFinding, AuditFindingKind, AuditHead, verify_audit_logs
 from bot.audit.head_copies import bucket, copied
 from bot.config import Settings
 from bot.inbound import Exit
@@ -27,7 +27,7 @@ ASKED_SECONDS = 10.0
 def prove(books: Sequence[Path], settings: Settings | None, *, as_json: bool) -> int:
     """Verify the logs and return exit status 1 if anything is wrong. Without `settings` the fleet is not asked, so a cut-off end may go unnoticed."""
     heads, changed, missing = asyncio.run(known_heads(settings)) if settings else ([], [], ["no fleet is configured"])
-    found = [*changed, *verify_books(books, heads)]
+    found = [*changed, *verify_audit_logs(books, heads)]
     if as_json:
         _write(json.dumps(_document(books, found, heads, missing), indent=2))
         return Exit.FAILED if found else Exit.OK

@@ -82,6 +82,6 @@ class People:
         )
 
     def _stranger(self, surface: Surface, account: str) -> Actor:
-        # a raw account never reads like a listed person's key, in the book or anywhere
+        # a raw account never reads like a listed person's key, in the audit log or anywhere
         key = f"unlisted:{account}" if account in self._people else account
         return Actor(key=key, name=account, listed=False, surface=surface, account=account)

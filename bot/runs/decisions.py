@@ -173,7 +173,7 @@ class EngineRuns:
     async def decide(
         self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
     ) -> Card:
-        """Checked, written to the book, handed to the request: in this order, and only then acknowledged."""
+        """Checked, written to the audit log, handed to the request: in this order, and only then acknowledged."""
         view = await self._view(run)
         request = Request.model_validate(view.input)
         state = await self._store.state(request.id)
@@ -314,7 +314,7 @@ class EngineRuns:
         return any(not begun & {point.key, point.title} for point in state.plan.hold_points)
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
-        """Starts the request once more: written to the book, handed to the engine, and only then acknowledged."""
+        """Starts the request once more: written to the audit log, handed to the engine, and only then acknowledged."""
         view = await self._view(run)
         before = Request.model_validate(view.input)
         state, short = await self._store.state(before.id), short_id(before.id)

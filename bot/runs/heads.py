@@ -25,8 +25,8 @@ _TRIES = 5
 class KeptHeads:
     """One per process."""
 
-    def __init__(self, book: AuditLog) -> None:
-        self._book = book
+    def __init__(self, audit_log: AuditLog) -> None:
+        self._audit_log = audit_log
         self.wrong = ""
         """What is wrong with the audit log, a sentence without its full stop; it stays so until the bot is started anew."""
         self.tell: Callable[[str], None] = lambda _: None
@@ -39,7 +39,7 @@ class KeptHeads:
     async def compare(self, fleet: Fleet, where: Environment) -> tuple[record.KeptHead, ...] | None:
         """The kept heads, all of them found in the log; None where not. Raises `RunbookError` where the record can't be asked."""
         try:
-            kept = (await fleet.heads(where)).get(self._book.name, ())
+            kept = (await fleet.heads(where)).get(self._audit_log.name, ())
         except RunbookError as error:
             if error.code is not ReasonCode.RECORD_UNREADABLE:
                 raise
@@ -59,7 +59,7 @@ class KeptHeads:
     async def look_for(self, heads: list[AuditHead], keeper: str) -> bool:
         """Whether all of these stand in the log."""
         try:
-            gone = await asyncio.to_thread(first_not_found, self._book.path, heads)
+            gone = await asyncio.to_thread(first_not_found, self._audit_log.path, heads)
         except AuditLogUnavailable as error:
             self._found(str(error).rstrip("."))
             return False
@@ -73,7 +73,7 @@ class KeptHeads:
             kept = await self.compare(fleet, where)
             if kept is None:
                 return
-            head = await self._book.head()
+            head = await self._audit_log.head()
             if head.seq == 0:
                 return
             newest = record.KeptHead(book=head.book, number=head.seq, hash=head.hash, at=record.utc_now())

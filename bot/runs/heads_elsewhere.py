@@ -30,13 +30,13 @@ class HeadCopies:
     def __init__(
         self,
         settings: Settings,
-        book: AuditLog,
+        audit_log: AuditLog,
         heads: KeptHeads,
         messenger: Messenger | None,
         compare: Callable[[], Awaitable[None]],
     ) -> None:
         """`compare`: compares the log with its kept heads."""
-        self._book = book
+        self._audit_log = audit_log
         self._heads = heads
         self._messenger = messenger
         self._compare = compare
@@ -54,7 +54,7 @@ class HeadCopies:
     async def each_day(self) -> None:
         """Also where nobody asks for anything: a log that was cut after a quiet week shows."""
         while True:
-            head = await self._book.head()
+            head = await self._audit_log.head()
             if head.seq and not self._heads.wrong:
                 self.keep(head)
             await asyncio.sleep(_DAY)

@@ -67,11 +67,11 @@ class Telling:
             _log.warning("%s can't be told about the audit log", channel)
 
 
-async def compared(settings: Settings, context_of: MakesContext, book: AuditLog, heads: KeptHeads) -> None:
+async def compared(settings: Settings, context_of: MakesContext, audit_log: AuditLog, heads: KeptHeads) -> None:
     """Each environment's kept heads, and those in the bucket, as far as these answer."""
 
     async def one(name: str) -> None:
-        context = context_of(Actor(key=book.name, name=book.name, surface="bot"), name)
+        context = context_of(Actor(key=audit_log.name, name=audit_log.name, surface="bot"), name)
         try:
             async with asyncio.timeout(_COMPARE_SECONDS):
                 await heads.compare(context.fleet, context.where)
@@ -84,7 +84,7 @@ async def compared(settings: Settings, context_of: MakesContext, book: AuditLog,
             return
         try:
             async with asyncio.timeout(_COMPARE_SECONDS):
-                copies = [head for head in await copied(where) if head.book == book.name]
+                copies = [head for head in await copied(where) if head.book == audit_log.name]
                 await heads.look_for(copies, f"the bucket {where.settings.bucket}")
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's heads in the bucket %s could not be asked for", where.settings.bucket)

@@ -1,7 +1,7 @@
 """What a run changed only for a while, and a killed bot left so: put back by whoever finds it, once no run holds the place.
 
-Asked for when the bot starts, and by every request before it plans. It is an act of the bot's own, so it is written to the book
-first; where the book can't be written it is left for later.
+Asked for when the bot starts, and by every request before it plans. It is an act of the bot's own, so it is written to the audit log
+first; where the audit log can't be written it is left for later.
 """
 
 import asyncio
@@ -30,11 +30,16 @@ class Leftovers:
     """Finds them and puts them back; one per process."""
 
     def __init__(
-        self, settings: Settings, context: MakesContext, book: AuditLog, heads: KeptHeads, clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        context: MakesContext,
+        audit_log: AuditLog,
+        heads: KeptHeads,
+        clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._context = context
-        self._book = book
+        self._audit_log = audit_log
         self._heads = heads
         self._clock = clock
 
@@ -76,7 +81,7 @@ class Leftovers:
             details=what,
         )
         try:
-            await self._book.append(event)
+            await self._audit_log.append(event)
         except AuditLogUnavailable:
             return False
         return True

@@ -18,9 +18,11 @@ _STARTS = frozenset({EventName.RUN_REQUESTED, EventName.RUN_STARTED, EventName.S
 class AuditNotes:
     """One per process."""
 
-    def __init__(self, book: AuditLog, heads: KeptHeads, registry: Registry, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, audit_log: AuditLog, heads: KeptHeads, registry: Registry, clock: Callable[[], datetime]
+    ) -> None:
         self.heads = heads
-        self._book = book
+        self._audit_log = audit_log
         self._registry = registry
         self._clock = clock
         self._unwritten: deque[Event] = deque(maxlen=1000)
@@ -85,9 +87,9 @@ class AuditNotes:
             return False
         try:
             while self._unwritten:
-                await self._book.append(self._unwritten[0])
+                await self._audit_log.append(self._unwritten[0])
                 self._unwritten.popleft()
-            await self._book.append(event)
+            await self._audit_log.append(event)
         except AuditLogUnavailable:
             if later:
                 self._unwritten.append(event)

@@ -32,7 +32,7 @@ class Recovery:
         store: RunStore,
         pending: PendingRequests,
         leftovers: Leftovers,
-        book: AuditLog,
+        audit_log: AuditLog,
         times: TimeSettings,
         clock: Callable[[], datetime],
     ) -> None:
@@ -40,7 +40,7 @@ class Recovery:
         self._engine = store.engine
         self._pending = pending
         self._leftovers = leftovers
-        self._book = book
+        self._audit_log = audit_log
         self._times = times
         self._clock = clock
         self._last: datetime | None = None
@@ -48,7 +48,7 @@ class Recovery:
     async def look_back(self) -> None:
         """Before anything is written: when the process before this one last wrote something; for people to read, nothing is decided by it."""
         with contextlib.suppress(AuditLogUnavailable):
-            self._last = next((event.at for event in await self._book.search(limit=1)), None)
+            self._last = next((event.at for event in await self._audit_log.search(limit=1)), None)
 
     async def at_start(self) -> None:
         """Once, after the engine's launch and before anything is asked."""
@@ -68,20 +68,22 @@ class Recovery:
         supervisor.start("putting rollout settings back", self._leftovers.put_back_everywhere)
 
     async def _close_abandoned(self) -> None:
-        """A request that is in the book and never reached the engine (killed between the two) is closed, in words.
+        """A request that is in the audit log and never reached the engine (killed between the two) is closed, in words.
 
         Not at once: Slack may still deliver it again, and then it goes on as if nothing had happened.
         """
         await asyncio.sleep(self._times.abandoned_after)
         since = datetime.now(UTC).replace(microsecond=0)
-        for event in await self._book.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
+        for event in await self._audit_log.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
             if event.run is None or await self._engine.view(event.run) is not None:
                 continue
-            # an engine whose database was lost knows nothing of runs that it had: what the book tells of them stands
-            if any(each.name != EventName.RUN_REQUESTED for each in await self._book.search(run=event.run, limit=2)):
+            # an engine whose database was lost knows nothing of runs that it had: what the audit log tells of them stands
+            if any(
+                each.name != EventName.RUN_REQUESTED for each in await self._audit_log.search(run=event.run, limit=2)
+            ):
                 continue
             with contextlib.suppress(AuditLogUnavailable):
-                await self._book.append(
+                await self._audit_log.append(
                     Event(
                         id=f"{event.run}/{EventName.RUN_ABANDONED}",
                         name=EventName.RUN_ABANDONED,

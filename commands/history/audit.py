@@ -37,7 +37,7 @@ class Audit(Query):
             "until": moment(self.until, now=context.now, ahead=False) if self.until else None,
             "limit": self.limit,
         }
-        searched = [await context.book.search(environment=place, **asked) for place in places]  # type: ignore[arg-type]
+        searched = [await context.audit_log.search(environment=place, **asked) for place in places]  # type: ignore[arg-type]
         newest = sorted((event for each in searched for event in each), key=lambda event: event.at, reverse=True)
         found = newest[: self.limit]
         text = f"{counted(len(found), 'audit event')}, newest first" if found else "No audit event matches"

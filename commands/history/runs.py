@@ -100,7 +100,7 @@ async def _one(context: Context, run: str) -> Card:
     record = await context.runs.find(run)
     await must(context, "fleet:read", record.environment)
     events = (
-        await context.book.search(run=record.id, limit=100)
+        await context.audit_log.search(run=record.id, limit=100)
         if await context.authority.may(context.actor, "audit:read", record.environment)
         else []
     )

@@ -214,7 +214,7 @@ class Context:
     patience: RolloutSettings = field(default_factory=RolloutSettings)
     """How long rollouts wait, and when they explain for what."""
     runs: RunsMemory
-    book: AuditHistory
+    audit_log: AuditHistory
     authority: Authority
     policies: Policies
     menu: Sequence[CommandSpec] = ()

@@ -1,4 +1,4 @@
-"""What the fleet remembers of itself: freeze and run of each environment, releases, the books' newest heads.
+"""What the fleet remembers of itself: freeze and run of each environment, releases, the audit logs' newest heads.
 
 ConfigMaps in the bot's own namespace, changed only where they still are as they were read, so that every replica of the bot
 sees one truth and a person reads it with `kubectl get configmap -o yaml`. Nothing here is needed to run: it is needed to
@@ -207,7 +207,7 @@ class Fleet:
         await self._change_releases(environment, change)
         return count
 
-    # the books' heads
+    # the audit logs' heads
 
     async def keep_head(self, environment: Environment, head: KeptHead, found: tuple[KeptHead, ...]) -> bool:
         """Puts a head behind those of its book that were found in the log; False where others are kept by now: look again."""

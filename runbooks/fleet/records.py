@@ -192,7 +192,7 @@ class KnownReleases(Frozen):
 
 
 class KeptHead(Frozen):
-    """The newest event of a book, so that a cut tail shows."""
+    """The newest event of an audit log, so that a cut tail shows."""
 
     book: str
     number: int

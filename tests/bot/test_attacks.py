@@ -47,7 +47,7 @@ from tests.support.thresholds import (
 async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
     async with threshold(tmp_path) as made:
         yield made
-        assert verify(made.book.path) == []
+        assert verify(made.audit_log.path) == []
 
 
 def untouched(here: Threshold, *requests: Request) -> None:
@@ -346,7 +346,7 @@ async def test_a_permission_that_was_taken_away_counts_at_the_click_not_at_the_c
         untouched(here, request)
 
 
-async def test_an_outsider_who_floods_neither_fills_the_book_nor_keeps_others_out(here: Threshold) -> None:
+async def test_an_outsider_who_floods_neither_fills_the_audit_log_nor_keeps_others_out(here: Threshold) -> None:
     request = await here.asking()
     for number in range(300):
         await here.click(OUTSIDER, "approve", request.id, f"guess-{number}")
@@ -424,7 +424,7 @@ async def test_leaving_a_failed_run_acts_in_its_own_cluster_with_permission_ther
 
 
 async def _locks(here: Threshold, fleet: Fleet) -> None:
-    """A lock is in the book before and after; one that is over already is none."""
+    """A lock is in the audit log before and after; one that is over already is none."""
     environment = here.settings.environment("staging")
     past = await here.type(STAGER, 'lock --env staging --until "2020-01-01 10:00"')
     assert past.exit is Exit.USAGE
@@ -443,7 +443,7 @@ async def _locks(here: Threshold, fleet: Fleet) -> None:
 # words of others
 
 
-async def test_words_of_others_come_back_from_the_book_as_they_were_said(here: Threshold) -> None:
+async def test_words_of_others_come_back_from_the_audit_log_as_they_were_said(here: Threshold) -> None:
     nasty = "<!channel> \u202e `x` :fire:"
     answer = await here.terminal("uid:1", "deploy", "v2.0.0", f"--reason={nasty}")
     assert answer.exit is Exit.OK

@@ -19,7 +19,7 @@ from tests.support.thresholds import APPROVER, DEPLOYS, REQUESTER, Threshold, co
 async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
     async with threshold(tmp_path) as made:
         yield made
-        assert verify(made.book.path) == []
+        assert verify(made.audit_log.path) == []
 
 
 async def test_a_patient_in_a_reason_is_kept_nowhere(here: Threshold) -> None:

@@ -324,7 +324,7 @@ def test_no_command_has_an_option_that_the_terminal_takes_for_itself() -> None:
 
 
 async def test_a_bot_that_can_not_start_says_why_in_a_sentence(tmp_path: Path) -> None:
-    """Another process holds the book: the second bot ends, the first one's files are left alone."""
+    """Another process holds the audit log: the second bot ends, the first one's files are left alone."""
     from bot.audit import AuditLog
     from runbooks.redaction.redactor import default_redactor
     from sandbox import configuration

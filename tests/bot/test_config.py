@@ -350,7 +350,7 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
     os.environ |= {"OMNICARE_EXECUTOR": "omnicare-7", "OMNICARE_STATE": str(tmp_path / "elsewhere")}
     settings = load(written(tmp_path, '[bot]\nexecutor = "omnicare-1"\n'))
     assert settings.bot.executor == "omnicare-7"
-    assert settings.bot.book_path == tmp_path / "elsewhere" / "audit.sqlite"
+    assert settings.bot.audit_log_path == tmp_path / "elsewhere" / "audit.sqlite"
     assert settings.bot.socket_path == tmp_path / "elsewhere" / "run" / "bot.sock"
 
 

@@ -334,16 +334,16 @@ async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, im
     assert "can't be reached" in found[0].sentence
 
 
-async def test_a_book_that_was_edited_fails(tmp_path: Path) -> None:
+async def test_an_audit_log_that_was_edited_fails(tmp_path: Path) -> None:
     import sqlite3
     from datetime import UTC, datetime
 
     changed = settings(bot__state=str(tmp_path))
-    async with AuditLog.open(changed.bot.book_path, name="omnicare-0", redactor=default_redactor()) as trail:
+    async with AuditLog.open(changed.bot.audit_log_path, name="omnicare-0", redactor=default_redactor()) as trail:
         await trail.append(Event(id="1", name=EventName.BOT_STARTED, at=datetime.now(UTC)))
     whole = await all_of(audit_log.tail(changed))
     assert Severity.FAILED not in {finding.level for finding in whole}
-    with sqlite3.connect(changed.bot.book_path) as connection:
+    with sqlite3.connect(changed.bot.audit_log_path) as connection:
         for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{trigger}"')
         connection.execute("UPDATE event SET data = replace(data, 'bot:started', 'bot:stopped')")

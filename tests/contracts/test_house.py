@@ -220,7 +220,7 @@ def test_what_is_unredacted_has_one_way_out(name: str) -> None:
     assert found == set(UNREDACTED[name])
 
 
-def test_only_what_is_written_in_the_book_first_is_made_for_a_terminal() -> None:
+def test_only_what_is_written_in_the_audit_log_first_is_made_for_a_terminal() -> None:
     made = [name_of(path) for path in PRODUCT for name, _ in calls(path) if name.split(".")[-1] == "TerminalOnly"]
     assert made == ["bot/dispatch/disclosure.py"]
     commands = [registry.load().command(spec.name) for spec in registry.load()]

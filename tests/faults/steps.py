@@ -114,7 +114,7 @@ _END = [
     Step("check", READ, reading(f"{APPS}/replicasets")),
     Step("recording the release", WRITE, recording("releases-production")),
     Step("giving the place back", WRITE, recording("environment-production", without="run")),
-    Step("writing the book's head", WRITE, recording("book-heads")),
+    Step("writing the audit log's head", WRITE, recording("book-heads")),
 ]
 
 DEPLOY = [*_PLAN, *_changing("backend"), *_watching("frontend"), *_END]

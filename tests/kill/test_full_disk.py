@@ -1,4 +1,4 @@
-"""The disk is full in the middle of a run: really, by a limit that the kernel keeps to, for the book and for the engine alike."""
+"""The disk is full in the middle of a run: really, by a limit that the kernel keeps to, for the audit log and for the engine alike."""
 
 import resource
 from dataclasses import replace

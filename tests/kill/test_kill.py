@@ -49,7 +49,7 @@ SOFT = [
 
 
 async def deployed_as_if_nothing_had_happened(here: Story, run: str, before: dict[str, int]) -> None:
-    """The cluster, Slack, the book and the fleet's record all tell of one deploy, once."""
+    """The cluster, Slack, the audit log and the fleet's record all tell of one deploy, once."""
     await here.ended_with(run, "v2.0.0 runs in production")
     for service in SERVICES:
         assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}

@@ -1,4 +1,4 @@
-"""What must never leave, looked for in everything that left a story's bot: Slack's messages, files and forms, the book, the engine, the log.
+"""What must never leave, looked for in everything that left a story's bot: Slack's messages, files and forms, the audit log, the engine, the log.
 
 Each story ends with it (`tests.support.worlds.story`), so that it holds for the whole suite and not only where a test thinks of it.
 What terminals show is looked through as they end (`tests.support.terminals`); the one exception is what `logs … --raw` writes to

@@ -49,7 +49,7 @@ async def record(into: Path, folder: Path) -> None:
         running = await here.ask("deploy v2.0.0")
         await here.press(APPROVER, "approve", running)
         await here.ended()
-        for name, path in (("engine", here.engine), ("audit", here.book)):
+        for name, path in (("engine", here.engine), ("audit", here.audit_log)):
             with sqlite3.connect(path) as database:
                 _write(into / f"{name}.sql.gz", "\n".join(database.iterdump()))
         _write(into / "world.json.gz", json.dumps(_world(here, Left(running, waiting, failed)), indent=1))
@@ -90,7 +90,7 @@ def put_back(here: Story, recorded: Path) -> Left:
     here.engine.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in (
         (here.engine, _later(since)(_read(recorded / "engine.sql.gz"))),
-        (here.book, _read(recorded / "audit.sql.gz")),
+        (here.audit_log, _read(recorded / "audit.sql.gz")),
     ):
         with sqlite3.connect(path) as database:
             database.executescript(text)

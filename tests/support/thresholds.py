@@ -189,9 +189,9 @@ class Remembering:
 class Threshold:
     """The dispatcher, and everything around it that a test looks at."""
 
-    def __init__(self, settings: Settings, book: AuditLog, clients: dict[str, ClusterClient] | None) -> None:
+    def __init__(self, settings: Settings, audit_log: AuditLog, clients: dict[str, ClusterClient] | None) -> None:
         self.settings = settings
-        self.book = book
+        self.audit_log = audit_log
         self.accounts = Accounts()
         self.engine = Remembering()
         self.now = NOON
@@ -206,14 +206,14 @@ class Threshold:
             cast("RegistryClient", None),
             cast("HealthClient", None),
             self.permissions,
-            book,
+            audit_log,
             Follows(),
         )
         self.durable = durable_runs(
             settings=settings,
             registry=menu,
             permissions=self.permissions,
-            book=book,
+            audit_log=audit_log,
             messenger=None,
             engine=cast("Engine", self.engine),
             context=context,
@@ -229,7 +229,7 @@ class Threshold:
             registry=menu,
             people=self.people,
             permissions=self.permissions,
-            book=book,
+            audit_log=audit_log,
             identity=self.accounts,
             metrics=metrics,
             redact=default_redactor().text,
@@ -288,7 +288,7 @@ class Threshold:
 
     async def events(self, name: EventName | None = None, **more: Any) -> Sequence[Entry]:
         """Oldest first."""
-        found = await self.book.search(name=name, limit=1000, **more)
+        found = await self.audit_log.search(name=name, limit=1000, **more)
         return list(reversed(found))
 
     async def names(self) -> list[str]:
@@ -303,8 +303,8 @@ async def threshold(
 ) -> AsyncIterator[Threshold]:
     raw = configuration()
     change(raw)
-    async with AuditLog.open(folder / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
-        yield Threshold(validate(raw), book, clients)
+    async with AuditLog.open(folder / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as audit_log:
+        yield Threshold(validate(raw), audit_log, clients)
 
 
 def said(answer: Answer) -> str:

@@ -231,8 +231,12 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
     permissions = Permissions(settings, people, None)
     environment = settings.environments["production"]
     settings.bot.state.mkdir(parents=True, exist_ok=True)
-    book = AuditLog.open(settings.bot.book_path, name="toy", redactor=default_redactor())
-    async with book, HealthClient() as health, ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client:
+    audit_log = AuditLog.open(settings.bot.audit_log_path, name="toy", redactor=default_redactor())
+    async with (
+        audit_log,
+        HealthClient() as health,
+        ClusterClient(kubeconfig=str(environment.cluster.kubeconfig)) as client,
+    ):
         registry = Registry([Toy, Careful, Back])
         context = partial(
             Contexts,
@@ -241,14 +245,14 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
             cast("RegistryClient", None),
             health,
             permissions,
-            book,
+            audit_log,
             Follows(),
         )
         made = durable_runs(
             settings=settings,
             registry=registry,
             permissions=permissions,
-            book=book,
+            audit_log=audit_log,
             messenger=None,
             engine=Engine(EngineSettings(database_url=settings.database_url())),
             context=context,

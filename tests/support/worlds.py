@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.audit import Entry, EventName, search_books, verify
+from bot.audit import Entry, EventName, search_audit_logs, verify
 from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render.button_values import read
 from commands.kit.card import RunAct
@@ -141,7 +141,7 @@ class Story:
         said = [f"  {self._who(message)}: {message.text}" for message in self.messages()]
         log = self.world.bot.tail(40) if self.world.bot else ""
         events = [f"  {event.name} {event.id}" for event in self.events()]
-        return "\n".join(["what was said:", *said, "what the book has:", *events, "the bot's log:", log])
+        return "\n".join(["what was said:", *said, "what the audit log has:", *events, "the bot's log:", log])
 
     def _who(self, message: Message) -> str:
         return message.metadata["event_payload"]["slot"] if message.metadata else message.user
@@ -357,20 +357,20 @@ class Story:
         return self.world.folder / "state" / "engine.sqlite"
 
     @property
-    def book(self) -> Path:
+    def audit_log(self) -> Path:
         return self.world.folder / "state" / "audit.sqlite"
 
     def events(self, run: str | None = None) -> list[Entry]:
         """Oldest first."""
-        if not self.book.exists():
+        if not self.audit_log.exists():
             return []
-        return list(reversed(search_books([self.book], run=run, limit=1000)))
+        return list(reversed(search_audit_logs([self.audit_log], run=run, limit=1000)))
 
     def event_names(self, run: str) -> list[str]:
         return [str(event.name) for event in self.events(run)]
 
     def chain_holds(self) -> bool:
-        return verify(self.book) == []
+        return verify(self.audit_log) == []
 
     # what must hold at the end of a run
 
@@ -397,7 +397,7 @@ DEPLOYED = [
     *(EventName.STEP_STARTED, EventName.STEP_FINISHED) * 5,
     EventName.RUN_SUCCEEDED,
 ]
-"""The story of a deploy in the book: taking the Deployments, two rollouts, check, record."""
+"""The story of a deploy in the audit log: taking the Deployments, two rollouts, check, record."""
 
 
 def shown_text(message: Message) -> str:

@@ -1,6 +1,6 @@
 """Durable steps: how the steps of a plan are done, undone and held in the bot.
 
-A step is one recorded unit: its intent is written to the book, it is done, its outcome is written. Its result is JSON of a
+A step is one recorded unit: its intent is written to the audit log, it is done, its outcome is written. Its result is JSON of a
 declared type and failures are values in it, so that a replay after a crash sees exactly what the first pass saw.
 """
 
@@ -104,7 +104,7 @@ class DurableSteps:
         self._budget = budget
         self._notice = ""
         self._heard = False
-        self._book_failed = False
+        self._audit_log_failed = False
         self._by_hand: tuple[str, ...] = ()
         self._lines: dict[str, StepLine] = {step.key: _line(step.label, StepStatus.PENDING) for step in run.plan.steps}
         self._hidden = {step.key for step in run.plan.steps if step.hidden}
@@ -178,14 +178,14 @@ class DurableSteps:
         by_hand = Preformatted(label="By hand", text="\n".join(self._by_hand))
         return card.model_copy(update={"body": (*card.body, by_hand)})
 
-    def _book_is_gone(self) -> str:
+    def _audit_log_is_gone(self) -> str:
         return f"{self._notes.trouble}, so no further step starts."
 
     def _go_on_by_hand(self) -> None:
-        """The book is gone: nothing further starts here, so people get the lines that do the rest."""
+        """The audit log is gone: nothing further starts here, so people get the lines that do the rest."""
         _log.error("the audit log can't be written, so run %s goes no further", self.run_id)
         self._by_hand = by_hand(self.left)
-        self._notice = self._book_is_gone()
+        self._notice = self._audit_log_is_gone()
         self.redraw()
 
     def redraw(self) -> None:
@@ -283,7 +283,7 @@ class DurableSteps:
         result: dict[str, Any] = await self._engine.step(step.title, lambda: self._recorded(step, pulse, once))
         crash_points.reached(f"{slug_of(step.key)}-recorded")
         # what was told is kept to, even where there is room again: somebody may go on by hand already
-        self._book_failed = self._book_failed or bool(result.get("unwritten"))
+        self._audit_log_failed = self._audit_log_failed or bool(result.get("unwritten"))
         status = StepStatus.DONE if "value" in result else StepStatus.FAILED
         self.show(step, status, result.get("said", ""), result.get("seconds"))
         return result
@@ -322,12 +322,12 @@ class DurableSteps:
         """Intent, act, outcome."""
         request, slug = self._run.request, slug_of(step.key)
         told = {"step": step.title, "key": step.key}
-        noted = not self._book_failed and await self._notes.write(
+        noted = not self._audit_log_failed and await self._notes.write(
             request, EventName.STEP_STARTED, about=slug, details=told
         )
         if not noted:
             self._go_on_by_hand()
-            return {"error": _no_further_step(self._book_is_gone())}
+            return {"error": _no_further_step(self._audit_log_is_gone())}
         self.show(step, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (

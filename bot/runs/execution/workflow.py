@@ -283,7 +283,7 @@ class Execution:
         )
 
     async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
-        """Writes into the fleet's record what is true now, and the ending into the book; recorded, so done once."""
+        """Writes into the fleet's record what is true now, and the ending into the audit log; recorded, so done once."""
         context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
         seconds = (self._clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})

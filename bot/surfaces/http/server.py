@@ -1,6 +1,6 @@
 """What a cluster asks of the bot over HTTP: is it alive, may it be sent work, its figures.
 
-`bot.app` starts it with a callable for each thing that must hold; the dispatcher, the runs and the book report to `Metrics`.
+`bot.app` starts it with a callable for each thing that must hold; the dispatcher, the runs and the audit log report to `Metrics`.
 """
 
 import asyncio

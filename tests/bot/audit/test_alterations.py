@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import AuditFindingKind, AuditHead, AuditLog, AuditLogUnavailable, first_not_found, search_books, verify
+from bot.audit import (
+    AuditFindingKind,
+    AuditHead,
+    AuditLog,
+    AuditLogUnavailable,
+    first_not_found,
+    search_audit_logs,
+    verify,
+)
 from bot.audit.events import draft
 from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
@@ -56,15 +64,15 @@ def replace_by_a_view(path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_an_event_that_a_planted_trigger_swallows_is_not_acknowledged(path: Path, count: int) -> None:
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await book.append(event(1))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
         swallow(path)
         for turn in range(2):
             with pytest.raises(AuditLogUnavailable, match=r"is not in it|sqlite_x does not belong"):
-                await book.append(event(10 * turn + count))
+                await audit_log.append(event(10 * turn + count))
         with pytest.raises(AuditLogUnavailable):
-            await book.check()
-        assert (await book.head()).seq == 1
+            await audit_log.check()
+        assert (await audit_log.head()).seq == 1
     assert [each.kind for each in verify(path)] == [AuditFindingKind.SCHEMA]
 
 
@@ -77,7 +85,7 @@ def test_many_at_once_that_a_planted_trigger_swallows_are_not_acknowledged(path:
 
 
 async def test_a_trigger_that_changes_what_was_just_written_is_noticed(path: Path) -> None:
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
         with closing(sqlite3.connect(path)) as raw:
             raw.execute("DROP TRIGGER event_unchanged")
             raw.execute(
@@ -85,7 +93,7 @@ async def test_a_trigger_that_changes_what_was_just_written_is_noticed(path: Pat
                 "BEGIN UPDATE event SET data = replace(data, 'requester', 'outsider') WHERE seq = NEW.seq; END"
             )
         with pytest.raises(AuditLogUnavailable, match="changed by somebody else"):
-            await book.append(event(1))
+            await audit_log.append(event(1))
 
 
 def test_a_file_with_anything_in_its_schema_that_is_not_ours_is_not_opened(path: Path) -> None:
@@ -102,7 +110,7 @@ def test_an_endless_view_in_the_place_of_the_events_ends_at_once(path: Path) -> 
     assert AuditFindingKind.UNREADABLE in [each.kind for each in findings]
     assert any("event was changed" in each.sentence for each in findings)
     with pytest.raises(AuditLogUnavailable, match="audit verify"):
-        search_books([path])
+        search_audit_logs([path])
     with pytest.raises(AuditLogUnavailable, match="changed by somebody else"):
         AuditFile(path, "bot-0")
 
@@ -113,21 +121,21 @@ async def test_a_removed_or_replaced_companion_is_noticed_and_no_acknowledged_ev
     path: Path, companion: str, replaced: bool
 ) -> None:
     beside = path.with_name(path.name + companion)
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        told = [await book.append(event(number)) for number in range(5)]
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        told = [await audit_log.append(event(number)) for number in range(5)]
         held = beside.read_bytes()
         beside.rename(path.with_name("aside"))
         if replaced:
             beside.write_bytes(held)
         for number in (5, 6):
             with pytest.raises(AuditLogUnavailable, match=companion):
-                await book.append(event(number))
+                await audit_log.append(event(number))
         with pytest.raises(AuditLogUnavailable, match=companion):
-            await book.check()
+            await audit_log.check()
         # as after a hard exit: nothing of what SQLite had beside the file is there any more
         copy = path.with_name("copy.db")
         copy.write_bytes(path.read_bytes())
-        assert [each.hash for each in reversed(search_books([copy]))] == [each.hash for each in told]
+        assert [each.hash for each in reversed(search_audit_logs([copy]))] == [each.hash for each in told]
 
 
 @pytest.mark.parametrize("number", [-1, 0, EVENTS + 1, 1 << 63, 10**30])
@@ -138,20 +146,20 @@ def test_a_head_that_claims_a_number_that_no_event_has_is_not_found(path: Path, 
 
 
 async def test_asking_whether_it_can_be_written_writes_nothing(path: Path) -> None:
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await book.append(event(1))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
         for _ in range(20):
-            await book.check()
-        assert (await book.head()).seq == 1
-        assert len(await book.search()) == 1
+            await audit_log.check()
+        assert (await audit_log.head()).seq == 1
+        assert len(await audit_log.search()) == 1
         assert sorted(each.name for each in path.parent.iterdir()) == [
             f"book.db{end}" for end in ("", "-shm", "-wal", ".lock")
         ]
         path.rename(path.with_name("elsewhere"))
         with pytest.raises(AuditLogUnavailable):
-            await book.check()
+            await audit_log.check()
     with pytest.raises(AuditLogUnavailable, match="closed"):
-        await book.check()
+        await audit_log.check()
 
 
 # ---- whatever is done to the bytes: verification ends, and what it lets pass is what was written ----

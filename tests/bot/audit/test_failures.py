@@ -1,4 +1,4 @@
-"""The book when the machine fails it: killed, disk full, locked, replaced. What was acknowledged is there; nothing is half there."""
+"""The audit log when the machine fails it: killed, disk full, locked, replaced. What was acknowledged is there; nothing is half there."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import AuditLog, AuditLogUnavailable, search_books, verify
+from bot.audit import AuditLog, AuditLogUnavailable, search_audit_logs, verify
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 
@@ -104,81 +104,81 @@ def test_killed_in_the_middle_nothing_acknowledged_is_lost_and_the_chain_holds(
                     _, seq, digest = line.split()
                     told[int(seq)] = digest
         assert process.returncode == -signal.SIGKILL
-        entries = {entry.seq: entry.hash for entry in search_books([path], limit=1_000_000)}
+        entries = {entry.seq: entry.hash for entry in search_audit_logs([path], limit=1_000_000)}
         assert verify(path) == []
         assert told.items() <= entries.items()
         assert sorted(entries) == list(range(1, len(entries) + 1))
 
 
-def test_a_full_disk_refuses_and_the_book_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_and_the_audit_log_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     done = subprocess.run(
         command(DISK_FULL, str(tmp_path / "book.db")), capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-async def test_a_locked_file_refuses_and_the_book_goes_on_when_it_is_free(tmp_path: Path) -> None:
+async def test_a_locked_file_refuses_and_the_audit_log_goes_on_when_it_is_free(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await book.append(event(1))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(AuditLogUnavailable, match="locked"):
-                await book.append(event(2))
+                await audit_log.append(event(2))
             other.execute("ROLLBACK")
-        assert (await book.append(event(2))).seq == 2
+        assert (await audit_log.append(event(2))).seq == 2
     assert verify(path) == []
 
 
-async def test_a_reader_in_the_middle_of_the_book_stops_no_writer(tmp_path: Path) -> None:
+async def test_a_reader_in_the_middle_of_the_audit_log_stops_no_writer(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await asyncio.gather(*(book.append(event(number)) for number in range(50)))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await asyncio.gather(*(audit_log.append(event(number)) for number in range(50)))
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM event").fetchone() == (50,)
-            await book.append(event(50))
+            await audit_log.append(event(50))
             assert reader.execute("SELECT count(*) FROM event").fetchone() == (50,)
 
 
 async def test_a_file_that_was_moved_away_is_not_written_any_more(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await book.append(event(1))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
         path.rename(tmp_path / "elsewhere.db")
         for number in (2, 3):
             with pytest.raises(AuditLogUnavailable):
-                await book.append(event(number))
+                await audit_log.append(event(number))
         assert not path.exists()
         (tmp_path / "elsewhere.db").rename(path)
-        assert (await book.append(event(2))).seq == 2
+        assert (await audit_log.append(event(2))).seq == 2
 
 
 async def test_a_file_put_in_its_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
-        await book.append(event(1))
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
         path.rename(tmp_path / "real.db")
         path.write_bytes((tmp_path / "real.db").read_bytes())
         with pytest.raises(AuditLogUnavailable, match="replaced"):
-            await book.append(event(2))
+            await audit_log.append(event(2))
 
 
-async def test_a_book_cut_behind_the_bots_back_is_not_gone_on_with(tmp_path: Path) -> None:
+async def test_an_audit_log_cut_behind_the_bots_back_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as book:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
         for number in range(5):
-            await book.append(event(number))
+            await audit_log.append(event(number))
         with closing(sqlite3.connect(path)) as raw:
             raw.execute("DROP TRIGGER event_kept")
             raw.execute("DELETE FROM event WHERE seq > 3")
             raw.commit()
         for number in (6, 7):
             with pytest.raises(AuditLogUnavailable):
-                await book.append(event(number))
+                await audit_log.append(event(number))
     assert [each.kind for each in verify(path)][-1] == "cut"
 
 
-async def test_no_room_for_the_book_is_said_when_it_is_opened(tmp_path: Path) -> None:
+async def test_no_room_for_the_audit_log_is_said_when_it_is_opened(tmp_path: Path) -> None:
     with pytest.raises(AuditLogUnavailable, match="no such file or directory"):
         AuditLog.open(tmp_path / "nowhere" / "book.db", name="bot-0", redactor=Redactor())

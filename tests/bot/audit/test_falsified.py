@@ -65,26 +65,26 @@ class Bot:
         self.told: list[str] = []
         self.log = Heads()
         self._number = 0
-        self.book: AuditLog | None = None
+        self.audit_log: AuditLog | None = None
 
     async def start(self) -> None:
         """It may refuse to."""
         with contextlib.suppress(AuditLogUnavailable):
-            self.book = AuditLog.open(self.path, name=NAME, redactor=Redactor())
-            self.heads = KeptHeads(self.book)
+            self.audit_log = AuditLog.open(self.path, name=NAME, redactor=Redactor())
+            self.heads = KeptHeads(self.audit_log)
             self.heads.tell = self.told.append
             with contextlib.suppress(RunbookError):
                 await self.heads.compare(self.fleet, WHERE)
             await self.append()
 
     async def append(self) -> None:
-        assert self.book is not None
+        assert self.audit_log is not None
         self._number += 1
-        await self.book.append(event(self._number))
+        await self.audit_log.append(event(self._number))
 
     async def run(self) -> None:
         """As far as it may: what can't be written starts nothing."""
-        if self.book is None:
+        if self.audit_log is None:
             return
         with contextlib.suppress(AuditLogUnavailable):
             for _ in range(4):
@@ -92,9 +92,9 @@ class Bot:
         await self.heads.keep(self.fleet, WHERE)
 
     async def stop(self) -> None:
-        if self.book is not None:
-            await self.book.close()
-            self.book = None
+        if self.audit_log is not None:
+            await self.audit_log.close()
+            self.audit_log = None
 
     async def kill(self) -> None:
         """What it had not put into the file is still beside it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.audit import AuditFindingKind, AuditHead, search_books, verify, verify_books
+from bot.audit import AuditFindingKind, AuditHead, search_audit_logs, verify, verify_audit_logs
 from bot.audit.events import AuditLogUnavailable, draft
 from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
@@ -45,11 +45,11 @@ def found(path: Path, *heads: AuditHead) -> list[tuple[AuditFindingKind, int | N
     return [(each.kind, each.seq, each.last) for each in findings]
 
 
-def test_an_untouched_book_has_no_finding(path: Path, head: AuditHead) -> None:
+def test_an_untouched_audit_log_has_no_finding(path: Path, head: AuditHead) -> None:
     assert verify(path, [head]) == []
 
 
-def test_an_empty_book_has_no_finding(path: Path) -> None:
+def test_an_empty_audit_log_has_no_finding(path: Path) -> None:
     written(path, events=0)
     assert verify(path) == []
 
@@ -172,7 +172,7 @@ def test_a_foreign_event_is_named(path: Path, head: AuditHead, tmp_path: Path) -
     assert "bot-1" in verify(path)[0].sentence
 
 
-def test_a_renamed_book_is_foreign_from_end_to_end_in_one_finding(path: Path, head: AuditHead) -> None:
+def test_a_renamed_audit_log_is_foreign_from_end_to_end_in_one_finding(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE book SET name = 'bot-9'"))
     assert found(path) == [(AuditFindingKind.FOREIGN, 1, EVENTS)]
 
@@ -221,7 +221,7 @@ def test_the_triggers_refuse_every_change(path: Path, head: AuditHead, statement
     assert verify(path, [head]) == []
 
 
-def test_findings_of_a_ruined_book_are_bounded(path: Path) -> None:
+def test_findings_of_a_ruined_audit_log_are_bounded(path: Path) -> None:
     written(path, events=1000)
     tampered(path, lambda raw: raw.execute("UPDATE event SET data = replace(data, 'slack', 'other') WHERE seq % 2 = 0"))
     findings = verify(path)
@@ -231,7 +231,7 @@ def test_findings_of_a_ruined_book_are_bounded(path: Path) -> None:
 
 def test_missing_and_damaged_files_are_findings_too(path: Path, tmp_path: Path, head: AuditHead) -> None:
     (tmp_path / "noise.db").write_bytes(b"noise" * 5000)
-    kinds = [each.kind for each in verify_books([path, tmp_path / "none.db", tmp_path / "noise.db"])]
+    kinds = [each.kind for each in verify_audit_logs([path, tmp_path / "none.db", tmp_path / "noise.db"])]
     assert kinds == [AuditFindingKind.UNREADABLE, AuditFindingKind.UNREADABLE]
 
 
@@ -243,15 +243,15 @@ def test_pages_that_were_overwritten_are_found(path: Path) -> None:
     assert verify(path)
 
 
-def test_a_book_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: AuditHead) -> None:
-    (finding,) = verify_books([path], [head, replace(head, book="bot-7")])
+def test_an_audit_log_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: AuditHead) -> None:
+    (finding,) = verify_audit_logs([path], [head, replace(head, audit_log="bot-7")])
     assert (finding.kind, finding.book) == (AuditFindingKind.UNKNOWN_BOOK, "bot-7")
 
 
 def test_search_over_an_event_that_is_no_event_says_to_verify(path: Path, head: AuditHead) -> None:
     tampered(path, lambda raw: raw.execute("UPDATE event SET data = '{}' WHERE seq = 7"))
     with pytest.raises(AuditLogUnavailable, match="audit verify"):
-        search_books([path])
+        search_audit_logs([path])
 
 
 def test_verification_reads_a_copy_in_a_directory_where_nothing_may_be_made(

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.audit import EventName, search_books
+from bot.audit import EventName, search_audit_logs
 from bot.doctor.here import policies
 from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
 from bot.runs.model import Request
@@ -28,18 +28,18 @@ RAW = ("logs", "backend", "--raw", "--reason", "which patient it fails for, OPS-
 
 
 class Watched:
-    """The cluster's client; it notes what the book had whenever a log was opened."""
+    """The cluster's client; it notes what the audit log had whenever a log was opened."""
 
     def __init__(self, client: ClusterClient) -> None:
         self._client = client
-        self.book = Path()
+        self.audit_log = Path()
         self.opened: list[list[str]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     def logs(self, *where: Any, **how: Any) -> AsyncGenerator[bytes]:
-        self.opened.append([str(event.name) for event in search_books([self.book])])
+        self.opened.append([str(event.name) for event in search_audit_logs([self.audit_log])])
         return self._client.logs(*where, **how)
 
 
@@ -69,7 +69,7 @@ async def opened(
     client = Watched(somewhere.cluster)
     clients = dict.fromkeys(("production", "staging"), cast("ClusterClient", client))
     async with threshold(folder, change, clients) as here:
-        client.book = here.book.path
+        client.audit_log = here.audit_log.path
         yield here, client
 
 
@@ -82,7 +82,7 @@ def lines_of(answer: Answer) -> list[str]:
     return [line.text for line in answer.terminal_only.lines.lines]
 
 
-async def test_who_may_reads_the_lines_and_the_book_has_it_before_the_first_of_them(
+async def test_who_may_reads_the_lines_and_the_audit_log_has_it_before_the_first_of_them(
     tmp_path: Path, somewhere: Somewhere
 ) -> None:
     async with opened(tmp_path, somewhere, "asks") as (here, client):
@@ -103,7 +103,7 @@ async def test_who_may_reads_the_lines_and_the_book_has_it_before_the_first_of_t
         assert answered.details["arguments"]["raw"] is True
 
 
-async def test_neither_the_card_nor_the_book_has_a_line(tmp_path: Path, somewhere: Somewhere) -> None:
+async def test_neither_the_card_nor_the_audit_log_has_a_line(tmp_path: Path, somewhere: Somewhere) -> None:
     async with opened(tmp_path, somewhere, "asks") as (here, _):
         answer = await here.terminal("uid:1", *RAW, "--tail", "5000", "--since", "1h")
         assert answer.card is not None
@@ -232,9 +232,9 @@ async def test_no_form_of_slacks_has_it(tmp_path: Path, somewhere: Somewhere) ->
 # fails closed
 
 
-async def test_where_the_book_can_not_be_written_nothing_is_read(tmp_path: Path, somewhere: Somewhere) -> None:
+async def test_where_the_audit_log_can_not_be_written_nothing_is_read(tmp_path: Path, somewhere: Somewhere) -> None:
     async with opened(tmp_path, somewhere, "asks") as (here, client):
-        await here.book.close()
+        await here.audit_log.close()
         answer = await here.terminal("uid:1", *RAW)
         assert (answer.exit, code(answer)) == (Exit.FAILED, ReasonCode.BOOK_UNAVAILABLE)
         assert (

@@ -1,4 +1,4 @@
-"""The dispatcher: the book before the engine, one act once, and a sentence for everybody who is turned away."""
+"""The dispatcher: the audit log before the engine, one act once, and a sentence for everybody who is turned away."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.audit import EventName, search_books
+from bot.audit import EventName, search_audit_logs
 from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
 from commands.kit.card import OpenForm
 from commands.kit.spec import Kind
@@ -37,12 +37,12 @@ async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
         yield made
 
 
-# the book, then the engine
+# the audit log, then the engine
 
 
-async def test_a_request_is_in_the_book_before_the_engine_has_it(here: Threshold) -> None:
+async def test_a_request_is_in_the_audit_log_before_the_engine_has_it(here: Threshold) -> None:
     seen: list[list[str]] = []
-    here.engine.looks = lambda: seen.append([str(event.name) for event in search_books([here.book.path])])
+    here.engine.looks = lambda: seen.append([str(event.name) for event in search_audit_logs([here.audit_log.path])])
     answer = await here.type(REQUESTER, 'deploy v2.0.0 --reason "fixes sync" --ticket OPS-1')
     assert (answer.exit, answer.card) == (Exit.OK, None)
     assert seen == [["run:requested"]]
@@ -59,9 +59,11 @@ async def test_a_request_is_in_the_book_before_the_engine_has_it(here: Threshold
     assert event.details["text"] == 'deploy v2.0.0 --env production --reason "fixes sync" --ticket OPS-1'
 
 
-async def test_where_the_book_can_not_be_written_nothing_starts_and_the_way_forward_is_said(here: Threshold) -> None:
+async def test_where_the_audit_log_can_not_be_written_nothing_starts_and_the_way_forward_is_said(
+    here: Threshold,
+) -> None:
     request = await here.asking()
-    await here.book.close()
+    await here.audit_log.close()
     for text, who in (
         ("deploy v2.1.0", REQUESTER),
         (f"approve {request.id}", APPROVER),
@@ -74,9 +76,9 @@ async def test_where_the_book_can_not_be_written_nothing_starts_and_the_way_forw
     assert here.engine.sent == []
 
 
-async def test_what_the_book_refused_can_be_asked_again_once_it_is_back(tmp_path: Path) -> None:
+async def test_what_the_audit_log_refused_can_be_asked_again_once_it_is_back(tmp_path: Path) -> None:
     async with threshold(tmp_path) as here:
-        await here.book.close()
+        await here.audit_log.close()
         assert (await here.type(REQUESTER, "deploy v2.0.0")).exit is Exit.FAILED
     async with threshold(tmp_path) as again:
         again.pending._open = here.pending._open
@@ -84,8 +86,8 @@ async def test_what_the_book_refused_can_be_asked_again_once_it_is_back(tmp_path
         assert len(again.engine.started) == 1
 
 
-async def test_looking_does_not_need_the_book(here: Threshold) -> None:
-    await here.book.close()
+async def test_looking_does_not_need_the_audit_log(here: Threshold) -> None:
+    await here.audit_log.close()
     answer = await here.type(REQUESTER, "whoami")
     assert (answer.exit, said(answer)) == (Exit.OK, "You are Requester")
 
@@ -113,7 +115,7 @@ async def test_a_denial_is_not_written_as_a_yes(here: Threshold) -> None:
     assert [message["act"] for _, message in here.engine.sent] == ["deny"]
 
 
-async def test_a_decision_that_was_typed_by_its_short_id_stands_in_the_book_under_the_run(here: Threshold) -> None:
+async def test_a_decision_that_was_typed_by_its_short_id_stands_in_the_audit_log_under_the_run(here: Threshold) -> None:
     request = await here.asking()
     short = request.id.split(".")[2][:4].upper()
     answer = await here.type(APPROVER, f"approve {short}")
@@ -122,13 +124,13 @@ async def test_a_decision_that_was_typed_by_its_short_id_stands_in_the_book_unde
     assert (accepted.run, accepted.environment) == (request.id, "production")
 
 
-async def test_the_word_of_a_card_never_gets_into_the_book(here: Threshold) -> None:
+async def test_the_word_of_a_card_never_gets_into_the_audit_log(here: Threshold) -> None:
     request = await here.asking()
     here.wait(request, word="VeryRandomWord01")
     await here.click(OUTSIDER, "approve", request.id, "VeryRandomWord01")
     await here.click(APPROVER, "approve", request.id, "VeryRandomWord01")
     assert len(here.engine.sent) == 1
-    assert b"VeryRandomWord01" not in here.book.path.read_bytes()
+    assert b"VeryRandomWord01" not in here.audit_log.path.read_bytes()
 
 
 # one act once

@@ -33,7 +33,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
 # floods and bugs
 
 
-async def test_a_flood_of_refusals_is_bounded_in_the_book_and_counted(here: Threshold) -> None:
+async def test_a_flood_of_refusals_is_bounded_in_the_audit_log_and_counted(here: Threshold) -> None:
     for _ in range(200):
         await here.type(OUTSIDER, "deploy v2.0.0")
     names = await here.names()

@@ -1,4 +1,4 @@
-"""Refusals are written, and a flood of them is one line in the book, not a full disk."""
+"""Refusals are written, and a flood of them is one line in the audit log, not a full disk."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def actor(account: str = "U3OUTSIDER") -> Actor:
 
 async def noted(tmp_path: Path, *, floods: dict[str, int], minutes: int = 1) -> list[Entry]:
     at = [NOON]
-    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
-        refusals = Refusals(book, lambda: at[0])
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as audit_log:
+        refusals = Refusals(audit_log, lambda: at[0])
         for minute in range(minutes):
             at[0] = NOON.replace(minute=minute)
             for account, count in floods.items():
                 for number in range(count):
                     await refusals.note(actor(account), inbound(minute * 10_000 + number, account), DENIED)
-        return list(reversed(await book.search(limit=1000)))
+        return list(reversed(await audit_log.search(limit=1000)))
 
 
 @pytest.mark.parametrize("count", [0, 1, PER_MINUTE, PER_MINUTE + 1, PER_MINUTE + 2, 500])
@@ -54,11 +54,11 @@ async def test_who_floods_hides_nobody_elses_refusal(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
-    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as audit_log:
         filled = Filled(command="approve", values={"run": "production.deploy.0a1b2c3d4e5f6"}, word="the-cards-word")
         clicked = Inbound(key="k:the-cards-word", surface=Surface.SLACK, account="U3OUTSIDER", filled=filled)
-        await Refusals(book, lambda: NOON).note(actor(), clicked, DENIED)
-        (event,) = await book.search()
+        await Refusals(audit_log, lambda: NOON).note(actor(), clicked, DENIED)
+        (event,) = await audit_log.search()
     assert (event.actor, event.reason_code, event.reason) == ("U3OUTSIDER", "not-permitted", "You may not.")
     assert event.details == {
         "account": "U3OUTSIDER",
@@ -69,18 +69,18 @@ async def test_a_refusal_tells_who_what_and_why(tmp_path: Path) -> None:
 
 
 async def test_what_was_typed_is_kept_short_and_redacted(tmp_path: Path) -> None:
-    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as book:
+    async with AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as audit_log:
         text = f"deploy v2.0.0 --reason 'password=hunter2hunter2' {'x' * 5000}"
-        await Refusals(book, lambda: NOON).note(actor(), inbound(1, text=text), DENIED)
-        (event,) = await book.search()
+        await Refusals(audit_log, lambda: NOON).note(actor(), inbound(1, text=text), DENIED)
+        (event,) = await audit_log.search()
     assert len(event.details["typed"]) <= 220
     assert "hunter2" not in str(event.details)
 
 
-async def test_a_book_that_can_not_be_written_refuses_all_the_same(tmp_path: Path) -> None:
-    book = AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor())
-    await book.close()
-    await Refusals(book, lambda: NOON).note(actor(), inbound(1), DENIED)
+async def test_an_audit_log_that_can_not_be_written_refuses_all_the_same(tmp_path: Path) -> None:
+    audit_log = AuditLog.open(tmp_path / "audit.sqlite", name="omnicare-0", redactor=default_redactor())
+    await audit_log.close()
+    await Refusals(audit_log, lambda: NOON).note(actor(), inbound(1), DENIED)
 
 
 def test_an_act_has_one_id_however_long_its_key_is() -> None:

@@ -180,17 +180,17 @@ async def test_a_bug_at_the_very_end_keeps_nobody_waiting(here: Story):
     """Else the request would wait for a word that never comes, and hold the environment as long as it waits."""
 
     class Broken:
-        def __init__(self, book: Any) -> None:
-            self._book = book
+        def __init__(self, audit_log: Any) -> None:
+            self._audit_log = audit_log
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self._book, name)
+            return getattr(self._audit_log, name)
 
         async def head(self) -> Any:
             raise KeyError("nobody foresaw it")
 
     heads = here.bot.durable.heads
-    heads._book = cast("Any", Broken(heads._book))
+    heads._audit_log = cast("Any", Broken(heads._audit_log))
     run = await here.deployed("v2.0.0")
     assert here.event_names(run)[-1] == "run:succeeded"
     await here.says(await here.ask("deploy v2.1.0-slow"), "waiting for approval")

@@ -56,7 +56,7 @@ async def test_each_run_keeps_one_more_head(here: Story) -> None:
     await here.ended_with(run, "was restarted")
     await here.until(lambda: len(kept(here)) > len(first), "another head is kept")
     assert kept(here)[: len(first)] == first
-    assert verify(here.book, kept(here)) == []
+    assert verify(here.audit_log, kept(here)) == []
 
 
 def restarted_at(here: Story) -> str:
@@ -74,7 +74,7 @@ async def test_a_log_that_was_rewritten_while_the_bot_runs_is_noticed_before_an_
     await here.until(lambda: kept(here), "a head is kept")
     before = kept(here)
     run = await here.ask("restart backend")
-    tampered(here.book, rewritten)
+    tampered(here.audit_log, rewritten)
     await here.press(APPROVER, "approve", run)
     said = await here.says(run, "so nothing was started", "result")
     assert "audit log was changed" in said
@@ -92,9 +92,9 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     await here.until(lambda: kept(here), "a head is kept")
     before = kept(here)
     await here.leave()
-    tampered(here.book, change)
-    assert verify(here.book) == [], "by itself the chain holds"
-    wrong = [each.kind for each in verify(here.book, before)]
+    tampered(here.audit_log, change)
+    assert verify(here.audit_log) == [], "by itself the chain holds"
+    wrong = [each.kind for each in verify(here.audit_log, before)]
     assert wrong
     assert {*wrong} <= {AuditFindingKind.REWRITTEN, AuditFindingKind.CUT}
     await here.inside()
@@ -110,7 +110,8 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     assert EventName.RUN_SUCCEEDED in here.event_names(back)
     assert kept(here) == before, "the witness stays"
     assert (
-        AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, before)] or AuditFindingKind.CUT in wrong
+        AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.audit_log, before)]
+        or AuditFindingKind.CUT in wrong
     )
 
 
@@ -130,9 +131,9 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
         while newest not in await copied(bucket):  # noqa: ASYNC110 - what is looked at is in a server
             await asyncio.sleep(0.1)
     await here.leave()
-    tampered(here.book, rewritten)
+    tampered(here.audit_log, rewritten)
     forget(here)
-    assert verify(here.book, kept(here)) == [], "log and record agree"
-    assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.book, await copied(bucket))]
+    assert verify(here.audit_log, kept(here)) == [], "log and record agree"
+    assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.audit_log, await copied(bucket))]
     await here.inside()
     await here.until(lambda: "the one in the bucket omnicare-exports" in texts(here), "people are told")

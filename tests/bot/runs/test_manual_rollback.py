@@ -81,9 +81,9 @@ async def test_a_rollback_that_fails_says_how_it_is_done_by_hand_and_whom_to_cal
         assert f'"{label}' in result
 
 
-async def test_a_rollback_that_the_book_keeps_from_starting_says_how_it_is_done_by_hand(here: Story):
+async def test_a_rollback_that_the_audit_log_keeps_from_starting_says_how_it_is_done_by_hand(here: Story):
     await here.deployed("v2.0.0")
-    await here.bot.book.close()
+    await here.bot.audit_log.close()
     await here.type(ON_CALL, "/omnicare rollback")
     told = shown_text(await here.whispered(ON_CALL, "The audit log can't be written"))
     assert line() in told

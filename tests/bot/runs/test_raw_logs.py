@@ -38,7 +38,7 @@ async def test_who_may_sees_the_lines_and_nothing_of_them_is_anywhere_else(here:
     status, told = await omnicare(here.config, "--as", AUDITOR, "audit", "--command", "logs")
     assert status == 0
     assert re.search(r"disclosure:allowed +logs +Ines", told)
-    assert verify(here.bot.book.path) == []
+    assert verify(here.bot.audit_log.path) == []
 
 
 async def test_the_look_for_leaks_knows_no_other_exception(here: Story) -> None:

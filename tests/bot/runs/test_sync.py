@@ -20,7 +20,7 @@ def nothing_of_a_patient_is_seen(here: Story) -> None:
     seen = "\n".join(map(shown_text, here.messages())) + json.dumps(
         [event.details for event in here.events()], default=str
     )
-    for path in (here.engine, here.book):
+    for path in (here.engine, here.audit_log):
         seen += "".join(each.read_bytes().decode(errors="replace") for each in path.parent.glob(f"{path.name}*"))
     assert [value for value in PATIENT_DATA if value in seen] == []
     assert [item["id"] for item in queue(here).items if item["id"] in seen] == []

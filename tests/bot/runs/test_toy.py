@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.audit import Entry, search_books, verify
+from bot.audit import Entry, search_audit_logs, verify
 from sandbox import configuration
 from sandbox.cluster import Cluster, seed_omnicare
 from tests.support.toy import NAMES
@@ -91,9 +91,9 @@ class Toy:
 
     def events(self, run: str) -> list[Entry]:
         """The events of a run, oldest first."""
-        book = self.config.parent / "state" / "audit.sqlite"
-        assert verify(book) == []
-        return list(reversed(search_books([book], run=run, limit=200)))
+        audit_log = self.config.parent / "state" / "audit.sqlite"
+        assert verify(audit_log) == []
+        return list(reversed(search_audit_logs([audit_log], run=run, limit=200)))
 
     def written(self, run: str) -> list[str]:
         return [str(event.name) for event in self.events(run)]

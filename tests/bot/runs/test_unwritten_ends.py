@@ -109,7 +109,7 @@ async def test_a_record_that_can_only_be_read_is_shown_as_it_will_be_and_resolve
 
 
 async def test_a_run_that_has_failed_can_be_resolved_before_its_end_is_written(wires: Wires):
-    """Only the book's head is not taken, so the end is tried again and again; a person may decide meanwhile."""
+    """Only the audit log's head is not taken, so the end is tried again and again; a person may decide meanwhile."""
     here = wires.here
     run = await here.ask("deploy v2.1.0-bad")
     await here.press(APPROVER, "approve", run)

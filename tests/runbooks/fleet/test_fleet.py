@@ -156,7 +156,7 @@ def head(book: str, number: int) -> KeptHead:
     return KeptHead(book=book, number=number, hash=f"{number:064x}", at="2026-05-04T18:00:00+00:00")
 
 
-async def test_the_heads_of_each_book_are_kept_and_an_older_one_is_not_put_behind_them(here: Place):
+async def test_the_heads_of_each_audit_log_are_kept_and_an_older_one_is_not_put_behind_them(here: Place):
     fleet, where = here.fleet, here.environment
     kept: tuple[KeptHead, ...] = ()
     for number in range(1, KEPT_HEADS + 3):

@@ -61,7 +61,7 @@ def test_whatever_is_asked_to_be_waited_for_is_a_bounded_number(header: str):
 
 @settings(max_examples=1000, deadline=None)
 @given(st.one_of(st.binary(max_size=300), HOSTILE.map(lambda text: text.encode(errors="surrogatepass"))))
-def test_whatever_is_answered_is_an_object_that_can_be_kept_or_a_runbook_error(body: bytes):
+def test_whatever_is_answered_is_an_object_that_can_be_kept_or_a_runaudit_log_error(body: bytes):
     try:
         found = read_object(body, unreadable)
     except RunbookError:
@@ -74,7 +74,7 @@ def test_whatever_is_answered_is_an_object_that_can_be_kept_or_a_runbook_error(b
 @pytest.mark.parametrize(
     "body", [b"[" * 200_000, b'{"a":' * 200_000, b'{"a": 1e999}', b'{"a": NaN}', b"1" * 9000, b"[]"]
 )
-def test_what_is_no_object_with_an_end_is_a_runbook_error(body: bytes):
+def test_what_is_no_object_with_an_end_is_a_runaudit_log_error(body: bytes):
     with pytest.raises(PermanentError):
         read_object(body, unreadable)
 

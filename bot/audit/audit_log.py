@@ -1,4 +1,4 @@
-"""The book while it is open: one writer thread that commits together all that waits, and reading beside it.
+"""The audit log while it is open: one writer thread that commits together all that waits, and reading beside it.
 
 Each append waits for its own sync to disk; whoever comes while one is under way goes into the next transaction, so
 fifty writers at once cost hardly more syncs than one. Events are redacted and put into bytes in that thread too, all
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from bot.audit.events import Appended, AuditHead, AuditLogUnavailable, Draft, Entry, Event, drafts
-from bot.audit.file import AuditFile, search_books
+from bot.audit.file import AuditFile, search_audit_logs
 from runbooks.redaction.redactor import Redactor
 
 _UNFORESEEN = "The audit log failed unexpectedly."
@@ -56,7 +56,7 @@ class AuditLog:
 
     @classmethod
     def open(cls, path: Path, *, name: str, redactor: Redactor) -> Self:
-        """Opens the book, or makes it (0600). Raises `BookHeld` where another process has it, `AuditLogUnavailable`."""
+        """Opens the audit log, or makes it (0600). Raises `BookHeld` where another process has it, `AuditLogUnavailable`."""
         return cls(AuditFile(path, name), redactor)
 
     @property
@@ -70,7 +70,7 @@ class AuditLog:
         return self._file.path
 
     async def append(self, event: Event) -> Appended:
-        """Returns once the event is on the disk. An id that the book has writes nothing and returns what stands there.
+        """Returns once the event is on the disk. An id that the audit log has writes nothing and returns what stands there.
 
         Raises `AuditLogUnavailable`. Cancelling the caller does not take back what was handed over.
         """
@@ -120,7 +120,7 @@ class AuditLog:
     ) -> Sequence[Entry]:
         """Events of this book that match, newest first. Raises `AuditLogUnavailable`."""
         return await asyncio.to_thread(
-            search_books,
+            search_audit_logs,
             [self.path],
             actor=actor,
             command=command,
