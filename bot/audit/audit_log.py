@@ -56,7 +56,7 @@ class AuditLog:
 
     @classmethod
     def open(cls, path: Path, *, name: str, redactor: Redactor) -> Self:
-        """Opens the audit log, or makes it (0600). Raises `BookHeld` where another process has it, `AuditLogUnavailable`."""
+        """Opens the audit log, or makes it (0600). Raises `AuditLogHeld` where another process has it, `AuditLogUnavailable`."""
         return cls(AuditFile(path, name), redactor)
 
     @property

@@ -148,9 +148,9 @@ async def test_a_second_process_may_read_but_not_write(audit_log: AuditLog, path
     await audit_log.append(event(1))
     script = (
         "import sys; from pathlib import Path; from bot.audit import *; from runbooks.redaction.redactor import Redactor\n"
-        "path = Path(sys.argv[1]); print(len(search_books([path])), verify(path))\n"
-        "try: Book.open(path, name='bot-0', redactor=Redactor())\n"
-        "except BookHeld as error: print(error)"
+        "path = Path(sys.argv[1]); print(len(search_audit_logs([path])), verify(path))\n"
+        "try: AuditLog.open(path, name='bot-0', redactor=Redactor())\n"
+        "except AuditLogHeld as error: print(error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=60

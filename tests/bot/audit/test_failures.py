@@ -19,19 +19,19 @@ ROOT = Path(__file__).parents[3]
 APPENDS = """
 import asyncio, sys
 from pathlib import Path
-from bot.audit import Book
+from bot.audit import AuditLog
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 
-async def write(book, first):
+async def write(audit_log, first):
     for number in range(first, first + 1_000_000):
-        recorded = await book.append(event(number))
+        recorded = await audit_log.append(event(number))
         sys.stdout.write(f"{number} {recorded.seq} {recorded.hash}\\n")
         sys.stdout.flush()
 
 async def main():
-    book = Book.open(Path(sys.argv[1]), name="bot-0", redactor=Redactor())
-    await asyncio.gather(*(write(book, turn * 1_000_000 + int(sys.argv[2])) for turn in range(8)))
+    audit_log = AuditLog.open(Path(sys.argv[1]), name="bot-0", redactor=Redactor())
+    await asyncio.gather(*(write(audit_log, turn * 1_000_000 + int(sys.argv[2])) for turn in range(8)))
 
 asyncio.run(main())
 """
@@ -39,7 +39,7 @@ asyncio.run(main())
 DISK_FULL = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from bot.audit import Book, BookUnavailable, verify
+from bot.audit import AuditLog, AuditLogUnavailable, verify
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 
@@ -48,15 +48,15 @@ unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 async def main():
     path = Path(sys.argv[1])
-    book = Book.open(path, name="bot-0", redactor=Redactor())
+    audit_log = AuditLog.open(path, name="bot-0", redactor=Redactor())
     for number in range(5):
-        await book.append(event(number))
+        await audit_log.append(event(number))
     refused = []
 
     async def fails(number):
         try:
-            await book.append(event(number))
-        except BookUnavailable:
+            await audit_log.append(event(number))
+        except AuditLogUnavailable:
             refused.append(number)
 
     # one event after another until the disk is full, and then not even a page fits
@@ -70,11 +70,11 @@ async def main():
     await fails(number)
     await asyncio.gather(*map(fails, range(500, 520)))
     assert len(refused) == 22, refused
-    assert (await book.head()).seq == written
+    assert (await audit_log.head()).seq == written
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    await asyncio.gather(*(book.append(event(number)) for number in refused))
-    head = await book.head()
-    await book.close()
+    await asyncio.gather(*(audit_log.append(event(number)) for number in refused))
+    head = await audit_log.head()
+    await audit_log.close()
     assert head.seq == written + 22, (head, written)
     print(verify(path, [head]))
 

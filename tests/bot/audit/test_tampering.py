@@ -244,7 +244,7 @@ def test_pages_that_were_overwritten_are_found(path: Path) -> None:
 
 
 def test_an_audit_log_that_the_fleet_knows_and_nobody_gave_is_named(path: Path, head: AuditHead) -> None:
-    (finding,) = verify_audit_logs([path], [head, replace(head, audit_log="bot-7")])
+    (finding,) = verify_audit_logs([path], [head, replace(head, book="bot-7")])
     assert (finding.kind, finding.book) == (AuditFindingKind.UNKNOWN_BOOK, "bot-7")
 
 
