@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.sandbox ## the main job in this terminal: deploy, approval, rollout, audit trail
+demo: $(VENV)/.sandbox ## the main job in this terminal: deploy, approval, rollout, audit log
 	@$(BIN)/omnicare sandbox --demo
 
 sandbox: $(VENV)/.sandbox ## a whole world to try it in, on 127.0.0.1; with options: make sandbox ARGS="--scenario quota"

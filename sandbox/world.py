@@ -205,7 +205,7 @@ class SandboxWorld:
         return [night for night in EVERY if self.database is not None or night not in DATABASE]
 
     async def reset(self) -> None:
-        """The fleet as it was at first; conversations and the audit trail stay."""
+        """The fleet as it was at first; conversations and the audit log stay."""
         for queue in self.sync.values():
             queue.reset()
         self.played.clear()

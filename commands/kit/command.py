@@ -77,7 +77,7 @@ class Command(Definition, ABC, base=True):
 
     @property
     def reason(self) -> str | None:
-        """The person's reason, for the audit trail; commands that take one have an option of this name."""
+        """The person's reason, for the audit log; commands that take one have an option of this name."""
         return None
 
     @classmethod
@@ -225,7 +225,7 @@ class EnvironmentDecision(Decision, base=True):
 
 
 class RunDecision(Decision, base=True):
-    """A decision about a run: a definition alone, since what it does is looked up by its name in `bot.dispatch.dispatcher.decision`."""
+    """A decision about a run: a definition alone, since what it does is looked up by its name in `bot.dispatch.decision`."""
 
     meta: ClassVar[RunDecisionMeta]
 

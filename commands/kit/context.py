@@ -148,7 +148,7 @@ class AuditHistoryEvent(Protocol):
 
 
 class AuditHistory(Protocol):
-    """The audit trail, for reading."""
+    """The audit log, for reading."""
 
     async def search(
         self,

@@ -1,4 +1,4 @@
-"""Answers that show what others never see: asked for with a reason, written to the audit trail before anything is read.
+"""Answers that show what others never see: asked for with a reason, written to the audit log before anything is read.
 
 A request whose `discloses` is true has `disclosure`, and the dispatcher asks it in three steps: what would be read, the audit event,
 the reading. `answer` refuses such a request, so there is no way to it but that one.
@@ -29,9 +29,9 @@ class Disclosure(Protocol):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """By name, for the audit trail."""
+        """By name, for the audit log."""
         ...
 
     async def read(self) -> Disclosed:
-        """Reads it. Called once the audit trail has it."""
+        """Reads it. Called once the audit log has it."""
         ...

@@ -1,1 +1,1 @@
-"""What every runbook is written with: plans, changes, steps, errors, reason codes, redaction."""
+"""What every runbook is written with: plans, changes, steps, errors, reason codes, retries."""

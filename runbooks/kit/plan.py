@@ -280,7 +280,7 @@ class Plan(Frozen):
         return self.model_copy(update={"steps": left})
 
     def substances(self) -> list[dict[str, JsonValue]]:
-        """What an approval is bound to, change by change; for the audit trail."""
+        """What an approval is bound to, change by change; for the audit log."""
         return [{"key": step.key, **step.changes()} for step in self.changing]
 
     def completes(self, approved: "Plan") -> bool:

@@ -1,6 +1,6 @@
 """What must never leave the process: secrets and patient data become typed marks, on every way out.
 
-Every room passes its words through here: Slack messages, terminal answers, the bot's log, the audit trail, what is
+Every text passes through here: Slack messages, terminal answers, the bot's log, the audit log, what is
 kept with a run. One pass: google-re2 looks through the bytes with one alternation (`redaction.rules`), exact checks
 follow on hits only (`redaction.parts`), and the exact values of Secrets that the bot has read are sought in all their
 forms (`redaction.known`). A text without a hit costs one search and comes back as it was. What wears a disguise (colours inside a number,

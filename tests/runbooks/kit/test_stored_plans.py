@@ -79,13 +79,13 @@ def test_a_step_of_any_kind_is_read_back_into_its_own_class():
 
 
 async def test_a_step_of_a_kind_that_this_version_does_not_know_is_shown_and_not_done():
-    raw = {"kind": "warm-cache", "urls": ["a"]}
+    raw = {"kind": "no-such-kind", "urls": ["a"]}
     read = Plan.model_validate({"title": "Warm", "steps": [raw]})
     (step,) = Plan.model_validate_json(read.model_dump_json()).steps
     assert isinstance(step, UnknownStep)
     assert step.stored == raw
     where = Environment(name="production", namespace="n", record_namespace="r", services=())
-    with pytest.raises(PermanentError, match="does not know steps of the kind warm-cache"):
+    with pytest.raises(PermanentError, match="does not know steps of the kind no-such-kind"):
         await step.apply(StepContext(pulse=PlainPulse("run"), environment=where))
 
 
