@@ -61,9 +61,15 @@ class FollowUps:
 async def planned(store: RunStore, request: Request, command: Operation, context: Context) -> Plan:
     """The command's plan; of one that is tried again, without the steps that only the run before knows to be done."""
     plan = await command.plan(context)
-    if request.follows is None or request.follows.split(".")[1] != request.id.split(".")[1]:
-        return plan
-    return plan.without(await store.done(request.follows))
+    done: set[str] = set()
+    before, again = request.follows, request.id.split(".")[1]
+    while (
+        before is not None and before.split(".")[1] == again
+    ):  # a retry of a retry: each run knows only what it did itself
+        done |= await store.done(before)
+        of = await store.ended_request(before)
+        before = of.follows if of is not None else None
+    return plan.without(done)
 
 
 async def undecided(context: Context) -> str | None:

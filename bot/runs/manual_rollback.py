@@ -41,6 +41,10 @@ class ManualRollback(Frozen):
         return f"By hand, to roll back to {self.version}{known}:"
 
 
+def _waits(line: str) -> bool:
+    return line.startswith("kubectl rollout status")
+
+
 class ManualRollbacks:
     """One per process."""
 
@@ -65,7 +69,8 @@ class ManualRollbacks:
         self._known.pop(environment, None)
         if undo:
             leads_to = ", ".join(dict.fromkeys(each.leads_to for each in undo))
-            lines = tuple(line for each in undo for line in each.lines)
+            # every image is set before any rollout is waited for: one that hangs must not keep the others bad
+            lines = tuple(sorted((line for each in undo for line in each.lines), key=_waits))
             self._known[environment] = ManualRollback(version=leads_to, lines=lines, found=self._clock())
         await self.of(environment)
 

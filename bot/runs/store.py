@@ -20,6 +20,7 @@ from bot.runs.model import (
     thread_id,
 )
 from commands.kit.card import Card, StepLine, StepStatus
+from runbooks.kit.steps import UNDO
 
 
 def request_of(view: WorkflowView) -> Request:
@@ -53,6 +54,11 @@ class RunStore:
         over = view is not None and not view.active and (run is None or not run.active)
         return request_of(view) if view is not None and over else None
 
+    async def has_ended(self, request: str) -> bool:
+        """Whether the engine has a request of that id that is over; not while it is still being handed over."""
+        view = await self.engine.view(request)
+        return view is not None and not view.active
+
     async def known(self, request: str) -> bool:
         """Whether the engine has a request of that id, open or not."""
         return await self.engine.view(request) is not None
@@ -62,9 +68,10 @@ class RunStore:
         return await self.engine.view(run_id(request)) is not None
 
     async def done(self, request: str) -> set[str]:
-        """The keys of the steps that the request's run has finished."""
+        """The keys of the steps that the request's run has finished, and has not undone."""
         lines = [StepLine.model_validate(line) for line in await self.engine.event(run_id(request), "steps") or ()]
-        return {line.key for line in lines if line.status is StepStatus.DONE and line.key}
+        undone = {line.key.removeprefix(UNDO) for line in lines if line.key and line.key.startswith(UNDO)}
+        return {line.key for line in lines if line.status is StepStatus.DONE and line.key} - undone
 
     async def unwritten_end(self, request: str) -> Ending | None:
         """What the workflow `closing` writes for its run; None where the run wrote it by itself."""

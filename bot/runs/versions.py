@@ -56,7 +56,7 @@ def take_over(executor: str) -> list[TakenOver]:
             sqlalchemy.select(status.c.workflow_uuid, status.c.name, status.c.application_version).where(
                 status.c.status.in_(_ACTIVE),
                 status.c.executor_id == executor,
-                status.c.application_version != APPLICATION_VERSION,
+                status.c.application_version.is_distinct_from(APPLICATION_VERSION),
             )
         ).all()
         for id, name, version in found:  # noqa: A001 - a workflow has an id

@@ -227,6 +227,13 @@ class Plan(Frozen):
         kept = {name: value for name, value in data.items() if name not in _BEFORE}
         return {**kept, "steps": steps, "substance_before": substance}
 
+    @model_validator(mode="after")
+    def _keys_are_distinct(self) -> "Plan":
+        keys = [step.key for step in self.steps]
+        if len(set(keys)) < len(keys):
+            raise ValueError("two steps of a plan have the same key, by which results and approvals are known")
+        return self
+
     @property
     def empty(self) -> bool:
         """Nothing to do."""
@@ -265,7 +272,12 @@ class Plan(Frozen):
         """`backend and frontend v1.2.0 → v2.0.0`."""
         briefs = [brief for step in self.steps for brief in step.in_short()]
         subjects = list(dict.fromkeys(brief.subject for brief in briefs))
-        return " ".join(filter(None, (listed(subjects), "; ".join(sorted({brief.change for brief in briefs} - {""})))))
+        return " ".join(
+            filter(
+                None,
+                (listed(subjects) if subjects else "", "; ".join(sorted({brief.change for brief in briefs} - {""}))),
+            )
+        )
 
     @property
     def order(self) -> str:

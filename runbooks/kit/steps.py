@@ -58,6 +58,10 @@ class Pulse(Protocol):
         ...
 
 
+UNDO = "revert:"
+"""Before the key of a step: its being undone, as a step of its own."""
+
+
 class StepName(Frozen):
     """What a step is known by, how people read it, and what it changes."""
 

@@ -61,7 +61,7 @@ class ServiceStep(Step):
         return _table([self.change])
 
     def by_hand(self) -> tuple[str, ...]:
-        return tuple(kubectl_lines([self.change]))
+        return (" && ".join(kubectl_lines([self.change])),)
 
     def replaces(self) -> dict[str, str | None]:
         return {self.change.service: self.change.before.tag}
@@ -114,6 +114,13 @@ class RestartService(ServiceStep):
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject=self.change.service, change=f"{self.change.after.tag or '?'}, new pods"),)
 
+    def by_hand(self) -> tuple[str, ...]:
+        where = f"deployment/{self.change.deployment} -n {self.change.namespace}"
+        return (f"kubectl rollout restart {where} && kubectl rollout status {where} --timeout=10m",)
+
+    def goes_on(self) -> tuple[str, ...]:
+        return (f"Kubernetes continues to restart {self.change.service}, on the same image.",)
+
 
 class RollBack(Step):
     """All services go back at the same time, in one wave where there is room."""
@@ -149,6 +156,9 @@ class RollBack(Step):
 
     def by_hand(self) -> tuple[str, ...]:
         return tuple(kubectl_lines(self.images))
+
+    def undo_by_hand(self) -> Undo | None:
+        return _undo(self.images)
 
     def replaces(self) -> dict[str, str | None]:
         return {change.service: change.before.tag for change in self.images}
@@ -253,7 +263,9 @@ class Record(Step):
         return alike and isinstance(approved, Record) and _all_complete(self.images, approved.images)
 
     def ends_as(self, confirmed: Step) -> bool:
-        return isinstance(confirmed, Record) and (self.unproven, self.left) == (confirmed.unproven, confirmed.left)
+        if not isinstance(confirmed, Record) or self.standing or confirmed.standing:
+            return False  # what stands is recorded by its very images: where they changed, people are asked again
+        return (self.unproven, self.left) == (confirmed.unproven, confirmed.left)
 
     def done_late(self) -> str:
         version = self.release.version if self.release else versions(change.after for change in self.images)
@@ -319,7 +331,11 @@ def _completes(change: ImageChange, approved: ImageChange) -> bool:
 
 
 def _undo(images: Sequence[ImageChange]) -> Undo | None:
-    undone = [each.model_copy(update={"before": each.after, "after": each.before}) for each in images]
+    """Return how a person takes these back; None where nothing was changed: the same image leads nowhere."""
+    changed = [each for each in images if not each.restarts]
+    if not changed:
+        return None
+    undone = [each.model_copy(update={"before": each.after, "after": each.before}) for each in changed]
     leads_to = versions(change.after for change in undone)
     return Undo(leads_to=leads_to, lines=tuple(kubectl_lines(undone)))
 
@@ -364,7 +380,7 @@ def _of_the_version_before(stored: Mapping[str, Any]) -> tuple[Step, ...]:
         return ()
     if stored.get("confirms"):
         return (Take(), CheckRollout(images=images), Record(images=images, standing=True))
-    if all(change.restarts for change in images):
+    if str(stored.get("title", "")).startswith("Restart ") and all(change.restarts for change in images):
         return (Take(), *(RestartService(change=each, cause="restart") for each in images), CheckRollout(images=images))
     what = versions(change.after for change in images)
     if not stored.get("together"):

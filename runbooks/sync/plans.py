@@ -71,14 +71,10 @@ class ExportItems(QueueStep):
 
     kind: Literal["sync-export"] = "sync-export"
     change: ItemsChange
-    lines: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         return "Export to S3"
-
-    def by_hand(self) -> tuple[str, ...]:
-        return self.lines
 
     async def apply(self, context: StepContext) -> Export:
         queue = context.use(SyncQueue)
@@ -106,6 +102,7 @@ class ClearItems(QueueStep):
     kind: Literal["sync-clear"] = "sync-clear"
     change: ItemsChange
     line: str = ""
+    """By hand: export, comparison and clearing in one, so that nothing is cleared that was not exported."""
 
     @property
     def title(self) -> str:
@@ -179,9 +176,9 @@ async def plan_clear(queue: SyncQueue, bucket: Bucket) -> Plan:
     return Plan(
         title=f"Clear the failed sync items in {where}",
         steps=(
-            ExportItems(change=change, lines=_export_by_hand(queue, bucket)),
+            ExportItems(change=change),
             ReadBack(change=change),
-            ClearItems(change=change, line=_clear_by_hand(queue)),
+            ClearItems(change=change, line=_clear_by_hand(queue, bucket)),
         ),
         warnings=tuple(warnings),
         notes=(export, race, "`sync retry-failed` retries them instead, and loses nothing."),
@@ -228,19 +225,27 @@ def _by_hand(queue: SyncQueue, words: Sequence[str], *, stdin: bool = False) -> 
     """Return the line by which a person runs one of the queue's scripts."""
     service = queue.environment.service(queue.scripts.service)
     name = service.deployment if service is not None else queue.scripts.service
-    interactive = "-i " if stdin else ""
-    return f"kubectl exec {interactive}-n {queue.environment.namespace} deployment/{name} -- {shlex.join(words)}"
+    where = f"-n {queue.environment.namespace} deployment/{name}" + (f" -c {service.container}" if service else "")
+    return f"kubectl exec {'-i ' if stdin else ''}{where} -- {shlex.join(words)}"
 
 
-def _export_by_hand(queue: SyncQueue, bucket: Bucket) -> tuple[str, ...]:
-    script = queue.scripts.contents or queue.scripts.failed
-    key = f"{bucket.settings.prefix}{queue.environment.name}/by-hand.json"
-    return (f"{_by_hand(queue, script)} > failed.json", f"aws s3 cp failed.json {bucket.address(key)}")
-
-
-def _clear_by_hand(queue: SyncQueue) -> str:
-    line = _by_hand(queue, queue.scripts.clear_failed, stdin=queue.scripts.takes_ids)
-    return f"jq -c '[.[].id]' failed.json | {line}" if queue.scripts.takes_ids else line
+def _clear_by_hand(queue: SyncQueue, bucket: Bucket) -> str:
+    """Return the line by which a person exports the failed items, compares the export and clears them; what fails ends it."""
+    listing = _by_hand(queue, queue.scripts.contents or queue.scripts.failed)
+    address = bucket.address(f"{bucket.settings.prefix}{queue.environment.name}")
+    parts = [
+        f'to="{address}/by-hand-$(date -u +%Y%m%dT%H%M%SZ).json"',
+        f"{listing} > failed.json",
+        "test -s failed.json",
+        'aws s3 cp failed.json "$to"',
+        'aws s3 cp "$to" - | cmp - failed.json',
+    ]
+    clearing = _by_hand(queue, queue.scripts.clear_failed, stdin=queue.scripts.takes_ids)
+    if queue.scripts.takes_ids:
+        parts += ["jq -ce 'map(.id // error(\"no id\"))' failed.json > ids.json", f"{clearing} < ids.json"]
+    else:  # the script takes whatever there is, so the list must still be the exported one
+        parts += [f"{listing} > now.json", "cmp failed.json now.json", clearing]
+    return " && ".join(parts)
 
 
 @reads_before

@@ -12,7 +12,7 @@ CARD = menu_card(Actor(key="requester", name="Rita", surface="slack"), tuple(reg
 
 def test_what_is_to_be_typed_stands_in_no_sign_of_ours() -> None:
     lines = plain.lines(CARD, Audience(now=NOW))
-    assert any("goes back at once with --then rollback" in line for line in lines)
+    assert any("rolled back right away with --then rollback" in line for line in lines)
     assert "`" not in "".join(line for line in lines)
 
 

@@ -22,7 +22,7 @@ from bot.config.sections import TimeSettings
 from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.display import Display
-from bot.runs.engine import Engine
+from bot.runs.engine import Broke, Engine
 from bot.runs.model import HoldAsked, RunInput
 from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
@@ -32,8 +32,7 @@ from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, hearing, retried
-from runbooks.kit.steps import Pulse, Results, Step, StepName, Stop, Stopped, applied
-from runbooks.kit.waiting import side_by_side
+from runbooks.kit.steps import UNDO, Pulse, Results, Step, StepName, Stop, Stopped, applied
 from runbooks.wording import duration
 
 TRIES = 6
@@ -184,7 +183,7 @@ class DurableSteps:
     def _go_on_by_hand(self) -> None:
         """The audit log is gone: nothing further starts here, so people get the lines that do the rest."""
         _log.error("the audit log can't be written, so run %s goes no further", self.run_id)
-        self._by_hand = by_hand(self.left)
+        self._by_hand = by_hand(self.left)  # none where only looking and recording is left
         self._notice = self._audit_log_is_gone()
         self.redraw()
 
@@ -225,14 +224,16 @@ class DurableSteps:
 
     async def _group(self, group: tuple[Step, ...]) -> None:
         self.current = group[0].label
-        ended = (
-            await side_by_side(*(self._apply(step) for step in group)) if group[1:] else [await self._apply(group[0])]
-        )
+        # every step of the group ends and is published, also beside one that ends by a bug: a retry has to know what is done
+        ended = await asyncio.gather(*(self._apply(step) for step in group), return_exceptions=True)
         await self._publish()
         for step, result in zip(group, ended, strict=True):
-            if "value" in result:
+            if not isinstance(result, BaseException) and "value" in result:
                 self.results.keep(step, result["value"])
         for step, result in zip(group, ended, strict=True):
+            if isinstance(result, BaseException):
+                self.current = step.label
+                raise result
             if "value" not in result:
                 self.current = step.label
                 self._raise(step, result)
@@ -261,9 +262,14 @@ class DurableSteps:
                 kept.append(step.title)
                 continue
             self._heard = True  # nobody stops what tidies up
-            name = StepName(key=f"revert:{step.key}", title=f"Undo: {step.title}", targets=step.label.targets)
-            result = await self._durably(name, partial(self._reverted, step))
+            name = StepName(key=f"{UNDO}{step.key}", title=f"Undo: {step.title}", targets=step.label.targets)
+            try:
+                result = await self._durably(name, partial(self._reverted, step))
+            except Broke:
+                _log.exception("a step could not be undone", extra={"run": self.run_id})
+                result = {}
             (undone if "value" in result else kept).append(step.title)
+        self.late = ()  # what would be recorded late was taken back
         await self._publish()
         return undone, kept
 
@@ -434,6 +440,6 @@ def _no_further_step(why: str) -> dict[str, Any]:
         "evidence": [],
         "advice": [
             "Free space on the bot's disk, then run `omnicare doctor`.",
-            "Run the kubectl lines below to do the rest by hand.",
+            "What is left to change is below, as lines to run by hand.",
         ],
     }

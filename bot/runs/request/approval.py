@@ -99,7 +99,7 @@ class Approval:
         if asked.policy is None or not asked.names:
             raise endings.nobody(request, asked.policy)
         pending = self._pending(open_request, planned, asked, asked.policy)
-        await open_request.publish(phase="asking", pending=pending, word=pending.word, holder=None)
+        await open_request.publish(phase="asking", pending=pending, approved_by=(), word=pending.word, holder=None)
         await self._show(open_request, planned, pending, asked.names, before)
         open_request.asked += 1
         now = tuple(key for key in pending.approvers if key not in pending.later)

@@ -48,7 +48,7 @@ class OpenRequest:
         if stood is None:
             await self.publish(head=cards.head_card(self.request, State.WAITING, "making the plan"))
         else:
-            self.state = _with_its_steps(self.request, stood)
+            self.state = _taken_over(self.request, stood)
         if self.request.threaded and self.state.head is not None:
             first = {"request": self.request.model_dump(mode="json"), "head": self.state.head.model_dump(mode="json")}
             await self._engine.start("thread", thread_id(self.request.id), first)
@@ -92,11 +92,13 @@ class OpenRequest:
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
 
 
-def _with_its_steps(request: Request, stood: RequestState) -> RequestState:
-    """What stood, where its plan had no steps yet: the approval that was asked for counts for the same plan with steps."""
-    if stood.plan is None or stood.plan.substance_before is None or stood.pending is None:
+def _taken_over(request: Request, stood: RequestState) -> RequestState:
+    """Return what stood, as this version has it: an approval counts for the same plan with steps, and a go is asked for again."""
+    if stood.phase == "scheduled":  # nothing may start before its time, so people are asked for a go again
+        stood = stood.model_copy(update={"go": None})
+    if stood.plan is None or stood.plan.substance_before is None:
         return stood
     plan = stood.plan.model_copy(update={"substance_before": None})
     digest = digest_of(request, plan)
-    pending = stood.pending.model_copy(update={"digest": digest})
+    pending = stood.pending.model_copy(update={"digest": digest}) if stood.pending is not None else None
     return stood.model_copy(update={"plan": plan, "digest": digest, "pending": pending})

@@ -39,6 +39,17 @@ class Stood(Recorded):
     state: RequestState | None
 
 
+def _approved_before(stood: RequestState) -> Before | None:
+    """Return the approvals that an older version left, and for what; None where it was asking, or may have been asking anew.
+
+    Only a request that waits for its time has surely been approved just as it stands: elsewhere the plan may be a newer one than the
+    approvals are for.
+    """
+    if stood.phase != "scheduled" or stood.pending is not None or stood.plan is None or stood.digest is None:
+        return None
+    return Before(Planned(stood.plan, stood.digest), "changed", stood.approved_by) if stood.approved_by else None
+
+
 class Requests:
     """One per process."""
 
@@ -100,8 +111,8 @@ class Requests:
             )
         if stood is not None and stood.outcome is not None:
             raise Ended(stood.outcome)
-        if stood is not None and stood.approved_by and stood.plan is not None and stood.digest is not None:
-            before = Before(Planned(stood.plan, stood.digest), "changed", stood.approved_by)
+        if stood is not None:
+            before = _approved_before(open_request.state)
         while True:
             await self._leasing.wait(open_request)
             planned = await self._planning.make(open_request)

@@ -66,7 +66,8 @@ def bolt_app(api: SlackApi, listeners: Listeners) -> AsyncApp:
     async def failed(error: Exception, request: AsyncBoltRequest) -> BoltResponse:
         """Bolt would log the payload too. Slack tells the person, or delivers again."""
         _log.error("a delivery could not be read or handed over, so it is not acknowledged", exc_info=error)
-        await deduplication.handle(request, None)
-        return BoltResponse(status=500)
+        response = BoltResponse(status=500)
+        await deduplication.handle(request, response)
+        return response
 
     return app

@@ -200,8 +200,12 @@ async def test_a_head_that_somebody_wrote_by_hand_keeps_no_run_from_ending(world
     name = {"name": "book-heads", "namespace": "omnicare-bot"}
     by_hand = {"omnicare-0": "by hand"}
     await world.inside()
-    # at a start it would keep all but a way back from starting (test_kept_heads)
+    run = await world.ask("deploy v2.0.0")
+    await world.says(run, "waiting for approval")
+    await world.press(APPROVER, "approve", run)
+    await world.until(lambda: world.tag("backend") == "v2.0.0", "the run has begun")
+    # before that it would keep all but a way back from starting (test_kept_heads)
     world.world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": by_hand})
-    await world.deployed("v2.0.0")
+    await world.ended_with(run, "v2.0.0 runs in production")
     assert world.environment().run is None
     assert world._record("book-heads") == by_hand, "what may be a trace is not written over"

@@ -66,7 +66,8 @@ async def _engine(path: Path, workflow: Callable[[Engine, Any], Awaitable[Any]])
     async def flow(raw: Any) -> Any:
         return await workflow(made[0], raw)
 
-    made.append(Engine(EngineSettings(database_url=f"sqlite:///{path}"), {"flow": flow}))
+    made.append(Engine(EngineSettings(database_url=f"sqlite:///{path}")))
+    made[0].register({"flow": flow})
     await made[0].launch()
     try:
         yield made[0]

@@ -32,6 +32,11 @@ class Painted(Step):
 
     kind: Literal["test-painted"] = "test-painted"
     colour: str
+    wall: str = ""
+
+    @property
+    def target(self) -> str:
+        return self.wall
 
     @property
     def title(self) -> str:
@@ -71,7 +76,7 @@ def test_a_new_plan_for_the_same_is_approved_anew_under_its_own_digest():
 
 
 def test_a_step_of_any_kind_is_read_back_into_its_own_class():
-    plan = Plan(title="Paint", steps=(Painted(colour="red"), Painted(colour="blue", beside=True)))
+    plan = Plan(title="Paint", steps=(Painted(colour="red"), Painted(colour="blue", wall="north", beside=True)))
     read = Plan.model_validate_json(plan.model_dump_json())
     assert read == plan
     assert all(isinstance(step, Painted) for step in read.steps)

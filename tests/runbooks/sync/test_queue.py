@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,17 @@ async def test_a_script_without_ids_clears_nothing_when_another_item_has_failed(
     ):
         assert (await refused(step)).code is ReasonCode.CHANGED_MEANWHILE
     assert here.world.cleared == []
+
+
+async def test_clearing_by_hand_is_one_line_that_clears_only_what_was_exported_and_compared(here: Place):
+    plan = await plans.plan_clear(here.queue, here.bucket)
+    (line,) = [line for step in plan.steps for line in step.by_hand()]
+    parts = line.split(" && ")
+    script = shlex.join(here.queue.scripts.clear_failed)
+    assert [script in part for part in parts] == [False] * (len(parts) - 1) + [True], "after whatever may fail"
+    assert parts.index("test -s failed.json") < parts.index('aws s3 cp "$to" - | cmp - failed.json') < len(parts) - 1
+    assert parts[-1].endswith("< ids.json") == here.queue.scripts.takes_ids
+    assert ("cmp failed.json now.json" in parts) != here.queue.scripts.takes_ids
 
 
 async def test_clearing_twice_clears_once(here: Place):

@@ -43,12 +43,13 @@ class Deduplication(AsyncMiddleware, AsyncListenerCompletionHandler):
         self._forget_oldest()
         return await next()
 
-    async def handle(self, request: AsyncBoltRequest, response: BoltResponse | None) -> None:  # noqa: ARG002 - Bolt's signature
-        """Note how the delivery was acknowledged. One that was not may be tried again."""
+    async def handle(self, request: AsyncBoltRequest, response: BoltResponse | None) -> None:
+        """Note how the delivery was acknowledged. One that was not, or whose listener failed (`response`), may be tried again."""
         delivery = _delivery_id(request)
         if delivery is None or (first := self._seen.get(delivery)) is None or first.done():
             return
-        acknowledged = request.context.ack.response or BoltResponse(status=_FAILED)
+        failed = response is not None and response.status == _FAILED
+        acknowledged = (request.context.ack.response if not failed else None) or BoltResponse(status=_FAILED)
         if acknowledged.status != _ACKNOWLEDGED:
             del self._seen[delivery]
         first.set_result(acknowledged)
