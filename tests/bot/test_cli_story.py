@@ -43,7 +43,7 @@ async def test_a_release_is_deployed_from_one_terminal_and_approved_from_another
 
         status, proof = await ended(await started(configuration(tmp_path), "audit", "verify"))
         assert status == 0, proof
-        assert "heads in the fleet's record" in proof
+        assert "1 head in the fleet's record" in proof
 
 
 async def test_a_denied_request_ends_the_requesters_command_with_the_reason(tmp_path: Path) -> None:
