@@ -268,6 +268,7 @@ async def test_two_tabs_are_two_people(served: Served, maya: Visit) -> None:
     await other.goto(f"{served.url}/as/tomas/deploys")
     await ready(other)
     await maya.page.bring_to_front()
+    await maya.page.get_by_role("combobox", name="Message to deploys").click()
     await maya.page.keyboard.type("hello <@Tomas> & *all*")
     await maya.page.keyboard.press("Enter")
     await expect(other.get_by_role("log")).to_contain_text("hello <@Tomas> & all")
