@@ -49,8 +49,10 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
         )
         return []
     if smoke:  # both at once and few pods: nothing is judged, and somebody waits for it
-        found = await asyncio.gather(
-            _with(kubeconfig, 1, rounds=1, deploying=True), _with(kubeconfig, 2, rounds=1, deploying=False)
+        found = list(
+            await asyncio.gather(
+                _with(kubeconfig, 1, rounds=1, deploying=True), _with(kubeconfig, 2, rounds=1, deploying=False)
+            )
         )
     else:
         found = [

@@ -51,7 +51,7 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
 
 async def _round(here: Place, context: Context, pods: int) -> tuple[float, float]:
     began = time.perf_counter()
-    card = await Status(env=here.environment.name).run(context)
+    card = await Status(env=here.environment.name).answer(context)
     ours = time.perf_counter() - began
     assert _ready(card) == pods, card.summary
     began = time.perf_counter()
@@ -61,7 +61,9 @@ async def _round(here: Place, context: Context, pods: int) -> tuple[float, float
 
 
 def _ready(card: Card) -> int:
-    return sum(service["ready"] for service in card.data["services"])
+    services = card.data["services"]
+    assert isinstance(services, list)
+    return sum(service["ready"] for service in services)
 
 
 async def _kubectl(here: Place, asked: str) -> None:

@@ -126,7 +126,7 @@ class Story:
 
     # waiting
 
-    async def until(self, look: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+    async def until(self, look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
         """What `look` says once it is true."""
         try:
             async with asyncio.timeout(seconds):

@@ -106,13 +106,16 @@ class SlackMessenger:
         return await self.post(run, f"{slot}@{person}", card, channel=channel, thread=None, search=search)
 
     async def in_channel(self, channel: str, person: str) -> bool:
-        """Whether the person is in the channel; False where that is not known, so that they are told directly."""
+        """Whether the person is in the channel; False where Slack refuses to say, so that they are told directly.
+
+        Raises TemporaryError where Slack is away: the caller asks again, as for every message.
+        """
         account = self._names.slack_id(person)
         if account is None:
             return False
         try:
             return account in await self._members.of(channel)
-        except (TemporaryError, SurfaceGone, SlackError):
+        except (SurfaceGone, SlackError):
             return False
 
     # What one person is told (`replies`, `home_tab`, `modal_forms`)

@@ -176,6 +176,13 @@ async def test_who_is_in_a_channel(slack: Slack) -> None:
     assert not await messenger.in_channel("C1DEPLOYS", "nobody")
 
 
+async def test_who_is_in_a_channel_is_unknown_while_slack_is_away_so_that_nobody_is_told_twice(slack: Slack) -> None:
+    slack.workspace.faults.fail_next("conversations.members", "server_error")
+    with pytest.raises(TemporaryError):
+        await slack.surface.messenger.in_channel("C1DEPLOYS", "approver")
+    assert await slack.surface.messenger.in_channel("C1DEPLOYS", "approver")
+
+
 async def test_a_person_is_pinged_only_where_the_card_says_so(slack: Slack) -> None:
     body = words("by ", person("requester"), ", for ", person("approver", mention=True))
     await slack.surface.messenger.post(
