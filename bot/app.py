@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 from bot import crash_points, logs
 from bot.accounts import Identity
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
+from bot.clients import Clients, open_clients
 from bot.composition import DurableRuns, durable_runs, make_dispatcher
 from bot.config import Settings
-from bot.config.sections import TimeSettings
 from bot.dispatch.dispatcher import Dispatcher
 from bot.metrics import Metrics
 from bot.outbound import Messenger
@@ -41,34 +41,22 @@ from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
-from runbooks.clients.aws.bucket import Bucket
-from runbooks.clients.health import HealthClient
-from runbooks.clients.image_registry.ecr import EcrLogins
-from runbooks.clients.image_registry.logins import RegistryLogins
-from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.connection import Timing
-from runbooks.clients.postgres.credentials import CredentialsSource
-from runbooks.clients.postgres.database import DatabaseClient
-from runbooks.database.databases import Database
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import Redactor, default_redactor
-from runbooks.sync.queue import SyncQueue
 from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
 
 
 class Contexts:
-    """Makes what a command is given: one client for each cluster, for the life of the process."""
+    """Makes what a command is given: one client for each server, for the life of the process."""
 
     def __init__(
         self,
         settings: Settings,
-        clients: Mapping[str, ClusterClient],
-        images: RegistryClient,
-        health: HealthClient,
+        clients: Clients,
         permissions: Permissions,
         audit_log: AuditLog,
         follows: Follows,
@@ -76,19 +64,11 @@ class Contexts:
     ) -> None:
         self._settings = settings
         self._clients = clients
-        self._images = images
-        self._health = health
         self._patience = settings.patience()
         self._permissions = permissions
         self._audit_log = audit_log
-        self._fleets = {name: Fleet(client) for name, client in clients.items()}
+        self._fleets = {name: Fleet(client) for name, client in clients.clusters.items()}
         self._environments = {name: settings.environment(name) for name in settings.environments}
-        self._queues = {
-            name: SyncQueue(clients[name], self._environments[name], scripts, _exports(settings, name))
-            for name in settings.environments
-            if (scripts := settings.environments[name].sync) is not None
-        }
-        self._databases = {name: _database(settings, name, client) for name, client in clients.items()}
         self._runs = runs
         self._follows = follows
 
@@ -106,10 +86,11 @@ class Contexts:
             actor=actor,
             environment=self._environments[environment] if environment else None,
             environments=self._environments,
-            cluster=self._clients[home],
-            registry=self._images,
+            cluster=self._clients.clusters[home],
+            registry=self._clients.images,
             fleet=self._fleets[home],
-            health=self._health,
+            health=self._clients.health,
+            clients=self._clients.environments[home],
             patience=self._patience,
             runs=self._runs,
             follows=self._follows,
@@ -121,23 +102,7 @@ class Contexts:
             run_id=run_id,
             approved_by=approved_by,
             reason=reason,
-            sync=self._queues.get(home),
-            postgres=self._databases.get(home),
         )
-
-
-def _database(settings: Settings, name: str, cluster: ClusterClient) -> Database | None:
-    environment = settings.environments[name]
-    if environment.database is None:
-        return None
-    source = CredentialsSource(environment.database, cluster, environment.namespace, default_redactor())
-    return Database(name, DatabaseClient(environment.database, source))
-
-
-def _exports(settings: Settings, name: str) -> Bucket | None:
-    """No credentials are looked for in a sandbox: its S3 is a process of this machine, and takes everybody."""
-    found = settings.environments[name].exports
-    return Bucket(found, throw_away=settings.bot.sandbox) if found is not None else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,8 +135,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         identity: Identity | None = slack.identity if slack else None
         messenger: Messenger | None = slack.messenger if slack else None
         permissions = Permissions(settings, people, identity)
-        clients, images = await _clients(settings, stack)
-        health = await stack.enter_async_context(HealthClient(deadline=settings.times.health_deadline))
+        clients = await open_clients(settings, stack)
         menu, follows = registry.load(), Follows()
         runs = durable_runs(
             settings=settings,
@@ -180,7 +144,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             audit_log=audit_log,
             messenger=messenger,
             engine=_engine(settings),
-            context=partial(Contexts, settings, clients, images, health, permissions, audit_log, follows),
+            context=partial(Contexts, settings, clients, permissions, audit_log, follows),
             clock=_now,
             redact=redactor,
             metrics=metrics,
@@ -214,7 +178,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             short=short_id,
             may_choose=settings.bot.sandbox,
         )
-        web = Web(metrics, _checks(audit_log, runs.heads, clients, slack), dead=supervisor.dead)
+        web = Web(metrics, _checks(audit_log, runs.heads, clients.clusters, slack), dead=supervisor.dead)
         edges = await stack.enter_async_context(AsyncExitStack())
         await _listen(web, settings, foreground=foreground)
         edges.push_async_callback(web.stop)
@@ -298,46 +262,6 @@ def _slack(settings: Settings, people: People, redactor: Redactor, supervisor: S
     return SlackSurface(
         settings.slack, names=people, redact=redactor, supervisor=supervisor, call_seconds=settings.times.slack_call
     )
-
-
-def _timing(times: TimeSettings) -> Timing:
-    return Timing(
-        call=times.cluster_call,
-        watch=times.cluster_watch,
-        watch_grace=times.cluster_watch / 5,
-        retry=times.cluster_retry,
-        refusals=times.cluster_refusals,
-    )
-
-
-async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, ClusterClient], RegistryClient]:
-    """One client for each cluster, shared by the environments that are in it; and one for all registries."""
-    shared: dict[tuple[str | None, str | None], ClusterClient] = {}
-    clients: dict[str, ClusterClient] = {}
-    for name, environment in settings.environments.items():
-        kubeconfig = str(environment.cluster.kubeconfig) if environment.cluster.kubeconfig else None
-        key = (kubeconfig, environment.cluster.context)
-        if key not in shared:
-            shared[key] = await stack.enter_async_context(
-                ClusterClient(
-                    kubeconfig=kubeconfig,
-                    context=environment.cluster.context,
-                    timing=_timing(settings.times),
-                    mirrors=settings.mirrors,
-                )
-            )
-        clients[name] = shared[key]
-    logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
-    images = await stack.enter_async_context(
-        RegistryClient(
-            settings.registries,
-            plain_http=settings.bot.sandbox,
-            logins=logins,
-            ecr=EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox),
-            versions=settings.bot.versions,
-        )
-    )
-    return clients, images
 
 
 def _engine(settings: Settings) -> Engine:

@@ -45,7 +45,7 @@ class DbConnect(Query):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        database = context.database()
+        database = context.use(Database, "database")
         places: tuple[Instance, ...] = (database.place(self.on),) if self.on else database.settings.places()
         tried = await asyncio.gather(*(_tried(database, place) for place in places))
         well = [each for each in tried if isinstance(each, DatabaseStatus)]

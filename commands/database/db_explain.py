@@ -25,6 +25,7 @@ from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.query_plans import Refusal
 from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
+from runbooks.database.databases import Database
 from runbooks.database.slow_statements import milliseconds, percent
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import counted, shortened
@@ -43,7 +44,7 @@ class DbExplain(Query):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        database = context.database()
+        database = context.use(Database, "database")
         place = database.place(self.on)
         statement, plan = await database.explained(place, self.query.removeprefix("q"))
         where = context.where.name

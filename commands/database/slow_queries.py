@@ -28,7 +28,7 @@ from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks import wording
 from runbooks.clients.postgres.statements import By, RunningStatement, Statement
 from runbooks.database import slow_statements
-from runbooks.database.databases import Slow
+from runbooks.database.databases import Database, Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
 from runbooks.wording import duration, shortened
 
@@ -60,7 +60,7 @@ class SlowQueries(Query):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        database = context.database()
+        database = context.use(Database, "database")
         found = await database.slow(database.place(self.on), by=cast("By", self.by), limit=self.limit)
         return _Told(self, context, found).card()
 
@@ -247,7 +247,7 @@ class _Told:
                     " shows more.",
                 )
             )
-        if len(self._context.database().settings.places()) > 1:
+        if len(self._context.use(Database, "database").settings.places()) > 1:
             notes.append(
                 words(
                     f"Includes only statements that the {self._found.place} ran. Literals are hidden; the bot's own statements are omitted."
@@ -259,7 +259,7 @@ class _Told:
 
     def _buttons(self) -> tuple[Button, ...]:
         wanted = [pick.statement for pick in self._picks] or list(self._found.counted.statements[:1])
-        on = f" --on {self._found.place}" if len(self._context.database().settings.places()) > 1 else ""
+        on = f" --on {self._found.place}" if len(self._context.use(Database, "database").settings.places()) > 1 else ""
         buttons = [
             Button(
                 label=f"Explain {slow_statements.name_of(each)}",

@@ -6,7 +6,7 @@ The memories and what a decision may change are Protocols: the bot implements th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from commands.kit.card import Card
 from commands.kit.follows import Follows
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from runbooks.clients.health import HealthClient
     from runbooks.clients.image_registry.registry import RegistryClient
     from runbooks.clients.kubernetes.cluster import ClusterClient
-    from runbooks.database.databases import Database
     from runbooks.fleet.fleet import Fleet
-    from runbooks.sync.queue import SyncQueue
+
+T = TypeVar("T")
 
 
 class Denied(Exception):
@@ -227,43 +227,44 @@ class Context:
     approved_by: tuple[str, ...] = ()
     """Names of those who approved it."""
     reason: str | None = None
-    sync: "SyncQueue | None" = None
-    """The environment's offline queue, where the configuration has one."""
+    clients: Mapping[type, object] = field(default_factory=dict)
+    """What the configuration gives the environment: clients and settings, each by its class."""
 
-    postgres: "Database | None" = None
-    """The environment's database, where the configuration has one."""
+    def find(self, kind: type[T]) -> T | None:
+        """Return the environment's client or settings of that class; None where the configuration has none."""
+        return cast("T | None", self.services.get(kind))
+
+    def use(self, kind: type[T], table: str, what: str = "") -> T:
+        """Return the environment's client or settings of that class; `what`: their name for people, where it is not the table's.
+
+        Raises PermanentError(NOT_CONFIGURED), which names the missing `[environments.NAME.TABLE]`, where the configuration has none.
+        """
+        found = self.find(kind)
+        if found is None:
+            where = self.where.name
+            raise PermanentError(
+                f"{where} has no {what or table} configured.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `[environments.{where}.{table}]` to `omnicare.toml`.",),
+            )
+        return found
+
+    @property
+    def services(self) -> dict[type, object]:
+        """Every client and table of settings, each by its class."""
+        common = (self.cluster, self.registry, self.fleet, self.health, self.patience)
+        return {**{type(each): each for each in common}, **self.clients}
 
     def step(self, pulse: Pulse, results: Results | None = None) -> StepContext:
         """Return what a step of a run is given; clients and settings are found there by their class."""
-        found = (self.cluster, self.registry, self.fleet, self.health, self.patience, self.sync, self.postgres)
         return StepContext(
             pulse=pulse,
             environment=self.where,
             asked_by=self.actor.name,
             approved_by=self.approved_by,
-            services={type(each): each for each in found if each is not None},
+            services=self.services,
             results=results or Results(),
         )
-
-    def database(self) -> "Database":
-        """Raises PermanentError(NOT_CONFIGURED) where the configuration names none."""
-        if self.postgres is None:
-            raise PermanentError(
-                f"No database is configured for {self.where.name}.",
-                code=ReasonCode.NOT_CONFIGURED,
-                advice=(f"Add `[environments.{self.where.name}.database]` to `omnicare.toml`.",),
-            )
-        return self.postgres
-
-    def sync_queue(self) -> "SyncQueue":
-        """Raises PermanentError(NOT_CONFIGURED) where the configuration names no scripts."""
-        if self.sync is None:
-            raise PermanentError(
-                f"No sync scripts are configured for {self.where.name}.",
-                code=ReasonCode.NOT_CONFIGURED,
-                advice=(f"Add `[environments.{self.where.name}.sync]` to `omnicare.toml`.",),
-            )
-        return self.sync
 
     @property
     def where(self) -> Environment:

@@ -37,11 +37,13 @@ from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
 from runbooks.clients.postgres.database import QueryResult
+from runbooks.database.databases import Database
 from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, Lease, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.observe import service_health
 from runbooks.observe.service_health import ServiceHealth
+from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
 from runbooks.wording import by_count, counted, duration, listed, short_id
 
@@ -91,8 +93,12 @@ class _Answers:
 
 async def _asked(context: Context) -> _Answers:
     where = context.where
-    may_sync = context.sync is not None and await context.authority.may(context.actor, "sync:read", where.name)
-    may_ask = context.postgres is not None and await context.authority.may(context.actor, "database:read", where.name)
+    may_sync = context.find(SyncQueue) is not None and await context.authority.may(
+        context.actor, "sync:read", where.name
+    )
+    may_ask = context.find(Database) is not None and await context.authority.may(
+        context.actor, "database:read", where.name
+    )
     async with asyncio.TaskGroup() as together:
         releases = together.create_task(_part(context.fleet.known_releases(where)))
         services = together.create_task(_part(service_health.look(context.cluster, where, _said(releases))))
@@ -100,7 +106,11 @@ async def _asked(context: Context) -> _Answers:
         runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
         health = together.create_task(_health(context))
         database = together.create_task(_database(context)) if may_ask else None
-        sync = together.create_task(_part(context.sync_queue().status(seconds=DEADLINE))) if may_sync else None
+        sync = (
+            together.create_task(_part(context.use(SyncQueue, "sync", "sync scripts").status(seconds=DEADLINE)))
+            if may_sync
+            else None
+        )
     return _Answers(
         services.result(),
         record.result(),
@@ -140,9 +150,8 @@ async def _health(context: Context) -> list[tuple[str, Health]]:
 
 async def _database(context: Context) -> list[QueryResult]:
     """Each server, within a deadline of its own (`answer_timeout`)."""
-    assert context.postgres is not None, "asked for only where there is one"
-    places = context.postgres.settings.places()
-    return list(await asyncio.gather(*(context.postgres.answers(place) for place in places)))
+    database = context.use(Database, "database")
+    return list(await asyncio.gather(*(database.answers(place) for place in database.settings.places())))
 
 
 def _card(context: Context, answers: _Answers) -> Card:
@@ -262,7 +271,11 @@ def _version(service: ServiceState) -> str:
 def _sync_trouble(context: Context, part: StatusPart[SyncStatus]) -> str:
     if part.why:
         return ", sync does not answer" if part.late else ", sync is unavailable"
-    return ", sync is stuck" if part.said is not None and context.sync_queue().is_stuck(part.said) else ""
+    return (
+        ", sync is stuck"
+        if part.said is not None and context.use(SyncQueue, "sync", "sync scripts").is_stuck(part.said)
+        else ""
+    )
 
 
 def _row(service: ServiceState) -> tuple[Text, ...]:
@@ -398,7 +411,7 @@ def _sync(context: Context, part: StatusPart[SyncStatus]) -> Text | None:
             f"answer not understood ({found.not_understood}): ",
             Code(text=f"sync status --env {context.where.name}"),
         )
-    stuck = "stuck: " if context.sync_queue().is_stuck(found) else ""
+    stuck = "stuck: " if context.use(SyncQueue, "sync", "sync scripts").is_stuck(found) else ""
     oldest = f", the oldest {duration(found.oldest_seconds)} old" if found.pending and found.oldest_seconds else ""
     failed = f", {found.failed} failed" if found.failed else ""
     waiting = "nothing" if found.pending == 0 else (found.pending or "an unknown number")

@@ -14,6 +14,7 @@ from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Results
 from runbooks.release.plans import plan_deploy
+from runbooks.release.train import with_parts
 
 _FURTHEST = timedelta(days=7)
 
@@ -70,7 +71,8 @@ class Deploy(Operation):
         return f"Deploy {self.version} to {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        return await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
+        plan = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
+        return await with_parts(plan, context.where, context.services, now=context.now)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         return released(context, plan, results)

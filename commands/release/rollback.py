@@ -18,6 +18,7 @@ from runbooks.kit.steps import Results
 from runbooks.release import rollback
 from runbooks.release.plans import plan_rollback
 from runbooks.release.steps import RollBack, images_of
+from runbooks.release.train import with_parts
 from runbooks.wording import duration, listed, short_id
 
 _JUST_NOW = timedelta(minutes=15)
@@ -84,7 +85,8 @@ class Rollback(Operation):
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
-        return plan.model_copy(update={"warnings": warnings, "covered_by": covered})
+        plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
+        return await with_parts(plan, context.where, context.services, now=context.now, going_back=True)
 
     async def _still_open(self, context: Context) -> None:
         """Going back from a run that something else followed would start from where nothing is any more."""

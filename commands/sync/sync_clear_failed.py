@@ -13,6 +13,7 @@ from runbooks.kit.steps import Results
 from runbooks.sync import plans
 from runbooks.sync.changes import Cleared, Export
 from runbooks.sync.plans import ClearItems, ExportItems
+from runbooks.sync.queue import SyncQueue
 from runbooks.wording import counted, listed
 
 
@@ -33,11 +34,11 @@ class SyncClearFailed(Operation):
         return f"Clear the failed sync items in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        queue = context.sync_queue()
+        queue = context.use(SyncQueue, "sync", "sync scripts")
         return await plans.plan_clear(queue, queue.exports)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the steps say it
-        bucket = context.sync_queue().exports
+        bucket = context.use(SyncQueue, "sync", "sync scripts").exports
         written, cleared = results.only(ExportItems, Export), results.only(ClearItems, Cleared)
         gone = cleared.items + cleared.gone_before
         where = context.where.name

@@ -20,6 +20,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
+from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import FailedItems, ReasonGroup
 from runbooks.wording import by_count, counted, duration
 
@@ -35,7 +36,7 @@ class SyncFailed(Query):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        found = await context.sync_queue().failed()
+        found = await context.use(SyncQueue, "sync", "sync scripts").failed()
         where = context.where.name
         if found.total is None:
             return _as_it_is(found, where)

@@ -13,6 +13,7 @@ from runbooks.kit.steps import Results
 from runbooks.sync import plans
 from runbooks.sync.changes import Retried
 from runbooks.sync.plans import WatchQueue
+from runbooks.sync.queue import SyncQueue
 from runbooks.wording import by_count, counted
 
 
@@ -29,14 +30,14 @@ class SyncRetryFailed(Operation):
         return f"Retry the failed sync items in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        return await plans.plan_retry(context.sync_queue())
+        return await plans.plan_retry(context.use(SyncQueue, "sync", "sync scripts"))
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - what is left says it
         result = results.only(WatchQueue, Retried)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The failed sync items of {context.where.name} were retried: {_left(result)}",
-            lines=_lines(result, context.sync_queue().scripts.watch_seconds),
+            lines=_lines(result, context.use(SyncQueue, "sync", "sync scripts").scripts.watch_seconds),
             data={"before": result.before, "after": result.after, "pending": result.pending},
         )
 

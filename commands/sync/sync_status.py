@@ -18,6 +18,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
+from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
 from runbooks.wording import counted, duration
 
@@ -30,7 +31,7 @@ class SyncStatusCommand(Query):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        queue = context.sync_queue()
+        queue = context.use(SyncQueue, "sync", "sync scripts")
         found = await queue.status()
         where = context.where.name
         if found.not_understood:

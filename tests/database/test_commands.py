@@ -156,7 +156,7 @@ async def test_who_may_not_look_is_refused_and_where_there_is_none_it_says_so(bo
         await bot.type(who, "/omnicare slow-queries")
         await bot.whispered(who, "database:read" if who == AUDITOR else "not listed")
     await bot.type(DBA, "/omnicare slow-queries", STAGING)
-    await bot.whispered(DBA, "No database is configured for staging")
+    await bot.whispered(DBA, "staging has no database configured")
 
 
 async def test_nothing_that_was_written_into_a_statement_leaves(bot: Story, here: Served):

@@ -17,6 +17,7 @@ from typing import Any, cast
 from bot.accounts import Standing
 from bot.app import Contexts
 from bot.audit import AuditLog, Entry, EventName
+from bot.clients import clients_of
 from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
 from bot.inbound import Answer, Filled, Inbound, Location, Surface
@@ -202,9 +203,7 @@ class Threshold:
         context = partial(
             Contexts,
             settings,
-            behind,
-            cast("RegistryClient", None),
-            cast("HealthClient", None),
+            clients_of(settings, behind, cast("RegistryClient", None), cast("HealthClient", None)),
             self.permissions,
             audit_log,
             Follows(),

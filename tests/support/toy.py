@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from bot.app import Contexts
 from bot.audit import AuditLog, EventName
+from bot.clients import clients_of
 from bot.composition import DurableRuns, durable_runs
 from bot.config import Settings, load
 from bot.inbound import Surface
@@ -241,9 +242,7 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
         context = partial(
             Contexts,
             settings,
-            {"production": client},
-            cast("RegistryClient", None),
-            health,
+            clients_of(settings, {"production": client}, cast("RegistryClient", None), health),
             permissions,
             audit_log,
             Follows(),

@@ -73,7 +73,7 @@ async def test_an_environment_without_scripts_says_which_table_is_missing(here: 
     await here.leave()
     await here.inside()
     await here.type(REQUESTER, "/omnicare sync status")
-    await here.whispered(REQUESTER, "No sync scripts are configured for production")
+    await here.whispered(REQUESTER, "production has no sync scripts configured")
 
 
 # changing

@@ -1,0 +1,106 @@
+"""The clients of everything that the bot speaks to besides Slack, opened once for the life of the process.
+
+A new client or a new table of settings that steps need is a line in `_of_environment`: commands and steps find it by its class
+(`Context.use`, `StepContext.use`), and what is not configured is not there.
+"""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bot.config import Settings
+from bot.config.sections import TimeSettings
+from runbooks.clients.aws.bucket import Bucket
+from runbooks.clients.health import HealthClient
+from runbooks.clients.image_registry.ecr import EcrLogins
+from runbooks.clients.image_registry.logins import RegistryLogins
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.connection import Timing
+from runbooks.clients.postgres.credentials import CredentialsSource
+from runbooks.clients.postgres.database import DatabaseClient
+from runbooks.database.databases import Database
+from runbooks.redaction.redactor import default_redactor
+from runbooks.sync.queue import SyncQueue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """What every environment shares, and what each has of its own."""
+
+    clusters: Mapping[str, ClusterClient]
+    images: RegistryClient
+    health: HealthClient
+    environments: Mapping[str, Mapping[type, object]]
+    """Environment → clients and settings of its own, each by its class."""
+
+
+async def open_clients(settings: Settings, stack: AsyncExitStack) -> Clients:
+    """Return all clients; `stack` closes them. Nothing is asked of any server yet."""
+    clusters = await _clusters(settings, stack)
+    images = await stack.enter_async_context(
+        RegistryClient(
+            settings.registries,
+            plain_http=settings.bot.sandbox,
+            logins=RegistryLogins(settings.bot.registry_auth, default_redactor()),
+            ecr=EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox),
+            versions=settings.bot.versions,
+        )
+    )
+    health = await stack.enter_async_context(HealthClient(deadline=settings.times.health_deadline))
+    return clients_of(settings, clusters, images, health)
+
+
+def clients_of(
+    settings: Settings, clusters: Mapping[str, ClusterClient], images: RegistryClient, health: HealthClient
+) -> Clients:
+    """Return these, and what each environment has of its own; for tests that open the clusters themselves."""
+    environments = {name: _of_environment(settings, name, clusters[name]) for name in settings.environments}
+    return Clients(clusters=clusters, images=images, health=health, environments=environments)
+
+
+def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> dict[type, object]:
+    configured = settings.environments[name]
+    found: list[object] = []
+    if configured.sync is not None:
+        found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
+    if configured.database is not None:
+        source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
+        found.append(Database(name, DatabaseClient(configured.database, source)))
+    return {type(each): each for each in found}
+
+
+def _exports(settings: Settings, name: str) -> Bucket | None:
+    """No credentials are looked for in a sandbox: its S3 is a process of this machine, and takes everybody."""
+    found = settings.environments[name].exports
+    return Bucket(found, throw_away=settings.bot.sandbox) if found is not None else None
+
+
+async def _clusters(settings: Settings, stack: AsyncExitStack) -> dict[str, ClusterClient]:
+    """One client for each cluster, shared by the environments that are in it."""
+    shared: dict[tuple[str | None, str | None], ClusterClient] = {}
+    clients: dict[str, ClusterClient] = {}
+    for name, environment in settings.environments.items():
+        kubeconfig = str(environment.cluster.kubeconfig) if environment.cluster.kubeconfig else None
+        key = (kubeconfig, environment.cluster.context)
+        if key not in shared:
+            shared[key] = await stack.enter_async_context(
+                ClusterClient(
+                    kubeconfig=kubeconfig,
+                    context=environment.cluster.context,
+                    timing=_timing(settings.times),
+                    mirrors=settings.mirrors,
+                )
+            )
+        clients[name] = shared[key]
+    return clients
+
+
+def _timing(times: TimeSettings) -> Timing:
+    return Timing(
+        call=times.cluster_call,
+        watch=times.cluster_watch,
+        watch_grace=times.cluster_watch / 5,
+        retry=times.cluster_retry,
+        refusals=times.cluster_refusals,
+    )

@@ -1,0 +1,57 @@
+"""What a deploy or a rollback consists of beside its services: the parts that each domain plans for itself.
+
+A domain (migrations, CDN, verification, …) has one function that is given a `Train` and returns a `Part`; `runbooks.release.train` lists
+them in their order. What is not configured is a sentence in `Part.not_done`, so that nobody expects it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar, cast
+
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.steps import StoredStep
+from runbooks.kit.targets import Environment, Frozen
+
+T = TypeVar("T")
+
+
+class Part(Frozen):
+    """What one domain adds to the plan."""
+
+    before: tuple[StoredStep, ...] = ()
+    """Steps before the services change."""
+    after: tuple[StoredStep, ...] = ()
+    """Steps after all services run and were checked, before the release is recorded."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    not_done: tuple[str, ...] = ()
+    """What this run does not do, in a few words: `migrations (not configured)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """What the parts of a deploy or a rollback are planned from."""
+
+    environment: Environment
+    version: str
+    """The release that runs afterwards."""
+    before: str | None = None
+    """The release that runs now, where all services run the same one."""
+    changes: tuple[ImageChange, ...]
+    """The services that change; the others run the release already."""
+    going_back: bool = False
+    """A rollback: what can't be read is a warning, never a refusal."""
+    clients: Mapping[type, object] = field(default_factory=dict)
+    """Clients and settings of the environment, each by its class."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the requester asked for beyond the version: `skip-migrations`."""
+    now: datetime
+
+    def find(self, kind: type[T]) -> T | None:
+        """Return the client or the settings of that class; None where the configuration has none."""
+        return cast("T | None", self.clients.get(kind))
+
+
+PlansPart = Callable[[Train], Awaitable[Part]]
+"""Returns what a domain adds; raises a RunbookError where that can't be known."""

@@ -1,0 +1,78 @@
+"""The release train: a deploy or a rollback of the services, with the parts that go before and after them.
+
+`with_parts` puts what each domain plans into the plan of the services: gates and migrations before them, CDN and verification after
+them, the record last. A new part is a line in `PARTS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import Plan, versions
+from runbooks.kit.steps import Step
+from runbooks.kit.targets import Environment
+from runbooks.kit.train import Part, PlansPart, Train
+from runbooks.kit.waiting import side_by_side
+from runbooks.release.steps import CheckRollout, Record, Take, images_of
+
+PARTS: tuple[tuple[str, PlansPart], ...] = ()
+"""Each part's name for people, and its planner, in the order in which their steps go."""
+
+
+async def with_parts(
+    plan: Plan,
+    environment: Environment,
+    clients: Mapping[type, object],
+    *,
+    now: datetime,
+    going_back: bool = False,
+    options: Mapping[str, str] | None = None,
+    parts: Sequence[tuple[str, PlansPart]] | None = None,
+) -> Plan:
+    """Return the plan with the steps and sentences of all parts; as it is where no service changes.
+
+    `clients`: clients and settings of the environment, each by its class. Raises RunbookError where a part can't be planned, but
+    going back is not stopped by that: the part is named instead.
+    """
+    changes = images_of(plan)
+    if not changes or any(isinstance(step, Record) and step.standing for step in plan.steps):
+        return plan
+    before = {change.before.tag for change in changes}
+    train = Train(
+        environment=environment,
+        version=versions(change.after for change in changes),
+        before=before.pop() if len(before) == 1 else None,
+        changes=changes,
+        going_back=going_back,
+        clients=clients,
+        options=options or {},
+        now=now,
+    )
+    chosen = PARTS if parts is None else parts
+    found = await side_by_side(*(_planned(name, plans, train) for name, plans in chosen))
+    return plan.model_copy(
+        update={
+            "steps": _placed(plan.steps, found),
+            "warnings": (*plan.warnings, *(each for part in found for each in part.warnings)),
+            "notes": (*plan.notes, *(each for part in found for each in part.notes)),
+            "not_done": (*(each for part in found for each in part.not_done), *plan.not_done),
+        }
+    )
+
+
+async def _planned(name: str, plans: PlansPart, train: Train) -> Part:
+    try:
+        return await plans(train)
+    except RunbookError as error:
+        if not train.going_back:
+            raise
+        return Part(warnings=(f"{name} left out, because it can't be planned: {error.message}",), not_done=(name,))
+
+
+def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
+    """After the Deployments are taken, and after the check of what runs."""
+    begun = max((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
+    checked = max(at for at, step in enumerate(steps) if isinstance(step, CheckRollout)) + 1
+    before = (step for part in parts for step in part.before)
+    after = (step for part in parts for step in part.after)
+    return (*steps[:begun], *before, *steps[begun:checked], *after, *steps[checked:])

@@ -1,0 +1,93 @@
+"""The release train: each part's steps go before or after the services, and going back is not stopped by a part."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Step, StepContext
+from runbooks.kit.targets import Environment, Service
+from runbooks.kit.train import Part, Train
+from runbooks.release.steps import CheckRollout, Record, Take, deployed
+from runbooks.release.train import with_parts
+
+NOW = datetime(2026, 5, 4, 3, 0, tzinfo=UTC)
+WHERE = Environment(
+    name="production",
+    namespace="omnicare-prod",
+    record_namespace="omnicare-bot",
+    services=(
+        Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend"),
+    ),
+)
+
+
+class Warm(Step):
+    kind: Literal["test-warm"] = "test-warm"
+
+    @property
+    def title(self) -> str:
+        return "Warm the cache"
+
+    async def apply(self, context: StepContext) -> None:
+        """Nothing to do here."""
+
+
+def _image(tag: str) -> Image:
+    return Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=f"sha256:{tag[1] * 64}")
+
+
+CHANGE = ImageChange(
+    service="backend", namespace="omnicare-prod", deployment="backend", container="backend",
+    before=_image("v1.2.0"), after=_image("v2.0.0"),
+)  # fmt: skip
+DEPLOY = Plan(title="Deploy v2.0.0 to production", steps=deployed([CHANGE], "deploy v2.0.0"), not_done=("the rest",))
+
+
+async def _migrations(train: Train) -> Part:
+    assert (train.version, train.before) == ("v2.0.0", "v1.2.0")
+    return Part(before=(Warm(),), notes=("3 migrations",), warnings=("it locks",))
+
+
+async def _missing(train: Train) -> Part:
+    return Part(not_done=("CDN invalidation",))
+
+
+async def _broken(train: Train) -> Part:
+    raise PermanentError("The database refuses the bot.", code=ReasonCode.DATABASE_REFUSED)
+
+
+async def test_a_parts_steps_stand_between_the_taking_and_the_services_and_its_sentences_in_the_plan() -> None:
+    plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("migrations", _migrations), ("the CDN", _missing)))
+    assert [type(step) for step in plan.steps] == [Take, Warm, *(type(step) for step in DEPLOY.steps[1:])]
+    assert plan.warnings == ("it locks",)
+    assert plan.notes == ("3 migrations",)
+    assert plan.not_done == ("CDN invalidation", "the rest")
+
+
+async def test_what_goes_after_the_services_stands_between_the_check_and_the_record() -> None:
+    async def after(_: Train) -> Part:
+        return Part(after=(Warm(),))
+
+    plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("verification", after),))
+    assert [type(step) for step in plan.steps[-3:]] == [CheckRollout, Warm, Record]
+
+
+async def test_a_part_that_can_not_be_planned_stops_a_deploy() -> None:
+    with pytest.raises(PermanentError, match="refuses the bot"):
+        await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("migrations", _broken),))
+
+
+async def test_going_back_names_a_part_that_can_not_be_planned_and_goes_on() -> None:
+    plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, going_back=True, parts=(("migrations", _broken),))
+    assert plan.steps == DEPLOY.steps
+    assert plan.warnings == ("migrations left out, because it can't be planned: The database refuses the bot.",)
+    assert plan.not_done == ("migrations", "the rest")
+
+
+async def test_where_no_service_changes_no_part_is_asked() -> None:
+    nothing = Plan(title="Nothing to do.")
+    assert await with_parts(nothing, WHERE, {}, now=NOW, parts=(("migrations", _broken),)) == nothing
