@@ -1,7 +1,7 @@
 """The sandbox's `omnicare.toml`: the same settings as in production, with addresses of this machine."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandbox.people import DEPLOYS, INCIDENTS, PEOPLE, ROLES, STAGING
@@ -52,9 +52,10 @@ def write(
     slack: dict[str, object] | None = None,
     health: Callable[[str, str], str] | None = None,
     database: dict[str, object] | None = None,
+    train: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Path:
     """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace; `health`: (environment,
-    service) → its health URL; `database`: production's, as its table stands in the file.
+    service) → its health URL; `database`: production's, as its table stands in the file; `train`: the tables of each environment's release train (`sandbox.train`).
     """
     document: dict[str, object] = {
         "bot": {
@@ -93,6 +94,7 @@ def write(
                 **({"database": database} if database and name != "staging" else {}),
                 "approval": _APPROVAL,
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
+                **((train or {}).get(name, {})),
             }
             for name, namespace in namespaces.items()
         },

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from sandbox import train
 from sandbox.slack.model import Json, Message
 from sandbox.world import SandboxWorld, opened
 
@@ -59,7 +60,7 @@ class Transcript:
 
 async def play(folder: Path) -> int:
     """The whole story; the exit status."""
-    async with opened(folder) as world:
+    async with opened(folder, parts=train.PARTS) as world:
         transcript = Transcript(world)
         await world.start_bot()
         transcript.line("sandbox", "Slack, cluster, registry and bot are up; production runs v1.2.0")

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from aiohttp import web
 
 from bot.surfaces.slack.manifest import manifest
 from commands.kit import registry as commands
-from sandbox import configuration, staging
+from sandbox import configuration, staging, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
@@ -259,8 +259,11 @@ async def opened(
     namespaces: dict[str, str] | None = None,
     record_namespace: str = "omnicare-bot",
     database: Database | None = None,
+    parts: Collection[str] = (),
 ) -> AsyncIterator[SandboxWorld]:
-    """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up."""
+    """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up; `parts`: of the
+    release train (`sandbox.train`).
+    """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
@@ -282,6 +285,7 @@ async def opened(
             account = world.kubeconfig_path = kubeconfig.resolve()
             world.offers_scenarios = False
         await stack.enter_async_context(world.slack)
+        tables = await train.served(world, stack, parts)
         config = configuration.write(
             folder,
             kubeconfig=account,
@@ -294,6 +298,7 @@ async def opened(
             slack=slack,
             health=world.health.url_of if kubeconfig is None else None,
             database=database.settings(folder if kubeconfig else None) if database is not None else None,
+            train=tables,
         )
         world.bot = BotProcess(
             config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
@@ -376,7 +381,14 @@ async def _live(folder: Path, options: argparse.Namespace) -> int:
         raise SandboxError("A scenario breaks the sandbox's own cluster; it can't be played on another one.")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database().serve())  # comes up while everything else does
-        world = await stack.enter_async_context(opened(folder, kubeconfig=options.kubeconfig, database=database))
+        world = await stack.enter_async_context(
+            opened(
+                folder,
+                kubeconfig=options.kubeconfig,
+                database=database,
+                parts=() if options.kubeconfig else train.PARTS,
+            )
+        )
         if scenario is not None:
             await world.play(scenario)
         await world.start_bot()

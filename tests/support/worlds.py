@@ -8,7 +8,7 @@ import asyncio
 import json
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -424,8 +424,10 @@ async def story(
     cluster: ClusterSettings = FAST_CLUSTER,
     database: Database | None = None,
     elsewhere: Place | None = None,
+    parts: Collection[str] = (),
 ) -> AsyncIterator[Story]:
-    """The world without a bot yet; `elsewhere`: its production is there, instead of in the sandbox's cluster. At its end nothing that is private may have left it (`tests.support.leaks`)."""
+    """The world without a bot yet; `elsewhere`: its production is there, instead of in the sandbox's cluster; `parts`: of the release
+    train (`sandbox.train.PARTS`). At its end nothing that is private may have left it (`tests.support.leaks`)."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
             opened(
@@ -435,6 +437,7 @@ async def story(
                 cluster=cluster,
                 slack=LIVELY,
                 database=database,
+                parts=parts,
                 **_elsewhere(elsewhere),
             )
         )

@@ -1,0 +1,30 @@
+"""The servers and the tables of `omnicare.toml` for the release train: gates, migrations, CDN, verification.
+
+`omnicare sandbox` has all of them; a test's world has those that it names, so that what is about a rollout alone stays short. A new part
+is a function that starts what it needs and returns each environment's tables, and a line in `PARTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.world import SandboxWorld
+
+Tables = Mapping[str, Mapping[str, object]]
+"""Environment → table → what stands in it: `{"production": {"cdn": {"distribution": "E2EXAMPLE"}}}`."""
+ServesPart = Callable[["SandboxWorld", AsyncExitStack], Awaitable[Tables]]
+
+PARTS: dict[str, ServesPart] = {}
+
+
+async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[str]) -> dict[str, dict[str, object]]:
+    """Starts the named parts, and returns their tables by environment."""
+    tables: dict[str, dict[str, object]] = {}
+    for name, part in PARTS.items():
+        if name in names:
+            for environment, found in (await part(world, stack)).items():
+                tables.setdefault(environment, {}).update(found)
+    return tables
