@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot.reference.commands import commands, permissions
 from bot.reference.events import audit_events, metrics, reason_codes
+from bot.reference.guide import guide_coverage
 from bot.reference.messages import messages
 from bot.reference.roles import roles
 from bot.reference.settings import configuration
@@ -18,6 +19,7 @@ from commands.kit.registry import Registry
 MANIFEST = Path("app-manifest.yml")
 REFERENCE = Path("docs/reference")
 ROLES = Path("deploy/roles.yml")
+GUIDE = Path("docs/guide-coverage.md")
 
 
 class NotAClone(Exception):
@@ -37,7 +39,7 @@ def pages(known: Registry) -> dict[Path, str]:
         "metrics.md": metrics,
         "messages.md": messages,
     }
-    alone = {MANIFEST: manifest(known), ROLES: roles()}
+    alone = {MANIFEST: manifest(known), ROLES: roles(), GUIDE: guide_coverage()}
     return alone | {REFERENCE / name: make() for name, make in makers.items()}
 
 

@@ -300,6 +300,11 @@ class Step(Frozen):
         """Take back what it changed only for a while, however its run ended."""
 
 
+def kinds() -> frozenset[str]:
+    """Return the kinds of all steps whose modules are imported."""
+    return frozenset(_KINDS)
+
+
 class UnknownStep(Step):
     """A step of a kind that this version does not know: shown, never done."""
 

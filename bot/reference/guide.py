@@ -1,0 +1,255 @@
+"""The production guide, line by line: what does it instead of a person at a shell, and the test that proves it.
+
+`docs/guide-coverage.md` is made from this table. The tests compare it with the guide itself where that is at hand, and fail where a line
+of the guide has no entry, or an entry names a command, step, gate, setting or test that does not exist.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.reference.markdown import code, page, table
+
+How = Literal["command", "step", "gate", "setting", "check", "person", "not-yet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What covers one line of the guide."""
+
+    how: How
+    what: str
+    """The name of the command, step, gate or setting; for a person, and for what is not there yet, a sentence."""
+    test: str = ""
+    """`tests/…/test_file.py::test_name`; none where nothing covers the line yet."""
+
+    @property
+    def shown(self) -> str:
+        """For the page."""
+        match self.how:
+            case "command":
+                return code(f"omnicare {self.what}")
+            case "step" | "gate" | "setting":
+                return f"{self.how} {code(self.what)}"
+            case "check":
+                return self.what
+            case "person":
+                return f"asked of a person: {self.what}"
+            case "not-yet":
+                return f"**not yet**: {self.what}"
+
+
+def _command(name: str, test: str) -> Coverage:
+    return Coverage("command", name, test)
+
+
+def _step(kind: str, test: str) -> Coverage:
+    return Coverage("step", kind, test)
+
+
+def _setting(name: str, test: str) -> Coverage:
+    return Coverage("setting", name, test)
+
+
+def _not_yet(why: str) -> Coverage:
+    return Coverage("not-yet", why)
+
+
+_RUNS = "tests/bot/runs"
+_DEPLOYED = f"{_RUNS}/test_deploys.py::test_a_deploy_that_somebody_else_approved_runs_everywhere"
+_BACK = f"{_RUNS}/test_going_back.py::test_who_is_on_call_goes_back_alone_with_one_confirmation"
+_ROLLOUT = (
+    "tests/runbooks/release/test_rollouts.py::test_a_rollout_ends_when_every_new_pod_is_ready_and_runs_the_asked_digest"
+)
+_WATCHED = "tests/runbooks/release/test_rollouts.py::test_both_services_roll_out_side_by_side_and_are_checked"
+_STATUS = f"{_RUNS}/test_status.py::test_one_screen_says_that_all_is_well"
+_DESCRIBED = f"{_RUNS}/test_describing.py::test_a_service_is_described_by_what_matters"
+_LOGS = "tests/runbooks/logs/test_reading.py::test_the_pods_lines_are_merged_in_time_order_and_bounded"
+_FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_order_and_once"
+_CONNECTED = "tests/database/test_commands.py::test_credentials_are_proved_and_not_shown"
+_SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_button"
+
+_BY_GITHUB = _not_yet("a gate on GitHub")
+_BY_SIGNATURE = _not_yet("a signature of a person")
+_IN_THE_TRAIN = _not_yet("a step of the release train")
+_BY_VERIFY = _not_yet("a check of `verify`")
+_IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
+
+GUIDE: Mapping[str, Mapping[str, Coverage]] = {
+    "Environment Variables": {
+        "export KUBECONFIG=/path/to/omnicare-prod-kubeconfig": _not_yet("read from the environment"),
+        "export AWS_PROFILE=omnicare-prod": _not_yet("read from the environment"),
+        "export GITHUB_TOKEN=<your-github-token>": _not_yet("read from the environment"),
+        "export REGISTRY=ghcr.io": _not_yet("read from the environment"),
+    },
+    "Code Quality Gates": {
+        "All CI/CD checks passing on main branch": _BY_GITHUB,
+        "Security scans completed (Snyk, CodeQL)": _BY_GITHUB,
+        "HIPAA compliance checks passed": _BY_GITHUB,
+        "Performance tests meet SLA requirements": _BY_GITHUB,
+        "Test coverage > 80%": _BY_GITHUB,
+    },
+    "Dependency Updates": {
+        "All npm packages updated and audited": _BY_GITHUB,
+        "No critical security vulnerabilities": _BY_GITHUB,
+        "Docker base images updated": _BY_GITHUB,
+        "Kubernetes manifests validated": _not_yet("a server-side dry run of the manifests"),
+    },
+    "Documentation": {
+        "API documentation updated": _BY_SIGNATURE,
+        "Release notes prepared": _BY_GITHUB,
+        "Customer communication drafted": _BY_SIGNATURE,
+    },
+    "Backup Verification": {
+        "Database backup completed and verified": _not_yet("a gate on backups"),
+        "Configuration backups stored": _not_yet("a gate on backups"),
+        "Recovery procedures tested": _not_yet("a gate on backups"),
+    },
+    "Step 1: Build and Push Docker Images": {
+        "VERSION=$(git describe --tags --always)": _command("deploy", _DEPLOYED),
+        "cd backend": _not_yet("`build`"),
+        "docker build -t $REGISTRY/omnicare/backend:$VERSION .": _not_yet("`build`"),
+        "docker push $REGISTRY/omnicare/backend:$VERSION": _not_yet("`build`"),
+        "cd ../frontend": _not_yet("`build`"),
+        "docker build -t $REGISTRY/omnicare/frontend:$VERSION .": _not_yet("`build`"),
+        "docker push $REGISTRY/omnicare/frontend:$VERSION": _not_yet("`build`"),
+    },
+    "Step 2: Database Migrations": {
+        'kubectl run -it --rm migrate-pod --image=$REGISTRY/omnicare/backend:$VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:up': _IN_THE_TRAIN,
+        'kubectl exec -it postgres-primary-0 -- psql -U omnicare_prod_user -d omnicare_emr_prod -c "SELECT * FROM schema_migrations ORDER BY version DESC LIMIT 5;"': _IN_THE_TRAIN,
+    },
+    "Step 3: Deploy Backend Services": {
+        "kubectl set image deployment/backend backend=$REGISTRY/omnicare/backend:$VERSION -n omnicare-prod": _step(
+            "rollout", _ROLLOUT
+        ),
+        "kubectl rollout status deployment/backend -n omnicare-prod": _step("rollout", _ROLLOUT),
+        "kubectl get pods -n omnicare-prod -l app=backend": _step("check", _WATCHED),
+    },
+    "Step 4: Deploy Frontend Services": {
+        "kubectl set image deployment/frontend frontend=$REGISTRY/omnicare/frontend:$VERSION -n omnicare-prod": _step(
+            "rollout", _ROLLOUT
+        ),
+        "kubectl rollout status deployment/frontend -n omnicare-prod": _step("rollout", _ROLLOUT),
+        'aws cloudfront create-invalidation --distribution-id $CLOUDFRONT_DISTRIBUTION_ID --paths "/*"': _IN_THE_TRAIN,
+    },
+    "Step 5: Update Configuration": {
+        "kubectl apply -f devops/kubernetes/production-config.yaml": _not_yet("`config apply`"),
+        "kubectl create secret generic backend-secret --from-literal=JWT_SECRET=$NEW_JWT_SECRET --dry-run=client -o yaml | kubectl apply -f -": _not_yet(
+            "`secret rotate`"
+        ),
+    },
+    "Health Checks": {
+        "curl -f https://api.omnicare-health.com/health": _command("status", _STATUS),
+        "curl -f https://omnicare-health.com/api/health": _command("status", _STATUS),
+        "kubectl exec -it backend-pod -- npm run db:test": _BY_VERIFY,
+    },
+    "Smoke Tests": {
+        "npm run test:smoke -- --env=production": _BY_VERIFY,
+        "1. User authentication": _BY_VERIFY,
+        "2. Patient data retrieval": _BY_VERIFY,
+        "3. Clinical note creation": _BY_VERIFY,
+        "4. Offline sync functionality": _BY_VERIFY,
+    },
+    "Performance Verification": {
+        "npm run benchmark:production": _BY_VERIFY,
+        "- API response time < 200ms (p95)": _BY_VERIFY,
+        "- Database query time < 100ms (p95)": _BY_VERIFY,
+        "- Page load time < 3s": _BY_VERIFY,
+    },
+    "Monitoring Verification": {
+        "SLA metrics (availability, response time, error rate)": _BY_VERIFY,
+        "Resource utilization": _IN_AN_INCIDENT,
+        "Database performance": _BY_VERIFY,
+        "Critical alerts configured": _BY_VERIFY,
+        "PagerDuty integration working": _BY_VERIFY,
+        "Slack notifications active": _BY_VERIFY,
+    },
+    "Immediate Rollback (< 5 minutes)": {
+        "kubectl rollout undo deployment/backend -n omnicare-prod": _command("rollback", _BACK),
+        "kubectl rollout undo deployment/frontend -n omnicare-prod": _command("rollback", _BACK),
+        "kubectl rollout status deployment/backend -n omnicare-prod": _step("rollback", _BACK),
+        "kubectl rollout status deployment/frontend -n omnicare-prod": _step("rollback", _BACK),
+    },
+    "Database Rollback": {
+        'kubectl run -it --rm rollback-pod --image=$REGISTRY/omnicare/backend:$PREVIOUS_VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:down': _not_yet(
+            "`db rollback`"
+        ),
+        "aws rds restore-db-instance-from-db-snapshot --db-instance-identifier omnicare-prod-restored --db-snapshot-identifier omnicare-prod-backup-$TIMESTAMP": _not_yet(
+            "`db restore`"
+        ),
+    },
+    "1. Deployment Stuck in Pending": {
+        "kubectl describe pod <pod-name> -n omnicare-prod": _command("describe", _DESCRIBED),
+    },
+    "2. Database Connection Errors": {
+        "kubectl exec -it backend-pod -- nc -zv postgres-primary 5432": _command("db connect", _CONNECTED),
+        "kubectl exec -it backend-pod -- npm run db:pool:status": _IN_AN_INCIDENT,
+        "kubectl get secret postgres-prod-secret -o jsonpath='{.data.DATABASE_URL}' | base64 -d": _command(
+            "db connect", _CONNECTED
+        ),
+    },
+    "3. High Response Times": {
+        'kubectl exec -it postgres-primary-0 -- psql -U omnicare_prod_user -c "SELECT * FROM pg_stat_statements ORDER BY mean_time DESC LIMIT 10;"': _command(
+            "slow-queries", _SLOW
+        ),
+        "kubectl logs -f deployment/backend -n omnicare-prod --tail=100": _command("logs", _FOLLOWED),
+        "kubectl top pods -n omnicare-prod": _IN_AN_INCIDENT,
+    },
+    "4. Offline Sync Issues": {
+        "kubectl exec -it backend-pod -- npm run sync:status": _command(
+            "sync status", f"{_RUNS}/test_sync.py::test_the_queue_is_told_with_what_fails_and_when_it_is_empty"
+        ),
+        "kubectl logs -f deployment/backend -n omnicare-prod | grep websocket": _command(
+            "logs", "tests/runbooks/logs/test_following.py::test_only_lines_that_match_are_followed"
+        ),
+        "kubectl exec -it backend-pod -- npm run sync:clear-failed": _command(
+            "sync clear-failed",
+            f"{_RUNS}/test_sync.py::test_clearing_needs_two_others_exports_reads_back_and_clears_just_what_was_approved",
+        ),
+    },
+    "Useful Commands Reference": {
+        "kubectl get all -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl logs -f -l app=backend -n omnicare-prod --all-containers": _command("logs", _FOLLOWED),
+        "kubectl exec -it <pod-name> -n omnicare-prod -- /bin/sh": Coverage(
+            "check",
+            "nobody: there is no general exec, on purpose",
+            "tests/contracts/test_guide.py::test_there_is_no_command_that_runs_anything",
+        ),
+        "kubectl port-forward svc/backend 3001:3001 -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl top nodes": _IN_AN_INCIDENT,
+        "kubectl top pods -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl get events -n omnicare-prod --sort-by='.lastTimestamp'": _command(
+            "events", "tests/runbooks/observe/test_events.py::test_every_form_of_an_event_says_the_same"
+        ),
+    },
+}
+"""Section → line → what covers it."""
+
+
+def lines() -> Iterator[tuple[str, str, Coverage]]:
+    """Return (section, line, what covers it), in the guide's order."""
+    for section, found in GUIDE.items():
+        for line, coverage in found.items():
+            yield section, line, coverage
+
+
+def guide_coverage() -> str:
+    """The page."""
+    every = [coverage for _, _, coverage in lines()]
+    left = sum(coverage.how == "not-yet" for coverage in every)
+    sections = (
+        f"## {section}\n\n"
+        + table(
+            ("In the guide", "Done by", "Proved by"),
+            (
+                (code(line), coverage.shown, code(coverage.test.rpartition("::")[2]) if coverage.test else "")
+                for line, coverage in found.items()
+            ),
+        )
+        for section, found in GUIDE.items()
+    )
+    return page(
+        "The production guide, line by line",
+        f"{len(every) - left} of {len(every)} commands and checks of the guide are done by the bot or asked of a person; {left} are not yet.",
+        *sections,
+    )
