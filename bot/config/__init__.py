@@ -238,7 +238,24 @@ def load(path: Path) -> Settings:
         table = raw.setdefault(section, {})
         if isinstance(table, dict) and (value := _variable(variable)):
             table[key] = value
+    _take_the_guides_variables(raw)
     return validate(raw, source=str(path), text=text)
+
+
+def _take_the_guides_variables(raw: dict[str, Any]) -> None:
+    """Fill in what the file leaves to the variables of the production guide: `KUBECONFIG`, and `$REGISTRY` in a repository's name."""
+    kubeconfig, registry = _variable("KUBECONFIG"), _variable("REGISTRY")
+    environments = raw.get("environments")
+    for environment in environments.values() if isinstance(environments, dict) else ():
+        if not isinstance(environment, dict):
+            continue
+        cluster = environment.setdefault("cluster", {}) if kubeconfig else None
+        if isinstance(cluster, dict):
+            cluster.setdefault("kubeconfig", kubeconfig)
+        services = environment.get("services")
+        for service in services if isinstance(services, list) else ():
+            if registry and isinstance(service, dict) and isinstance(name := service.get("repository"), str):
+                service["repository"] = re.sub(r"^\$(REGISTRY\b|\{REGISTRY\})", lambda _: registry, name)
 
 
 def _variable(name: str) -> str:

@@ -99,7 +99,7 @@ class ServiceSettings(Section):
     container: str | None = None
     """Default: the service's name."""
     repository: str
-    """Image without tag: `ghcr.io/omnicare/backend`. Other containers and init containers of the Deployment with this repository are released with it."""
+    """Image without tag: `ghcr.io/omnicare/backend`, or `$REGISTRY/omnicare/backend` with the variable of that name. Other containers and init containers of the Deployment with this repository are released with it."""
     keeps: tuple[str, ...] = ()
     """Containers and init containers with that repository that a release does not change; each plan names them."""
     kubernetes_service: str | None = None
@@ -124,7 +124,7 @@ class ClusterSettings(Section):
     """How the environment's Kubernetes API is reached: with a kubeconfig file, or from inside a pod."""
 
     kubeconfig: Path | None = None
-    """Default: the pod's service account."""
+    """Default: the variable `KUBECONFIG` (one file), else the pod's service account."""
     context: str | None = None
     """The kubeconfig's context; default: its current one."""
 

@@ -27,9 +27,7 @@ class Coverage:
     def shown(self) -> str:
         """For the page."""
         match self.how:
-            case "command":
-                return code(f"omnicare {self.what}")
-            case "step" | "gate" | "setting":
+            case "command" | "step" | "gate" | "setting":
                 return f"{self.how} {code(self.what)}"
             case "check":
                 return self.what
@@ -56,6 +54,7 @@ def _not_yet(why: str) -> Coverage:
 
 
 _RUNS = "tests/bot/runs"
+_VARIABLES = "tests/bot/test_config.py::test_the_guides_variables_fill_in_what_the_file_leaves_out"
 _DEPLOYED = f"{_RUNS}/test_deploys.py::test_a_deploy_that_somebody_else_approved_runs_everywhere"
 _BACK = f"{_RUNS}/test_going_back.py::test_who_is_on_call_goes_back_alone_with_one_confirmation"
 _ROLLOUT = (
@@ -77,10 +76,10 @@ _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel
 
 GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     "Environment Variables": {
-        "export KUBECONFIG=/path/to/omnicare-prod-kubeconfig": _not_yet("read from the environment"),
+        "export KUBECONFIG=/path/to/omnicare-prod-kubeconfig": _setting("KUBECONFIG", _VARIABLES),
         "export AWS_PROFILE=omnicare-prod": _not_yet("read from the environment"),
         "export GITHUB_TOKEN=<your-github-token>": _not_yet("read from the environment"),
-        "export REGISTRY=ghcr.io": _not_yet("read from the environment"),
+        "export REGISTRY=ghcr.io": _setting("REGISTRY", _VARIABLES),
     },
     "Code Quality Gates": {
         "All CI/CD checks passing on main branch": _BY_GITHUB,

@@ -27,6 +27,9 @@ def configuration() -> str:
                 "path of `omnicare.toml`; default: the current directory, then `/etc/omnicare`",
             ),
             (code("OMNICARE_SOCKET"), "the running bot's socket, for terminals; default: from the configuration"),
+            (code("KUBECONFIG"), "`environments.NAME.cluster.kubeconfig` where the file has none"),
+            (code("REGISTRY"), "`$REGISTRY` at the beginning of a service's `repository`"),
+            (code("AWS_PROFILE"), "the profile of AWS's own configuration files, as for its other tools"),
             (code("NO_COLOR"), "no colour in a terminal"),
         ],
     )

@@ -384,3 +384,19 @@ def test_what_the_bot_itself_holds_is_known_to_the_redactor_before_anything_is_w
         "environments": {"production": {"namespace": "n", "services": [{"name": "backend", "repository": "r"}]}},
     }
     assert _secrets(validate(raw)) == [b"xoxb-held", b"p%40ss-w0rd-of-the-engine", b"p@ss-w0rd-of-the-engine"]
+
+
+def test_the_guides_variables_fill_in_what_the_file_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "omnicare.toml"
+    services = '[[environments.{0}.services]]\nname = "backend"\nrepository = "{1}/omnicare/backend"\n'
+    path.write_text(
+        '[slack]\nenabled = false\n[environments.production]\nnamespace = "omnicare-prod"\n'
+        + services.format("production", "$REGISTRY")
+        + '[environments.staging]\nnamespace = "omnicare-staging"\ncluster = {kubeconfig = "/etc/own"}\n'
+        + services.format("staging", "${REGISTRY}")
+    )
+    os.environ |= {"KUBECONFIG": "/home/ops/omnicare-prod-kubeconfig", "REGISTRY": "ghcr.io"}
+    found = load(path).environments
+    assert found["production"].cluster.kubeconfig == Path("/home/ops/omnicare-prod-kubeconfig")
+    assert found["staging"].cluster.kubeconfig == Path("/etc/own")
+    assert {each.services[0].repository for each in found.values()} == {"ghcr.io/omnicare/backend"}
