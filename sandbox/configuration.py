@@ -79,6 +79,7 @@ def write(
                 "record_namespace": record_namespace,
                 "channel": STAGING if name == "staging" else DEPLOYS,
                 "compare_url": "https://github.com/omnicare/emr/compare/{before}...{after}",
+                "contacts": ["DevOps on call: #incidents", "DBA team: #dba", "Security team: #security"],
                 "cluster": {"kubeconfig": str(kubeconfig)},
                 "services": [
                     {

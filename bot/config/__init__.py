@@ -162,6 +162,7 @@ class Settings(Section):
             compare_url=found.compare_url,
             on_failure=found.on_failure,
             call=found.call,
+            contacts=found.contacts,
             services=tuple(
                 Service(
                     name=service.name,

@@ -146,6 +146,9 @@ class EnvironmentSettings(Section):
     """What follows a failed deploy: the bot asks people (`ask`), or rolls back automatically as part of the approved plan (`rollback`)."""
     call: str | None = None
     """Whom to call when a rollback fails: a team, a schedule, a channel. (A phone number would be redacted.)"""
+    contacts: tuple[str, ...] = ()
+    """Teams and how to reach them, a line each, on the sheet for a bad night: `"DBA team: #dba, or the schedule dba-primary"`. (Phone numbers
+    would be redacted.)"""
     compare_url: str | None = None
     """`https://…/compare/{before}...{after}`."""
     permissions: dict[str, tuple[Key, ...]] = {}

@@ -89,5 +89,6 @@ class Deploy(Operation):
                 Button(label=back, does=Typed(text=f"rollback --env {where}")),
                 *(Button(label="Logs", does=Typed(text=f"logs {each} --env {where}")) for each in first),
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
+                Button(label="Sheet", does=Typed(text=f"sheet --env {where}")),
             ),
         )

@@ -60,6 +60,8 @@ class Environment(Frozen):
     """What follows a deploy that failed."""
     call: str | None = None
     """Whom to call when going back fails, for people."""
+    contacts: tuple[str, ...] = ()
+    """Teams and how to reach them, for the sheet for a bad night."""
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

@@ -1,0 +1,23 @@
+"""`sheet`: the page for a bad night, in Slack as a file and in a terminal as text."""
+
+from sandbox.outside.registry import digest_of
+from tests.support.terminals import omnicare
+from tests.support.worlds import AUDITOR, PRODUCTION, Story
+
+
+async def test_after_a_release_it_has_what_runs_and_what_a_person_types_to_go_back(here: Story):
+    await here.deployed("v2.0.0")
+    await here.press(AUDITOR, "type-sheet")
+    said = await here.answered("production runs v2.0.0")
+    assert "a rollback leads to v1.2.0" in said
+    page = await here.until(
+        lambda: next((each.content for each in here.slack.files.values() if each.name.startswith("sheet-")), None),
+        "the page",
+    )
+    status, shown = await omnicare(here.config, "--as", "noor", "sheet")
+    assert status == 0, shown
+    back = f"ghcr.io/omnicare/backend:v1.2.0@{digest_of('backend', 'v1.2.0')}"
+    for text in (page.decode(), shown):
+        assert f"kubectl set image deployment/backend backend={back} -n {PRODUCTION}" in text
+        assert digest_of("frontend", "v2.0.0") in text
+        assert "DBA team: #dba" in text
