@@ -10,12 +10,12 @@ import contextlib
 import queue
 import threading
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from bot.audit.events import Appended, AuditHead, AuditLogUnavailable, Draft, Entry, Event, drafts
 from bot.audit.file import AuditFile, search_audit_logs
+from commands.kit.audit_filter import EVERYTHING, AuditFilter
 from runbooks.redaction.redactor import Redactor
 
 _UNFORESEEN = "The audit log failed unexpectedly."
@@ -106,31 +106,9 @@ class AuditLog:
         """The newest event, to be written to the fleet."""
         return self._file.head
 
-    async def search(
-        self,
-        *,
-        actor: str | None = None,
-        command: str | None = None,
-        environment: str | None = None,
-        run: str | None = None,
-        name: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-    ) -> Sequence[Entry]:
-        """Events of this book that match, newest first. Raises `AuditLogUnavailable`."""
-        return await asyncio.to_thread(
-            search_audit_logs,
-            [self.path],
-            actor=actor,
-            command=command,
-            environment=environment,
-            run=run,
-            name=name,
-            since=since,
-            until=until,
-            limit=limit,
-        )
+    async def search(self, wanted: AuditFilter = EVERYTHING) -> Sequence[Entry]:
+        """Return the events of this log that match, newest first. Raises `AuditLogUnavailable`."""
+        return await asyncio.to_thread(search_audit_logs, [self.path], wanted)
 
     async def close(self) -> None:
         """Writes what waits, then lets the file go. Twice is once."""

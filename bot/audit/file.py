@@ -33,6 +33,7 @@ from bot.audit.events import (
     read_entry,
 )
 from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
+from commands.kit.audit_filter import EVERYTHING, AuditFilter
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -378,23 +379,18 @@ def first_not_found(path: Path, heads: Sequence[AuditHead]) -> AuditHead | None:
     return None
 
 
-def search_audit_logs(
-    paths: Sequence[Path],
-    *,
-    actor: str | None = None,
-    command: str | None = None,
-    environment: str | None = None,
-    run: str | None = None,
-    name: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int = 50,
-) -> list[Entry]:
-    """What matches in these audit logs, newest first, at most `limit` events. Raises `AuditLogUnavailable`."""
-    equal = {"actor": actor, "command": command, "environment": environment, "run": run, "name": name}
+def search_audit_logs(paths: Sequence[Path], wanted: AuditFilter = EVERYTHING) -> list[Entry]:
+    """Return what matches in these audit logs, newest first. Raises `AuditLogUnavailable`."""
+    equal = {
+        "actor": wanted.actor,
+        "command": wanted.command,
+        "environment": wanted.environment,
+        "run": wanted.run,
+        "name": wanted.name,
+    }
     conditions = [_equals(column, str(value)) for column, value in equal.items() if value is not None]
-    conditions += [(f"{said('at')} >= ?", (_stamp(since),))] if since else []
-    conditions += [(f"{said('at')} < ?", (_stamp(until),))] if until else []
+    conditions += [(f"{said('at')} >= ?", (_stamp(wanted.since),))] if wanted.since else []
+    conditions += [(f"{said('at')} < ?", (_stamp(wanted.until),))] if wanted.until else []
     where = " AND ".join(condition for condition, _ in conditions) or "1"
     values: list[Any] = [value for _, pair in conditions for value in pair]
     sql = f"SELECT data, hash FROM event WHERE {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - columns are our own words
@@ -404,7 +400,7 @@ def search_audit_logs(
             try:
                 if any(each.hinders for each in differences(connection)):
                     raise AuditLogUnavailable(f"The audit log {path} can't be read: its schema was changed. {_VERIFY}")
-                rows = connection.execute(sql, (*values, limit)).fetchall()
+                rows = connection.execute(sql, (*values, wanted.limit)).fetchall()
                 found.append([read_entry(data, digest) for data, digest in rows])
             except (*DAMAGED, ValueError, KeyError, TypeError) as error:
                 raise AuditLogUnavailable(
@@ -412,7 +408,8 @@ def search_audit_logs(
                 ) from error
     if len(found) == 1:
         return found[0]
-    return sorted((entry for book in found for entry in book), key=lambda entry: entry.at, reverse=True)[:limit]
+    newest = sorted((entry for each in found for entry in each), key=lambda entry: entry.at, reverse=True)
+    return newest[: wanted.limit]
 
 
 def _equals(column: str, value: str) -> tuple[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from bot.runs.model import InterruptedMessage, Request
 from bot.runs.pending import PendingRequests
 from bot.runs.store import RunStore
 from bot.supervision import Supervisor
+from commands.kit.audit_filter import AuditFilter
 from runbooks.kit.reasons import ReasonCode
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Recovery:
     async def look_back(self) -> None:
         """Before anything is written: when the process before this one last wrote something; for people to read, nothing is decided by it."""
         with contextlib.suppress(AuditLogUnavailable):
-            self._last = next((event.at for event in await self._audit_log.search(limit=1)), None)
+            self._last = next((event.at for event in await self._audit_log.search(AuditFilter(limit=1))), None)
 
     async def at_start(self) -> None:
         """Once, after the engine's launch and before anything is asked."""
@@ -74,12 +75,13 @@ class Recovery:
         """
         await asyncio.sleep(self._times.abandoned_after)
         since = datetime.now(UTC).replace(microsecond=0)
-        for event in await self._audit_log.search(name=EventName.RUN_REQUESTED, until=since, limit=200):
+        for event in await self._audit_log.search(AuditFilter(name=EventName.RUN_REQUESTED, until=since, limit=200)):
             if event.run is None or await self._engine.view(event.run) is not None:
                 continue
             # an engine whose database was lost knows nothing of runs that it had: what the audit log tells of them stands
             if any(
-                each.name != EventName.RUN_REQUESTED for each in await self._audit_log.search(run=event.run, limit=2)
+                each.name != EventName.RUN_REQUESTED
+                for each in await self._audit_log.search(AuditFilter(run=event.run, limit=2))
             ):
                 continue
             with contextlib.suppress(AuditLogUnavailable):

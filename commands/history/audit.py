@@ -1,7 +1,9 @@
 """`audit`: search the audit log. (`omnicare audit verify` in a terminal proves that nobody changed it.)"""
 
+from dataclasses import replace
 from typing import Annotated
 
+from commands.kit.audit_filter import AuditFilter
 from commands.kit.card import Attachment, Card, Code, Element, Moment, Note, Strong, Table, person, words
 from commands.kit.command import Query
 from commands.kit.context import AuditHistoryEvent, Context
@@ -29,15 +31,15 @@ class Audit(Query):
     async def answer(self, context: Context) -> Card:
         run = await self._run_id(context)
         places = await readable(context, "audit:read", self.env)
-        asked = {
-            "actor": self.person,
-            "command": self.command,
-            "run": run,
-            "since": moment(self.since, now=context.now, ahead=False) if self.since else None,
-            "until": moment(self.until, now=context.now, ahead=False) if self.until else None,
-            "limit": self.limit,
-        }
-        searched = [await context.audit_log.search(environment=place, **asked) for place in places]  # type: ignore[arg-type]
+        asked = AuditFilter(
+            actor=self.person,
+            command=self.command,
+            run=run,
+            since=moment(self.since, now=context.now, ahead=False) if self.since else None,
+            until=moment(self.until, now=context.now, ahead=False) if self.until else None,
+            limit=self.limit,
+        )
+        searched = [await context.audit_log.search(replace(asked, environment=place)) for place in places]
         newest = sorted((event for each in searched for event in each), key=lambda event: event.at, reverse=True)
         found = newest[: self.limit]
         text = f"{counted(len(found), 'audit event')}, newest first" if found else "No audit event matches"

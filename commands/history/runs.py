@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
+from commands.kit.audit_filter import AuditFilter
 from commands.kit.card import (
     Button,
     Card,
@@ -100,7 +101,7 @@ async def _one(context: Context, run: str) -> Card:
     record = await context.runs.find(run)
     await must(context, "fleet:read", record.environment)
     events = (
-        await context.audit_log.search(run=record.id, limit=100)
+        await context.audit_log.search(AuditFilter(run=record.id, limit=100))
         if await context.authority.may(context.actor, "audit:read", record.environment)
         else []
     )

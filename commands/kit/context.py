@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from commands.kit.audit_filter import EVERYTHING, AuditFilter
 from commands.kit.card import Card
 from commands.kit.follows import Follows
 from commands.kit.policy import Policies
@@ -121,7 +122,7 @@ class RunsMemory(Protocol):
 
 
 class AuditHistoryEvent(Protocol):
-    """One audit event, as a search finds it (bot.audit.Recorded)."""
+    """One audit event, as a search finds it (`bot.audit.Entry`)."""
 
     @property
     def seq(self) -> int: ...
@@ -150,17 +151,7 @@ class AuditHistoryEvent(Protocol):
 class AuditHistory(Protocol):
     """The audit log, for reading."""
 
-    async def search(
-        self,
-        *,
-        actor: str | None = None,
-        command: str | None = None,
-        environment: str | None = None,
-        run: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-    ) -> Sequence[AuditHistoryEvent]:
+    async def search(self, wanted: AuditFilter = EVERYTHING) -> Sequence[AuditHistoryEvent]:
         """Events that match, newest first."""
         ...
 

@@ -28,6 +28,7 @@ from bot.policy.permissions import Permissions
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
+from commands.kit.audit_filter import AuditFilter
 from commands.kit.follows import Follows
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.registry import RegistryClient
@@ -287,7 +288,7 @@ class Threshold:
 
     async def events(self, name: EventName | None = None, **more: Any) -> Sequence[Entry]:
         """Oldest first."""
-        found = await self.audit_log.search(name=name, limit=1000, **more)
+        found = await self.audit_log.search(AuditFilter(name=name, limit=1000, **more))
         return list(reversed(found))
 
     async def names(self) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from bot.audit import Entry, EventName, search_audit_logs, verify
 from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render.button_values import read
+from commands.kit.audit_filter import AuditFilter
 from commands.kit.card import RunAct
 from runbooks.fleet.fleet import EnvironmentRecord, Release
 from runbooks.wording import short_id
@@ -364,7 +365,7 @@ class Story:
         """Oldest first."""
         if not self.audit_log.exists():
             return []
-        return list(reversed(search_audit_logs([self.audit_log], run=run, limit=1000)))
+        return list(reversed(search_audit_logs([self.audit_log], AuditFilter(run=run, limit=1000))))
 
     def event_names(self, run: str) -> list[str]:
         return [str(event.name) for event in self.events(run)]

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from bot.audit import AuditLog, AuditLogHeld, AuditLogUnavailable, Event, EventName, search_audit_logs, verify
 from bot.audit.events import draft, read_entry
+from commands.kit.audit_filter import AuditFilter
 from runbooks.redaction.redactor import Redactor
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
@@ -188,15 +189,15 @@ async def test_events_are_found_by_each_criterion_newest_first(audit_log: AuditL
         who = "approver" if number % 3 else "requester"
         await audit_log.append(event(number, actor=who, command="deploy" if number < 6 else "rollback"))
     assert [each.seq for each in await audit_log.search()] == list(range(12, 0, -1))
-    assert [each.seq for each in await audit_log.search(actor="requester")] == [10, 7, 4, 1]
-    assert [each.seq for each in await audit_log.search(command="rollback", limit=2)] == [12, 11]
-    assert [each.seq for each in await audit_log.search(run=f"production.deploy.{1:016x}")] == [8, 7, 6, 5]
-    assert await audit_log.search(environment="staging") == []
-    assert len(await audit_log.search(name=EventName.STEP_STARTED, environment="production")) == 12
-    between = await audit_log.search(since=NOON + timedelta(seconds=3), until=NOON + timedelta(seconds=5))
+    assert [each.seq for each in await audit_log.search(AuditFilter(actor="requester"))] == [10, 7, 4, 1]
+    assert [each.seq for each in await audit_log.search(AuditFilter(command="rollback", limit=2))] == [12, 11]
+    assert [each.seq for each in await audit_log.search(AuditFilter(run=f"production.deploy.{1:016x}"))] == [8, 7, 6, 5]
+    assert await audit_log.search(AuditFilter(environment="staging")) == []
+    assert len(await audit_log.search(AuditFilter(name=EventName.STEP_STARTED, environment="production"))) == 12
+    between = await audit_log.search(AuditFilter(since=NOON + timedelta(seconds=3), until=NOON + timedelta(seconds=5)))
     assert [each.seq for each in between] == [5, 4]
     elsewhere = timezone(timedelta(hours=5))
-    assert len(await audit_log.search(since=(NOON + timedelta(seconds=10)).astimezone(elsewhere))) == 2
+    assert len(await audit_log.search(AuditFilter(since=(NOON + timedelta(seconds=10)).astimezone(elsewhere)))) == 2
 
 
 async def test_several_audit_logs_are_searched_as_one(tmp_path: Path) -> None:
@@ -205,13 +206,13 @@ async def test_several_audit_logs_are_searched_as_one(tmp_path: Path) -> None:
         async with AuditLog.open(path, name=path.stem, redactor=Redactor()) as audit_log:
             for number in range(turn, 6, 2):
                 await audit_log.append(event(number))
-    assert [each.details["number"] for each in search_audit_logs(paths, limit=4)] == [5, 4, 3, 2]
+    assert [each.details["number"] for each in search_audit_logs(paths, AuditFilter(limit=4))] == [5, 4, 3, 2]
     assert {each.book for each in search_audit_logs(paths)} == {"bot-0", "bot-1"}
 
 
 async def test_criteria_are_values_not_sql(audit_log: AuditLog) -> None:
     await audit_log.append(event(1))
-    assert await audit_log.search(actor="x' OR '1'='1") == []
+    assert await audit_log.search(AuditFilter(actor="x' OR '1'='1")) == []
 
 
 # ---- nothing private goes in ----
@@ -296,7 +297,7 @@ async def test_of_many_at_once_the_one_that_cannot_be_written_keeps_nobody_else_
 async def test_a_search_finds_what_is_stored_with_escapes(audit_log: AuditLog, said: str) -> None:
     await audit_log.append(event(1, command=said))
     await audit_log.append(event(2))
-    assert [entry.command for entry in await audit_log.search(command=said)] == [said]
+    assert [entry.command for entry in await audit_log.search(AuditFilter(command=said))] == [said]
 
 
 async def test_what_cannot_be_put_into_bytes_is_refused_and_the_audit_log_goes_on(audit_log: AuditLog) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.audit import AuditLog, AuditLogUnavailable, search_audit_logs, verify
+from commands.kit.audit_filter import AuditFilter
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
 
@@ -104,7 +105,7 @@ def test_killed_in_the_middle_nothing_acknowledged_is_lost_and_the_chain_holds(
                     _, seq, digest = line.split()
                     told[int(seq)] = digest
         assert process.returncode == -signal.SIGKILL
-        entries = {entry.seq: entry.hash for entry in search_audit_logs([path], limit=1_000_000)}
+        entries = {entry.seq: entry.hash for entry in search_audit_logs([path], AuditFilter(limit=1_000_000))}
         assert verify(path) == []
         assert told.items() <= entries.items()
         assert sorted(entries) == list(range(1, len(entries) + 1))

@@ -7,6 +7,7 @@ import pytest
 from bot.audit import AuditLog, Entry, EventName
 from bot.dispatch.refusals import PER_MINUTE, Refusals, act_id
 from bot.inbound import Filled, Inbound, Surface
+from commands.kit.audit_filter import AuditFilter
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import default_redactor
@@ -33,7 +34,7 @@ async def noted(tmp_path: Path, *, floods: dict[str, int], minutes: int = 1) -> 
             for account, count in floods.items():
                 for number in range(count):
                     await refusals.note(actor(account), inbound(minute * 10_000 + number, account), DENIED)
-        return list(reversed(await audit_log.search(limit=1000)))
+        return list(reversed(await audit_log.search(AuditFilter(limit=1000))))
 
 
 @pytest.mark.parametrize("count", [0, 1, PER_MINUTE, PER_MINUTE + 1, PER_MINUTE + 2, 500])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.audit import Entry, search_audit_logs, verify
+from commands.kit.audit_filter import AuditFilter
 from sandbox import configuration
 from sandbox.cluster import Cluster, seed_omnicare
 from tests.support.toy import NAMES
@@ -93,7 +94,7 @@ class Toy:
         """The events of a run, oldest first."""
         audit_log = self.config.parent / "state" / "audit.sqlite"
         assert verify(audit_log) == []
-        return list(reversed(search_audit_logs([audit_log], run=run, limit=200)))
+        return list(reversed(search_audit_logs([audit_log], AuditFilter(run=run, limit=200))))
 
     def written(self, run: str) -> list[str]:
         return [str(event.name) for event in self.events(run)]
