@@ -76,6 +76,13 @@ class Folder:
             await asyncio.sleep(LOOK)
 
 
+def undo(step: str, context: StepContext) -> None:
+    """Leaves its trace; a bug where the test wants one."""
+    if (Folder.path / f"bug-undo-{step}").exists():
+        raise ZeroDivisionError
+    Folder.write(f"{context.run.split('.')[1]} undoes {step}")
+
+
 class ToyStep(Step):
     """Begins, waits until it may go on or has to stop, ends."""
 
@@ -110,6 +117,8 @@ class ToyStep(Step):
         Folder.write(f"{who} begins {self.name}")
         if (Folder.path / f"fail-{self.name}").exists():
             raise PermanentError(f"Toy {self.name} is broken.", code=ReasonCode.SCRIPT_FAILED)
+        if (Folder.path / f"bug-{self.name}").exists():
+            raise ZeroDivisionError
         await unless_stopped(context.pulse, Folder.gate(self.name))
         Folder.write(f"{who} ends {self.name}")
         return Done(step=self.name, parts=(1, 2, 3))
@@ -148,7 +157,7 @@ class Undoable(ToyStep):
         return {"backend": "v1.2.0"}
 
     async def revert(self, context: StepContext) -> None:
-        Folder.write(f"{context.run.split('.')[1]} undoes {self.name}")
+        undo(self.name, context)
 
 
 class Side(ToyStep):
@@ -157,7 +166,7 @@ class Side(ToyStep):
     kind: Literal["toy-side"] = "toy-side"
 
     async def revert(self, context: StepContext) -> None:
-        Folder.write(f"{context.run.split('.')[1]} undoes {self.name}")
+        undo(self.name, context)
 
 
 STEPS = (
@@ -305,8 +314,9 @@ async def retry(made: Toys, run: str) -> str:
 
 async def following(made: Toys, run: str) -> str:
     """Where a run stands, as JSON: its state, and its steps as people see them."""
-    state, record = await made.runs.store.state(run), await made.runs.decisions.find(run)
-    assert state is not None
+    while (state := await made.runs.store.state(run)) is None:  # noqa: ASYNC110 - the engine wakes nobody
+        await asyncio.sleep(LOOK)
+    record = await made.runs.decisions.find(run)
     return json.dumps({"state": state.model_dump(mode="json"), "steps": [each.model_dump() for each in record.steps]})
 
 

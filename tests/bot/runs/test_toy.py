@@ -269,6 +269,58 @@ async def test_a_retry_does_only_what_is_left_under_the_same_approval(toy: Toy):
     assert toy.traces().count("toy begins one") == 1
 
 
+async def test_a_retry_of_a_retry_does_nothing_again_that_any_of_them_did(toy: Toy):
+    toy.open(*NAMES, "fail-three")
+    first = await running(toy)
+    assert await toy.tell(f"ended {first}") == "script-failed Toy three"
+    (toy.config.parent / "fail-three").unlink()
+    toy.open("fail-five")
+    second = await toy.tell(f"retry {first}")
+    assert await toy.tell(f"ended {second}") == "script-failed Toy five"
+    (toy.config.parent / "fail-five").unlink()
+    third = await toy.tell(f"retry {second}")
+    assert await toy.tell(f"ended {third}") == "succeeded -"
+    assert [each["key"] for each in (await toy.look(third))["steps"]] == ["toy-side:five"]
+    assert toy.traces().count("toy begins one") == toy.traces().count("toy begins four") == 1
+
+
+async def test_a_retry_does_again_what_was_undone(toy: Toy):
+    toy.open(*NAMES, "fail-five")
+    run = await running(toy, "careful first")
+    assert await toy.tell(f"ended {run}") == "script-failed Toy five"
+    assert "careful undoes three" in toy.traces()
+    (toy.config.parent / "fail-five").unlink()
+    again = await toy.tell(f"retry {run}")
+    await toy.until(again, lambda found: found["state"]["phase"] not in ("planning", "waiting"))
+    steps = (await toy.look(again))["state"]["plan"]["steps"]
+    assert [each["name"] for each in steps] == ["three", "four", "five"]
+
+
+async def test_a_bug_in_undoing_one_step_leaves_the_others_to_be_undone(toy: Toy):
+    toy.open(*NAMES, "fail-five", "bug-undo-four")
+    run = await running(toy, "careful first")
+    assert await toy.tell(f"ended {run}") == "script-failed Toy five"
+    assert [each for each in toy.traces() if "undoes" in each] == ["careful undoes five", "careful undoes three"]
+    outcome = (await toy.look(run))["state"]["outcome"]
+    assert {"Undone: Toy five and Toy three.", "Not undone: Toy four."} <= set(outcome["lines"])
+    assert not outcome["undone"]
+
+
+async def test_a_step_beside_one_that_has_a_bug_is_finished_and_not_done_again(toy: Toy):
+    toy.open("one", "two", "three", "bug-four")
+    run = await running(toy)
+    await toy.saw("toy begins four")
+    await toy.saw("toy begins five")
+    toy.open("five")
+    assert await toy.tell(f"ended {run}") == "bug Toy four"
+    assert "toy ends five" in toy.traces()
+    (toy.config.parent / "bug-four").unlink()
+    toy.open("four")
+    again = await toy.tell(f"retry {run}")
+    assert await toy.tell(f"ended {again}") == "succeeded -"
+    assert [each["key"] for each in (await toy.look(again))["steps"]] == ["toy-side:four"]
+
+
 async def test_what_was_done_is_undone_where_the_approved_plan_says_so(toy: Toy):
     toy.open(*NAMES, "fail-five")
     run = await running(toy, "careful first")

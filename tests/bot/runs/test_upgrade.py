@@ -4,15 +4,22 @@
 while another request waited for its approval, and a failure for an answer.
 """
 
+import json
+import logging
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.policy.approvals import ApprovalDecision
+from bot.runs.engine import Engine, EngineSettings
 from bot.runs.versions import APPLICATION_VERSION, SHAPES, how_to_go_on
 from sandbox.outside.registry import digest_of
+from sandbox.people import STAGING as STAGING_CHANNEL
 from tests.support.recorded import put_back
-from tests.support.worlds import APPROVER, SERVICES, STAGING, Story
+from tests.support.worlds import APPROVER, REQUESTER, SERVICES, STAGING, Story
 
 VERSION_9 = Path(__file__).parent / "version_9"
 
@@ -47,6 +54,78 @@ async def test_an_approval_that_an_older_version_drew_still_counts(world: Story)
     _, _, button = await world.shown("approve", left.waiting)
     assert world.word_of(button) == before.pending.word, "the card is the one that people saw"
     assert world.new_pods("frontend", "v1.2.0", STAGING) == 3
+
+
+def begun_by_version_9(here: Story, run: str, **state: Any) -> None:
+    """Makes the request that of an older version of the bot, which left this where it stood."""
+    with sqlite3.connect(here.engine) as database:
+        database.execute("UPDATE workflow_status SET application_version = '9' WHERE workflow_uuid = ?", (run,))
+        ((stood,),) = database.execute("SELECT value FROM workflow_events WHERE workflow_uuid = ?", (run,)).fetchall()
+        value = json.dumps(json.loads(stood) | state)
+        database.execute("UPDATE workflow_events SET value = ? WHERE workflow_uuid = ?", (value, run))
+
+
+async def test_what_waits_for_its_time_is_asked_a_go_again_and_no_approval(world: Story):
+    world.configure(lambda document: document["times"].update(go_before=7200.0))
+    await world.inside()
+    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
+    run = await world.ask(f"deploy v2.0.0 --at {ahead}")
+    await world.press(APPROVER, "approve", run)
+    await world.press(REQUESTER, "go", run)
+    await world.says(run, "Its plan is made again then", "go")
+    await world.leave()
+    begun_by_version_9(world, run)
+    await world.inside()
+
+    await world.press(REQUESTER, "go", run)
+    await world.until(lambda: world.event_names(run).count("go:given") == 2, "a go is heard again")
+    state = await world.bot.durable.store.state(run)
+    assert state is not None
+    assert state.phase == "scheduled"
+    assert {
+        name: world.event_names(run).count(name) for name in ("approval:asked", "approval:granted", "run:started")
+    } == {"approval:asked": 1, "approval:granted": 1, "run:started": 0}
+    await world.type(REQUESTER, f"/omnicare withdraw {run}")
+    await world.says(run, "Maya withdrew", "result")
+
+
+async def test_approvals_that_an_older_version_left_beside_a_newer_question_do_not_count(world: Story):
+    await world.inside()
+    run = await world.ask("restart frontend", where=STAGING_CHANNEL)
+    await world.shown("approve", run)
+    await world.leave()
+    # it had been approved, could not run, and asked anew for another plan
+    approved = ApprovalDecision(act="approve", by="tomas", name="Tomas", at=datetime.now(UTC))
+    begun_by_version_9(world, run, approved_by=[approved.model_dump(mode="json")])
+    await world.inside()
+    await world.press(APPROVER, "approve", run)
+    await world.until(lambda: world.text(run).startswith("🟢"), "the restart went well")
+    names = world.event_names(run)
+    assert names.count("approval:given") == names.count("approval:granted") == 1, "nothing ran before this press"
+    assert names.index("approval:given") < names.index("run:started")
+
+
+async def test_a_workflow_that_names_no_version_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """What wrote it is not known, so it does not go on; and a comparison with nothing finds nothing."""
+    path = tmp_path / "engine.sqlite"
+    for _ in range(2):
+        engine = Engine(EngineSettings(database_url=f"sqlite:///{path}"))
+
+        async def waits(_: Any, engine: Engine = engine) -> None:
+            await engine.receive(timeout=600.0)
+
+        engine.register({"request": waits})
+        await engine.launch()
+        try:
+            await engine.start("request", "production.deploy.a", {})
+            with caplog.at_level(logging.ERROR, "bot.runs.versions"):
+                taken = await engine.take_over()
+        finally:
+            engine.destroy()
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE workflow_status SET application_version = NULL")
+    assert taken == []
+    assert "production.deploy.a was begun by version None" in caplog.text
 
 
 @pytest.mark.parametrize(

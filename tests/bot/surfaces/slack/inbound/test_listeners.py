@@ -12,6 +12,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot.inbound import Answer, Exit
+from bot.surfaces.slack.identity import SlackIdentity
 from bot.surfaces.slack.inbound.background import AT_ONCE, TOO_MANY
 from commands.kit.card import Attachment, Button, Confirm, OpenForm, RunAct, Typed
 from sandbox.slack.workspace import Group
@@ -349,6 +350,33 @@ async def test_what_could_not_be_handed_over_is_not_acknowledged_and_may_come_ag
     slack.dispatcher.take = take  # type: ignore[method-assign]
     slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     assert (await app.async_dispatch(_command("deploy v2.0.0", "1.1"))).status == 200
+
+
+class _FailsOnce(SlackIdentity):
+    """Forgets its groups at the second time only."""
+
+    failed = False
+
+    def group_changed(self, group: str) -> None:
+        if not self.failed:
+            self.failed = True
+            raise OSError("out of files")
+        super().group_changed(group)
+
+
+async def test_a_listener_that_fails_after_its_acknowledgement_has_not_handled_the_delivery(start: Start) -> None:
+    slack = await start(connect=False)
+    slack.surface.identity = identity = _FailsOnce(slack.surface.api)
+    slack.surface.open(slack.dispatcher)
+    assert await identity.group("S0APPROVERS") == {"U2APPROVER"}
+    slack.workspace.add_group(Group("S0APPROVERS", "release-approvers", "x", frozenset({"U1REQUESTER"})))
+    event = {"type": "subteam_members_changed", "subteam_id": "S0APPROVERS"}
+    body = {"type": "event_callback", "event_id": "Ev1", "event": event}
+    delivered = [
+        await bolt(slack).async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body)) for _ in range(2)
+    ]  # Slack delivers again what was not acknowledged
+    assert [each.status for each in delivered] == [500, 200]
+    assert await identity.group("S0APPROVERS") == {"U1REQUESTER"}
 
 
 @pytest.mark.parametrize(
