@@ -5,8 +5,9 @@ within two seconds whatever is down.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from commands.kit.card import (
@@ -100,23 +101,21 @@ async def _asked(context: Context) -> _Answers:
         context.actor, "database:read", where.name
     )
     async with asyncio.TaskGroup() as together:
-        releases = together.create_task(_part(context.fleet.known_releases(where)))
-        services = together.create_task(_part(service_health.look(context.cluster, where, _said(releases))))
-        record = together.create_task(_part(context.fleet.read(where)))
-        runs = together.create_task(_part(context.runs.recent(environment=where.name, active=True)))
+        releases = together.create_task(_part(partial(context.fleet.known_releases, where)))
+        known = partial(_said, releases)
+        services = together.create_task(_part(partial(service_health.look, context.cluster, where, known)))
+        record = together.create_task(_part(partial(context.fleet.read, where)))
+        runs = together.create_task(_part(partial(context.runs.recent, environment=where.name, active=True)))
         health = together.create_task(_health(context))
         database = together.create_task(_database(context)) if may_ask else None
-        sync = (
-            together.create_task(_part(context.use(SyncQueue, "sync", "sync scripts").status(seconds=DEADLINE)))
-            if may_sync
-            else None
-        )
+        queue = context.use(SyncQueue, "sync", "sync scripts") if may_sync else None
+        sync = together.create_task(_part(partial(queue.status, seconds=DEADLINE))) if queue is not None else None
     return _Answers(
         services.result(),
         record.result(),
         releases.result(),
-        await _part(holder(context, seen)) if (seen := record.result().said) is not None else StatusPart(),
-        await _part(as_it_is(context, seen)) if seen is not None else StatusPart(),
+        await _part(partial(holder, context, seen)) if (seen := record.result().said) is not None else StatusPart(),
+        await _part(partial(as_it_is, context, seen)) if seen is not None else StatusPart(),
         runs.result(),
         sync.result() if sync is not None else StatusPart(),
         database.result() if database is not None else [],
@@ -125,14 +124,15 @@ async def _asked(context: Context) -> _Answers:
 
 
 async def _said(releases: asyncio.Task[StatusPart[KnownReleases]]) -> KnownReleases:
+    """Return the known releases, none where that part failed."""
     return (await releases).said or KnownReleases()
 
 
-async def _part(work: Coroutine[Any, Any, T]) -> StatusPart[T]:
-    """Within its deadline; a part that fails is a part that says so."""
+async def _part(ask: Callable[[], Awaitable[T]]) -> StatusPart[T]:
+    """Return what it answers within the deadline; a part that fails is a part that says so."""
     try:
         async with asyncio.timeout(DEADLINE):
-            return StatusPart(said=await work)
+            return StatusPart(said=await ask())
     except TimeoutError:
         return StatusPart(why=f"no answer within {DEADLINE:g} s", late=True)
     except RunbookError as error:
@@ -142,7 +142,7 @@ async def _part(work: Coroutine[Any, Any, T]) -> StatusPart[T]:
 async def _health(context: Context) -> list[tuple[str, Health]]:
     """Each service that has a health URL, and what it says; each with the deadline for itself."""
     named = [(service.name, service.health_url) for service in context.where.services if service.health_url]
-    answers = await asyncio.gather(*(_part(context.health.ask(url)) for _, url in named))
+    answers = await asyncio.gather(*(_part(partial(context.health.ask, url)) for _, url in named))
     return [
         (name, each.said or Health(None, DEADLINE, each.why)) for (name, _), each in zip(named, answers, strict=True)
     ]

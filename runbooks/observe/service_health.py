@@ -3,7 +3,7 @@
 The causes are those that a rollout is told of (`failures`), read out of one look at the cluster.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -37,11 +37,11 @@ class ServiceHealth(Frozen):
 
 
 async def look(
-    cluster: ClusterClient, environment: Environment, known: Awaitable[KnownReleases] | None = None
+    cluster: ClusterClient, environment: Environment, known: Callable[[], Awaitable[KnownReleases]] | None = None
 ) -> list[ServiceHealth]:
-    """Every service of the environment, in its order; events are asked for only where something is not well.
+    """Return every service of the environment, in its order; events are asked for only where something is not well.
 
-    `known` says who set what runs, and is asked for beside the cluster; without it nobody is named.
+    `known` says who set what runs, and is called once the cluster has answered; without it nobody is named.
     """
     found = await service_state.listed(cluster, environment)
     services = service_state.read(environment, found, await _usable(environment, known))
@@ -59,9 +59,9 @@ def of(
     return [_standing(service, state, found, events) for service, state in pairs]
 
 
-async def _usable(environment: Environment, known: Awaitable[KnownReleases] | None) -> Sequence[Release]:
+async def _usable(environment: Environment, known: Callable[[], Awaitable[KnownReleases]] | None) -> Sequence[Release]:
     try:
-        return images.usable(await known, environment.services)[0] if known is not None else ()
+        return images.usable(await known(), environment.services)[0] if known is not None else ()
     except RunbookError:
         return ()
 

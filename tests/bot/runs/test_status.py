@@ -135,6 +135,7 @@ async def test_who_may_not_read_the_queue_is_not_told_of_it(here: Story):
     assert "*Sync*" not in await status(here, "production runs", AUDITOR)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::pytest.PytestUnraisableExceptionWarning")
 async def test_a_cluster_that_is_silent_is_the_answer(tmp_path: Path):
     async with (
         story(tmp_path / "world") as here,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Pl
     await here.fleet.record_release(here.environment, _release_of("v1.2.0"))
     await here.set_image("backend", FOREIGN)
     await _annotate(here, DEPLOYED_IMAGE=FOREIGN, DEPLOYED_BY="Maya", DEPLOYED_RUN="run-1")
-    known = here.fleet.known_releases(here.environment)
+    known = partial(here.fleet.known_releases, here.environment)
     (backend, _) = await service_health.look(here.cluster, here.environment, known)
     assert (backend.state.by, backend.state.run) == ("kubectl-set", None)
     assert backend.broken
