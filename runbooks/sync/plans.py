@@ -24,16 +24,12 @@ class QueueStep(Step):
     carried: ClassVar[bool] = False
 
 
-class RetryFailed(QueueStep):
-    """Every failed item is tried again. Returns how many had failed before, where it is known."""
+class ItemsStep(QueueStep):
+    """A step that changes failed items."""
 
-    kind: Literal["sync-retry"] = "sync-retry"
     change: ItemsChange
     line: str = ""
-
-    @property
-    def title(self) -> str:
-        return "Retry the failed items"
+    """The line by which a person does it."""
 
     def changes(self) -> dict[str, JsonValue]:
         return self.change.substance()
@@ -46,6 +42,16 @@ class RetryFailed(QueueStep):
 
     def by_hand(self) -> tuple[str, ...]:
         return (self.line,) if self.line else ()
+
+
+class RetryFailed(ItemsStep):
+    """Every failed item is tried again. Returns how many had failed before, where it is known."""
+
+    kind: Literal["sync-retry"] = "sync-retry"
+
+    @property
+    def title(self) -> str:
+        return "Retry the failed items"
 
     async def apply(self, context: StepContext) -> int | None:
         return await changes.retry(context.pulse, context.use(SyncQueue))
@@ -96,29 +102,14 @@ class ReadBack(QueueStep):
         return await changes.read_back(context.pulse, queue, queue.exports, self.change, written)
 
 
-class ClearItems(QueueStep):
-    """Exactly the approved items are thrown away."""
+class ClearItems(ItemsStep):
+    """Exactly the approved items are thrown away; its line exports and compares them first."""
 
     kind: Literal["sync-clear"] = "sync-clear"
-    change: ItemsChange
-    line: str = ""
-    """By hand: export, comparison and clearing in one, so that nothing is cleared that was not exported."""
 
     @property
     def title(self) -> str:
         return "Clear the approved items"
-
-    def changes(self) -> dict[str, JsonValue]:
-        return self.change.substance()
-
-    def shown(self) -> Shown:
-        return _table(self.change)
-
-    def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=self.change.said),)
-
-    def by_hand(self) -> tuple[str, ...]:
-        return (self.line,) if self.line else ()
 
     async def apply(self, context: StepContext) -> Cleared:
         queue, written = context.use(SyncQueue), context.results.only(ExportItems, Export)
