@@ -232,12 +232,12 @@ class Leases:
 
         What it may have changed stays changed, whatever becomes of the one that takes its lease.
         """
-        known, has_run, end = await asyncio.gather(
-            self._store.known(holder.run), self._store.has_run(holder.run), self._store.unwritten_end(holder.run)
+        standing, has_run, end = await asyncio.gather(
+            self._store.standing(holder.run), self._store.has_run(holder.run), self._store.unwritten_end(holder.run)
         )
         if end is not None:  # it is over, and the cluster has not taken its end
             return end.undecided, end.decided
-        if known:
+        if standing is not None:
             state = await self._store.state(holder.run)
             begins = has_run or (state is not None and state.phase == "starting")
             if not begins or (state is not None and state.plan is not None and not state.plan.decides):

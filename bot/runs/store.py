@@ -4,6 +4,7 @@ There is no table of runs: a request is a workflow, found by the beginning of it
 """
 
 import asyncio
+from typing import Literal
 
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.model import (
@@ -54,14 +55,10 @@ class RunStore:
         over = view is not None and not view.active and (run is None or not run.active)
         return request_of(view) if view is not None and over else None
 
-    async def has_ended(self, request: str) -> bool:
-        """Whether the engine has a request of that id that is over; not while it is still being handed over."""
+    async def standing(self, request: str) -> Literal["open", "ended"] | None:
+        """Return whether the request is open; None where the engine has none of that id, or not yet."""
         view = await self.engine.view(request)
-        return view is not None and not view.active
-
-    async def known(self, request: str) -> bool:
-        """Whether the engine has a request of that id, open or not."""
-        return await self.engine.view(request) is not None
+        return None if view is None else "open" if view.active else "ended"
 
     async def has_run(self, request: str) -> bool:
         """Whether its run has begun."""

@@ -42,7 +42,7 @@ class Submissions:
     async def _twin(self, request: Request, *, bounded: bool) -> str | None:
         """One that the engine has ended is none."""
         while (found := self._pending.claim(request, bounded=bounded)) is not None:
-            if not await self._store.has_ended(found):  # one look: a hand-over may finish between two
+            if await self._store.standing(found) != "ended":  # one look: a hand-over may finish between two
                 return found
             self._pending.forget(found)
         return None
