@@ -7,7 +7,6 @@ is refused.
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -19,6 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from bot.file_lock import FileLock
 
 _log = logging.getLogger(__name__)
 
@@ -55,28 +56,20 @@ async def held(state: Path, *, foreground: bool = False) -> AsyncIterator[None]:
     """Inside, the directory is ours alone. Raises `StateHeld` at once, but waits for a foreground bot to end."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once, before anything runs
     _refuse_open(state)
-    descriptor = await _taken(state, foreground=foreground)
+    lock = await _taken(state, foreground=foreground)
     mine = Holder(pid=os.getpid(), account=account_name(os.geteuid()), since=_now(), foreground=foreground)
-    with contextlib.suppress(OSError):  # the words are for people; a full disk does not stop the lock
-        words = json.dumps({name: getattr(mine, name) for name in Holder.__slots__}).encode()
-        os.pwrite(descriptor, words, 0)
-        os.ftruncate(descriptor, len(words))
+    lock.write(json.dumps({name: getattr(mine, name) for name in Holder.__slots__}).encode())
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
-        os.close(descriptor)
+        lock.write(b"")
+        lock.close()
 
 
 def holder(state: Path) -> Holder | None:
-    """Who has the directory now; None where nobody has, or it can't be told."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            return None if _lock(descriptor) else _said(descriptor)
-        finally:
-            os.close(descriptor)
+    """Return who has the directory now; None where nobody has, or it can't be told."""
+    with contextlib.suppress(OSError), FileLock(state / LOCK, create=False) as lock:
+        return None if lock.take() else _said(lock)
     return None
 
 
@@ -87,16 +80,16 @@ async def somebody_waits(state: Path, tell: Callable[[], None]) -> None:
     tell()
 
 
-async def _taken(state: Path, *, foreground: bool) -> int:
-    descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+async def _taken(state: Path, *, foreground: bool) -> FileLock:
+    lock = FileLock(state / LOCK)
     try:
-        if not _lock(descriptor):
-            _refuse(state, _said(descriptor), foreground=foreground)
-            await _waited(state, descriptor)
+        if not lock.take():
+            _refuse(state, _said(lock), foreground=foreground)
+            await _waited(state, lock)
     except BaseException:
-        os.close(descriptor)
+        lock.close()
         raise
-    return descriptor
+    return lock
 
 
 def _refuse_open(state: Path) -> None:
@@ -131,43 +124,28 @@ def _refuse(state: Path, other: Holder | None, *, foreground: bool) -> None:
         raise StateHeld(_sentence(state, other))
 
 
-async def _waited(state: Path, descriptor: int) -> None:
-    """Until the foreground bot has ended; it sees meanwhile that somebody waits."""
-    sign = os.open(state / WAITING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _lock(sign)
+async def _waited(state: Path, lock: FileLock) -> None:
+    """Return when the foreground bot has ended, which sees meanwhile that somebody waits."""
+    with FileLock(state / WAITING) as sign:
+        sign.take()
         reminded = -_REMIND
         loop = asyncio.get_running_loop()
-        while not _lock(descriptor):
+        while not lock.take():
             if loop.time() - reminded >= _REMIND:
                 reminded = loop.time()
-                _log.warning("waiting until the bot's files are free: %s has them", _said(descriptor))
+                _log.warning("waiting until the bot's files are free: %s has them", _said(lock))
             await asyncio.sleep(_LOOK)
-    finally:
-        os.close(sign)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _is_held(path: Path) -> bool:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            return not _lock(descriptor)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), FileLock(path, create=False) as lock:
+        return not lock.take()
     return False
 
 
-def _said(descriptor: int) -> Holder | None:
+def _said(lock: FileLock) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+        return Holder(**json.loads(lock.words))
     except (ValueError, TypeError):
         return None
 

@@ -9,7 +9,6 @@ writer them, and what was acknowledged survives a power cut.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -33,6 +32,7 @@ from bot.audit.events import (
     read_entry,
 )
 from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
+from bot.file_lock import FileLock
 from commands.kit.audit_filter import EVERYTHING, AuditFilter
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class AuditFile:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name
-        self._lock = _hold(path)
+        self._lock: FileLock | None = _hold(path)
         self._database: Database | None = None
         self._inodes: tuple[int, ...] = ()
         self._schema_version = 0
@@ -216,9 +216,9 @@ class AuditFile:
     def close(self) -> None:
         """Gives the file to the next process."""
         self._disconnect()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 def _inodes(path: Path) -> tuple[int, ...]:
@@ -244,26 +244,21 @@ def _check_room(path: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _hold(path: Path) -> int:
-    """A lock of its own file: closing any other descriptor of the audit log itself would drop SQLite's locks."""
-    lock = path.with_name(path.name + ".lock")
+def _hold(path: Path) -> FileLock:
+    """Return the lock of a file beside the log: closing any other descriptor of the log itself would drop SQLite's locks."""
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = FileLock(path.with_name(path.name + ".lock"))
     except OSError as error:
         raise AuditLogUnavailable(_sentence(error, path)) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
+    if not lock.take():
+        holder = lock.words.decode(errors="replace").strip() or "unknown"
+        lock.close()
         raise AuditLogHeld(
             f"The audit log {path} is used by another process (PID {holder}). Only one process may write to it: stop that one, "
             "or configure another file for this one."
-        ) from None
-    with contextlib.suppress(OSError):  # the number is for people; a full disk does not stop the lock
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
+        )
+    lock.write(str(os.getpid()).encode())
+    return lock
 
 
 def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
