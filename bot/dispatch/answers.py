@@ -19,6 +19,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.endings import failure
 from commands.kit.parsing import UsageError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import short_id
@@ -35,7 +36,7 @@ def usage_card(error: UsageError) -> Card:
     if error.form is not None:
         command, filled = error.form
         buttons.append(Button(label=f"Fill in {command}…", does=OpenForm(command=command, filled=filled)))
-    data = {"ok": False, "reason_code": ReasonCode.USAGE, "message": error.message, "suggestion": error.suggestion}
+    data = failure(ReasonCode.USAGE, error.message) | {"suggestion": error.suggestion}
     return Card(
         title=sentence(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data
     )
@@ -51,7 +52,7 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
         summary=message,
         state=state,
         body=tuple(body),
-        data={"ok": False, "reason_code": code, "message": message},
+        data=failure(code, message),
     )
 
 

@@ -20,6 +20,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Query
 from commands.kit.context import Context
+from commands.kit.endings import failure
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.access import Instance
@@ -163,7 +164,7 @@ def _source(database: Database) -> str:
 
 def _data(place: Instance, tried: DatabaseStatus | RunbookError) -> dict[str, object]:
     if isinstance(tried, RunbookError):
-        return {"place": place, "ok": False, "reason_code": tried.code, "message": tried.message}
+        return {"place": place} | failure(tried.code, tried.message)
     who = tried.identity
     return {
         "place": place,

@@ -19,6 +19,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Query
 from commands.kit.context import Context
+from commands.kit.endings import failure
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import ChoiceType, EnvironmentName, QueryId
 from runbooks.clients.postgres.access import Instance
@@ -140,13 +141,7 @@ def _refused(statement: Statement, refusal: Refusal, place: Instance, where: str
         summary=f"No plan of {name} in {where}: {why}",
         body=body,
         buttons=_buttons(where, place),
-        data={
-            **_facts(statement, place, where),
-            "ok": False,
-            "reason_code": ReasonCode.NO_PLAN,
-            "why": refusal,
-            "message": why,
-        },
+        data=_facts(statement, place, where) | failure(ReasonCode.NO_PLAN, why) | {"why": refusal},
     )
 
 

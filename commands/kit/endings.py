@@ -39,6 +39,11 @@ _QUIET = frozenset(
 """Endings that somebody chose: not failures."""
 
 
+def failure(code: ReasonCode, message: str) -> dict[str, object]:
+    """Return the data of a card that says what was refused or failed, as `--json` prints it."""
+    return {"ok": False, "reason_code": code, "message": message}
+
+
 def ending_state(outcome: Outcome) -> State:
     """The sign of an ending."""
     if outcome.ok:
