@@ -21,8 +21,13 @@ def test_the_logs_are_those_of_the_first_service_that_was_rolled_out() -> None:
         "rollback --env production",
         "logs api --env production",
         "status --env production",
+        "sheet --env production",
     ]
 
 
 def test_a_run_that_kept_no_services_offers_no_logs() -> None:
-    assert offered(None) == ["rollback --env production", "status --env production"]
+    assert offered(None) == [
+        "rollback --env production",
+        "status --env production",
+        "sheet --env production",
+    ]

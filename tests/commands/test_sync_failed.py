@@ -16,7 +16,7 @@ async def card_of(command: str, found: FailedItems | SyncStatus) -> Card:
         return found
 
     queue = SimpleNamespace(failed=answer, status=answer)
-    context = SimpleNamespace(where=SimpleNamespace(name="production"), sync_queue=lambda: queue)
+    context = SimpleNamespace(where=SimpleNamespace(name="production"), use=lambda *_: queue)
     request = load().make(command, {"env": "production"})
     assert isinstance(request, Query)
     return await request.answer(cast("Any", context))
