@@ -99,6 +99,8 @@ class ReasonCode(StrEnum):
     STATISTICS_MISSING = "statistics-missing"
     NO_SUCH_QUERY = "no-such-query"
     NO_PLAN = "no-plan"
+    AWS_UNREACHABLE = "aws-unreachable"
+    AWS_REFUSED = "aws-refused"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -194,6 +196,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.STATISTICS_MISSING: "pg_stat_statements is not loaded or not created there, so there are no statistics.",
     ReasonCode.NO_SUCH_QUERY: "That server has no statistics for a statement with that id. `slow-queries` lists them.",
     ReasonCode.NO_PLAN: "The statement can't be planned from its normalised text. The card says why, and what to run by hand.",
+    ReasonCode.AWS_UNREACHABLE: "AWS does not answer, or limits the account's requests. Try again later.",
+    ReasonCode.AWS_REFUSED: "AWS refuses the bot's credentials or the request. The answer names the IAM action that is needed.",
     ReasonCode.TIMED_OUT: "It did not finish within its deadline.",
     ReasonCode.BUG: "An unexpected error. Search the bot's log for the run's id.",
 }

@@ -1,50 +1,30 @@
 """A bucket in S3, for data that must be kept before it is deleted: written once, encrypted, read back completely.
 
-boto3 is blocking, so each call runs in a thread, with boto3's own deadlines. The contents are about patients: they go to the
-bucket and nowhere else, so no error here contains any of them, and botocore's loggers (which print bodies) stay quiet.
+The contents are about patients: they go to the bucket and nowhere else, so no error here contains any of them.
 """
 
-import asyncio
 import base64
 import hashlib
-import logging
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import Field
 
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.clients.aws.client import Absent, AwsApi, AwsClient
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 from runbooks.wording import size
 
-T = TypeVar("T")
-
-_CONNECT, _READ = 5, 20
-_THERE = frozenset({"PreconditionFailed", "412"})
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
-_LATER = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"})
+_PLACE = ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.")
 _SAID: dict[str, tuple[str, str]] = {
     "NoSuchBucket": ("there is no such bucket", "Check the bucket's name in `omnicare.toml`, or create the bucket."),
-    "PermanentRedirect": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
-    "301": ("the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region."),
-    "AuthorizationHeaderMalformed": (
-        "the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.",
-    ),
-    "IllegalLocationConstraintException": (
-        "the bucket is in another region", "Set its `region` in `omnicare.toml` to the bucket's own region.",
-    ),
-    "ExpiredToken": ("the bot's AWS token has expired", "Renew the bot's AWS credentials, or use a role (IRSA)."),
-    "ExpiredTokenException": (
-        "the bot's AWS token has expired", "Renew the bot's AWS credentials, or use a role (IRSA).",
-    ),
-    "InvalidAccessKeyId": ("AWS does not know the bot's access key", "Check the bot's AWS credentials."),
-    "InvalidToken": ("AWS rejects the bot's session token", "Check the bot's AWS credentials."),
-    "SignatureDoesNotMatch": ("the bot's secret access key is wrong", "Check the bot's AWS credentials."),
-    "RequestTimeTooSkewed": ("the clock of the bot's machine is wrong", "Correct the clock of the bot's machine."),
+    "PermanentRedirect": _PLACE,
+    "301": _PLACE,
+    "AuthorizationHeaderMalformed": _PLACE,
+    "IllegalLocationConstraintException": _PLACE,
     "AccessDenied": (
         "the bot's account lacks the permission",
         "The account needs `s3:PutObject` and `s3:GetObject`, and `kms:GenerateDataKey` and `kms:Decrypt` for the bucket's key.",
@@ -59,7 +39,23 @@ _SAID: dict[str, tuple[str, str]] = {
     "InvalidObjectState": ("the object is archived", "Restore the object from the archive first."),
     "InvalidRequest": ("the bucket rejects the request", "With `lock_days`, the bucket must be created with Object Lock."),
 }  # fmt: skip
-"""The meaning of each code and what to do about it. S3's own message is not used, because it may quote what was sent."""
+"""The meaning of each of S3's own codes and what to do about it."""
+_THERE = frozenset({"PreconditionFailed", "412"})
+_S3 = AwsApi(
+    id="s3",
+    name="S3",
+    refused=ReasonCode.EXPORT_FAILED,
+    unreachable=ReasonCode.EXPORT_FAILED,
+    said=_SAID,
+    absent=frozenset(
+        {
+            "NoSuchKey", "404", "NotFound",
+            "ServerSideEncryptionConfigurationNotFoundError", "ObjectLockConfigurationNotFoundError",
+        }
+    ),
+    # another write or deletion of that key is in progress, so the result is not known yet
+    later=frozenset({"ConditionalRequestConflict"}),
+)  # fmt: skip
 
 
 class BucketSettings(Frozen):
@@ -100,9 +96,13 @@ class Bucket:
     def __init__(self, settings: BucketSettings, *, throw_away: bool = False) -> None:
         """`throw_away`: a sandbox's bucket, for which real credentials are never looked up."""
         self.settings = settings
-        self._throw_away = throw_away
-        self._making = threading.Lock()
-        self._made: Any = None
+        style = "path" if settings.endpoint else "auto"
+        self._s3 = AwsClient(
+            replace(_S3, options={"s3": {"addressing_style": style}}),
+            region=settings.region,
+            endpoint=settings.endpoint,
+            throw_away=throw_away,
+        )
 
     def address(self, key: str) -> str:
         """Return the object's address as people read it."""
@@ -126,7 +126,18 @@ class Bucket:
         if settings.lock_days:
             wanted["ObjectLockMode"] = settings.lock_mode
             wanted["ObjectLockRetainUntilDate"] = datetime.now(UTC) + timedelta(days=settings.lock_days)
-        answer = await self._call(f"write {self.address(key)}", lambda s3: s3.put_object(**wanted))
+
+        def write(s3: Any) -> Any:
+            try:
+                return s3.put_object(**wanted)
+            except s3.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _THERE:
+                    raise
+                raise ObjectThere(
+                    f"S3 can't write {self.address(key)}: the object already exists.", code=ReasonCode.EXPORT_FAILED
+                ) from None
+
+        answer = await self._s3.call(f"write {self.address(key)}", write, needs="s3:PutObject")
         if not answer.get("ServerSideEncryption"):
             raise PermanentError(
                 f"{self.address(key)} was written, but S3 does not confirm that it is encrypted.",
@@ -147,8 +158,8 @@ class Bucket:
                 body.close()
 
         try:
-            found = await self._call(f"read {self.address(key)}", read)
-        except _Absent:
+            found = await self._s3.call(f"read {self.address(key)}", read, needs="s3:GetObject")
+        except Absent:
             return None
         if len(found) > largest:
             raise PermanentError(f"{self.address(key)} is larger than {size(largest)}.", code=ReasonCode.EXPORT_FAILED)
@@ -162,12 +173,13 @@ class Bucket:
             kinds = ("Versions", "DeleteMarkers")
             return [str(each["Key"]) for page in pages for kind in kinds for each in page.get(kind, ())]
 
-        return list(dict.fromkeys(await self._call(f"list {self.address(under)}", read)))
+        doing, needs = f"list {self.address(under)}", "s3:ListBucketVersions"
+        return list(dict.fromkeys(await self._s3.call(doing, read, needs=needs)))
 
     async def state(self) -> BucketState:
         """Return the bucket's settings. Raises if the bucket can't be reached."""
         name = self.settings.bucket
-        await self._call(f"see the bucket {name}", lambda s3: s3.head_bucket(Bucket=name))
+        await self._s3.call(f"see the bucket {name}", lambda s3: s3.head_bucket(Bucket=name), needs="s3:ListBucket")
         encryption = await self._seen("encryption", lambda s3: s3.get_bucket_encryption(Bucket=name))
         versions = await self._seen("versioning", lambda s3: s3.get_bucket_versioning(Bucket=name))
         locks = await self._seen("object lock", lambda s3: s3.get_object_lock_configuration(Bucket=name))
@@ -180,98 +192,8 @@ class Bucket:
     async def _seen(self, what: str, act: Callable[[Any], Any]) -> Any:
         """Return the setting, an empty answer if it is not set, or None if the account may not read it."""
         try:
-            return await self._call(f"see the {what} of {self.settings.bucket}", act)
-        except _Absent:
+            return await self._s3.call(f"see the {what} of {self.settings.bucket}", act, needs="s3:GetBucket…")
+        except Absent:
             return {}
         except PermanentError:
             return None
-
-    async def _call(self, doing: str, act: Callable[[Any], T]) -> T:
-        def done() -> T:
-            return act(self._client())
-
-        try:
-            return await asyncio.to_thread(done)
-        except RunbookError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it may quote what was sent
-            raise _wrapped(error, doing) from None
-
-    def _client(self) -> Any:
-        with self._making:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
-
-    def _make(self) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        for name in ("boto3", "botocore", "urllib3"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        settings = Config(
-            connect_timeout=_CONNECT,
-            read_timeout=_READ,
-            retries={"max_attempts": 3, "mode": "standard"},
-            s3={"addressing_style": "path" if self.settings.endpoint else "auto"},
-        )
-        # a separate session, because boto3's default session is not thread-safe
-        made_up = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"} if self._throw_away else {}
-        session = boto3.session.Session(region_name=self.settings.region, **made_up)
-        return session.client("s3", endpoint_url=self.settings.endpoint, config=settings)
-
-
-class _Absent(PermanentError):
-    """No such object, or no such setting."""
-
-
-def _wrapped(error: Exception, doing: str) -> RunbookError:
-    """Translate botocore's errors: with S3's code, never its message."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    if isinstance(error, RecursionError):
-        # if a server redirects without naming a region, botocore asks that server for the region, endlessly
-        error = ClientError({"Error": {"Code": "PermanentRedirect"}}, doing)
-    if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _THERE:
-            return ObjectThere(f"S3 can't {doing}: the object already exists.", code=ReasonCode.EXPORT_FAILED)
-        if code in _ABSENT or code.startswith(
-            ("ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
-        ):
-            return _Absent(f"S3 can't {doing}: the object does not exist.", code=ReasonCode.EXPORT_FAILED)
-        if (
-            code == "ConditionalRequestConflict"
-        ):  # another write or deletion of that key is in progress, so the result is not known yet
-            return TemporaryError(
-                f"S3 can't {doing} right now: another request is changing the same object.",
-                code=ReasonCode.EXPORT_FAILED,
-                retry_after=2.0,
-            )
-        if code in _LATER:
-            return TemporaryError(
-                f"S3 can't {doing} right now ({code}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
-            )
-        if code in _SAID:
-            what, advice = _SAID[code]
-            return PermanentError(
-                f"S3 can't {doing}: {what} ({code}).", code=ReasonCode.EXPORT_FAILED, advice=(advice,)
-            )
-        return PermanentError(
-            f"S3 refused to {doing} ({code or 'no code'}).",
-            code=ReasonCode.EXPORT_FAILED,
-            advice=(
-                "Run `omnicare doctor` to check the bucket; the bot's account needs `s3:PutObject` and `s3:GetObject` there.",
-            ),
-        )
-    if isinstance(error, NoCredentialsError):
-        return PermanentError(
-            f"The bot has no AWS credentials (to {doing}).",
-            code=ReasonCode.EXPORT_FAILED,
-            advice=("Give the bot's service account a role (IRSA), or set the AWS environment variables.",),
-        )
-    if isinstance(error, BotoCoreError):
-        return TemporaryError(
-            f"S3 can't be reached (to {doing}; {type(error).__name__}).", code=ReasonCode.EXPORT_FAILED, retry_after=2.0
-        )
-    return PermanentError(f"S3 can't {doing} ({type(error).__name__}).", code=ReasonCode.EXPORT_FAILED)

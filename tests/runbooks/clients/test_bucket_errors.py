@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from runbooks.clients.aws.bucket import _SAID, Bucket, BucketSettings, ObjectThere
+from runbooks.clients.aws.client import SAID
 from runbooks.kit.errors import PermanentError, TemporaryError
 from sandbox.aws import BUCKET, Aws
 
@@ -56,12 +57,12 @@ async def test_what_is_there_already_is_told_apart_from_a_bucket_that_is_not_the
     assert not isinstance(caught.value, ObjectThere)
 
 
-@pytest.mark.parametrize("code", sorted(set(_SAID) - set(WITHOUT_BODY)))
+@pytest.mark.parametrize("code", sorted(set(SAID) | set(_SAID) - set(WITHOUT_BODY)))
 async def test_an_error_that_is_known_says_what_it_is_and_what_to_do(code: str):
     async with refusing(code) as bucket:
         with pytest.raises(PermanentError) as caught:
             await bucket.put_new("a.json", BODY)
-    assert caught.value.message == f"S3 can't write s3://{BUCKET}/a.json: {_SAID[code][0]} ({code})."
+    assert caught.value.message == f"S3 can't write s3://{BUCKET}/a.json: {(SAID | _SAID)[code][0]} ({code})."
     assert caught.value.advice
     assert "Maria" not in f"{caught.value.message}{caught.value.advice}"
 
