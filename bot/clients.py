@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bot.config import Settings
 from bot.config.sections import TimeSettings
 from runbooks.clients.aws.bucket import Bucket
+from runbooks.clients.aws.cloudfront import Cdn
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
@@ -67,6 +68,8 @@ def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> di
     if configured.database is not None:
         source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
         found.append(Database(name, DatabaseClient(configured.database, source)))
+    if configured.cdn is not None:
+        found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
     return {type(each): each for each in found}
 
 

@@ -1,4 +1,4 @@
-"""An S3 on 127.0.0.1 for the sandbox: moto's server, which begins to live when somebody first connects.
+"""An AWS on 127.0.0.1 for the sandbox: moto's server, which begins to live when somebody first connects.
 
 The address is there at once, since the socket listens from the beginning; importing moto takes a second, and most visits to the
 sandbox never need it. Who connects meanwhile waits in the socket's queue.
@@ -13,6 +13,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+from sandbox.aws_services import Service
 
 BUCKET = "omnicare-exports"
 _BACKLOG = 64
@@ -31,12 +33,14 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
 
 
 class Aws:
-    """One S3 with one bucket, versioned and encrypted."""
+    """One S3 with one bucket, versioned and encrypted, and the services that were added."""
 
     def __init__(self) -> None:
         self.url = ""
         self.spoil = False
         """What is read has another byte than what was written."""
+        self.services: list[Service] = []
+        """Besides S3; added before anybody connects."""
         self._socket: socket.socket | None = None
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -71,6 +75,8 @@ class Aws:
         assert self._socket is not None, "it is served"
         application = DomainDispatcherApplication(create_backend_app)
         _furnish(application)
+        for service in self.services:
+            service.furnish()
         host, port = self._socket.getsockname()
         self._socket.setblocking(True)  # noqa: FBT003
         self._server = make_server(host, port, self._served(application), threaded=True, fd=self._socket.fileno())
@@ -78,6 +84,10 @@ class Aws:
 
     def _served(self, application: Callable[..., Any]) -> Callable[..., Any]:
         def served(environ: dict[str, Any], start_response: Any) -> Any:
+            for service in self.services:
+                if (refusal := service.before(environ)) is not None:
+                    start_response(refusal[0], [("Content-Type", "text/xml")])
+                    return [refusal[1]]
             answer = application(environ, start_response)
             if not self.spoil or environ["REQUEST_METHOD"] != "GET":
                 return answer

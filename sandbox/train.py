@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from sandbox.aws_services import DISTRIBUTIONS, CloudFront
+
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
@@ -17,7 +19,16 @@ Tables = Mapping[str, Mapping[str, object]]
 """Environment → table → what stands in it: `{"production": {"cdn": {"distribution": "E2EXAMPLE"}}}`."""
 ServesPart = Callable[["SandboxWorld", AsyncExitStack], Awaitable[Tables]]
 
-PARTS: dict[str, ServesPart] = {}
+
+async def _cdn(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
+    world.aws.services.append(CloudFront(seconds=1.0))
+    return {
+        name: {"cdn": {"distribution": distribution, "endpoint": world.aws.url, "look_seconds": 0.2}}
+        for name, distribution in DISTRIBUTIONS.items()
+    }
+
+
+PARTS: dict[str, ServesPart] = {"cdn": _cdn}
 
 
 async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[str]) -> dict[str, dict[str, object]]:

@@ -63,6 +63,7 @@ class Settings(Section):
         for name, environment in self.environments.items():
             self._check_environment(name, environment)
         self._targets_are_unique()
+        self._distributions_are_unique()
         for channel, where in self.channels.items():
             if where not in self.environments:
                 raise ValueError(f"channels.{channel}: there is no environment `{where}`")
@@ -106,6 +107,7 @@ class Settings(Section):
         if environment.going_back is not None and environment.going_back.count < 1:
             raise ValueError(f"environments.{name}.going_back: count must be at least 1")
         self._check_exports(name, environment)
+        self._check_aws(name, environment)
         self._check_database(name, environment)
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
@@ -122,6 +124,16 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.exports.endpoint: a sandbox may only write to 127.0.0.1")
         if not self.bot.sandbox and environment.exports.endpoint and address.scheme != "https":
             raise ValueError(f"environments.{name}.exports.endpoint: the address must begin with https://")
+
+    def _check_aws(self, name: str, environment: EnvironmentSettings) -> None:
+        """Check that AWS is called over TLS, and by a sandbox only on this machine."""
+        endpoints = {"cdn": environment.cdn.endpoint} if environment.cdn is not None else {}
+        for table, endpoint in endpoints.items():
+            address = urlsplit(endpoint or "")
+            if self.bot.sandbox and address.hostname != "127.0.0.1":
+                raise ValueError(f"environments.{name}.{table}.endpoint: a sandbox may only connect to 127.0.0.1")
+            if not self.bot.sandbox and endpoint and address.scheme != "https":
+                raise ValueError(f"environments.{name}.{table}.endpoint: the address must begin with https://")
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password is sent over TLS, and from a sandbox only to this machine."""
@@ -151,6 +163,15 @@ class Settings(Section):
                         f"environments.{name}.services.{service.name}: {seen[target]} has the same Deployment"
                     )
                 seen[target] = f"environments.{name}"
+
+    def _distributions_are_unique(self) -> None:
+        """Refuse one distribution for two environments, which `CLOUDFRONT_DISTRIBUTION_ID` makes of two that name none."""
+        seen: dict[str, str] = {}
+        for name, environment in self.environments.items():
+            if environment.cdn is None:
+                continue
+            if (other := seen.setdefault(environment.cdn.distribution, name)) != name:
+                raise ValueError(f"environments.{name}.cdn.distribution: {other} has the same distribution")
 
     def environment(self, name: str) -> Environment:
         """Return the environment as runbooks use it."""
@@ -244,8 +265,10 @@ def load(path: Path) -> Settings:
 
 
 def _take_the_guides_variables(raw: dict[str, Any]) -> None:
-    """Fill in what the file leaves to the variables of the production guide: `KUBECONFIG`, and `$REGISTRY` in a repository's name."""
-    kubeconfig, registry = _variable("KUBECONFIG"), _variable("REGISTRY")
+    """Fill in what the file leaves to the variables of the production guide: `KUBECONFIG`, `CLOUDFRONT_DISTRIBUTION_ID`, and `$REGISTRY`
+    in a repository's name.
+    """
+    kubeconfig, registry, distribution = map(_variable, ("KUBECONFIG", "REGISTRY", "CLOUDFRONT_DISTRIBUTION_ID"))
     environments = raw.get("environments")
     for environment in environments.values() if isinstance(environments, dict) else ():
         if not isinstance(environment, dict):
@@ -253,6 +276,8 @@ def _take_the_guides_variables(raw: dict[str, Any]) -> None:
         cluster = environment.setdefault("cluster", {}) if kubeconfig else None
         if isinstance(cluster, dict):
             cluster.setdefault("kubeconfig", kubeconfig)
+        if distribution and isinstance(cdn := environment.get("cdn"), dict):
+            cdn.setdefault("distribution", distribution)
         services = environment.get("services")
         for service in services if isinstance(services, list) else ():
             if registry and isinstance(service, dict) and isinstance(name := service.get("repository"), str):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.clients.aws.bucket import BucketSettings
+from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
@@ -161,6 +162,8 @@ class EnvironmentSettings(Section):
     """The bucket for exports before a deletion; without it nothing is deleted."""
     database: DatabaseSettings | None = None
     """The environment's PostgreSQL, for a role that reads only statistics; without it the `db` commands are refused."""
+    cdn: CdnSettings | None = None
+    """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

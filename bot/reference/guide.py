@@ -70,6 +70,7 @@ _SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_bu
 
 _BY_GITHUB = _not_yet("a gate on GitHub")
 _BY_SIGNATURE = _not_yet("a signature of a person")
+_INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _BY_VERIFY = _not_yet("a check of `verify`")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
@@ -129,7 +130,9 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "rollout", _ROLLOUT
         ),
         "kubectl rollout status deployment/frontend -n omnicare-prod": _step("rollout", _ROLLOUT),
-        'aws cloudfront create-invalidation --distribution-id $CLOUDFRONT_DISTRIBUTION_ID --paths "/*"': _IN_THE_TRAIN,
+        'aws cloudfront create-invalidation --distribution-id $CLOUDFRONT_DISTRIBUTION_ID --paths "/*"': _step(
+            "invalidate-cdn", _INVALIDATED
+        ),
     },
     "Step 5: Update Configuration": {
         "kubectl apply -f devops/kubernetes/production-config.yaml": _not_yet("`config apply`"),

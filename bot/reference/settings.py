@@ -29,6 +29,7 @@ def configuration() -> str:
             (code("OMNICARE_SOCKET"), "the running bot's socket, for terminals; default: from the configuration"),
             (code("KUBECONFIG"), "`environments.NAME.cluster.kubeconfig` where the file has none"),
             (code("REGISTRY"), "`$REGISTRY` at the beginning of a service's `repository`"),
+            (code("CLOUDFRONT_DISTRIBUTION_ID"), "`environments.NAME.cdn.distribution` where the table `cdn` has none"),
             (code("AWS_PROFILE"), "the profile of AWS's own configuration files, as for its other tools"),
             (code("NO_COLOR"), "no colour in a terminal"),
         ],

@@ -3,6 +3,7 @@
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
+from runbooks.cdn.invalidating import InvalidateCdn, Invalidated
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
@@ -33,6 +34,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         f"{before} marked bad" if record.left else f"{before} kept as last known good" if before else "recorded as good"
     )
     idle = [result.service for result in checked.services if result.desired == 0]
+    cdn = [(step, result) for step, result in results.each(InvalidateCdn, Invalidated) if result.problem]
     title = f"{version} {'is set' if idle else 'runs'} in {context.where.name}"
     return Outcome(
         code=ReasonCode.SUCCEEDED,
@@ -41,7 +43,10 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             f"{pods} · {_approval(context, plan)} · {kept}",
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
+            *(result.problem for _, result in cdn),
         ),
+        advice=tuple(line for _, result in cdn for line in result.to_do),
+        kubectl=tuple(line for step, result in cdn if result.id is None for line in step.by_hand()),
         data={
             "version": version,
             "before": before,

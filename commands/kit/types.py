@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Protocol, runtime_checkable
 
+from runbooks.clients.aws.cloudfront import checked_path
 from runbooks.kit.patterns import PatternRefused, compiled
 from runbooks.kit.versions import PATTERN, VersionPattern
 from runbooks.wording import cited, counted
@@ -358,6 +359,22 @@ def start(text: str, *, now: datetime) -> datetime:
     return at
 
 
+class CdnPathType:
+    """A path that the CDN caches, such as `/index.html` or `/assets/*`."""
+
+    name = "path"
+    example = "/index.html"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        try:
+            return checked_path(text)
+        except ValueError as error:
+            raise Invalid(f"{cited(text)} is not a path of the CDN: {error}.") from None
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ("/*",)
+
+
 class RegexType:
     """A pattern of google-re2: linear time, so no pattern can hang the bot."""
 
@@ -426,6 +443,7 @@ RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]
 Start = Annotated[str, StartType()]
+CdnPath = Annotated[str, CdnPathType()]
 Regex = Annotated[str, RegexType()]
 Words = Annotated[str, TextType()]
 Ticket = Annotated[str, TextType(longest=60, name="ticket", example="OPS-1234")]

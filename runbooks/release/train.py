@@ -7,6 +7,7 @@ them, the record last. A new part is a line in `PARTS`.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from runbooks.cdn import invalidating
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.steps import Step
@@ -15,7 +16,7 @@ from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 
-PARTS: tuple[tuple[str, PlansPart], ...] = ()
+PARTS: tuple[tuple[str, PlansPart], ...] = (("CDN invalidation", invalidating.plan_part),)
 """Each part's name for people, and its planner, in the order in which their steps go."""
 
 

@@ -73,6 +73,25 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "environments.production.database.password: there is no such setting; did you mean",
         ),
         (
+            lambda r: production(r).update(cdn={"distribution": "E2EXAMPLE1ABCD", "endpoint": "http://aws.internal"}),
+            "environments.production.cdn.endpoint: the address must begin with https://",
+        ),
+        (
+            lambda r: (
+                r["bot"].update(sandbox=True),
+                production(r).update(cdn={"distribution": "E2EXAMPLE1ABCD"}),
+            ),
+            "environments.production.cdn.endpoint: a sandbox may only connect to 127.0.0.1",
+        ),
+        (
+            lambda r: production(r).update(cdn={"distribution": "E2EXAMPLE1ABCD", "paths": ["index.html"]}),
+            "environments.production.cdn.paths: a path must begin with `/`",
+        ),
+        (
+            lambda r: [each.update(cdn={"distribution": "E2EXAMPLE1ABCD"}) for each in r["environments"].values()],
+            "cdn.distribution: production has the same distribution",
+        ),
+        (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
             "roles.someone.shift: shifts come from a Slack user group",
         ),
@@ -392,11 +411,15 @@ def test_the_guides_variables_fill_in_what_the_file_leaves_out(tmp_path: Path) -
     path.write_text(
         '[slack]\nenabled = false\n[environments.production]\nnamespace = "omnicare-prod"\n'
         + services.format("production", "$REGISTRY")
+        + '[environments.production.cdn]\npaths = ["/index.html"]\n'
         + '[environments.staging]\nnamespace = "omnicare-staging"\ncluster = {kubeconfig = "/etc/own"}\n'
         + services.format("staging", "${REGISTRY}")
     )
     os.environ |= {"KUBECONFIG": "/home/ops/omnicare-prod-kubeconfig", "REGISTRY": "ghcr.io"}
+    os.environ["CLOUDFRONT_DISTRIBUTION_ID"] = "E2EXAMPLE1ABCD"
     found = load(path).environments
     assert found["production"].cluster.kubeconfig == Path("/home/ops/omnicare-prod-kubeconfig")
     assert found["staging"].cluster.kubeconfig == Path("/etc/own")
     assert {each.services[0].repository for each in found.values()} == {"ghcr.io/omnicare/backend"}
+    assert found["production"].cdn is not None
+    assert found["production"].cdn.distribution == "E2EXAMPLE1ABCD"

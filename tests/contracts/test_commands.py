@@ -15,6 +15,7 @@ from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_text import made_plain
 from commands.kit.types import (
+    CdnPathType,
     ChoiceType,
     CommandNameType,
     DurationType,
@@ -172,6 +173,7 @@ _VALUES: dict[type, st.SearchStrategy[str]] = {
     TargetType: st.sampled_from(KNOWN.services),
     CommandNameType: st.sampled_from(KNOWN.commands),
     PersonType: st.sampled_from([*KNOWN.people, "@maya", "MAYA"]),
+    CdnPathType: st.from_regex(r"\A(/[a-z0-9._~-]{0,9}){1,3}\*?\Z").filter(str.isascii),
     QueryType: st.from_regex(r"\Aq[0-9a-f]{6,16}\Z") | st.integers(-(2**63), 2**63 - 1).map(str),
     RunType: st.from_regex(r"\A[0-9a-z][0-9a-z.-]{2,40}\Z"),
     DurationType: _LENGTHS,

@@ -1,0 +1,59 @@
+"""`cdn invalidate`: the CDN fetches paths anew; a deploy and a rollback do it by themselves."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from commands.kit.policy import Risk
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
+from commands.kit.types import CdnPath, EnvironmentName
+from runbooks.cdn.invalidating import InvalidateCdn, Invalidated, plan_invalidate
+from runbooks.clients.aws.cloudfront import MOST_PATHS, Cdn
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Results
+from runbooks.wording import counted, duration
+
+
+class CdnInvalidate(Operation):
+    """Invalidate paths in the CDN's cache, and wait until that is completed.
+
+    Without paths, those of the configuration are invalidated, as after each deploy and rollback. `*` may be a path's last character.
+    """
+
+    meta = OperationMeta(
+        permission="rollout:write",
+        risk=Risk.REVERSIBLE,
+        examples=["", "/index.html /assets/*", "--env staging"],
+        name="cdn invalidate",
+    )
+
+    paths: tuple[CdnPath, ...] = argument("paths to invalidate; default: the configured ones", default=())
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        return f"Invalidate {environment}'s CDN"
+
+    async def plan(self, context: Context) -> Plan:
+        if len(self.paths) > MOST_PATHS:
+            raise PermanentError(
+                f"{len(self.paths)} paths are too many for one invalidation: the maximum is {MOST_PATHS}.",
+                code=ReasonCode.USAGE,
+                advice=("Use a wildcard, such as `/assets/*`.",),
+            )
+        return plan_invalidate(context.use(Cdn, "cdn", "CDN"), context.where.name, self.paths)
+
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        result = results.only(InvalidateCdn, Invalidated)
+        paths = next(step.paths for step in plan.steps if isinstance(step, InvalidateCdn))
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"{counted(len(paths), 'path')} of {context.where.name}'s CDN invalidated",
+            lines=(f"Invalidation {result.id}, completed within {duration(result.seconds)}: {' '.join(paths)}",),
+            data={"invalidation": result.id, "paths": list(paths)},
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        buttons = () if outcome.ok else (Button(label="Retry", does=Typed(text=f"retry {outcome.run}")),)
+        return ending_card(outcome, buttons=buttons)

@@ -1,0 +1,135 @@
+"""The step that invalidates the CDN's cache, and the plans that it is in: a deploy's, a rollback's, and `cdn invalidate`'s own."""
+
+import shlex
+import time
+from functools import partial
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from runbooks.clients.aws.cloudfront import Cdn, Invalidation
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import hearing, retried
+from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
+from runbooks.kit.targets import Frozen
+from runbooks.kit.train import Part, Train
+from runbooks.wording import counted, duration
+
+_RETRIES_SECONDS = 60.0
+"""For so long a CDN that does not answer is tried again."""
+
+
+class Invalidated(Frozen):
+    """What became of an invalidation."""
+
+    id: str | None = None
+    seconds: float = 0.0
+    problem: str = ""
+    """Why it is not known to be completed, as a sentence; empty where it is."""
+    to_do: tuple[str, ...] = ()
+    """What a person can do about that, in sentences."""
+
+
+class InvalidateCdn(Step):
+    """The CDN fetches the paths anew. In a deploy or a rollback a failure here is told and ends nothing, since the services run."""
+
+    kind: Literal["invalidate-cdn"] = "invalidate-cdn"
+    distribution: str
+    paths: tuple[str, ...]
+    patience_seconds: float
+    required: bool = False
+    """It is what the run is for: a failure fails the run."""
+    decides: ClassVar[bool] = False
+
+    @property
+    def target(self) -> str:
+        return self.distribution
+
+    @property
+    def title(self) -> str:
+        return "Invalidate the CDN"
+
+    @property
+    def word(self) -> str:
+        return "the CDN"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {"distribution": self.distribution, "paths": list(self.paths)}
+
+    def shown(self) -> Shown:
+        rows = ((Cell(text=self.distribution), Cell(text=" ".join(self.paths))),)
+        return Shown(columns=("CDN", "Paths to invalidate"), rows=rows)
+
+    def in_short(self) -> tuple[Brief, ...]:
+        return (Brief(subject="the CDN", change=" ".join(self.paths)),) if self.required else ()
+
+    def by_hand(self) -> tuple[str, ...]:
+        paths = shlex.join(self.paths)
+        return (f"aws cloudfront create-invalidation --distribution-id {self.distribution} --paths {paths}",)
+
+    def goes_on(self) -> tuple[str, ...]:
+        return ("CloudFront completes an invalidation that has begun.",)
+
+    async def apply(self, context: StepContext) -> Invalidated:
+        try:
+            return await self._invalidate(context)
+        except RunbookError as error:
+            if self.required:
+                raise
+            return Invalidated(problem=f"The CDN was not invalidated: {error.message}", to_do=error.advice)
+
+    async def _invalidate(self, context: StepContext) -> Invalidated:
+        cdn, pulse, began = context.use(Cdn), context.pulse, time.monotonic()
+        pause = hearing(pulse)
+        patience = min(self.patience_seconds, _RETRIES_SECONDS)
+        found: Invalidation = await retried(
+            # the run's id: after a kill CloudFront returns the one that was created before
+            lambda: cdn.invalidate(self.distribution, self.paths, f"{context.run}:{self.key}"),
+            seconds=patience,
+            pause=pause,
+        )
+        while not found.completed:
+            waited = time.monotonic() - began
+            if waited >= self.patience_seconds:
+                return self._unfinished(found)
+            pulse.say(f"{counted(len(self.paths), 'path')}, {found.id}: in progress for {duration(waited)}")
+            await pause(min(cdn.settings.look_seconds, self.patience_seconds - waited))
+            look = partial(cdn.look, self.distribution, found.id)
+            found = await retried(look, seconds=patience, pause=pause)
+        return Invalidated(id=found.id, seconds=round(time.monotonic() - began, 1))
+
+    def _unfinished(self, found: Invalidation) -> Invalidated:
+        problem = f"The CDN's invalidation {found.id} is still in progress after {duration(self.patience_seconds)}."
+        to_do = (
+            f"CloudFront completes it by itself: `aws cloudfront wait invalidation-completed --distribution-id {self.distribution} --id {found.id}`.",
+        )
+        if self.required:
+            raise PermanentError(problem, code=ReasonCode.TIMED_OUT, advice=to_do)
+        return Invalidated(id=found.id, seconds=self.patience_seconds, problem=problem, to_do=to_do)
+
+
+async def plan_part(train: Train) -> Part:
+    """What a deploy or a rollback does about the CDN."""
+    cdn = train.find(Cdn)
+    if cdn is None:
+        return Part(not_done=("CDN invalidation (not configured)",))
+    settings = cdn.settings
+    patience = settings.rollback_patience_seconds if train.going_back else settings.patience_seconds
+    step = InvalidateCdn(distribution=settings.distribution, paths=settings.paths, patience_seconds=patience)
+    return Part(after=(step,))
+
+
+def plan_invalidate(cdn: Cdn, where: str, paths: tuple[str, ...]) -> Plan:
+    """Return the plan of an invalidation alone: of these paths, or of the configured ones where none is named."""
+    settings = cdn.settings
+    wanted = tuple(dict.fromkeys(paths)) or settings.paths
+    step = InvalidateCdn(
+        distribution=settings.distribution, paths=wanted, patience_seconds=settings.patience_seconds, required=True
+    )
+    return Plan(
+        title=f"Invalidate {counted(len(wanted), 'path')} of {where}'s CDN",
+        steps=(step,),
+        notes=("Until the CDN has fetched them anew, these paths load more slowly.",),
+    )

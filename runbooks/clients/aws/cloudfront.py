@@ -1,0 +1,116 @@
+"""A CloudFront distribution: its invalidations are created by a reference that makes them once only, and looked at until they are completed."""
+
+import re
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from runbooks.clients.aws.client import AwsApi, AwsClient
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Frozen
+
+MOST_PATHS = 30
+"""In one invalidation; CloudFront allows 15 with a wildcard at once, and says so itself."""
+_PATH = re.compile(r"/[A-Za-z0-9_.~:/?#\[\]@!$&'()+,;=%-]*\*?", re.ASCII)
+_LONGEST = 1000
+
+_CLOUDFRONT = AwsApi(
+    id="cloudfront",
+    name="CloudFront",
+    said={
+        "NoSuchDistribution": (
+            "there is no such distribution in the account",
+            "Check `distribution` under `cdn` in `omnicare.toml`, and the account of the bot's credentials.",
+        ),
+        "InvalidationBatchAlreadyExists": (
+            "the same run invalidated other paths before",
+            "Request it again: a new run has a reference of its own.",
+        ),
+        "BatchTooLarge": ("it has too many paths", "Use fewer paths, or one wildcard such as `/assets/*`."),
+        "InvalidArgument": ("it rejects the paths", "Check the paths: each begins with `/`, and `*` is its last character."),
+    },
+    later=frozenset({"TooManyInvalidationsInProgress"}),
+)  # fmt: skip
+
+
+def checked_path(path: str) -> str:
+    """Return the path; ValueError, as a sentence without a full stop, where CloudFront would not take it."""
+    if not path.startswith("/"):
+        raise ValueError("a path must begin with `/`, such as `/index.html` or `/*`")
+    if "*" in path[:-1]:
+        raise ValueError("`*` may only be the last character of a path, such as `/assets/*`")
+    if len(path) > _LONGEST or not _PATH.fullmatch(path):
+        raise ValueError("a path may only have the characters of a URL, and at most 1000 of them")
+    return path
+
+
+class CdnSettings(Frozen):
+    """The CloudFront distribution in front of the frontend."""
+
+    distribution: str = Field(pattern=r"^[A-Z0-9]{10,20}$")
+    """Its id, such as `E2EXAMPLE1ABCD`; default: `CLOUDFRONT_DISTRIBUTION_ID`."""
+    paths: tuple[str, ...] = Field(default=("/*",), min_length=1, max_length=MOST_PATHS)
+    """What is invalidated after each deploy and rollback. Each path begins with `/`; `*` may be its last character."""
+    endpoint: str | None = None
+    """An address other than AWS's own, `https://…`."""
+    patience_seconds: float = Field(default=900.0, gt=0, le=3600, allow_inf_nan=False)
+    """How long a run waits until CloudFront has completed the invalidation."""
+    rollback_patience_seconds: float = Field(default=60.0, gt=0, le=3600, allow_inf_nan=False)
+    """The same for a rollback, which then ends without it: CloudFront completes it by itself."""
+    look_seconds: float = Field(default=5.0, gt=0, le=60, allow_inf_nan=False)
+    """How often it is looked at meanwhile."""
+
+    @field_validator("paths")
+    @classmethod
+    def _paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_path(path) for path in paths)
+
+
+class Invalidation(Frozen):
+    """An invalidation as CloudFront knows it."""
+
+    id: str
+    completed: bool
+
+
+class Cdn:
+    """One distribution. Making it does no I/O."""
+
+    def __init__(self, settings: CdnSettings, *, throw_away: bool = False, read_seconds: float = 20.0) -> None:
+        """`throw_away`: a sandbox's, for which real credentials are never looked up."""
+        self.settings = settings
+        self._cloudfront = AwsClient(
+            _CLOUDFRONT,
+            region="us-east-1",  # CloudFront is a global service, signed for there
+            endpoint=settings.endpoint,
+            throw_away=throw_away,
+            read_seconds=read_seconds,
+        )
+
+    async def invalidate(self, distribution: str, paths: tuple[str, ...], reference: str) -> Invalidation:
+        """Create the invalidation, and return it. With the same reference and paths CloudFront returns the first one, without paying again."""
+        batch = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": reference}
+        answer = await self._cloudfront.call(
+            f"invalidate {distribution}",
+            lambda client: client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch),
+            needs="cloudfront:CreateInvalidation",
+        )
+        return _invalidation(answer)
+
+    async def look(self, distribution: str, invalidation: str) -> Invalidation:
+        """Return the invalidation as it is now."""
+        answer = await self._cloudfront.call(
+            f"look at the invalidation {invalidation}",
+            lambda client: client.get_invalidation(DistributionId=distribution, Id=invalidation),
+            needs="cloudfront:GetInvalidation",
+        )
+        return _invalidation(answer)
+
+
+def _invalidation(answer: Any) -> Invalidation:
+    match answer:
+        case {"Invalidation": {"Id": str(name), "Status": str(status)}} if re.fullmatch(r"[A-Za-z0-9]{1,40}", name):
+            return Invalidation(id=name, completed=status.lower() == "completed")
+        case _:
+            raise PermanentError("CloudFront's answer can't be read.", code=ReasonCode.AWS_REFUSED)
