@@ -76,6 +76,11 @@ NEEDED: tuple[Access, ...] = (
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
+    _service("create", "jobs", "Run a release's migrations, and its tests, as Jobs.", group="batch"),
+    _service("get", "jobs", "Find the Job of a run again after a restart.", group="batch"),
+    _service("list", "jobs", "See whether a migration of an earlier run is still running.", group="batch"),
+    _service("watch", "jobs", "Follow a Job to its end instead of polling it.", group="batch"),
+    _service("delete", "jobs", "End a test's Job when its run is stopped; a migration is never ended.", group="batch"),
     Access(
         verb="get",
         group="",

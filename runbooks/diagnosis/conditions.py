@@ -4,7 +4,7 @@ A gate is set by somebody else's controller, so waiting may mend it: nothing her
 """
 
 from runbooks.clients.kubernetes.views import Condition, ContainerView, EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _ON_ITS_WAY = {"", "ContainerCreating", "PodInitializing"}
@@ -69,7 +69,7 @@ def over(pod: PodView) -> Cause | None:
     )
 
 
-def named(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def named(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """Whatever else Kubernetes names: a container that waits, a warning about the pod, a condition that is not met."""
     if pod.ready:
         return None

@@ -6,7 +6,7 @@ Named by the container's environment it shows in the container's status, mounted
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual
 from runbooks.kit.reasons import ReasonCode
 
 _ABSENT = re.compile(r'\b(configmap|secret)s? "(?:[^"/]*/)?([^"]+)" not found', re.IGNORECASE)
@@ -41,7 +41,7 @@ def environment(pod: PodView, container: ContainerView) -> Cause | None:
     return _cause(pod, container.name, missing, container.message)
 
 
-def mounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def mounted(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """A volume of the pod is made from what is not there; the pod waits in ContainerCreating meanwhile."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None

@@ -9,7 +9,7 @@ from collections import Counter
 from runbooks.clients.kubernetes.views import ContainerView, PodView
 from runbooks.diagnosis.images import wrong_platform
 from runbooks.diagnosis.probes import killed_by
-from runbooks.diagnosis.snapshot import Cause, Snapshot, named, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, named, usual, words
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import counted
 
@@ -55,7 +55,7 @@ _COMMANDS = usual(
 )
 
 
-def crash(snapshot: Snapshot, pod: PodView, container: ContainerView, *, alike: int) -> Cause | None:
+def crash(snapshot: PodsSnapshot, pod: PodView, container: ContainerView, *, alike: int) -> Cause | None:
     """Why the container does not stay up, where that is so."""
     not_started = _not_started(pod, container)
     if not_started is not None:
@@ -117,11 +117,11 @@ def _end(container: ContainerView) -> tuple[str, int | None, str]:
     return container.ended_reason, container.ended_code, container.ended_message
 
 
-def _seen(snapshot: Snapshot, container: ContainerView) -> int:
+def _seen(snapshot: PodsSnapshot, container: ContainerView) -> int:
     return sum(each.container == container.name for each in snapshot.crashes)
 
 
-def _alike(snapshot: Snapshot, container: ContainerView) -> int:
+def _alike(snapshot: PodsSnapshot, container: ContainerView) -> int:
     kinds = Counter(each.kind for each in snapshot.crashes if each.container == container.name)
     return max(kinds.values(), default=0)
 
@@ -138,7 +138,7 @@ def _exit(code: int | None) -> str:
 
 
 def _out_of_memory(
-    snapshot: Snapshot, pod: PodView, container: ContainerView, said: tuple[str, ...], times: int, *, certain: bool
+    snapshot: PodsSnapshot, pod: PodView, container: ContainerView, said: tuple[str, ...], times: int, *, certain: bool
 ) -> Cause:
     spec = pod.spec(container.name)
     limit = spec.limits.get("memory", "") if spec is not None else ""
@@ -157,7 +157,7 @@ def _out_of_memory(
 
 
 def _by_probe(
-    snapshot: Snapshot, pod: PodView, container: ContainerView, killed: Cause, times: int, *, certain: bool
+    snapshot: PodsSnapshot, pod: PodView, container: ContainerView, killed: Cause, times: int, *, certain: bool
 ) -> Cause:
     return Cause(
         code=killed.code,

@@ -16,7 +16,7 @@ from runbooks.diagnosis import (
     starting,
     volumes,
 )
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, Snapshot, usual
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import counted
@@ -99,6 +99,21 @@ def _of_pod(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
     yield from found if other is None else (other,)
 
 
+def of_job(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
+    """What keeps a Job's pod from running, or ended it from outside; None where its program runs, or ended by itself."""
+    lost = nodes.lost(snapshot, pod)
+    if lost is not None or pod.over:
+        return lost or conditions.over(pod) or next(_of_containers(snapshot, pod, _ALIKE, once=True), None)
+    found = [
+        *_unstarted(snapshot, pod),
+        *_of_containers(snapshot, pod, _ALIKE, once=True),
+        *_waiting_for(snapshot, pod),
+    ]
+    if found or pod.deleting or pod.phase == "Running":
+        return next((cause for cause in found if cause.certain), found[0] if found else None)
+    return conditions.named(snapshot, pod)
+
+
 def _known(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
     lost = nodes.lost(snapshot, pod)
     if lost is not None:
@@ -113,19 +128,34 @@ def _known(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
     other = _other_image(snapshot, pod)
     if other is not None:
         yield other
+    yield from _unstarted(snapshot, pod)
+    yield from _of_containers(snapshot, pod, alike)
+    yield from _waiting_for(snapshot, pod)
+
+
+def _unstarted(snapshot: PodsSnapshot, pod: PodView) -> Iterator[Cause]:
+    """No node has it."""
     unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(snapshot, pod) or scheduling.unschedulable(pod)
     if unplaced is not None:
         yield unplaced
+
+
+def _of_containers(snapshot: PodsSnapshot, pod: PodView, alike: int, *, once: bool = False) -> Iterator[Cause]:
+    """`once`: its containers run to an end, so one that ended with an error is not a crash, and none has to be ready."""
     for container in pod.containers:
         cause = (
             images.pull(snapshot, pod, container)
             or config.environment(pod, container)
             or crashes.crash(snapshot, pod, container, alike=alike)
             or starting.init_waits(snapshot, pod, container)
-            or probes.not_ready(snapshot, pod, container)
+            or (None if once else probes.not_ready(snapshot, pod, container))
         )
-        if cause is not None:
+        if cause is not None and not (once and cause.code is ReasonCode.CRASH_LOOP):
             yield cause
+
+
+def _waiting_for(snapshot: PodsSnapshot, pod: PodView) -> Iterator[Cause]:
+    """Volumes, the node's sandbox, a readiness gate."""
     waiting = (
         config.mounted(snapshot, pod)
         or volumes.unmounted(snapshot, pod)

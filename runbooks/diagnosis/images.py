@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual, words
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -112,7 +112,7 @@ _OTHER = usual(
 )
 
 
-def pull(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
+def pull(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """Why the container's image is not there, where that is so."""
     if container.phase != "waiting" or container.reason not in _WAITING:
         return None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from runbooks.clients.kubernetes.views import NodeView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _LOST = {"NodeLost", "NodeAffinity", "NodeShutdown"}
@@ -25,7 +25,7 @@ _USUAL = usual(
 )
 
 
-def lost(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def lost(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """The pod's node is lost, where something says so."""
     if pod.ready or not pod.node:
         return None

@@ -7,7 +7,7 @@ kubelet says in an event of its own.
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, named, usual
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, named, usual
 from runbooks.kit.reasons import ReasonCode
 
 _UNHEALTHY = re.compile(
@@ -39,7 +39,7 @@ _ENDS_IT = usual(
 )
 
 
-def not_ready(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
+def not_ready(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """A container that runs and is not ready."""
     if container.phase != "running" or container.ready or container.init:
         return None
@@ -69,7 +69,7 @@ def not_ready(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cau
     )
 
 
-def killed_by(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
+def killed_by(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """The liveness or startup probe that ends the container again and again, where one does."""
     killing = [e for e in snapshot.told(pod, "Killing", container=container.name) if _KILLED.search(e.message)]
     killing = [event for event in killing if container.name in event.message or event.container == container.name]
@@ -90,7 +90,7 @@ def killed_by(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cau
     )
 
 
-def _newest(snapshot: Snapshot, pod: PodView, container: ContainerView, probe: str) -> EventView | None:
+def _newest(snapshot: PodsSnapshot, pod: PodView, container: ContainerView, probe: str) -> EventView | None:
     found = [
         event
         for event in snapshot.told(pod, "Unhealthy", "ProbeError", container=container.name)

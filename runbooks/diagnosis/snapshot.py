@@ -28,25 +28,18 @@ class Crash:
         return (self.container, self.reason, self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a rollout looks like at one moment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodsSnapshot:
+    """What is known at one moment of pods, whoever made them: a ReplicaSet or a Job."""
 
-    change: ImageChange
-    deployment: DeploymentView
-    new: ReplicaSetView | None
-    pods: Sequence[PodView]
-    """The pods of the new ReplicaSet, without those that are being deleted or are over."""
-    others: Sequence[PodView] = ()
-    """The Deployment's pods of older ReplicaSets."""
-    leaving: Sequence[PodView] = ()
-    """Those of either that are being deleted or are over."""
     events: Sequence[EventView] = ()
     crashes: Sequence[Crash] = ()
-    """Every end of a new pod's container that was seen since the rollout is watched."""
-    fresh: bool = True
-    """The Deployment's Progressing condition was written since the change: what an older rollout left there is not ours."""
+    """Every end of a new pod's container that was seen since they are watched."""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def is_main(self, container: str) -> bool:
+        """Whether it is the container that this is about, not one beside it."""
+        raise NotImplementedError
 
     def told(self, pod: PodView, *reasons: str, container: str = "") -> list[EventView]:
         """The events of those reasons about the pod (and, where it is named, the container), oldest first."""
@@ -66,6 +59,26 @@ class Snapshot:
             return max(0.0, (self.at - datetime.fromisoformat(stamp)).total_seconds())
         except ValueError:
             return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(PodsSnapshot):
+    """What a rollout looks like at one moment."""
+
+    change: ImageChange
+    deployment: DeploymentView
+    new: ReplicaSetView | None
+    pods: Sequence[PodView]
+    """The pods of the new ReplicaSet, without those that are being deleted or are over."""
+    others: Sequence[PodView] = ()
+    """The Deployment's pods of older ReplicaSets."""
+    leaving: Sequence[PodView] = ()
+    """Those of either that are being deleted or are over."""
+    fresh: bool = True
+    """The Deployment's Progressing condition was written since the change: what an older rollout left there is not ours."""
+
+    def is_main(self, container: str) -> bool:
+        return container == self.change.container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +117,9 @@ def words(*texts: str) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def named(container: ContainerView, snapshot: Snapshot) -> str:
+def named(container: ContainerView, snapshot: PodsSnapshot) -> str:
     """`the container`, or its name where it is not the one that is being changed."""
-    if container.name == snapshot.change.container:
+    if snapshot.is_main(container.name):
         return "the container"
     return f"the {'sidecar' if container.sidecar else 'container'} {container.name}"
 

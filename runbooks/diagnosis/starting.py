@@ -3,7 +3,7 @@
 import re
 
 from runbooks.clients.kubernetes.views import ContainerView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual, words
 from runbooks.kit.reasons import ReasonCode
 
 _SANDBOX = (
@@ -29,7 +29,7 @@ _WAITS = usual(
 )
 
 
-def sandbox(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def sandbox(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """The node can't make what the containers run in."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
@@ -50,7 +50,7 @@ def sandbox(snapshot: Snapshot, pod: PodView) -> Cause | None:
     )
 
 
-def init_waits(snapshot: Snapshot, pod: PodView, container: ContainerView) -> Cause | None:
+def init_waits(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
     """An init container that runs and does not end: nothing after it starts."""
     if not container.init or container.phase != "running":
         return None

@@ -3,7 +3,7 @@
 import re
 
 from runbooks.clients.kubernetes.views import EventView, PodView
-from runbooks.diagnosis.snapshot import Cause, Snapshot, usual, words
+from runbooks.diagnosis.snapshot import Cause, PodsSnapshot, usual, words
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
 
@@ -31,7 +31,7 @@ _MOUNT = usual(
 )
 
 
-def unplaced(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def unplaced(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """The scheduler can't place the pod because of its volumes."""
     message = pod.unschedulable
     if not message:
@@ -52,7 +52,7 @@ def unplaced(snapshot: Snapshot, pod: PodView) -> Cause | None:
     return None
 
 
-def unmounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
+def unmounted(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
     """The node can't attach or mount a volume; the pod waits in ContainerCreating meanwhile."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
@@ -66,7 +66,7 @@ def unmounted(snapshot: Snapshot, pod: PodView) -> Cause | None:
     return _cause(pod, what, said, _MOUNT)
 
 
-def _about_claims(snapshot: Snapshot, pod: PodView) -> list[EventView]:
+def _about_claims(snapshot: PodsSnapshot, pod: PodView) -> list[EventView]:
     found = [
         event
         for event in snapshot.events

@@ -86,6 +86,7 @@ class ReasonCode(StrEnum):
     SCRIPT_FAILED = "script-failed"
     SCRIPT_UNANSWERED = "script-unanswered"
     OUTPUT_TOO_LARGE = "output-too-large"
+    JOB_FAILED = "job-failed"
     NOT_CONFIGURED = "not-configured"
     EXPORT_FAILED = "export-failed"
     CREDENTIALS_UNUSABLE = "credentials-unusable"
@@ -183,6 +184,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.SCRIPT_FAILED: "The script in the pod failed, or returned an unusable answer. The card shows the end of its output.",
     ReasonCode.SCRIPT_UNANSWERED: "The script in the pod did not finish in time. It may still be running there.",
     ReasonCode.OUTPUT_TOO_LARGE: "The script in the pod printed more than the bot accepts.",
+    ReasonCode.JOB_FAILED: "A program that ran as a Job failed. The card shows the end of its log; `kubectl describe job` shows the rest.",
     ReasonCode.NOT_CONFIGURED: "The environment is not configured for this; the answer names the missing table of `omnicare.toml`.",
     ReasonCode.EXPORT_FAILED: "The export could not be written to its bucket, or could not be verified after writing. Nothing was deleted.",
     ReasonCode.CREDENTIALS_UNUSABLE: "The database credentials can't be read or are incomplete. The answer names the Secret's key or the file.",

@@ -20,6 +20,8 @@ from sandbox.cluster.apply import apply_configuration
 from sandbox.cluster.clock import Clock, stamp
 from sandbox.cluster.defaults import defaulted
 from sandbox.cluster.fields import Steps, Writer, own_applied, own_changes
+from sandbox.cluster.printed import Printed
+from sandbox.cluster.programs import ALWAYS, Program
 from sandbox.cluster.resources import (
     DEPLOYMENT,
     EVENT,
@@ -57,6 +59,10 @@ class Api:
         self.store, self.clock, self.rng = store, clock, rng
         self.mirrors: dict[str, str] = {}
         """What a mutating admission webhook rewrites the images of Deployments to: own name → the mirror's."""
+        self.scripts: dict[str, Program] = dict(ALWAYS)
+        """What `npm run` knows in the pods."""
+        self.printed: dict[str, Printed] = {}
+        """What the program of a Job's pod printed, by the pod's uid."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         obj = self.store.get(kind, namespace, name)

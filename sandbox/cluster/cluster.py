@@ -148,7 +148,7 @@ class Cluster:
 
     def add_scripts(self, scripts: Scripts) -> None:
         """What `npm run` knows in this cluster's pods, besides what every image has."""
-        self._routes.scripts.update(scripts)
+        self.api.scripts.update(scripts)
 
     @property
     def faults(self) -> Faults:

@@ -6,6 +6,7 @@ the image's tag (`images.py`) and from what the pod needs (`needs.py`); a node t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from sandbox.cluster import needs
@@ -18,6 +19,8 @@ from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.images import Behaviour, behaviour, tag_of
 from sandbox.cluster.lives import Container, Life, status_of
+from sandbox.cluster.printed import Printed
+from sandbox.cluster.programs import Execution, knows, run
 from sandbox.cluster.resources import NODE, POD, REPLICA_SET, Json
 from sandbox.cluster.settings import Settings
 from sandbox.cluster.store import Change
@@ -40,7 +43,11 @@ class Kubelet:
         self._addresses = 1
 
     def clear(self) -> None:
+        for life in self._lives.values():
+            if life.program is not None:
+                life.program.cancel()
         self._lives.clear()
+        self._api.printed.clear()
         self._silent.clear()
         self.faults.clear()
 
@@ -117,6 +124,9 @@ class Kubelet:
         life = self._lives.pop(uid, None)
         if life and life.timer:
             life.timer.cancel()
+        if life and life.program:
+            life.program.cancel()
+        self._api.printed.pop(uid, None)
 
     def _next(self, pod: Json, seconds: float, step: Callable[[Json], None]) -> None:
         """The one thing that happens to this pod next, unless it goes before."""
@@ -228,7 +238,9 @@ class Kubelet:
         life.main.started = self._api.clock.stamp()
         self._write(pod, "Running", {"running": {"startedAt": life.main.started}})
         self._maybe_lose(pod)
-        if _runs_once(pod):
+        if _runs_once(pod) and knows(_command(pod["spec"]["containers"][0])):
+            life.program = asyncio.create_task(self._run(pod))
+        elif _runs_once(pod):
             self._next(pod, self._settings.job_seconds, self._finish)
         elif what.crashes:
             self._next(pod, self._settings.crash_seconds, lambda current: self._crash(current, what))
@@ -296,22 +308,37 @@ class Kubelet:
 
         self._next(pod, settings.crash_seconds, back_off if before else restart)
 
+    async def _run(self, pod: Json) -> None:
+        """The pod's own process, to its end."""
+        main, printed = pod["spec"]["containers"][0], Printed(self._api.clock)
+        self._api.printed[pod["metadata"]["uid"]] = printed
+        try:
+            execution = Execution(pod, main["name"], tuple(_command(main)), printed.write, printed.write)
+            execution.stdin.feed_eof()
+            code = await run(execution, self._api.scripts)
+        finally:
+            printed.end()
+        self._next(pod, 0, lambda current: self._end(current, code))
+
     def _finish(self, pod: Json) -> None:
-        main = self._lives[pod["metadata"]["uid"]].main
         words = " ".join(word for container in pod["spec"]["containers"] for word in _command(container))
         failed = "fail" in words or "fail" in tag_of(_image(pod)) or behaviour(_image(pod)).crashes
+        self._end(pod, 1 if failed else 0)
+
+    def _end(self, pod: Json, code: int) -> None:
+        main = self._lives[pod["metadata"]["uid"]].main
         ended = {
-            "exitCode": 1 if failed else 0,
-            "reason": "Error" if failed else "Completed",
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
             "startedAt": main.started,
             "finishedAt": self._api.clock.stamp(),
         }
-        if failed and pod["spec"]["restartPolicy"] == "OnFailure":
+        if code and pod["spec"]["restartPolicy"] == "OnFailure":
             main.state = {"terminated": ended}
             name = pod["spec"]["containers"][0]["name"]
             self._again(pod, main, name, "Running", lambda current: self._start(current, 0))
             return
-        self._write(pod, "Failed" if failed else "Succeeded", {"terminated": ended})
+        self._write(pod, "Failed" if code else "Succeeded", {"terminated": ended})
 
     def _warn(self, pod: Json, reason: str, message: str, container: str = "") -> None:
         name = container or pod["spec"]["containers"][0]["name"]
@@ -328,6 +355,9 @@ class Kubelet:
                 self._events.normal(_COMPONENT, pod, "Killing", f"Stopping container {entry['name']}")
         running = any("running" in entry["state"] for entry in statuses)
         grace = pod["metadata"].get("deletionGracePeriodSeconds", 30)
+        program = self._lives[pod["metadata"]["uid"]].program
+        if program is not None:
+            program.cancel()
         seconds = min(self._settings.stop_seconds, grace) if running else 0
         self._next(pod, seconds, self._remove)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from sandbox.cluster.clock import Timer
@@ -33,6 +34,8 @@ class Life:
     """All that are not init containers go together."""
     inits: dict[str, Container] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
+    program: asyncio.Task[None] | None = None
+    """What runs in it, where it is a Job's and its program is one that containers here have."""
 
     @property
     def initialized(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
@@ -90,6 +90,12 @@ def _text(lines: list[Line], *, timestamps: bool) -> bytes:
     return "".join((line.stamped() if timestamps else line.text) + "\n" for line in lines).encode()
 
 
+def _since(query: Mapping[str, str], now: datetime) -> datetime | None:
+    if "sinceSeconds" in query:
+        return now - timedelta(seconds=int(query["sinceSeconds"]))
+    return parse(query["sinceTime"]) if "sinceTime" in query else None
+
+
 async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResponse:
     query = request.query
     _check(pod, query)
@@ -100,15 +106,16 @@ async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResp
     if log is None:
         await response.prepare(request)
         return response
-    since = None
-    if "sinceSeconds" in query:
-        since = now - timedelta(seconds=int(query["sinceSeconds"]))
-    elif "sinceTime" in query:
-        since = parse(query["sinceTime"])
+    since = _since(query, now)
     last = int(query["tailLines"]) if "tailLines" in query else None
     stamps = _true(query, "timestamps")
     left = int(query["limitBytes"]) if "limitBytes" in query else None
     await response.prepare(request)
+    printed = api.printed.get(pod["metadata"]["uid"])
+    if printed is not None:
+        async for lines in printed.read(last=last, since=since, follow=_true(query, "follow")):
+            await response.write(_text(lines, timestamps=stamps)[:left])
+        return response
     mood = mood_of(pod)
     if mood is Mood.HANG:
         await asyncio.Event().wait()  # until whoever reads has gone
@@ -116,9 +123,9 @@ async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResp
         await response.write(b"unable to retrieve container logs for containerd://0f1e2d3c")
         return response
     number = log.next_number(now)
-    lines = list(log.until(now, last=last, since=since))
-    for first in range(0, len(lines), _CHUNK_LINES):
-        data = _text(lines[first : first + _CHUNK_LINES], timestamps=stamps)
+    present = list(log.until(now, last=last, since=since))
+    for first in range(0, len(present), _CHUNK_LINES):
+        data = _text(present[first : first + _CHUNK_LINES], timestamps=stamps)
         if left is not None:
             data, left = data[:left], max(0, left - len(data))
         await response.write(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sandbox.cluster.resources import Json
@@ -34,16 +34,21 @@ Scripts = Mapping[str, Program]
 """What `npm run` knows, by name."""
 
 
+def knows(words: Sequence[str]) -> bool:
+    """Whether containers here have the program."""
+    name = words[0].rpartition("/")[2] if words else ""
+    return name == "npm" or name in _PROGRAMS
+
+
 async def run(execution: Execution, scripts: Scripts) -> int:
     """Runs the command; 127 for what no container here has."""
     name = execution.words[0].rpartition("/")[2]
     if name == "npm":
         return await _npm(execution, scripts)
-    known: dict[str, Program] = {"cat": _cat, "echo": _echo, "true": _true, "false": _false}
-    if name not in known:
+    if name not in _PROGRAMS:
         await execution.err(f"{' '.join(execution.words)}: not found\n".encode())
         return NOT_FOUND
-    return await known[name](execution)
+    return await _PROGRAMS[name](execution)
 
 
 async def _npm(execution: Execution, scripts: Scripts) -> int:
@@ -83,6 +88,9 @@ async def _true(_: Execution) -> int:
 
 async def _false(_: Execution) -> int:
     return 1
+
+
+_PROGRAMS: Mapping[str, Program] = {"cat": _cat, "echo": _echo, "true": _true, "false": _false}
 
 
 async def _database_test(execution: Execution) -> int:

@@ -15,7 +15,6 @@ from sandbox.cluster.exec_route import serve_exec
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.log_route import serve_log
 from sandbox.cluster.patches import json_patch, merge_patch
-from sandbox.cluster.programs import ALWAYS, Program
 from sandbox.cluster.requests import (
     Target,
     body_of,
@@ -49,7 +48,6 @@ class Routes:
         self._api, self._protocols = api, protocols
         self.tokens = rbac.Tokens(users)
         self.watches: set[Watch] = set()
-        self.scripts: dict[str, Program] = dict(ALWAYS)
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=_LARGEST_BODY)
@@ -111,7 +109,7 @@ class Routes:
             return await serve_log(self._api, self._api.get(target.kind, target.namespace, target.name), request)
         if target.subresource == "exec":
             pod = self._api.get(target.kind, target.namespace, target.name)
-            return await serve_exec(pod, request, self.scripts, self._protocols)
+            return await serve_exec(pod, request, self._api.scripts, self._protocols)
         if method == "GET":
             if _is_watch(request):
                 return await self._watch(target, request)

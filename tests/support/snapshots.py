@@ -1,6 +1,7 @@
 """Snapshots of a rollout from Kubernetes' own JSON, for tests of what is read out of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -111,4 +112,4 @@ def snapshot(
         [reading.pod(each) for each in pods],
         [cluster_events.event(each) for each in events],
     )
-    return Snapshot(**{name: getattr(made, name) for name in Snapshot.__slots__} | {"at": NOW})
+    return replace(made, at=NOW)

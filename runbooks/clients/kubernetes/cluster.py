@@ -15,6 +15,7 @@ from typing import Any, Self
 from runbooks.clients.kubernetes import cluster_events, reading
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.exec import Exec, Program
+from runbooks.clients.kubernetes.jobs import Jobs
 from runbooks.clients.kubernetes.mirrors import Mirrors
 from runbooks.clients.kubernetes.views import (
     AccessReview,
@@ -179,6 +180,11 @@ class ClusterClient:
     def programs(self, closed: Iterable[Program]) -> Exec:
         """Return a runner for the only programs that may run in this cluster's pods."""
         return Exec(self._connection, closed)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The Jobs of this cluster: creating, watching and deleting them."""
+        return Jobs(self._connection)
 
     # changing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 from sandbox.cluster.api import Api
+from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers.owners import CONTROLLER, condition, is_leaving, owned, owner_of, reference_to
 from sandbox.cluster.controllers.queue import Queue
 from sandbox.cluster.events import Events
@@ -31,7 +32,10 @@ class Jobs:
 
     def _work(self, namespace: str, name: str) -> None:
         job = self._api.store.get(JOB, namespace, name)
-        if job is None or is_leaving(job) or condition(job, "Complete") or condition(job, "Failed"):
+        if job is None or is_leaving(job):
+            return
+        if condition(job, "Complete") or condition(job, "Failed"):
+            self._forget(job)
             return
         pods = [pod for pod in owned(self._api.store, POD, job) if not is_leaving(pod)]
         phases = [pod["status"].get("phase") for pod in pods]
@@ -39,6 +43,11 @@ class Jobs:
         active = len(phases) - done - failed
         ended = self._ended(job, done, failed)
         spec = job["spec"]
+        if ended is not None and active:
+            for pod in pods:
+                if pod["status"].get("phase") not in ("Succeeded", "Failed"):
+                    self._api.delete(POD, namespace, pod["metadata"]["name"])
+            active, failed = 0, failed + active
         if ended is None and not spec.get("suspend"):
             for _ in range(min(spec["parallelism"], spec["completions"] - done) - active):
                 self._start(job)
@@ -51,11 +60,34 @@ class Jobs:
         if done >= job["spec"]["completions"]:
             self._events.normal(_COMPONENT, job, "Completed", "Job completed")
             return {"type": "Complete", "status": "True", **times}
+        left = self._seconds_left(
+            job, job["spec"].get("activeDeadlineSeconds"), (job.get("status") or {}).get("startTime")
+        )
+        if left is not None and left <= 0:
+            message = "Job was active longer than specified deadline"
+            self._events.warning(_COMPONENT, job, "DeadlineExceeded", message)
+            return {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": message, **times}
         if failed > job["spec"]["backoffLimit"]:
             message = "Job has reached the specified backoff limit"
             self._events.warning(_COMPONENT, job, "BackoffLimitExceeded", message)
             return {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": message, **times}
         return None
+
+    def _seconds_left(self, job: Json, seconds: int | None, since: str | None) -> float | None:
+        """Return how long that time lasts yet, and look again then; None where there is none."""
+        if seconds is None or since is None:
+            return None
+        left = seconds - (self._api.clock.now() - parse(since)).total_seconds()
+        if left > 0:
+            self.queue.add_later(job["metadata"]["namespace"], job["metadata"]["name"], left)
+        return left
+
+    def _forget(self, job: Json) -> None:
+        """An ended Job goes after its `ttlSecondsAfterFinished`, and its pods with it."""
+        ended = (condition(job, "Complete") or condition(job, "Failed") or {})["lastTransitionTime"]
+        left = self._seconds_left(job, job["spec"].get("ttlSecondsAfterFinished"), ended)
+        if left is not None and left <= 0:
+            self._api.delete(JOB, job["metadata"]["namespace"], job["metadata"]["name"])
 
     def _start(self, job: Json) -> None:
         template = copy.deepcopy(job["spec"]["template"])

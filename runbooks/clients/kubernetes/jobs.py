@@ -1,0 +1,228 @@
+"""Kubernetes Jobs: one program from a release's image, run once in a pod of its own.
+
+`JobSpec` says what runs. `runbooks.jobs.running.run_job` does it: it creates or adopts the Job, watches it to its end and reads its
+log. `Jobs` (as `ClusterClient.jobs`) is the plain API below that.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection
+from runbooks.clients.kubernetes.fields import Json, count, fields, listed, mapped, stamp, text
+from runbooks.clients.kubernetes.views import Seen
+from runbooks.clients.kubernetes.watch import Watch
+from runbooks.kit.targets import Frozen
+
+RUN = "omnicare.dev/run"
+"""The annotation with the run that made the Job."""
+WHAT = "omnicare.dev/job"
+"""The label that says what the Job is for: `migrate`."""
+_MANAGED = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
+_PLAIN = re.compile(r"[a-z0-9]{4,24}")
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9@%+=:,./_-]{1,200}$")]
+"""One word of a program: plain characters only, since no shell reads it."""
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+"""The name of a Kubernetes object."""
+SecretKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
+
+
+class SecretVariable(Frozen):
+    """An environment variable whose value the node takes from a Secret: the bot never reads it."""
+
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+    secret: ObjectName
+    key: SecretKey
+
+
+class JobSpec(Frozen):
+    """What a Job runs. It is JSON, so a step can keep it and show it in its plan."""
+
+    namespace: ObjectName
+    what: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,20}[a-z0-9]$")]
+    """A word for its name and label: `migrate`. Two Jobs of one run need different words."""
+    image: str
+    """By its digest, as the plan has it."""
+    words: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
+    """The program and its arguments, as the container's command."""
+    environment: tuple[SecretVariable, ...] = ()
+    like: ObjectName | None = None
+    """A Deployment: the pod gets its pull secrets, service account, security context, node selection and resources."""
+    service_account: ObjectName | None = None
+    """Another service account than that of `like`."""
+    deadline: Annotated[int, Field(gt=0, le=86_400)] = 600
+    """Seconds after which Kubernetes ends it (`activeDeadlineSeconds`), waiting for a node and for the image included."""
+    keep: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
+    """Seconds that the ended Job and its log stay in the cluster."""
+    log_lines: Annotated[int, Field(gt=0, le=200)] = 20
+    """So many of the last lines of its log are kept, redacted."""
+    output_bytes: Annotated[int, Field(gt=0, le=4 << 20)] = 256 * 1024
+    """So much of the end of its output is handed to the caller, unredacted."""
+    ends_on_stop: bool = True
+    """Whether it is deleted when somebody stops the run. False for what must not break off in the middle, such as a migration."""
+
+    def name(self, run: str) -> str:
+        """Return the Job's name, the same whenever that run asks."""
+        last = run.rpartition(".")[2]
+        return (
+            f"omnicare-{self.what}-{last if _PLAIN.fullmatch(last) else hashlib.sha256(run.encode()).hexdigest()[:12]}"
+        )
+
+    def body(self, run: str, like: Json | None = None) -> dict[str, Any]:
+        """Return the manifest; `like` is the Deployment whose pods it resembles."""
+        return self._named(self.name(run), {RUN: run}, like)
+
+    def by_hand(self) -> tuple[str, ...]:
+        """Return the lines by which a person runs it; the Secret's value is in none of them."""
+        name = f"omnicare-{self.what}-by-hand"
+        manifest = json.dumps(self._named(name, {}, None), separators=(",", ":"))
+        where = f"-n {self.namespace}"
+        return (
+            f"echo {shlex.quote(manifest)} | kubectl create {where} -f -",
+            f"kubectl wait {where} --for=condition=complete --timeout={self.deadline}s job/{name}; kubectl logs {where} job/{name}",
+        )
+
+    def _named(self, name: str, annotations: Mapping[str, str], like: Json | None) -> dict[str, Any]:
+        labels = {**_MANAGED, WHAT: self.what}
+        pod_like = fields(like, "spec", "template", "spec")
+        main_like = next(iter(listed(pod_like, "containers")), {})
+        alike = ("imagePullSecrets", "serviceAccountName", "securityContext", "nodeSelector", "tolerations")
+        container = {
+            "name": "main",
+            "image": self.image,
+            "command": list(self.words),
+            "env": [
+                {"name": each.variable, "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key}}}
+                for each in self.environment
+            ],
+            **{key: main_like[key] for key in ("resources", "securityContext") if main_like.get(key)},
+        }
+        pod: dict[str, Any] = {
+            **{key: pod_like[key] for key in alike if pod_like.get(key)},
+            "restartPolicy": "Never",
+            "containers": [container],
+        }
+        if self.service_account is not None:
+            pod["serviceAccountName"] = self.service_account
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": name, "labels": labels, "annotations": dict(annotations)},
+            "spec": {
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": self.deadline,
+                "ttlSecondsAfterFinished": self.keep,
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A Job as it is."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    created: str
+    run: str
+    """The run that made it; empty where it is not the bot's."""
+    what: str
+    image: str
+    active: int
+    ended: Literal["complete", "failed"] | None
+    reason: str
+    """Of a failed one: `BackoffLimitExceeded`, `DeadlineExceeded`."""
+    message: str
+    suspended: bool
+    deleting: bool
+
+    @property
+    def selector(self) -> str:
+        """The label selector of its pods."""
+        return f"job-name={self.name}"
+
+
+def job_view(item: Json) -> JobView:
+    """Return the Job from Kubernetes' JSON."""
+    meta, spec, status = fields(item, "metadata"), fields(item, "spec"), fields(item, "status")
+    true = {text(each, "type"): each for each in listed(status, "conditions") if each.get("status") == "True"}
+    failed = true.get("Failed", {})
+    image = next((text(each, "image") for each in listed(fields(spec, "template", "spec"), "containers")), "")
+    return JobView(
+        namespace=text(meta, "namespace"),
+        name=text(meta, "name"),
+        uid=text(meta, "uid"),
+        resource_version=text(meta, "resourceVersion"),
+        created=stamp(meta, "creationTimestamp"),
+        run=mapped(meta, "annotations").get(RUN, ""),
+        what=mapped(meta, "labels").get(WHAT, ""),
+        image=image,
+        active=count(status, "active"),
+        ended="complete" if "Complete" in true else "failed" if failed else None,
+        reason=text(failed, "reason"),
+        message=text(failed, "message"),
+        suspended=spec.get("suspend") is True,
+        deleting=bool(meta.get("deletionTimestamp")),
+    )
+
+
+class Jobs:
+    """The Jobs of a cluster. Created by `ClusterClient.jobs`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def create(self, spec: JobSpec, run: str) -> JobView:
+        """Create it. Raises `AlreadyThere` where a Job has its name."""
+        like = None
+        if spec.like is not None:
+            path = f"/apis/apps/v1/namespaces/{spec.namespace}/deployments/{spec.like}"
+            like = await self._connection.call("GET", path, doing=f"read deployment {spec.namespace}/{spec.like}")
+        answer = await self._connection.call(
+            "POST",
+            _path(spec.namespace),
+            doing=f"create Job {spec.namespace}/{spec.name(run)}",
+            query={"fieldManager": FIELD_MANAGER},
+            body=spec.body(run, like),
+        )
+        return job_view(answer)
+
+    async def get(self, namespace: str, name: str) -> JobView:
+        """Return the Job of that name. Raises PermanentError(NOT_FOUND)."""
+        return job_view(
+            await self._connection.call("GET", _path(namespace, name), doing=f"read Job {namespace}/{name}")
+        )
+
+    async def of_kind(self, namespace: str, what: str) -> list[JobView]:
+        """Return the bot's Jobs that are for that: `migrate`."""
+        answer = await self._connection.call(
+            "GET", _path(namespace), doing=f"list Jobs in {namespace}", query={"labelSelector": f"{WHAT}={what}"}
+        )
+        return [job_view(item) for item in listed(answer, "items")]
+
+    def watch(self, namespace: str, name: str) -> AsyncGenerator[Seen[JobView]]:
+        """Yield the Job of that name as it is now and with every change."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        return Watch(self._connection, _path(namespace), query, job_view, f"watch Jobs in {namespace}").seen()
+
+    async def delete(self, job: JobView) -> None:
+        """Delete exactly this Job and its pods."""
+        await self._connection.call(
+            "DELETE",
+            _path(job.namespace, job.name),
+            doing=f"delete Job {job.namespace}/{job.name}",
+            body={"propagationPolicy": "Background", "preconditions": {"uid": job.uid}},
+        )
+
+
+def _path(namespace: str, name: str = "") -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")

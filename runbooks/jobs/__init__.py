@@ -1,0 +1,1 @@
+"""Programs that run once in the cluster, as Jobs from a release's image."""

@@ -1,0 +1,345 @@
+"""A Job from its creation to its end, for any step that runs a program of a release's image.
+
+    end = await run_job(context.pulse, context.use(ClusterClient), JobSpec(
+        namespace="omnicare-prod", what="smoke", image=image.reference, words=("npm", "run", "test:smoke"),
+        environment=(SecretVariable(variable="DATABASE_URL", secret="backend-secret", key="DATABASE_URL"),),
+        like="backend", deadline=300,
+    ))
+    end.exit_code, end.log, end.output
+
+- The Job's name is made of the run's id and `what`: a step that was killed finds its Job again and watches on. A Job of that name
+  which another run made is refused.
+- Its log is told line by line, redacted, to `pulse.say`.
+- A program that runs to its end is a `JobEnd`, whatever its exit status. Everything else is raised: it never started (and why), it
+  was evicted or killed for memory, its deadline passed, somebody deleted it.
+- On a request to stop the Job is deleted and `Stopped` raised; one with `ends_on_stop=False` goes on in the cluster.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import AlreadyThere
+from runbooks.clients.kubernetes.jobs import JobSpec, JobView
+from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView, Seen
+from runbooks.diagnosis import Cause, PodsSnapshot, clean, of_job
+from runbooks.kit.diagnosis import Diagnosis
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse, Stopped
+from runbooks.kit.waiting import merged, ticking, unless_stopped
+from runbooks.redaction.redactor import default_redactor
+from runbooks.wording import duration
+
+_MAIN = "main"
+_TICK = 5.0
+"""Seconds after which it is said again what the Job waits for."""
+_OVERDUE = 60.0
+"""Seconds after its deadline in which Kubernetes has to end it."""
+_GONE = 10.0
+"""Seconds for deleting it, when somebody stops the run."""
+_AGAIN = 1.0
+"""Pause before a log that broke off is opened again."""
+_LONGEST_LINE = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_LISTED: Seen[EventView] = Seen("synced", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """How a program ended by itself."""
+
+    name: str
+    exit_code: int
+    log: tuple[str, ...]
+    """The last lines, redacted."""
+    output: bytes = field(repr=False)
+    """The end of what it printed, unredacted: to be parsed, never to be shown or kept."""
+    whole: bool = True
+    """`output` is all that it printed."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether its exit status was 0."""
+        return self.exit_code == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _JobSnapshot(PodsSnapshot):
+    def is_main(self, container: str) -> bool:
+        return container == _MAIN
+
+
+async def run_job(pulse: Pulse, cluster: ClusterClient, spec: JobSpec) -> JobEnd:
+    """Return how the program ended; create the Job unless this run has done that before."""
+    job = await _created(cluster, spec, pulse.run)
+    try:
+        return await unless_stopped(pulse, _followed(pulse, cluster, spec, job))
+    except Stopped:
+        if spec.ends_on_stop:
+            await _deleted(cluster, job)
+        raise
+
+
+async def _created(cluster: ClusterClient, spec: JobSpec, run: str) -> JobView:
+    try:
+        return await cluster.jobs.create(spec, run)
+    except AlreadyThere:
+        job = await cluster.jobs.get(spec.namespace, spec.name(run))
+    if job.run != run:
+        whose = f"run {job.run}" if job.run else "somebody else"
+        raise PermanentError(
+            f"Job {job.name} exists, but {whose} made it.",
+            code=ReasonCode.CHANGED_MEANWHILE,
+            advice=(f"Look at it with `kubectl describe job/{job.name} -n {job.namespace}`, then try again.",),
+        )
+    return job
+
+
+async def _deleted(cluster: ClusterClient, job: JobView) -> None:
+    """The Job is gone, or Kubernetes ends it at its deadline: a run that stops does not wait for more."""
+    with suppress(RunbookError, TimeoutError):
+        async with asyncio.timeout(_GONE):
+            await cluster.jobs.delete(job)
+
+
+async def _followed(pulse: Pulse, cluster: ClusterClient, spec: JobSpec, job: JobView) -> JobEnd:
+    following = _Following(pulse, cluster, spec, job)
+    try:
+        async with asyncio.timeout(spec.deadline + _OVERDUE):
+            await following.to_the_end()
+            return await following.end()
+    except TimeoutError as error:
+        raise _late(spec, following, "and Kubernetes has not ended it") from error
+    finally:
+        await following.close()
+
+
+class _Following:
+    """What the watches told so far of one Job."""
+
+    def __init__(self, pulse: Pulse, cluster: ClusterClient, spec: JobSpec, job: JobView) -> None:
+        self._pulse, self._cluster, self._spec = pulse, cluster, spec
+        self.job = job
+        self._pods: dict[str, PodView] = {}
+        self._events: dict[str, EventView] = {}
+        self._explained = False
+        self._waited: Cause | None = None
+        """What its pod waited for when it was last looked at: at its deadline Kubernetes takes the pod away."""
+        self._heard = bytearray()
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def to_the_end(self) -> None:
+        """Return once the Job has ended; raise where its program can't begin."""
+        streams: tuple[AsyncGenerator[Seen[JobView] | Seen[PodView] | Seen[EventView], None], ...] = (
+            _states(self._cluster, self.job),
+            self._cluster.watch_pods(self.job.namespace, self.job.selector),
+            _explaining(self._cluster.watch_events(self.job.namespace)),
+        )
+        async with merged(*streams) as seen, aclosing(ticking(seen, _TICK)) as changes:
+            async for change in changes:
+                if change is not None:
+                    self._take(change)
+                if self.job.ended is not None:
+                    return
+                await self._look()
+
+    def _take(self, seen: Seen[JobView] | Seen[PodView] | Seen[EventView]) -> None:
+        match seen.view:
+            case None if seen is _LISTED:
+                self._explained = True
+            case JobView() as job:
+                if seen.kind == "deleted":
+                    raise _vanished(job)
+                self.job = job
+            case PodView() as pod if pod.owner == self.job.uid:
+                if seen.kind == "deleted":
+                    self._pods.pop(pod.uid, None)
+                else:
+                    self._pods[pod.uid] = pod
+            case EventView() as event if event.about_name.startswith(self.job.name):
+                self._events[event.uid] = event
+            case _:
+                pass
+
+    async def _look(self) -> None:
+        pod = self._pod
+        main = pod.container(_MAIN) if pod is not None else None
+        if pod is not None and main is not None and main.phase in ("running", "terminated"):
+            if self._speaking is None:
+                self._speaking = asyncio.create_task(self._speak(pod))
+            return
+        cause = self._waited = self._cause() or (None if pod is not None else self._waited)
+        if cause is not None and cause.certain and self._explained:
+            await _deleted(self._cluster, self.job)  # its program never began
+            raise self._failed(cause)
+        self._pulse.say(self._waits(cause))
+
+    def _waits(self, cause: Cause | None) -> str:
+        if self.job.suspended:
+            return f"Job {self.job.name} is suspended"
+        if cause is not None:
+            return f"waits: {cause.brief}"
+        refused = self._refused()
+        return f"no pod: {refused}" if refused and self._pod is None else "starting"
+
+    def _refused(self) -> str:
+        """Why the cluster takes no pod of the Job, in its own words."""
+        told = [
+            event for event in self._events.values() if event.about == self.job.uid and event.reason == "FailedCreate"
+        ]
+        return clean(max(told, key=lambda event: event.order).message) if told else ""
+
+    @property
+    def _pod(self) -> PodView | None:
+        return max(self._pods.values(), key=lambda pod: pod.created, default=None)
+
+    def _cause(self) -> Cause | None:
+        pod = self._pod
+        return of_job(_JobSnapshot(events=list(self._events.values())), pod) if pod is not None else None
+
+    async def end(self) -> JobEnd:
+        """Return how the program ended; raise where it did not end by itself."""
+        found = await self._cluster.pods(self.job.namespace, self.job.selector)
+        self._pods |= {pod.uid: pod for pod in found if pod.owner == self.job.uid}
+        pod = self._pod
+        main = pod.container(_MAIN) if pod is not None else None
+        if self.job.reason == "DeadlineExceeded":
+            raise self._too_late(main)
+        cause = self._cause()
+        if self.job.ended == "failed" and cause is not None:
+            raise self._failed(cause)
+        output, whole = await self._output(pod)
+        code = 0 if self.job.ended == "complete" else main.exit_code if main is not None else None
+        if code is None:
+            raise PermanentError(
+                f"Job {self.job.name} failed, and its pod is gone, so nobody knows how far it got.",
+                code=ReasonCode.JOB_FAILED,
+                evidence=_words(self.job.message, self._refused()),
+                diagnosis=Diagnosis(log=_redacted(output, self._spec.log_lines)),
+            )
+        log = _redacted(output, self._spec.log_lines)
+        return JobEnd(name=self.job.name, exit_code=code, log=log, output=output, whole=whole)
+
+    def _too_late(self, main: ContainerView | None) -> PermanentError:
+        cause = self._cause() or self._waited
+        began = bool(self._heard) or (main is not None and main.phase in ("running", "terminated"))
+        if cause is not None and not began:
+            return self._failed(cause)
+        refused = self._refused()
+        why = f", because the cluster takes no pod of it: {refused}" if refused and not began else ""
+        return _late(self._spec, self, f"so Kubernetes ended it{why}")
+
+    def _failed(self, cause: Cause) -> PermanentError:
+        """The error for people, with the diagnosis that was made."""
+        what = clean(cause.what)
+        diagnosis = Diagnosis(
+            cause=what,
+            said=tuple(clean(word) for word in cause.said),
+            seen=(f"Pod {cause.pod.name} of Job {self.job.name}.",) if cause.pod is not None else (),
+            log=self.log,
+            causes=cause.usual,
+        )
+        return PermanentError(f"Job {self.job.name}: {what}", code=cause.code, diagnosis=diagnosis)
+
+    # its log
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The last lines that were heard, redacted."""
+        return _redacted(bytes(self._heard), self._spec.log_lines)
+
+    async def _output(self, pod: PodView | None) -> tuple[bytes, bool]:
+        """Return the end of what it printed and whether that is all; what was heard while it ran, where the log can't be read now."""
+        if pod is None:
+            return bytes(self._heard), False
+        kept, whole = bytearray(), True
+        try:
+            async for chunk in self._cluster.logs(pod.namespace, pod.name, _MAIN):
+                kept += chunk
+                if len(kept) > self._spec.output_bytes:
+                    whole = False
+                    del kept[: -self._spec.output_bytes]
+        except RunbookError:  # a missing log hides nothing of how it ended
+            return bytes(self._heard), False
+        return bytes(kept), whole
+
+    async def _speak(self, pod: PodView) -> None:
+        """Say each line of its log; one that breaks off is opened again."""
+        scope = default_redactor().scope()
+        lines, tail = scope.lines(), None
+        while True:
+            rest = b""
+            with suppress(RunbookError):
+                silence = self._spec.deadline + _OVERDUE
+                log = self._cluster.logs(pod.namespace, pod.name, _MAIN, follow=True, tail=tail, silence=silence)
+                async with aclosing(log):
+                    async for chunk in log:
+                        self._heard += chunk
+                        del self._heard[: -self._spec.output_bytes]
+                        whole, cut, rest = (rest + chunk).rpartition(b"\n")
+                        told = (lines.feed(whole + cut) if cut else b"") + lines.pause()
+                        for line in told.decode(errors="replace").splitlines():
+                            if plain := _line(scope.text(line)):
+                                self._pulse.say(plain)
+                return
+            tail = 1
+            await asyncio.sleep(_AGAIN)
+
+    async def close(self) -> None:
+        """End the reading of its log."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+            await asyncio.gather(self._speaking, return_exceptions=True)
+
+
+async def _states(cluster: ClusterClient, job: JobView) -> AsyncGenerator[Seen[JobView], None]:
+    """Only this very Job; deleted where it is not in the first list."""
+    present = False
+    async with aclosing(cluster.jobs.watch(job.namespace, job.name)) as states:
+        async for seen in states:
+            if seen.view is None and not present:
+                yield Seen("deleted", job)
+            elif seen.view is not None and seen.view.uid == job.uid:
+                present = True
+                yield seen
+
+
+async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
+    async with aclosing(events):
+        async for seen in events:
+            yield _LISTED if seen.view is None else seen
+
+
+def _late(spec: JobSpec, following: _Following, what: str) -> PermanentError:
+    return PermanentError(
+        f"Job {following.job.name} did not finish within {duration(spec.deadline)}, {what}.",
+        code=ReasonCode.TIMED_OUT,
+        evidence=_words(following.job.message),
+        diagnosis=Diagnosis(log=following.log),
+    )
+
+
+def _vanished(job: JobView) -> PermanentError:
+    return PermanentError(
+        f"Somebody deleted Job {job.name} before it ended, so nobody knows how far it got.", code=ReasonCode.NOT_FOUND
+    )
+
+
+def _words(*texts: str) -> tuple[str, ...]:
+    return tuple(clean(text) for text in texts if text)
+
+
+def _redacted(output: bytes, most: int) -> tuple[str, ...]:
+    """The last lines, without what is private in them."""
+    scope = default_redactor().scope()
+    plain = scope.text(scope.tail(output).decode(errors="replace"))
+    return tuple(line for each in plain.splitlines() if (line := _line(each)))[-most:]
+
+
+def _line(text: str) -> str:
+    plain = " ".join(_COLOUR.sub("", text).split())
+    return plain if len(plain) <= _LONGEST_LINE else plain[: _LONGEST_LINE - 1] + "…"
