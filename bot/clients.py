@@ -23,6 +23,7 @@ from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
 from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.queue import SyncQueue
+from runbooks.verification.checks import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> di
         found.append(Database(name, DatabaseClient(configured.database, source)))
     if configured.cdn is not None:
         found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
+    if configured.verification is not None:
+        found.append(Verification(settings.environment(name), configured.verification))
     return {type(each): each for each in found}
 
 

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from sandbox.aws_services import DISTRIBUTIONS, CloudFront
+from sandbox.outside.prometheus import PrometheusServer
 
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
@@ -28,7 +29,18 @@ async def _cdn(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: A
     }
 
 
-PARTS: dict[str, ServesPart] = {"cdn": _cdn}
+async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
+    """Staging has no measured values: it is verified by its health alone."""
+    world.prometheus = PrometheusServer(world.cluster)
+    url = await stack.enter_async_context(world.prometheus.serve())
+    times = {"bake_seconds": 0.5, "deadline_seconds": 3.0}
+    return {
+        "production": {"verification": {**times, "prometheus": {"url": url}}},
+        "staging": {"verification": times},
+    }
+
+
+PARTS: dict[str, ServesPart] = {"cdn": _cdn, "verification": _verification}
 
 
 async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[str]) -> dict[str, dict[str, object]]:

@@ -29,6 +29,7 @@ from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.health import HealthServer
+from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
 from sandbox.postgres import Database
@@ -92,6 +93,8 @@ class SandboxWorld:
         self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
         self.health = HealthServer(self.cluster, NAMESPACES)
+        self.prometheus: PrometheusServer | None = None
+        """Where the release train has its verification."""
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
         self.played: list[Scenario] = []

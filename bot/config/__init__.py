@@ -109,6 +109,7 @@ class Settings(Section):
         self._check_exports(name, environment)
         self._check_aws(name, environment)
         self._check_database(name, environment)
+        self._check_verification(name, environment)
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
             raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
@@ -145,6 +146,16 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.database: a sandbox may only connect to 127.0.0.1")
         if not self.bot.sandbox and database.tls == "disable":
             raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
+
+    def _check_verification(self, name: str, environment: EnvironmentSettings) -> None:
+        """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine."""
+        verification = environment.verification
+        for key, server in verification.servers() if verification is not None else ():
+            place, address = f"environments.{name}.verification.{key}.url", urlsplit(server.url)
+            if self.bot.sandbox and address.hostname != "127.0.0.1":
+                raise ValueError(f"{place}: a sandbox may only connect to 127.0.0.1")
+            if not self.bot.sandbox and server.secret and address.scheme != "https":
+                raise ValueError(f"{place}: with a password or a token the address must begin with https://")
 
     def _targets_are_unique(self) -> None:
         """Refuse a Deployment in two environments, because permissions in one would suffice to change it."""

@@ -15,6 +15,7 @@ from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
 from runbooks.sync.queue import SyncScripts
+from runbooks.verification.settings import VerificationSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
@@ -164,6 +165,8 @@ class EnvironmentSettings(Section):
     """The environment's PostgreSQL, for a role that reads only statistics; without it the `db` commands are refused."""
     cdn: CdnSettings | None = None
     """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
+    verification: VerificationSettings | None = None
+    """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

@@ -68,6 +68,8 @@ _FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_
 _CONNECTED = "tests/database/test_commands.py::test_credentials_are_proved_and_not_shown"
 _SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_button"
 
+_VERIFIED = f"{_RUNS}/test_verification.py::test_a_good_release_tells_its_values_and_one_with_errors_stops_and_is_verified_again"
+
 _BY_GITHUB = _not_yet("a gate on GitHub")
 _BY_SIGNATURE = _not_yet("a signature of a person")
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
@@ -141,8 +143,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         ),
     },
     "Health Checks": {
-        "curl -f https://api.omnicare-health.com/health": _command("status", _STATUS),
-        "curl -f https://omnicare-health.com/api/health": _command("status", _STATUS),
+        "curl -f https://api.omnicare-health.com/health": _step("verify", _VERIFIED),
+        "curl -f https://omnicare-health.com/api/health": _step("verify", _VERIFIED),
         "kubectl exec -it backend-pod -- npm run db:test": _BY_VERIFY,
     },
     "Smoke Tests": {
@@ -154,14 +156,14 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     },
     "Performance Verification": {
         "npm run benchmark:production": _BY_VERIFY,
-        "- API response time < 200ms (p95)": _BY_VERIFY,
-        "- Database query time < 100ms (p95)": _BY_VERIFY,
-        "- Page load time < 3s": _BY_VERIFY,
+        "- API response time < 200ms (p95)": _step("verify", _VERIFIED),
+        "- Database query time < 100ms (p95)": _step("verify", _VERIFIED),
+        "- Page load time < 3s": _step("verify", _VERIFIED),
     },
     "Monitoring Verification": {
-        "SLA metrics (availability, response time, error rate)": _BY_VERIFY,
+        "SLA metrics (availability, response time, error rate)": _step("verify", _VERIFIED),
         "Resource utilization": _IN_AN_INCIDENT,
-        "Database performance": _BY_VERIFY,
+        "Database performance": _step("verify", _VERIFIED),
         "Critical alerts configured": _BY_VERIFY,
         "PagerDuty integration working": _BY_VERIFY,
         "Slack notifications active": _BY_VERIFY,

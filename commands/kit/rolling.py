@@ -10,6 +10,8 @@ from runbooks.kit.steps import Results
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, images_of
+from runbooks.verification.checks import Verified
+from runbooks.verification.steps import Verify, told
 from runbooks.wording import listed
 
 
@@ -44,6 +46,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
             *(result.problem for _, result in cdn),
+            *(line for _, found in results.each(Verify, Verified) for line in told(found)),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),
         kubectl=tuple(line for step, result in cdn if result.id is None for line in step.by_hand()),

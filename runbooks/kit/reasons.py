@@ -102,6 +102,10 @@ class ReasonCode(StrEnum):
     NO_PLAN = "no-plan"
     AWS_UNREACHABLE = "aws-unreachable"
     AWS_REFUSED = "aws-refused"
+    MONITORING_UNREACHABLE = "monitoring-unreachable"
+    MONITORING_REFUSED = "monitoring-refused"
+    VERIFICATION_FAILED = "verification-failed"
+    VERIFICATION_INCONCLUSIVE = "verification-inconclusive"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -200,6 +204,10 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.NO_PLAN: "The statement can't be planned from its normalised text. The card says why, and what to run by hand.",
     ReasonCode.AWS_UNREACHABLE: "AWS does not answer, or limits the account's requests. Try again later.",
     ReasonCode.AWS_REFUSED: "AWS refuses the bot's credentials or the request. The answer names the IAM action that is needed.",
+    ReasonCode.MONITORING_UNREACHABLE: "Prometheus or Alertmanager does not answer, or its answer can't be read.",
+    ReasonCode.MONITORING_REFUSED: "Prometheus or Alertmanager refuses the bot's account or a query. The answer says why.",
+    ReasonCode.VERIFICATION_FAILED: "The release runs, but a check of its verification failed. The card lists each check with its value and limit.",
+    ReasonCode.VERIFICATION_INCONCLUSIVE: "The release runs, but a required check of its verification has no result. It is not rolled back for that: decide with the buttons.",
     ReasonCode.TIMED_OUT: "It did not finish within its deadline.",
     ReasonCode.BUG: "An unexpected error. Search the bot's log for the run's id.",
 }

@@ -42,6 +42,8 @@ class Train:
     """The services that change; the others run the release already."""
     going_back: bool = False
     """A rollback: what can't be read is a warning, never a refusal."""
+    standing: bool = False
+    """Nothing is rolled out: what runs is checked and recorded, so steps before the services are left out."""
     clients: Mapping[type, object] = field(default_factory=dict)
     """Clients and settings of the environment, each by its class."""
     options: Mapping[str, str] = field(default_factory=dict)

@@ -15,8 +15,12 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
+from runbooks.verification import steps as verification
 
-PARTS: tuple[tuple[str, PlansPart], ...] = (("CDN invalidation", invalidating.plan_part),)
+PARTS: tuple[tuple[str, PlansPart], ...] = (
+    ("CDN invalidation", invalidating.plan_part),
+    ("verification", verification.plan_part),
+)
 """Each part's name for people, and its planner, in the order in which their steps go."""
 
 
@@ -32,12 +36,14 @@ async def with_parts(
 ) -> Plan:
     """Return the plan with the steps and sentences of all parts; as it is where no service changes.
 
+    Where what runs is only checked and recorded, such as by a retry, what goes after the services is done again.
     `clients`: clients and settings of the environment, each by its class. Raises RunbookError where a part can't be planned, but
     going back is not stopped by that: the part is named instead.
     """
     changes = images_of(plan)
-    if not changes or any(isinstance(step, Record) and step.standing for step in plan.steps):
+    if not changes:
         return plan
+    standing = any(isinstance(step, Record) and step.standing for step in plan.steps)
     before = {change.before.tag for change in changes}
     train = Train(
         environment=environment,
@@ -45,12 +51,15 @@ async def with_parts(
         before=before.pop() if len(before) == 1 else None,
         changes=changes,
         going_back=going_back,
+        standing=standing,
         clients=clients,
         options=options or {},
         now=now,
     )
     chosen = PARTS if parts is None else parts
     found = await side_by_side(*(_planned(name, plans, train) for name, plans in chosen))
+    if standing:
+        found = [part.model_copy(update={"before": ()}) for part in found]
     return plan.model_copy(
         update={
             "steps": _placed(plan.steps, found),
@@ -65,7 +74,7 @@ async def _planned(name: str, plans: PlansPart, train: Train) -> Part:
     try:
         return await plans(train)
     except RunbookError as error:
-        if not train.going_back:
+        if not train.going_back and not train.standing:
             raise
         return Part(warnings=(f"{name} left out, because it can't be planned: {error.message}",), not_done=(name,))
 

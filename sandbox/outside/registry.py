@@ -37,6 +37,7 @@ VERSIONS = {
     "v2.1.0-unlive": timedelta(hours=5, minutes=4),
     "v2.1.0-stalls": timedelta(hours=5, minutes=5),
     "v2.1.0-hang": timedelta(hours=5, minutes=6),
+    "v2.1.0-errors": timedelta(hours=5, minutes=7),
     "v2.1.0-moved": timedelta(hours=4),
     "v2.0.0": timedelta(hours=2),
 }

@@ -35,6 +35,10 @@ from runbooks.wording import duration
 _A_DAY = 86400.0
 
 
+_PEOPLE_DECIDE = frozenset({ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN, ReasonCode.VERIFICATION_INCONCLUSIVE})
+"""Endings that no rollback follows by itself."""
+
+
 class GoingBack(Recorded):
     """The rollback that follows; None where the audit log did not take it."""
 
@@ -49,10 +53,12 @@ def interruption(told: InterruptedMessage) -> Text:
 
 
 def goes_back_by_itself(plan: Plan | None, outcome: Outcome) -> bool:
-    """The approved plan said so, and it was the deploy that failed: not a person's stop, not an audit log that can't be written."""
+    """The approved plan said so, and it was the deploy that failed: not a person's stop, not an audit log that can't be written, and not
+    a verification that has no result, since what runs may be fine.
+    """
     failed = not outcome.ok and outcome.stop is None
     asked = plan is not None and plan.on_failure == "rollback"
-    return failed and asked and outcome.code not in (ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN)
+    return failed and asked and outcome.code not in _PEOPLE_DECIDE
 
 
 class Running:

@@ -91,3 +91,13 @@ async def test_going_back_names_a_part_that_can_not_be_planned_and_goes_on() -> 
 async def test_where_no_service_changes_no_part_is_asked() -> None:
     nothing = Plan(title="Nothing to do.")
     assert await with_parts(nothing, WHERE, {}, now=NOW, parts=(("migrations", _broken),)) == nothing
+
+
+async def test_where_nothing_is_rolled_out_what_goes_after_the_services_is_done_again() -> None:
+    async def both(train: Train) -> Part:
+        assert train.standing
+        return Part(before=(Warm(),), after=(Warm(),))
+
+    steps = (Take(), CheckRollout(images=(CHANGE,)), Record(images=(CHANGE,), standing=True))
+    plan = await with_parts(Plan(title="Check v2.0.0", steps=steps), WHERE, {}, now=NOW, parts=(("the cache", both),))
+    assert [type(step) for step in plan.steps] == [Take, CheckRollout, Warm, Record]

@@ -1,0 +1,1 @@
+"""The Prometheus stack over HTTP: queries of Prometheus, and what Alertmanager knows."""

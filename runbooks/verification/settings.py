@@ -1,0 +1,99 @@
+"""The table `[environments.NAME.verification]`: what is checked after a deploy and a rollback, and within which limits."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.promql import mistake_in
+from runbooks.kit.targets import Frozen
+
+
+class MetricCheck(Frozen):
+    """A query that gives one number, and its limit."""
+
+    name: str = Field(min_length=1, max_length=60)
+    """Name shown to people."""
+    query: str = Field(min_length=1, max_length=4000)
+    """PromQL. `$window` is the bake time, `$namespace` and `$environment` the environment's. It must give one number: aggregate it."""
+    limit: float = Field(allow_inf_nan=False)
+    """The value must be lower (`must_be = "below"`), or at least this (`must_be = "at-least"`)."""
+    must_be: Literal["below", "at-least"] = "below"
+    """Which side of the limit is good."""
+    unit: str = Field(default="", max_length=20)
+    """Shown behind the value: `ms`, `%`."""
+    worse_factor: float | None = Field(default=None, gt=1, allow_inf_nan=False)
+    """For `below`: the check fails too if the value is more than so many times the value before the deploy."""
+    required: bool = True
+    """False: a result outside of the limit is shown as a warning."""
+
+    @field_validator("query")
+    @classmethod
+    def _is_promql(cls, query: str) -> str:
+        if mistake := mistake_in(query):
+            raise ValueError(mistake)
+        return query
+
+    def holds(self, value: float, before: float | None) -> bool:
+        """Return whether the value is within the limit."""
+        if self.must_be == "at-least":
+            return value >= self.limit
+        worse = self.worse_factor is not None and before is not None and value > before * self.worse_factor
+        return value < self.limit and not worse
+
+    def shown(self, value: float | None) -> str:
+        """Return a value as people read it."""
+        return "unknown" if value is None else f"{value:.3g} {self.unit}".strip()
+
+    @property
+    def limit_shown(self) -> str:
+        """Return the limit as people read it."""
+        return f"{'<' if self.must_be == 'below' else '≥'} {f'{self.limit:g} {self.unit}'.strip()}"
+
+
+def _p95(histogram: str, seconds: float = 1) -> str:
+    per = "" if seconds == 1 else f" * {1 / seconds:g}"
+    return f'histogram_quantile(0.95, sum by (le) (rate({histogram}_bucket{{namespace="$namespace"}}[$window]))){per}'
+
+
+METRICS = (
+    MetricCheck(name="API p95", query=_p95("http_request_duration_seconds", 0.001), limit=200, unit="ms"),
+    MetricCheck(name="database p95", query=_p95("db_query_duration_seconds", 0.001), limit=100, unit="ms"),
+    MetricCheck(name="page load p95", query=_p95("page_load_duration_seconds"), limit=3, unit="s"),
+    MetricCheck(
+        name="error rate",
+        query='100 * (sum(rate(http_requests_total{namespace="$namespace",status=~"5.."}[$window])) or vector(0))'
+        ' / sum(rate(http_requests_total{namespace="$namespace"}[$window]))',
+        limit=0.1,
+        unit="%",
+    ),
+)
+"""The guide's limits. Without any request the error rate divides by nothing, which is "no data", not 0 %."""
+
+
+class VerificationSettings(Frozen):
+    """What is checked once all services run, before the release is recorded as good."""
+
+    health: bool = True
+    """Whether the `health_url` of each service must answer with a status 2xx."""
+    prometheus: MonitoringServer | None = None
+    """The Prometheus that is asked for `metrics`; without it no values are measured."""
+    metrics: tuple[MetricCheck, ...] = METRICS
+    """The measured values. Default: the guide's four, by the usual names of the client libraries."""
+    bake_seconds: float = Field(default=120.0, ge=0, le=3600)
+    """How long the new version runs before it is measured, and the time over which it is measured. Prometheus needs at least two scrapes in it."""
+    deadline_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Time limit for each check. Health and what can't be reached is tried again until then."""
+    inconclusive: Literal["fail", "pass-with-warning"] = "fail"
+    """What follows if a required check has no result. `fail`: the run stops, and people decide; it never rolls back by itself for that."""
+
+    def servers(self) -> tuple[tuple[str, MonitoringServer], ...]:
+        """Return the servers that are asked, each with its key in the table."""
+        return (("prometheus", self.prometheus),) if self.prometheus is not None else ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"metrics: two metrics are called {twice}")
+        return self
