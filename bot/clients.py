@@ -22,6 +22,7 @@ from runbooks.clients.postgres.credentials import CredentialsSource
 from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
 from runbooks.redaction.redactor import default_redactor
+from runbooks.rotation.settings import Rotations
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.checks import Verification
 
@@ -73,6 +74,8 @@ def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> di
         found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
     if configured.verification is not None:
         found.append(Verification(settings.environment(name), configured.verification))
+    if configured.rotations:
+        found.append(Rotations(configured.rotations))
     return {type(each): each for each in found}
 
 

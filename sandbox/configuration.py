@@ -21,6 +21,7 @@ _PERMISSIONS = {
     "database:read": ("release-manager", "release-approver", "on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
+    "secret:write": ("on-call", "release-manager"),
     "sync:write": ("release-manager", "on-call", "dba"),
     "data:approve": ("release-approver", "dba"),
     "rollout:approve": ("release-approver",),
@@ -94,6 +95,9 @@ def write(
                 **({"exports": _exports(exports)} if exports else {}),
                 **({"database": database} if database and name != "staging" else {}),
                 "approval": _APPROVAL,
+                "rotations": {
+                    "jwt": {"secret": "backend-secret", "keys": ["JWT_SECRET"], "services": ["backend"]},
+                },
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
                 **((train or {}).get(name, {})),
             }

@@ -110,9 +110,16 @@ class Settings(Section):
         self._check_aws(name, environment)
         self._check_database(name, environment)
         self._check_verification(name, environment)
+        self._check_services(name, environment)
+
+    @staticmethod
+    def _check_services(name: str, environment: EnvironmentSettings) -> None:
         names = [service.name for service in environment.services]
         if environment.sync is not None and environment.sync.service not in names:
             raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
+        for what, rotation in environment.rotations.items():
+            if strange := [each for each in rotation.services if each not in names]:
+                raise ValueError(f"environments.{name}.rotations.{what}.services: there is no service `{strange[0]}`")
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two services have the same name")
 

@@ -14,6 +14,7 @@ from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
+from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
 from runbooks.verification.settings import VerificationSettings
 
@@ -167,6 +168,8 @@ class EnvironmentSettings(Section):
     """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
     verification: VerificationSettings | None = None
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
+    rotations: dict[Key, RotationSettings] = {}
+    """Secrets that `secret rotate` may give new values; without an entry it is refused."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

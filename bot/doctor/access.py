@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from runbooks.clients.postgres.access import SECRET
 
+ROTATED = "backend-secret"
+"""The Secret of the guide; a Role for others names them too."""
+
 
 class Where(StrEnum):
     """The namespace of a permission."""
@@ -88,6 +91,22 @@ NEEDED: tuple[Access, ...] = (
         name=SECRET,
         where=Where.SERVICES,
         reason="Read the database reader's name and password; this Secret only.",
+    ),
+    Access(
+        verb="get",
+        group="",
+        resource="secrets",
+        name=ROTATED,
+        where=Where.SERVICES,
+        reason="See which values a Secret has before they are replaced (`secret rotate`); this Secret only.",
+    ),
+    Access(
+        verb="patch",
+        group="",
+        resource="secrets",
+        name=ROTATED,
+        where=Where.SERVICES,
+        reason="Write new values into it (`secret rotate`).",
     ),
     _record("get", "Read the environment's lock, run and recorded releases."),
     _record("list", "Start a watch."),

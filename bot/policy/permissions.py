@@ -51,6 +51,9 @@ PERMISSIONS: dict[str, Permission] = {
         "approve or deny requests that delete data", "approve or deny requests that delete data of {place}"
     ),
     "rollout:write": Permission("request a deploy, or a rollback to a named release", "request changes to {place}"),
+    "secret:write": Permission(
+        "request new values for configured secrets", "request new values for secrets of {place}", unusual=True
+    ),
     "rollout:approve": Permission(
         "approve or deny other people's requests", "approve or deny other people's requests in {place}"
     ),

@@ -61,7 +61,6 @@ _ROLLOUT = (
     "tests/runbooks/release/test_rollouts.py::test_a_rollout_ends_when_every_new_pod_is_ready_and_runs_the_asked_digest"
 )
 _WATCHED = "tests/runbooks/release/test_rollouts.py::test_both_services_roll_out_side_by_side_and_are_checked"
-_STATUS = f"{_RUNS}/test_status.py::test_one_screen_says_that_all_is_well"
 _DESCRIBED = f"{_RUNS}/test_describing.py::test_a_service_is_described_by_what_matters"
 _LOGS = "tests/runbooks/logs/test_reading.py::test_the_pods_lines_are_merged_in_time_order_and_bounded"
 _FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_order_and_once"

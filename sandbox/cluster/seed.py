@@ -39,7 +39,7 @@ def _install(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         metadata = {"name": namespace, "labels": {THROW_AWAY: "true"}}
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     for namespace in namespaces:
-        for manifest in (_secret(namespace), _config(namespace), _claim(namespace)):
+        for manifest in (_secret(namespace), _signing_key(namespace), _config(namespace), _claim(namespace)):
             cluster.create(manifest)
         for service, (port, target, requests) in _SERVICES.items():
             cluster.create(_deployment(namespace, service, target, requests), "kubectl-client-side-apply")
@@ -93,6 +93,13 @@ def _furnish_backend(pod: Json, container: Json) -> None:
     container["volumeMounts"] = [{"name": "uploads", "mountPath": "/var/lib/omnicare/uploads"}]
     pod["initContainers"] = [{"name": "wait-for-database", "image": "ghcr.io/omnicare/wait-for-database:v3"}]
     pod["volumes"] = [{"name": "uploads", "persistentVolumeClaim": {"claimName": "backend-uploads"}}]
+
+
+def _signing_key(namespace: str) -> Json:
+    """What the guide's fifth step replaces; the backend's pods read it when they start."""
+    metadata = {"name": "backend-secret", "namespace": namespace}
+    invented = hashlib.sha256(f"jwt of {namespace}".encode()).hexdigest()
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"JWT_SECRET": invented}}
 
 
 def _config(namespace: str) -> Json:

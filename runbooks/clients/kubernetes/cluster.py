@@ -7,6 +7,7 @@ One object with one connection pool, for the life of the process. Watch, never p
 The SDK is imported when the client is entered, so importing this module is cheap.
 """
 
+import base64
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -33,6 +34,7 @@ from runbooks.clients.kubernetes.views import (
 from runbooks.clients.kubernetes.watch import Watch
 
 _JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
 _CHUNK = 256 * 1024
 
 
@@ -201,6 +203,21 @@ class ClusterClient:
             content_type=_JSON_PATCH,
         )
         return self._mirrors.deployment(answer)
+
+    async def patch_secret(self, seen: SecretView, values: Mapping[str, bytes], annotations: Mapping[str, str]) -> None:
+        """Set these values and annotations, all in one change. Raises `Conflict` if somebody else has changed it since it was read."""
+        encoded = {key: base64.b64encode(value).decode() for key, value in values.items()}
+        await self._connection.call(
+            "PATCH",
+            _core(seen.namespace, "secrets", seen.name),
+            doing=f"change secret {seen.namespace}/{seen.name}",
+            query={"fieldManager": FIELD_MANAGER},
+            body={
+                "metadata": {"resourceVersion": seen.resource_version, "annotations": dict(annotations)},
+                "data": encoded,
+            },
+            content_type=_MERGE_PATCH,
+        )
 
     # config maps: the fleet's record
 

@@ -372,4 +372,4 @@ def secret(item: Json) -> SecretView:
     for key, value in mapped(item, "data").items():
         with suppress(ValueError):
             data[key] = base64.b64decode(value)
-    return SecretView(**_meta(item), data=data)
+    return SecretView(**_meta(item), annotations=mapped(fields(item, "metadata"), "annotations"), data=data)

@@ -450,6 +450,7 @@ class SecretView:
     name: str
     uid: str
     resource_version: str
+    annotations: Mapping[str, str]
     data: Mapping[str, bytes] = field(repr=False)
 
 

@@ -1,0 +1,70 @@
+"""`secret rotate NAME`: new random values for a Secret, and new pods that read them."""
+
+from typing import Annotated
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
+from commands.kit.context import Context, Outcome
+from commands.kit.policy import Risk
+from commands.kit.rolling import result_card
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
+from commands.kit.types import EnvironmentName, TextType
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Results
+from runbooks.rotation.planning import plan_rotation
+from runbooks.rotation.settings import Rotations
+from runbooks.rotation.steps import Rotated, RotateSecret
+from runbooks.wording import by_count, counted, listed
+
+
+class SecretRotate(Operation):
+    """Give a secret new random values, and restart the services that read it, each watched until its new pods are ready.
+
+    Nobody types or sees a value: the bot makes it and writes it into the Kubernetes Secret. The old value is not kept. What may be rotated is configured
+    as `[environments.NAME.rotations.WHAT]`.
+    """
+
+    meta = OperationMeta(
+        permission="secret:write",
+        risk=Risk.DISRUPTIVE,
+        name="secret rotate",
+        examples=["jwt", 'jwt --reason "on-call left"'],
+    )
+
+    what: Annotated[str, TextType(longest=60, name="name", example="jwt")] = argument(
+        "what to rotate, as the configuration calls it"
+    )
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        return f"Rotate {self.what} in {environment}"
+
+    async def plan(self, context: Context) -> Plan:
+        known = context.use(Rotations, "rotations").known
+        if self.what not in known:
+            raise PermanentError(
+                f"There is no rotation {self.what} in {context.where.name}.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(
+                    f"Configured: {listed(sorted(known))}. Add `[environments.{context.where.name}.rotations.NAME]` for another.",
+                ),
+            )
+        return await plan_rotation(context.cluster, context.fleet, context.where, self.what, known[self.what])
+
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        rotated = results.only(RotateSecret, Rotated)
+        services = [name for step in plan.steps for name in step.replaces()]
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"{self.what} has {by_count(len(rotated.keys), 'a new value', 'new values')} in {context.where.name}",
+            lines=(
+                f"Secret {rotated.secret}: {counted(len(rotated.keys), 'new value')} ({listed(rotated.keys)})",
+                f"New pods of {listed(services)} use {by_count(len(rotated.keys), 'it', 'them')}.",
+            ),
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        status = Button(label="Status", does=Typed(text=f"status --env {outcome.environment}"))
+        return result_card(outcome, succeeded=(status,), went_back=True)

@@ -1,0 +1,45 @@
+"""The plan of `secret rotate`."""
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Environment
+from runbooks.redaction.redactor import default_redactor
+from runbooks.release.plans import plan_restart
+from runbooks.release.steps import CheckRollout, RestartService, Take, images_of
+from runbooks.rotation.settings import RotationSettings
+from runbooks.rotation.steps import RotateSecret
+from runbooks.wording import listed
+
+
+async def plan_rotation(
+    cluster: ClusterClient, fleet: Fleet, environment: Environment, what: str, rotation: RotationSettings
+) -> Plan:
+    """New values, then new pods of every service that reads them, one service after the other, then a check."""
+    found = await cluster.secret(environment.namespace, rotation.secret)
+    default_redactor().learn(found.data.values())
+    if missing := [key for key in rotation.keys if key not in found.data]:
+        raise PermanentError(
+            f"Secret {rotation.secret} in {environment.namespace} has no {listed(missing)}.",
+            code=ReasonCode.NOT_FOUND,
+            advice=(
+                f"Check `keys` under `environments.{environment.name}.rotations.{what}`; a value that was never there is not made.",
+            ),
+        )
+    plans = [await plan_restart(cluster, fleet, environment, service) for service in rotation.services]
+    rotate = RotateSecret(
+        namespace=environment.namespace, secret=rotation.secret, keys=rotation.keys, size=rotation.size
+    )
+    restarts = [step for plan in plans for step in plan.steps if isinstance(step, RestartService)]
+    images = tuple(image for plan in plans for image in images_of(plan))
+    return Plan(
+        title=f"Rotate {what} in {environment.name}",
+        steps=(Take(), rotate, *restarts, CheckRollout(images=images)),
+        warnings=tuple(dict.fromkeys(warning for plan in plans for warning in plan.warnings)),
+        notes=(
+            "The bot makes the new values. They are written into the Secret and shown nowhere; the old ones are not kept.",
+            "Until all pods are new, old ones use the old values: what one accepts, another may refuse.",
+        ),
+    )

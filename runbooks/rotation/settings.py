@@ -1,0 +1,31 @@
+"""Which secrets may be given a new value, and who reads them."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]{1,253}$")]
+
+
+class RotationSettings(BaseModel):
+    """`[environments.NAME.rotations.WHAT]`: values of one Secret that get new ones together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    secret: SecretName
+    """The Secret, in the environment's namespace. The bot's account needs `get` and `patch` on it."""
+    keys: Annotated[tuple[SecretKey, ...], Field(min_length=1, max_length=20)]
+    """Each gets a new random value of its own, in one change."""
+    services: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The services that read them; they get new pods, one service after the other."""
+    size: Annotated[int, Field(ge=16, le=512)] = 48
+    """Random bytes of each value; it is written in 4/3 as many letters, digits, `-` and `_`."""
+
+
+class Rotations:
+    """An environment's, by what people call them: `jwt`."""
+
+    def __init__(self, known: Mapping[str, RotationSettings]) -> None:
+        self.known = known

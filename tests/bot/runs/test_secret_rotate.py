@@ -1,0 +1,49 @@
+"""`secret rotate`: new values that nobody types or sees, and new pods that read them."""
+
+import base64
+
+from sandbox.cluster.resources import SECRET
+from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story
+
+
+def _value(here: Story) -> bytes:
+    found = here.world.cluster.store.get(SECRET, PRODUCTION, "backend-secret")
+    return base64.b64decode(found["data"]["JWT_SECRET"])
+
+
+def _everything_said(here: Story) -> str:
+    slack = here.slack
+    private = [each for person in slack.people for each in slack.ephemerals(person)]
+    state = here.world.folder / "state"
+    kept = "".join(path.read_bytes().decode(errors="replace") for path in state.glob("*.sqlite*"))
+    return kept + "".join(f"{each.text}{each.blocks}" for each in (*here.messages(), *private))
+
+
+async def test_a_new_value_is_made_written_and_shown_nowhere_and_the_pods_that_read_it_are_new(here: Story):
+    before, pods = _value(here), {pod.name for pod in here.world.cluster.pods(PRODUCTION)}
+    run = await here.ask("secret rotate jwt", who=ON_CALL)
+    await here.says(run, "a new random value", "plan")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "jwt has a new value in production")
+    after = _value(here)
+    assert after != before
+    assert len(after) == 64
+    now = [pod for pod in here.world.cluster.pods(PRODUCTION) if pod.deployment == "backend" and pod.ready]
+    assert not pods & {pod.name for pod in now}
+    assert {pod.version for pod in now} == {"v1.2.0"}
+    kept = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.deployment == "frontend"]
+    assert set(kept) <= pods
+    said = _everything_said(here)
+    assert before.decode() not in said
+    assert after.decode() not in said
+    assert base64.b64encode(after).decode() not in said
+
+
+async def test_what_is_not_configured_or_not_there_is_refused_before_anybody_is_asked(here: Story):
+    run = await here.ask("secret rotate database", who=ON_CALL)
+    await here.says(run, "There is no rotation database in production", "result")
+    store = here.world.cluster.store
+    store.remove(SECRET, store.get(SECRET, PRODUCTION, "backend-secret"))
+    run = await here.ask("secret rotate jwt", who=REQUESTER)
+    await here.says(run, "does not exist", "result")
+    assert not [event for event in here.events() if event.name == "approval:asked"]
