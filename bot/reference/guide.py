@@ -79,7 +79,10 @@ _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel
 GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     "Environment Variables": {
         "export KUBECONFIG=/path/to/omnicare-prod-kubeconfig": _setting("KUBECONFIG", _VARIABLES),
-        "export AWS_PROFILE=omnicare-prod": _not_yet("read from the environment"),
+        "export AWS_PROFILE=omnicare-prod": _setting(
+            "AWS_PROFILE",
+            "tests/runbooks/clients/test_aws_profile.py::test_the_profile_that_aws_profile_names_gives_region_and_credentials",
+        ),
         "export GITHUB_TOKEN=<your-github-token>": _not_yet("read from the environment"),
         "export REGISTRY=ghcr.io": _setting("REGISTRY", _VARIABLES),
     },
@@ -137,8 +140,9 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     },
     "Step 5: Update Configuration": {
         "kubectl apply -f devops/kubernetes/production-config.yaml": _not_yet("`config apply`"),
-        "kubectl create secret generic backend-secret --from-literal=JWT_SECRET=$NEW_JWT_SECRET --dry-run=client -o yaml | kubectl apply -f -": _not_yet(
-            "`secret rotate`"
+        "kubectl create secret generic backend-secret --from-literal=JWT_SECRET=$NEW_JWT_SECRET --dry-run=client -o yaml | kubectl apply -f -": _command(
+            "secret rotate",
+            f"{_RUNS}/test_secret_rotate.py::test_a_new_value_is_made_written_and_shown_nowhere_and_the_pods_that_read_it_are_new",
         ),
     },
     "Health Checks": {
