@@ -7,8 +7,8 @@ tuple of steps as FieldsV1 writes them: `f:name`, `k:{"name":"backend"}`, `v:"x"
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sandbox.cluster.merge_keys import Path, identity, is_set, keys_of
@@ -57,27 +57,33 @@ def _parts(obj: Json) -> Json:
 def _fields_in(parts: Json) -> Fields:
     found: Fields = {}
     for key, value in parts.items():
-        found.update(_walk(value, (key,), (f"f:{key}",), top=True))
+        _walk(value, (key,), (f"f:{key}",), found, top=True)
     return found
 
 
-def _walk(value: Any, path: Path, steps: Steps, *, top: bool = False) -> Iterator[tuple[Steps, Any]]:
+def _walk(value: Any, path: Path, steps: Steps, found: Fields, *, top: bool = False) -> None:
+    """Put each field at and below `value` into `found`."""
     if isinstance(value, dict) and value and path not in _ATOMIC and not _is_deployment_selector(path):
         if not top:
-            yield (*steps, "."), None
+            found[*steps, "."] = None
         for key, inner in value.items():
-            yield from _walk(inner, (*path, key), (*steps, f"f:{key}"))
+            _walk(inner, (*path, key), (*steps, f"f:{key}"), found)
     elif isinstance(value, list) and value and keys_of(path) and all(isinstance(entry, dict) for entry in value):
-        yield (*steps, "."), None
+        found[*steps, "."] = None
         for entry in value:
-            step = "k:" + json.dumps(dict(identity(path, entry)), separators=(",", ":"))
-            yield from _walk(entry, path, (*steps, step))
+            _walk(entry, path, (*steps, _entry_step(identity(path, entry))), found)
     elif isinstance(value, list) and is_set(path):
-        yield (*steps, "."), None
+        found[*steps, "."] = None
         for entry in value:
-            yield (*steps, "v:" + json.dumps(entry)), entry
+            found[*steps, "v:" + json.dumps(entry)] = entry
     elif not (top and not value):
-        yield steps, value
+        found[steps] = value
+
+
+@lru_cache(maxsize=1024)
+def _entry_step(keys: tuple[tuple[str, object], ...]) -> str:
+    """The step to an entry of a list. Each update walks the same few entries again, so it is kept."""
+    return "k:" + json.dumps(dict(keys), separators=(",", ":"))
 
 
 def _is_deployment_selector(path: Path) -> bool:
@@ -95,13 +101,17 @@ def as_tree(steps: set[Steps]) -> Json:
 
 
 def from_tree(tree: Json) -> set[Steps]:
-    def walk(node: Json, path: Steps) -> Iterator[Steps]:
-        if not node:
-            yield path
-        for step, inner in node.items():
-            yield from walk(inner, (*path, step))
+    found: set[Steps] = set()
 
-    return set(walk(tree, ())) - {()}
+    def walk(node: Json, path: Steps) -> None:
+        for step, inner in node.items():
+            if inner:
+                walk(inner, (*path, step))
+            else:
+                found.add((*path, step))
+
+    walk(tree, ())
+    return found
 
 
 def entry_of(metadata: Json, writer: Writer, api_version: str) -> Json | None:

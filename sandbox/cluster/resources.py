@@ -10,9 +10,9 @@ Json = dict[str, Any]
 _ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
-    """One kind of object and where it is served."""
+    """One kind of object and where it is served. Each exists once, so two are compared by identity, which takes no time."""
 
     group: str
     version: str
