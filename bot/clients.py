@@ -4,7 +4,7 @@ A new client or a new table of settings that steps need is a line in `_of_enviro
 (`Context.use`, `StepContext.use`), and what is not configured is not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -21,6 +21,9 @@ from runbooks.clients.kubernetes.connection import Timing
 from runbooks.clients.postgres.credentials import CredentialsSource
 from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
+from runbooks.fleet.fleet import Fleet
+from runbooks.gates.promotion import PromotedFrom
+from runbooks.gates.settings import GateSettings
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations
 from runbooks.sync.queue import SyncQueue
@@ -58,12 +61,12 @@ def clients_of(
     settings: Settings, clusters: Mapping[str, ClusterClient], images: RegistryClient, health: HealthClient
 ) -> Clients:
     """Return these, and what each environment has of its own; for tests that open the clusters themselves."""
-    environments = {name: _of_environment(settings, name, clusters[name]) for name in settings.environments}
+    environments = {name: _of_environment(settings, name, clusters) for name in settings.environments}
     return Clients(clusters=clusters, images=images, health=health, environments=environments)
 
 
-def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> dict[type, object]:
-    configured = settings.environments[name]
+def _of_environment(settings: Settings, name: str, clusters: Mapping[str, ClusterClient]) -> dict[type, object]:
+    configured, cluster = settings.environments[name], clusters[name]
     found: list[object] = []
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
@@ -76,7 +79,15 @@ def _of_environment(settings: Settings, name: str, cluster: ClusterClient) -> di
         found.append(Verification(settings.environment(name), configured.verification))
     if configured.rotations:
         found.append(Rotations(configured.rotations))
+    if configured.gates is not None:
+        found += [configured.gates, *_gate_clients(settings, configured.gates, clusters)]
     return {type(each): each for each in found}
+
+
+def _gate_clients(settings: Settings, gates: GateSettings, clusters: Mapping[str, ClusterClient]) -> Iterator[object]:
+    """What the gates look at outside of their environment."""
+    if (there := gates.promoted_from) is not None:
+        yield PromotedFrom(environment=settings.environment(there), fleet=Fleet(clusters[there]))
 
 
 def _exports(settings: Settings, name: str) -> Bucket | None:

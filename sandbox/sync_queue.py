@@ -54,9 +54,12 @@ class SyncQueue:
     on_clear: Callable[[], object] | None = None
     on_listed: Callable[[int], object] | None = None
     """Called before the failed items are told, with how often they were since it was set."""
+    on_status: Callable[[int], object] | None = None
+    """Called before the state is told, with how often it was since it was set."""
     lies: bool = False
     """Says that it cleared, and does not."""
     _listed: int = 0
+    _told_status: int = 0
     _left: float = 0.0
     _began: float = 0.0
 
@@ -137,6 +140,9 @@ class SyncQueue:
         return run
 
     async def _status(self, execution: Execution) -> int:
+        if self.on_status is not None:
+            self._told_status += 1
+            self.on_status(self._told_status)
         now, pending = self.clock(), round(self._pending())
         stuck = self.stuck_since is not None
         oldest = now - self.stuck_since if self.stuck_since is not None else 3 + now % 20

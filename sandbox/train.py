@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from sandbox import gates
 from sandbox.aws_services import DISTRIBUTIONS, CloudFront
 from sandbox.outside.prometheus import PrometheusServer
 
@@ -40,7 +41,7 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     }
 
 
-PARTS: dict[str, ServesPart] = {"cdn": _cdn, "verification": _verification}
+PARTS: dict[str, ServesPart] = {"gates": gates.served, "cdn": _cdn, "verification": _verification}
 
 
 async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[str]) -> dict[str, dict[str, object]]:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -98,6 +98,8 @@ class SandboxWorld:
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
         self.played: list[Scenario] = []
+        self.after_seed: list[Callable[[], None]] = []
+        """What the parts of the release train add to the fleet as it is at first."""
         self.aws = Aws()
         self.hurry: int | None = None
         """Seconds that a scenario waits instead of its own; for tests."""
@@ -214,6 +216,8 @@ class SandboxWorld:
         self.played.clear()
         self.cluster.reset()
         seed_omnicare(self.cluster)
+        for add in self.after_seed:
+            add()
         if self.database is not None:
             await self.database.mend()
             self.database.hand_out(self.cluster)

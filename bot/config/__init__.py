@@ -109,6 +109,7 @@ class Settings(Section):
         self._check_exports(name, environment)
         self._check_aws(name, environment)
         self._check_database(name, environment)
+        self._check_gates(name, environment)
         self._check_verification(name, environment)
         self._check_services(name, environment)
 
@@ -142,6 +143,20 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.{table}.endpoint: a sandbox may only connect to 127.0.0.1")
             if not self.bot.sandbox and endpoint and address.scheme != "https":
                 raise ValueError(f"environments.{name}.{table}.endpoint: the address must begin with https://")
+
+    def _check_gates(self, name: str, environment: EnvironmentSettings) -> None:
+        """Check that each gate has what it looks at."""
+        gates = environment.gates
+        if gates is None:
+            return
+        if gates.promoted_from is not None and (
+            gates.promoted_from == name or gates.promoted_from not in self.environments
+        ):
+            raise ValueError(
+                f"environments.{name}.gates.promoted_from: there is no other environment `{gates.promoted_from}`"
+            )
+        if gates.sync is not None and environment.sync is None:
+            raise ValueError(f"environments.{name}.gates.sync: it needs the table `environments.{name}.sync`")
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password is sent over TLS, and from a sandbox only to this machine."""

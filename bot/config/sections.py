@@ -13,6 +13,7 @@ from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
+from runbooks.gates.settings import GateSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
 from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
@@ -170,6 +171,8 @@ class EnvironmentSettings(Section):
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
     rotations: dict[Key, RotationSettings] = {}
     """Secrets that `secret rotate` may give new values; without an entry it is refused."""
+    gates: GateSettings | None = None
+    """What must be so before a deploy; without it nothing but the approval is asked for."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

@@ -81,8 +81,10 @@ def head_card(
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     """What will be changed, and what people should know before they say yes."""
     body: list[Element] = [
-        Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings
+        Paragraph(text=words(Strong(text="Can't be approved: "), sentence(f"{each.what} {each.advice}".strip())))
+        for each in plan.refused_by
     ]
+    body += [Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings]
     body += _tables(plan)
     facts = [Fact(label="Order", value=words(plan.order))] if not plan.empty else []
     if plan.usual_seconds:
@@ -117,9 +119,15 @@ def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> 
     card = plan_card(request, plan, digest)
     title = words(plan.title) if plan.empty else card.title
     ask = Button(label="Request this", style="primary", does=Typed(text=in_earnest))
-    buttons = () if plan.empty else (ask,)
+    buttons = refused_buttons(plan) if plan.refused_by else () if plan.empty else (ask,)
     summary = f"Dry run. {card.summary}"
     return card.model_copy(update={"title": words("Dry run: ", *title.spans), "summary": summary, "buttons": buttons})
+
+
+def refused_buttons(plan: Plan) -> tuple[Button, ...]:
+    """What helps a plan that can't be approved as it is."""
+    given = [each.button for each in plan.refused_by if each.button is not None]
+    return tuple(Button(label=label, does=Typed(text=text)) for label, text in given)
 
 
 def _tables(plan: Plan) -> list[Table]:
@@ -139,6 +147,10 @@ def _cell(cell: Cell) -> Text:
         return words(duration(cell.seconds))
     if cell.at is not None and (at := read_time(cell.at)) is not None:
         return words(Moment(at=at, form="date-time", age=True), *filter(None, (cell.text,)))
+    if cell.url is not None or cell.since is not None:
+        text = Link(url=cell.url, text=cell.text) if cell.url is not None else cell.text
+        since = read_time(cell.since)
+        return words(text, *((", ", Moment(at=since, form="date-time", age=True)) if since is not None else ()))
     return words(Strong(text=cell.text) if cell.strong else cell.text)
 
 

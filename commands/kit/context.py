@@ -287,7 +287,7 @@ class Outcome(Frozen):
     step: str | None = None
     """The step where it stopped."""
     undone: bool = False
-    """It failed, and all that it had changed was undone: nothing is left to decide."""
+    """It failed before it changed anything, or all that it had changed was undone: nothing is left to decide."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

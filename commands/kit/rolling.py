@@ -88,6 +88,8 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: b
         ),
     )
     retry = Button(label="Retry", does=Typed(text=f"retry {run}"))
+    if outcome.undone:
+        return ending_card(outcome, buttons=(retry,))
     leave = Button(label="Leave as is…", does=OpenForm(command="resolve", filled={"run": run}))
     seen = (Button(label="Evidence", does=Typed(text=f"evidence {run}")),) if outcome.data.get("evidence") else ()
     if went_back:

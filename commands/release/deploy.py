@@ -11,6 +11,7 @@ from commands.kit.policy import Risk
 from commands.kit.rolling import released, result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
+from runbooks.gates.planning import START
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Results
 from runbooks.release.plans import plan_deploy
@@ -72,7 +73,8 @@ class Deploy(Operation):
 
     async def plan(self, context: Context) -> Plan:
         plan = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
-        return await with_parts(plan, context.where, context.services, now=context.now)
+        options = {START: self.at} if self.at else {}
+        return await with_parts(plan, context.where, context.services, now=context.now, options=options)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         return released(context, plan, results)

@@ -161,6 +161,17 @@ class Wave(Frozen):
     """Why `maxSurge` is not raised, or on whose word it is."""
 
 
+class Refusal(Frozen):
+    """Why nobody can approve a plan as it is, and what to do about it."""
+
+    what: str
+    """A sentence: "The gate branch has not passed: …"."""
+    advice: str = ""
+    """What to do, as a sentence."""
+    button: tuple[str, str] | None = None
+    """A label, and the command that does it: `("Sign: recovery tested", "sign v2.0.0 recovery-tested --env production")`."""
+
+
 _BEFORE = frozenset({"changes", "items", "together", "confirms", "unproven", "ends", "leaves", "waves"})
 """Fields of a plan that had no steps yet."""
 ReadsBefore = Callable[[Mapping[str, Any]], "tuple[Step, ...]"]
@@ -189,6 +200,8 @@ class Plan(Frozen):
     """What this run does not do, though somebody may expect it."""
     links: tuple[tuple[str, str], ...] = ()
     """(label, URL)."""
+    refused_by: tuple[Refusal, ...] = ()
+    """Why it can't be approved: it is shown, and nobody is asked."""
     needs_reason: bool = False
     """The requester has to give a reason (going to something older)."""
     on_failure: Literal["ask", "rollback", "revert"] = "ask"

@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     EXPIRED = "expired"
     NO_GO = "no-go"
     NOTHING_TO_DO = "nothing-to-do"
+    GATES_NOT_PASSED = "gates-not-passed"
     DRY_RUN = "dry-run"
     PLAN_FAILED = "plan-failed"
     UPGRADED = "upgraded"
@@ -71,6 +72,7 @@ class ReasonCode(StrEnum):
     QUOTA_EXCEEDED = "quota-exceeded"
     ADMISSION_REFUSED = "admission-refused"
     PAUSED = "paused"
+    GATE_FAILED = "gate-failed"
     WRONG_DIGEST = "wrong-digest"
     CHANGED_MEANWHILE = "changed-meanwhile"
     NO_SUCH_VERSION = "no-such-version"
@@ -139,6 +141,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.EXPIRED: "Nobody decided, or nobody said go, in time. Request it again.",
     ReasonCode.NO_GO: "Somebody said no-go before it started. Nothing was changed.",
     ReasonCode.NOTHING_TO_DO: "The environment is already in the requested state.",
+    ReasonCode.GATES_NOT_PASSED: "A required gate has not passed, so nobody was asked. The plan shows each gate with its evidence and what to do.",
     ReasonCode.DRY_RUN: "Only the plan was requested.",
     ReasonCode.PLAN_FAILED: "The plan could not be made. The card says why.",
     ReasonCode.UPGRADED: "The bot was upgraded during the run, and the new version can't read its plan. Its changes stay in place: decide what to do with them.",
@@ -173,6 +176,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.QUOTA_EXCEEDED: "The namespace's quota rejects the new pods. A rollout needs room for one more pod.",
     ReasonCode.ADMISSION_REFUSED: "The cluster rejects the new pods (limits, pod security, a webhook, a service account).",
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. Run `kubectl rollout resume` first.",
+    ReasonCode.GATE_FAILED: "A required gate no longer passed right before the start, so nothing was changed. The card says which one and what to do.",
     ReasonCode.WRONG_DIGEST: "The pods run a different image from the approved one.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment, or the items, since the plan was made. Plan again.",
     ReasonCode.NO_SUCH_VERSION: "The registry has no image of that version. The answer lists the newest that exist.",

@@ -80,6 +80,10 @@ class Cell(Frozen):
 
     text: str = ""
     strong: bool = False
+    url: str | None = None
+    """Where the text leads to (https, or http in the sandbox)."""
+    since: str | None = None
+    """A time (ISO 8601) that stands after the text, with its age."""
     at: str | None = None
     """A time (ISO 8601) that stands before the text, with its age."""
     seconds: float | None = None
@@ -202,6 +206,9 @@ class Step(Frozen):
     """An approval of it may count for a retry too."""
     finishes: ClassVar[bool] = False
     """Where it fails, all else is done: the end of the run goes on trying it, and nothing is undecided once that succeeds."""
+
+    comes_first: ClassVar[bool] = False
+    """It only looks, before anything is changed: where it fails nothing is undecided, and no rollback follows."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:

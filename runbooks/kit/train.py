@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, cast
 
-from runbooks.kit.plan import ImageChange
+from runbooks.kit.plan import ImageChange, Refusal
 from runbooks.kit.steps import StoredStep
 from runbooks.kit.targets import Environment, Frozen
 
@@ -25,6 +25,8 @@ class Part(Frozen):
     """Steps after all services run and were checked, before the release is recorded."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    refused_by: tuple[Refusal, ...] = ()
+    """Why the plan can't be approved as it is; never where it goes back."""
     not_done: tuple[str, ...] = ()
     """What this run does not do, in a few words: `migrations (not configured)`."""
 

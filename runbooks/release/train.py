@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from runbooks.cdn import invalidating
+from runbooks.gates import planning as gates
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.steps import Step
@@ -18,6 +19,7 @@ from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.verification import steps as verification
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
+    ("gates", gates.plan_part),
     ("CDN invalidation", invalidating.plan_part),
     ("verification", verification.plan_part),
 )
@@ -64,6 +66,7 @@ async def with_parts(
         update={
             "steps": _placed(plan.steps, found),
             "warnings": (*plan.warnings, *(each for part in found for each in part.warnings)),
+            "refused_by": (*plan.refused_by, *(each for part in found for each in part.refused_by)),
             "notes": (*plan.notes, *(each for part in found for each in part.notes)),
             "not_done": (*(each for part in found for each in part.not_done), *plan.not_done),
         }

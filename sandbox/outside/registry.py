@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,6 +132,13 @@ class Registry:
         """Delete a tag, as a clean-up job would: what runs stays, what is to be deployed is no longer found."""
         name = f"omnicare/{service}"
         self._images[name] = [image for image in self._images[name] if image.version != version]
+
+    def move(self, service: str, version: str, *, to: str) -> None:
+        """Make a tag stand for the image of another version, as somebody does who pushes it again."""
+        images = self._images[f"omnicare/{service}"]
+        there = next(image for image in images if image.version == to)
+        self.forget(service, version)
+        self._images[f"omnicare/{service}"].append(replace(there, version=version))
 
     def publish(self, service: str, version: str, created: datetime) -> None:
         """Add a tag, as a build would; a reproducible build says that it was made in 1970."""

@@ -245,6 +245,7 @@ class Execution:
             advice=(*error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
             step=step.title if step else None,
+            undone=step is not None and step.key in {each.key for each in run.plan.steps if each.comes_first},
             kubectl=by_hand(run.plan.steps if back else steps.left)
             if back or error.code is ReasonCode.BOOK_UNAVAILABLE
             else (),

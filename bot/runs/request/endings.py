@@ -2,7 +2,7 @@
 
 from bot.audit import EventName
 from bot.policy.approvals import ApprovalDecision
-from bot.runs.cards import refusal_outcome
+from bot.runs.cards import refusal_outcome, refused_buttons
 from bot.runs.failures import Failure
 from bot.runs.model import DecisionMessage, Request
 from commands.kit.card import Button, OpenForm, Typed
@@ -16,6 +16,7 @@ from runbooks.wording import short_id
 EVENTS = {
     ReasonCode.NOTHING_TO_DO: EventName.RUN_SKIPPED,
     ReasonCode.USAGE: EventName.RUN_SKIPPED,
+    ReasonCode.GATES_NOT_PASSED: EventName.RUN_SKIPPED,
     ReasonCode.EXPIRED: EventName.RUN_EXPIRED,
     ReasonCode.NO_GO: EventName.GO_REFUSED,
     ReasonCode.CANCELLED: EventName.RUN_CANCELLED,
@@ -64,6 +65,18 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
     }
     give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled | {"reason": ""}))
     return Ended(outcome, buttons=(give,))
+
+
+def refused(request: Request, plan: Plan) -> Ended:
+    """The plan says itself why it can't be approved; nobody is asked."""
+    outcome = refusal_outcome(
+        ReasonCode.GATES_NOT_PASSED,
+        f"{request.title} can't be approved as it is",
+        request=request,
+        lines=tuple(f"{each.what} {each.advice}".strip() for each in plan.refused_by),
+    )
+    again = Button(label=f"{request.command.capitalize()} again", does=Typed(text=request.text))
+    return Ended(outcome, buttons=(*refused_buttons(plan), again))
 
 
 def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
@@ -160,4 +173,5 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.NO_SUCH_VERSION: "no such version",
         ReasonCode.NO_APPROVER: "nobody could approve it",
         ReasonCode.USAGE: "needs a reason",
+        ReasonCode.GATES_NOT_PASSED: "gates not passed",
     }.get(outcome.code, "not started")

@@ -69,6 +69,8 @@ class Planning:
         if plan.needs_reason and not request.reason:
             raise endings.needs_reason(request, plan)
         await open_request.show("plan", cards.plan_card(request, plan, digest))
+        if plan.refused_by:
+            raise endings.refused(request, plan)
         return Planned(plan, digest)
 
     async def _made(self, open_request: OpenRequest) -> PlanMade:

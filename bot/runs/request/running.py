@@ -56,7 +56,7 @@ def goes_back_by_itself(plan: Plan | None, outcome: Outcome) -> bool:
     """The approved plan said so, and it was the deploy that failed: not a person's stop, not an audit log that can't be written, and not
     a verification that has no result, since what runs may be fine.
     """
-    failed = not outcome.ok and outcome.stop is None
+    failed = not outcome.ok and outcome.stop is None and not outcome.undone
     asked = plan is not None and plan.on_failure == "rollback"
     return failed and asked and outcome.code not in _PEOPLE_DECIDE
 

@@ -1,0 +1,92 @@
+"""The table `[environments.NAME.gates]`: which gates there are, and their limits."""
+
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from runbooks.gates.minutes import Minutes, calendar_of
+from runbooks.kit.targets import Frozen
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+
+
+class WindowSettings(Frozen):
+    """When nothing may start. Each entry is a cron expression of five fields; every minute that it matches counts."""
+
+    zone: str = "UTC"
+    """The time zone of the expressions, such as `America/New_York`."""
+    frozen: tuple[str, ...] = ()
+    """Minutes in which nothing starts: `"* 7-18 * * MON-FRI"` is a working day. Always stronger than `allowed`."""
+    allowed: tuple[str, ...] = ()
+    """If given, something starts only in these minutes."""
+    holidays: str | None = None
+    """A country (`US`), or a country and its part (`US-CA`), on whose public holidays nothing starts."""
+
+    @field_validator("zone")
+    @classmethod
+    def _a_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("must be a time zone of the tz database, such as Europe/Berlin")
+        return name
+
+    @field_validator("frozen", "allowed")
+    @classmethod
+    def _expressions(cls, expressions: tuple[str, ...]) -> tuple[str, ...]:
+        for each in expressions:
+            Minutes(each)
+        return expressions
+
+    @field_validator("holidays")
+    @classmethod
+    def _a_country(cls, place: str | None) -> str | None:
+        if place is not None:
+            calendar_of(place)
+        return place
+
+    @property
+    def clock(self) -> ZoneInfo:
+        """Return the zone."""
+        return ZoneInfo(self.zone)
+
+
+class BacklogSettings(Frozen):
+    """Limits for offline sync items that are pending when a deploy starts."""
+
+    large: int = Field(default=500, ge=0)
+    """With more pending items the plan warns."""
+    growth: int = Field(default=1, ge=1)
+    """A large backlog that grows by this many items between two looks has failed."""
+    seconds: float = Field(default=3.0, ge=0, le=8)
+    """Time between the two looks."""
+
+
+class GateSettings(Frozen):
+    """The gates of an environment. A required gate that has not passed stops a deploy before anybody is asked to approve it."""
+
+    seconds: float = Field(default=8.0, gt=0, le=15)
+    """Time limit for each gate."""
+    advisory: tuple[str, ...] = ()
+    """Gates that only warn, by their names in the plan's table, such as `sync`."""
+    images: bool = True
+    """Whether the registry must still have each image under the plan's digest."""
+    promoted_from: Name | None = None
+    """The environment in which the same digests must have become a good release, such as `staging`."""
+    windows: WindowSettings | None = None
+    sync: BacklogSettings | None = None
+    """Needs the table `sync`."""
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the gates that there are."""
+        return (
+            *(("images",) if self.images else ()),
+            *(("promotion",) if self.promoted_from else ()),
+            *(("time",) if self.windows else ()),
+            *(("sync",) if self.sync else ()),
+        )
+
+    @model_validator(mode="after")
+    def _advisory_gates_exist(self) -> "GateSettings":
+        if unknown := [each for each in self.advisory if each not in self.keys()]:
+            raise ValueError(f"advisory: there is no gate `{unknown[0]}`; there are {', '.join(self.keys()) or 'none'}")
+        return self

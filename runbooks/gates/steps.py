@@ -1,0 +1,112 @@
+"""The step that looks at the gates again, right before anything is changed."""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from runbooks.gates.checklist import gates_of
+from runbooks.gates.gate import GateResult, GateState, Subject
+from runbooks.gates.looking import look_at
+from runbooks.gates.settings import GateSettings
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import ImageChange
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
+from runbooks.kit.targets import Frozen
+from runbooks.kit.waiting import unless_stopped
+from runbooks.wording import counted
+
+_SIGNS: dict[GateState, str] = {
+    "passed": "✓ passed",
+    "failed": "✗ failed",
+    "unknown": "? unknown",
+    "waiting": "… waiting",
+}
+
+
+class GatesChecked(Frozen):
+    """How each gate stood when it was looked at again."""
+
+    states: dict[str, GateState]
+
+
+class CheckGates(Step):
+    """Every gate is looked at again; a required one that has not passed ends the run before anything is changed."""
+
+    kind: Literal["gates"] = "gates"
+    version: str
+    images: tuple[ImageChange, ...]
+    results: tuple[GateResult, ...]
+    """What was seen when the plan was made."""
+    decides: ClassVar[bool] = False
+    comes_first: ClassVar[bool] = True
+
+    @property
+    def title(self) -> str:
+        return "Check the gates"
+
+    @property
+    def word(self) -> str:
+        return "the gates"
+
+    def changes(self) -> dict[str, JsonValue]:
+        """Nothing is changed, but an approval is bound to how the gates stood: their evidence moves by itself, their state does not."""
+        states: dict[str, JsonValue] = {each.gate: _state(each) for each in self.results}
+        bound: dict[str, JsonValue] = {name: value for each in self.results for name, value in each.bound.items()}
+        return {"gates": states, **bound}
+
+    def shown(self) -> Shown:
+        rows = tuple(
+            (Cell(text=each.name, strong=each.stops), Cell(text=_sign(each)), _evidence(each)) for each in self.results
+        )
+        return Shown(columns=("Gate", "State", "Evidence"), rows=rows)
+
+    def in_short(self) -> tuple[Brief, ...]:
+        return ()
+
+    async def apply(self, context: StepContext) -> GatesChecked:
+        settings = context.use(GateSettings)
+        subject = Subject(
+            environment=context.environment,
+            version=self.version,
+            images=self.images,
+            at=datetime.now(UTC),
+            clients=context.services,
+            planned={each.gate: each for each in self.results},
+        )
+        context.pulse.say("looking at them again")
+        looked = look_at(gates_of(settings), subject, settings.seconds)
+        found = await unless_stopped(context.pulse, looked)
+        for each in found:
+            before = subject.planned.get(each.gate)
+            if each.stops or (before is not None and before.bound != each.bound):
+                raise _failed(each)
+        context.pulse.say(f"{counted(sum(each.state == 'passed' for each in found), 'gate')} passed")
+        return GatesChecked(states={each.gate: each.state for each in found})
+
+
+def _failed(found: GateResult) -> PermanentError:
+    state = {
+        "passed": "has changed",
+        "failed": "has failed",
+        "unknown": "is unknown now",
+        "waiting": "waits for a person",
+    }
+    return PermanentError(
+        f"The gate {found.name} {state[found.state]}: {found.evidence}.",
+        code=ReasonCode.GATE_FAILED,
+        advice=(*((found.advice,) if found.advice else ()), "Nothing was changed."),
+    )
+
+
+def _state(found: GateResult) -> str:
+    return found.state if found.required else f"{found.state}, advisory"
+
+
+def _sign(found: GateResult) -> str:
+    return _SIGNS[found.state] if found.required else f"{_SIGNS[found.state]} (advisory)"
+
+
+def _evidence(found: GateResult) -> Cell:
+    return Cell(text=found.evidence, url=found.url, since=found.at)

@@ -1,0 +1,69 @@
+"""The gates of a deploy, from the typed command to the card: shown, refused, asked again, and looked at right before the start."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, story
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Story]:
+    async with story(tmp_path / "world", parts=("gates",)) as made:
+        await made.inside()
+        yield made
+
+
+async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(here: Story) -> None:
+    run = await here.ask("deploy v2.1.0-slow")
+    await here.says(run, "gates not passed")
+    plan = here.text(run, "plan")
+    for each in ("✓ passed", "✗ failed", "pending sync item", "v2.1.0-slow was never recorded in staging"):
+        assert each in plan
+    said = await here.answered("can't be approved as it is")
+    for each in ("Gate Promotion (failed)", "deploy v2.1.0-slow --env staging", "gates-not-passed", "Deploy again"):
+        assert each in said
+    assert here.event_names(run) == ["run:requested", "run:planned", "run:skipped"]  # nobody was asked
+    await here.type(REQUESTER, "/omnicare deploy v2.1.0-slow --dry-run")
+    dry = await here.answered("Dry run")
+    assert "was never recorded in staging" in dry
+    assert "Request this" not in dry
+
+
+async def test_a_gate_that_fails_while_people_are_asked_refuses_what_they_approved(here: Story) -> None:
+    run = await here.ask("deploy v2.0.0")
+    await here.shown("approve", run)
+    here.world.sync["omnicare-prod"].break_it("stuck")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "gates not passed")
+    assert "Gate Clinical work in flight (failed)" in await here.answered("can't be approved as it is")
+    assert here.tag("backend") == "v1.2.0"
+    assert "run:started" not in here.event_names(run)
+
+
+async def test_a_gate_that_fails_right_before_the_start_changes_nothing_and_leaves_nothing_undecided(
+    here: Story,
+) -> None:
+    queue = here.world.sync["omnicare-prod"]
+
+    def break_after_two(count: int) -> None:  # the plan, and the plan once more
+        if count == 2:
+            queue.break_it("missing")
+
+    queue.on_status = break_after_two
+    run = await here.ask("deploy v2.0.0")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "stopped at Check the gates")
+    said = await here.answered("stopped at Check the gates")
+    for each in ("The gate Clinical work in flight is unknown now", "Nothing was changed", "gate-failed", "Retry"):
+        assert each in said
+    assert "Leave as is" not in said
+    assert here.tag("backend") == "v1.2.0"
+    await here.type(ON_CALL, "/omnicare status")
+    assert "undecided" not in await here.answered("v1.2.0")
+    queue.mend()
+    await here.click(REQUESTER, here.button_named("Retry"))
+    again = await here.until(lambda: next(iter(set(here.runs()) - {run}), None), "the retry")
+    await here.press(APPROVER, "approve", again)
+    await here.ended_with(again, "v2.0.0 runs in production")
