@@ -67,19 +67,30 @@ def _as_typed(token: str) -> str:
     return quoted(token) if not token or any(sign.isspace() or sign in "\"'" for sign in token) else token
 
 
+_INSIDE = 'A quotation mark stands inside a word. Put both around the whole value, such as `--reason "two words"`.'
+
+
 def split(text: str) -> list[str]:
-    """Words, with quotes respected; an apostrophe inside a word is a letter. Raises `UsageError` for an open quote."""
+    """Return the words, those in quotation marks as one; an apostrophe inside a word is a letter.
+
+    Raises `UsageError` for a quotation mark that is not closed, or that stands inside a word: a shell would read `"s"taging` as a name,
+    a person who typed it has slipped.
+    """
     found: list[str] = []
     current: list[str] | None = None
     quote = ""
-    for sign in text:
+    for at, sign in enumerate(f"{text} "):  # the blank ends the last word
         if quote:
-            if sign == quote:
-                quote = ""
-            else:
+            if sign != quote:
                 assert current is not None, "a quote opens a word"
                 current.append(sign)
+            elif text[at + 1 : at + 2].strip():
+                raise UsageError(_INSIDE)
+            else:
+                quote = ""
         elif sign == '"' or (sign == "'" and (current is None or current[-1:] == ["="])):
+            if current and current[-1] != "=":
+                raise UsageError(_INSIDE)
             quote = sign
             current = [] if current is None else current
         elif sign.isspace():
@@ -91,8 +102,6 @@ def split(text: str) -> list[str]:
             current.append(sign)
     if quote:
         raise UsageError(f"A quotation mark ({quote}) is not closed.")
-    if current is not None:
-        found.append("".join(current))
     return found
 
 
