@@ -76,7 +76,7 @@ class Approval:
         if before is not None and before.covers(planned):
             if planned.digest != before.planned.digest:
                 await self._note(
-                    open_request, "note what the yes covers", before.approved, covered=True, about=planned.digest
+                    open_request, "note what the yes covers", before.approved, about=planned.digest, covered=True
                 )
             return before.approved
         request, plan = open_request.request, planned.plan
@@ -89,10 +89,11 @@ class Approval:
                 ApprovalDecision(act="approve", by=name, name=name, at=request.at, reason=reason)
                 for name in plan.covered_by
             )
-            await self._note(open_request, "note the cover", given, covered=True)
+            await self._note(open_request, "note the cover", given, about=planned.digest[:16], covered=True)
             return given
         if asked.carried:
-            await self._note(open_request, "note what was carried over", asked.carried, covered=True)
+            about = planned.digest[:16]
+            await self._note(open_request, "note what was carried over", asked.carried, about=about, covered=True)
             assert request.follows is not None, "only what follows another carries something over"
             await open_request.show("approval", cards.carried_card(request, asked.carried, request.follows))
             return asked.carried
@@ -195,7 +196,9 @@ class Approval:
         summary = f"{verb.lower()} by {listed(each.name for each in pending.given)}"
         await self._close(open_request, pending, text, State.DONE, summary)
         await open_request.publish(phase="starting", approved_by=pending.given, pending=None)
-        await self._note(open_request, "note the approval", pending.given)
+        # counted from 0 again after an upgrade, the questions do not tell two approvals of one request apart
+        about = f"{pending.digest[:16]}/{pending.given[-1].at:%Y%m%dT%H%M%S.%f}"
+        await self._note(open_request, "note the approval", pending.given, about=about)
 
     @staticmethod
     async def _close(open_request: OpenRequest, pending: Pending, text: Text, state: State, summary: str) -> None:
@@ -208,10 +211,10 @@ class Approval:
         step: str,
         given: tuple[ApprovalDecision, ...],
         *,
+        about: str,
         covered: bool = False,
-        about: str = "",
     ) -> None:
-        request, digest, asked = open_request.request, open_request.state.digest, open_request.asked
+        request, digest = open_request.request, open_request.state.digest
 
         async def note() -> Noted:
             by = [decision.by for decision in given]
@@ -219,7 +222,7 @@ class Approval:
             written = await self._notes.write(
                 request,
                 EventName.APPROVAL_GRANTED,
-                about=about or str(asked),
+                about=about,
                 actor=request.requester.key if covered else given[-1].by,
                 details=details,
             )
@@ -247,9 +250,10 @@ class Approval:
         later = approvals.later(approvers, shift, policy) if policy else ()
         approvers.sort(key=lambda key: key in later)  # those on shift first, in the file's order
         carried = await self._carried(request, planned, policy, found)
-        if not carried:
+        stood = open_request.state.pending
+        if not carried and (stood is None or stood.digest != planned.digest):  # else an older version asked just this
             details = {"approvers": approvers, **({"later": later} if later else {})}
-            about = str(open_request.asked)
+            about = f"{planned.digest[:16]}/{open_request.asked}"
             await self._notes.write(request, EventName.APPROVAL_ASKED, about=about, details=details)
         return ApprovalAsked(
             at=now,

@@ -60,9 +60,11 @@ def begun_by_version_9(here: Story, run: str, **state: Any) -> None:
     """Makes the request that of an older version of the bot, which left this where it stood."""
     with sqlite3.connect(here.engine) as database:
         database.execute("UPDATE workflow_status SET application_version = '9' WHERE workflow_uuid = ?", (run,))
-        ((stood,),) = database.execute("SELECT value FROM workflow_events WHERE workflow_uuid = ?", (run,)).fetchall()
+        ((stood,),) = database.execute(
+            "SELECT value FROM workflow_events WHERE workflow_uuid = ? AND key = 'state'", (run,)
+        ).fetchall()
         value = json.dumps(json.loads(stood) | state)
-        database.execute("UPDATE workflow_events SET value = ? WHERE workflow_uuid = ?", (value, run))
+        database.execute("UPDATE workflow_events SET value = ? WHERE workflow_uuid = ? AND key = 'state'", (value, run))
 
 
 async def test_what_waits_for_its_time_is_asked_a_go_again_and_no_approval(world: Story):
@@ -85,6 +87,26 @@ async def test_what_waits_for_its_time_is_asked_a_go_again_and_no_approval(world
     assert {
         name: world.event_names(run).count(name) for name in ("approval:asked", "approval:granted", "run:started")
     } == {"approval:asked": 1, "approval:granted": 1, "run:started": 0}
+    await world.type(REQUESTER, f"/omnicare withdraw {run}")
+    await world.says(run, "Maya withdrew", "result")
+
+
+async def test_an_approval_after_an_upgrade_is_written_beside_the_one_before_it(world: Story):
+    await world.inside()
+    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
+    run = await world.ask(f'deploy v2.0.0 --at {ahead} --reason "the slow one is too slow"')
+    await world.press(APPROVER, "approve", run)
+    await world.says(run, "waiting until")
+    await world.deployed("v2.1.0-slow")  # so the plan is another one
+    await world.leave()
+    begun_by_version_9(world, run)
+    await world.inside()
+    await world.press(APPROVER, "approve", run)
+    await world.until(lambda: world.event_names(run).count("approval:given") == 2, "it was approved again")
+    await world.says(run, "waiting until")
+    granted = [each.details["digest"] for each in world.events(run) if each.name == "approval:granted"]
+    asked = [each for each in world.events(run) if each.name == "approval:asked"]
+    assert (len(asked), len(granted), len(set(granted))) == (2, 2, 2)
     await world.type(REQUESTER, f"/omnicare withdraw {run}")
     await world.says(run, "Maya withdrew", "result")
 
