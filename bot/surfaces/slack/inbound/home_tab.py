@@ -23,7 +23,7 @@ class HomeTab:
 
     async def publish(self, visit: FromPerson) -> None:
         """The menu, and the answers to the queries that stand below it."""
-        origin, key = visit.origin, visit.delivery_id or "home:"
+        origin, key = visit.origin, visit.delivery_id
         blocks = await self.menu(origin, key, surface_home=True)
         for place, text in enumerate(self._queries):
             parsed = self._dispatcher.parse(typed(f"{key}/{place}", origin, text))

@@ -128,7 +128,7 @@ class Listeners:
         if run is None:
             await self._replies.say(asked.origin, _NOT_A_RUN)
             return
-        wanted = typed(asked.delivery_id or "shortcut:", asked.origin, f"runs {run}")
+        wanted = typed(asked.delivery_id, asked.origin, f"runs {run}")
         await self._look(asked.origin, self._dispatcher.parse(wanted))
 
     async def _hand_over(self, origin: Origin, parsed: ParsedInbound) -> Answer:

@@ -59,8 +59,7 @@ class ModalForms:
         if isinstance(wanted, RunAct):
             fixed = {"run": wanted.run, "word": wanted.word}
             wanted = OpenForm(command=wanted.command, filled=fixed)
-        key = asked.delivery_id or "click:"
-        inbound = payloads.filled(key, origin, wanted.command, wanted.filled, fixed.get("word"))
+        inbound = payloads.filled(asked.delivery_id, origin, wanted.command, wanted.filled, fixed.get("word"))
         answer = await self._dispatcher.form(inbound, wanted)
         if isinstance(answer, Answer):
             await self._replies.show(origin, answer)
@@ -74,7 +73,7 @@ class ModalForms:
 
     async def open_menu(self, asked: FromPerson) -> None:
         """The menu as a modal: the global shortcut."""
-        blocks = await self._home.menu(asked.origin, asked.delivery_id or "shortcut:", surface_home=False)
+        blocks = await self._home.menu(asked.origin, asked.delivery_id, surface_home=False)
         await self._show(asked.origin, modals.menu_view(blocks))
 
     async def suggestions(self, asked: Suggestion) -> list[Block]:

@@ -3,6 +3,8 @@
 Payloads are data from outside. `Payload.delivery_id` makes a second delivery of the same act known; the act's own key is in its `inbound`.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ _MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^>]*)?>[\s:,]*")
 
 
 class Unreadable(Exception):
-    """The payload does not say who acted. It is not acknowledged, so Slack says so to the person or delivers it again."""
+    """The payload does not say who acted, or which act it is. It is not acknowledged, so Slack says so to the person or delivers it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Payload:
     """What Slack delivered."""
 
     delivery_id: str | None
-    """None where Slack gives none: each of its deliveries is handled."""
+    """None for what changes nothing and has none: each of its deliveries is handled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class GroupChange(Payload):
 class FromPerson(Payload):
     """Something that a person did; this alone for the global shortcut and for a visit to Home."""
 
+    delivery_id: str
     origin: Origin
 
 
@@ -88,9 +91,10 @@ class FormRequest(FromPerson):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion(FromPerson):
+class Suggestion(Payload):
     """Somebody types into a select of a form, which asks for what to offer."""
 
+    origin: Origin
     field: str
     typed: str
     values: Mapping[str, str]
@@ -121,7 +125,7 @@ def read(body: object) -> Payload | None:
         case "block_suggestion":
             return _suggestion(body)
         case "shortcut" if at(body, "callback_id") == MENU_SHORTCUT:
-            return FromPerson(delivery_id=_triggered("shortcut", body), origin=_origin(body))
+            return FromPerson(delivery_id=_key("shortcut", body), origin=_origin(body))
         case "message_action" if at(body, "callback_id") == RUN_SHORTCUT:
             return _run_request(body)
         case _:
@@ -167,28 +171,24 @@ def _command(body: object) -> SlackAct:
         response_url=text_at(body, "response_url"),
         trigger=text_at(body, "trigger_id"),
     )
-    key = f"command:{origin.trigger or ''}"
-    return SlackAct(
-        delivery_id=_triggered("command", body), origin=origin, inbound=typed(key, origin, text_at(body, "text") or "")
-    )
+    key = _key("command", body)
+    return SlackAct(delivery_id=key, origin=origin, inbound=typed(key, origin, text_at(body, "text") or ""))
 
 
 def _event(body: object) -> Payload | None:
     event = object_at(body, "event")
-    found = text_at(body, "event_id") or text_at(event, "client_msg_id") or text_at(event, "ts")
-    delivery_id = f"event:{found}" if found else None
     match at(event, "type"):
         case "app_mention" | "message":
-            return _message(event, delivery_id, _bot_user(body))
+            return _message(body, event)
         case "app_home_opened" if at(event, "tab") == "home" and (account := text_at(event, "user")):
-            return FromPerson(delivery_id=delivery_id, origin=Origin(account=account))
+            return FromPerson(delivery_id=_key("event", body), origin=Origin(account=account))
         case "subteam_members_changed" | "subteam_updated":
-            return GroupChange(delivery_id=delivery_id, group=text_at(event, "subteam_id") or "")
+            return GroupChange(delivery_id=_key("event", body), group=text_at(event, "subteam_id") or "")
         case _:
             return None
 
 
-def _message(event: Mapping[str, object], delivery_id: str | None, me: str | None) -> FromPerson | None:
+def _message(body: object, event: Mapping[str, object]) -> FromPerson | None:
     """None for what no person said to the bot just now: edits, deletions, other bots' messages."""
     account, subtype, mention = text_at(event, "user"), at(event, "subtype"), at(event, "type") == "app_mention"
     if any(at(event, sign) for sign in ("edited", "bot_id", "bot_profile", "hidden")) or subtype in _NOT_SAID:
@@ -204,13 +204,13 @@ def _message(event: Mapping[str, object], delivery_id: str | None, me: str | Non
         direct=_is_direct(channel),
         mentioned=mention,
     )
-    said = text_at(event, "text") or ""
-    text = after_mention(said, me)
+    delivery_id, said = _key("event", body), text_at(event, "text") or ""
+    text = after_mention(said, _bot_user(body))
     if text is None and mention:
         return Mistake(delivery_id=delivery_id, origin=origin, sentence=IN_PASSING)
     if subtype not in (None, "thread_broadcast") or at(event, "files"):
         return Mistake(delivery_id=delivery_id, origin=origin, sentence=NOT_PLAIN)
-    inbound = typed(delivery_id or "event:", origin, said if text is None else text)
+    inbound = typed(delivery_id, origin, said if text is None else text)
     return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
 
 
@@ -218,12 +218,12 @@ def _click(body: object) -> FromPerson | None:
     value = _chosen(body)
     if value is None:
         return None  # a select in a form: it counts when the form is submitted
-    origin, delivery_id = _origin(body), _triggered("click", body)
+    origin, delivery_id = _origin(body), _key("click", body)
     match button_values.read(value):
         case RunAct(form=False) as act:
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
         case Typed() as act:
-            inbound = typed(delivery_id or "click:", origin, act.text, drawn=True)
+            inbound = typed(delivery_id, origin, act.text, drawn=True)
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
         case RunAct() | OpenForm() as act:
             return FormRequest(delivery_id=delivery_id, origin=origin, form=act)
@@ -241,7 +241,7 @@ def _submission(body: object) -> Submission | None:
     texts = {str(name): value for name, value in kept.items() if isinstance(value, str)}
     word = texts.pop("word", None)
     values, origin = _entered(view) | texts, _kept_origin(body, at(hidden, "p"))
-    delivery_id = _triggered("form", body) or f"form:{text_at(view, 'hash')}"
+    delivery_id = _key("form", body)
     if word is not None and "run" in texts:
         inbound = decision(RunAct(command=command, run=texts["run"], word=word), origin, values)
     else:
@@ -276,7 +276,7 @@ def _run_request(body: object) -> RunRequest:
     message = object_at(body, "message")
     ours = at(message, "metadata", "event_type") == METADATA
     return RunRequest(
-        delivery_id=_triggered("shortcut", body),
+        delivery_id=_key("shortcut", body),
         origin=_origin(body),
         run=text_at(message, "metadata", "event_payload", "run") if ours else None,
         bot=text_at(message, "bot_id"),
@@ -351,9 +351,22 @@ def _account(found: str | None) -> str:
     return found
 
 
-def _triggered(kind: str, body: object) -> str | None:
-    trigger = text_at(body, "trigger_id")
-    return f"{kind}:{trigger}" if trigger else None
+def _key(kind: str, body: object) -> str:
+    """Return what makes the act unique: its trigger's or event's id, else all that Slack says of its time and place. Raises `Unreadable`."""
+    if own := text_at(body, "trigger_id") or text_at(body, "event_id") or text_at(body, "event", "client_msg_id"):
+        return f"{kind}:{own}"
+    marks = [
+        *(text_at(each, "action_ts") for each in (body, *list_at(body, "actions"))),
+        text_at(body, "response_url"),
+        text_at(body, "view", "hash"),
+        text_at(body, "event", "event_ts") or text_at(body, "event", "ts"),
+    ]
+    if not any(marks):
+        raise Unreadable("the payload does not say which act it is")
+    who = text_at(body, "user", "id") or text_at(body, "user_id") or text_at(body, "event", "user")
+    where = text_at(body, "view", "id") or text_at(body, "event", "channel")
+    whole = json.dumps([*marks, who, where])  # hashed: a response URL lets whoever has it answer in the bot's name
+    return f"{kind}:{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
 
 def _is_direct(channel: str | None) -> bool:
