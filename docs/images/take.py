@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 
 from playwright.async_api import Browser, async_playwright
 
+from sandbox import train
 from sandbox.demo import Transcript
 from sandbox.world import SandboxWorld, _page, opened
 
@@ -28,7 +29,7 @@ async def take(folder: Path) -> None:
     """Writes the pictures into `folder`."""
     async with AsyncExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnicare-pictures-")))
-        world = await stack.enter_async_context(opened(state))
+        world = await stack.enter_async_context(opened(state, parts=train.PARTS))
         await world.start_bot()
         address = await _page(world, stack, 0)
         playwright = await stack.enter_async_context(async_playwright())
