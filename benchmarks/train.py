@@ -1,0 +1,164 @@
+"""The whole release train beside the guide's commands, one after another in a shell, on the same servers of the sandbox.
+
+Ours: the plan with all its parts, then every step of it, in one process as in the bot, without the approval's wait. The guide's: its
+commands from "Step 2" to "Health Checks" as they are typed, with the placeholders filled in. They deploy the same version to the same cluster in turns; what the
+servers themselves take (a CDN's invalidation, the run of a Job) is set to next to nothing for both.
+
+    python -m benchmarks train [--smoke]
+"""
+
+import asyncio
+import os
+import shlex
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from bot.clients import Clients, open_clients
+from bot.config import Settings, load
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet, Lease
+from runbooks.fleet.records import utc_now
+from runbooks.kit.plan import Plan
+from runbooks.kit.steps import PlainPulse, StepContext, applied
+from runbooks.kit.timeouts import RolloutSettings
+from runbooks.release.plans import plan_deploy
+from runbooks.release.train import with_parts
+from sandbox import train
+from sandbox.aws_services import DISTRIBUTIONS, CloudFront
+from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.outside.registry import digest_of
+from sandbox.world import SandboxWorld, opened
+
+GOAL = 0.7
+"""Of the guide's wall time."""
+ROUNDS = 5
+PRODUCTION, NAMESPACE = "production", "omnicare-prod"
+BEFORE, AFTER = "v1.2.0", "v2.0.0"
+_QUICK = ClusterSettings(nodes=3, start_seconds=(0.3, 0.4), stop_seconds=0.1, job_seconds=0.1)
+_BIN = Path(sys.executable).parent
+_INVALIDATE = (
+    "import boto3, sys, time; boto3.client('cloudfront', region_name='us-east-1', endpoint_url=sys.argv[1], aws_access_key_id='a', "
+    "aws_secret_access_key='b').create_invalidation(DistributionId=sys.argv[2], InvalidationBatch={'Paths': {'Quantity': 1, 'Items': ['/*']}, "
+    "'CallerReference': str(time.time())})"
+)
+"""What `aws cloudfront create-invalidation` does, by the library that it is made of."""
+
+
+async def measure(*, smoke: bool = False) -> list[Figure]:
+    """Wall times of the train, ours and the guide's."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnicare-train-")))
+        world = await stack.enter_async_context(opened(folder, cluster=_QUICK, parts=train.PARTS))
+        for service in world.aws.services:
+            if isinstance(service, CloudFront):
+                service.seconds = 0.0
+        settings = load(world.folder / "omnicare.toml")
+        clients = await open_clients(settings, stack)
+        ours: list[float] = []
+        guides: list[float] = []
+        for number in range(1 if smoke else ROUNDS):
+            first, second = (_ours, _guides) if number % 2 == 0 else (_guides, _ours)
+            for work in (first, second):
+                began = time.perf_counter()
+                await work(world, settings, clients, f"production.deploy.bench{number}")
+                (ours if work is _ours else guides).append(time.perf_counter() - began)
+                await _back(world)
+    return [
+        Figure(
+            name="the release train of v2.0.0",
+            ours=statistics.median(ours),
+            unit="s",
+            peer=statistics.median(guides),
+            peer_name="the guide's commands in a shell",
+            goal=GOAL,
+        )
+    ]
+
+
+async def _ours(_: SandboxWorld, settings: Settings, clients: Clients, run: str) -> None:
+    environment = settings.environment(PRODUCTION)
+    cluster = clients.clusters[PRODUCTION]
+    fleet = Fleet(cluster)
+    lease = Lease(run=run, title="Deploy", by="bench", since=utc_now())
+    holder = (await fleet.read(environment)).run
+    assert (
+        await fleet.take_over(environment, lease, of=holder) if holder else (await fleet.take(environment, lease)).taken
+    )
+    services: dict[type, object] = {
+        ClusterClient: cluster,
+        RegistryClient: clients.images,
+        Fleet: fleet,
+        type(clients.health): clients.health,
+        RolloutSettings: settings.patience(),
+        **clients.environments[PRODUCTION],
+    }
+    plan = await plan_deploy(cluster, clients.images, fleet, environment, AFTER)
+    plan = await with_parts(plan, environment, services, now=datetime.now(UTC))
+    await _done(plan, StepContext(pulse=PlainPulse(run), environment=environment, asked_by="bench", services=services))
+
+
+async def _done(plan: Plan, context: StepContext) -> None:
+    """Step by step, those that go side by side at the same time."""
+    for group in plan.groups:
+        for step, value in zip(group, await asyncio.gather(*(applied(each, context) for each in group)), strict=True):
+            context.results.keep(step, value)
+
+
+async def _guides(world: SandboxWorld, settings: Settings, clients: Clients, run: str) -> None:  # noqa: ARG001 - as ours
+    await _shell(world, _script(world))
+
+
+def _script(world: SandboxWorld) -> str:
+    image = {name: f"ghcr.io/omnicare/{name}:{AFTER}@{digest_of(name, AFTER)}" for name in ("backend", "frontend")}
+    invalidate = shlex.join([sys.executable, "-c", _INVALIDATE, world.aws.url, DISTRIBUTIONS[PRODUCTION]])
+    curl = "curl -fsS -o /dev/null" if shutil.which("curl") else f"{shlex.quote(sys.executable)} -m urllib.request"
+    pod = "$(kubectl get pods -l app=backend -o jsonpath='{.items[0].metadata.name}')"
+    return "\n".join(
+        [
+            "set -e",
+            f"kubectl set image deployment/backend backend={image['backend']}",
+            "kubectl rollout status deployment/backend",
+            "kubectl get pods -l app=backend",
+            f"kubectl set image deployment/frontend frontend={image['frontend']}",
+            "kubectl rollout status deployment/frontend",
+            invalidate,
+            *(f"{curl} {world.health.url_of(PRODUCTION, name)}" for name in image),
+            f"kubectl exec {pod} -- npm run db:test",
+        ]
+    )
+
+
+async def _back(world: SandboxWorld) -> None:
+    """Not timed."""
+    lines = [
+        f"kubectl set image deployment/{name} {name}=ghcr.io/omnicare/{name}:{BEFORE}@{digest_of(name, BEFORE)}"
+        for name in ("backend", "frontend")
+    ]
+    waits = [f"kubectl rollout status deployment/{name}" for name in ("backend", "frontend")]
+    await _shell(world, "\n".join(["set -e", *lines, *waits]))
+
+
+async def _shell(world: SandboxWorld, script: str) -> None:
+    config = world.folder / "bench.kubeconfig"
+    if not config.exists():
+        text = world.cluster.kubeconfig("admin")
+        config.write_text(text, encoding="utf-8")
+        config.chmod(0o600)
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f'kubectl() {{ command kubectl -n {NAMESPACE} "$@"; }}\n{script}',
+        env={"PATH": f"{_BIN}:{os.environ.get('PATH', '')}", "KUBECONFIG": str(config), "HOME": str(world.folder)},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(
+            f"the guide's shell ended with {process.returncode}: {said.decode(errors='replace').strip()}"
+        )
