@@ -56,12 +56,12 @@ class AuditLog:
 
     @classmethod
     def open(cls, path: Path, *, name: str, redactor: Redactor) -> Self:
-        """Opens the audit log, or makes it (0600). Raises `AuditLogHeld` where another process has it, `AuditLogUnavailable`."""
+        """Open the audit log, or make it (0600). Raises `AuditLogHeld` where another process has it, `AuditLogUnavailable`."""
         return cls(AuditFile(path, name), redactor)
 
     @property
     def name(self) -> str:
-        """Stands in every event."""
+        """The log's name, which stands in every event."""
         return self._file.name
 
     @property
@@ -70,7 +70,7 @@ class AuditLog:
         return self._file.path
 
     async def append(self, event: Event) -> Appended:
-        """Returns once the event is on the disk. An id that the audit log has writes nothing and returns what stands there.
+        """Write the event and return once it is on the disk. An id that the log has already writes nothing and returns what stands there.
 
         Raises `AuditLogUnavailable`. Cancelling the caller does not take back what was handed over.
         """
@@ -103,7 +103,7 @@ class AuditLog:
         await done
 
     async def head(self) -> AuditHead:
-        """The newest event, to be written to the fleet."""
+        """Return the newest event, to be written to the fleet."""
         return self._file.head
 
     async def search(self, wanted: AuditFilter = EVERYTHING) -> Sequence[Entry]:
@@ -111,7 +111,7 @@ class AuditLog:
         return await asyncio.to_thread(search_audit_logs, [self.path], wanted)
 
     async def close(self) -> None:
-        """Writes what waits, then lets the file go. Twice is once."""
+        """Write what waits, then close the file; the second time does nothing."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -169,7 +169,7 @@ class AuditLog:
                 each.loop.call_soon_threadsafe(_answer, each.done, _again(why) if why else None)
 
     def _appended(self, events: Sequence[Event]) -> list[Appended | AuditLogUnavailable]:
-        """One transaction for all that can be written; what can't be is told why, and keeps nobody else out."""
+        """Write in one transaction all events that can be written, and return the outcome of each; one that can't be does not hinder the others."""
         ready = drafts(events, self._redactor)
         fit = [each for each in ready if isinstance(each, Draft)]
         recorded = iter(self._file.append(fit) if fit else ())
@@ -177,7 +177,7 @@ class AuditLog:
 
 
 def _again(error: AuditLogUnavailable) -> AuditLogUnavailable:
-    """One for each who waits: a raised exception belongs to the task that raises it."""
+    """Return a copy for each task that waits: a raised exception belongs to the task that raises it."""
     own = AuditLogUnavailable(str(error))
     own.__cause__ = error.__cause__
     return own

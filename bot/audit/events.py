@@ -148,7 +148,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=F
 
 
 def draft(event: Event, redactor: Redactor) -> Draft:
-    """Redacts every text and writes the body. Raises `RedactionFailed`, `ValueError`."""
+    """Redact every text and return the event ready to be written. Raises `RedactionFailed`, `ValueError`."""
     body = _as_given(event)
     if _needs_no_redaction(body.encode(), redactor):  # refuses a lone surrogate
         return _sized(Draft(event.id, body))
@@ -159,7 +159,7 @@ def draft(event: Event, redactor: Redactor) -> Draft:
 
 
 def drafts(events: Sequence[Event], redactor: Redactor) -> list[Draft | AuditLogUnavailable]:
-    """Each event ready to be written, or why it can't be; many at once cost one search for what must never leave."""
+    """Return each event ready to be written, or why it can't be; many events are searched at once for what must never leave."""
     with contextlib.suppress(RedactionFailed, ValueError):
         bodies = [_as_given(event) for event in events]
         whole = "\n".join(bodies).encode()
@@ -181,7 +181,7 @@ def _draft_or_why(event: Event, redactor: Redactor) -> Draft | AuditLogUnavailab
 
 
 def _needs_no_redaction(data: bytes, redactor: Redactor) -> bool:
-    """One search over all of it, which nearly always finds nothing; only else is each text looked at by itself.
+    """Return whether one search over all the bytes finds nothing, as nearly always; otherwise each text is looked at by itself.
 
     An escaped character could hide something from that search, so where there is one it does not count.
     """
@@ -220,25 +220,25 @@ def _text(text: str | None) -> str:
 
 
 def _safe_id(given: str, redacted: str) -> str:
-    """Ids are the bot's own words, but a secret's value may turn up in one; two events must not become one by that."""
+    """Return the redacted id. A secret's value may turn up in an id, and two events must not become one because of it."""
     if redacted == given:
         return given
     return f"{redacted}~{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 def front(book: str, seq: int, previous: str) -> str:
-    """The part of an event's bytes that chains it; the body follows, and a closing brace."""
+    """Return the part of an event's bytes that chains it; the body follows, and a closing brace."""
     return f'{{"book":{_encode(book)},"seq":{seq},"previous":"{previous}","event":'
 
 
 def chained(book: str, seq: int, previous: str, body: str) -> tuple[str, bytes]:
-    """The event's text as it is stored, and the hash of its bytes."""
+    """Return the event's text as it is stored, and the hash of its bytes."""
     text = f"{front(book, seq, previous)}{body}}}"
     return text, hashlib.sha256(text.encode()).digest()
 
 
 def read_entry(data: bytes, digest: bytes) -> Entry:
-    """The event that the stored bytes stand for."""
+    """Return the event that the stored bytes stand for."""
     whole = json.loads(data)
     event = dict(whole["event"])
     event["at"] = datetime.fromisoformat(event["at"])
@@ -246,7 +246,7 @@ def read_entry(data: bytes, digest: bytes) -> Entry:
 
 
 def _plain(value: Any) -> Any:
-    """Strict JSON, copied: what could be read back as something else is refused."""
+    """Return a copy as strict JSON. Raises `ValueError` for what could be read back as something else."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("the keys of an event's details must be text")

@@ -79,7 +79,7 @@ class AuditFile:
         return AuditHead(self.name, self._seq, self._previous)
 
     def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        """All of them in one transaction, in this order, or none. Raises `AuditLogUnavailable`."""
+        """Append all of them in one transaction, in this order, or none; return where each stands. Raises `AuditLogUnavailable`."""
         with self._writing() as connection:
             recorded, seq, previous = self._insert(connection, drafts)
             self._check_place()  # again: what went into a file that is no longer there is not acknowledged
@@ -96,7 +96,7 @@ class AuditFile:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection, opened again after a failure; whatever fails is a `AuditLogUnavailable`."""
+        """Yield the connection, opened again after a failure. Whatever fails inside raises `AuditLogUnavailable`."""
         if self._altered:
             raise AuditLogUnavailable(self._altered)
         try:
@@ -133,7 +133,7 @@ class AuditFile:
         return [recorded[draft.id] for draft in drafts], seq, previous
 
     def _insert_one(self, connection: sqlite3.Connection, draft: Draft) -> Appended | None:
-        """One statement is one transaction. None where it wrote nothing: the id is there already, or it was swallowed."""
+        """Append one event by one statement, which is its own transaction. Return None where nothing was written: the id exists, or the row was swallowed."""
         seq = self._seq + 1
         text, digest = chained(self.name, seq, self._previous, draft.body)
         if connection.execute(_APPEND_NEW, (seq, text, digest, draft.id)).rowcount == 1:
@@ -142,7 +142,7 @@ class AuditFile:
         return None
 
     def _check_written(self, connection: sqlite3.Connection, rows: list[tuple[int, str, bytes]]) -> None:
-        """What stands behind the last event is what was to be written, and nothing else; and no trigger came meanwhile."""
+        """Check that exactly the written rows follow the last event, and that no trigger was added meanwhile."""
         if connection.execute(_BEHIND, (self._seq, len(rows) + 1)).fetchall() != rows:
             self._alter("what was written to it is not in it")
         if connection.execute("PRAGMA schema_version").fetchone()[0] != self._schema_version:
@@ -183,12 +183,12 @@ class AuditFile:
         self._database = database
 
     def _check_file(self) -> None:
-        """An event written to a file that was moved away or removed would be lost."""
+        """Check that the file is the one that was opened: an event written to one that was moved away or removed would be lost."""
         if self._inodes and self.path.stat().st_ino != self._inodes[0]:
             raise AuditLogUnavailable(f"The audit log {self.path} was replaced while the bot had it open.")
 
     def _check_place(self) -> None:
-        """The same for SQLite's log of what is not in the file yet. What it holds is put into the file while that can be done."""
+        """Check the same of SQLite's write-ahead log, and move what it holds into the file while that is possible."""
         self._check_file()
         if _inodes(self.path) == self._inodes:
             return
@@ -214,7 +214,7 @@ class AuditFile:
                 database.close()
 
     def close(self) -> None:
-        """Gives the file to the next process."""
+        """Close the file and release its lock."""
         self._disconnect()
         if self._lock is not None:
             self._lock.close()
@@ -222,7 +222,7 @@ class AuditFile:
 
 
 def _inodes(path: Path) -> tuple[int, ...]:
-    """Which files they are; 0 for one that is not there."""
+    """Return the inodes of the log and of SQLite's companions; 0 for one that does not exist."""
     found = []
     for companion in _COMPANIONS:
         try:
@@ -233,7 +233,7 @@ def _inodes(path: Path) -> tuple[int, ...]:
 
 
 def _check_room(path: Path) -> None:
-    """A page beside the file, synced and removed: that nothing could be written shows before it has to be."""
+    """Write a page beside the file, sync and remove it, so that a full disk shows before an event has to be written."""
     probe = path.with_name(path.name + ".probe")
     descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -289,7 +289,7 @@ def _check_name(database: "Database", path: Path, name: str) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """The file exists and only its owner may read it, whatever the umask; SQLite gives its companions the same mode."""
+    """Create the file, readable by its owner only, whatever the umask; SQLite gives its companions the same mode."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(descriptor).st_mode & 0o077:
@@ -314,7 +314,7 @@ def _make_schema(database: "Database", name: str) -> None:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """The audit log for reading only, from any process, while another writes it; texts come as the bytes that are stored."""
+    """Yield a read-only connection, from any process, while another one writes; texts come as the stored bytes."""
     from sqlite_utils import Database
 
     if not path.is_file():
@@ -356,7 +356,7 @@ _LARGEST_NUMBER = (1 << 63) - 1
 
 
 def first_not_found(path: Path, heads: Sequence[AuditHead]) -> AuditHead | None:
-    """The first of these heads that does not stand in the audit log at its number with its hash. Raises `AuditLogUnavailable`."""
+    """Return the first of these heads that does not stand in the audit log at its number with its hash. Raises `AuditLogUnavailable`."""
     with reading(path) as connection:
         try:
             if any(each.hinders for each in differences(connection)):
@@ -408,7 +408,7 @@ def search_audit_logs(paths: Sequence[Path], wanted: AuditFilter = EVERYTHING) -
 
 
 def _equals(column: str, value: str) -> tuple[str, tuple[str, ...]]:
-    """The stored bytes are looked through for the field as it would stand there; only a row that has it is parsed."""
+    """Return a condition and its values. It searches the stored bytes for the field first, so that only a row that has it is parsed."""
     return f"instr(data, ?) AND {said(column)} = ?", (f'"{column}":{encode_basestring(value)}', value)
 
 
@@ -432,7 +432,7 @@ _SENTENCES = {
 
 
 def _sentence(error: Exception, path: Path) -> str:
-    """Why, in words; the error itself is chained."""
+    """Return the reason as a sentence; the caller chains the error itself."""
     code = getattr(error, "sqlite_errorname", "")
     family = "_".join(code.split("_")[:2])
     if isinstance(error, OSError):

@@ -21,7 +21,7 @@ _MOST = 100
 
 
 def said(name: str) -> str:
-    """What the stored bytes say: an expression, which SQLite indexes and so can't disagree with them."""
+    """Return an SQL expression for a field of the stored bytes: computed from them, it can't disagree with them."""
     return f"json_extract(data, '$.event.{name}')"
 
 
@@ -66,12 +66,12 @@ class Difference:
 
 
 def bound(connection: sqlite3.Connection) -> None:
-    """No value of a file is taken that is larger than any event."""
+    """Limit values to the size of the largest event, whatever a file claims."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
 
 
 def differences(connection: sqlite3.Connection) -> Iterator[Difference]:
-    """Each object in which the file's schema is not the expected one."""
+    """Yield each object in which the file's schema differs from the expected one."""
     expected = {
         name: (sql.split()[1].lower(), "book" if name.startswith("book") else "event", sql)
         for name, sql in SCHEMA.items()
@@ -94,6 +94,6 @@ def differences(connection: sqlite3.Connection) -> Iterator[Difference]:
 
 
 def _short(text: str) -> str:
-    """A name that somebody else chose, on one line."""
+    """Return a name that somebody else chose, shortened to one line."""
     shown = "".join(sign if sign.isprintable() else "�" for sign in text)
     return shortened(shown, _SHOWN)

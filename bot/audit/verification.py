@@ -57,12 +57,12 @@ class AuditFinding:
 
 
 def verify(path: Path, heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
-    """One book; see `verify_audit_logs`."""
+    """Return the findings in one audit log; see `verify_audit_logs`."""
     return verify_audit_logs([path], heads)
 
 
 def verify_audit_logs(paths: Sequence[Path], heads: Iterable[AuditHead] = ()) -> list[AuditFinding]:
-    """Everything that is wrong with these audit logs; empty where each chain holds and reaches every known head."""
+    """Return everything that is wrong with these audit logs; empty where each chain holds and reaches every known head."""
     known = [head for head in heads if head.seq > 0]
     findings: list[AuditFinding] = []
     seen = set()
@@ -115,7 +115,7 @@ class _Check:
     _streak: _Streak | None = None
 
     def find(self, kind: AuditFindingKind, sentence: str, seq: int | None = None, last: int | None = None) -> None:
-        """Tells it, unless there was more than anybody reads."""
+        """Add a finding, unless there are more than anybody reads."""
         if len(self.findings) >= _MOST:
             self.more += 1
             return
@@ -123,7 +123,7 @@ class _Check:
         self.findings.append(AuditFinding(kind, book, f"{book}: {sentence}", seq, last if last is not None else seq))
 
     def run(self, connection: sqlite3.Connection, heads: Sequence[AuditHead]) -> None:
-        """The whole book, in one snapshot: the bot may go on writing."""
+        """Verify the whole log in one snapshot, while the bot may go on writing."""
         connection.execute("BEGIN")
         hindered = False
         for difference in differences(connection):
@@ -142,7 +142,7 @@ class _Check:
         self._tail(connection, max(wanted, default=0))
 
     def finish(self) -> list[AuditFinding]:
-        """All findings; the last streak is only known to have ended here."""
+        """Return all findings; the last streak is only known to have ended here."""
         self._flush()
         if self.more:
             self.findings.append(
@@ -186,7 +186,7 @@ class _Check:
                 )
 
     def _odd(self, seq: int, data: Any, digest: Any) -> str | None:
-        """A row that is not simply right. Returns its hash if it is none the less a link of the chain."""
+        """Look at a row that is not simply right. Return its hash where it is nevertheless a link of the chain."""
         previous = self.previous
         if seq != self.expected:
             self._flush()
@@ -275,7 +275,7 @@ _FRONT = re.compile(rb'\{"book":("(?:[^"\\]|\\.)*"),"seq":(\d{1,19}),"previous":
 
 
 def _chain_of(data: bytes) -> tuple[str | None, int | None, str | None]:
-    """The audit log's name, the number and the hash before, as the bytes themselves say."""
+    """Return the audit log's name, the number and the previous hash that the bytes contain."""
     found = _FRONT.match(data)
     if found is None:
         return None, None, None

@@ -65,7 +65,7 @@ class Act:
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
-        """Inside, an answer that takes too long ends in a sentence."""
+        """Raise `RunbookError` inside once an answer has taken too long."""
         try:
             async with asyncio.timeout(self.services.settings.times.query_deadline):
                 yield

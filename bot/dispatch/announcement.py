@@ -11,7 +11,7 @@ from commands.kit.parsing import typed_again
 
 
 async def announce(act: Act, request: Command, environment: str, card: Card) -> None:
-    """Says the card in the channel of the environment; nothing where it has none, or the decision was typed there."""
+    """Post the card in the environment's channel, unless it has none or the decision was typed there."""
     services, inbound = act.services, act.inbound
     channel = services.settings.environments[environment].channel
     if channel is None or inbound.place.channel == channel:

@@ -26,7 +26,7 @@ from runbooks.wording import short_id
 
 
 def usage_card(error: UsageError) -> Card:
-    """Typed wrong: what to type instead, with a button that opens the filled form where there is one."""
+    """Return what to type instead, with a button that opens the filled form where there is one."""
     body: list[Element] = []
     if error.usage:
         body.append(Paragraph(text=words("Usage: ", Code(text=error.usage))))
@@ -43,7 +43,7 @@ def usage_card(error: UsageError) -> Card:
 
 
 def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()) -> Card:
-    """Policy says no, or it could not be done."""
+    """Return a refusal by policy, or that something could not be done."""
     body: list[Element] = [Paragraph(text=sentence(line)) for line in advice]
     body.append(Note(text=words(f"Reason code {code}")))
     state = State.LOCKED if code is ReasonCode.LOCKED else None
@@ -57,13 +57,13 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
 
 
 def by_hand(card: Card, way: ManualRollback, now: datetime) -> Card:
-    """A refusal to go back, with the lines that do it by hand."""
+    """Return a refusal to go back, with the lines that do it by hand."""
     lines = Preformatted(label=way.told(now), text="\n".join(way.lines))
     return card.model_copy(update={"body": (*card.body, lines), "data": {**card.data, "kubectl": list(way.lines)}})
 
 
 def started_card(request: Request) -> Card:
-    """In a terminal: it has begun."""
+    """Return the terminal's note that a request has begun."""
     short = short_id(request.id)
     return Card(
         state=State.WAITING,

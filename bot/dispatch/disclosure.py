@@ -17,7 +17,7 @@ from runbooks.kit.reasons import ReasonCode
 
 
 async def check_options(act: Act, request: Command) -> None:
-    """Options that have a place or a permission of their own, after the command itself is allowed. Raises `Denied`."""
+    """Check the options that have a place or a permission of their own, once the command itself is allowed. Raises `Denied`."""
     for option in request.used():
         if option.terminal and act.inbound.surface is not Surface.TERMINAL:
             raise _elsewhere(request.spec, option)
@@ -27,7 +27,7 @@ async def check_options(act: Act, request: Command) -> None:
 
 
 async def disclosed(act: Act, request: Query, context: Context) -> tuple[Card, TerminalOnly]:
-    """What would be read; the audit event; the reading. Raises `Denied`, `UsageError`, `RunbookError`."""
+    """Write an audit event of what will be read, read it, and return the card and the lines. Raises `Denied`, `UsageError`, `RunbookError`."""
     # asked again beside what it guards, whatever a definition forgot to say of its options
     if act.inbound.surface is not Surface.TERMINAL:
         raise Denied("Unredacted lines are shown in a terminal only.", code=ReasonCode.PLACE_REFUSED)
@@ -39,7 +39,7 @@ async def disclosed(act: Act, request: Query, context: Context) -> tuple[Card, T
 
 
 async def _written(act: Act, request: Query, context: Context, streams: tuple[str, ...]) -> int:
-    """The event's number in the audit log. Each reading has an event of its own, the same act sent once more too."""
+    """Write the audit event and return its number. Each reading has its own event, also when the same act is sent again."""
     event = Event(
         id=f"{EventName.DISCLOSURE_ALLOWED}/{secrets.token_hex(16)}",
         name=EventName.DISCLOSURE_ALLOWED,

@@ -146,7 +146,7 @@ class Dispatcher:
         raise TypeError(f"{request.spec.name} is of no kind that there is")
 
     async def _with_way_back(self, actor: Actor, request: Command | None, refused: Answer) -> Answer:
-        """Who may look and can't go back through the bot is told how it is done by hand, digests included."""
+        """Return the refusal of a rollback, with the lines for doing it by hand where the person may look at the environment."""
         where = request.environment if isinstance(request, Operation) and request.goes_back else None
         if where is None or refused.card is None:
             return refused
@@ -158,7 +158,7 @@ class Dispatcher:
         return replace(refused, card=by_hand(refused.card, way, self._services.clock()))
 
     async def _corrected(self, act: Act, error: UsageError) -> Answer:
-        """What to type instead; a stranger is told nothing of what there is to be typed."""
+        """Return what to type instead; to an unlisted account a refusal, which tells nothing of the commands."""
         try:
             await self._permissions.require(act.actor, None, None, changes=False)
         except Denied as denied:
@@ -175,7 +175,7 @@ class Dispatcher:
     # forms and the menu
 
     async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
-        """The form for a command, for this person, or a refusal."""
+        """Return the form for a command, for this person, or a refusal."""
         act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         spec = self._registry.find(asked.command)
         if spec is None:
@@ -188,7 +188,7 @@ class Dispatcher:
         return await form.opened(act, self._registry.command(spec.name), asked.filled, self._known)
 
     async def menu(self, inbound: Inbound) -> Card:
-        """What this person may run."""
+        """Return a card of the commands that this person may run."""
         actor = self._actor(inbound)
         try:
             await self._accounts.zone(inbound, actor, fresh=False)
@@ -199,7 +199,7 @@ class Dispatcher:
         return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
 
     async def suggestions(self, inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
-        """Values to offer in a form while somebody types: versions that exist, runs that are open."""
+        """Return values to offer in a form while somebody types: versions that exist, runs that are open."""
         act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         try:
             await self._accounts.zone(inbound, act.actor, fresh=False)
@@ -209,7 +209,7 @@ class Dispatcher:
 
 
 def _without_private_words(request: Command, redact: Callable[[str], str]) -> Command:
-    """A request whose reason and ticket may be kept: they go into the engine, the fleet's record and every card as they are."""
+    """Return the request with its reason and ticket redacted: they go into the engine, the fleet's record and every card as they are."""
     texts = {each.name for each in request.spec.parameters if isinstance(each.type, TextType)}
     said = {name: text for name, text in request.arguments().items() if name in texts}
     changed = {name: kept for name, text in said.items() if (kept := redact(text)) != text}

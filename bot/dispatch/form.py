@@ -33,7 +33,7 @@ async def opened(act: Act, command: type[Command], filled: dict[str, str], known
 
 
 async def _intro(act: Act, command: type[Command], filled: Mapping[str, str]) -> str:
-    """The command's own text; nothing where that takes too long for Slack."""
+    """Return the command's own introduction; empty where making it takes too long for Slack."""
     where = act.environment_of(filled.get("run", ""))
     if where is None or not await act.services.permissions.may(act.actor, "fleet:read", where):
         return ""
@@ -65,7 +65,7 @@ async def suggestions(act: Act, field: str, values: Mapping[str, str], typed: st
 
 
 def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default_environment: str | None) -> Form:
-    """The form; `filled` is what is known already."""
+    """Return the form; `filled` is what is known already."""
     hidden = {name: value for name, value in filled.items() if spec.parameter(name) is None}
     fields = tuple(
         _field(parameter, filled.get(parameter.name, ""), known, default_environment)
@@ -84,7 +84,7 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
 
 
 def tokens_of(filled: Filled, registry: Registry) -> list[str]:
-    """A form's or a button's values, as if typed: one parser for all ways in. Raises UsageError for a command that is gone."""
+    """Return a form's or a button's values as typed words, for the one parser of all surfaces. Raises UsageError for a command that is gone."""
     spec = registry.find(filled.command)
     if spec is None:
         raise UsageError(f"There is no {cited(filled.command)} any more.")

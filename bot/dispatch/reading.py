@@ -46,7 +46,7 @@ class RequestReader:
         return parse(tokens, self._registry, self._known, default_environment=default)
 
     def _person_meant(self, token: str) -> str:
-        """A mention that stands alone, or as an option's value, is the listed person's key; else what was typed."""
+        """Return the key of a listed person for a mention that stands alone or as an option's value; else what was typed."""
         before, sign, account = token.rpartition("@")
         alone = before == "" or (before.startswith("--") and before.endswith("="))
         key = self._people.by_slack(account) if sign and alone else None

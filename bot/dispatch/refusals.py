@@ -17,12 +17,12 @@ _ACCOUNTS = 10_000
 
 
 def act_id(inbound: Inbound) -> str:
-    """The act's key as it may stand in the audit log and in the log: a click's key has the card's random word in it."""
+    """Return the act's key, hashed for the audit log and the process log: a click's key contains the card's nonce."""
     return f"{inbound.surface}:{hashlib.sha256(inbound.key.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 def check_button(inbound: Inbound, registry: Registry) -> None:
-    """A run's button decides on the run; whatever else a button of that shape names was drawn by nobody."""
+    """Check that a run's button names a decision on a run; no card has a button of that shape for anything else. Raises `Denied`."""
     filled = inbound.filled
     if filled is None or filled.word is None:
         return
@@ -42,7 +42,7 @@ class Refusals:
         self._seen: dict[str, tuple[int, int]] = {}
 
     async def note(self, actor: Actor, inbound: Inbound, denied: Denied) -> None:
-        """One refusal. An audit log that can't be written does not make the refusal fail."""
+        """Write a refusal to the audit log. The refusal stands also where the log can't be written."""
         now = self._clock()
         minute = int(now.timestamp() // 60)
         account = inbound.account

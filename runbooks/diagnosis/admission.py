@@ -61,7 +61,7 @@ _OTHER = usual(
 
 
 def refused(snapshot: Snapshot) -> Cause | None:
-    """Why the new ReplicaSet can't create its pods, where that is so."""
+    """Return why the new ReplicaSet can't create its pods, where that is so."""
     message = _failure(snapshot)
     if not message:
         return None
@@ -83,7 +83,7 @@ def refused(snapshot: Snapshot) -> Cause | None:
 
 
 def since(snapshot: Snapshot) -> str:
-    """When the ReplicaSet began to be refused."""
+    """Return when the ReplicaSet began to be refused."""
     return next((c.updated for c in (snapshot.new.conditions if snapshot.new else ()) if _is_failure(c)), "")
 
 
@@ -92,7 +92,7 @@ def _is_failure(condition: Condition) -> bool:
 
 
 def _failure(snapshot: Snapshot) -> str:
-    """The newest event of it, else the condition: that one keeps its first words."""
+    """Return the newest refusal's message: the newest event's, else the condition's, which keeps the first one."""
     if snapshot.new is None or not any(_is_failure(condition) for condition in snapshot.new.conditions):
         return ""
     told = [event for event in snapshot.events if event.about == snapshot.new.uid and event.reason == "FailedCreate"]
@@ -102,7 +102,7 @@ def _failure(snapshot: Snapshot) -> str:
 
 
 def _is_new(snapshot: Snapshot) -> bool:
-    """A ReplicaSet that is used again may still carry the refusal of an earlier rollout."""
+    """Return whether the refusal belongs to this rollout: a ReplicaSet that is used again may still carry an earlier one's."""
     set_at = snapshot.deployment.annotations.get(DEPLOYED_AT, "")
     stamps = [since(snapshot)]
     if snapshot.new is not None:
@@ -120,7 +120,7 @@ def _is_new(snapshot: Snapshot) -> bool:
 
 
 def _may_free_itself(snapshot: Snapshot) -> bool:
-    """Old pods go, or may go, and leave room."""
+    """Return whether old pods go, or may go, and so leave room."""
     going = any(pod.deleting for pod in snapshot.leaving)
     ready = sum(pod.ready for pod in (*snapshot.pods, *snapshot.others))
     needed = snapshot.deployment.desired - snapshot.deployment.max_unavailable
@@ -128,7 +128,7 @@ def _may_free_itself(snapshot: Snapshot) -> bool:
 
 
 def _read(message: str, namespace: str) -> tuple[ReasonCode | None, str, str, tuple[UsualCause, ...]]:
-    """(code, None where it may pass; in words; in few words; usual causes)."""
+    """Return the code (None where the trouble may pass), the cause in words and in few words, and usual causes."""
     refuses = ReasonCode.ADMISSION_REFUSED
     if found := _QUOTA.search(message):
         used = _used(found[2], found[3], found[4])
@@ -165,7 +165,7 @@ def _read(message: str, namespace: str) -> tuple[ReasonCode | None, str, str, tu
 
 
 def _used(requested: str, used: str, limited: str) -> str:
-    """`pods 6 of 6 used, 1 more asked for`."""
+    """Return such as `pods 6 of 6 used, 1 more requested`."""
     wants, has, may = (_pairs(text) for text in (requested, used, limited))
     return "; ".join(
         f"{name} {has.get(name, '?')} of {may.get(name, '?')} used, {amount} more requested"

@@ -27,7 +27,7 @@ _OVER = usual(
 
 
 def readiness_gate(pod: PodView) -> Cause | None:
-    """All containers are ready, and a readiness gate is not."""
+    """Return the readiness gate that is not met though all containers are ready."""
     if pod.ready or not pod.containers or not all(each.ready for each in pod.containers if not each.init):
         return None
     for gate in pod.readiness_gates:
@@ -43,7 +43,7 @@ def readiness_gate(pod: PodView) -> Cause | None:
 
 
 def scheduling_gate(pod: PodView) -> Cause | None:
-    """The pod is kept from the scheduler on purpose."""
+    """Return the scheduling gate that keeps the pod from the scheduler."""
     placed = pod.condition("PodScheduled")
     gated = placed is not None and placed.status == "False" and placed.reason == "SchedulingGated"
     if pod.node or not (pod.scheduling_gates or gated):
@@ -55,7 +55,7 @@ def scheduling_gate(pod: PodView) -> Cause | None:
 
 
 def over(pod: PodView) -> Cause | None:
-    """The new pod was ended as a whole: evicted, refused by its node, shut down with it."""
+    """Return why the new pod was ended as a whole: evicted, refused by its node, or shut down with it."""
     if pod.phase != "Failed" or not pod.reason:
         return None
     return Cause(
@@ -70,7 +70,7 @@ def over(pod: PodView) -> Cause | None:
 
 
 def named(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """Whatever else Kubernetes names: a container that waits, a warning about the pod, a condition that is not met."""
+    """Return any other cause that Kubernetes names: a waiting container, a warning about the pod, an unmet condition."""
     if pod.ready:
         return None
     waiting = next(
@@ -95,7 +95,7 @@ def named(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
 
 
 def _passed(event: EventView, pod: PodView) -> bool:
-    """What kept it from a node, once it has one."""
+    """Return whether the event tells why the pod was not scheduled, and it has been scheduled since."""
     return event.reason == "FailedScheduling" and bool(pod.node)
 
 

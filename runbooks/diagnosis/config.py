@@ -23,7 +23,7 @@ _USUAL = usual(
 
 
 def environment(pod: PodView, container: ContainerView) -> Cause | None:
-    """The container's environment names what is not there."""
+    """Return the ConfigMap, Secret or key that the container's environment names and that does not exist."""
     if container.phase != "waiting" or container.reason != "CreateContainerConfigError":
         return None
     missing = _missing(container.message)
@@ -42,7 +42,7 @@ def environment(pod: PodView, container: ContainerView) -> Cause | None:
 
 
 def mounted(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """A volume of the pod is made from what is not there; the pod waits in ContainerCreating meanwhile."""
+    """Return the ConfigMap or Secret that a volume needs and that does not exist; the pod waits in ContainerCreating."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
     for event in reversed(snapshot.told(pod, "FailedMount")):
@@ -53,7 +53,7 @@ def mounted(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
 
 
 def _missing(message: str) -> str | None:
-    """`the Secret omnicare-database has no key DATABASE_URL`."""
+    """Return such as `the Secret omnicare-database has no key DATABASE_URL`."""
     if found := _KEY.search(message):
         return f"{_KINDS[found[2].lower()]} {found[3]} has no key {found[1].strip(chr(34))}"
     if found := _ABSENT.search(message):

@@ -56,7 +56,7 @@ _COMMANDS = usual(
 
 
 def crash(snapshot: PodsSnapshot, pod: PodView, container: ContainerView, *, alike: int) -> Cause | None:
-    """Why the container does not stay up, where that is so."""
+    """Return why the container does not stay up, where that is so."""
     not_started = _not_started(pod, container)
     if not_started is not None:
         return not_started
@@ -95,7 +95,7 @@ def crash(snapshot: PodsSnapshot, pod: PodView, container: ContainerView, *, ali
 
 
 def in_its_log(cause: Cause, lines: list[str]) -> Cause:
-    """Some causes only show in the log: a program of another processor is started, and can't be executed."""
+    """Return the cause, corrected by the log where only that shows it: a program for another processor can't be executed."""
     if cause.code in (ReasonCode.CRASH_LOOP, ReasonCode.INIT_FAILED) and any("exec format error" in x for x in lines):
         code, what, causes = wrong_platform()
         return Cause(code=code, what=what, brief=cause.brief, said=cause.said, pod=cause.pod, usual=causes)
@@ -106,12 +106,12 @@ _LOUD = re.compile(r"\b(?:fatal|panic|error|exception|critical|uncaught|unhandle
 
 
 def last_error(lines: list[str]) -> str:
-    """The last line that names an error; empty where none does."""
+    """Return the last line that names an error; empty where none does."""
     return next((line for line in reversed(lines) if _LOUD.search(line)), "")
 
 
 def _end(container: ContainerView) -> tuple[str, int | None, str]:
-    """(reason, exit code, message) of the newest end that the pod's status tells."""
+    """Return reason, exit code and message of the newest termination in the pod's status."""
     if container.phase == "terminated":
         return container.reason, container.exit_code, container.message
     return container.ended_reason, container.ended_code, container.ended_message
@@ -173,7 +173,7 @@ def _by_probe(
 
 
 def _not_started(pod: PodView, container: ContainerView) -> Cause | None:
-    """The runtime could not start it at all: certain where its command is not there."""
+    """Return why the runtime could not start the container at all; certain where its command does not exist."""
     waiting = container.phase == "waiting" and container.reason in _NOT_STARTED
     before = container.ended_reason if container.phase == "waiting" else container.reason
     if not waiting and before not in _NOT_STARTED:

@@ -29,12 +29,12 @@ _UNKNOWN = usual(("no event names the cause", "run `kubectl describe pod`, then 
 
 
 def certain(snapshot: Snapshot, *, crash_restarts: int = _ALIKE) -> Cause | None:
-    """What no waiting will mend, or None."""
+    """Return a cause that no waiting will mend, or None."""
     return next((cause for cause in _causes(snapshot, crash_restarts) if cause.certain), None)
 
 
 def at_deadline(snapshot: Snapshot, seconds: float, *, crash_restarts: int = _ALIKE) -> Cause:
-    """What took too long, once time is up."""
+    """Return what took too long, once time is up."""
     found = list(_causes(snapshot, crash_restarts))
     if found:
         return next((cause for cause in found if cause.certain), found[0])
@@ -51,13 +51,13 @@ def at_deadline(snapshot: Snapshot, seconds: float, *, crash_restarts: int = _AL
 
 
 def standing(snapshot: Snapshot) -> Cause | None:
-    """What is wrong with what stands there now, whoever brought it about: the certain before the likely."""
+    """Return what is wrong with the present state, whoever caused it; a certain cause before a likely one."""
     found = list(_causes(snapshot, _ALIKE))
     return next((cause for cause in found if cause.certain), found[0] if found else None)
 
 
 def pending(snapshot: Snapshot, *, after: float, crash_restarts: int = _ALIKE) -> str:
-    """What takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
+    """Return what takes longer than `after` seconds, and why: "1 pod pending: insufficient cpu, 80 s"; empty where nothing does."""
     staying = leaving.old_pods(snapshot)
     if staying is not None:
         return staying.brief
@@ -93,14 +93,14 @@ def _causes(snapshot: Snapshot, alike: int) -> Iterator[Cause]:
 
 
 def _of_pod(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
-    """A lost node explains everything else that is wrong with a pod, so it is asked first."""
+    """Yield the causes for one pod; a lost node comes first, because it explains everything else."""
     found = list(_known(snapshot, pod, alike))
     other = conditions.named(snapshot, pod) if not found and not (pod.deleting or pod.over) else None
     yield from found if other is None else (other,)
 
 
 def of_job(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """What keeps a Job's pod from running, or ended it from outside; None where its program runs, or ended by itself."""
+    """Return what keeps a Job's pod from running, or ended it from outside; None where its program runs, or ended by itself."""
     lost = nodes.lost(snapshot, pod)
     if lost is not None or pod.over:
         return lost or conditions.over(pod) or next(_of_containers(snapshot, pod, _ALIKE, once=True), None)
@@ -134,14 +134,14 @@ def _known(snapshot: Snapshot, pod: PodView, alike: int) -> Iterator[Cause]:
 
 
 def _unstarted(snapshot: PodsSnapshot, pod: PodView) -> Iterator[Cause]:
-    """No node has it."""
+    """Yield why no node has the pod."""
     unplaced = conditions.scheduling_gate(pod) or volumes.unplaced(snapshot, pod) or scheduling.unschedulable(pod)
     if unplaced is not None:
         yield unplaced
 
 
 def _of_containers(snapshot: PodsSnapshot, pod: PodView, alike: int, *, once: bool = False) -> Iterator[Cause]:
-    """`once`: its containers run to an end, so one that ended with an error is not a crash, and none has to be ready."""
+    """Yield the causes in the pod's containers. `once`: they run to an end, so an error is no crash, and none has to be ready."""
     for container in pod.containers:
         cause = (
             images.pull(snapshot, pod, container)
@@ -155,7 +155,7 @@ def _of_containers(snapshot: PodsSnapshot, pod: PodView, alike: int, *, once: bo
 
 
 def _waiting_for(snapshot: PodsSnapshot, pod: PodView) -> Iterator[Cause]:
-    """Volumes, the node's sandbox, a readiness gate."""
+    """Yield what the pod waits for: volumes, the node's sandbox, a readiness gate."""
     waiting = (
         config.mounted(snapshot, pod)
         or volumes.unmounted(snapshot, pod)
@@ -167,7 +167,7 @@ def _waiting_for(snapshot: PodsSnapshot, pod: PodView) -> Iterator[Cause]:
 
 
 def _other_image(snapshot: Snapshot, pod: PodView) -> Cause | None:
-    """The pod was given another digest than its ReplicaSet asks for, which only admission can do.
+    """Return that the pod has another digest than its ReplicaSet asks for, which only admission can cause.
 
     What the node reports as `imageID` is no sign of it (see `completion`).
     """

@@ -54,7 +54,7 @@ class Kept(Frozen):
 
     @property
     def said(self) -> str:
-        """`6 pods, 12 events, 640 log lines`."""
+        """Such as `6 pods, 12 events, 640 log lines`."""
         if not self.pods and not self.events:
             return f"nothing saved: {self.why}" if self.why else "nothing to save: there are no pods"
         counts = ((self.pods, "pod"), (self.events, "event"), (self.lines, "log line"))
@@ -79,7 +79,7 @@ class _Log:
 
 
 async def keep(pulse: Pulse, cluster: ClusterClient, environment: Environment, services: Sequence[str]) -> Kept:
-    """Looks at the services' pods and writes down what is worth knowing of them. Never raises `RunbookError`."""
+    """Keep what the services' pods show as evidence. Never raises `RunbookError`."""
     kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event())
     pulse.say(kept.said)
     return kept
@@ -93,7 +93,7 @@ class Keeping:
         self._looked = looked
 
     async def head_start(self) -> None:
-        """Until the pods were looked at, or for a moment at the longest: what changes them comes after."""
+        """Return once the pods were looked at, or after a moment at the longest, so that changes come after."""
         looked = asyncio.ensure_future(self._looked.wait())
         try:
             await asyncio.wait((self._task, looked), timeout=_HEAD_START, return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +102,7 @@ class Keeping:
 
     @property
     def kept(self) -> Kept:
-        """Once it is over."""
+        """What was kept, once that is over."""
         return self._task.result()
 
 
@@ -110,7 +110,7 @@ class Keeping:
 async def keeping(
     run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str]
 ) -> AsyncGenerator[Keeping, None]:
-    """Keeps it beside what is done inside, and is over when both are."""
+    """Keep the evidence while the body runs; end when both have ended."""
     looked = asyncio.Event()
     task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked))
     try:
@@ -137,7 +137,7 @@ async def _keep(
 
 
 async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
-    """What was kept with that run; None where nothing was, or where it is so long ago that newer ones took its place."""
+    """Return the evidence of that run; None where none was kept, or newer evidence has replaced it."""
     try:
         found = await cluster.config_map(environment.record_namespace, _name(run))
     except PermanentError as error:
@@ -183,7 +183,7 @@ def _worst_first(pod: PodView) -> tuple[bool, int, str]:
 
 
 def _of(events: Iterable[EventView], deployments: Sequence[DeploymentView], pods: Sequence[PodView]) -> list[EventView]:
-    """The newest that tell of these Deployments, what they made, and their pods."""
+    """Return the newest events about these Deployments, their ReplicaSets and their pods."""
     uids = {pod.uid for pod in pods}
     names = tuple(f"{view.name}-" for view in deployments)
     exactly = {view.name for view in deployments}
@@ -198,7 +198,7 @@ def _of(events: Iterable[EventView], deployments: Sequence[DeploymentView], pods
 
 
 async def _logs(cluster: ClusterClient, scope: Scope, pods: Sequence[tuple[PodView, str]]) -> dict[str, list[_Log]]:
-    """Of all pods side by side; who has not answered by the deadline is left out, and said."""
+    """Return the logs of all pods, read side by side; one that has not answered by the deadline is left out and named."""
     tasks = {
         asyncio.ensure_future(_log(cluster, scope, pod, container, previous=previous)): (pod.uid, previous)
         for pod, container in pods
@@ -248,7 +248,7 @@ async def _log(cluster: ClusterClient, scope: Scope, pod: PodView, container: st
 
 
 async def _bounded(chunks: AsyncIterator[bytes], most: int = 4 << 20) -> AsyncIterator[bytes]:
-    """Lines may be of any length: so many bytes of one log are read and no more."""
+    """Yield at most so many bytes of one log: lines may be of any length."""
     read = 0
     async for chunk in chunks:
         yield chunk
@@ -258,7 +258,7 @@ async def _bounded(chunks: AsyncIterator[bytes], most: int = 4 << 20) -> AsyncIt
 
 
 def _fitting(scope: Scope, parts: Sequence[str]) -> str:
-    """Redacted as a whole, so that equal secrets get equal marks; then cut, each part as far as it has to be."""
+    """Return the evidence redacted as a whole, so that equal secrets get equal marks, then each part cut as far as needed."""
     whole: list[str] = []
     left = LARGEST
     for place, part in enumerate(parts):
@@ -271,7 +271,7 @@ def _fitting(scope: Scope, parts: Sequence[str]) -> str:
 
 
 def _within(text: str, most: int) -> str:
-    """The head says what it is, the end is the newest: what goes is between them."""
+    """Return the text without its middle: its head says what it is, its end is the newest."""
     data = text.encode()
     if len(data) <= most:
         return text

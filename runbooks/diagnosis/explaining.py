@@ -41,7 +41,7 @@ class _Looked:
 
 
 async def explained(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *, log_lines: int) -> RunbookError:
-    """The error for people: one sentence, and the diagnosis that was made."""
+    """Return the error for people: one sentence, and the diagnosis that was made."""
     looked = await _look(cluster, snapshot, cause, log_lines)
     cause = in_its_log(cause, looked.log)
     if cause.pod is not None and not cause.certain:
@@ -69,7 +69,7 @@ async def explained(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *,
 
 
 def clean(line: str, most: int = _LONGEST_LINE) -> str:
-    """Redacted first, then cut: a cut could leave half of a secret that no pattern knows any more.
+    """Return the text redacted, then cut: a cut could leave half of a secret that no pattern knows any more.
 
     A runtime names the image with its digest up to three times before it says why: twelve digits of it are enough.
     """
@@ -78,7 +78,7 @@ def clean(line: str, most: int = _LONGEST_LINE) -> str:
 
 
 async def _look(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, log_lines: int) -> _Looked:
-    """Log and nodes, side by side; each may be missing."""
+    """Return the log and the nodes, read side by side; each may be missing."""
     if cause.pod is None:
         return _Looked([])
     (log, before), (nodes_now, neighbours) = await asyncio.gather(
@@ -98,7 +98,7 @@ async def _within(looking: Coroutine[Any, Any, T], otherwise: T) -> T:
 async def _nodes_of(
     cluster: ClusterClient, snapshot: Snapshot, cause: Cause
 ) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
-    """Where room is missing, the nodes and who is on them; where a placed pod takes too long, its node may be lost."""
+    """Return the nodes and their pods, where capacity is missing or the pod's node may be lost."""
     if cause.code is ReasonCode.UNSCHEDULABLE:
         found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(snapshot.change.namespace))
         return tuple(found), tuple(pods)
@@ -107,7 +107,7 @@ async def _nodes_of(
 
 
 async def _log_of(cluster: ClusterClient, cause: Cause, count: int) -> tuple[list[str], bool]:
-    """The last lines, and whether they are of a life that ended."""
+    """Return the last log lines, and whether they are of a container that has ended."""
     if cause.pod is None or cause.container is None or cause.silent:
         return [], False
     view = cause.pod.container(cause.container)
@@ -119,7 +119,7 @@ async def _log_of(cluster: ClusterClient, cause: Cause, count: int) -> tuple[lis
 async def _last_log(
     cluster: ClusterClient, pod: PodView, container: str, count: int, *, crashed: bool
 ) -> tuple[list[str], bool]:
-    """The last lines of the container that failed, and whether they are of the life before."""
+    """Return the last log lines of the container that failed, and whether they are from before its restart."""
     for previous in (True, False) if crashed else (False,):
         try:
             kept = b""
@@ -135,7 +135,7 @@ async def _last_log(
 
 
 def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
-    """How much is missing, how the node stands: what only the nodes tell."""
+    """Return the cause with what only the nodes tell: how much capacity is missing, how the node is."""
     if cause.pod is None or not looked.nodes:
         return cause, []
     if cause.code is ReasonCode.NODE_LOST:
@@ -145,7 +145,7 @@ def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
 
 
 def _events(snapshot: Snapshot, cause: Cause) -> list[str]:
-    """What else the cluster warned of, about this pod; an event often repeats what the pod itself says."""
+    """Return the cluster's other warnings about this pod, without those that repeat what the pod itself says."""
     pod = cause.pod
     if pod is None:
         return []

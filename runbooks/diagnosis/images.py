@@ -113,7 +113,7 @@ _OTHER = usual(
 
 
 def pull(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
-    """Why the container's image is not there, where that is so."""
+    """Return why the container's image is not there, where that is so."""
     if container.phase != "waiting" or container.reason not in _WAITING:
         return None
     # While the kubelet backs off, its message may no longer say why: the event from the try before does.
@@ -130,7 +130,7 @@ def pull(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Caus
 
 
 def _kind(reason: str, said: tuple[str, ...]) -> _Kind | None:
-    """The newest words that are known decide; where they may be of a passing trouble, nothing is certain."""
+    """Return the kind by the newest known message; None where that may be a passing trouble, so nothing is certain."""
     if reason == "InvalidImageName":
         return _NAME
     if reason == "ErrImageNeverPull":
@@ -159,7 +159,7 @@ _NEVER = _Kind(
 
 
 def wrong_platform() -> tuple[ReasonCode, str, tuple[UsualCause, ...]]:
-    """The same cause where it only shows in the log of a container that can't be executed."""
+    """Return the cause of an image for another processor, where only the container's log shows it."""
     kind = next(kind for kind in _KINDS if kind.code is ReasonCode.IMAGE_PLATFORM)
     return kind.code, f"the image can't be run: {kind.what}", kind.usual
 

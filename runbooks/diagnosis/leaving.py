@@ -26,7 +26,7 @@ _ENDING = usual(
 
 
 def old_pods(snapshot: Snapshot) -> Cause | None:
-    """Old pods that are still there, while no new one may be made."""
+    """Return the old pods that still exist while no new one may be created."""
     if snapshot.deployment.strategy != "Recreate" or snapshot.pods or snapshot.others or snapshot.new is not None:
         return None
     going = [pod for pod in snapshot.leaving if not pod.over]
@@ -34,7 +34,7 @@ def old_pods(snapshot: Snapshot) -> Cause | None:
 
 
 def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
-    """They have been asked to end."""
+    """Return the cause for pods that have been asked to terminate."""
     held = sorted({name for pod in going for name in pod.finalizers})
     by = f", held by {by_count(len(held), 'finalizer', 'finalizers')} {', '.join(held)}" if held else ""
     late = max(going, key=lambda pod: (bool(pod.finalizers), snapshot.seconds_since(pod.deleted_at)))
@@ -47,7 +47,7 @@ def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
 
 
 def _left(ended: Sequence[PodView]) -> Cause | None:
-    """The controller hears that pods have ended, but waits to be told that the last one was deleted; of these nobody tells it."""
+    """Return the ended pods that nobody deletes: the controller waits until the last one is deleted."""
     if not ended:
         return None
     first = ended[0]

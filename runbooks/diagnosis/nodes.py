@@ -26,7 +26,7 @@ _USUAL = usual(
 
 
 def lost(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """The pod's node is lost, where something says so."""
+    """Return that the pod's node is lost, where its status or an event says so."""
     if pod.ready or not pod.node:
         return None
     told = snapshot.told(pod, "NodeNotReady", "TaintManagerEviction")
@@ -40,7 +40,7 @@ def lost(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
 
 
 def gone(pod: PodView, nodes: Sequence[NodeView]) -> Cause | None:
-    """The same, read from the nodes: of a pod that never was ready the node controller says nothing."""
+    """Return the same by the nodes' own status: the node controller says nothing of a pod that was never ready."""
     if pod.ready or not pod.node or not nodes:
         return None
     found = next((node for node in nodes if node.name == pod.node), None)
@@ -62,7 +62,7 @@ def _cause(pod: PodView, said: tuple[str, ...]) -> Cause:
 
 
 def now(pod: PodView, nodes: Sequence[NodeView]) -> str:
-    """How the node stands."""
+    """Return a sentence about the node's present status."""
     found = next((node for node in nodes if node.name == pod.node), None)
     if found is None:
         return f"Node {pod.node} is no longer in the cluster."

@@ -40,7 +40,7 @@ _ENDS_IT = usual(
 
 
 def not_ready(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
-    """A container that runs and is not ready."""
+    """Return the container that runs and is not ready."""
     if container.phase != "running" or container.ready or container.init:
         return None
     # as long as the startup probe has not passed, no other is asked
@@ -70,7 +70,7 @@ def not_ready(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) ->
 
 
 def killed_by(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
-    """The liveness or startup probe that ends the container again and again, where one does."""
+    """Return the liveness or startup probe that ends the container again and again, where one does."""
     killing = [e for e in snapshot.told(pod, "Killing", container=container.name) if _KILLED.search(e.message)]
     killing = [event for event in killing if container.name in event.message or event.container == container.name]
     if not killing:
@@ -100,7 +100,7 @@ def _newest(snapshot: PodsSnapshot, pod: PodView, container: ContainerView, prob
 
 
 def _read(event: EventView) -> tuple[str, str]:
-    """(which probe, how it fails)."""
+    """Return which probe it is and how it fails."""
     found = _UNHEALTHY.match(event.message)
     if found is None:
         return "readiness", "see below"

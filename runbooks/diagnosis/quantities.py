@@ -30,19 +30,19 @@ _BYTES = {"memory", "ephemeral-storage"}
 
 
 def amount(text: str | float) -> float:
-    """`100m` is 0.1, `64Gi` is 68719476736; what can't be read is 0."""
+    """Return the quantity as a number: `100m` is 0.1, `64Gi` is 68719476736; 0 for what can't be read."""
     found = _QUANTITY.fullmatch(str(text))
     return float(found[1]) * _UNITS.get(found[2], 0.0) if found else 0.0
 
 
 def shown(resource: str, value: float) -> str:
-    """`1.3 cpu`, `512 MiB memory`."""
+    """Return such as `1.3 cpu`, `512 MiB memory`."""
     if resource not in _BYTES:
         return f"{round(value, 3):g} {resource}"
     return f"{size(value)} {resource}"
 
 
 def asked(pod: PodView, resource: str) -> float:
-    """What the scheduler counts for the pod: its containers together, or the largest of those that run before."""
+    """Return what the scheduler counts for the pod: the sum of its containers, or the largest init container."""
     together = sum(amount(each.requests.get(resource, 0)) for each in pod.asked)
     return max(together, *(amount(each.requests.get(resource, 0)) for each in pod.init), 0.0)

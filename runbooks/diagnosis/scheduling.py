@@ -42,7 +42,7 @@ _CORDONED = usual(
 
 
 def unschedulable(pod: PodView) -> Cause | None:
-    """Why no node takes the pod, where that is so."""
+    """Return why no node takes the pod, where that is so."""
     if not pod.unschedulable:
         return None
     parts = _parts(pod.unschedulable)
@@ -74,7 +74,7 @@ _ADVICE: dict[str, tuple[UsualCause, ...]] = {
 
 
 def _parts(message: str) -> list[tuple[int, str, str]]:
-    """(how many nodes, which kind, in words), the most frequent first."""
+    """Return how many nodes, which kind and the words for each, the most frequent first."""
     found = _NODES.match(_PREEMPTION.sub("", message))
     if found is None:
         return [(0, "none", "there is no node")] if message.startswith("no nodes available") else []
@@ -111,7 +111,7 @@ def _kind(text: str) -> tuple[str, str]:
 
 
 def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodView]) -> tuple[str, str]:
-    """(how much is missing, how that was counted), or empty texts where nothing can be said.
+    """Return how much is missing and how that was counted; empty texts where it is not known.
 
     `neighbours` are the pods that the bot may see; those of other namespaces take room too, so what is missing is a lower bound.
     """
@@ -134,7 +134,7 @@ def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodVie
 
 
 def _fits(node: NodeView, pod: PodView) -> bool:
-    """Room on other nodes would not help."""
+    """Return whether the pod may be placed on the node, apart from its free capacity."""
     blocked = any(taint.effect in _BLOCKING and not taint.tolerated(pod.tolerations) for taint in node.taints)
     labelled = all(node.labels.get(key) == value for key, value in pod.wanted_labels.items())
     return node.ready and not node.cordoned and not blocked and labelled

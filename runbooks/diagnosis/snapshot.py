@@ -24,7 +24,7 @@ class Crash:
 
     @property
     def kind(self) -> tuple[str, str, int | None]:
-        """Crashes of one kind are alike."""
+        """What crashes of one kind have in common."""
         return (self.container, self.reason, self.code)
 
 
@@ -38,11 +38,11 @@ class PodsSnapshot:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def is_main(self, container: str) -> bool:
-        """Whether it is the container that this is about, not one beside it."""
+        """Return whether it is the container that this is about, not one beside it."""
         raise NotImplementedError
 
     def told(self, pod: PodView, *reasons: str, container: str = "") -> list[EventView]:
-        """The events of those reasons about the pod (and, where it is named, the container), oldest first."""
+        """Return the events of those reasons about the pod (and, where it is named, the container), oldest first."""
         found = [
             event
             for event in self.events
@@ -54,7 +54,7 @@ class PodsSnapshot:
         return sorted(found, key=lambda event: event.order)
 
     def seconds_since(self, stamp: str) -> float:
-        """How long ago Kubernetes wrote that time; 0 where it can't be read."""
+        """Return how long ago Kubernetes wrote that time; 0 where it can't be read."""
         try:
             return max(0.0, (self.at - datetime.fromisoformat(stamp)).total_seconds())
         except ValueError:
@@ -104,12 +104,12 @@ class Cause:
 
 
 def usual(*pairs: tuple[str, str]) -> tuple[UsualCause, ...]:
-    """(what it may be, what to do about it)."""
+    """Return usual causes from pairs of what it may be and what to do about it."""
     return tuple(UsualCause(cause=cause, to_do=to_do) for cause, to_do in pairs)
 
 
 def words(*texts: str) -> tuple[str, ...]:
-    """Without empty ones, and without one that another repeats."""
+    """Return the texts without empty ones and without one that another repeats."""
     kept: list[str] = []
     for text in texts:
         if text and not any(text in other for other in kept):
@@ -118,7 +118,7 @@ def words(*texts: str) -> tuple[str, ...]:
 
 
 def named(container: ContainerView, snapshot: PodsSnapshot) -> str:
-    """`the container`, or its name where it is not the one that is being changed."""
+    """Return `the container`, or its name where it is not the one that is being changed."""
     if snapshot.is_main(container.name):
         return "the container"
     return f"the {'sidecar' if container.sidecar else 'container'} {container.name}"
@@ -134,7 +134,7 @@ def snapshot_of(
     *,
     fresh: bool = True,
 ) -> Snapshot:
-    """Tells new pods from old ones: those of the ReplicaSet that has the Deployment's present pod template are new."""
+    """Return the snapshot, with new pods told from old ones by the ReplicaSet that has the Deployment's present pod template."""
     own = [r for r in sets if r.owner == deployment.uid]
     new = newest_of(deployment, own)
     uids = {r.uid for r in own}

@@ -30,7 +30,7 @@ _WAITS = usual(
 
 
 def sandbox(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """The node can't make what the containers run in."""
+    """Return why the node can't create the pod's sandbox."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
     told = snapshot.told(pod, *_SANDBOX)
@@ -51,7 +51,7 @@ def sandbox(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
 
 
 def init_waits(snapshot: PodsSnapshot, pod: PodView, container: ContainerView) -> Cause | None:
-    """An init container that runs and does not end: nothing after it starts."""
+    """Return the init container that runs and does not end, so nothing after it starts."""
     if not container.init or container.phase != "running":
         return None
     seconds = snapshot.seconds_since(container.started_at)

@@ -32,7 +32,7 @@ _MOUNT = usual(
 
 
 def unplaced(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """The scheduler can't place the pod because of its volumes."""
+    """Return why the scheduler can't place the pod because of its volumes."""
     message = pod.unschedulable
     if not message:
         return None
@@ -53,7 +53,7 @@ def unplaced(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
 
 
 def unmounted(snapshot: PodsSnapshot, pod: PodView) -> Cause | None:
-    """The node can't attach or mount a volume; the pod waits in ContainerCreating meanwhile."""
+    """Return why the node can't attach or mount a volume; the pod waits in ContainerCreating."""
     if any(container.phase in ("running", "terminated") for container in pod.containers):
         return None
     told = snapshot.told(pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
