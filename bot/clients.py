@@ -27,7 +27,7 @@ from runbooks.gates.settings import GateSettings
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations
 from runbooks.sync.queue import SyncQueue
-from runbooks.verification.checks import Verification
+from runbooks.verification.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.cdn is not None:
         found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
     if configured.verification is not None:
-        found.append(Verification(settings.environment(name), configured.verification))
+        queue = next((each for each in found if isinstance(each, SyncQueue)), None)
+        found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
     if configured.rotations:
         found.append(Rotations(configured.rotations))
     if configured.gates is not None:

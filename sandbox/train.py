@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import gates
 from sandbox.aws_services import DISTRIBUTIONS, CloudFront
+from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
 
 if TYPE_CHECKING:
@@ -31,12 +32,24 @@ async def _cdn(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: A
 
 
 async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
-    """Staging has no measured values: it is verified by its health alone."""
+    """Staging has no Prometheus: it is verified by its health, its database and its sync queue."""
     world.prometheus = PrometheusServer(world.cluster)
+    world.alertmanager = AlertmanagerServer(world.cluster)
     url = await stack.enter_async_context(world.prometheus.serve())
-    times = {"bake_seconds": 0.5, "deadline_seconds": 3.0}
+    alerts = await stack.enter_async_context(world.alertmanager.serve())
+    times = {"bake_seconds": 1.0, "deadline_seconds": 3.0}
     return {
-        "production": {"verification": {**times, "prometheus": {"url": url}}},
+        "production": {
+            "verification": {
+                **times,
+                "prometheus": {"url": url},
+                "alertmanager": {
+                    "url": alerts,
+                    "receivers": ["pagerduty", "slack"],
+                    "matchers": ['severity="critical"', 'namespace="omnicare-prod"'],
+                },
+            }
+        },
         "staging": {"verification": times},
     }
 

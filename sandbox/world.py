@@ -28,6 +28,7 @@ from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.health import HealthServer
 from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import Registry
@@ -94,6 +95,7 @@ class SandboxWorld:
         self.registry = Registry()
         self.health = HealthServer(self.cluster, NAMESPACES)
         self.prometheus: PrometheusServer | None = None
+        self.alertmanager: AlertmanagerServer | None = None
         """Where the release train has its verification."""
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""

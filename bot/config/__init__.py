@@ -172,6 +172,10 @@ class Settings(Section):
     def _check_verification(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine."""
         verification = environment.verification
+        known = [service.name for service in environment.services]
+        if verification is not None and verification.db_test and verification.service not in known:
+            place = f"environments.{name}.verification.service"
+            raise ValueError(f"{place}: there is no service `{verification.service}`")
         for key, server in verification.servers() if verification is not None else ():
             place, address = f"environments.{name}.verification.{key}.url", urlsplit(server.url)
             if self.bot.sandbox and address.hostname != "127.0.0.1":

@@ -67,7 +67,10 @@ NEEDED: tuple[Access, ...] = (
     _service("watch", "pods", "See at once when a pod can't start."),
     _service("get", "pods", "Show the last log lines of a failing pod, and `logs`.", subresource="log"),
     _service(
-        "create", "pods", "Run the sync scripts in a backend pod; nothing else is ever run there.", subresource="exec"
+        "create",
+        "pods",
+        "Run the sync scripts and `db:test` in a backend pod; nothing else is ever run there.",
+        subresource="exec",
     ),
     _service(
         "get",

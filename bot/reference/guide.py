@@ -67,6 +67,8 @@ _FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_
 _CONNECTED = "tests/database/test_commands.py::test_credentials_are_proved_and_not_shown"
 _SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_button"
 
+_SCRIPTS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_what_a_script_prints_is_judged_against_what_was_before"
+_RECEIVERS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive"
 _VERIFIED = f"{_RUNS}/test_verification.py::test_a_good_release_tells_its_values_and_one_with_errors_stops_and_is_verified_again"
 
 _BY_GITHUB = _not_yet("a gate on GitHub")
@@ -148,7 +150,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     "Health Checks": {
         "curl -f https://api.omnicare-health.com/health": _step("verify", _VERIFIED),
         "curl -f https://omnicare-health.com/api/health": _step("verify", _VERIFIED),
-        "kubectl exec -it backend-pod -- npm run db:test": _BY_VERIFY,
+        "kubectl exec -it backend-pod -- npm run db:test": _step("verify", _SCRIPTS),
     },
     "Smoke Tests": {
         "npm run test:smoke -- --env=production": _BY_VERIFY,
@@ -168,8 +170,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "Resource utilization": _IN_AN_INCIDENT,
         "Database performance": _step("verify", _VERIFIED),
         "Critical alerts configured": _BY_VERIFY,
-        "PagerDuty integration working": _BY_VERIFY,
-        "Slack notifications active": _BY_VERIFY,
+        "PagerDuty integration working": _step("verify", _RECEIVERS),
+        "Slack notifications active": _step("verify", _RECEIVERS),
     },
     "Immediate Rollback (< 5 minutes)": {
         "kubectl rollout undo deployment/backend -n omnicare-prod": _command("rollback", _BACK),

@@ -10,7 +10,7 @@ from runbooks.kit.steps import Results
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, images_of
-from runbooks.verification.checks import Verified
+from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Verify, told
 from runbooks.wording import listed
 

@@ -14,13 +14,12 @@ from pydantic import Field, field_validator
 
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.exec import ExecLimits, Output, Program
-from runbooks.clients.kubernetes.views import PodView
+from runbooks.clients.kubernetes.exec import ExecLimits, Program
+from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
-from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.reading import (
     FailedItem,
     FailedItems,
@@ -32,13 +31,10 @@ from runbooks.sync.reading import (
     shapes,
     status_of,
 )
-from runbooks.wording import counted
 
-_TAIL_LINES, _TAIL_CHARACTERS = 8, 1200
+_TAIL_LINES = 8
 _SHAPES = 20
 _TEXT = 3000
-_BEYOND = 2000
-"""So many bytes more than are shown are redacted: what a cut halves is not known again."""
 _SOON, _LONG_AGO = 10.0, 3600.0
 """Seconds between two looks from which a rate is made."""
 
@@ -110,10 +106,9 @@ class SyncQueue:
     ) -> None:
         self._clock = clock
         self._exports = exports
-        self._cluster = cluster
         self._environment = environment
         self.scripts = scripts
-        self._exec = cluster.programs(scripts.programs())
+        self._pod_scripts = PodScripts(cluster, environment, scripts.service, scripts.programs(), table="sync")
         self._before: _Look | None = None
 
     @property
@@ -139,15 +134,8 @@ class SyncQueue:
 
         `says`: its output may be shown where it fails; otherwise it may hold what was written about patients.
         """
-        program = Program(words)
         limits = ExecLimits(seconds=seconds or self.scripts.seconds, bytes=self.scripts.largest)
-        pod, container = await self._pod()
-        output = await self._exec.run(
-            self._environment.namespace, pod.name, container, program, stdin=stdin, limits=limits
-        )
-        if output.code != 0:
-            raise _failure(program, pod.name, output, says=says)
-        return pod.name, output.out
+        return await self._pod_scripts.ran(words, limits=limits, stdin=stdin, says=says)
 
     async def status(self, *, seconds: float | None = None) -> SyncStatus:
         """How it stands, within that many seconds; raises `RunbookError`."""
@@ -204,20 +192,6 @@ class SyncQueue:
                 advice=("It must print one JSON list of all items, each with an id.",),
             ) from None
 
-    async def _pod(self) -> tuple[PodView, str]:
-        """A ready pod of the service, and its container."""
-        service = self._environment.service(self.scripts.service)
-        assert service is not None, "the configuration was checked"
-        deployment = await self._cluster.deployment(self._environment.namespace, service.deployment)
-        pods = [pod for pod in await self._cluster.pods_of(deployment) if pod.ready and not pod.deleting]
-        if not pods:
-            raise PermanentError(
-                f"The sync scripts need a ready pod of {service.name}, and {self._environment.name} has none.",
-                code=ReasonCode.NOT_FOUND,
-                advice=(f"`pods {service.name}` shows why.",),
-            )
-        return min(pods, key=lambda pod: pod.name), service.container
-
 
 # A hundred thousand items take seconds to read: in a thread, so that nothing else waits for it.
 
@@ -226,7 +200,7 @@ def _status(pod: str, out: bytes) -> SyncStatus:
     try:
         return status_of(read_printed(out), pod)
     except NotUnderstood as error:
-        return SyncStatus(pod=pod, not_understood=str(error), text=_end(out, _TEXT))
+        return SyncStatus(pod=pod, not_understood=str(error), text=end_of(out, _TEXT))
 
 
 def _failed(pod: str, out: bytes) -> FailedItems:
@@ -241,48 +215,3 @@ def _failed(pod: str, out: bytes) -> FailedItems:
         oldest_seconds=oldest_of(items),
         groups=grouped(items),
     )
-
-
-def _failure(program: Program, pod: str, output: Output, *, says: bool) -> PermanentError:
-    """Which of the ways in which a script does not do its work."""
-    heard = output.err + (output.out if says or output.out.lstrip()[:1] not in (b"{", b"[") else b"")
-    words = f"{output.message}\n{heard.decode(errors='replace')}".lower()
-    silent = not output.out.strip() and not output.err.strip() and "--silent" in program.arguments
-    absent = "missing script" in words or "executable file not found" in words or output.code == 127  # noqa: PLR2004
-    if absent or (silent and output.code == 1):
-        how = "exits with 1 and prints nothing, as npm does for a missing script" if silent and not absent else ""
-        return PermanentError(
-            f"Pod {pod} has no script for this: `{program}` {how or 'does not exist'}.",
-            code=ReasonCode.SCRIPT_MISSING,
-            evidence=_tail(output, says=says),
-            advice=(
-                "Check the scripts in that release's `package.json` and `[environments.….sync]` in `omnicare.toml`.",
-            ),
-        )
-    ended = f"exited with {output.code}" if output.code is not None else f"could not be run ({output.message[:200]})"
-    return PermanentError(
-        f"`{program}` {ended} in pod {pod}.",
-        code=ReasonCode.SCRIPT_FAILED,
-        evidence=_tail(output, says=says),
-        advice=(f"`logs {pod}` may show more.",),
-    )
-
-
-def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
-    """Return the end of what it said, redacted; of what may hold patients' data only how much there was."""
-    text = _end(output.err.strip() or (output.out.strip() if says else b""), _TAIL_CHARACTERS)
-    lines = tuple(line for line in text.splitlines() if line.strip())[-_TAIL_LINES:]
-    if not says and output.out.strip():
-        return (
-            *lines,
-            f"({counted(len(output.out), 'byte')} of output are hidden: they may be about patients.)",
-        )
-    return lines
-
-
-def _end(said: bytes, characters: int) -> str:
-    """Return the last characters of an output, redacted."""
-    read = said[-characters * 4 - _BEYOND :]
-    if len(read) < len(said):
-        read = read[read.find(b"\n") + 1 :]  # what the first cut halves, or parts from its cue, goes
-    return default_redactor().text(read.decode(errors="replace")).strip()[-characters:]

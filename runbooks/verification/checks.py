@@ -1,99 +1,23 @@
-"""The checks of a verification, each with a verdict of its own: passed, failed, or inconclusive, which is never taken for passed.
+"""The checks, one small class each: what is asked, and which verdict the answer is."""
 
-`Verification` is what an environment has configured. It measures before the services change (`Before`) and looks afterwards (`Finding`s):
-what answers at once first, then, after the bake time, what is measured over it.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import dataclass, field
 
 from runbooks.clients.health import HealthClient
-from runbooks.clients.prometheus.metrics import MetricReading, PrometheusClient
+from runbooks.clients.kubernetes.exec import ExecLimits
+from runbooks.clients.prometheus.alerts import Alert, AlertmanagerClient
+from runbooks.clients.prometheus.metrics import PrometheusClient
 from runbooks.clients.prometheus.promql import written_out
-from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
+from runbooks.deployments.pod_scripts import PodScripts
+from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.retry import retried
-from runbooks.kit.targets import Environment, Frozen, Service
-from runbooks.kit.waiting import side_by_side
-from runbooks.verification.settings import MetricCheck, VerificationSettings
-from runbooks.wording import counted
+from runbooks.kit.targets import Environment, Service
+from runbooks.sync.queue import SyncQueue
+from runbooks.verification.findings import Before, Finding, SyncCounts, Verdict, unknown
+from runbooks.verification.settings import MetricCheck
+from runbooks.wording import counted, listed
 
 
-class Verdict(StrEnum):
-    """How a check ended."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    INCONCLUSIVE = "inconclusive"
-
-
-class Finding(Frozen):
-    """One check with its result."""
-
-    name: str
-    verdict: Verdict
-    value: str = ""
-    """What was found: `112 ms`."""
-    limit: str = ""
-    """What it had to be: `< 200 ms`."""
-    before: str = ""
-    """What it was before the deploy, where that is known."""
-    detail: str = ""
-    """Why there is no result, with the query where there was one."""
-    required: bool = True
-
-    @property
-    def sentence(self) -> str:
-        """Return the check in one line: `error rate 2.4 % (must be < 0.1 %, before 0.02 %)`."""
-        beside = [
-            f"must be {self.limit}" if self.limit else "",
-            f"before {self.before}" if self.before else "",
-            self.detail,
-        ]
-        inside = ", ".join(filter(None, beside))
-        said = (
-            f"{self.name} {self.value or ('has no result' if self.verdict is Verdict.INCONCLUSIVE else self.verdict)}"
-        )
-        return f"{said} ({inside})" if inside else said
-
-
-class Before(Frozen):
-    """What was so before the services changed; what could not be found out is left out."""
-
-    at: str = ""
-    metrics: dict[str, float] = {}
-
-
-class Verified(Frozen):
-    """All findings of a verification."""
-
-    findings: tuple[Finding, ...]
-
-    def having(self, verdict: Verdict, *, required: bool | None = None) -> tuple[Finding, ...]:
-        """Return those that ended so; `required`: only the required ones, or only the others."""
-        return tuple(
-            each
-            for each in self.findings
-            if each.verdict is verdict and (required is None or each.required is required)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """A check that has not been made yet."""
-
-    name: str
-    look: Callable[[], Awaitable[Finding]]
-    """Makes it; what it raises as `RunbookError` is no result."""
-    required: bool = True
-    bakes: bool = False
-    """It is made after the bake time."""
-
-
-class _NotYet(TemporaryError):
+class NotYet(TemporaryError):
     """A finding that may be another one in a moment."""
 
     def __init__(self, finding: Finding) -> None:
@@ -101,151 +25,168 @@ class _NotYet(TemporaryError):
         self.finding = finding
 
 
-class Verification:
-    """The verification of one environment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a check is given."""
 
-    def __init__(self, environment: Environment, settings: VerificationSettings) -> None:
-        self.environment = environment
-        self.settings = settings
-        self._prometheus = PrometheusClient(settings.prometheus) if settings.prometheus is not None else None
+    health: HealthClient
+    before: Before = field(default_factory=Before)
+    seconds: float = 1.0
+    """The time over which is measured."""
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the checks, in order."""
-        health = [f"{service.name} health" for service in self._with_health()]
-        return (*health, *(metric.name for metric in self._metrics()))
 
-    def checks(self, health: HealthClient, before: Before | None, *, seconds: float) -> tuple[Check, ...]:
-        """Return the checks that are configured. `before`: what was measured before the services changed; `seconds`: the bake time."""
-        return (*self._health_checks(health), *self._metric_checks(before or Before(), seconds))
+class Check:
+    """A check. What its `look` raises as `RunbookError` is no result."""
 
-    async def measured(self) -> Before:
-        """Return how it is now. Never raises: a value that can't be had is left out."""
-        values = await side_by_side(*(self._measured(metric) for metric in self._metrics()))
-        return Before(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            metrics={
-                metric.name: value for metric, value in zip(self._metrics(), values, strict=True) if value is not None
-            },
-        )
+    name: str
+    required: bool = True
+    bakes: bool = False
+    """It is made after the bake time."""
 
-    async def look(
-        self, checks: Sequence[Check], *, bake: Callable[[], Awaitable[object]], said: Callable[[str], None]
-    ) -> Verified:
-        """Return what the checks found, side by side. Where one that needs no bake time has failed, the others are not waited for."""
-        done: list[Finding] = []
+    async def look(self, asked: Asked) -> Finding:
+        """Return what is so now."""
+        raise NotImplementedError
 
-        async def one(check: Check) -> Finding:
-            finding = await self._within_its_time(check)
-            done.append(finding)
-            said(self._progress(done, len(checks)))
-            return finding
 
-        at_once = [check for check in checks if not check.bakes]
-        later = [check for check in checks if check.bakes]
-        findings = await side_by_side(*map(one, at_once))
-        if any(each.verdict is Verdict.FAILED and each.required for each in findings):
-            skipped = "not looked at, since another check had failed"
-            left = [_unknown(check.name, skipped, required=check.required) for check in later]
-            return Verified(findings=(*findings, *left))
-        if later:
-            await bake()
-        return Verified(findings=(*findings, *await side_by_side(*map(one, later))))
+class HealthUrl(Check):
+    """A service's health URL answers with a status 2xx."""
 
-    @staticmethod
-    def _progress(done: Sequence[Finding], total: int) -> str:
-        passed = sum(each.verdict is Verdict.PASSED for each in done)
-        others = [f"{each.name} {each.verdict}" for each in done if each.verdict is not Verdict.PASSED]
-        return ", ".join((f"{passed}/{counted(total, 'check')} passed", *others))
+    def __init__(self, service: Service) -> None:
+        self.name = f"{service.name} health"
+        self._url = service.health_url or ""
 
-    async def _within_its_time(self, check: Check) -> Finding:
-        limit = self.settings.deadline_seconds
-        try:
-            async with asyncio.timeout(limit * 1.5):  # what is tried again ends by itself at the limit
-                return await retried(check.look, seconds=limit)
-        except _NotYet as error:
-            return error.finding
-        except RunbookError as error:
-            return _unknown(check.name, error.message.rstrip("."), required=check.required)
-        except TimeoutError:
-            return _unknown(check.name, f"no answer within {limit * 1.5:g} s", required=check.required)
-
-    # health
-
-    def _with_health(self) -> tuple[Service, ...]:
-        return tuple(each for each in self.environment.services if each.health_url) if self.settings.health else ()
-
-    def _health_checks(self, client: HealthClient) -> tuple[Check, ...]:
-        def of(service: Service) -> Check:
-            async def look() -> Finding:
-                return await self._health(client, service)
-
-            return Check(name=f"{service.name} health", look=look)
-
-        return tuple(map(of, self._with_health()))
-
-    async def _health(self, client: HealthClient, service: Service) -> Finding:
-        found = await client.ask(service.health_url or "")
+    async def look(self, asked: Asked) -> Finding:
+        found = await asked.health.ask(self._url)
         value = found.why if found.status is None else f"{found.status} in {found.seconds * 1000:.0f} ms"
-        finding = Finding(
-            name=f"{service.name} health",
-            verdict=Verdict.PASSED if found.well else Verdict.FAILED,
-            value=value,
-            limit="a status 2xx",
-        )
-        if not found.well:
-            raise _NotYet(finding)
-        return finding
+        if found.well:
+            return Finding(name=self.name, verdict=Verdict.PASSED, value=value)
+        raise NotYet(Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit="a status 2xx"))
 
-    # metrics
 
-    def _metrics(self) -> tuple[MetricCheck, ...]:
-        return self.settings.metrics if self._prometheus is not None else ()
+class DatabaseTest(Check):
+    """The release's own script connects to the database, in a ready pod."""
 
-    def _metric_checks(self, before: Before, seconds: float) -> tuple[Check, ...]:
-        def of(metric: MetricCheck) -> Check:
-            async def look() -> Finding:
-                return await self._metric(metric, before.metrics.get(metric.name), seconds)
+    name = "database connection"
 
-            return Check(name=metric.name, look=look, required=metric.required, bakes=True)
+    def __init__(self, scripts: PodScripts, words: tuple[str, ...], seconds: float) -> None:
+        self._scripts, self._words, self._limits = scripts, words, ExecLimits(seconds=seconds)
 
-        return tuple(map(of, self._metrics()))
-
-    async def _metric(self, metric: MetricCheck, before: float | None, seconds: float) -> Finding:
-        query = self._query(metric, seconds)
-        reading = await self._reading(query)
-        shown_before = metric.shown(before) if before is not None else ""
-        if reading.value is None:
-            why = f"{reading.unknown}, asked {query}"
-            return _unknown(metric.name, why, required=metric.required).model_copy(
-                update={"limit": metric.limit_shown, "before": shown_before}
-            )
-        return Finding(
-            name=metric.name,
-            verdict=Verdict.PASSED if metric.holds(reading.value, before) else Verdict.FAILED,
-            value=metric.shown(reading.value),
-            limit=metric.limit_shown,
-            before=shown_before,
-            detail=", ".join(reading.warnings),
-            required=metric.required,
-        )
-
-    async def _measured(self, metric: MetricCheck) -> float | None:
+    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
-                return (await self._reading(self._query(metric, self.settings.bake_seconds))).value
-        except (RunbookError, TimeoutError):
-            return None
+            await self._scripts.ran(self._words, limits=self._limits, says=True)
+        except PermanentError as error:
+            if error.code not in (ReasonCode.SCRIPT_FAILED, ReasonCode.SCRIPT_UNANSWERED):
+                raise
+            said = ": ".join([error.message.rstrip("."), *error.evidence[-1:]])
+            return Finding(name=self.name, verdict=Verdict.FAILED, value="fails", detail=said)
+        return Finding(name=self.name, verdict=Verdict.PASSED)
 
-    async def _reading(self, query: str) -> MetricReading:
-        if self._prometheus is None:
-            raise PermanentError("No Prometheus is configured.", code=ReasonCode.NOT_CONFIGURED)
-        return await self._prometheus.instant(query)
 
-    def _query(self, metric: MetricCheck, seconds: float) -> str:
-        where, window = self.environment, f"{max(1, round(seconds))}s"
+class MeasuredValue(Check):
+    """A query of Prometheus is within its limit."""
+
+    bakes = True
+
+    def __init__(self, prometheus: PrometheusClient, metric: MetricCheck, environment: Environment) -> None:
+        self.name, self.required = metric.name, metric.required
+        self._prometheus, self._metric, self._environment = prometheus, metric, environment
+
+    async def value(self, seconds: float) -> float | None:
+        """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""
+        return (await self._prometheus.instant(self._query(seconds))).value
+
+    async def look(self, asked: Asked) -> Finding:
+        metric, before, query = self._metric, asked.before.metrics.get(self.name), self._query(asked.seconds)
+        reading = await self._prometheus.instant(query)
+        if reading.value is None:
+            finding = unknown(self.name, f"{reading.unknown}, asked {query}", required=self.required)
+        else:
+            verdict = Verdict.PASSED if metric.holds(reading.value, before) else Verdict.FAILED
+            finding = Finding(
+                name=self.name,
+                verdict=verdict,
+                value=metric.shown(reading.value),
+                detail=", ".join(reading.warnings),
+                required=self.required,
+            )
+        shown = metric.shown(before) if before is not None else ""
+        return finding.model_copy(update={"limit": metric.limit_shown, "before": shown})
+
+    def _query(self, seconds: float) -> str:
+        where, window = self._environment, f"{max(1, round(seconds))}s"
         values = {"window": window, "namespace": where.namespace, "environment": where.name}
-        return written_out(metric.query, values)
+        return written_out(self._metric.query, values)
 
 
-def _unknown(name: str, why: str, *, required: bool) -> Finding:
-    return Finding(name=name, verdict=Verdict.INCONCLUSIVE, detail=why, required=required)
+class Receivers(Check):
+    """Alertmanager answers and has the receivers that are expected."""
+
+    name = "alert receivers"
+
+    def __init__(self, alertmanager: AlertmanagerClient) -> None:
+        self._alertmanager = alertmanager
+
+    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
+        wanted, there = self._alertmanager.settings.receivers, await self._alertmanager.receivers()
+        missing = [each for each in wanted if each not in there]
+        if missing:
+            value, limit = f"without {listed(missing)}", listed(wanted)
+            return Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit=limit)
+        return Finding(name=self.name, verdict=Verdict.PASSED, value=listed(wanted or there, most=5))
+
+
+class NewAlerts(Check):
+    """No alert fires that did not fire before the services changed. Where that is not known, none may fire."""
+
+    name = "new critical alerts"
+    bakes = True
+
+    def __init__(self, alertmanager: AlertmanagerClient) -> None:
+        self._alertmanager = alertmanager
+
+    async def firing(self) -> tuple[Alert, ...]:
+        """Return the alerts that fire now. Raises `RunbookError`."""
+        return await self._alertmanager.firing()
+
+    async def look(self, asked: Asked) -> Finding:
+        before, firing = asked.before.alerts, await self.firing()
+        new = [each.name for each in firing if each.fingerprint not in (before or ())]
+        if new:
+            detail = "" if before is not None else "not known which of them fired before"
+            names = listed(dict.fromkeys(new), most=5)
+            return Finding(name=self.name, verdict=Verdict.FAILED, value=names, limit="none", detail=detail)
+        detail = f"{counted(len(firing), 'alert')} fired before, too" if firing else ""
+        return Finding(name=self.name, verdict=Verdict.PASSED, value="none", detail=detail)
+
+
+class OfflineSync(Check):
+    """The queue has not got stuck, and hardly more of its items have failed than before, where that was looked at."""
+
+    name = "offline sync"
+    bakes = True
+
+    def __init__(self, queue: SyncQueue, more: int) -> None:
+        self._queue, self._more = queue, more
+
+    async def counts(self) -> SyncCounts | None:
+        """Return how the queue stands; None where the script does not say. Raises `RunbookError`."""
+        status = await self._queue.status()
+        if status.pending is None or status.failed is None:
+            return None
+        return SyncCounts(pending=status.pending, failed=status.failed, stuck=self._queue.is_stuck(status))
+
+    async def look(self, asked: Asked) -> Finding:
+        before, now = asked.before.sync, await self.counts()
+        if now is None:
+            return unknown(self.name, "the script does not say how many items wait and have failed")
+        shown = before.shown if before is not None else ""
+        if now.stuck and not (before is not None and before.stuck):
+            return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown)
+        if before is None and asked.before.at:
+            return unknown(self.name, f"now {now.shown}, not known before")
+        if before is None:  # nothing was measured before: a rollback, or a look at what runs
+            return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown)
+        if now.failed - before.failed > self._more:
+            limit = f"at most {self._more:,} more failed"
+            return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown, limit=limit)
+        return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown, before=shown)

@@ -4,7 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import mistake_in
 from runbooks.kit.targets import Frozen
 
@@ -80,6 +82,16 @@ class VerificationSettings(Frozen):
     """The Prometheus that is asked for `metrics`; without it no values are measured."""
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
+    service: str = "backend"
+    """The service in whose pods `db_test` runs."""
+    db_test: tuple[str, ...] = ("npm", "run", "db:test")
+    """The script that connects to the database, run in a ready pod; it must exit with 0. `[]`: none."""
+    db_test_seconds: float = Field(default=20.0, gt=0, le=120)
+    """Time limit for that script."""
+    alertmanager: AlertmanagerServer | None = None
+    """The Alertmanager that is asked for receivers and alerts; without it neither is checked."""
+    new_failed_items: int = Field(default=5, ge=0)
+    """With `sync` scripts: so many more failed items than before the deploy are allowed, since conflicts occur at any time."""
     bake_seconds: float = Field(default=120.0, ge=0, le=3600)
     """How long the new version runs before it is measured, and the time over which it is measured. Prometheus needs at least two scrapes in it."""
     deadline_seconds: float = Field(default=30.0, gt=0, le=600)
@@ -89,7 +101,15 @@ class VerificationSettings(Frozen):
 
     def servers(self) -> tuple[tuple[str, MonitoringServer], ...]:
         """Return the servers that are asked, each with its key in the table."""
-        return (("prometheus", self.prometheus),) if self.prometheus is not None else ()
+        named = (("prometheus", self.prometheus), ("alertmanager", self.alertmanager))
+        return tuple((key, server) for key, server in named if server is not None)
+
+    @field_validator("db_test")
+    @classmethod
+    def _is_a_program_or_nothing(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if words:
+            Program(words)
+        return words
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:

@@ -9,7 +9,9 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
-from runbooks.verification.checks import Before, Finding, Verdict, Verification, Verified
+from runbooks.verification.checks import Asked
+from runbooks.verification.findings import Before, Finding, Verdict, Verified
+from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed
 
 _LONGEST_BAKE_BACK = 30.0
@@ -51,8 +53,8 @@ class Verify(Step):
             context.pulse.say(f"measuring over {duration(bake_seconds)}")
             await asyncio.sleep(bake_seconds)
 
-        checks = verification.checks(context.use(HealthClient), before, seconds=bake_seconds)
-        found = await unless_stopped(context.pulse, verification.look(checks, bake=bake, said=context.pulse.say))
+        asked = Asked(health=context.use(HealthClient), before=before or Before(), seconds=bake_seconds)
+        found = await unless_stopped(context.pulse, verification.look(asked, bake=bake, said=context.pulse.say))
         if not self.going_back:
             _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
         return found
@@ -102,7 +104,7 @@ async def plan_part(train: Train) -> Part:
     verification = train.find(Verification)
     if verification is None:
         return Part(not_done=("verification (not configured)",))
-    names = verification.names()
+    names = [check.name for check in verification.checks]
     if not names:
         return Part(not_done=("verification (nothing to check is configured)",))
     bake = verification.settings.bake_seconds

@@ -6,7 +6,7 @@ and is read anew for each request, because it may have been replaced.
 
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -69,7 +69,7 @@ class MonitoringAccess:
         self.settings = settings
         self._redactor = redactor or default_redactor()
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    async def get(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> Any:
         """Return the JSON of an answer with status 200. Raises `RunbookError`."""
         import aiohttp  # importing this takes a fifth of a second, so it happens on first use
 

@@ -20,9 +20,9 @@ async def test_a_good_release_tells_its_values_and_one_with_errors_stops_and_is_
 ) -> None:
     run = await here.deployed("v2.0.0")
     result = here.text(run, "result")
-    assert "6 of 6 checks passed" in result
+    assert "10 of 10 checks passed" in result
     assert "error rate 0.021 %" in result
-    assert "backend health, frontend health, API p95" in here.text(run, "plan")
+    assert "backend health, frontend health, database connection, alert receivers, API p95" in here.text(run, "plan")
     assert here.releases()[0].version == "v2.0.0"
 
     bad = await here.deployed("v2.1.0-errors", ends="stopped at Verification")
@@ -32,12 +32,15 @@ async def test_a_good_release_tells_its_values_and_one_with_errors_stops_and_is_
     assert here.releases()[0].version == "v2.0.0"
     assert here.environment().undecided is not None
 
-    prometheus = here.world.prometheus
+    assert "new critical alerts HighErrorRate" in result
+    prometheus, alertmanager = here.world.prometheus, here.world.alertmanager
     assert prometheus is not None
+    assert alertmanager is not None
     prometheus.values["http_requests_total"] = "0.02"
+    alertmanager.silenced = True
     again = await here.ask(f"retry {bad}")
     await here.ended_with(again, "v2.1.0-errors runs in production")
-    assert "6 of 6 checks passed" in here.text(again, "result")
+    assert "10 of 10 checks passed" in here.text(again, "result")
     assert here.releases()[0].version == "v2.1.0-errors"
 
 

@@ -10,15 +10,17 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from runbooks.clients.health import HealthClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.metrics import PrometheusClient
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext
 from runbooks.kit.targets import Environment, Service
-from runbooks.verification.checks import Before, Verdict, Verification, Verified
+from runbooks.verification.findings import Before, Verdict, Verified
 from runbooks.verification.settings import MetricCheck, VerificationSettings
 from runbooks.verification.steps import MeasureBefore, Verify
+from runbooks.verification.verification import Verification
 from sandbox.cluster import Cluster
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.prometheus import Answer, PrometheusServer
@@ -171,6 +173,7 @@ async def verified(
             "bake_seconds": 0,
             "deadline_seconds": 0.3,
             "inconclusive": inconclusive,
+            "db_test": (),
         }
     )
     results = Results()
@@ -179,7 +182,7 @@ async def verified(
     pulse = PlainPulse("production.deploy.7kq2")
     where = environment(health)
     async with HealthClient(deadline=0.2) as client:
-        services = {Verification: Verification(where, settings), HealthClient: client}
+        services = {Verification: Verification(where, settings, ClusterClient()), HealthClient: client}
         context = StepContext(pulse=pulse, environment=where, services=services, results=results)
         return await Verify(going_back=going_back).apply(context), pulse.said
 

@@ -1,0 +1,144 @@
+"""The verification of one environment: measuring before the services change, and making all checks side by side afterwards."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.exec import Program
+from runbooks.clients.prometheus.alerts import AlertmanagerClient
+from runbooks.clients.prometheus.metrics import PrometheusClient
+from runbooks.deployments.pod_scripts import PodScripts
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.retry import retried
+from runbooks.kit.targets import Environment
+from runbooks.kit.waiting import side_by_side
+from runbooks.sync.queue import SyncQueue
+from runbooks.verification.checks import (
+    Asked,
+    Check,
+    DatabaseTest,
+    HealthUrl,
+    MeasuredValue,
+    NewAlerts,
+    NotYet,
+    OfflineSync,
+    Receivers,
+)
+from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
+from runbooks.verification.settings import VerificationSettings
+from runbooks.wording import counted
+
+T = TypeVar("T")
+
+_GRACE = 1.5
+"""A check is tried again until its deadline; the last try may end a little later."""
+
+
+class Verification:
+    """What an environment has configured to be checked."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: VerificationSettings,
+        cluster: ClusterClient,
+        queue: SyncQueue | None = None,
+    ) -> None:
+        self.settings = settings
+        self.checks = _configured(environment, settings, cluster, queue)
+
+    async def measured(self) -> Before:
+        """Return how it is now. Never raises: what can't be had is left out."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        values = {each.name: each.value(self.settings.bake_seconds) for each in self._those(MeasuredValue)}
+        found = await side_by_side(*map(self._in_time, values.values()))
+        metrics = {name: value for name, value in zip(values, found, strict=True) if value is not None}
+        firing = [await self._in_time(each.firing()) for each in self._those(NewAlerts)]
+        counts = [await self._in_time(each.counts()) for each in self._those(OfflineSync)]
+        alerts = tuple(each.fingerprint for each in firing[0]) if firing and firing[0] is not None else None
+        return Before(at=at, metrics=metrics, alerts=alerts, sync=counts[0] if counts else None)
+
+    def _those(self, kind: type[T]) -> list[T]:
+        return [each for each in self.checks if isinstance(each, kind)]
+
+    async def _in_time(self, looking: Awaitable[T]) -> T | None:
+        try:
+            async with asyncio.timeout(self.settings.deadline_seconds):
+                return await looking
+        except (RunbookError, TimeoutError):
+            return None
+
+    async def look(
+        self,
+        asked: Asked,
+        *,
+        bake: Callable[[], Awaitable[object]] | None = None,
+        said: Callable[[str], None] = lambda _: None,
+        left_out: Collection[str] = (),
+    ) -> Verified:
+        """Return what the checks found. Where one that needs no bake time has failed, the others are not waited for.
+
+        `bake` waits for the bake time; without one nothing is waited for. `left_out`: names of checks that are not made.
+        """
+        checks = [each for each in self.checks if each.name not in left_out]
+        done: list[Finding] = []
+
+        async def one(check: Check) -> Finding:
+            finding = await self._within_its_time(check, asked)
+            done.append(finding)
+            said(_progress(done, len(checks)))
+            return finding
+
+        later = [check for check in checks if check.bakes]
+        findings = await side_by_side(*(one(check) for check in checks if not check.bakes))
+        if bake is not None and any(each.verdict is Verdict.FAILED and each.required for each in findings):
+            skipped = "not looked at, since another check had failed"
+            return Verified(
+                findings=(*findings, *(unknown(each.name, skipped, required=each.required) for each in later))
+            )
+        if bake is not None and later:
+            await bake()
+        return Verified(findings=(*findings, *await side_by_side(*map(one, later))))
+
+    async def _within_its_time(self, check: Check, asked: Asked) -> Finding:
+        limit = self.settings.deadline_seconds
+        try:
+            async with asyncio.timeout(limit * _GRACE):
+                return await retried(lambda: check.look(asked), seconds=limit)
+        except NotYet as error:
+            return error.finding
+        except RunbookError as error:
+            return unknown(check.name, error.message.rstrip("."), required=check.required)
+        except TimeoutError:
+            return unknown(check.name, f"no answer within {limit * _GRACE:g} s", required=check.required)
+
+
+def _progress(done: Sequence[Finding], total: int) -> str:
+    passed = sum(each.verdict is Verdict.PASSED for each in done)
+    others = [f"{each.name} {each.verdict}" for each in done if each.verdict is not Verdict.PASSED]
+    return ", ".join((f"{passed}/{counted(total, 'check')} passed", *others))
+
+
+def _configured(
+    environment: Environment, settings: VerificationSettings, cluster: ClusterClient, queue: SyncQueue | None
+) -> tuple[Check, ...]:
+    """What answers at once stands before what is measured."""
+    found: list[Check] = []
+    if settings.health:
+        found += [HealthUrl(service) for service in environment.services if service.health_url]
+    if words := settings.db_test:
+        scripts = PodScripts(cluster, environment, settings.service, (Program(words),), table="verification")
+        found.append(DatabaseTest(scripts, words, settings.db_test_seconds))
+    alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
+    if alertmanager is not None:
+        found.append(Receivers(alertmanager))
+    if settings.prometheus is not None:
+        prometheus = PrometheusClient(settings.prometheus)
+        found += [MeasuredValue(prometheus, metric, environment) for metric in settings.metrics]
+    if alertmanager is not None:
+        found.append(NewAlerts(alertmanager))
+    if queue is not None:
+        found.append(OfflineSync(queue, settings.new_failed_items))
+    return tuple(found)

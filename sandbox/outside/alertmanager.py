@@ -1,0 +1,98 @@
+"""A small Alertmanager: `/api/v2/status`, `/api/v2/receivers` and `/api/v2/alerts` in the form of the real one's answers.
+
+`HighErrorRate` fires in a namespace while a version `…-errors` runs there. Filters are matchers with `=` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.cluster import Cluster
+
+_MATCHER = re.compile(r'([a-zA-Z_]\w*)="([^"]*)"')
+Labels = dict[str, str]
+
+
+class AlertmanagerServer:
+    """`fault` answers everything instead; `firing` are further alerts, as labels; `silenced`: somebody silenced all of them."""
+
+    def __init__(self, cluster: Cluster, receivers: tuple[str, ...] = ("pagerduty", "slack")) -> None:
+        self._cluster = cluster
+        self._began = datetime.now(UTC)
+        self.receivers = list(receivers)
+        self.firing: list[Labels] = []
+        self.silenced = False
+        self.fault: Callable[[web.Request], web.StreamResponse] | None = None
+        self.url = ""
+
+    @asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve until the block ends; gives the address."""
+        app = web.Application()
+        app.router.add_get("/api/v2/status", self._answering(self._status))
+        app.router.add_get("/api/v2/receivers", self._answering(self._receivers))
+        app.router.add_get("/api/v2/alerts", self._answering(self._alerts))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            self.url = f"http://{host}:{runner.addresses[0][1]}"
+            yield self.url
+        finally:
+            await runner.cleanup()
+
+    def _answering(self, answer: Callable[[web.Request], object]) -> Callable[..., Any]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return self.fault(request) if self.fault is not None else web.json_response(answer(request))
+
+        return handle
+
+    def _status(self, _: web.Request) -> object:
+        original = "".join(f"- name: {each}\n" for each in self.receivers)
+        return {
+            "cluster": {"status": "disabled", "peers": []},
+            "config": {"original": f"receivers:\n{original}"},
+            "uptime": self._stamp(self._began),
+            "versionInfo": {"version": "0.25.0"},
+        }
+
+    def _receivers(self, _: web.Request) -> object:
+        return [{"name": each} for each in self.receivers]
+
+    def _alerts(self, request: web.Request) -> object:
+        wanted = [found.groups() for each in request.query.getall("filter", []) if (found := _MATCHER.fullmatch(each))]
+        return [
+            self._alert(labels)
+            for labels in (*self._errors(), *self.firing)
+            if not self.silenced and all(labels.get(name, "") == value for name, value in wanted)
+        ]
+
+    def _errors(self) -> list[Labels]:
+        ill = {pod.namespace for pod in self._cluster.pods() if pod.ready and pod.version.endswith("-errors")}
+        return [{"alertname": "HighErrorRate", "severity": "critical", "namespace": each} for each in sorted(ill)]
+
+    def _alert(self, labels: Labels) -> object:
+        fingerprint = hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:16]
+        return {
+            "labels": labels,
+            "annotations": {},
+            "fingerprint": fingerprint,
+            "startsAt": self._stamp(self._began),
+            "endsAt": self._stamp(datetime.now(UTC)),
+            "updatedAt": self._stamp(datetime.now(UTC)),
+            "generatorURL": "",
+            "receivers": [{"name": each} for each in self.receivers[:1]],
+            "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
+        }
+
+    @staticmethod
+    def _stamp(at: datetime) -> str:
+        return at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,149 @@
+"""Alerts, the database's script and the offline queue, before and after a change, on a cluster with ready pods."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+
+from runbooks.clients.health import HealthClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.prometheus.alerts import AlertmanagerServer
+from runbooks.kit.targets import Environment, Service
+from runbooks.sync.queue import SyncQueue, SyncScripts
+from runbooks.verification.checks import Asked
+from runbooks.verification.findings import Before, Finding, Verdict
+from runbooks.verification.settings import VerificationSettings
+from runbooks.verification.verification import Verification
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.programs import Execution, Program
+from sandbox.outside.alertmanager import AlertmanagerServer as SmallAlertmanager
+from sandbox.sync_queue import SyncQueue as World
+
+NAMESPACE = "omnicare-prod"
+
+
+class Place:
+    def __init__(self, cluster: Cluster, client: ClusterClient, alertmanager: SmallAlertmanager) -> None:
+        self.cluster, self.alertmanager, self._client = cluster, alertmanager, client
+        self.world = World()
+        cluster.add_scripts(self.world.scripts())
+        service = Service(
+            name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend"
+        )
+        self.environment = Environment(
+            name="production", namespace=NAMESPACE, record_namespace="omnicare-bot", services=(service,)
+        )
+
+    def verification(self, **other: object) -> Verification:
+        alertmanager = {"url": self.alertmanager.url, "receivers": ["pagerduty", "slack"]}
+        settings = VerificationSettings.model_validate(
+            {"alertmanager": alertmanager, "bake_seconds": 0, "deadline_seconds": 5, **other}
+        )
+        queue = SyncQueue(self._client, self.environment, SyncScripts())
+        return Verification(self.environment, settings, self._client, queue)
+
+    async def found(self, before: Before | None = None, **other: object) -> dict[str, Finding]:
+        asked = Asked(health=HealthClient(), before=before or Before())
+        verified = await self.verification(**other).look(asked)
+        return {each.name: each for each in verified.findings}
+
+    def prints(self, script: str, out: str, *, code: int = 0) -> None:
+        async def run(execution: Execution) -> int:
+            await execution.out(out.encode())
+            return code
+
+        programs: dict[str, Program] = {script: run}
+        self.cluster.add_scripts(programs)
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Place]:
+    cluster = Cluster()
+    seed_omnicare(cluster)
+    alertmanager = SmallAlertmanager(cluster)
+    async with cluster.serve(), alertmanager.serve():
+        path = tmp_path / "kubeconfig"
+        path.write_text(cluster.kubeconfig("omnicare-bot"))
+        async with ClusterClient(kubeconfig=str(path)) as client:
+            yield Place(cluster, client, alertmanager)
+
+
+async def test_all_is_well_where_nothing_changed(here: Place) -> None:
+    here.alertmanager.firing = [{"alertname": "DiskFull", "severity": "critical"}]
+    before = await here.verification().measured()
+    found = await here.found(before)
+    assert {each.verdict for each in found.values()} == {Verdict.PASSED}, found
+    assert list(found) == ["database connection", "alert receivers", "new critical alerts", "offline sync"]
+    assert found["new critical alerts"].sentence == "new critical alerts none (1 alert fired before, too)"
+    assert found["alert receivers"].value == "pagerduty and slack"
+
+
+async def test_an_alert_that_began_to_fire_fails_and_so_does_any_where_nobody_knows_what_fired_before(
+    here: Place,
+) -> None:
+    before = await here.verification().measured()
+    here.alertmanager.firing = [
+        {"alertname": "HighErrorRate", "severity": "critical"},
+        {"alertname": "CertificateExpiry", "severity": "low"},
+    ]
+    for known in (before, None):
+        found = (await here.found(known))["new critical alerts"]
+        assert (found.verdict, found.value) == (Verdict.FAILED, "HighErrorRate")
+        assert ("not known" in found.detail) is (known is None)
+
+
+async def test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive(
+    here: Place,
+) -> None:
+    here.alertmanager.receivers = ["slack", "null"]
+    found = (await here.found())["alert receivers"]
+    assert (found.verdict, found.value) == (Verdict.FAILED, "without pagerduty")
+    for answer in (
+        web.json_response([{"fingerprint": 1}]),
+        web.json_response({"status": "ok"}),
+        web.Response(status=403),
+    ):
+        here.alertmanager.fault = lambda _, answer=answer: web.json_response(  # type: ignore[misc]
+            body=answer.body, status=answer.status
+        )
+        found_all = await here.found(deadline_seconds=0.2)
+        assert {found_all[name].verdict for name in ("alert receivers", "new critical alerts")} == {
+            Verdict.INCONCLUSIVE
+        }
+
+
+@pytest.mark.parametrize(
+    ("script", "out", "code", "verdict", "words"),
+    [
+        ("db:test", "Error: connect ECONNREFUSED 10.0.3.7:5432", 1, Verdict.FAILED, "ECONNREFUSED"),
+        ("sync:status", "pending: many", 0, Verdict.INCONCLUSIVE, "does not say"),
+        ("sync:status", '{"pending": 3, "failed": 12}', 0, Verdict.PASSED, ""),
+        ("sync:status", '{"pending": 3, "failed": 13}', 0, Verdict.FAILED, ""),
+        ("sync:status", '{"pending": 3, "failed": 7, "oldestPendingSeconds": 7200}', 0, Verdict.FAILED, ""),
+        ("sync:status", "", 1, Verdict.INCONCLUSIVE, "has no script"),
+    ],
+)
+async def test_what_a_script_prints_is_judged_against_what_was_before(
+    here: Place, script: str, out: str, code: int, verdict: Verdict, words: str
+) -> None:
+    before = await here.verification().measured()
+    assert before.sync is not None
+    assert before.sync.failed == 7
+    here.prints(script, out, code=code)
+    found = (await here.found(before))["database connection" if script == "db:test" else "offline sync"]
+    assert found.verdict is verdict
+    assert words in found.detail
+
+
+async def test_a_pod_without_the_script_is_no_result_and_without_a_script_nothing_is_run(here: Place) -> None:
+    found = await here.found(db_test=("npm", "run", "db:ping"))
+    assert found["database connection"].verdict is Verdict.INCONCLUSIVE
+    assert "does not exist" in found["database connection"].detail
+    assert "database connection" not in await here.found(db_test=())
+
+
+def test_a_matcher_is_written_as_alertmanager_writes_it() -> None:
+    with pytest.raises(ValidationError, match="label="):
+        AlertmanagerServer(url="https://alerts.example", matchers=("severity: critical",))
