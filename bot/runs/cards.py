@@ -57,7 +57,7 @@ def head_card(
     buttons: tuple[Button, ...] = (),
     elapsed: float | None = None,
 ) -> Card:
-    """The one message in the channel: always the present state."""
+    """Return the one message in the channel: always the present state."""
     line = words(
         person(request.requester.key),
         *(f" · {part}" for part in (_versions(plan),) if part),
@@ -79,7 +79,7 @@ def head_card(
 
 
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
-    """What will be changed, and what people should know before they say yes."""
+    """Return the plan's card: what will be changed, and what people should know before they approve."""
     body: list[Element] = [
         Paragraph(text=words(Strong(text="Can't be approved: "), sentence(f"{each.what} {each.advice}".strip())))
         for each in plan.refused_by
@@ -115,7 +115,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
 
 
 def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> Card:
-    """The plan alone, with a button that asks for it: `in_earnest` is the same as it is typed without `--dry-run`."""
+    """Return the plan alone, with a button that asks for it: `in_earnest` is the same as it is typed without `--dry-run`."""
     card = plan_card(request, plan, digest)
     title = words(plan.title) if plan.empty else card.title
     ask = Button(label="Request this", style="primary", does=Typed(text=in_earnest))
@@ -125,13 +125,13 @@ def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> 
 
 
 def refused_buttons(plan: Plan) -> tuple[Button, ...]:
-    """What helps a plan that can't be approved as it is."""
+    """Return the buttons that help where a plan can't be approved as it is."""
     given = [each.button for each in plan.refused_by if each.button is not None]
     return tuple(Button(label=label, does=Typed(text=text)) for label, text in given)
 
 
 def _tables(plan: Plan) -> list[Table]:
-    """What the steps show; those that follow each other with the same columns in one table."""
+    """Return what the steps show; those that follow each other with the same columns in one table."""
     tables: list[Table] = []
     for shown in filter(None, (step.shown() for step in plan.steps)):
         rows = tuple(tuple(_cell(cell) for cell in row) for row in shown.rows)
@@ -155,7 +155,7 @@ def _cell(cell: Cell) -> Text:
 
 
 def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:
-    """Who can approve, until when, and the buttons."""
+    """Return the card that asks for approval: who can give it, until when, and the buttons."""
     short, policy = short_id(request.id), pending.policy
     first = len(names) - len(pending.later) if names else 0
     said = [f"{name} (on shift)" if pending.later and place < first else name for place, name in enumerate(names)]
@@ -203,7 +203,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
 
 
 def _stands(request: Request, pending: Pending) -> tuple[Paragraph, ...]:
-    """Asked before its time, it is an approval for then; asked again at its time, it is one for now."""
+    """Return what a yes means: asked before its time it is an approval for then, asked again at its time one for now."""
     appointment = request.appointment
     if appointment is None or pending.asked >= appointment.at:
         return ()
@@ -211,7 +211,7 @@ def _stands(request: Request, pending: Pending) -> tuple[Paragraph, ...]:
 
 
 def decided_card(request: Request, pending: Pending, text: Text, state: State, summary: str) -> Card:
-    """The approval's card when it is decided: no buttons, but who, when, why."""
+    """Return the approval's card when it is decided: no buttons, but who, when, why."""
     return Card(
         state=state,
         title=text,
@@ -228,7 +228,7 @@ def decided_card(request: Request, pending: Pending, text: Text, state: State, s
 
 
 def decision_text(decisions: tuple[ApprovalDecision, ...], verb: str) -> Text:
-    """`Approved by Tomas, 14:05` and the reason."""
+    """Return such as `Approved by Tomas, 14:05` and the reason."""
     parts: list[object] = [Strong(text=verb), " by "]
     for place, decision in enumerate(decisions):
         parts += [" and " if place else "", person(decision.by), ", ", Moment(at=decision.at)]
@@ -238,7 +238,7 @@ def decision_text(decisions: tuple[ApprovalDecision, ...], verb: str) -> Text:
 
 
 def carried_card(request: Request, given: tuple[ApprovalDecision, ...], before: str) -> Card:
-    """In place of asking again: whose yes counts once more, and why."""
+    """Return the card in place of a new question: whose approval counts once more, and why."""
     names = listed(decision.name for decision in given)
     run = short_id(before)
     return Card(
@@ -251,7 +251,7 @@ def carried_card(request: Request, given: tuple[ApprovalDecision, ...], before: 
 
 
 def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
-    """The direct message to somebody who could approve and is not in the channel."""
+    """Return the direct message to somebody who could approve and is not in the channel."""
     card = approval_card(request, plan, pending, ())
     return card.model_copy(
         update={
@@ -265,7 +265,7 @@ def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
 
 
 def reminder_card(request: Request, pending: Pending) -> Card:
-    """Before it expires: those who could approve are mentioned."""
+    """Return the reminder before it expires, which mentions those who could approve."""
     people = [part for key in pending.approvers for part in (person(key, mention=True), " ")]
     return Card(
         state=State.WAITING,
@@ -286,7 +286,7 @@ def progress_card(
     held: bool = False,
     notice: str = "",
 ) -> Card:
-    """One message that moves: the steps and where they stand.
+    """Return the progress message: the steps and their states.
 
     `hold_before`: the next step before which the run may be held, where there is one. `held`: it waits there now.
     `notice`: what all of it waits for.
@@ -334,7 +334,7 @@ def _hold_text(hold: HoldAsked, before: str, *, held: bool) -> Text:
 
 
 def held_card(request: Request, hold: HoldAsked, longest: float) -> Card:
-    """A run that has been held for long: who asked for it, and who holds it, are told once more."""
+    """Return the reminder of a run that has been held for long, to its requester and to whoever holds it."""
     text = f"{request.title} is still held by {hold.by}"
     people = dict.fromkeys((hold.key, request.requester.key))
     mentions = [part for key in people for part in (person(key, mention=True), " ")]
@@ -359,7 +359,7 @@ def held_card(request: Request, hold: HoldAsked, longest: float) -> Card:
 
 
 def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...]) -> Card:
-    """Nobody did anything about a failure yet: those who may go back are mentioned."""
+    """Return the card about a failure that nobody has decided, which mentions those who may roll back."""
     text = f"{request.environment} is still undecided: {outcome.title}"
     mentions = [part for key in people for part in (person(key, mention=True), " ")]
     back = Button(
@@ -381,13 +381,13 @@ def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...])
 
 
 def answered_card(card: Card, said: str, buttons: tuple[Button, ...]) -> Card:
-    """A card that asked for a decision, once there is one: what it was, and only the buttons that look."""
+    """Return a card that asked for a decision, once there is one: what it was, and only the buttons that look."""
     answer = Paragraph(text=words(Strong(text="Resolved: "), said or "decided since."))
     return card.model_copy(update={"body": (*card.body, answer), "buttons": buttons})
 
 
 def settled_progress(card_of: Card, outcome: Outcome) -> Card:
-    """The progress message after the run: the same steps, no button, the sign of how it ended."""
+    """Return the progress message after the run: the same steps, no button, the sign of how it ended."""
     state = State.DONE if outcome.ok else State.ENDED if outcome.stop else State.FAILED
     steps = tuple(
         element.model_copy(
@@ -415,10 +415,10 @@ def settled_progress(card_of: Card, outcome: Outcome) -> Card:
 def refusal_outcome(
     code: ReasonCode, title: str, *, request: Request, advice: tuple[str, ...] = (), lines: tuple[str, ...] = ()
 ) -> Outcome:
-    """An ending before anything was run."""
+    """Return an ending before anything was run."""
     return Outcome(code=code, title=title, lines=lines, advice=advice, run=request.id, environment=request.environment)
 
 
 def needs(policy: ApprovalPolicy) -> str:
-    """In the head message while it asks."""
+    """Return the head message's words while it asks for approval."""
     return "waiting for confirmation" if policy.own else "waiting for approval"

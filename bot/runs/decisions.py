@@ -173,7 +173,7 @@ class EngineRuns:
     async def decide(
         self, run: str, act: str, actor: Actor, *, reason: str | None, word: str | None, then: str | None = None
     ) -> Card:
-        """Checked, written to the audit log, handed to the request: in this order, and only then acknowledged."""
+        """Check the decision, write it to the audit log and hand it to the request, in this order; only then is it acknowledged."""
         view = await self._view(run)
         request = Request.model_validate(view.input)
         state = await self._store.state(request.id)
@@ -223,7 +223,7 @@ class EngineRuns:
         return _told(request, act)
 
     async def answered(self, run: str, text: str) -> None:
-        """A failure was decided, in words: its cards say so, where they still ask."""
+        """Let the cards of a failure say that it was decided, where they still ask."""
         if await self._engine.view(escalation_id(run)) is not None:
             await self._engine.send(escalation_id(run), Answered(text=text).model_dump(mode="json"))
 
@@ -253,7 +253,7 @@ class EngineRuns:
     async def _check_scheduled(
         self, request: Request, state: RequestState, act: str, actor: Actor, word: str | None
     ) -> None:
-        """Who asked for it, as long as they may still ask for it, and whoever may say so (or stop it) for others."""
+        """Check that the person is the requester and may still ask for it, or may decide for others. Raises `Denied`."""
         short, appointment = short_id(request.id), request.appointment
         if state.phase != "scheduled" or appointment is None:
             waits = "has ended" if state.outcome is not None else "is not waiting for a go"
@@ -283,7 +283,7 @@ class EngineRuns:
     async def _check_running(
         self, request: Request, state: RequestState, act: str, actor: Actor, word: str | None
     ) -> None:
-        """Who asked for it, and whoever may stop others' runs, may stop it, hold it and let it go on."""
+        """Check that the person is the requester, or may stop others' runs: these may stop, hold and continue it. Raises `Denied`."""
         short = short_id(request.id)
         if state.phase != "running":
             raise Denied(
@@ -307,14 +307,14 @@ class EngineRuns:
             )
 
     async def _may_wait(self, request: Request, state: RequestState) -> bool:
-        """Whether a service lies ahead that has not begun."""
+        """Return whether a service lies ahead that has not begun."""
         if state.plan is None:
             return False
         begun = {step.key or step.title for step in await self._steps(request.id) if step.status != StepStatus.PENDING}
         return any(not begun & {point.key, point.title} for point in state.plan.hold_points)
 
     async def retry(self, run: str, actor: Actor, *, reason: str | None) -> Card:
-        """Starts the request once more: written to the audit log, handed to the engine, and only then acknowledged."""
+        """Start the request again: write it to the audit log, hand it to the engine, and only then acknowledge it."""
         view = await self._view(run)
         before = Request.model_validate(view.input)
         state, short = await self._store.state(before.id), short_id(before.id)
@@ -343,7 +343,7 @@ class EngineRuns:
         return Card(title=words(text), summary=text, data={"run": request.id, "follows": before.id})
 
     async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
-        """(slot, card) of a run from now on, beginning with its head as it stands, until it has ended."""
+        """Yield slot and card of a run's messages from now on, beginning with its present head, until it has ended."""
         view = await self._view(run)
         watching = self._display.watch(view.id)
         first = asyncio.ensure_future(anext(watching, None))

@@ -29,23 +29,23 @@ class Display:
         """Requests whose run was asked to stop: their head message says that, and not how long it takes."""
 
     def tell(self, run: str, slot: str, card: Card) -> None:
-        """A message of the run says something new: to who watches it in a terminal."""
+        """Give a run's new message to those who watch it in a terminal."""
         for queue in self._watchers.get(run, ()):
             queue.put_nowait((slot, card))
 
     def draw(self, run: str, slot: str, card: Card) -> None:
-        """What a message of the run says just now, to terminals and to Slack: newest wins, any of it may be dropped."""
+        """Show a run's message in terminals and in Slack: the newest wins, any may be dropped."""
         self.tell(run, slot, card)
         posted = self._posted.get((run, slot))
         if posted is not None and self._messenger is not None:
             self._messenger.progress(posted, run, slot, card)
 
     def posted(self, run: str, slot: str, where: Posted) -> None:
-        """The message stands there."""
+        """Note that the message was posted."""
         self._posted[run, slot] = where
 
     async def watch(self, run: str) -> AsyncIterator[tuple[str, Card]]:
-        """(slot, card) as they come, until the request has ended."""
+        """Yield slot and card as they come, until the request has ended."""
         queue: asyncio.Queue[tuple[str, Card] | None] = asyncio.Queue()
         self._watchers[run].add(queue)
         try:
@@ -57,11 +57,11 @@ class Display:
                 del self._watchers[run]
 
     def run_begins(self, run: str, redraw: Callable[[], None]) -> None:
-        """Its run is in this process, and `redraw` draws its progress message anew."""
+        """Note that its run is in this process, and that `redraw` draws its progress message."""
         self._redraw[run] = redraw
 
     def held(self, run: str, hold: HoldAsked | None) -> None:
-        """Somebody holds the run, or nobody does any more."""
+        """Note who holds the run, or that nobody does any more."""
         if hold is not None:
             self.holds[run] = hold
         else:
@@ -70,20 +70,20 @@ class Display:
             redraw()
 
     def run_leaves(self, run: str) -> None:
-        """It is in this process no more."""
+        """Note that the run is no longer in this process."""
         self._redraw.pop(run, None)
 
     def run_ended(self, run: str) -> None:
-        """Nobody holds it or stops it any more."""
+        """Forget who held or stopped the run."""
         self.holds.pop(run, None)
         self.stopping.discard(run)
 
     def end(self, run: str) -> None:
-        """The request has ended; nothing more comes."""
+        """End the watches of a request that has ended."""
         for queue in self._watchers.get(run, ()):
             queue.put_nowait(None)
         self.steps.pop(run, None)
 
     def forget(self, run: str) -> None:
-        """Its thread is closed; nothing is drawn there any more."""
+        """Forget a thread that is closed, so nothing is drawn there any more."""
         self._posted = {key: where for key, where in self._posted.items() if key[0] != run}

@@ -63,7 +63,7 @@ _NO_ROOM = ("database or disk is full", "disk I/O error")
 
 
 def _worth_waiting(error: Exception) -> bool:
-    """A full disk is waited for, as DBOS waits for a lock or a database that is away: what is to be recorded is recorded once there is
+    """Return whether to wait, as DBOS does for a lock or a missing database, and also for a full disk: what is to be recorded is recorded once there is
     room, and until then nothing further happens. (Else the workflow would end by it, in the middle.)
     """
     known: bool = _worth_waiting_before(error)
@@ -122,21 +122,21 @@ class Engine:
         DBOS(config=config)
 
     def register(self, workflows: Mapping[str, Workflow]) -> None:
-        """Makes them known, by the names under which they are stored; before the launch."""
+        """Register the workflows by the names under which they are stored; before the launch."""
         self._workflows = {name: DBOS.workflow(name=name)(_of_json(function)) for name, function in workflows.items()}
 
     async def launch(self) -> None:
-        """Opens the database and lets what was interrupted go on, in the loop that calls this."""
+        """Open the database and resume what was interrupted, in the loop that calls this."""
         self._launched_ms = int(time.time() * 1000)
         DBOS.launch()
         await asyncio.sleep(0)
 
     async def take_over(self) -> list[TakenOver]:
-        """What an older version of the bot left unfinished goes on (`bot.runs.versions`); once, after the launch."""
+        """Resume what an older version of the bot left unfinished (`bot.runs.versions`), and return it; once, after the launch."""
         return await asyncio.to_thread(take_over, self._settings.executor_id)
 
     def destroy(self) -> None:
-        """Lets go of the database; for tests. A process that ends just ends: what runs is durable."""
+        """Close the database; for tests. A process just ends: what runs is durable."""
         DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
         # DBOS made its own threads the loop's, and has ended them: what is closed after it needs some too.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="omnicare"))
@@ -144,23 +144,23 @@ class Engine:
     # from outside
 
     async def start(self, name: str, id: str, input: Json) -> None:  # noqa: A002 - a workflow has an id and an input
-        """Starts a workflow; an id that exists is the workflow that exists. Returns once it is in the database."""
+        """Start a workflow and return once it is in the database; an id that exists is the workflow that exists."""
         with SetWorkflowID(id):
             await DBOS.start_workflow_async(self._workflows[name], input)  # type: ignore[arg-type] # an async workflow
 
     async def send(self, id: str, message: Json, *, topic: str = "inbox", key: str | None = None) -> None:  # noqa: A002
-        """A message to a workflow. The same `key` arrives once; inside a workflow it is a recorded step."""
+        """Send a message to a workflow. The same `key` arrives once; inside a workflow this is a recorded step."""
         await DBOS.send_async(id, message, topic, idempotency_key=key)
 
     async def send_if_known(self, id: str, message: Json) -> None:  # noqa: A002
-        """The same, to one of which another engine may have been the home, such as one whose disk was lost: nobody hears it there."""
+        """Send a message to a workflow that may have belonged to another engine, such as one whose disk was lost; then nobody gets it."""
         try:
             await self.send(id, message)
         except dbos_error.DBOSNonExistentWorkflowError:
             _log.warning("run %s is not known here, so it was not told", id)
 
     async def event(self, id: str, key: str, *, timeout: float = 0.0) -> Json:  # noqa: A002, ASYNC109 - DBOS waits, durably
-        """What a workflow last said under `key`, or None within `timeout` seconds."""
+        """Return what a workflow last said under `key`, or None within `timeout` seconds."""
         try:
             return await DBOS.get_event_async(id, key, timeout)
         except PickleRefused:
@@ -169,14 +169,14 @@ class Engine:
             return None
 
     async def view(self, id: str) -> WorkflowView | None:  # noqa: A002
-        """The workflow of that id."""
+        """Return the workflow of that id."""
         found = await DBOS.list_workflows_async(workflow_ids=[id], load_output=False)
         return next(_views(found), None)
 
     async def list(
         self, *, name: str, prefix: str | list[str] | None = None, limit: int | None = None, active: bool = False
     ) -> list[WorkflowView]:
-        """Workflows of one name, the newest first."""
+        """Return the workflows of one name, the newest first."""
         status = ["PENDING", "ENQUEUED", "DELAYED"] if active else None
         found = await DBOS.list_workflows_async(
             name=name, workflow_id_prefix=prefix, limit=limit, sort_desc=True, load_output=False, status=status
@@ -186,7 +186,7 @@ class Engine:
     # inside a workflow
 
     async def step(self, name: str, function: Callable[[], Awaitable[Json]]) -> Json:
-        """A recorded step: its result is JSON; after a crash a finished one is not repeated."""
+        """Run a recorded step and return its result, which is JSON; after a crash a finished step is not repeated."""
 
         # DBOS looks at the function to see whether it is to be awaited; a lambda would deceive it.
         async def once() -> Json:
@@ -200,7 +200,7 @@ class Engine:
         raise Broke(said)
 
     async def recorded_step(self, name: str, result: type[R], function: Callable[[], Awaitable[R]]) -> R:
-        """The same for a declared type."""
+        """Run a recorded step and return its result of a declared type."""
 
         async def once() -> Json:
             return (await function()).model_dump(mode="json")
@@ -208,22 +208,22 @@ class Engine:
         return result.model_validate(await self.step(name, once))
 
     async def receive(self, *, topic: str = "inbox", timeout: float) -> Json:  # noqa: ASYNC109 - durable
-        """The next message, or None after `timeout` seconds."""
+        """Return the next message, or None after `timeout` seconds."""
         return await DBOS.recv_async(topic, timeout)
 
     async def publish(self, key: str, value: Json) -> None:
-        """Says something that others may read with `event`."""
+        """Publish a value that others may read with `event`."""
         await DBOS.set_event_async(key, value)
 
     @property
     def workflow_id(self) -> str:
-        """Of the workflow that runs."""
+        """The id of the running workflow."""
         found = DBOS.workflow_id
         assert found is not None, "not inside a workflow"
         return found
 
     async def recovered(self, id: str) -> bool:  # noqa: A002
-        """Whether the workflow began before this process did, so that a step may have been interrupted.
+        """Return whether the workflow began before this process did, so that a step may have been interrupted.
 
         To be asked inside a step or from outside: in a workflow's own body the answer would be recorded, and replayed.
         """
@@ -232,12 +232,12 @@ class Engine:
 
 
 def _write_ahead(connection: Any, _record: object) -> None:
-    """A commit is one append and one sync, and readers do not wait for it; as durable as before (`synchronous` is FULL)."""
+    """Turn on the write-ahead log: a commit is one append and one sync, and readers do not wait for it; `synchronous` stays FULL."""
     connection.execute("PRAGMA journal_mode=WAL")
 
 
 async def _or_broke(act: Awaitable[Json]) -> Json:
-    """What it returns; an exception that is not the engine's own leaves as `Broke`, with nothing chained to it."""
+    """Return the act's result; an exception that is not the engine's own is raised as `Broke`, with nothing chained to it."""
     try:
         return await act
     except Exception as error:
@@ -257,7 +257,7 @@ def _of_json(function: Workflow) -> Workflow:
 
 
 def _views(found: Iterable[Any]) -> Iterator[WorkflowView]:
-    """What can be read of it: one row that somebody else wrote keeps nobody from seeing the others."""
+    """Yield the workflows that can be read; one row that somebody else wrote does not hide the others."""
     for status in found:
         if isinstance(status.input, dict):
             yield _view(status)

@@ -69,7 +69,7 @@ class Escalations:
         await self._store.close_thread(escalation.request.id)
 
     async def _look(self, escalation: Escalation, *, first: bool) -> Any:
-        """Whether it is decided; if not, whom to tell: nobody while somebody is about it, and those on shift before the others."""
+        """Return whether it is decided; if not, whom to tell: nobody while somebody works on it, and those on shift first."""
         request = escalation.request
         context = self._context(request.requester, request.environment)
         try:
@@ -86,7 +86,7 @@ class Escalations:
         return {"decided": False, "people": [key for key in people if key in shift] or list(people)}
 
     async def _answered(self, escalation: Escalation) -> bool:
-        """Whether a way back, or what was asked for since it failed, is still open; what waited before that answers nothing."""
+        """Return whether a rollback, or a request made since the failure, is still open; an older request is no answer to it."""
         open_now = await self._store.open_requests(escalation.request.environment)
         return any(
             (each.at >= escalation.ended and each.appointment is None)  # what waits for its time answers nothing today
@@ -95,7 +95,7 @@ class Escalations:
         )
 
     async def _tell(self, escalation: Escalation, number: int, people: list[str]) -> tuple[str, Card]:
-        """The slot and the card that it was told with."""
+        """Tell people of the failure again; return the slot and the card."""
         request = escalation.request
 
         async def noted() -> Any:
@@ -112,13 +112,13 @@ class Escalations:
         return slot, card
 
     async def _disarm(self, escalation: Escalation, told: list[tuple[str, Card]], said: str) -> None:
-        """The cards that asked for a decision say that there is one, and keep only what looks."""
+        """Let the cards that asked for a decision say that there is one, and keep only the buttons that look."""
         for slot, card in (("result", escalation.card), *told):
             looking = tuple(button for button in card.buttons if self._looks(button))
             show = Show(slot=slot, card=cards.answered_card(card, said, looking))
             await self._engine.send(thread_id(escalation.request.id), show.model_dump(mode="json"))
 
     def _looks(self, button: Button) -> bool:
-        """Whether it starts and decides nothing."""
+        """Return whether the button starts and decides nothing."""
         does = button.does
         return isinstance(does, Typed) and self._registry.get(does.text.split()[0]).kind is Kind.QUERY

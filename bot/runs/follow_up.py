@@ -33,7 +33,7 @@ class FollowUps:
     def following(
         self, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
     ) -> Request:
-        """The request that follows `of`, in its channel; not yet written down or started."""
+        """Return the request that follows `of`, in its channel; not yet written down or started."""
         asked = self._registry.operation(command, arguments).without_start_time()  # its time was then
         return Request(
             id=request_id(of.environment, command, f"follows:{of.id}"),
@@ -52,14 +52,14 @@ class FollowUps:
         )
 
     async def going_back(self, of: Request, actor: Actor) -> Request | None:
-        """The rollback from `of`, written down; None where the audit log does not take it (people are told by its absence there)."""
+        """Write down the rollback from `of` and return it; None where the audit log can't be written (people see that it is missing there)."""
         arguments = {"after": of.id, "env": of.environment}
         request = self.following(of, "rollback", arguments, actor, None)
         return request if await self._notes.requested(request) else None
 
 
 async def planned(store: RunStore, request: Request, command: Operation, context: Context) -> Plan:
-    """The command's plan; of one that is tried again, without the steps that only the run before knows to be done."""
+    """Return the command's plan; for a retry, without the steps that only the runs before it know to be done."""
     plan = await command.plan(context)
     done: set[str] = set()
     before, again = request.follows, request.id.split(".")[1]
@@ -73,7 +73,7 @@ async def planned(store: RunStore, request: Request, command: Operation, context
 
 
 async def undecided(context: Context) -> str | None:
-    """The run that left the environment undecided; a cluster that does not say so carries nothing over."""
+    """Return the run that left the environment undecided; a cluster that does not say so carries nothing over."""
     try:
         found = (await as_it_is(context, await context.fleet.read(context.where))).undecided
     except RunbookError:
@@ -91,7 +91,7 @@ def carried(
     holders: Collection[str],
     undecided: str | None,
 ) -> tuple[ApprovalDecision, ...]:
-    """The approvals of the request that this one tries again, where they count for `plan` too; else nothing.
+    """Return the approvals of the request that this one tries again, where they count for `plan` too; else nothing.
 
     They count as long as the policy lets an approval stand, for a plan that leads nowhere but where they said, from people who
     could still give it (`holders`), and never where the one who asks now is one of them. What came of its run is still to be

@@ -23,18 +23,18 @@ from runbooks.wording import short_id
 
 
 def zone_of(at: datetime) -> str:
-    """`UTC+01:00`."""
+    """Return such as `UTC+01:00`."""
     offset = f"{at:%z}"
     return "UTC" if offset in ("", "+0000") else f"UTC{offset[:3]}:{offset[3:5]}"
 
 
 def clock_of(at: datetime) -> str:
-    """`02:00 UTC+01:00`, as it was asked for."""
+    """Return such as `02:00 UTC+01:00`, as it was asked for."""
     return f"{at:%H:%M} {zone_of(at)}"
 
 
 def facts(appointment: Appointment) -> tuple[Fact, ...]:
-    """On the plan: in full, in the zone of who asked, so that nobody approves another night."""
+    """Return the time for the plan's card, in full and in the requester's zone, so that nobody approves another night."""
     at = appointment.at
     return (
         Fact(
@@ -55,7 +55,7 @@ def facts(appointment: Appointment) -> tuple[Fact, ...]:
 
 
 def stands(appointment: Appointment) -> Text:
-    """On the approval's card: for how long a yes counts."""
+    """Return for how long an approval counts, for the approval's card."""
     return words(
         "It starts ",
         _moment(appointment.at),
@@ -66,12 +66,12 @@ def stands(appointment: Appointment) -> Text:
 
 
 def starts(appointment: Appointment) -> Text:
-    """On the head message while it waits."""
+    """Return the time for the head message while it waits."""
     return words("Starts ", _moment(appointment.at), " after a final go, requested from ", _moment(appointment.asks))
 
 
 def asking_card(request: Request, appointment: Appointment, people: tuple[str, ...], word: str) -> Card:
-    """Go or no go: to who asked for it, and who may say so for others."""
+    """Return the card that asks the requester, and those who may decide for others, for a go or no-go."""
     short, target = short_id(request.id), {"run": request.id, "word": word}
     text = f"Go or no-go: {request.title}, {clock_of(appointment.at)}"
     go = Button(
@@ -104,7 +104,7 @@ def asking_card(request: Request, appointment: Appointment, people: tuple[str, .
 
 
 def going_card(request: Request, appointment: Appointment, go: GoGiven, word: str) -> Card:
-    """Somebody said go, and its time has not come: a no still counts."""
+    """Return the card after a go, before its time: a no-go still counts."""
     return Card(
         state=State.WAITING,
         title=words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at)),
@@ -116,12 +116,12 @@ def going_card(request: Request, appointment: Appointment, go: GoGiven, word: st
 
 
 def given(go: GoGiven) -> Text:
-    """`GoGiven by Maya, 01:53`."""
+    """Return such as `Go by Maya, 01:53`."""
     return words(Strong(text="Go"), " by ", person(go.key), ", ", Moment(at=go.at))
 
 
 def closed_card(request: Request, text: Text | str, state: State) -> Card:
-    """What was said, with nothing left to press."""
+    """Return what was said, with nothing left to press."""
     title = words(Strong(text=text)) if isinstance(text, str) else text
     summary = text if isinstance(text, str) else "go"
     return Card(
@@ -134,7 +134,7 @@ def closed_card(request: Request, text: Text | str, state: State) -> Card:
 
 
 def reminder_card(request: Request, appointment: Appointment, people: tuple[str, ...]) -> Card:
-    """Its time has come, and nobody has said anything."""
+    """Return the reminder that its time has come and nobody has said go."""
     return Card(
         state=State.WAITING,
         title=words(Strong(text="It is time, but nobody has said go"), " · expires ", Moment(at=appointment.until)),

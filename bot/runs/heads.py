@@ -37,7 +37,7 @@ class KeptHeads:
         """The newest head that this process saw kept, by environment: a list without it was changed."""
 
     async def compare(self, fleet: Fleet, where: Environment) -> tuple[record.KeptHead, ...] | None:
-        """The kept heads, all of them found in the log; None where not. Raises `RunbookError` where the record can't be asked."""
+        """Return the kept heads, all of them found in the log; None where not. Raises `RunbookError` where the record can't be asked."""
         try:
             kept = (await fleet.heads(where)).get(self._audit_log.name, ())
         except RunbookError as error:
@@ -57,7 +57,7 @@ class KeptHeads:
         return kept
 
     async def look_for(self, heads: list[AuditHead], keeper: str) -> bool:
-        """Whether all of these stand in the log."""
+        """Return whether all of these stand in the log."""
         try:
             gone = await asyncio.to_thread(first_not_found, self._audit_log.path, heads)
         except AuditLogUnavailable as error:
@@ -68,7 +68,7 @@ class KeptHeads:
         return gone is None
 
     async def keep(self, fleet: Fleet, where: Environment) -> None:
-        """Keeps the newest head beside those that are kept, once each of these was found. Raises `RunbookError`."""
+        """Keep the newest head beside the kept ones, once each of these was found in the log. Raises `RunbookError`."""
         for _ in range(_TRIES):
             kept = await self.compare(fleet, where)
             if kept is None:

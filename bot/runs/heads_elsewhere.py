@@ -52,7 +52,7 @@ class HeadCopies:
             self._start(self._say(self._channel, head))
 
     async def each_day(self) -> None:
-        """Also where nobody asks for anything: a log that was cut after a quiet week shows."""
+        """Compare once a day, also where nobody asks for anything, so that a cut log shows after a quiet week."""
         while True:
             head = await self._audit_log.head()
             if head.seq and not self._heads.wrong:

@@ -68,7 +68,7 @@ class Telling:
 
 
 async def compared(settings: Settings, context_of: MakesContext, audit_log: AuditLog, heads: KeptHeads) -> None:
-    """Each environment's kept heads, and those in the bucket, as far as these answer."""
+    """Compare the kept heads of each environment and of the bucket, as far as these answer."""
 
     async def one(name: str) -> None:
         context = context_of(Actor(key=audit_log.name, name=audit_log.name, surface="bot"), name)

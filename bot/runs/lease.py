@@ -95,7 +95,7 @@ class Leases:
         self._clock = clock
 
     async def look(self, request: Request, *, back: bool = False) -> LeaseSeen:
-        """What stands between the request and its plan. `back`: it goes back, so it waits for nobody."""
+        """Return what the request has to wait for before its plan. `back`: it is a rollback, which waits for nobody."""
         context = self._context(request)
         async with self._saying_so(request, context, "making the plan"):
             try:
@@ -125,7 +125,7 @@ class Leases:
     async def take(
         self, request: Request, command: Operation, digest: str, approved: tuple[ApprovalDecision, ...]
     ) -> LeaseTaken:
-        """Takes it for just the plan of that digest, which is made once more."""
+        """Take the lease for the plan of that digest only; the plan is made once more."""
         now = self._clock()
         latest = max((decision.at for decision in approved), default=now)
         if now - latest > timedelta(seconds=self._times.start_within):
@@ -157,7 +157,7 @@ class Leases:
         return LeaseTaken(result="taken")
 
     async def _take_over(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
-        """Whoever has it. Who goes back keeps it: what it was taken from must not go on while people are asked once more."""
+        """Take the lease, whoever has it. A rollback keeps it, so that the other run does not go on while people are asked again."""
         overtaken: str | None = None
         try:
             if await self._goes_back_too(context, request.id) and await self._plan(command, context, request) != digest:
@@ -176,9 +176,9 @@ class Leases:
         return LeaseTaken(result="taken", overtaken=overtaken)
 
     async def give_back(self, request: Request) -> bool:
-        """A request that ended before anything ran holds nothing. Only one that went back, or failed just then, still could.
+        """Give back the lease of a request that ended before anything ran; only a rollback, or a failure just then, may still have it.
 
-        False where the cluster does not take it: then the workflow `closing` goes on.
+        Return False where the cluster does not take it: then the workflow `closing` goes on.
         """
         if await self._store.has_run(request.id):
             return True  # its run gives the lease back itself
@@ -190,7 +190,7 @@ class Leases:
         return True
 
     async def undecided(self, request: Request) -> str:
-        """What is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
+        """Return what is still to be decided where a request ends before it ran, as a line; none where another run is about it."""
         context = self._context(request)
         try:
             record = await orphaned_run.as_it_is(context, await context.fleet.read(context.where))
@@ -205,11 +205,11 @@ class Leases:
         return Lease(run=request.id, title=request.title, by=request.requester.name, since=since)
 
     async def _plan(self, command: Operation, context: Context, request: Request) -> str:
-        """The digest of the plan as it would be made now."""
+        """Return the digest of the plan as it would be made now."""
         return digest_of(request, await self._patiently(lambda: planned(self._store, request, command, context)))
 
     async def _goes_back_too(self, context: Context, request: str) -> bool:
-        """Whether the holder goes back already. It is left alone for a yes to a plan that is no longer so: nothing would go back meanwhile."""
+        """Return whether the holder is a rollback itself. It keeps the lease where the approved plan has changed: else nothing would go back meanwhile."""
         record = await self._patiently(lambda: context.fleet.read(context.where))
         if record.run is None or record.run.run == request:
             return False
@@ -217,7 +217,7 @@ class Leases:
         return other is not None and self._registry.operation(other.command, other.arguments).goes_back
 
     async def _taken_over(self, context: Context, place: Lease) -> str | None:
-        """From whom it was taken; again where it has changed hands while it was looked at what that run leaves."""
+        """Take the lease and return the run that had it; look again where it has changed hands meanwhile."""
         while True:
             holder = (await context.fleet.read(context.where)).run
             if holder is None or holder.run == place.run:
@@ -228,7 +228,7 @@ class Leases:
                 return holder.run if holder and holder.run != place.run else None
 
     async def _left_by(self, holder: Lease, place: Lease) -> tuple[Undecided | None, bool]:
-        """What somebody has to decide once its lease is taken; and whether what was undecided before is so no more.
+        """Return what somebody has to decide once the holder's lease is taken, and whether what was undecided before is decided.
 
         What it may have changed stays changed, whatever becomes of the one that takes its lease.
         """
@@ -251,7 +251,7 @@ class Leases:
 
     @asynccontextmanager
     async def _saying_so(self, request: Request, context: Context, otherwise: str) -> AsyncIterator[None]:
-        """While the cluster does not answer, the head message says that this is what the request waits for."""
+        """Let the head message say that the request waits for the cluster, while that does not answer."""
 
         def say(sentence: str) -> None:
             self._display.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
@@ -260,5 +260,5 @@ class Leases:
             yield
 
     async def _patiently(self, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
-        """Again and again while the cluster does not answer, for `times.cluster_patience` where nothing else is said."""
+        """Try again while the cluster does not answer, by default for `times.cluster_patience`."""
         return await retried(act, seconds=self._times.cluster_patience if seconds is None else seconds)

@@ -44,7 +44,7 @@ class Leftovers:
         self._clock = clock
 
     async def put_back(self, environment: str) -> None:
-        """Raises `RunbookError` where the cluster does not let it be."""
+        """Put the rollout settings back that a killed run left. Raises `RunbookError`."""
         name = self._settings.bot.executor
         context = self._context(Actor(key=name, name=name, surface="bot"), environment)
         for found in await max_surge.left(context.cluster, context.fleet, context.where):
@@ -54,7 +54,7 @@ class Leftovers:
                 )
 
     async def put_back_everywhere(self) -> None:
-        """When the bot starts; an environment whose cluster does not answer is asked again for a while."""
+        """Put the settings back in every environment when the bot starts; one whose cluster does not answer is tried again for a while."""
         await asyncio.gather(*(self._patiently(name) for name in self._settings.environments))
 
     async def _patiently(self, environment: str) -> None:

@@ -35,7 +35,7 @@ class ManualRollback(Frozen):
     found: datetime
 
     def told(self, now: datetime) -> str:
-        """What the lines are, in words."""
+        """Return a heading for the lines."""
         seconds = (now - self.found).total_seconds()
         known = f", as known {age(seconds)} ago" if seconds >= _MINUTE else ""
         return f"By hand, to roll back to {self.version}{known}:"
@@ -54,7 +54,7 @@ class ManualRollbacks:
         self._known: dict[str, ManualRollback] = {}
 
     async def of(self, environment: str) -> ManualRollback | None:
-        """The way back now, or as it was last known; None where there is none to be known."""
+        """Return the way back now, or as it was last known; None where there is none to be known."""
         try:
             async with asyncio.timeout(_AT_ONCE):
                 await self._find(environment)
@@ -65,7 +65,7 @@ class ManualRollbacks:
         return self._known.get(environment)
 
     async def changed(self, environment: str, undo: Sequence[Undo]) -> None:
-        """A run has changed something: what was known before leads elsewhere now. What undoes its steps is known, until it is looked up."""
+        """Forget the known lines after a change, since they lead elsewhere now; what undoes its steps is used until new ones are looked up."""
         self._known.pop(environment, None)
         if undo:
             leads_to = ", ".join(dict.fromkeys(each.leads_to for each in undo))
@@ -75,7 +75,7 @@ class ManualRollbacks:
         await self.of(environment)
 
     async def remember(self, environments: Iterable[str]) -> None:
-        """Looks while all is well, so that it is known when nothing answers."""
+        """Look up the lines while all is well, so that they are known when nothing answers."""
         for name in environments:
             await self.of(name)
 

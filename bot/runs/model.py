@@ -20,7 +20,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letters that r
 
 
 def request_id(environment: str, command: str, key: str) -> str:
-    """`production.deploy.<13 characters>`: 64 bits of the act's key, so that the same act is the same request."""
+    """Return `production.deploy.<13 characters>`: 64 bits of the act's key, so that the same act is the same request."""
     number = int.from_bytes(hashlib.sha256(f"{environment}\0{command}\0{key}".encode()).digest()[:8])
     signs = ""
     for _ in range(13):
@@ -31,22 +31,22 @@ def request_id(environment: str, command: str, key: str) -> str:
 
 
 def run_id(request: str) -> str:
-    """The workflow that does what the request asked for."""
+    """Return the id of the workflow that does what the request asked for."""
     return f"{request}.run"
 
 
 def thread_id(request: str) -> str:
-    """The workflow that keeps the request's thread."""
+    """Return the id of the workflow that keeps the request's thread."""
     return f"{request}.thread"
 
 
 def closing_id(request: str) -> str:
-    """The workflow that writes the run's end into the fleet's record, where the run could not."""
+    """Return the id of the workflow that writes the run's end into the fleet's record where the run could not."""
     return f"{request}.closing"
 
 
 def escalation_id(request: str) -> str:
-    """The workflow that waits for a decision about what the request's run left."""
+    """Return the id of the workflow that waits for a decision about what the request's run left."""
     return f"{request}.vigil"  # the stored name
 
 
@@ -62,7 +62,7 @@ class Appointment(Frozen):
 
     @classmethod
     def of(cls, at: datetime, *, before: float, grace: float) -> "Appointment":
-        """Asked `before` seconds earlier, and given up `grace` seconds later."""
+        """Return the appointment: a go is asked `before` seconds earlier, and given up `grace` seconds later."""
         return cls(asks=at - timedelta(seconds=before), at=at, until=at + timedelta(seconds=grace))
 
 
@@ -92,7 +92,7 @@ class Request(Frozen):
 
 
 def digest_of(request: Request, plan: Plan) -> str:
-    """Of the plan and of what of the request an approval is bound to beside it."""
+    """Return the digest of the plan and of the request's parts that an approval is bound to."""
     substance: dict[str, object] = {
         "command": request.command,
         "arguments": request.arguments,
@@ -164,7 +164,7 @@ class RequestState(Frozen):
 
     @property
     def left_undecided(self) -> bool:
-        """Its run ended so that somebody has to decide what becomes of it."""
+        """Whether its run ended so that somebody has to decide what becomes of the environment."""
         outcome, rolled = self.outcome, self.plan is None or self.plan.decides
         if outcome is None or self.started is None or not rolled:
             return False
@@ -257,7 +257,7 @@ class Ending(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _of_the_version_before(cls, data: object) -> object:
-        """It named the Deployments and the release, as no step did."""
+        """Read the form of the version before, which named the Deployments and the release instead of steps."""
         if not isinstance(data, dict) or "release" not in data:
             return data
         kept = {name: value for name, value in data.items() if name not in ("release", "left", "put_back")}

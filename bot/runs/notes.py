@@ -34,11 +34,11 @@ class AuditNotes:
         return self.heads.wrong or "The audit log can't be written"
 
     def may_start(self, request: Request) -> bool:
-        """Whether the audit log is what the bot wrote, as far as its kept heads tell; who goes back may all the same."""
+        """Return whether the audit log is what the bot wrote, as far as its kept heads tell; a rollback may start anyway."""
         return not self.heads.wrong or self._registry.operation(request.command, request.arguments).goes_back
 
     async def requested(self, request: Request) -> bool:
-        """Written to the log, as every request is before the engine has it."""
+        """Write the request to the log, as each is before the engine has it; return whether it was written."""
         details: dict[str, Any] = {"arguments": request.arguments, "text": request.text}
         if request.follows:
             details["follows"] = request.follows
@@ -64,7 +64,7 @@ class AuditNotes:
         details: dict[str, Any] | None = None,
         later: bool = False,
     ) -> bool:
-        """Writes an event of a request; its id is made from what it tells of, so a repetition writes nothing.
+        """Write an event of a request. Its id is made from its content, so a repetition writes nothing.
 
         False where the log can't be written: what has begun goes on, nothing new starts. `later`: it tells of what has happened all
         the same, so it is written as soon as the log can be.

@@ -21,7 +21,7 @@ _MINUTE = 60.0
 async def told(
     unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Inside, `say` gets a sentence once the cluster has not answered for `after` seconds, and "" when it answers again."""
+    """Call `say` with a sentence once the cluster has not answered for `after` seconds, and with "" when it answers again."""
     telling = asyncio.ensure_future(_tell(unanswered, after, say))
     try:
         yield
@@ -42,14 +42,14 @@ async def _tell(unanswered: Callable[[], ClusterOutage], after: float, say: Call
 
 
 def sentence(seen: ClusterOutage) -> str:
-    """What the cluster does instead of answering, and for how long, in steps that people can read: each second would be a flood."""
+    """Return what the cluster does instead of answering, and for how long; rounded, so that the message does not change each second."""
     seconds = seen.lately
     step = 1 if seconds < 10 else 10 if seconds < _MINUTE else 30  # noqa: PLR2004 - seconds
     return f"the cluster {seen.what} for {duration(seconds - seconds % step)}; trying again"
 
 
 def noticed(lines: tuple[StepLine, ...], notice: str) -> tuple[StepLine, ...]:
-    """The steps, with the notice on the line of the one that runs."""
+    """Return the steps, with the notice on the line of the one that runs."""
     if not notice:
         return lines
     return tuple(

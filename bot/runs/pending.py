@@ -32,11 +32,11 @@ class PendingRequests:
         return json.dumps(asked, sort_keys=True)
 
     def add(self, request: Request) -> None:
-        """It is open now."""
+        """Note that the request is open."""
         self._open[self._of(request)] = request.id
 
     def claim(self, request: Request, *, bounded: bool = True) -> str | None:
-        """The open request of this person that asks for the same; where there is none, this one is open now.
+        """Return this person's open request for the same; None where there is none, and then this one is open.
 
         Looking and adding are one act, so that two presses at the same moment are one request. The same act delivered again is
         no twin of itself. `bounded`: raises `Denied` for one more where this person has too many open there.
@@ -47,7 +47,7 @@ class PendingRequests:
         return found if found != request.id else None
 
     def _check(self, request: Request) -> None:
-        """Each keeps a thread, a plan and approvers busy; who has so many open is not helped by another."""
+        """Refuse one more where the person has too many open: each keeps a thread, a plan and approvers busy. Raises `Denied`."""
         theirs = json.dumps([request.requester.key, request.environment])[:-1] + ","
         if sum(each.startswith(theirs) for each in self._open) >= AT_ONCE:
             raise Denied(
@@ -56,14 +56,14 @@ class PendingRequests:
             )
 
     def holds(self, request: Request) -> bool:
-        """Whether this very request is open."""
+        """Return whether this very request is open."""
         return self._open.get(self._of(request)) == request.id
 
     def end(self, request: Request) -> None:
-        """It is no longer open."""
+        """Note that the request is no longer open."""
         if self.holds(request):
             del self._open[self._of(request)]
 
     def forget(self, id: str) -> None:  # noqa: A002 - it is the id
-        """It has ended, and nobody said so here (it was delivered again after its end)."""
+        """Forget a request that ended without a note here (it was delivered again after its end)."""
         self._open = {key: found for key, found in self._open.items() if found != id}

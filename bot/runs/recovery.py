@@ -47,12 +47,12 @@ class Recovery:
         self._last: datetime | None = None
 
     async def look_back(self) -> None:
-        """Before anything is written: when the process before this one last wrote something; for people to read, nothing is decided by it."""
+        """Note when the previous process last wrote something, before this one writes; for people to read, nothing is decided by it."""
         with contextlib.suppress(AuditLogUnavailable):
             self._last = next((event.at for event in await self._audit_log.search(AuditFilter(limit=1))), None)
 
     async def at_start(self) -> None:
-        """Once, after the engine's launch and before anything is asked."""
+        """Take over what earlier processes left; once, after the engine's launch and before anything is asked."""
         for each in await self._engine.take_over():
             _log.info("%s was begun by an older version of the bot and is %s", each.id, each.how)
         now = self._clock()
@@ -64,12 +64,12 @@ class Recovery:
                 await self._engine.send(view.id, message, key=f"{view.id}/interrupted/{now.isoformat()}")
 
     def in_background(self, supervisor: Supervisor) -> None:
-        """Starts what has time."""
+        """Start what is not urgent."""
         supervisor.start("closing abandoned requests", self._close_abandoned)
         supervisor.start("putting rollout settings back", self._leftovers.put_back_everywhere)
 
     async def _close_abandoned(self) -> None:
-        """A request that is in the audit log and never reached the engine (killed between the two) is closed, in words.
+        """Close each request that is in the audit log and never reached the engine, since the process was killed between the two.
 
         Not at once: Slack may still deliver it again, and then it goes on as if nothing had happened.
         """

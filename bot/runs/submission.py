@@ -40,7 +40,7 @@ class Submissions:
         await self._store.start(request)
 
     async def _twin(self, request: Request, *, bounded: bool) -> str | None:
-        """One that the engine has ended is none."""
+        """Return the open request of this person for the same; one that the engine has ended does not count."""
         while (found := self._pending.claim(request, bounded=bounded)) is not None:
             if await self._store.standing(found) != "ended":  # one look: a hand-over may finish between two
                 return found

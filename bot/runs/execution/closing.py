@@ -41,7 +41,7 @@ class EndWriter:
         self._heads = heads
 
     async def write(self, ending: Ending) -> bool:
-        """Writes all of it, as far as it is not written yet; returns whether that is done which the run itself could not do."""
+        """Write the end as far as it is not written yet; return whether the steps that were late are done."""
         request = ending.request
         context = self._context(
             request.requester, request.environment, run_id=request.id, approved_by=ending.approved_by
@@ -106,7 +106,7 @@ async def _done_late(context: Context, ending: Ending) -> bool:
 
 
 async def tell_waiting(store: RunStore, request: Request) -> None:
-    """Those who wait for the lease look again; from within a workflow."""
+    """Let those who wait for the lease look again; from within a workflow."""
 
     async def waiting() -> list[str]:
         return [each.id for each in await store.open_requests(request.environment) if each.id != request.id]

@@ -136,29 +136,29 @@ class DurableSteps:
 
     @property
     def left(self) -> tuple[Step, ...]:
-        """What the run has not done."""
+        """The steps that the run has not done."""
         return self.standing(*set(StepStatus) - {StepStatus.DONE})
 
     async def stop(self) -> Stop:
-        """Returns when the request's workflow says that the run is to stop."""
+        """Return when the request's workflow says that the run is to stop."""
         while True:
             found = await self._engine.event(self.run_id, "stop", timeout=600.0)
             if found is not None:
                 return Stop.model_validate(found)
 
     def show(self, step: StepName, status: StepStatus, detail: str, seconds: float | None = None) -> None:
-        """Live progress: newest wins, any of it may be dropped."""
+        """Show a step's progress: the newest wins, any may be dropped."""
         self._lines[step.key] = _line(step, status, detail, seconds)
         if step.key not in self._hidden:
             self.redraw()
 
     def notice(self, sentence: str) -> None:
-        """What keeps the step waiting, on its line; nothing where it goes on."""
+        """Show what the step waits for on its line; empty once it continues."""
         self._notice = sentence
         self.redraw()
 
     def card(self) -> Card:
-        """The progress message as it stands."""
+        """Return the progress message as it stands."""
         lines = outage_notice.noticed(self.lines, self._notice)
         ahead = tuple(point for point in self._hold_points if self._lines[point.key].status is StepStatus.PENDING)
         shown = any(line.status is StepStatus.RUNNING for line in lines)
@@ -181,14 +181,14 @@ class DurableSteps:
         return f"{self._notes.trouble}, so no further step starts."
 
     def _go_on_by_hand(self) -> None:
-        """The audit log is gone: nothing further starts here, so people get the lines that do the rest."""
+        """Give people the lines that do the rest by hand: without the audit log nothing further starts here."""
         _log.error("the audit log can't be written, so run %s goes no further", self.run_id)
         self._by_hand = by_hand(self.left)  # none where only looking and recording is left
         self._notice = self._audit_log_is_gone()
         self.redraw()
 
     def redraw(self) -> None:
-        """Live progress, to Slack and to terminals."""
+        """Draw the progress in Slack and in terminals."""
         self._display.steps[self.run_id] = outage_notice.noticed(self.lines, self._notice)
         self._display.draw(self.run_id, PROGRESS, self.card())
         if self._budget is not None and self.run_id not in self._display.stopping:
@@ -199,7 +199,7 @@ class DurableSteps:
 
     @asynccontextmanager
     async def _stopwatch(self) -> AsyncIterator[None]:
-        """While it goes back, its time moves on the messages though nothing else does."""
+        """Keep the elapsed time of a rollback moving on the messages while the body runs."""
 
         async def tick() -> None:
             while self._budget is not None:
@@ -214,7 +214,7 @@ class DurableSteps:
             await asyncio.gather(ticking, return_exceptions=True)
 
     async def all(self) -> Results:
-        """Do every step of the plan, group by group; raises what the first failed step of a group raised, once all of that group have ended."""
+        """Do every step of the plan, group by group, and return the results. Raises what the first failed step of a group raised, once the whole group has ended."""
         points = {point.key for point in self._hold_points}
         for group in self._run.plan.groups:
             if first := next((step for step in group if step.key in points), None):
@@ -280,7 +280,7 @@ class DurableSteps:
         await self._engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
 
     async def _durably(self, step: StepName, act: Callable[[Pulse], Awaitable[JsonValue]]) -> dict[str, Any]:
-        """The step's recorded result: its value, an error, or who stopped it."""
+        """Return the step's recorded result: its value, an error, or who stopped it."""
         pulse = _StepPulse(self, step)
 
         async def once() -> Any:
@@ -295,7 +295,7 @@ class DurableSteps:
         return result
 
     async def hold_point(self, before: StepName) -> None:
-        """Waits as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
+        """Wait as long as somebody holds the run; a recorded step, so that a replay does not ask again."""
         self.current = before
         result = await self._engine.step(f"hold before {before.title}", lambda: self._held(before))
         self._waits_before = None
@@ -325,7 +325,7 @@ class DurableSteps:
         return (self._clock() - hold.at).total_seconds() > self._times.hold_longest
 
     async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
-        """Intent, act, outcome."""
+        """Write the intent, act, write the outcome; return the result."""
         request, slug = self._run.request, slug_of(step.key)
         told = {"step": step.title, "key": step.key}
         noted = not self._audit_log_failed and await self._notes.write(
@@ -361,7 +361,7 @@ class DurableSteps:
         return result
 
     async def _tried(self, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
-        """Again and again while that may help; a request to stop is heard between two tries too."""
+        """Try again while that may help; a request to stop counts between two tries too."""
         try:
             return await retried(
                 once,
@@ -392,18 +392,18 @@ def by_hand(steps: Iterable[Step]) -> tuple[str, ...]:
 
 
 def slug_of(key: str) -> str:
-    """A step's name as it stands in the ids of its events: `rollout-backend`."""
+    """Return a step's name as it stands in the ids of its events: `rollout-backend`."""
     return re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
 
 
 def _hold_ended(hold: HoldAsked, longest: float) -> dict[str, Any]:
-    """What nobody let go on for so long is no longer what anybody watches."""
+    """Return the stop of a run that was held too long: nobody watches it any more."""
     by = f"the bot, since {hold.by} had held it for {duration(longest)}"
     return Stop(kind="cancelled", by=by, reason=hold.reason).model_dump(mode="json")
 
 
 def _why(result: dict[str, Any]) -> tuple[ReasonCode | None, str]:
-    """Why a step did not do all of it; nothing where it did."""
+    """Return why a step did not do all of it; nothing where it did."""
     if failed := result.get("error"):
         return ReasonCode(failed["code"]), failed["message"]
     if stopped := result.get("stopped"):
@@ -413,7 +413,7 @@ def _why(result: dict[str, Any]) -> tuple[ReasonCode | None, str]:
 
 
 def _described(error: RunbookError, redact: Callable[[str], str]) -> dict[str, Any]:
-    """An error as a value; redacted, since it is kept with the run."""
+    """Return an error as a value; redacted, since it is kept with the run."""
     return {
         "code": error.code,
         "message": redact(error.message),

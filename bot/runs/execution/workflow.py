@@ -126,7 +126,7 @@ class Execution:
         return outcome.model_dump(mode="json")
 
     async def _unreadable(self, request: Request) -> Any:
-        """Ends where it is, undecided: what it has changed stays changed, and somebody decides."""
+        """End the run where it is, undecided: its changes stay, and somebody has to decide."""
 
         async def end() -> Any:
             title = f"{request.title} was stopped by an upgrade of the bot: this version can't read its plan"
@@ -150,7 +150,7 @@ class Execution:
         return ended["outcome"]
 
     async def _though_a_bug(self, name: str, function: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
-        """What follows the run's last step: a bug there keeps no request waiting for a word that never comes."""
+        """Return what follows the run's last step, also after a bug there, so that no request waits for ever."""
         try:
             return await self._engine.step(name, function)
         except Broke:
@@ -167,7 +167,7 @@ class Execution:
         return ended["outcome"]
 
     async def _done(self, run: RunInput, command: Operation, context: Context, steps: DurableSteps) -> Outcome:
-        """The runbook's own outcome, or what stopped it."""
+        """Return the runbook's own outcome, or what stopped it."""
         begun = await self._engine.step("begin the run", lambda: self._begin(run))
         steps.started = run.request.at.fromisoformat(begun["at"])
         if not begun["noted"]:
@@ -194,7 +194,7 @@ class Execution:
         return outcome
 
     async def _reverted(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Outcome:
-        """Undoes what was done, where the approved plan said so."""
+        """Undo what was done where the approved plan said so; return the outcome."""
         if run.plan.on_failure != "revert" or outcome.code is ReasonCode.BOOK_UNAVAILABLE:
             return outcome
         undone, kept = await steps.undo()
@@ -217,17 +217,17 @@ class Execution:
             await self._engine.send(thread_id(request.id), Show(slot=slot, card=card).model_dump(mode="json"))
 
     async def _settle(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> None:
-        """The progress message stops moving, with the sign of how it ended."""
+        """Let the progress message end with the sign of the outcome."""
         card = cards.progress_card(run.request, steps.lines, elapsed=outcome.seconds, word=run.word)
         await self._show(run.request, PROGRESS, cards.settled_progress(card, outcome))
 
     async def _overtaker(self, run: RunInput) -> Stop:
-        """Who took the place: who takes one says so right afterwards."""
+        """Return who took the lease; whoever takes one says so right afterwards."""
         found = await self._engine.event(run.request.id, "stop", timeout=_WORD_COMES)
         return Stop.model_validate(found) if found is not None else Stop(kind="overtaken", by="another run")
 
     def _failed(self, run: RunInput, steps: DurableSteps, error: RunbookError) -> Outcome:
-        """What is, then why, then what was seen: the order in which it is read at 3 a.m."""
+        """Return the outcome of a failure: the present state, then the cause, then the evidence, in the order for reading at 3 a.m."""
         step = steps.current
         at = f" at {step.title}" if step else ""
         redact = self._redact
@@ -252,7 +252,7 @@ class Execution:
         )
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
-        """Who is served by what now, as it is measured, the pods of each version after a stop, and what the run did not get to."""
+        """Return which version serves now, as measured, the pods of each version after a stop, and what the run did not begin."""
         touched = {service: before for step in steps.begun for service, before in step.replaces().items()}
         context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
         told, data = [], {}
@@ -284,7 +284,7 @@ class Execution:
         )
 
     async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
-        """Writes into the fleet's record what is true now, and the ending into the audit log; recorded, so done once."""
+        """Write the present state into the fleet's record and the ending into the audit log; a recorded step, so done once."""
         context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
         seconds = (self._clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
@@ -316,7 +316,7 @@ class Execution:
         )
 
     async def _noted(self, request: Request, outcome: Outcome, unwritten: Ending | None) -> Any:
-        """The outcome, and what the workflow `closing` has to write."""
+        """Return the outcome, and what the workflow `closing` has to write."""
         name = (
             EventName.RUN_SUCCEEDED if outcome.ok else EventName.RUN_CANCELLED if outcome.stop else EventName.RUN_FAILED
         )
@@ -333,7 +333,7 @@ class Execution:
         return {"outcome": outcome.model_dump(mode="json"), "unwritten": left}
 
     async def _closed(self, ending: Ending) -> str:
-        """Tries for a while; what people are told where that did not end as usual."""
+        """Try to write the end for a while; return what people are told where that failed."""
         seconds = min(_PATIENCE, self._settings.times.cluster_patience)
         try:
             recorded = await retried(lambda: self._ends.write(ending), seconds=seconds)
@@ -343,7 +343,7 @@ class Execution:
         return f"{ending.done_late}, so there is nothing to decide." if recorded else ""
 
     async def _tell_escalations(self, run: RunInput, outcome: Outcome) -> None:
-        """What this run did to the environment may answer an earlier failure there."""
+        """Tell earlier failures of the environment that this run may have decided them."""
         if not run.plan.decides or outcome.code is ReasonCode.OVERTAKEN:
             return
 
@@ -357,7 +357,7 @@ class Execution:
 
 
 def _not_begun(steps: Sequence[Step], touched: Collection[str]) -> list[str]:
-    """What the run did not get to: services by their names, anything else by its step's title."""
+    """Return what the run did not begin: services by their names, anything else by its step's title."""
     services = [service for step in steps for service in step.replaces() if service not in touched]
     others = [step.title for step in steps if step.changes() and not step.replaces() and not step.hidden]
     told = []

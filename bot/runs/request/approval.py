@@ -69,7 +69,7 @@ class Approval:
     async def get(
         self, open_request: OpenRequest, planned: Planned, before: Before | None
     ) -> tuple[ApprovalDecision, ...]:
-        """The decisions that approve just this plan; raises `Ended` for a no, a withdrawal, or no answer in time.
+        """Return the decisions that approve just this plan; raises `Ended` for a no, a withdrawal, or no answer in time.
 
         `before`: what was approved and could not be run.
         """
@@ -109,7 +109,7 @@ class Approval:
 
     @staticmethod
     def _pending(open_request: OpenRequest, planned: Planned, asked: ApprovalAsked, policy: ApprovalPolicy) -> Pending:
-        """What is asked; the same as before where an older version of the bot asked for just this, with what was given meanwhile."""
+        """Return the question; the same as before, with the approvals given meanwhile, where an older version of the bot asked for just this."""
         request, stood = open_request.request, open_request.state.pending
         if stood is not None and stood.digest == planned.digest:
             return stood
@@ -137,7 +137,7 @@ class Approval:
 
     @staticmethod
     async def _invite(open_request: OpenRequest, planned: Planned, pending: Pending, people: tuple[str, ...]) -> None:
-        """A direct message to each who is not in the channel."""
+        """Send a direct message to each who is not in the channel."""
         request = open_request.request
         for key in people:
             if key != request.requester.key:

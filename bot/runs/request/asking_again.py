@@ -24,11 +24,11 @@ class Before(NamedTuple):
     approved: tuple[ApprovalDecision, ...]
 
     def covers(self, planned: Planned) -> bool:
-        """What changed for a moment is as it was approved again, or goes back to just where it was to: nobody is asked twice."""
+        """Return whether the approval covers the new plan: it changed for a moment only, or a rollback leads to the same release."""
         if self.refused != "changed":
             return False
         return planned.digest == self.planned.digest or planned.plan.ends_as(self.planned.plan)
 
     def why(self, digest: str) -> str:
-        """Why it asks again, for a plan with this digest."""
+        """Return why it asks again, for a plan with this digest."""
         return _WHY_AGAIN[self.refused] if digest == self.planned.digest else "The plan changed meanwhile"

@@ -37,7 +37,7 @@ class Ended(Exception):
 
 
 def failed(request: Request, failure: Failure) -> Ended:
-    """A runbook said why it can't be."""
+    """Return the ending by an error of a runbook."""
     outcome = Outcome(
         code=failure.code,
         title=failure.message,
@@ -50,13 +50,13 @@ def failed(request: Request, failure: Failure) -> Ended:
 
 
 def nothing_to_do(request: Request, plan: Plan) -> Ended:
-    """Everything is as it was asked to be."""
+    """Return the ending where everything is already as requested."""
     outcome = refusal_outcome(ReasonCode.NOTHING_TO_DO, plan.title, request=request, lines=plan.notes)
     return Ended(outcome)
 
 
 def needs_reason(request: Request, plan: Plan) -> Ended:
-    """It goes to something older, and nobody said why."""
+    """Return the ending of a plan that leads to something older without a reason."""
     outcome = refusal_outcome(ReasonCode.USAGE, f"{request.title} needs a reason", request=request, lines=plan.warnings)
     filled = {
         name: " ".join(value) if isinstance(value, list) else str(value)
@@ -68,7 +68,7 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
 
 
 def refused(request: Request, plan: Plan) -> Ended:
-    """The plan says itself why it can't be approved; nobody is asked."""
+    """Return the ending of a plan that says itself why it can't be approved; nobody is asked."""
     outcome = refusal_outcome(
         ReasonCode.GATES_NOT_PASSED,
         f"{request.title} can't be approved as it is",
@@ -80,7 +80,7 @@ def refused(request: Request, plan: Plan) -> Ended:
 
 
 def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
-    """Nobody but the requester could say yes."""
+    """Return the ending where nobody but the requester could approve."""
     why = (
         f"it needs {policy.count} with permission {policy.permission}"
         if policy
@@ -96,26 +96,26 @@ def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
 
 
 def expired(request: Request) -> Ended:
-    """Nobody decided in time."""
+    """Return the ending where nobody decided in time."""
     outcome = refusal_outcome(ReasonCode.EXPIRED, f"{request.title} expired: nobody decided in time", request=request)
     return Ended(outcome)
 
 
 def no_go_in_time(request: Request) -> Ended:
-    """Its time came, and nobody said go."""
+    """Return the ending where its time came and nobody said go."""
     title = f"{request.title} expired: nobody said go, so nothing was started"
     return Ended(refusal_outcome(ReasonCode.EXPIRED, title, request=request))
 
 
 def no_go(request: Request, decided: DecisionMessage) -> Ended:
-    """Somebody does not want it to start at its time."""
+    """Return the ending by a no-go."""
     why = f": {decided.reason}" if decided.reason else ""
     outcome = refusal_outcome(ReasonCode.NO_GO, f"No-go by {decided.actor.name}: {request.title}{why}", request=request)
     return Ended(outcome, actor=decided.actor.key)
 
 
 def called_off(request: Request, decided: DecisionMessage) -> Ended:
-    """Stopped while it waited for its time."""
+    """Return the ending of a request that was stopped while it waited for its time."""
     why = f": {decided.reason}" if decided.reason else ""
     title = f"{request.title} was stopped by {decided.actor.name} before it started{why}"
     outcome = refusal_outcome(ReasonCode.CANCELLED, title, request=request)
@@ -123,20 +123,20 @@ def called_off(request: Request, decided: DecisionMessage) -> Ended:
 
 
 def denied(request: Request, decision: ApprovalDecision) -> Ended:
-    """Somebody said no."""
+    """Return the ending by a denial."""
     why = f": {decision.reason}" if decision.reason else ""
     outcome = refusal_outcome(ReasonCode.DENIED, f"{request.title} was denied by {decision.name}{why}", request=request)
     return Ended(outcome, actor=decision.by)
 
 
 def withdrawn(request: Request, decided: DecisionMessage) -> Ended:
-    """Who asked took it back."""
+    """Return the ending by the requester's withdrawal."""
     outcome = refusal_outcome(ReasonCode.WITHDRAWN, f"{decided.actor.name} withdrew: {request.title}", request=request)
     return Ended(outcome, actor=decided.actor.key)
 
 
 def locked(request: Request, freeze: Freeze) -> Ended:
-    """The environment is locked."""
+    """Return the ending where the environment is locked."""
     why = f": {freeze.reason}" if freeze.reason else ""
     name = freeze.name
     outcome = refusal_outcome(
@@ -150,7 +150,7 @@ def locked(request: Request, freeze: Freeze) -> Ended:
 
 
 def bug(request: Request) -> Ended:
-    """Something nobody foresaw: where to look, not what was raised."""
+    """Return the ending by a bug: it says where to look, not what was raised."""
     outcome = refusal_outcome(
         ReasonCode.BUG,
         f"{request.title} was ended by an error in the bot",
@@ -161,7 +161,7 @@ def bug(request: Request) -> Ended:
 
 
 def few_words(outcome: Outcome) -> str:
-    """For the head message."""
+    """Return a few words for the head message."""
     return {
         ReasonCode.DENIED: "denied",
         ReasonCode.WITHDRAWN: "withdrawn",

@@ -27,7 +27,7 @@ class Leasing:
         self._settings = settings
 
     async def wait(self, open_request: OpenRequest) -> None:
-        """Until no run holds the environment; a rollback waits for nobody. Raises `Ended` where it is locked or withdrawn."""
+        """Wait until no run holds the environment; a rollback waits for nobody. Raises `Ended` where it is locked or withdrawn."""
         request, back = open_request.request, open_request.goes_back
         while True:
             look = partial(self._leases.look, request, back=back)
@@ -52,7 +52,7 @@ class Leasing:
                     raise endings.withdrawn(request, message)
 
     async def take(self, open_request: OpenRequest, planned: Planned) -> Refused | None:
-        """Takes it, and returns nothing; or why it has to be planned again."""
+        """Take the lease and return None; else return why the request has to be planned again."""
         request = open_request.request
         taken = await open_request.step("take the lease", LeaseTaken, partial(self._taken, open_request, planned))
         if taken.overtaken is not None:
@@ -72,7 +72,7 @@ class Leasing:
         return await self._leases.take(open_request.request, open_request.command, planned.digest, approved)
 
     async def _may_still(self, open_request: OpenRequest, planned: Planned) -> bool:
-        """Whoever may not approve it any more has not approved it.
+        """Return whether all who approved it may still do so.
 
         Hours lie between an approval by day and its start, and up to as many between the first yes and the last where it needs
         several; one that alone starts it was looked at just before.

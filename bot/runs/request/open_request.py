@@ -61,7 +61,7 @@ class OpenRequest:
     async def show(
         self, slot: str, card: Card, *, direct: str | None = None, absent_only: bool = False, broadcast: bool = False
     ) -> None:
-        """Let that message of its thread say so; `direct`: a person's key, who gets a message instead."""
+        """Post or edit that message of its thread; `direct`: a person's key, who gets a direct message instead."""
         if direct is None:
             self._display.tell(self.request.id, slot, card)
         if self.request.threaded:
@@ -88,7 +88,7 @@ class OpenRequest:
         return read_request_message(message) if message is not None else None
 
     def withdraw_button(self, word: str) -> Button:
-        """For the head message, while it waits."""
+        """Return the button for the head message, while it waits."""
         return Button(label="Withdraw", does=RunAct(command="withdraw", run=self.request.id, word=word))
 
 

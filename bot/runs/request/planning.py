@@ -54,7 +54,7 @@ class Planning:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def make(self, open_request: OpenRequest) -> Planned:
-        """The plan as it is now, shown; raises `Ended` where nothing is to be approved."""
+        """Make the present plan, show and return it. Raises `Ended` where nothing is to be approved."""
         request = open_request.request
         # going back waits for nobody's plan
         async with nullcontext() if open_request.goes_back else self._places:
@@ -85,7 +85,7 @@ class Planning:
         return PlanMade(plan=plan)
 
     async def _tried(self, open_request: OpenRequest) -> Plan:
-        """Tried again where the cluster failed to answer; when the time is up, that is what kept it."""
+        """Return the plan, tried again while the cluster does not answer. Raises the last failure once the time is up."""
         request = open_request.request
         failed: list[RunbookError] = []
 

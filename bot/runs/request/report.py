@@ -66,7 +66,7 @@ class Report:
         self._clock = clock
 
     async def of_run(self, open_request: OpenRequest, outcome: Outcome, *, going_back: bool) -> None:
-        """How its run ended. `going_back`: what to do next is decided already."""
+        """Tell how its run ended. `going_back`: what to do next is decided already."""
         request, plan = open_request.request, open_request.state.plan
         ended = await self._ended(open_request, outcome, self._at_the_end)
         failed = not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
@@ -99,7 +99,7 @@ class Report:
         self._over(request, outcome)
 
     async def of_nothing(self, open_request: OpenRequest, ended: Ended) -> Outcome:
-        """It is over before anything ran; returns the outcome as it is told."""
+        """Tell that it ended before anything ran, and return the outcome as told."""
         outcome, request = await self._with_way_back(open_request, ended.outcome), open_request.request
         end = partial(self._noted, request, outcome, ended.actor)
         if not (await self._ended(open_request, outcome, end)).given:
@@ -125,7 +125,7 @@ class Report:
         self._metrics.ended(request.environment, request.command, outcome.code)
 
     async def _with_way_back(self, open_request: OpenRequest, outcome: Outcome) -> Outcome:
-        """Going back that ended before it ran says what is undecided, such as the run that it stopped; what the bot can't do, as `kubectl` lines."""
+        """Return the outcome of a rollback that ended before it ran, with what is undecided and the `kubectl` lines for doing it by hand."""
         if not open_request.goes_back or outcome.code is ReasonCode.BUG:
             return outcome
         request = open_request.request
@@ -164,6 +164,6 @@ class Report:
 
 
 def _mentioning(request: Request, card: Card) -> Card:
-    """The card, with who asked for it named at its top."""
+    """Return the card with its requester mentioned at the top."""
     who = Paragraph(text=words(person(request.requester.key, mention=True)))
     return card.model_copy(update={"body": (who, *card.body)})

@@ -46,15 +46,16 @@ class GoingBack(Recorded):
 
 
 def interruption(told: InterruptedMessage) -> Text:
-    """Mostly seconds, so how long it was says more than the same minute twice."""
+    """Return the notice of an interruption: its length, since the two times are mostly of the same minute."""
     return words(
         "Interrupted at ", Moment(at=told.at), f" for {duration(max(1.0, (told.on - told.at).total_seconds()))}"
     )
 
 
 def goes_back_by_itself(plan: Plan | None, outcome: Outcome) -> bool:
-    """The approved plan said so, and it was the deploy that failed: not a person's stop, not an audit log that can't be written, and not
-    a verification that has no result, since what runs may be fine.
+    """Return whether a rollback follows: the approved plan said so, and the deploy itself failed.
+
+    A person's stop, an audit log that can't be written, and a verification without a result are no such failure: what runs may be fine.
     """
     failed = not outcome.ok and outcome.stop is None and not outcome.undone
     asked = plan is not None and plan.on_failure == "rollback"
@@ -80,7 +81,7 @@ class Running:
         self._clock = clock
 
     async def start(self, open_request: OpenRequest, plan: Plan, approved: tuple[ApprovalDecision, ...]) -> Outcome:
-        """Starts the run and returns how it ended; what people say meanwhile is handed on."""
+        """Start the run and return how it ended; decisions are handed on to it meanwhile."""
         drawn = await open_request.step("draw a word", NonceDrawn, self._draw)
         await open_request.publish(
             phase="running", word=drawn.word, pending=None, approved_by=approved, started=drawn.now
@@ -91,7 +92,7 @@ class Running:
     async def go_on(
         self, open_request: OpenRequest, plan: Plan | None, approved: tuple[ApprovalDecision, ...]
     ) -> Outcome:
-        """The same for what was started before; a run that exists is the one that is started.
+        """Return how a run ended that was started before; a run that exists is not started again.
 
         Without a plan, which an older version wrote in a form that is not read any more, its run can only tell how it ended.
         """
@@ -114,7 +115,7 @@ class Running:
             await self._heard(open_request, message, plan, word)
 
     async def follow_up(self, open_request: OpenRequest, outcome: Outcome) -> Request | None:
-        """Who stopped the run, or the plan that was approved, said what is to follow: a request to go back, noted and not yet begun."""
+        """Return the rollback that follows, written down and not begun, where the approved plan or the person who stopped the run wanted one."""
         request = open_request.request
         itself = goes_back_by_itself(open_request.state.plan, outcome)
         by = request.requester if itself else open_request.back_by
@@ -145,7 +146,7 @@ class Running:
         await open_request.head(State.RUNNING, what, plan=open_request.state.plan)
 
     async def _hold(self, open_request: OpenRequest, decided: DecisionMessage) -> None:
-        """The run looks at the event before its next service; whoever watches sees it at once."""
+        """Hold the run or let it continue: the run looks at the event before its next group of steps."""
         hold: HoldAsked | None = None
         if decided.act == "hold":
             hold = HoldAsked(by=decided.actor.name, key=decided.actor.key, at=decided.at, reason=decided.reason or "")

@@ -58,7 +58,7 @@ class Schedule:
         self._clock = clock
 
     async def wait(self, open_request: OpenRequest, plan: Plan) -> None:
-        """Returns at its time, once somebody has said go; `Ended` for a no, a withdrawal, or nobody's word.
+        """Return at its time, once somebody has said go. Raises `Ended` after a no-go, a withdrawal, or where nobody says anything.
 
         After a go it is a request like any other: what has changed asks for an approval again, and not for another go.
         """
@@ -114,7 +114,7 @@ class Schedule:
         return asked.people
 
     async def _said(self, open_request: OpenRequest, decided: DecisionMessage, appointment: Appointment) -> None:
-        """Until it starts, a no counts after a go too."""
+        """Handle a decision; until it starts, a no-go counts after a go too. Raises `Ended`."""
         request, name = open_request.request, decided.actor.name
         if decided.act == "withdraw":
             await self._close(open_request, f"Withdrawn by {name}")
@@ -153,7 +153,7 @@ class Schedule:
 
 
 def in_time(open_request: OpenRequest, policy: ApprovalPolicy, now: datetime) -> ApprovalPolicy:
-    """The policy, so that nobody is waited for any longer once it could not start any more."""
+    """Return the policy with an expiry no later than the last moment at which it could start."""
     appointment = open_request.request.appointment
     if appointment is None or open_request.state.go is not None:
         return policy
@@ -162,7 +162,7 @@ def in_time(open_request: OpenRequest, policy: ApprovalPolicy, now: datetime) ->
 
 
 def starts_upon(open_request: OpenRequest) -> tuple[ApprovalDecision, ...]:
-    """What it starts upon, by its time: approvals, and the go, which means its time."""
+    """Return the decisions that it starts upon, with the time of each: the approvals, and the go, which counts from its time on."""
     approved, go = open_request.state.approved_by, open_request.state.go
     appointment = open_request.request.appointment
     if go is None or appointment is None:
@@ -171,7 +171,7 @@ def starts_upon(open_request: OpenRequest) -> tuple[ApprovalDecision, ...]:
 
 
 def over_by_then(open_request: OpenRequest, freeze: Freeze) -> bool:
-    """Whether a lock ends by itself before it starts: then it keeps nobody from planning and approving it."""
+    """Return whether a lock ends by itself before it starts: then it keeps nobody from planning and approving it."""
     appointment = open_request.request.appointment
     if appointment is None or open_request.state.go is not None or freeze.until is None:
         return False
@@ -179,6 +179,6 @@ def over_by_then(open_request: OpenRequest, freeze: Freeze) -> bool:
 
 
 def _pause(appointment: Appointment, now: datetime) -> float:
-    """Seconds until something happens by itself."""
+    """Return the seconds until something happens by itself."""
     ahead = [each for each in (appointment.asks, appointment.at, appointment.until) if each > now]
     return min(_LONGEST_WAIT, max(0.05, (min(ahead) - now).total_seconds())) if ahead else _LONGEST_WAIT

@@ -98,7 +98,7 @@ class Requests:
         return outcome.model_dump(mode="json")
 
     async def _go(self, open_request: OpenRequest) -> Outcome:
-        """Until its run has ended; `Ended` where nothing ran."""
+        """Go through the request's life and return its run's outcome. Raises `Ended` where nothing ran."""
         self._pending.add(open_request.request)
         look = partial(self._look_where_it_stood, open_request.request)
         stood = (await open_request.step("look where it stood", Stood, look)).state
@@ -125,7 +125,7 @@ class Requests:
             before = Before(planned, refused, approved)
 
     async def _finish(self, open_request: OpenRequest, outcome: Outcome) -> Outcome:
-        """What follows the run's end."""
+        """Report the run's end, begin what follows it, and return the outcome."""
         back = await self._running.follow_up(open_request, outcome)
         await self._report.of_run(open_request, outcome, going_back=back is not None)
         if back is not None:  # it is covered by what this run's approval said, so after its ending

@@ -17,7 +17,7 @@ _PASSING = ("invitation-", "reminder")
 
 
 def caught_up(waiting: Sequence[Any], posted: Collection[str]) -> list[Any]:
-    """What is still to be sent of `waiting`; `posted`: the slots that have a message already, which are edited as ever."""
+    """Return the part of `waiting` that is still to be sent; `posted`: the slots that have a message already, which is edited as ever."""
     newest = {message["slot"]: message for message in waiting if message["kind"] == "show"}
     order = [message for message in waiting if message["kind"] != "show" or newest[message["slot"]] is message]
     over = any(message["kind"] == "close" for message in waiting) and RESULT in newest and RESULT not in posted
@@ -42,7 +42,7 @@ def _passing(message: Any, posted: Collection[str]) -> bool:
 
 
 def _summary(message: Any, folded: Sequence[Any]) -> Any:
-    """The result, and under it what the thread would have said before it."""
+    """Return the result with a summary of the thread's earlier messages below it."""
     show = Show.model_validate(message)
     missed: list[Element] = [Paragraph(text=words("Slack was unavailable. What happened meanwhile:"))]
     for each in map(Show.model_validate, folded):

@@ -68,7 +68,7 @@ class Threads:
         return found
 
     async def _show(self, request: Request, kept: dict[str, Posted], show: Show) -> bool:
-        """One recorded delivery. Returns whether it was slow."""
+        """Deliver one message as a recorded step; return whether that was slow."""
         before = kept.get(show.slot)
 
         async def deliver() -> Any:
@@ -87,7 +87,7 @@ class Threads:
         return bool(result["slow"])
 
     async def _deliver(self, request: Request, show: Show, before: Posted | None, head: Posted | None) -> Posted | None:
-        """Until Slack has it, or has nowhere to put it."""
+        """Deliver the message and return where it is; None where Slack has no place for it."""
         search = await self._engine.recovered(f"{request.id}.thread")
         channels = self._channels(request, head)
         closed: Posted | None = None
@@ -115,7 +115,7 @@ class Threads:
                 return posted
 
     async def _again(self, error: RunbookError, request: Request, show: Show, *, searched: bool) -> bool | None:
-        """Whether it is to be looked for first when it is tried again; None where that helps nobody."""
+        """Return whether the message is to be looked for before the next try; None where another try helps nobody."""
         extra = {"run": request.id, "slot": show.slot}
         if isinstance(error, TemporaryError):
             _log.info("Slack is away, the message waits", extra=extra)
@@ -160,6 +160,6 @@ class Threads:
         )
 
     def _channels(self, request: Request, head: Posted | None) -> list[str]:
-        """Where it may be said, the best first: the thread's own channel, then the environment's."""
+        """Return the channels for the message, the best first: the thread's own, then the environment's."""
         own = self._own_channels[request.environment]
         return list(dict.fromkeys(filter(None, (head.channel if head else None, request.channel, own))))
