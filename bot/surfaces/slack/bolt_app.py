@@ -33,7 +33,7 @@ def bolt_app(api: SlackApi, listeners: Listeners) -> AsyncApp:
     token = api.client.token
 
     async def authorize() -> AuthorizeResult:
-        """Without `auth.test`, which Bolt would call before the first delivery is acknowledged, and refuse it where that call fails."""
+        """Return the bot's token without `auth.test`: Bolt would call that before it acknowledges the first delivery, and refuse the delivery where it fails."""
         return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
 
     app = AsyncApp(
@@ -64,7 +64,7 @@ def bolt_app(api: SlackApi, listeners: Listeners) -> AsyncApp:
 
     @app.error
     async def failed(error: Exception, request: AsyncBoltRequest) -> BoltResponse:
-        """Bolt would log the payload too. Slack tells the person, or delivers again."""
+        """Log the error without the payload, which Bolt would log too. Slack tells the person, or delivers again."""
         _log.error("a delivery could not be read or handed over, so it is not acknowledged", exc_info=error)
         response = BoltResponse(status=500)
         await deduplication.handle(request, response)

@@ -25,7 +25,7 @@ class SlackFinding:
 async def check(
     api: SlackApi, app_token: str, channels: Iterable[str], *, workspace: str | None = None
 ) -> AsyncIterator[SlackFinding]:
-    """Each finding as it is known. Changes nothing in Slack."""
+    """Yield each finding as soon as it is known. Changes nothing in Slack."""
     token = await _token(api, workspace)
     yield token[0]
     if token[1] is not None:
@@ -39,7 +39,7 @@ async def check(
 
 
 async def _token(api: SlackApi, workspace: str | None) -> tuple[SlackFinding, frozenset[str] | None]:
-    """Whether the bot's token is good, and the scopes that it has; None where that is not known."""
+    """Return whether the bot's token is good, and the scopes that it has; None where that is not known."""
     api.session()
     try:
         response = await api.client.auth_test()

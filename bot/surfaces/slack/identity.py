@@ -35,7 +35,7 @@ class SlackIdentity:
         self._asking: dict[str, asyncio.Task[frozenset[str]]] = {}
 
     async def standing(self, account: str, *, fresh: bool) -> Standing:
-        """What Slack says of the account; `fresh`: now."""
+        """Return what Slack says of the account; `fresh`: now."""
         now = asyncio.get_running_loop().time()
         at, known = self._standings.get(account, (-1e9, None))
         if known is not None and not fresh and now - at < _STANDING_KEPT:
@@ -54,7 +54,7 @@ class SlackIdentity:
         return standing
 
     async def group(self, group: str) -> frozenset[str]:
-        """The members of a user group, by its id or handle; nobody where Slack does not answer."""
+        """Return the members of a user group, by its id or handle; nobody where Slack does not answer."""
         now = asyncio.get_running_loop().time()
         at, known = self._groups.get(group, (-1e9, frozenset()))
         if now - at < _GROUP_KEPT:
@@ -71,7 +71,7 @@ class SlackIdentity:
             return frozenset()
 
     def group_changed(self, group: str) -> None:
-        """Slack says that a group has other members now, or another handle: what was remembered is void."""
+        """Forget the remembered groups: one has other members now, or another handle."""
         self._groups.clear()
         _log.info("user group %s has changed", group[:20])
 
@@ -95,7 +95,7 @@ class SlackIdentity:
 
 
 def standing_of(user: Mapping[str, object], team: str) -> Standing:
-    """From what `users.info` says."""
+    """Return the account's standing from the answer of `users.info`."""
     why = _refusal(user, team)
     return Standing(ok=why is None, why=why or "", zone=text_at(user, "tz"), handle=text_at(user, "name") or "")
 
@@ -113,5 +113,5 @@ def _refusal(user: Mapping[str, object], team: str) -> str | None:
 
 
 def _of_team(user: Mapping[str, object], team: str) -> bool:
-    """In an Enterprise organisation a person has one account for several workspaces."""
+    """Return whether the account belongs to the workspace; in an Enterprise organisation one account has several."""
     return user.get("team_id") == team or team in list_at(user, "enterprise_user", "teams")

@@ -50,7 +50,7 @@ _HINT_AT_MOST = 1000
 
 
 def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]:
-    """The manifest as data."""
+    """Return the manifest as data."""
     return {
         "_metadata": {"major_version": 1, "minor_version": 1},
         "display_information": {
@@ -101,7 +101,7 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]
 
 
 def usage_hint(specs: Sequence[CommandSpec]) -> str:
-    """The commands by name, those that act first; as many as fit."""
+    """Return the commands by name, those that act first; as many as fit."""
     order = {"act": 0, "look": 1, "decide": 2}
     names = [spec.name for spec in sorted(specs, key=lambda spec: (order.get(spec.group, 3), spec.name))]
     hint = " | ".join(names) or "help"
@@ -109,7 +109,7 @@ def usage_hint(specs: Sequence[CommandSpec]) -> str:
 
 
 def manifest(registry: Registry, *, command: str = COMMAND) -> str:
-    """The manifest as YAML, with each scope's and event's reason beside it."""
+    """Return the manifest as YAML, with each scope's and event's reason beside it."""
     head = [
         "# The Slack app. Generated from the commands by `omnicare generate`; do not edit.",
         f"# In addition to the bot's scopes, it needs an app-level token with {APP_SCOPE}:",
@@ -122,7 +122,7 @@ _REASONS = SCOPES | EVENTS
 
 
 def _lines(value: Mapping[str, object], indent: int) -> Iterator[str]:
-    """A mapping in block style. Texts are written as JSON strings, which YAML takes as they are."""
+    """Yield the lines of a mapping in block style. Texts are written as JSON strings, which YAML accepts."""
     blank = "  " * indent
     for key, item in value.items():
         if isinstance(item, Mapping):

@@ -27,7 +27,7 @@ class BotMembership:
         self._member: OrderedDict[str, float] = OrderedDict()
 
     async def is_member(self, origin: Origin) -> bool:
-        """Whether the bot is in the channel; yes where Slack does not say, because then posting will tell."""
+        """Return whether the bot is in the channel; yes where Slack does not say, because then posting will tell."""
         channel = origin.channel
         if channel is None or origin.direct:
             return True
@@ -72,7 +72,7 @@ class ChannelMembers:
         self._known: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def of(self, channel: str) -> frozenset[str]:
-        """Their Slack ids."""
+        """Return the members' Slack ids."""
         now = asyncio.get_running_loop().time()
         at, members = self._known.get(channel, (-1e9, frozenset()))
         if now - at < _KEPT:

@@ -24,5 +24,5 @@ class Origin:
 
     @property
     def place(self) -> Location:
-        """For the dispatcher; `membership` adds whether the bot is a member."""
+        """The location for the dispatcher; `membership` adds whether the bot is a member."""
         return Location(channel=self.channel, thread=self.thread if self.in_thread else None, direct=self.direct)

@@ -66,7 +66,7 @@ class SlackSurface:
     def open(
         self, dispatcher: TakesInbound, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES
     ) -> None:
-        """Puts the dispatcher behind Slack's deliveries; nothing is delivered before `start`."""
+        """Connect the dispatcher to Slack's deliveries; nothing is delivered before `start`."""
         replies = Replies(self.messenger)
         page = HomeTab(self.api, self.messenger, dispatcher, home)
         forms = ModalForms(self.api, dispatcher, replies, page, self._redact, suggest)
@@ -84,22 +84,22 @@ class SlackSurface:
         )
 
     async def start(self) -> None:
-        """Begins to connect, and returns."""
+        """Begin to connect, and return."""
         assert self.connections is not None, "open() comes first"
         self.api.session()
         _log.info("connecting to Slack at %s", urlsplit(self._settings.api_url).hostname)
         await self.connections.connect_async()
 
     def ready(self) -> bool:
-        """Whether deliveries arrive: for `/readyz`."""
+        """Return whether deliveries arrive: for `/readyz`."""
         return self.connections is not None and self.connections.ready()
 
     def fresh_connections(self) -> int:
-        """How many connections deliveries arrive by: for `/metrics`."""
+        """Return how many connections deliveries arrive by: for `/metrics`."""
         return 0 if self.connections is None else self.connections.fresh_connections()
 
     async def close(self, *, drain: float = 20.0) -> None:
-        """Takes nothing new, lets short things end, then ends the connections."""
+        """Take nothing new, let short work end, then end the connections."""
         if self.connections is not None and self._background is not None:
             try:
                 async with asyncio.timeout(drain):

@@ -33,7 +33,7 @@ class Calm:
         self._began = self._last = 0.0
 
     def disturbed(self) -> None:
-        """One more is to be done."""
+        """Note that one more delivery has come."""
         loop = asyncio.get_running_loop()
         self._last = loop.time()
         if self._over.is_set():
@@ -42,7 +42,7 @@ class Calm:
             loop.call_later(_GAP, self._look)
 
     async def wait(self) -> None:
-        """Until the burst is over."""
+        """Wait until the burst is over."""
         await self._over.wait()
 
     def _look(self) -> None:
@@ -66,22 +66,22 @@ class PerAccount:
         self._now: Counter[str] = Counter()
 
     def has_room(self, account: str) -> bool:
-        """Whether one more may begin."""
+        """Return whether one more act of the account may begin."""
         return self._now[account] < AT_ONCE
 
     def began(self, account: str) -> None:
-        """One more is under way."""
+        """Count one more act under way."""
         self._now[account] += 1
 
     def ended(self, account: str) -> None:
-        """One is no more."""
+        """Count one act less under way."""
         self._now[account] -= 1
         if not self._now[account]:
             del self._now[account]
 
     @contextmanager
     def counted(self, account: str) -> Iterator[None]:
-        """Inside, one more is under way."""
+        """Count one more act under way while the body runs."""
         self.began(account)
         try:
             yield
@@ -105,7 +105,7 @@ class Background:
         """What changes something, on its way to the dispatcher: counted apart, so that no answer that Slack is slow with is in its way."""
 
     def start(self, origin: Origin, work: Work) -> None:
-        """Begins when the burst is over; not at all where this account has too much open."""
+        """Start the work when the burst is over, unless this account has too many acts open."""
         if not self._open.has_room(origin.account):
             work.close()
             self.too_many(origin)
@@ -113,7 +113,7 @@ class Background:
         self._begin(origin, work)
 
     def too_many(self, origin: Origin) -> None:
-        """Says so, once for as long as it is so."""
+        """Tell the person, once for as long as this lasts."""
         if origin.account not in self._told:
             self._told.add(origin.account)
             self._begin(origin, self._replies.say(origin, TOO_MANY))
@@ -132,12 +132,12 @@ class Background:
             self._told.discard(account)
 
     async def ended(self) -> None:
-        """Until all of it has been done."""
+        """Wait until all work has ended."""
         while self._working:
             await asyncio.wait(self._working)
 
     def stop(self) -> None:
-        """What has not ended never will."""
+        """Cancel the work that has not ended."""
         if self._working:
             _log.warning("%d answers were still being made", len(self._working))
         for task in self._working:

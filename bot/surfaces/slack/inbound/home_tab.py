@@ -22,7 +22,7 @@ class HomeTab:
         self._queries = queries
 
     async def publish(self, visit: FromPerson) -> None:
-        """The menu, and the answers to the queries that stand below it."""
+        """Publish the menu, with the answers to the queries below it."""
         origin, key = visit.origin, visit.delivery_id
         blocks = await self.menu(origin, key, surface_home=True)
         for place, text in enumerate(self._queries):
@@ -36,7 +36,7 @@ class HomeTab:
         await self._api.call("views.publish", user_id=origin.account, view={"type": "home", "blocks": blocks[:_BLOCKS]})
 
     async def menu(self, origin: Origin, key: str, *, surface_home: bool) -> list[Block]:
-        """The menu's blocks, for Home or for a modal."""
+        """Return the menu's blocks, for Home or for a modal."""
         inbound = typed(key, origin, "")
         card = await self._dispatcher.menu(inbound)
         drawing = await self._messenger.drawn(card, surface="home" if surface_home else "modal")

@@ -53,7 +53,7 @@ class Listeners:
         self._background = background
 
     async def act(self, ack: AsyncAck, delivered: SlackAct | FormRequest | Mistake) -> None:
-        """A slash command, a mention, a direct message, a button or a menu."""
+        """Handle a slash command, a mention, a direct message, a button or a menu."""
         match delivered:
             case SlackAct():
                 await self._act(ack, delivered.origin, self._dispatcher.parse(delivered.inbound))
@@ -65,7 +65,7 @@ class Listeners:
                 self._background.start(delivered.origin, self._replies.say(delivered.origin, delivered.sentence))
 
     async def submit_form(self, ack: AsyncAck, delivered: Submission) -> None:
-        """A form that came back: mistakes are shown in it, anything else closes it."""
+        """Handle a submitted form: mistakes are shown in it, anything else closes it."""
         parsed = self._dispatcher.parse(delivered.inbound)
         if parsed.kind is Kind.QUERY:
             await _close(ack, delivered)
@@ -84,7 +84,7 @@ class Listeners:
             self._background.start(delivered.origin, self._replies.show(delivered.origin, answer))
 
     async def suggest(self, ack: AsyncAck, delivered: Suggestion) -> None:
-        """What a select of a form offers while somebody types."""
+        """Acknowledge with the options that a select of a form offers while somebody types."""
         if not self._background.handing_over.has_room(delivered.origin.account):
             await ack(options=[])
             return
@@ -92,22 +92,22 @@ class Listeners:
             await ack(options=await self._forms.suggestions(delivered))
 
     async def open_menu(self, ack: AsyncAck, delivered: FromPerson) -> None:
-        """The global shortcut."""
+        """Open the menu for the global shortcut."""
         await ack()
         self._background.start(delivered.origin, self._forms.open_menu(delivered))
 
     async def show_run(self, ack: AsyncAck, delivered: RunRequest) -> None:
-        """The message shortcut, on a message of a run."""
+        """Show the run for the message shortcut on one of its messages."""
         await ack()
         self._background.start(delivered.origin, self._show_run(delivered))
 
     async def publish_home(self, ack: AsyncAck, delivered: FromPerson) -> None:
-        """Home is drawn anew each time it is opened."""
+        """Publish the Home tab, anew each time it is opened."""
         await ack()
         self._background.start(delivered.origin, self._home.publish(delivered))
 
     async def forget_groups(self, ack: AsyncAck, delivered: GroupChange) -> None:
-        """A user group has changed."""
+        """Forget the remembered groups after a change of one."""
         await ack()
         self._identity.group_changed(delivered.group)
 
@@ -141,5 +141,5 @@ class Listeners:
 
 
 async def _close(ack: AsyncAck, form: Submission) -> None:
-    """The form closes; so does the menu that it was opened from."""
+    """Close the form, and the menu that it was opened from."""
     await (ack(response_action="clear") if form.stacked else ack())

@@ -53,7 +53,7 @@ class ModalForms:
         self._suggest = suggest
 
     async def open(self, asked: FormRequest) -> None:
-        """Opens the form that a button asks for, or says why not."""
+        """Open the form that a button asks for, or say why not."""
         origin, wanted = asked.origin, asked.form
         fixed: dict[str, str] = {}
         if isinstance(wanted, RunAct):
@@ -72,12 +72,12 @@ class ModalForms:
         await self._show(origin, view)
 
     async def open_menu(self, asked: FromPerson) -> None:
-        """The menu as a modal: the global shortcut."""
+        """Open the menu as a modal, for the global shortcut."""
         blocks = await self._home.menu(asked.origin, asked.delivery_id, surface_home=False)
         await self._show(asked.origin, modals.menu_view(blocks))
 
     async def suggestions(self, asked: Suggestion) -> list[Block]:
-        """What a select offers while somebody types: always what was typed, for values that nobody could suggest."""
+        """Return the options of a select while somebody types: what was typed first, for values that nobody could suggest."""
         found: Sequence[str] = ()
         if self._suggest is not None:
             try:
@@ -89,11 +89,11 @@ class ModalForms:
         return [modals.option(each) for each in offered if self._redact(each) == each][:100]
 
     async def run_of(self, asked: RunRequest) -> str | None:
-        """The run that a message of the bot's own belongs to."""
+        """Return the run that one of the bot's own messages belongs to; None for any other message."""
         return asked.run if asked.bot is not None and asked.bot == (await self._api.myself()).bot else None
 
     def _checked(self, form: Form) -> Form:
-        """A form's words leave too. What was filled in and must not leave is left empty."""
+        """Return the form with its words redacted; a filled-in value that must not leave is left empty."""
         fields = tuple(
             replace(
                 field,

@@ -189,7 +189,7 @@ def _event(body: object) -> Payload | None:
 
 
 def _message(body: object, event: Mapping[str, object]) -> FromPerson | None:
-    """None for what no person said to the bot just now: edits, deletions, other bots' messages."""
+    """Return what a person said to the bot; None for edits, deletions and other bots' messages."""
     account, subtype, mention = text_at(event, "user"), at(event, "subtype"), at(event, "type") == "app_mention"
     if any(at(event, sign) for sign in ("edited", "bot_id", "bot_profile", "hidden")) or subtype in _NOT_SAID:
         return None
@@ -232,7 +232,7 @@ def _click(body: object) -> FromPerson | None:
 
 
 def _submission(body: object) -> Submission | None:
-    """None for a view that is not a form of ours."""
+    """Return a submitted form; None for a view that is not a form of ours."""
     view = object_at(body, "view")
     hidden = button_values.read_hidden(at(view, "private_metadata"))
     command, kept = text_at(hidden, "c"), at(hidden, "h")
@@ -284,7 +284,7 @@ def _run_request(body: object) -> RunRequest:
 
 
 def _origin(body: object) -> Origin:
-    """Where a button, menu or shortcut was used."""
+    """Return where a button, menu or shortcut was used."""
     channel = text_at(body, "channel", "id") or text_at(body, "container", "channel_id")
     message, thread = text_at(body, "container", "message_ts"), text_at(body, "container", "thread_ts")
     reply, direct = thread is not None and thread != message, _is_direct(channel)
@@ -302,7 +302,7 @@ def _origin(body: object) -> Origin:
 
 
 def _kept_origin(body: object, place: object) -> Origin:
-    """Where the form was opened, as the form has carried it through Slack (`modals.form_view`)."""
+    """Return where the form was opened, as the form has carried it through Slack (`modals.form_view`)."""
     return Origin(
         account=_account(text_at(body, "user", "id")),
         channel=text_at(place, "ch"),
@@ -315,7 +315,7 @@ def _kept_origin(body: object, place: object) -> Origin:
 
 
 def _chosen(body: object) -> str | None:
-    """The value of the button, or of the menu's option."""
+    """Return the value of the button, or of the menu's option."""
     actions = list_at(body, "actions")
     if len(actions) != 1:
         return None
@@ -324,7 +324,7 @@ def _chosen(body: object) -> str | None:
 
 
 def _entered(view: Mapping[str, object]) -> dict[str, str]:
-    """What stands in the inputs; empty ones left out."""
+    """Return what stands in the inputs; empty ones left out."""
     found: dict[str, str] = {}
     for name, actions in object_at(view, "state", "values").items():
         for entry in actions.values() if isinstance(actions, Mapping) else ():
@@ -341,7 +341,7 @@ def _value(entry: object) -> str | None:
 
 
 def _bot_user(body: object) -> str | None:
-    """The bot's own account, as the event's authorization names it."""
+    """Return the bot's own account, as the event's authorization names it."""
     return next((text_at(each, "user_id") for each in list_at(body, "authorizations")), None)
 
 

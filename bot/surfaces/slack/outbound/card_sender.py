@@ -32,7 +32,7 @@ class CardSender:
         self._newest = newest
 
     async def drawn(self, card: Card, *, surface: Surface = "message") -> DrawnCard:
-        """The card as it may leave. Raises `Withheld`."""
+        """Return the card as it may leave. Raises `Withheld`."""
         size = sum(len(part.content) for part in card.body if isinstance(part, Attachment))
         if size > _LARGE:
             card = await asyncio.to_thread(redacted, card, self._redact)
@@ -41,7 +41,7 @@ class CardSender:
         return drawn(card, self._names, newest=self._newest, surface=surface)
 
     async def send(self, drawing: DrawnCard, card: Card, send: Send[T]) -> T:
-        """Sends; where Slack refuses the blocks, in older blocks, then in words alone: people are told in any case."""
+        """Send the card; where Slack refuses the blocks, in older blocks, then in words alone."""
         try:
             return await send(drawing.text, drawing.blocks)
         except Undrawable:
@@ -60,6 +60,6 @@ class CardSender:
 
 
 def _refused(error: SlackError) -> SurfaceGone:
-    """Trying again changes nothing: for who waits for the message that is the same as a place that is gone."""
+    """Return the error for a refusal that another try does not change: to the caller it is the same as a channel that is gone."""
     _log.error("Slack does not take a message: %s", error.error)
     return SurfaceGone(error.message)

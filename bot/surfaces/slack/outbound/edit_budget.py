@@ -20,17 +20,17 @@ class EditBudget:
         self._turner: asyncio.Task[None] | None = None
 
     def interval(self, among: int) -> float:
-        """Seconds between two edits of one message when so many share the budget, leaving a third to what must arrive."""
+        """Return the seconds between two edits of one message when so many share the budget; a third is left to what must arrive."""
         return among / (self._rate * 2.0 / 3.0)
 
     def later(self, seconds: float) -> None:
-        """Slack says later: nothing goes until then."""
+        """Send nothing for so long, as Slack asked."""
         now = asyncio.get_running_loop().time()
         self._closed_until = max(self._closed_until, now + seconds)
         self._tokens = min(self._tokens, 1.0)
 
     def spare(self) -> bool:
-        """Takes a token if there is one that nobody waits for, keeping two for what must arrive."""
+        """Take a token where one is free, keeping two for what must arrive; return whether it was taken."""
         self._refill()
         now = asyncio.get_running_loop().time()
         if self._queue or now < self._closed_until or self._tokens < min(3.0, self._most):
@@ -39,7 +39,7 @@ class EditBudget:
         return True
 
     async def turn(self) -> None:
-        """Waits for a token, first come first served."""
+        """Wait for a token, first come first served."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(waiter)
         if self._turner is None or self._turner.done():

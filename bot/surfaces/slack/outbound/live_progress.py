@@ -38,7 +38,7 @@ class LiveProgress:
         self._live: dict[Posted, _Live] = {}
 
     def show(self, posted: Posted, run: str, slot: str, card: Card) -> None:
-        """Remembers the newest card; somebody is already at it, or starts now. Never waits."""
+        """Keep the newest card and start showing it, unless that is under way. Never waits."""
         live = self._live.setdefault(posted, _Live())
         live.waiting = (run, slot, card)
         if live.task is None or live.task.done():
@@ -46,7 +46,7 @@ class LiveProgress:
 
     @asynccontextmanager
     async def closed(self, posted: Posted) -> AsyncIterator[None]:
-        """Nothing of it is shown any more that is older than what is done inside."""
+        """Show no progress of the message that is older than what the body does."""
         live = self._live.setdefault(posted, _Live())
         live.waiting = None
         live.closing += 1
@@ -60,7 +60,7 @@ class LiveProgress:
                 self._live.pop(posted, None)
 
     async def close(self) -> None:
-        """Stops it all."""
+        """Stop all live progress."""
         tasks = [live.task for live in self._live.values() if live.task is not None]
         for task in tasks:
             task.cancel()
@@ -95,13 +95,13 @@ class LiveProgress:
             asyncio.get_running_loop().call_later(self._interval(), self._drop, posted, live)
 
     def _drop(self, posted: Posted, live: _Live) -> None:
-        """Forgets a message that nobody has edited for a while."""
+        """Forget a message that nobody has edited for a while."""
         idle = live.waiting is None and live.closing == 0 and (live.task is None or live.task.done())
         if idle and self._live.get(posted) is live:
             del self._live[posted]
 
     async def _one(self, posted: Posted, run: str, slot: str, card: Card) -> bool:
-        """False: Slack says later, so the same is shown then, unless there is something newer."""
+        """Show one card; return False where Slack asks to wait, so the same is shown later, unless there is a newer one."""
         try:
             await self._update(posted, run, slot, card)
         except TemporaryError:

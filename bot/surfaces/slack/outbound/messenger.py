@@ -67,7 +67,7 @@ class SlackMessenger:
         search: bool,
         broadcast: bool = False,
     ) -> Posted:
-        """Posts a card once; see `Messenger.post`."""
+        """Post a card once; see `Messenger.post`."""
         key = (run, slot, f"{channel}/{thread or ''}")
         drawing = await self._sender.drawn(card)
         posted = self._posted.get(key)
@@ -81,7 +81,7 @@ class SlackMessenger:
         return posted
 
     async def edit(self, posted: Posted, run: str, slot: str, card: Card) -> None:
-        """Makes the message say `card`; what live progress had still to say of it is dropped."""
+        """Edit the message to show `card`; live progress that still waits for it is dropped."""
         drawing = await self._sender.drawn(card)
         async with self._progress.closed(posted):
             await self._budget.turn()
@@ -94,11 +94,11 @@ class SlackMessenger:
             await self._attach(run, slot, file, posted, search=False)
 
     def progress(self, posted: Posted, run: str, slot: str, card: Card) -> None:
-        """Live progress: newest wins, any may be dropped."""
+        """Show live progress: the newest wins, any may be dropped."""
         self._progress.show(posted, run, slot, card)
 
     async def direct(self, run: str, slot: str, person: str, card: Card, *, search: bool) -> Posted | None:
-        """A direct message to a listed person; None where they can't be reached in Slack."""
+        """Post a direct message to a listed person and return it; None where they can't be reached in Slack."""
         account = self._names.slack_id(person)
         channel = await self.direct_channel(account) if account else None
         if channel is None:
@@ -106,7 +106,7 @@ class SlackMessenger:
         return await self.post(run, f"{slot}@{person}", card, channel=channel, thread=None, search=search)
 
     async def in_channel(self, channel: str, person: str) -> bool:
-        """Whether the person is in the channel; False where Slack refuses to say, so that they are told directly.
+        """Return whether the person is in the channel; False where Slack refuses to say, so that they are told directly.
 
         Raises TemporaryError where Slack is away: the caller asks again, as for every message.
         """
@@ -121,11 +121,11 @@ class SlackMessenger:
     # What one person is told (`replies`, `home_tab`, `modal_forms`)
 
     async def drawn(self, card: Card, *, surface: Surface = "message") -> DrawnCard:
-        """A card for another surface than a message: redacted all the same."""
+        """Return a card, redacted, for another surface than a message."""
         return await self._sender.drawn(card, surface=surface)
 
     async def say(self, card: Card, *, channel: str, thread: str | None = None) -> Posted:
-        """A message that belongs to no run: the public answer to a query."""
+        """Post a message that belongs to no run, such as a query's public answer, and return it."""
         drawing = await self._sender.drawn(card)
         posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=None)
         for file in drawing.files:
@@ -133,7 +133,7 @@ class SlackMessenger:
         return posted
 
     async def whisper(self, card: Card, *, channel: str, account: str, thread: str | None = None) -> None:
-        """A message that only one person sees, and only until they reload."""
+        """Post a message that only one person sees, and only until they reload."""
         drawing = await self._sender.drawn(card)
         await self._sender.send(
             drawing,
@@ -145,7 +145,7 @@ class SlackMessenger:
         await self._send_files(drawing, account)
 
     async def respond(self, card: Card, url: str, *, account: str, public: bool = False) -> None:
-        """An answer through the address that came with what the person did."""
+        """Answer through the response URL that came with the act."""
         drawing = await self._sender.drawn(card)
         kind = {"response_type": "in_channel" if public else "ephemeral", "replace_original": False}
         await self._sender.send(
@@ -158,7 +158,7 @@ class SlackMessenger:
         await self._send_files(drawing, account)
 
     async def direct_channel(self, account: str) -> str | None:
-        """The conversation with that account; None where it takes no messages."""
+        """Return the conversation with that account; None where it takes no messages."""
         if account not in self._directs:
             try:
                 found = await self._api.call("conversations.open", users=account)
@@ -172,7 +172,7 @@ class SlackMessenger:
         return self._directs[account]
 
     async def close(self) -> None:
-        """Ends what is in the air of live progress."""
+        """End the live progress that is under way."""
         await self._progress.close()
 
     # How it leaves
@@ -226,7 +226,7 @@ class SlackMessenger:
         return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
 
     async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: DrawnCard | None = None) -> None:
-        """One `chat.update`; the budget was asked before."""
+        """Call `chat.update` once; the caller has asked the budget."""
         made = drawing or await self._sender.drawn(card)
         metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
         try:
@@ -248,7 +248,7 @@ class SlackMessenger:
             raise
 
     async def _attach(self, run: str, slot: str, file: Attachment, head: Posted, *, search: bool) -> None:
-        """A file of a run. One that Slack does not take is named in words: the message beside it points to it."""
+        """Share a run's file. One that Slack refuses is named in words, because the message points to it."""
         try:
             await self._uploads.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)
         except SlackError as error:
@@ -260,7 +260,7 @@ class SlackMessenger:
             )
 
     async def _send_files(self, drawing: DrawnCard, account: str) -> None:
-        """The files of a private answer: a message that one person sees can't carry them, so they come directly."""
+        """Send the files of a private answer as direct messages: one that only one person sees can't carry them."""
         if not drawing.files:
             return
         channel = await self.direct_channel(account)

@@ -21,7 +21,7 @@ class OwnMessages:
         self._api = api
 
     async def message(self, run: str, slot: str, *, channel: str, thread: str | None) -> Posted | None:
-        """The message of that slot, if it is there."""
+        """Return the message of that slot, if it is there."""
         wanted = {"run": run, "slot": slot}
         async for message in self._own(channel, thread):
             if at(message, "metadata", "event_type") == METADATA and at(message, "metadata", "event_payload") == wanted:
@@ -29,7 +29,7 @@ class OwnMessages:
         return None
 
     async def file(self, name: str, *, channel: str, thread: str) -> bool:
-        """Whether a file of that name, which nobody guesses, stands in the thread and is ours."""
+        """Return whether a file of that name, which nobody guesses, stands in the thread and is ours."""
         async for message in self._own(channel, thread):
             if any(at(file, "name") == name for file in list_at(message, "files")):
                 return True
@@ -54,5 +54,5 @@ class OwnMessages:
 
 
 def _is_mine(message: object, me: Self) -> bool:
-    """By the ids that Slack itself puts there; names and metadata anybody may choose."""
+    """Return whether the message is the bot's, by the ids that Slack itself sets; anybody may choose names and metadata."""
     return at(message, "bot_id") == me.bot if me.bot else at(message, "user") == me.user

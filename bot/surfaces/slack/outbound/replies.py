@@ -36,7 +36,7 @@ class Replies:
         self._messenger = messenger
 
     async def show(self, origin: Origin, answer: Answer) -> None:
-        """Shows it. Never raises: what can't be shown is in the log."""
+        """Show the answer. Never raises: what can't be shown is logged."""
         if answer.card is None:
             return
         card = _with_form(answer.card, answer.form)
@@ -50,7 +50,7 @@ class Replies:
             await self.say(origin, _NOT_SENT)
 
     async def _going_on(self, origin: Origin, card: Card, live: AsyncGenerator[LiveState]) -> None:
-        """One message that is edited until the answer has ended; what it gathered stands in a file below."""
+        """Post one message and edit it until the answer has ended, for the last time with its files."""
         async with aclosing(live):
             posted = await self._posted(origin, card)
             if posted is None:
@@ -66,7 +66,10 @@ class Replies:
                 _log.info("the message of an answer that goes on is gone")
 
     async def _posted(self, origin: Origin, card: Card) -> Posted | None:
-        """Where the person looks; a message that only they see can't be edited, so else directly."""
+        """Post the card where the person looks, else in a direct message; None where neither works.
+
+        A message that only one person sees in a channel can't be edited.
+        """
         if origin.channel is not None:
             for again in range(_TRIES):
                 try:
@@ -81,14 +84,14 @@ class Replies:
         return await self._messenger.say(card, channel=channel) if channel else None
 
     async def say(self, origin: Origin, sentence: str) -> None:
-        """A sentence of the surface's own, to that person only."""
+        """Say a sentence of the surface's own to that person only."""
         try:
             await self._on(self._private(origin, notice(sentence)))
         except Withheld:
             _log.exception("a sentence was withheld")
 
     async def failed(self, origin: Origin, reference: str) -> None:
-        """Something went wrong that nobody foresaw: the person is told where to look, not what was raised."""
+        """Tell the person of a bug: where to look, not what was raised."""
         await self.say(origin, _FAILED.format(reference=reference))
 
     def _private(self, origin: Origin, card: Card) -> list[Way]:
@@ -124,7 +127,7 @@ class Replies:
         await self._messenger.say(card, channel=channel)
 
     async def _on(self, ways: list[Way]) -> None:
-        """The first way that is open. What Slack asks to do later is done later, a few times."""
+        """Answer by the first way that works. Where Slack asks to wait, try again a few times."""
         for way in ways:
             for again in range(_TRIES):
                 try:
@@ -143,7 +146,7 @@ class Replies:
 
 
 def _with_form(card: Card, form: OpenForm | None) -> Card:
-    """The card with a button for the form, unless it has one."""
+    """Return the card with a button for the form, unless it has one."""
     if form is None or any(
         isinstance(button.does, OpenForm) and button.does.command == form.command for button in card.buttons
     ):
@@ -152,6 +155,6 @@ def _with_form(card: Card, form: OpenForm | None) -> Card:
 
 
 def notice(sentence: str, *, state: State | None = None, note: str = "") -> Card:
-    """A card of one sentence."""
+    """Return a card of one sentence."""
     body = (Note(text=words(note)),) if note else ()
     return Card(title=words(sentence), summary=sentence, state=state, body=body)

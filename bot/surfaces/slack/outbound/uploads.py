@@ -28,7 +28,7 @@ class Uploads:
         self._lock = asyncio.Lock()
 
     async def share(self, run: str, slot: str, file: Attachment, *, channel: str, thread: str, search: bool) -> None:
-        """Shares it in the thread unless it is there already."""
+        """Share the file in the thread unless it is there already."""
         name = _name(file, f"{run}\0{slot}")
         key = (channel, thread, name)
         async with self._lock:
@@ -47,7 +47,7 @@ class Uploads:
             self._done(key)
 
     async def upload(self, file: Attachment, *, channel: str, thread: str | None) -> None:
-        """Shares a file that belongs to no run."""
+        """Share a file that belongs to no run."""
         file_id = await self._upload(_name(file, ""), file)
         await self._complete(file_id, file, channel=channel, thread=thread)
 
@@ -58,7 +58,7 @@ class Uploads:
             self._shared.popitem(last=False)
 
     async def _is_shared(self, file_id: str, channel: str) -> bool:
-        """Of an upload whose last answer was lost."""
+        """Return whether the file is there, after an upload whose last answer was lost."""
         said = await self._api.read("files.info", file=file_id)
         return any(channel in object_at(where) for where in object_at(said, "file", "shares").values())
 
@@ -79,7 +79,7 @@ class Uploads:
 
 
 def _name(file: Attachment, salt: str) -> str:
-    """`logs-backend-4c1f92ab.txt`: only letters that every disk takes."""
+    """Return such as `logs-backend-4c1f92ab.txt`, with characters only that every disk accepts."""
     mark = hashlib.sha256(f"{salt}\0{file.filename}\0{file.content}".encode("utf-8", "replace")).hexdigest()[:12]
     path = PurePosixPath(clean(file.filename).replace("\n", " ") or "file.txt")
     stem = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in path.stem)[:80] or "file"

@@ -34,7 +34,7 @@ class DrawnCard:
 
 
 def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> DrawnCard:
-    """The card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
+    """Return the card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
     drawing = Drawing(names, newest=newest and surface == "message")
     space = Truncation(parts=BLOCKS[surface] // 2 - 8)
     blocks = [_title(card, names)]
@@ -54,7 +54,7 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
 
 
 def summary(card: Card) -> str:
-    """The card in one line of words, which is all that a notification and an old client show."""
+    """Return the card in one line of words, which is all that a notification and an old client show."""
     said = escaped(line(card.summary).strip()) or "…"
     return shortened(f"{card.state.sign} {said}" if card.state else said, TEXT_AT_MOST)
 
@@ -85,7 +85,7 @@ def _listed(missing: list[str]) -> str:
 
 
 def _with_ids(blocks: list[Block]) -> list[Block]:
-    """Each block with an id of its own, a new one for each state of the message, as Slack asks."""
+    """Return each block with an id of its own, a new one for each state of the message, as Slack asks."""
     draw = secrets.token_hex(4)
     for place, block in enumerate(blocks):
         block["block_id"] = f"{draw}-{place}"

@@ -19,7 +19,7 @@ _SEPARATOR = "|"
 
 
 def written(act: Act) -> str:
-    """A button's value."""
+    """Return a button's value."""
     match act:
         case RunAct():
             made: dict[str, object] = {"k": "run", "c": act.command, "r": act.run, "w": act.word}
@@ -33,12 +33,12 @@ def written(act: Act) -> str:
 
 
 def compact(value: Mapping[str, object]) -> str:
-    """JSON without a blank."""
+    """Return JSON without blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def as_option(act: Act) -> str | None:
-    """The same for a menu's option, where little fits; None where it does not."""
+    """Return the same for a menu's option, where little fits; None where it does not."""
     match act:
         case RunAct() if not any(_SEPARATOR in part for part in (act.command, act.run, act.word)):
             made = _SEPARATOR.join(("f" if act.form else "r", act.command, act.run, act.word))
@@ -50,7 +50,7 @@ def as_option(act: Act) -> str | None:
 
 
 def read(value: object) -> Act | None:
-    """What a clicked button asks for; None for anything that no card of ours carries."""
+    """Return what a clicked button asks for; None for anything that no card of ours carries."""
     if not isinstance(value, str) or len(value) > LONGEST:
         return None
     if not value.startswith("{"):
@@ -87,7 +87,7 @@ def _texts(raw: Mapping[object, object]) -> dict[str, str]:
 
 
 def read_hidden(raw: object) -> Mapping[str, object]:
-    """A view's `private_metadata`; empty where it is not ours."""
+    """Return a view's `private_metadata`; empty where it is not ours."""
     if not isinstance(raw, str) or not raw or len(raw) > _TEXTS_AT_MOST:
         return {}
     try:

@@ -17,7 +17,7 @@ _AT_MOST = 50
 
 
 def actions(buttons: tuple[Button, ...]) -> list[Block]:
-    """Action blocks, without ids; a button whose value can't be carried is left out."""
+    """Return action blocks, without ids; a button whose value does not fit is left out."""
     names: dict[str, int] = {}
     shown: list[Block] = []
     menu: list[Block] = []
@@ -33,7 +33,7 @@ def actions(buttons: tuple[Button, ...]) -> list[Block]:
 
 
 def action_name(act: Act) -> str:
-    """`approve` for a run's act, `type-logs` for a typed command, `open-deploy` for a form."""
+    """Return `approve` for a run's act, `type-logs` for a typed command, `open-deploy` for a form."""
     match act:
         case RunAct():
             return _word(act.command)

@@ -48,7 +48,7 @@ class Drawing:
         self._tables = 0
 
     def blocks(self, element: Element) -> list[Block]:
-        """The element's blocks, without ids; none where it says nothing."""
+        """Return the element's blocks, without ids; none where it says nothing."""
         match element:
             case Paragraph():
                 return self.paragraph(element.text)
@@ -72,7 +72,7 @@ class Drawing:
         return [rich_text(section(elements))] if elements else []
 
     def note(self, text: Text) -> list[Block]:
-        """Small print. mrkdwn only where nothing in it can be taken for markup; else rich text, which is not small."""
+        """Return small print: mrkdwn where nothing in it can be taken for markup, else rich text, which is not small."""
         if not text.spans:
             return []
         if all(isinstance(span, Plain) for span in text.spans):
@@ -119,7 +119,7 @@ class Drawing:
         return [*caption, {"type": "table", "rows": [head, *rows], "column_settings": settings}]
 
     def _is_long(self, table: Table, place: int) -> bool:
-        """Long cells are wrapped, so that a thread's narrow table shows the last column too."""
+        """Return whether a column has long cells, which are wrapped so that a thread's narrow table shows the last column too."""
         return any(len(plain(row[place], self._names)) > _LONG_CELL for row in table.rows if place < len(row))
 
     def _cell(self, cell: Text) -> Block:
@@ -161,15 +161,15 @@ class Drawing:
 
 
 def raw(text: str) -> Block:
-    """A cell of plain words."""
+    """Return a cell of plain words."""
     return {"type": "raw_text", "text": shortened(line(text), 1000) or _NOTHING}
 
 
 def rich_text(*elements: Block) -> Block:
-    """A rich text block."""
+    """Return a rich text block."""
     return {"type": "rich_text", "elements": list(elements)}
 
 
 def section(elements: list[Block]) -> Block:
-    """A paragraph in rich text."""
+    """Return a paragraph in rich text."""
     return {"type": "rich_text_section", "elements": elements}

@@ -27,7 +27,7 @@ class TooMuch(Exception):
 
 
 def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = None, suggests: bool = False) -> Block:
-    """The modal. `fixed` are values that the person does not change: a run's id and word. Raises `TooMuch`."""
+    """Return the modal. `fixed` are values that the person does not change: a run's id and word. Raises `TooMuch`."""
     hidden = {**form.hidden, **(fixed or {})}
     fields = [field for field in form.fields if field.name not in hidden][:_OPTIONS]
     carried = compact({"c": form.command, "h": hidden, "p": _place(origin)})
@@ -50,7 +50,7 @@ def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = N
 
 
 def menu_view(blocks: list[Block]) -> Block:
-    """The menu as a modal, opened by the shortcut."""
+    """Return the menu as a modal, opened by the shortcut."""
     return {
         "type": "modal",
         "callback_id": MENU,
@@ -91,12 +91,12 @@ def _element(field: FormField, *, suggests: bool) -> Block:
 
 
 def option(value: str, label: str | None = None) -> Block:
-    """One choice."""
+    """Return one option of a select."""
     return {"text": _plain(label or value, _OPTION), "value": value}
 
 
 def error_in(answer: Answer, inputs: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
-    """A mistake, shown under the input that it is about: the one it names, else the one whose value it quotes, else the first."""
+    """Return the mistake under the input that it is about: the one it names, else the one whose value it quotes, else the first."""
     said = clean(answer.card.summary) if answer.card else "This can't be used."
     named = answer.card.data.get("field") if answer.card else None
     place = next((name for name in inputs if name == named), None)
@@ -106,7 +106,7 @@ def error_in(answer: Answer, inputs: Sequence[str], values: Mapping[str, str]) -
 
 
 def errors(sentence: str, inputs: Sequence[str]) -> dict[str, str]:
-    """A sentence under the form's first input, which keeps it open; empty where the form has none."""
+    """Return a sentence under the form's first input, which keeps it open; empty where the form has none."""
     return {inputs[0]: shortened(sentence, 300)} if inputs else {}
 
 

@@ -30,17 +30,17 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def clean(text: str) -> str:
-    """Without signs that are not to be seen, and without halves of characters, which no encoder takes."""
+    """Return the text without invisible characters, and without halves of characters, which no encoder accepts."""
     return _CONTROL.sub("", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode("utf-8")
 
 
 def line(text: str) -> str:
-    """The same on one line."""
+    """Return the text, cleaned, on one line."""
     return clean(text).replace("\n", " ")
 
 
 def in_lines(text: str) -> Text:
-    """A text of ours whose line breaks are ours."""
+    """Return a text of ours whose line breaks are ours."""
     parts = (Plain(text=part) for each in text.split(BREAK) for part in (BREAK, each))
     return Text(spans=tuple(parts)[1:])
 
@@ -50,17 +50,17 @@ def _said(span: Plain | Strong | Code) -> str:
 
 
 def escaped(text: str) -> str:
-    """For mrkdwn and for a message's `text`: no sign of it is live."""
+    """Return the text escaped for mrkdwn and for a message's `text`, so that nothing in it is markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters; what is missing shows."""
+    """Return at most so many characters, marked where some are missing."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def safe_link(url: str) -> bool:
-    """Whether the address may be live: https anywhere, http on this machine (the sandbox)."""
+    """Return whether the address may be live: https anywhere, http on this machine (the sandbox)."""
     if len(url) > _LONGEST_URL or _CONTROL.search(url) or any(sign in url for sign in '<>|" \t\n'):
         return False
     try:
@@ -73,7 +73,7 @@ def safe_link(url: str) -> bool:
 
 
 def plain(text: Text, names: Directory) -> str:
-    """The words alone, for files and for where only plain text may stand."""
+    """Return the words alone, for files and for where only plain text may stand."""
     return "".join(_words(span, names) for span in text.spans)
 
 
@@ -92,7 +92,7 @@ def _words(span: Span, names: Directory) -> str:
 
 
 def rich(text: Text, names: Directory) -> list[Block]:
-    """Rich text elements; nothing in them is live but what the card says is."""
+    """Return rich text elements, in which only what the card marks as such is a link or a mention."""
     return [element for span in text.spans if (element := _element(span, names)) is not None]
 
 
@@ -126,7 +126,7 @@ def _styled(text: str, style: dict[str, bool] | None) -> Block | None:
 
 
 def mrkdwn(text: Text, names: Directory) -> str | None:
-    """The text as mrkdwn; None where something in it could be taken for markup."""
+    """Return the text as mrkdwn; None where something in it could be taken for markup."""
     parts: list[str] = []
     for span in text.spans:
         part = _marked(span, names)

@@ -47,7 +47,7 @@ class Truncation:
     """Whether all that is missing are lines of a preformatted text: a file that the card has anyway holds them."""
 
     def fitted(self, element: Element, names: Directory) -> Element | None:
-        """The element, smaller where it has to be; None where nothing of it fits."""
+        """Return the element, smaller where it has to be; None where nothing of it fits."""
         before = len(self.missing)
         made = self._fitted(element, names)
         if len(self.missing) > before and not isinstance(element, Preformatted):
@@ -159,7 +159,7 @@ def _named(element: Element) -> str:
 
 
 def as_text(card: Card, names: Directory) -> str:
-    """The whole card as plain lines, for a file."""
+    """Return the whole card as plain lines, for a file."""
     lines = [f"{card.state.sign + ' ' if card.state else ''}{plain(card.title, names)}", ""]
     for element in card.body:
         lines += [*_lines(element, names), ""]
@@ -186,7 +186,7 @@ def _lines(element: Element, names: Directory) -> list[str]:
 
 
 def table_lines(table: Table, names: Directory) -> list[str]:
-    """A table in letters of one width."""
+    """Return a table in letters of one width."""
     rows = [list(table.columns), *([plain(cell, names).replace("\n", " ") for cell in row] for row in table.rows)]
     count = max(len(row) for row in rows)
     rows = [row + [""] * (count - len(row)) for row in rows]
@@ -204,7 +204,7 @@ SIGNS = {
 
 
 def step_line(title: str, status: StepStatus, detail: str, seconds: float | None) -> str:
-    """`✓ Backend rollout · 3/3 new pods ready · 21 s`."""
+    """Return such as `✓ Backend rollout · 3/3 new pods ready · 21 s`."""
     said = "skipped" if status is StepStatus.SKIPPED and not detail else detail
     parts = [title, *([said] if said else []), *([duration(seconds)] if seconds is not None else [])]
     return f"{SIGNS[status]} {' · '.join(parts)}"

@@ -80,12 +80,12 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
         await asyncio.gather(*(each.idle.wait() for each in self._live.values()), *self._closing)
 
     def ready(self) -> bool:
-        """Whether deliveries arrive: Slack has a connection to send them by, and none that only seems to be one."""
+        """Return whether deliveries arrive: Slack has a connection to send them by, and none that only seems to be one."""
         live = [connection for connection in self._live.values() if connection.live()]
         return bool(live) and all(self._fresh(connection) for connection in live)
 
     def fresh_connections(self) -> int:
-        """How many are open, and answered a ping lately."""
+        """Return how many connections are open and have answered a ping lately."""
         return sum(1 for each in self._live.values() if each.live() and self._fresh(each))
 
     async def disconnect_async(self) -> None:
@@ -106,7 +106,7 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
         return connection.age() < 2 * self._ping
 
     async def _keep(self, slot: int) -> None:
-        """One slot: a connection in it, and another whenever it ends; after two in a row that were hardly there not at once."""
+        """Keep one slot connected, with a new connection whenever one ends; after two short ones in a row, wait first."""
         loop, pause, brief = asyncio.get_running_loop(), _FIRST_PAUSE, 0
         while True:
             try:
@@ -127,13 +127,13 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
                 await asyncio.sleep(_FIRST_PAUSE)
 
     def _asked_to_wait(self, error: Exception) -> float:
-        """Slack's own word, if it said so."""
+        """Return the seconds to wait: as Slack asked, or long while it refuses the app or its token; else 0."""
         if isinstance(error, KeptOut):
             return self._stale
         return error.retry_after if isinstance(error, TemporaryError) else 0.0
 
     async def _open(self) -> SocketConnection:
-        """A new connection that Slack has greeted."""
+        """Return a new connection that Slack has greeted."""
         assert self._http is not None
         connection = SocketConnection(
             self._http,
@@ -152,7 +152,7 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
         return connection
 
     def _retire(self, slot: int) -> None:
-        """The one before: it was kept for what it still brought or acknowledged."""
+        """Retire the connection before, which was kept for what it still delivered or acknowledged."""
         if (old := self._live.pop(slot, None)) is not None:
             self._later(old.close())
 
@@ -162,7 +162,7 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
         task.add_done_callback(self._closing.discard)
 
     async def _send(self, message: str) -> bool:
-        """By whichever connection there is."""
+        """Send by any open connection; return whether there was one."""
         for connection in tuple(self._live.values()):
             if await connection.sent(message):
                 return True
@@ -170,6 +170,6 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
 
 
 def _why(error: Exception) -> str:
-    """For the log. aiohttp's own words have the address, which whoever has it may connect by."""
+    """Return the error for the log, without aiohttp's own words: they contain the address, with which anybody may connect."""
     status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
     return error.message if isinstance(error, RunbookError) else f"{type(error).__name__}{status}"

@@ -86,7 +86,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
             raise NotGreeted("it ended before Slack's hello message")
 
     def live(self) -> bool:
-        """Whether Slack delivers by it."""
+        """Return whether Slack delivers by this connection."""
         return self._hello.is_set() and self._session is not None and not self._session.closed
 
     def age(self) -> float:
@@ -99,7 +99,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
             _log.warning("an acknowledgement could not be sent, so Slack delivers again")
 
     async def sent(self, message: str) -> bool:
-        """Whether it was sent by this connection."""
+        """Send by this connection; return whether that was possible."""
         if self._session is None or self._session.closed:
             return False
         try:
@@ -109,7 +109,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
         return True
 
     async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002 - the SDK's
-        """The SDK calls this where Slack says `disconnect`: here it is news for the pool."""
+        """Tell the pool that Slack said `disconnect`, for which the SDK calls this."""
         self.ended.set()
 
     async def disconnect(self) -> None:
@@ -137,7 +137,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
         self.ended.set()
 
     async def session_id(self) -> str:
-        """For the SDK's log."""
+        """The session's id for the SDK's log."""
         return f"{id(self):x}"
 
     async def _greeted(self, _client: object, message: Mapping[str, object], _raw: str | None) -> None:
@@ -175,7 +175,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
             self.ended.set()
 
     async def _pinging(self) -> None:
-        """What Slack sends does not prove that it hears: only the answers to our pings do."""
+        """Send pings: what Slack sends does not prove that it hears, only the answers to our pings do."""
         assert self._session is not None
         unanswered = 0
         while unanswered < _UNANSWERED:

@@ -95,11 +95,11 @@ class SlackApi:
 
     @property
     def proxy(self) -> str | None:
-        """The environment's proxy, on the way to Slack only."""
+        """The environment's proxy, for Slack only."""
         return self.client.proxy
 
     def permitted(self, url: str) -> bool:
-        """Whether an address that came in a payload is Slack's own (or the sandbox's): nothing is sent anywhere else."""
+        """Return whether an address that came in a payload is Slack's own (or the sandbox's): nothing is sent anywhere else."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -110,27 +110,27 @@ class SlackApi:
         return parts.netloc == self._netloc
 
     def session(self) -> aiohttp.ClientSession:
-        """The one pool of connections, made when first needed."""
+        """Return the one pool of connections, made when first needed."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(timeout=self._limits)
             self.client.session = self._session
         return self._session
 
     async def close(self) -> None:
-        """Ends the pool."""
+        """Close the pool of connections."""
         if self._session is not None:
             await self._session.close()
 
     async def call(self, method: str, /, **arguments: object) -> Mapping[str, object]:
-        """One method. Raises `TemporaryError`, `SurfaceGone`, `Undrawable` or `SlackError`."""
+        """Call one method and return its answer. Raises `TemporaryError`, `SurfaceGone`, `Undrawable` or `SlackError`."""
         return await self._asked(method, "POST", json=_given(arguments))
 
     async def read(self, method: str, /, **arguments: object) -> Mapping[str, object]:
-        """A method that takes its arguments as a query: those that read do not all take JSON."""
+        """Call a method with its arguments as a query and return its answer: not all reading methods accept JSON."""
         return await self._asked(method, "GET", params=_given(arguments))
 
     async def pages(self, method: str, /, **arguments: object) -> AsyncIterator[Mapping[str, object]]:
-        """The pages of a method that reads a list."""
+        """Yield the pages of a method that reads a list."""
         cursor: str | None = None
         while True:
             page = await self.read(method, **arguments, cursor=cursor)
@@ -162,7 +162,7 @@ class SlackApi:
         return self._self
 
     async def socket_address(self, app_token: str) -> str:
-        """Where one WebSocket may be opened, once. Raises as `call` does."""
+        """Return an address for one WebSocket, good for one connection. Raises as `call` does."""
         said = await self._asked("apps.connections.open", "POST", params={"token": app_token})
         url = text_at(said, "url") or ""
         if not self.permitted(url):
@@ -170,7 +170,7 @@ class SlackApi:
         return url
 
     async def send(self, url: str, *, data: bytes | None = None, json: Mapping[str, object] | None = None) -> None:
-        """To an address that Slack gave: a response URL, an upload. Raises as `call` does."""
+        """Send to an address that Slack gave: a response URL, an upload. Raises as `call` does."""
         if not self.permitted(url):
             raise SlackError("Slack returned a foreign address, so nothing was sent there.", error="foreign_address")
         what = "an answer" if data is None else "an upload"
@@ -223,7 +223,7 @@ def _of_word(what: str, word: str) -> Exception:
 
 
 def _check(what: str, status: int, said: str) -> None:
-    """A response URL's refusal is a word, bare or in JSON, and may come with any status."""
+    """Raise the refusal of a response URL: a word, bare or in JSON, with any status."""
     try:
         found = read_object(said, lambda: _later(what, 1.0))
     except TemporaryError:
@@ -247,7 +247,7 @@ class Lost(TemporaryError):
 
 
 def lost(what: str, error: BaseException) -> Lost:
-    """For a call that has no answer."""
+    """Return the error for a call that has no answer."""
     return Lost(f"Slack did not answer {what} ({type(error).__name__}).", code=ReasonCode.TIMED_OUT, retry_after=1.0)
 
 
