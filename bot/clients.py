@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bot.config import Settings
 from bot.config.sections import TimeSettings
+from runbooks.backups.looking import Backups
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
 from runbooks.clients.health import HealthClient
@@ -73,6 +74,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.database is not None:
         source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
         found.append(Database(name, DatabaseClient(configured.database, source)))
+    if configured.backups is not None:
+        found.append(Backups(configured.backups, throw_away=settings.bot.sandbox))
     if configured.cdn is not None:
         found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
     if configured.verification is not None:

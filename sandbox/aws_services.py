@@ -1,18 +1,24 @@
-"""What the sandbox's AWS has besides S3, where a part of the release train asks for it: a CloudFront distribution.
+"""What the sandbox's AWS has besides S3's exports, where a part of the release train asks for it: CloudFront, RDS and backups in S3.
 
-moto's gaps are covered here (docs/known-flaws.md): an invalidation takes a while, and the same caller reference returns the first one.
+moto's gaps are covered here (docs/known-flaws.md): an invalidation takes a while, and the same caller reference returns the first one;
+snapshots and instances are being created for a while; an instance's address is one where a PostgreSQL answers.
 """
 
 from __future__ import annotations
 
 import io
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 """moto's own."""
 DISTRIBUTIONS = {"production": "E2PRODSANDBOX1", "staging": "E2STAGSANDBOX1"}
+
+INSTANCES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
+BACKUPS = "omnicare-backups"
+"""The bucket with the backups of the configuration."""
 
 Refusal = tuple[str, bytes]
 """The status line and the body of an answer that the API gives instead of moto."""
@@ -79,6 +85,86 @@ class CloudFront:
         from moto.backends import get_backend
 
         return get_backend("cloudfront")[ACCOUNT]["aws"]
+
+
+class Rds:
+    """Two encrypted instances with a snapshot each, and yesterday's and today's backup of the configuration. What is new is being created for
+    `seconds`; `place`: where a PostgreSQL answers for every instance (`127.0.0.1:PORT`).
+    """
+
+    def __init__(self, seconds: float = 0.0, place: str = "") -> None:
+        self.seconds = seconds
+        self.place = place
+        self._since: dict[str, float] = {}
+
+    @property
+    def snapshots(self) -> dict[str, Any]:
+        """Moto's own, by name; a test may change them."""
+        return self.backend.database_snapshots  # type: ignore[no-any-return]
+
+    @property
+    def instances(self) -> dict[str, Any]:
+        """Moto's own, by name."""
+        return self.backend.databases  # type: ignore[no-any-return]
+
+    @property
+    def backend(self) -> Any:
+        """Moto's own."""
+        from moto.backends import get_backend
+
+        return get_backend("rds")[ACCOUNT][REGION]
+
+    def furnish(self) -> None:
+        from moto.backends import get_backend
+
+        now = datetime.now(UTC)
+        for name in INSTANCES.values():
+            self.backend.create_db_instance(
+                {
+                    "db_instance_identifier": name,
+                    "db_instance_class": "db.r6g.large",
+                    "engine": "postgres",
+                    "engine_version": "15.4",
+                    "allocated_storage": 100,
+                    "port": 5432,
+                    "storage_encrypted": True,
+                    "master_username": "omnicare",
+                    "master_user_password": "of-the-sandbox",
+                }
+            )
+            for own in [each for each in self.snapshots if name in each]:
+                del self.snapshots[own]  # moto takes one as soon as there is an instance
+            for hours in (27, 3):
+                at = now - timedelta(hours=hours)
+                made = self.backend.create_auto_snapshot(name, f"rds:{name}-{at:%Y-%m-%d-%H-%M}")
+                made.created = at
+        s3 = get_backend("s3")[ACCOUNT]["aws"]
+        s3.create_bucket(BACKUPS, REGION)
+        for hours in (26, 2):
+            at = now - timedelta(hours=hours)
+            made = s3.put_object(BACKUPS, f"config/{at:%Y-%m-%d-%H%M}.tar.gz", b"the configuration " * 64)
+            made.last_modified = at.replace(tzinfo=None)
+        self._since = dict.fromkeys((*self.instances, *self.snapshots), float("-inf"))
+
+    def before(self, environ: dict[str, Any]) -> Refusal | None:  # noqa: ARG002 - whatever is asked
+        now = time.monotonic()
+        for name, each in (*self.instances.items(), *self.snapshots.items()):
+            if each.status in ("creating", "available"):
+                ready = now - self._since.setdefault(name, now) >= self.seconds
+                each.status = "available" if ready else "creating"
+        if self.place:
+            for each in self.instances.values():
+                _move(each, self.place)
+        return None
+
+
+def _move(instance: Any, place: str) -> None:
+    """Give the instance an address where somebody answers."""
+    host, _, port = place.rpartition(":")
+    if instance.address != host:
+        kind = type(instance)
+        instance.__class__ = type(kind.__name__, (kind,), {"address": property(lambda _: host)})
+        instance.port = int(port)
 
 
 def _config(reference: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _PERMISSIONS = {
     "logs:read": ("release-manager", "release-approver", "on-call", "dba"),
     "logs:raw": ("on-call",),
     "database:read": ("release-manager", "release-approver", "on-call", "dba"),
+    "database:restore": ("on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
     "secret:write": ("on-call", "release-manager"),

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from sandbox import gates
-from sandbox.aws_services import DISTRIBUTIONS, CloudFront
+from sandbox.aws_services import BACKUPS, DISTRIBUTIONS, INSTANCES, REGION, CloudFront, Rds
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
 
@@ -54,7 +54,19 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     }
 
 
-PARTS: dict[str, ServesPart] = {"gates": gates.served, "cdn": _cdn, "verification": _verification}
+async def _backups(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
+    place = world.database.primary.address if world.database is not None else ""
+    world.aws.services.append(Rds(seconds=1.0, place=place))
+    where = {"region": REGION, "endpoint": world.aws.url, "bucket": BACKUPS, "prefix": "config/", "look_seconds": 0.2}
+    return {name: {"backups": {"instance": instance, **where}} for name, instance in INSTANCES.items()}
+
+
+PARTS: dict[str, ServesPart] = {
+    "gates": gates.served,
+    "backups": _backups,
+    "cdn": _cdn,
+    "verification": _verification,
+}
 
 
 async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[str]) -> dict[str, dict[str, object]]:

@@ -136,8 +136,11 @@ class Settings(Section):
 
     def _check_aws(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that AWS is called over TLS, and by a sandbox only on this machine."""
-        endpoints = {"cdn": environment.cdn.endpoint} if environment.cdn is not None else {}
-        for table, endpoint in endpoints.items():
+        tables = {"cdn": environment.cdn, "backups": environment.backups}
+        for table, found in tables.items():
+            if found is None:
+                continue
+            endpoint = found.endpoint
             address = urlsplit(endpoint or "")
             if self.bot.sandbox and address.hostname != "127.0.0.1":
                 raise ValueError(f"environments.{name}.{table}.endpoint: a sandbox may only connect to 127.0.0.1")

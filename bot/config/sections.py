@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from commands.kit.policy import ApprovalPolicy, Risk
+from runbooks.backups.looking import BackupSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.health import valid
@@ -165,6 +166,8 @@ class EnvironmentSettings(Section):
     """The bucket for exports before a deletion; without it nothing is deleted."""
     database: DatabaseSettings | None = None
     """The environment's PostgreSQL, for a role that reads only statistics; without it the `db` commands are refused."""
+    backups: BackupSettings | None = None
+    """The database's snapshots in RDS, and the backups of the configuration in S3; without it nobody looks at them."""
     cdn: CdnSettings | None = None
     """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
     verification: VerificationSettings | None = None

@@ -47,6 +47,10 @@ PERMISSIONS: dict[str, Permission] = {
         "look at the database of {place}",
         looks=True,
     ),
+    "database:restore": Permission(
+        "request a restore drill, or a restore of a snapshot to a new instance",
+        "restore snapshots of {place}'s database",
+    ),
     "data:approve": Permission(
         "approve or deny requests that delete data", "approve or deny requests that delete data of {place}"
     ),

@@ -74,6 +74,7 @@ _VERIFIED = f"{_RUNS}/test_verification.py::test_a_good_release_tells_its_values
 _BY_GITHUB = _not_yet("a gate on GitHub")
 _BY_SIGNATURE = _not_yet("a signature of a person")
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
+_BACKUPS = f"{_RUNS}/test_backups.py::test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance"
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _BY_VERIFY = _not_yet("a check of `verify`")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
@@ -183,8 +184,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         'kubectl run -it --rm rollback-pod --image=$REGISTRY/omnicare/backend:$PREVIOUS_VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:down': _not_yet(
             "`db rollback`"
         ),
-        "aws rds restore-db-instance-from-db-snapshot --db-instance-identifier omnicare-prod-restored --db-snapshot-identifier omnicare-prod-backup-$TIMESTAMP": _not_yet(
-            "`db restore`"
+        "aws rds restore-db-instance-from-db-snapshot --db-instance-identifier omnicare-prod-restored --db-snapshot-identifier omnicare-prod-backup-$TIMESTAMP": _command(
+            "db restore", _BACKUPS
         ),
     },
     "1. Deployment Stuck in Pending": {

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from commands.kit.card import Button, Card, Code, Element, OpenForm, Paragraph, Strong, Typed, sentence, words
 from commands.kit.context import Actor
 from commands.kit.spec import CommandSpec, Kind
-from commands.kit.types import QueryType, RunType
+from commands.kit.types import QueryType, RunType, SnapshotType
 
 GROUPS = {"look": "Look", "act": "Act", "decide": "Approve and decide", "about": "About"}
 
 
-_BUTTONS = 24
-"""Slack takes 25 in one row."""
+_BUTTONS = 48
+"""Slack takes 25 in one row; they are shown in two."""
 
 
 def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Card:
@@ -56,7 +56,9 @@ def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Car
 def _is_told_by_a_card(spec: CommandSpec) -> bool:
     """Whether it wants an id, which nobody knows without the card that has the button; `help` is this very menu."""
     kinds = [p.type for p in spec.parameters if p.required]
-    return spec.name in ("help", "logs stop") or any(isinstance(kind, RunType | QueryType) for kind in kinds)
+    return spec.name in ("help", "logs stop") or any(
+        isinstance(kind, RunType | QueryType | SnapshotType) for kind in kinds
+    )
 
 
 def _has_form(spec: CommandSpec) -> bool:

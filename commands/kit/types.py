@@ -375,6 +375,22 @@ class CdnPathType:
         return ("/*",)
 
 
+class SnapshotType:
+    """The name of a snapshot in RDS, as `backups` lists it; automated ones begin with `rds:`."""
+
+    name = "snapshot"
+    example = "omnicare-prod-2026-11-24"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = text.strip().lower()
+        if len(plain) > 255 or not re.fullmatch(r"(rds:)?[a-z](-?[a-z0-9])*", plain, re.ASCII):  # noqa: PLR2004 - RDS's bound
+            raise Invalid(f"{cited(text)} is not a snapshot's name. `backups` lists them.")
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
 class RegexType:
     """A pattern of google-re2: linear time, so no pattern can hang the bot."""
 
@@ -443,6 +459,7 @@ RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]
 Start = Annotated[str, StartType()]
+SnapshotName = Annotated[str, SnapshotType()]
 CdnPath = Annotated[str, CdnPathType()]
 Regex = Annotated[str, RegexType()]
 Words = Annotated[str, TextType()]

@@ -23,6 +23,12 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
 from runbooks.wording import counted
 
+_CONTENT = """
+SELECT count(*) AS tables, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS rows
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
@@ -78,6 +84,16 @@ class Database:
         async with self._client.asked(on) as session:
             connected = time.monotonic() - began
             return DatabaseStatus(on, await session.latency(), connected, await identity(session), datetime.now(UTC))
+
+    def elsewhere(self, host: str, port: int) -> "Database":
+        """Return the same database on another server, for the same role: restored from a snapshot of this one."""
+        return Database(self._environment, self._client.elsewhere(host, port))
+
+    async def content(self) -> tuple[int, int]:
+        """Return how many tables it has, and about how many rows, as its statistics count them; none of them is read."""
+        async with self._client.asked("primary") as session:
+            found = await session.row(_CONTENT)
+            return int(found["tables"]), int(found["rows"])
 
     @asynccontextmanager
     async def _asked(self, on: Instance) -> AsyncIterator[Session]:

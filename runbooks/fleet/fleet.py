@@ -25,6 +25,7 @@ from runbooks.fleet.records import (
     Lease,
     LeaseAttempt,
     Part,
+    ProvenRestore,
     Release,
     ReleasedService,
     Undecided,
@@ -35,6 +36,7 @@ from runbooks.fleet.records import (
     heads_text,
     releases_data,
     releases_from,
+    restore_from,
     unknown_holder,
     utc_now,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "KnownReleases",
     "Lease",
     "LeaseAttempt",
+    "ProvenRestore",
     "Release",
     "ReleasedService",
     "Undecided",
@@ -207,6 +210,24 @@ class Fleet:
         await self._change_releases(environment, change)
         return count
 
+    # restores
+
+    async def proven_restore(self, environment: Environment) -> ProvenRestore | None:
+        """Return the last restore that was tried; None where there is none. PermanentError where it can't be read."""
+        found = await self._find(environment.record_namespace, _restores_name(environment))
+        return restore_from(found.data) if found is not None else None
+
+    async def record_restore(self, environment: Environment, restore: ProvenRestore) -> None:
+        """Put it in the place of the one before; recording it again changes nothing."""
+        labels = {_RECORD: "restores", _ENVIRONMENT: environment.name}
+        text = restore.model_dump_json()
+        await self._update(
+            environment.record_namespace,
+            _restores_name(environment),
+            labels,
+            lambda data: ({**data, "last": text}, None),
+        )
+
     # the audit logs' heads
 
     async def keep_head(self, environment: Environment, head: KeptHead, found: tuple[KeptHead, ...]) -> bool:
@@ -291,6 +312,10 @@ class Fleet:
 
 def _environment_name(environment: Environment) -> str:
     return f"environment-{environment.name}"
+
+
+def _restores_name(environment: Environment) -> str:
+    return f"restores-{environment.name}"
 
 
 def _releases_name(environment: Environment) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from runbooks.kit.answers import read_json, read_stamp
 from runbooks.kit.errors import PermanentError
@@ -175,6 +175,20 @@ class Release(Frozen):
         return next((s.image for s in self.services if s.service == service), None)
 
 
+class ProvenRestore(Frozen):
+    """A restore that was tried, and how it went."""
+
+    snapshot: str = Field(max_length=LONGEST_TEXT)
+    at: AwareDatetime
+    minutes: float = Field(ge=0, le=7 * 1440, allow_inf_nan=False)
+    """How long it took until the restored instance was available."""
+    run: str = Field(default="", max_length=LONGEST_TEXT)
+    by: str = Field(default="", max_length=LONGEST_TEXT)
+    checked: bool = False
+    """Its tables were read. False: the instance became available, and no more is known."""
+    evidence: str = Field(default="", max_length=LONGEST_TEXT)
+
+
 class KnownReleases(Frozen):
     """What is recorded, newest first, and what of it could not be read."""
 
@@ -273,6 +287,16 @@ def unknown_holder(record: EnvironmentRecord) -> PermanentError | None:
     """Return why nobody but a rollback may take the environment, where it can't be read whether it is free."""
     closed = [part for part in record.unreadable if part != "undecided"]
     return _unreadable(closed[0]) if closed else None
+
+
+def restore_from(data: Mapping[str, str]) -> ProvenRestore | None:
+    """Return the last restore that was tried; None where there is none. PermanentError where it can't be read."""
+    if (text := data.get("last")) is None:
+        return None
+    try:
+        return ProvenRestore.model_validate(read_json(text, lambda: _unreadable("restores")))
+    except ValidationError as error:
+        raise _unreadable("restores", error) from None
 
 
 def releases_from(data: Mapping[str, str]) -> KnownReleases:

@@ -108,6 +108,7 @@ class ReasonCode(StrEnum):
     MONITORING_REFUSED = "monitoring-refused"
     VERIFICATION_FAILED = "verification-failed"
     VERIFICATION_INCONCLUSIVE = "verification-inconclusive"
+    BACKUP_FAILED = "backup-failed"
     TIMED_OUT = "timed-out"
     BUG = "bug"
 
@@ -212,6 +213,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.MONITORING_REFUSED: "Prometheus or Alertmanager refuses the bot's account or a query. The answer says why.",
     ReasonCode.VERIFICATION_FAILED: "The release runs, but a check of its verification failed. The card lists each check with its value and limit.",
     ReasonCode.VERIFICATION_INCONCLUSIVE: "The release runs, but a required check of its verification has no result. It is not rolled back for that: decide with the buttons.",
+    ReasonCode.BACKUP_FAILED: "A snapshot, or an instance restored from one, did not become usable. The database itself is unchanged.",
     ReasonCode.TIMED_OUT: "It did not finish within its deadline.",
     ReasonCode.BUG: "An unexpected error. Search the bot's log for the run's id.",
 }

@@ -7,6 +7,7 @@ them, the record last. A new part is a line in `PARTS`.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from runbooks.backups import plans as backup_plans
 from runbooks.cdn import invalidating
 from runbooks.gates import planning as gates
 from runbooks.kit.errors import RunbookError
@@ -20,6 +21,7 @@ from runbooks.verification import steps as verification
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("gates", gates.plan_part),
+    ("the backup", backup_plans.plan_part),
     ("CDN invalidation", invalidating.plan_part),
     ("verification", verification.plan_part),
 )

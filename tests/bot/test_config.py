@@ -92,6 +92,14 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "cdn.distribution: production has the same distribution",
         ),
         (
+            lambda r: production(r).update(backups={"instance": "omnicare-prod", "endpoint": "http://aws.internal"}),
+            "environments.production.backups.endpoint: the address must begin with https://",
+        ),
+        (
+            lambda r: production(r).update(backups={"instance": "omnicare-prod", "prefix": "config/"}),
+            "environments.production.backups: prefix: a prefix needs a `bucket`",
+        ),
+        (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
             "roles.someone.shift: shifts come from a Slack user group",
         ),

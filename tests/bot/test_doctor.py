@@ -52,7 +52,7 @@ def settings(**changes: Any) -> Settings:
             "rollout:approve": ["approver"], "rollout:back": ["manager", "approver"], "run:cancel": ["approver"],
             "rollout:go": ["approver"],
             "lock:write": ["manager"], "audit:read": ["approver"], "database:read": ["manager"], "sync:read": ["manager"], "sync:write": ["manager"],
-            "data:approve": ["manager", "approver"],
+            "data:approve": ["manager", "approver"], "database:restore": ["manager"],
         },
         "approval": {
             "disruptive": {"count": 1, "permission": "rollout:approve"},

@@ -27,6 +27,7 @@ from commands.kit.types import (
     RegexType,
     RunType,
     ServiceType,
+    SnapshotType,
     StartType,
     TargetType,
     TextType,
@@ -180,6 +181,7 @@ _VALUES: dict[type, st.SearchStrategy[str]] = {
     StartType: _CLOCK | st.tuples(_DAYS, _CLOCK).map(lambda pair: f"{pair[0]}T{pair[1]}+01:00"),
     UntilType: _CLOCK | _LENGTHS | st.tuples(_DAYS, _CLOCK).map(lambda pair: f"{pair[0]} {pair[1]}") | _DAYS.map(str),
     RegexType: st.sampled_from(["timeout", "time out", "a|b", r"\d+", '"quoted"', "it's", "--x", "[<>]", "(?i)x"]),
+    SnapshotType: st.from_regex(r"\A(rds:)?[a-z](-?[a-z0-9]){0,20}\Z").filter(str.isascii),
     TextType: _WORDS,
 }
 

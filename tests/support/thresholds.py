@@ -56,6 +56,7 @@ _EVERYWHERE = {
     "run:cancel": ["approves"],
     "lock:write": ["asks"],
     "database:read": ["asks", "approves"],
+    "database:restore": ["asks"],
     "sync:read": ["asks", "approves"],
     "sync:write": ["asks"],
     "data:approve": ["approves"],

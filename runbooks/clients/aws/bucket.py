@@ -56,6 +56,14 @@ _S3 = AwsApi(
     # another write or deletion of that key is in progress, so the result is not known yet
     later=frozenset({"ConditionalRequestConflict"}),
 )  # fmt: skip
+READS = replace(
+    _S3,
+    refused=ReasonCode.AWS_REFUSED,
+    unreachable=ReasonCode.AWS_UNREACHABLE,
+    said={code: said for code, said in _SAID.items() if code not in ("AccessDenied", "403")},
+)
+"""The same for a bucket that is only looked at."""
+_MOST_PAGES = 20
 
 
 class BucketSettings(Frozen):
@@ -81,6 +89,14 @@ class ObjectThere(PermanentError):
     """An object with that key already exists; it was not changed."""
 
 
+class ObjectState(Frozen):
+    """An object in the bucket, without its contents."""
+
+    key: str
+    size: int
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class BucketState:
     """What `doctor` checks. None: the account may not read it."""
@@ -93,15 +109,18 @@ class BucketState:
 class Bucket:
     """One bucket. Creating it does no I/O; the SDK is imported with the first call."""
 
-    def __init__(self, settings: BucketSettings, *, throw_away: bool = False) -> None:
-        """`throw_away`: a sandbox's bucket, for which real credentials are never looked up."""
+    def __init__(
+        self, settings: BucketSettings, *, throw_away: bool = False, api: AwsApi = _S3, read_seconds: float = 20.0
+    ) -> None:
+        """`throw_away`: a sandbox's bucket, for which real credentials are never looked up; `api`: how its errors are told."""
         self.settings = settings
         style = "path" if settings.endpoint else "auto"
         self._s3 = AwsClient(
-            replace(_S3, options={"s3": {"addressing_style": style}}),
+            replace(api, options={"s3": {"addressing_style": style}}),
             region=settings.region,
             endpoint=settings.endpoint,
             throw_away=throw_away,
+            read_seconds=read_seconds,
         )
 
     def address(self, key: str) -> str:
@@ -175,6 +194,28 @@ class Bucket:
 
         doing, needs = f"list {self.address(under)}", "s3:ListBucketVersions"
         return list(dict.fromkeys(await self._s3.call(doing, read, needs=needs)))
+
+    async def newest(self, under: str) -> ObjectState | None:
+        """Return the newest object with this prefix; None where there is none. PermanentError where there are too many to look at."""
+
+        def read(s3: Any) -> ObjectState | None:
+            newest: ObjectState | None = None
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Prefix=under)
+            for count, page in enumerate(pages):
+                if count == _MOST_PAGES:
+                    raise PermanentError(
+                        f"{self.address(under)} has too many objects to find the newest one.",
+                        code=self._s3.api.refused,
+                        advice=("Set a narrower `prefix`, or let old objects expire.",),
+                    )
+                for each in page.get("Contents", ()):
+                    if newest is None or each["LastModified"] > newest.at:
+                        newest = ObjectState(
+                            key=each["Key"], size=each["Size"], at=each["LastModified"].astimezone(UTC)
+                        )
+            return newest
+
+        return await self._s3.call(f"list {self.address(under)}", read, needs="s3:ListBucket")
 
     async def state(self) -> BucketState:
         """Return the bucket's settings. Raises if the bucket can't be reached."""

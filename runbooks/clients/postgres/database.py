@@ -194,6 +194,12 @@ class DatabaseClient:
         self._credentials = credentials
         self._places = asyncio.Semaphore(CONNECTIONS)
 
+    def elsewhere(self, host: str, port: int) -> "DatabaseClient":
+        """Return a client of another server, with the same settings and credentials."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        settings = self.settings.model_copy(update={"primary": address, "replica": None})
+        return DatabaseClient(settings, self._credentials)
+
     @asynccontextmanager
     async def asked(
         self, place: Instance, *, connect: float | None = None, limit: float | None = None

@@ -1,0 +1,174 @@
+"""How good the backups are: the newest snapshot, the newest backup of the configuration, and the last restore that was proved.
+
+`BackupsState` has what was seen and what could not be; the judging functions say whether that is good enough, and why.
+"""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import Field, model_validator
+
+from runbooks.clients.aws.bucket import READS, Bucket, BucketSettings, ObjectState
+from runbooks.clients.aws.rds import Rds, RdsSettings, SnapshotState
+from runbooks.fleet.fleet import Fleet, ProvenRestore
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.wording import counted, size
+
+T = TypeVar("T")
+_DAY = 24.0
+
+
+class BackupSettings(RdsSettings):
+    """Where the backups are, and how old they may be."""
+
+    bucket: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    """The S3 bucket with the backups of the configuration; without it they are not looked at."""
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9!_.*'()/-]{0,200}$")
+    """Prefix of their keys, such as `config/`."""
+    snapshot_hours: float = Field(default=24.0, gt=0, le=8760, allow_inf_nan=False)
+    """Maximum age of the newest snapshot."""
+    configuration_hours: float = Field(default=24.0, gt=0, le=8760, allow_inf_nan=False)
+    """Maximum age of the newest backup of the configuration."""
+    restore_days: float = Field(default=90.0, gt=0, le=3650, allow_inf_nan=False)
+    """Maximum age of the last restore that was proved."""
+    before_deploy: bool = False
+    """Whether a deploy takes a snapshot before it changes anything."""
+    patience_seconds: float = Field(default=3600.0, gt=0, le=86400, allow_inf_nan=False)
+    """How long a run waits for a snapshot, or for a restored instance."""
+    look_seconds: float = Field(default=15.0, gt=0, le=300, allow_inf_nan=False)
+    """How often it looks meanwhile."""
+
+    @model_validator(mode="after")
+    def _a_prefix_of_a_bucket(self) -> "BackupSettings":
+        if self.prefix and self.bucket is None:
+            raise ValueError("prefix: a prefix needs a `bucket`")
+        return self
+
+
+class Backups:
+    """The configured instance and the bucket with the configuration. Making it does no I/O."""
+
+    def __init__(self, settings: BackupSettings, *, throw_away: bool = False, read_seconds: float = 20.0) -> None:
+        """`throw_away`: a sandbox's, for which real credentials are never looked up."""
+        self.settings = settings
+        self.rds = Rds(settings, throw_away=throw_away, read_seconds=read_seconds)
+        self.bucket: Bucket | None = None
+        if settings.bucket is not None:
+            where = BucketSettings(bucket=settings.bucket, region=settings.region, endpoint=settings.endpoint)
+            self.bucket = Bucket(where, throw_away=throw_away, api=READS, read_seconds=read_seconds)
+
+    async def newest_snapshot(self) -> SnapshotState | None:
+        """Return the newest snapshot that can be restored; None where there is none."""
+        return next((each for each in await self.rds.snapshots() if each.available), None)
+
+    async def newest_configuration(self) -> ObjectState | None:
+        """Return the newest backup of the configuration; None where there is none, or where no bucket is configured."""
+        return await self.bucket.newest(self.settings.prefix) if self.bucket is not None else None
+
+
+class Judgement(Frozen):
+    """Whether something is good enough. `good` is None where it could not be seen, which is not good."""
+
+    good: bool | None
+    evidence: str
+    """What was seen, without a full stop."""
+    advice: str = ""
+    """What to do, as sentences, where it is not good."""
+    at: datetime | None = None
+    """When what was seen happened."""
+
+
+def judge_snapshot(found: SnapshotState | None, settings: BackupSettings, now: datetime) -> Judgement:
+    """Return whether the newest snapshot is available, encrypted and young enough."""
+    if found is None:
+        return Judgement(
+            good=False,
+            evidence=f"{settings.instance} has no snapshot",
+            advice="Turn on automated backups, or take a snapshot: `aws rds create-db-snapshot`.",
+        )
+    age = found.age_hours(now)
+    said = f"{found.id} ({found.kind}), {_age(age)} old, {'encrypted' if found.encrypted else 'not encrypted'}, {found.status}"
+    advice = ""
+    if not found.available:
+        advice = "Wait until the snapshot is available, or find out in RDS why it is not."
+    elif not found.encrypted:
+        advice = "The database is not encrypted: snapshots of it can't be. Restore an encrypted copy, and use that."
+    elif age is None or age > settings.snapshot_hours:
+        advice = f"Find out why there is no newer one than {settings.snapshot_hours:g} h, or take a snapshot now."
+    return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
+
+
+def judge_configuration(found: ObjectState | None, settings: BackupSettings, now: datetime) -> Judgement:
+    """Return whether the newest backup of the configuration is young enough and not empty."""
+    if settings.bucket is None:
+        return Judgement(
+            good=None, evidence="no bucket is configured", advice="Set `bucket` under `backups` in `omnicare.toml`."
+        )
+    where = f"s3://{settings.bucket}/{settings.prefix}"
+    if found is None:
+        return Judgement(good=False, evidence=f"{where} has no object", advice="Run the backup of the configuration.")
+    age = (now - found.at).total_seconds() / 3600
+    said, advice = f"{found.key}, {_age(age)} old, {size(found.size)}", ""
+    if not found.size:
+        advice = "It is empty: run the backup of the configuration again, and find out why it wrote nothing."
+    elif age > settings.configuration_hours:
+        advice = f"Find out why there is no newer one than {settings.configuration_hours:g} h."
+    return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
+
+
+def judge_restore(found: ProvenRestore | None, settings: BackupSettings, now: datetime) -> Judgement:
+    """Return whether the last proved restore is young enough."""
+    advice = "`db drill` restores the newest snapshot and checks it."
+    if found is None:
+        return Judgement(good=False, evidence="no restore is recorded", advice=advice)
+    age = (now - found.at).total_seconds() / 3600
+    how = "its tables were read" if found.checked else "the instance became available, its tables were not read"
+    said = f"{found.snapshot} was restored {_age(age)} ago in {found.minutes:g} min by {found.by or 'unknown'}: {how}"
+    if not found.checked:
+        return Judgement(
+            good=None, evidence=said, advice=f"Let the bot reach the restored instance. {advice}", at=found.at
+        )
+    good = age <= settings.restore_days * _DAY
+    return Judgement(good=good, evidence=said, advice="" if good else advice, at=found.at)
+
+
+class BackupsState(Frozen):
+    """All three, as `backups` shows them and gates judge them."""
+
+    snapshot: Judgement
+    configuration: Judgement
+    restore: Judgement
+    snapshots: tuple[SnapshotState, ...] = ()
+    """The newest first."""
+
+
+async def look(backups: Backups, fleet: Fleet, environment: Environment, now: datetime) -> BackupsState:
+    """Return how good the backups are. What can't be seen is judged as unknown; nothing is raised."""
+    settings = backups.settings
+    snapshots, snapshot = await _seen(backups.rds.snapshots())
+    configuration, unseen = await _seen(backups.newest_configuration())
+    proved, unread = await _seen(fleet.proven_restore(environment))
+    newest = next((each for each in snapshots or () if each.status != "creating"), None)
+    return BackupsState(
+        snapshot=snapshot or judge_snapshot(newest, settings, now),
+        configuration=unseen or judge_configuration(configuration, settings, now),
+        restore=unread or judge_restore(proved, settings, now),
+        snapshots=snapshots or (),
+    )
+
+
+async def _seen(work: Awaitable[T]) -> tuple[T | None, Judgement | None]:
+    try:
+        return await work, None
+    except RunbookError as error:
+        return None, Judgement(good=None, evidence=error.message.rstrip("."), advice=" ".join(error.advice))
+
+
+def _age(hours: float | None) -> str:
+    if hours is None:
+        return "of unknown age"
+    if hours < 1:
+        return f"{counted(round(hours * 60), 'minute')}"
+    return f"{hours:.0f} h" if hours < 2 * _DAY else f"{hours / _DAY:.0f} days"

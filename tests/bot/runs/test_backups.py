@@ -1,0 +1,59 @@
+"""Backups as people see them: how good they are, a drill that reads a real PostgreSQL, and a restore that two others approve."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.aws_services import INSTANCES, Rds
+from sandbox.postgres import Database
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, story
+
+INSTANCE = INSTANCES["production"]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Story]:
+    async with (
+        Database(replica=False).serve() as database,
+        story(tmp_path / "world", parts=("backups",), database=database) as made,
+    ):
+        await database.ready()
+        yield made
+
+
+def rds(here: Story) -> Rds:
+    (service,) = here.world.aws.services
+    assert isinstance(service, Rds)
+    return service
+
+
+async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance(here: Story):
+    await here.type(ON_CALL, "/omnicare backups")
+    said = await here.answered("Backups of production: last restore not good enough")
+    for each in (f"rds:{INSTANCE}-", "(automated), 3 h old, encrypted, available", "config/", "no restore is recorded"):
+        assert each in said
+    before = set(rds(here).instances)
+
+    drill = await here.ask("db drill", who=ON_CALL)
+    await here.press(APPROVER, "approve", drill)
+    await here.ended_with(drill, "was restored in")
+    assert "tables with about" in here.text(drill, "result")
+    assert set(rds(here).instances) == before, "the throw-away instance is gone"
+    await here.type(ON_CALL, "/omnicare backups")
+    assert "its tables were read" in await here.answered("Backups of production: all good")
+
+    newest = max(name for name in rds(here).snapshots if name.startswith(f"rds:{INSTANCE}-2"))
+    await here.type(REQUESTER, f"/omnicare db restore {newest}")
+    await here.whispered(REQUESTER, "may not")
+    restore = await here.ask(f"db restore {newest}", who=ON_CALL)
+    assert "Whatever was written after the snapshot is not in it" in await here.says(restore, "new instance", "plan")
+    await here.press("dana", "approve", restore)
+    await here.says(restore, "Dana approved", "approval")
+    await here.press(APPROVER, "approve", restore)
+    await here.ended_with(restore, "is available, restored from")
+    (new,) = set(rds(here).instances) - before
+    result = here.text(restore, "result")
+    assert new.startswith(f"{INSTANCE}-restore-")
+    for each in (f"{INSTANCE} is unchanged", "DATABASE_URL", f"☐ Keep {INSTANCE}"):
+        assert each in result
