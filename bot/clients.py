@@ -13,6 +13,8 @@ from bot.config.sections import TimeSettings
 from runbooks.backups.looking import Backups
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
+from runbooks.clients.github.access import GithubToken
+from runbooks.clients.github.client import GithubClient
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
@@ -83,6 +85,9 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
         found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
     if configured.rotations:
         found.append(Rotations(configured.rotations))
+    if configured.github is not None:
+        token = GithubToken(default_redactor(), throw_away=settings.bot.sandbox)
+        found.append(GithubClient(configured.github, token, default_redactor()))
     if configured.gates is not None:
         found += [configured.gates, *_gate_clients(settings, configured.gates, clusters)]
     return {type(each): each for each in found}

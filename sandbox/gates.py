@@ -1,44 +1,82 @@
-"""The sandbox's gates: what v2.0.0 needs so that it passes all of production's.
+"""The sandbox's gates: at first every version passes all of production's, and a scenario breaks what one of them looks at.
 
-Staging's record says that v2.0.0 ran there with the same digests and was good; every other version was never there.
+Staging's record says that each version of the registry ran there with the same digests and was good.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import CONFIG_MAP, Json
 from sandbox.cluster.seed import BOT_NAMESPACE
-from sandbox.outside.registry import REGISTRY, SERVICES, digest_of
+from sandbox.outside.github import CHECKS, COVERAGE, NAME, OWNER, Github, Version, error
+from sandbox.outside.registry import REGISTRY, SERVICES, VERSIONS, digest_of
 
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
-PROVEN = "v2.0.0"
-"""The version that staging has proven."""
+_VERSION = "v2.0.0"
+_RECORD = "releases-staging"
 
 
-async def served(world: SandboxWorld, _: AsyncExitStack) -> Mapping[str, Mapping[str, object]]:
-    """Records staging's releases, and returns production's table."""
+async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Mapping[str, object]]:
+    """Starts GitHub, records staging's releases, and returns production's tables."""
+    world.github = Github()
+    github = await stack.enter_async_context(world.github.serve())
     if world.offers_scenarios:
         world.after_seed.append(lambda: _record(world))
         _record(world)
     gates = {
+        "code": {"checks": list(CHECKS), "coverage": COVERAGE},
         "promoted_from": "staging",
         "windows": {"zone": "UTC", "allowed": ["* * * * *"]},
         "sync": {"large": 100, "seconds": 2.0},
     }
-    return {"production": {"gates": gates}}
+    return {"production": {"github": {"repository": f"{OWNER}/{NAME}", "api_url": github}, "gates": gates}}
+
+
+def break_it(world: SandboxWorld, how: str) -> None:
+    """Break what one gate of v2.0.0 looks at; nothing where the gates are not served."""
+    if world.github is None:
+        return
+    if how == "promotion":
+        world.cluster.api.modify(CONFIG_MAP, BOT_NAMESPACE, _RECORD, _forget, Writer("kubectl-edit"))
+    else:
+        _ON_GITHUB[how](world.github, world.github.versions[_VERSION])
+
+
+def _away(github: Github, _: Version) -> None:
+    github.fault = lambda _: error(503, "Service unavailable")
+
+
+_ON_GITHUB: dict[str, Callable[[Github, Version], object]] = {
+    "check": lambda _, version: version.checks.update(Snyk="failure"),
+    "coverage": lambda _, version: setattr(version, "coverage", "71 % of lines are covered"),
+    "branch": lambda _, version: setattr(version, "merged", False),
+    "alert": lambda github, _: github.alerts.append("SQL built from user-controlled sources"),
+    "notes": lambda _, version: setattr(version, "notes", None),
+    "tag": lambda github, _: github.versions.pop(_VERSION),
+    "revision": lambda _, version: setattr(version, "commit", "e" * 40),
+    "github": _away,
+}
+
+
+def _forget(draft: Json) -> None:
+    kept = [each for each in json.loads(draft["data"]["releases"]) if each["version"] != _VERSION]
+    draft["data"]["releases"] = json.dumps(kept, indent=1)
 
 
 def _record(world: SandboxWorld) -> None:
-    """v2.0.0 was good in staging four hours ago; then somebody went back to v1.2.0 for the next test."""
+    """Every version was good in staging; it went back to v1.2.0 an hour ago, for the next test."""
     now = datetime.now(UTC)
-    releases = [_release("v1.2.0", now - timedelta(hours=1)), _release(PROVEN, now - timedelta(hours=4))]
-    metadata = {"name": "releases-staging", "namespace": BOT_NAMESPACE, "labels": {"omnicare.dev/record": "releases"}}
+    ages = {version: age / 2 for version, age in VERSIONS.items()} | {"v1.2.0": timedelta(hours=1)}
+    releases = [_release(version, now - age) for version, age in sorted(ages.items(), key=lambda each: each[1])]
+    metadata = {"name": _RECORD, "namespace": BOT_NAMESPACE, "labels": {"omnicare.dev/record": "releases"}}
     data = {"releases": json.dumps(releases, indent=1)}
     world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 

@@ -74,6 +74,13 @@ class BreakLogs:
 
 
 @dataclass(frozen=True)
+class BreakGate:
+    """Something that a gate of v2.0.0 looks at is not as it should be (`sandbox.gates`)."""
+
+    how: Literal["check", "coverage", "branch", "alert", "notes", "tag", "revision", "github", "promotion"]
+
+
+@dataclass(frozen=True)
 class BreakSync:
     """The queue of offline sync, or the scripts that look after it, are in a bad way."""
 
@@ -94,7 +101,7 @@ class Scenario:
     """What to type, as Maya."""
     cause: str
     """The first words of the card that names it."""
-    acts: tuple[Act | BreakDatabase | BreakLogs | BreakSync, ...] = field(default=())
+    acts: tuple[Act | BreakDatabase | BreakGate | BreakLogs | BreakSync, ...] = field(default=())
     deadline: int | None = None
     """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
 
@@ -345,5 +352,26 @@ SYNC: tuple[Scenario, ...] = (
 )
 """These two can also be had for a while: the page's *World* has a button for each, and mends them by itself."""
 
-EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE)
+
+def _gate(name: str, sentence: str, cause: str, act: BreakGate | BreakSync) -> Scenario:
+    return Scenario(f"gate-{name}", sentence, "deploy v2.0.0", cause, (act,))
+
+
+GATES: tuple[Scenario, ...] = (
+    _gate("check", "Snyk has failed for v2.0.0.", "Gate Snyk (failed)", BreakGate("check")),
+    _gate("coverage", "The tests of v2.0.0 cover 71 %.", "Gate Test coverage (failed)", BreakGate("coverage")),
+    _gate("branch", "v2.0.0 was never merged to main.", "Gate Protected branch (failed)", BreakGate("branch")),
+    _gate("alert", "Code scanning has a critical alert.", "Gate Code scanning (failed)", BreakGate("alert")),
+    _gate("notes", "v2.0.0 has no release on GitHub.", "Gate Release notes (failed)", BreakGate("notes")),
+    _gate("tag", "GitHub has no tag v2.0.0.", "has no tag v2.0.0", BreakGate("tag")),
+    _gate(
+        "revision", "The images of v2.0.0 are of another commit.", "Gate Images' commit (failed)", BreakGate("revision")
+    ),
+    _gate("github", "GitHub does not answer.", "GitHub answers with status 503", BreakGate("github")),
+    _gate("promotion", "v2.0.0 was never in staging.", "Gate Promotion (failed)", BreakGate("promotion")),
+    _gate("sync", "The sync queue is large and grows.", "Gate Clinical work in flight (failed)", BreakSync("stuck")),
+)
+"""One gate of a deploy that does not pass: the plan is refused, and says what to do."""
+
+EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *GATES)
 BY_NAME = {scenario.name: scenario for scenario in EVERY}

@@ -17,6 +17,7 @@ from sandbox.scenarios import (
     PRODUCTION,
     Act,
     BreakDatabase,
+    BreakGate,
     BreakLogs,
     BreakSync,
     Fault,
@@ -35,7 +36,9 @@ _BY_HAND = Writer("kubectl-edit")
 def play(cluster: Cluster, scenario: Scenario) -> None:
     """What the scenario breaks is broken when this returns; what runs goes on."""
     for act in scenario.acts:
-        if not isinstance(act, BreakDatabase | BreakLogs | BreakSync):  # those are the world's to do, whose they are
+        if not isinstance(
+            act, BreakDatabase | BreakGate | BreakLogs | BreakSync
+        ):  # those are the world's to do, whose they are
             _do(cluster, act)
     if scenario.deadline is not None:
         for deployment in list(cluster.store.all(DEPLOYMENT, PRODUCTION)):

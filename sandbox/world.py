@@ -22,19 +22,32 @@ from aiohttp import web
 
 from bot.surfaces.slack.manifest import manifest
 from commands.kit import registry as commands
-from sandbox import configuration, staging, train
+from sandbox import configuration, gates, staging, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.outside.alertmanager import AlertmanagerServer
+from sandbox.outside.github import Github
 from sandbox.outside.health import HealthServer
 from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
 from sandbox.postgres import Database
-from sandbox.scenarios import BY_NAME, DATABASE, EVERY, LOGS, SYNC, BreakDatabase, BreakLogs, BreakSync, Scenario
+from sandbox.scenarios import (
+    BY_NAME,
+    DATABASE,
+    EVERY,
+    GATES,
+    LOGS,
+    SYNC,
+    BreakDatabase,
+    BreakGate,
+    BreakLogs,
+    BreakSync,
+    Scenario,
+)
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint, Try
 from sandbox.slack.page.world import Breakage, Pod
@@ -100,6 +113,8 @@ class SandboxWorld:
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
         self.played: list[Scenario] = []
+        self.github: Github | None = None
+        """Where the gates are served."""
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
         self.aws = Aws()
@@ -169,6 +184,8 @@ class SandboxWorld:
         match act:
             case BreakLogs(mood):
                 self._set_mood(Mood(mood))
+            case BreakGate(how):
+                gates.break_it(self, how)
             case BreakSync(how):
                 for queue in self.sync.values():
                     queue.break_it(how)
@@ -209,7 +226,8 @@ class SandboxWorld:
         """What the page offers."""
         if not self.offers_scenarios:
             return ()
-        return [night for night in EVERY if self.database is not None or night not in DATABASE]
+        left_out = (*(DATABASE if self.database is None else ()), *(GATES if self.github is None else ()))
+        return [night for night in EVERY if night not in left_out]
 
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit log stay."""
@@ -218,6 +236,8 @@ class SandboxWorld:
         self.played.clear()
         self.cluster.reset()
         seed_omnicare(self.cluster)
+        if self.github is not None:
+            self.github.reset()
         for add in self.after_seed:
             add()
         if self.database is not None:

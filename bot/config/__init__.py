@@ -148,8 +148,14 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.{table}.endpoint: the address must begin with https://")
 
     def _check_gates(self, name: str, environment: EnvironmentSettings) -> None:
-        """Check that each gate has what it looks at."""
-        gates = environment.gates
+        """Check that each gate has what it looks at, and that GitHub gets its token over TLS."""
+        gates, github = environment.gates, environment.github
+        if github is not None:
+            address = urlsplit(github.api_url)
+            if self.bot.sandbox and address.hostname != "127.0.0.1":
+                raise ValueError(f"environments.{name}.github.api_url: a sandbox may only connect to 127.0.0.1")
+            if not self.bot.sandbox and address.scheme != "https":
+                raise ValueError(f"environments.{name}.github.api_url: the address must begin with https://")
         if gates is None:
             return
         if gates.promoted_from is not None and (
@@ -158,6 +164,8 @@ class Settings(Section):
             raise ValueError(
                 f"environments.{name}.gates.promoted_from: there is no other environment `{gates.promoted_from}`"
             )
+        if gates.code is not None and github is None:
+            raise ValueError(f"environments.{name}.gates.code: it needs the table `environments.{name}.github`")
         if gates.sync is not None and environment.sync is None:
             raise ValueError(f"environments.{name}.gates.sync: it needs the table `environments.{name}.sync`")
 

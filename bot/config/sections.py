@@ -12,6 +12,7 @@ from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.backups.looking import BackupSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
+from runbooks.clients.github.access import GithubSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.gates.settings import GateSettings
@@ -174,6 +175,8 @@ class EnvironmentSettings(Section):
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
     rotations: dict[Key, RotationSettings] = {}
     """Secrets that `secret rotate` may give new values; without an entry it is refused."""
+    github: GithubSettings | None = None
+    """The repository that releases are made from, for gates on their code."""
     gates: GateSettings | None = None
     """What must be so before a deploy; without it nothing but the approval is asked for."""
     going_back: ApprovalPolicy | None = None

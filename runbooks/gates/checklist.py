@@ -1,20 +1,35 @@
 """The gates that an environment has. A new gate is a class, and a line here."""
 
+from collections.abc import Callable, Iterator
+
 from runbooks.gates.clinical_work import SyncBacklog
-from runbooks.gates.gate import Gate
+from runbooks.gates.code import (
+    AllChecks,
+    Code,
+    Coverage,
+    NamedCheck,
+    NoCriticalAlerts,
+    OnBranch,
+    ReleaseNotes,
+    Revision,
+    TagStays,
+)
+from runbooks.gates.gate import Gate, Subject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.promotion import Promoted
-from runbooks.gates.settings import GateSettings
+from runbooks.gates.settings import CodeSettings, GateSettings, check_key
 from runbooks.gates.windows import OpenWindow
 
 
-def gates_of(settings: GateSettings) -> tuple[Gate, ...]:
+def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
     """Return the gates that the environment has, in the order of the checklist."""
 
     def required(key: str) -> bool:
         return key not in settings.advisory
 
     gates: list[Gate] = []
+    if settings.code is not None:
+        gates += _of_code(settings.code, Code(subject), required)
     if settings.images:
         gates.append(ImagesExist(required=required("images")))
     if settings.promoted_from is not None:
@@ -24,3 +39,23 @@ def gates_of(settings: GateSettings) -> tuple[Gate, ...]:
     if settings.sync is not None:
         gates.append(SyncBacklog(settings=settings.sync, required=required("sync")))
     return tuple(gates)
+
+
+def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]) -> Iterator[Gate]:
+    yield TagStays(code=code, required=required("tag"))
+    if settings.branch:
+        yield OnBranch(code=code, required=required("branch"))
+    if not settings.checks:
+        yield AllChecks(code=code, required=required("checks"))
+    for each in settings.checks:
+        key = check_key(each)
+        yield NamedCheck(key=key, name=each, check=each, code=code, required=required(key))
+    if settings.coverage is not None:
+        limit = settings.coverage_percent
+        yield Coverage(check=settings.coverage, percent=limit, code=code, required=required("coverage"))
+    if settings.code_scanning:
+        yield NoCriticalAlerts(code=code, required=required("code-scanning"))
+    if settings.release:
+        yield ReleaseNotes(code=code, required=required("release"))
+    if settings.revision:
+        yield Revision(code=code, required=required("revision"))

@@ -61,6 +61,43 @@ class BacklogSettings(Frozen):
     """Time between the two looks."""
 
 
+class CodeSettings(Frozen):
+    """What GitHub must say about the release's commit. Needs the table `github`."""
+
+    checks: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = ()
+    """Check runs or statuses that must have passed, each a gate `check:NAME`, such as `["CI", "Snyk", "CodeQL"]`. Without any, all of the
+    commit's checks must have passed."""
+    coverage: str | None = None
+    """The check whose title or summary names the test coverage in per cent."""
+    coverage_percent: float = Field(default=80.0, ge=0, lt=100)
+    """The coverage must be more than this."""
+    branch: bool = True
+    """Whether the commit must be on the protected branch."""
+    code_scanning: bool = True
+    """Whether code scanning must have no open alert of severity critical."""
+    release: bool = True
+    """Whether the version must have a published release with notes."""
+    revision: bool = True
+    """Whether every image must name the commit in its label `org.opencontainers.image.revision`."""
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the gates."""
+        return (
+            "tag",
+            *(("branch",) if self.branch else ()),
+            *(tuple(map(check_key, self.checks)) or ("checks",)),
+            *(("coverage",) if self.coverage is not None else ()),
+            *(("code-scanning",) if self.code_scanning else ()),
+            *(("release",) if self.release else ()),
+            *(("revision",) if self.revision else ()),
+        )
+
+
+def check_key(check: str) -> str:
+    """Return the name of a named check's gate."""
+    return f"check:{check}"
+
+
 class GateSettings(Frozen):
     """The gates of an environment. A required gate that has not passed stops a deploy before anybody is asked to approve it."""
 
@@ -68,6 +105,8 @@ class GateSettings(Frozen):
     """Time limit for each gate."""
     advisory: tuple[str, ...] = ()
     """Gates that only warn, by their names in the plan's table, such as `sync`."""
+    code: CodeSettings | None = None
+    """Needs the table `github`."""
     images: bool = True
     """Whether the registry must still have each image under the plan's digest."""
     promoted_from: Name | None = None
@@ -79,6 +118,7 @@ class GateSettings(Frozen):
     def keys(self) -> tuple[str, ...]:
         """Return the names of the gates that there are."""
         return (
+            *(self.code.keys() if self.code else ()),
             *(("images",) if self.images else ()),
             *(("promotion",) if self.promoted_from else ()),
             *(("time",) if self.windows else ()),

@@ -76,7 +76,7 @@ class CheckGates(Step):
             planned={each.gate: each for each in self.results},
         )
         context.pulse.say("looking at them again")
-        looked = look_at(gates_of(settings), subject, settings.seconds)
+        looked = look_at(gates_of(settings, subject), subject, settings.seconds)
         found = await unless_stopped(context.pulse, looked)
         for each in found:
             before = subject.planned.get(each.gate)

@@ -90,6 +90,8 @@ class ReasonCode(StrEnum):
     OUTPUT_TOO_LARGE = "output-too-large"
     JOB_FAILED = "job-failed"
     NOT_CONFIGURED = "not-configured"
+    GITHUB_UNREACHABLE = "github-unreachable"
+    GITHUB_REFUSED = "github-refused"
     EXPORT_FAILED = "export-failed"
     CREDENTIALS_UNUSABLE = "credentials-unusable"
     DATABASE_UNREACHABLE = "database-unreachable"
@@ -195,6 +197,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.OUTPUT_TOO_LARGE: "The script in the pod printed more than the bot accepts.",
     ReasonCode.JOB_FAILED: "A program that ran as a Job failed. The card shows the end of its log; `kubectl describe job` shows the rest.",
     ReasonCode.NOT_CONFIGURED: "The environment is not configured for this; the answer names the missing table of `omnicare.toml`.",
+    ReasonCode.GITHUB_UNREACHABLE: "GitHub does not answer, or limits the bot's requests.",
+    ReasonCode.GITHUB_REFUSED: "GitHub refuses the bot's token or shows it less than it needs. The answer names the missing permission.",
     ReasonCode.EXPORT_FAILED: "The export could not be written to its bucket, or could not be verified after writing. Nothing was deleted.",
     ReasonCode.CREDENTIALS_UNUSABLE: "The database credentials can't be read or are incomplete. The answer names the Secret's key or the file.",
     ReasonCode.DATABASE_UNREACHABLE: "The database server does not answer. Check that it runs, and check the network between it and the bot.",

@@ -57,11 +57,16 @@ def _bytes(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
+def commit_of(version: str) -> str:
+    """The commit that a version is made from, the same at every call."""
+    return hashlib.sha1(f"omnicare {version}".encode()).hexdigest()  # noqa: S324 - git's own
+
+
 def _configuration(service: str, version: str) -> dict[str, Any]:
     labels = {
         "org.opencontainers.image.title": f"omnicare-{service}",
         "org.opencontainers.image.version": version,
-        "org.opencontainers.image.revision": hashlib.sha1(f"{service} {version}".encode()).hexdigest(),  # noqa: S324
+        "org.opencontainers.image.revision": commit_of(version),
     }
     layer = _digest(f"layer of {service} {version}".encode())
     return {

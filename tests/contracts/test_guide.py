@@ -11,6 +11,7 @@ import pytest
 
 from bot.reference.guide import Coverage, lines
 from commands.kit import registry
+from runbooks.gates.settings import CodeSettings, GateSettings
 from runbooks.kit import steps
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,9 @@ def test_what_covers_a_line_exists_and_so_does_the_test_that_proves_it(coverage:
             assert coverage.what in NAMES
         case "step":
             assert coverage.what in steps.kinds()
+        case "gate":
+            known = GateSettings(code=CodeSettings(checks=("any",), coverage="any")).keys()
+            assert coverage.what in (*known, "checks") or coverage.what.startswith("check:")
         case "not-yet":
             assert not coverage.test
             return

@@ -136,6 +136,46 @@ class RegistryClient:
         configurations = [manifest.get("config"), *(_object(each).get("config") for each in parts)]
         return frozenset({digest, *platforms, *_digests(configurations)})
 
+    async def revisions(self, repository: str, digest: str) -> tuple[str | None, ...]:
+        """Return the commit that each platform's image names as its source (`org.opencontainers.image.revision`), in the index's order.
+
+        None where one names none. An index's attestations are no images.
+        """
+        document = _object(await self._pinned(repository, digest))
+        listed = document.get("manifests")
+        if isinstance(listed, list):
+            platforms = _digests([each for each in listed if not _attests(each)])
+            if not platforms or len(platforms) > _PLATFORMS:
+                raise PermanentError(
+                    f"The registry's index of {repository}@{digest} lists {len(platforms)} images.",
+                    code=ReasonCode.REGISTRY_UNREACHABLE,
+                )
+        else:
+            platforms = [digest]
+        return tuple(await asyncio.gather(*(self._revision(repository, each) for each in platforms)))
+
+    async def _revision(self, repository: str, digest: str) -> str | None:
+        base, name = self._place(repository)
+        configurations = _digests([_object(await self._pinned(repository, digest)).get("config")])
+        if not configurations:
+            return None
+        url = f"{base}/v2/{name}/blobs/{configurations[0]}"
+        match _object(await self._requests.get(url, f"{repository}@{digest}")):
+            case {"config": {"Labels": {"org.opencontainers.image.revision": str(revision)}}}:
+                return revision
+            case _:
+                return None
+
+    async def _pinned(self, repository: str, digest: str) -> RegistryResponse:
+        """Return the manifest with that digest, which is compared with its bytes."""
+        answer = await self._manifest(repository, digest)
+        if "sha256:" + hashlib.sha256(answer.body).hexdigest() != digest:
+            raise PermanentError(
+                f"The registry's manifest of {repository}@{digest} does not match its digest.",
+                code=ReasonCode.REGISTRY_UNREACHABLE,
+            )
+        return answer
+
     async def created(self, repository: str, tag: str) -> datetime | None:
         """Return when the image was created, or None if its configuration has no valid time."""
         base, name = self._place(repository)
@@ -187,6 +227,15 @@ def _next_page(url: str, answer: RegistryResponse) -> str | None:
         return after if origin(after) == origin(url) else None
     except ValueError:
         return None
+
+
+def _attests(descriptor: object) -> bool:
+    """Whether an index's entry is BuildKit's attestation of another one."""
+    match descriptor:
+        case {"annotations": {"vnd.docker.reference.type": str()}} | {"platform": {"os": "unknown"}}:
+            return True
+        case _:
+            return False
 
 
 def _digests(descriptors: object) -> list[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, story
+from sandbox.scenarios import BY_NAME, GATES
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, shown_text, story
 
 
 @pytest.fixture
@@ -16,19 +17,35 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 
 
 async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(here: Story) -> None:
-    run = await here.ask("deploy v2.1.0-slow")
+    await here.world.play(BY_NAME["gate-promotion"])
+    run = await here.ask("deploy v2.0.0")
     await here.says(run, "gates not passed")
     plan = here.text(run, "plan")
-    for each in ("✓ passed", "✗ failed", "pending sync item", "v2.1.0-slow was never recorded in staging"):
+    for each in (
+        "✓ passed",
+        "✗ failed",
+        "91.4 % are covered",
+        "pending sync item",
+        "v2.0.0 was never recorded in staging",
+    ):
         assert each in plan
     said = await here.answered("can't be approved as it is")
-    for each in ("Gate Promotion (failed)", "deploy v2.1.0-slow --env staging", "gates-not-passed", "Deploy again"):
+    for each in ("Gate Promotion (failed)", "deploy v2.0.0 --env staging", "gates-not-passed", "Deploy again"):
         assert each in said
     assert here.event_names(run) == ["run:requested", "run:planned", "run:skipped"]  # nobody was asked
-    await here.type(REQUESTER, "/omnicare deploy v2.1.0-slow --dry-run")
+    await here.type(REQUESTER, "/omnicare deploy v2.0.0 --dry-run")
     dry = await here.answered("Dry run")
     assert "was never recorded in staging" in dry
     assert "Request this" not in dry
+
+
+async def test_each_scenario_breaks_just_its_gate(here: Story) -> None:
+    for scenario in GATES:
+        await here.world.break_something(scenario.name)
+        before = len(here.messages())
+        await here.type(REQUESTER, f"/omnicare {scenario.command} --dry-run")
+        dry = await here.until(lambda: next((shown_text(each) for each in here.messages()[before:]), ""), scenario.name)  # noqa: B023
+        assert scenario.cause in dry, scenario.name
 
 
 async def test_a_gate_that_fails_while_people_are_asked_refuses_what_they_approved(here: Story) -> None:

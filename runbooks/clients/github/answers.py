@@ -1,0 +1,148 @@
+"""What GitHub answers, as values: each field is read with distrust, and what is missing makes the answer unreadable."""
+
+from typing import Any, Literal
+
+from runbooks.clients.github.api import unreadable
+from runbooks.kit.answers import read_stamp
+from runbooks.kit.targets import Frozen
+
+_LONGEST = 2000
+_SHA = frozenset("0123456789abcdef")
+
+CheckState = Literal["passed", "failed", "skipped", "running"]
+_CONCLUSIONS: dict[str, CheckState] = {"success": "passed", "neutral": "skipped", "skipped": "skipped"}
+_STATUSES: dict[str, CheckState] = {"success": "passed", "pending": "running"}
+
+
+class CheckFound(Frozen):
+    """A check run or a commit status of a commit, as it stands."""
+
+    name: str
+    state: CheckState
+    said: str
+    """GitHub's own word: `failure`, `timed_out`."""
+    text: str = ""
+    """Title and summary, which may name a figure."""
+    url: str | None = None
+    at: str | None = None
+
+
+class AlertFound(Frozen):
+    """An open alert of code scanning."""
+
+    number: int
+    rule: str
+    url: str | None
+
+
+class ReleaseFound(Frozen):
+    """A published release."""
+
+    notes: str
+    draft: bool
+    immutable: bool | None
+    """None where the server does not say so."""
+    url: str | None
+    at: str | None
+
+
+class BranchFound(Frozen):
+    """A branch, and whether a commit is on it."""
+
+    protected: bool
+    contains: bool
+    url: str | None
+
+
+def fields(value: object) -> dict[str, Any]:
+    """Return the object; raises for everything else."""
+    if not isinstance(value, dict):
+        raise unreadable()
+    return value
+
+
+def text(value: object) -> str:
+    """Return the text, cut; empty where there is none."""
+    return value[:_LONGEST] if isinstance(value, str) else ""
+
+
+def named(value: object) -> str:
+    """Return the text; raises where there is none."""
+    if not (found := text(value)):
+        raise unreadable()
+    return found
+
+
+def address(value: object) -> str | None:
+    """Return a web address; None where it is none."""
+    found = text(value)
+    return found if found.startswith(("https://", "http://")) and found.isprintable() and " " not in found else None
+
+
+def commit(value: object) -> str:
+    """Return a commit's id: forty hexadecimal digits."""
+    found = text(value)
+    if len(found) != 40 or not _SHA.issuperset(found):  # noqa: PLR2004 - SHA-1's length
+        raise unreadable()
+    return found
+
+
+def truth(value: object) -> bool:
+    """Return true or false; raises for everything else."""
+    if not isinstance(value, bool):
+        raise unreadable()
+    return value
+
+
+def check_run(raw: object) -> CheckFound:
+    """Return one of `check_runs`."""
+    run = fields(raw)
+    output = run.get("output") if isinstance(run.get("output"), dict) else {}
+    ended = run.get("status") == "completed"
+    said = named(run.get("conclusion")) if ended else named(run.get("status"))
+    return CheckFound(
+        name=named(run.get("name")),
+        state=_CONCLUSIONS.get(said, "failed") if ended else "running",
+        said=said,
+        text="\n".join(filter(None, (text(fields(output).get("title")), text(fields(output).get("summary"))))),
+        url=address(run.get("html_url")),
+        at=read_stamp(run.get("completed_at") or run.get("started_at")) or None,
+    )
+
+
+def status(raw: object) -> CheckFound:
+    """Return one of a combined status' `statuses`."""
+    found = fields(raw)
+    said = named(found.get("state"))
+    return CheckFound(
+        name=named(found.get("context")),
+        state=_STATUSES.get(said, "failed"),
+        said=said,
+        text=text(found.get("description")),
+        url=address(found.get("target_url")),
+        at=read_stamp(found.get("updated_at")) or None,
+    )
+
+
+def alert(raw: object) -> AlertFound:
+    """Return one open alert."""
+    found = fields(raw)
+    number = found.get("number")
+    if type(number) is not int:
+        raise unreadable()
+    rule = fields(found.get("rule"))
+    name = text(rule.get("description")) or text(rule.get("id"))
+    return AlertFound(number=number, rule=name, url=address(found.get("html_url")))
+
+
+def release(raw: object) -> ReleaseFound:
+    """Return a release."""
+    found = fields(raw)
+    immutable = found.get("immutable")
+    return ReleaseFound(
+        notes=text(found.get("body")).strip(),
+        draft=truth(found.get("draft")),
+        immutable=immutable if isinstance(immutable, bool) else None,
+        url=address(found.get("html_url")),
+        at=read_stamp(found.get("published_at")) or None,
+    )

@@ -1,0 +1,234 @@
+"""A small GitHub: the REST calls by which a release is judged, with the forms, status codes and pages of the public documents.
+
+It knows: a repository, a tag's reference, an annotated tag, check runs and the combined status of a commit, a branch, comparing a branch
+with a commit, open code scanning alerts, and the release of a tag. Every version of the registry has a tag; all of them are fine at first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.outside.registry import VERSIONS, commit_of
+
+Json = dict[str, Any]
+Answer = Callable[[web.Request], web.StreamResponse]
+
+OWNER, NAME, BRANCH = "omnicare", "emr", "main"
+CHECKS = ("CI", "Snyk", "CodeQL", "HIPAA compliance", "Performance")
+STATUSES = ("npm audit", "Base images")
+COVERAGE = "Coverage"
+
+
+@dataclass
+class Version:
+    """What GitHub knows about one version."""
+
+    commit: str
+    checks: dict[str, str] = field(default_factory=lambda: dict.fromkeys((*CHECKS, COVERAGE), "success"))
+    """Check run → its conclusion; `in_progress` where it has none yet."""
+    statuses: dict[str, str] = field(default_factory=lambda: dict.fromkeys(STATUSES, "success"))
+    coverage: str = "91.4 % of lines are covered"
+    merged: bool = True
+    notes: str | None = "Multi-region deployment."
+    """None: no release is published."""
+    annotated: bool = True
+
+
+class Github:
+    """`fault` answers every request instead; `page_size` is the longest page, whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.versions = {version: Version(commit_of(version)) for version in VERSIONS}
+        self.alerts: list[str] = []
+        """Rules with an open critical alert."""
+        self.protected = True
+        self.fault: Answer | None = None
+        self.token: str | None = None
+        """If given, only who shows it sees the repository."""
+        self.page_size = 100
+        self.asked: list[str] = []
+        self.url = ""
+
+    def reset(self) -> None:
+        """Everything is fine again."""
+        self.versions = {version: Version(commit_of(version)) for version in VERSIONS}
+        self.alerts, self.protected, self.fault = [], True, None
+
+    @asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve until the block ends; gives the address."""
+        app = web.Application(middlewares=[self._guard])
+        base = "/repos/{owner}/{name}"
+        app.router.add_get(base, self._repository)
+        app.router.add_get(f"{base}/git/ref/tags/{{tag}}", self._ref)
+        app.router.add_get(f"{base}/git/tags/{{sha}}", self._tag)
+        app.router.add_get(f"{base}/commits/{{sha}}/check-runs", self._check_runs)
+        app.router.add_get(f"{base}/commits/{{sha}}/status", self._status)
+        app.router.add_get(f"{base}/branches/{{branch}}", self._branch)
+        app.router.add_get(f"{base}/compare/{{basehead}}", self._compare)
+        app.router.add_get(f"{base}/code-scanning/alerts", self._alerts)
+        app.router.add_get(f"{base}/releases/tags/{{tag}}", self._release)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            self.url = f"http://{host}:{runner.addresses[0][1]}"
+            yield self.url
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.asked.append(request.path)
+        if self.fault is not None:
+            return self.fault(request)
+        shown = request.headers.get("Authorization", "").removeprefix("Bearer ").removeprefix("token ")
+        if self.token is not None and shown not in ("", self.token):
+            return error(401, "Bad credentials")
+        there = (request.match_info.get("owner"), request.match_info.get("name")) == (OWNER, NAME)
+        if not there or (self.token is not None and not shown):
+            return error(404, "Not Found")
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    async def _repository(self, _: web.Request) -> web.Response:
+        return web.json_response({"full_name": f"{OWNER}/{NAME}", "private": True, "default_branch": BRANCH})
+
+    async def _ref(self, request: web.Request) -> web.Response:
+        tag = request.match_info["tag"]
+        found = self.versions.get(tag)
+        if found is None:
+            return error(404, "Not Found")
+        kind, sha = ("tag", _annotation(tag, found)) if found.annotated else ("commit", found.commit)
+        return web.json_response({"ref": f"refs/tags/{tag}", "object": {"type": kind, "sha": sha}})
+
+    async def _tag(self, request: web.Request) -> web.Response:
+        sha = request.match_info["sha"]
+        for tag, found in self.versions.items():
+            if _annotation(tag, found) == sha:
+                return web.json_response({"tag": tag, "sha": sha, "object": {"type": "commit", "sha": found.commit}})
+        return error(404, "Not Found")
+
+    def _of(self, sha: str) -> Version | None:
+        return next((found for found in self.versions.values() if found.commit == sha), None)
+
+    async def _check_runs(self, request: web.Request) -> web.Response:
+        found = self._of(request.match_info["sha"])
+        if found is None:
+            return error(422, f"No commit found for SHA: {request.match_info['sha']}")
+        runs = [self._run(number, name, said, found) for number, (name, said) in enumerate(found.checks.items())]
+        page, headers = self._page(request, runs)
+        return web.json_response({"total_count": len(runs), "check_runs": page}, headers=headers)
+
+    def _run(self, number: int, name: str, said: str, of: Version) -> Json:
+        ended = said != "in_progress"
+        coverage = {"title": of.coverage, "summary": ""} if name == COVERAGE else {"title": None, "summary": None}
+        return {
+            "id": number,
+            "name": name,
+            "status": "completed" if ended else "in_progress",
+            "conclusion": said if ended else None,
+            "started_at": _ago(minutes=130),
+            "completed_at": _ago(minutes=124) if ended else None,
+            "html_url": f"https://github.com/{OWNER}/{NAME}/runs/{number}",
+            "output": coverage,
+        }
+
+    async def _status(self, request: web.Request) -> web.Response:
+        found = self._of(request.match_info["sha"])
+        if found is None:
+            return error(422, f"No commit found for SHA: {request.match_info['sha']}")
+        statuses = [
+            {
+                "context": name,
+                "state": said,
+                "description": "",
+                "target_url": f"https://ci.example/{number}",
+                "updated_at": _ago(minutes=120),
+            }
+            for number, (name, said) in enumerate(found.statuses.items())
+        ]
+        page, headers = self._page(request, statuses)
+        combined = "success" if all(said == "success" for said in found.statuses.values()) else "failure"
+        answer = {"state": combined, "sha": found.commit, "total_count": len(statuses), "statuses": page}
+        return web.json_response(answer, headers=headers)
+
+    async def _branch(self, request: web.Request) -> web.Response:
+        if request.match_info["branch"] != BRANCH:
+            return error(404, "Branch not found")
+        return web.json_response({"name": BRANCH, "protected": self.protected, "commit": {"sha": commit_of("head")}})
+
+    async def _compare(self, request: web.Request) -> web.Response:
+        base, _, head = request.match_info["basehead"].partition("...")
+        found = self._of(head)
+        if base != BRANCH or found is None:
+            return error(404, "Not Found")
+        status = "behind" if found.merged else "diverged"
+        url = f"https://github.com/{OWNER}/{NAME}/compare/{base}...{head}"
+        return web.json_response(
+            {"status": status, "ahead_by": 0 if found.merged else 3, "behind_by": 2, "html_url": url}
+        )
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        if request.query.get("state") != "open" or request.query.get("severity") != "critical":
+            return error(422, "the sandbox knows open critical alerts only")
+        alerts = [
+            {
+                "number": number,
+                "state": "open",
+                "rule": {"id": rule, "description": rule, "security_severity_level": "critical"},
+                "html_url": f"https://github.com/{OWNER}/{NAME}/security/code-scanning/{number}",
+            }
+            for number, rule in enumerate(self.alerts, 1)
+        ]
+        page, headers = self._page(request, alerts)
+        return web.json_response(page, headers=headers)
+
+    async def _release(self, request: web.Request) -> web.Response:
+        tag = request.match_info["tag"]
+        found = self.versions.get(tag)
+        if found is None or found.notes is None:
+            return error(404, "Not Found")
+        return web.json_response(
+            {
+                "tag_name": tag,
+                "draft": False,
+                "prerelease": False,
+                "immutable": True,
+                "body": found.notes,
+                "published_at": _ago(minutes=110),
+                "html_url": f"https://github.com/{OWNER}/{NAME}/releases/tag/{tag}",
+            }
+        )
+
+    def _page(self, request: web.Request, items: list[Json]) -> tuple[list[Json], dict[str, str]]:
+        size = min(int(request.query.get("per_page", "30")), self.page_size)
+        number = int(request.query.get("page", "1"))
+        page = items[(number - 1) * size : number * size]
+        if number * size >= len(items):
+            return page, {}
+        after = request.url.update_query({"page": str(number + 1)})
+        return page, {"Link": f'<{self.url}{after.raw_path_qs}>; rel="next"'}
+
+
+def error(status: int, message: str, **headers: str) -> web.Response:
+    """Return a refusal in GitHub's form."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.json_response(
+        {"message": message, "documentation_url": "https://docs.github.com/rest"}, status=status, headers=named
+    )
+
+
+def _annotation(tag: str, version: Version) -> str:
+    return hashlib.sha1(f"tag {tag} {version.commit}".encode()).hexdigest()  # noqa: S324 - git's own
+
+
+def _ago(*, minutes: float) -> str:
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
