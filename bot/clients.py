@@ -90,6 +90,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
         found.append(GithubClient(configured.github, token, default_redactor()))
     if configured.gates is not None:
         found += [configured.gates, *_gate_clients(settings, configured.gates, clusters)]
+    if configured.migrations is not None:
+        found.append(configured.migrations)
     return {type(each): each for each in found}
 
 

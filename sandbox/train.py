@@ -61,9 +61,16 @@ async def _backups(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
     return {name: {"backups": {"instance": instance, **where}} for name, instance in INSTANCES.items()}
 
 
+async def _migrations(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
+    world.cluster.add_scripts(world.schemas.scripts())
+    table = {"list": ["npm", "run", "--silent", "migrate:list"], "secret": "omnicare-database", "deadline": 120}
+    return {"production": {"migrations": table}, "staging": {"migrations": table}}
+
+
 PARTS: dict[str, ServesPart] = {
     "gates": gates.served,
     "backups": _backups,
+    "migrations": _migrations,
     "cdn": _cdn,
     "verification": _verification,
 }

@@ -28,6 +28,7 @@ from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood
 from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.github import Github
 from sandbox.outside.health import HealthServer
@@ -117,6 +118,7 @@ class SandboxWorld:
         """Where the gates are served."""
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
+        self.schemas = Schemas(database)
         self.aws = Aws()
         self.hurry: int | None = None
         """Seconds that a scenario waits instead of its own; for tests."""
@@ -234,6 +236,7 @@ class SandboxWorld:
         for queue in self.sync.values():
             queue.reset()
         self.played.clear()
+        self.schemas.clear()
         self.cluster.reset()
         seed_omnicare(self.cluster)
         if self.github is not None:

@@ -116,13 +116,14 @@ class Settings(Section):
     @staticmethod
     def _check_services(name: str, environment: EnvironmentSettings) -> None:
         names = [service.name for service in environment.services]
-        if environment.sync is not None and environment.sync.service not in names:
-            raise ValueError(f"environments.{name}.sync.service: there is no service `{environment.sync.service}`")
         for what, rotation in environment.rotations.items():
             if strange := [each for each in rotation.services if each not in names]:
                 raise ValueError(f"environments.{name}.rotations.{what}.services: there is no service `{strange[0]}`")
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two services have the same name")
+        for table, settings in (("sync", environment.sync), ("migrations", environment.migrations)):
+            if settings is not None and settings.service not in names:
+                raise ValueError(f"environments.{name}.{table}.service: there is no service `{settings.service}`")
 
     def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that patient data goes over TLS, and from a sandbox only to this machine."""

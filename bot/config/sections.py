@@ -17,6 +17,7 @@ from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
+from runbooks.migrations.settings import MigrationSettings
 from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
 from runbooks.verification.settings import VerificationSettings
@@ -179,6 +180,8 @@ class EnvironmentSettings(Section):
     """The repository that releases are made from, for gates on their code."""
     gates: GateSettings | None = None
     """What must be so before a deploy; without it nothing but the approval is asked for."""
+    migrations: MigrationSettings | None = None
+    """How a release's migrations are run; without it a deploy changes no schema."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

@@ -82,6 +82,7 @@ _TOKEN = "tests/runbooks/gates/test_code.py::test_a_token_is_sent_and_known_to_t
 _BY_SIGNATURE = _not_yet("a signature of a person")
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
 _BACKUPS = f"{_RUNS}/test_backups.py::test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance"
+_MIGRATED = f"{_RUNS}/test_migrations.py::test_a_deploy_names_its_migrations_applies_them_first_and_says_what_they_did"
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _BY_VERIFY = _not_yet("a check of `verify`")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
@@ -129,8 +130,12 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "docker push $REGISTRY/omnicare/frontend:$VERSION": _not_yet("`build`"),
     },
     "Step 2: Database Migrations": {
-        'kubectl run -it --rm migrate-pod --image=$REGISTRY/omnicare/backend:$VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:up': _IN_THE_TRAIN,
-        'kubectl exec -it postgres-primary-0 -- psql -U omnicare_prod_user -d omnicare_emr_prod -c "SELECT * FROM schema_migrations ORDER BY version DESC LIMIT 5;"': _IN_THE_TRAIN,
+        'kubectl run -it --rm migrate-pod --image=$REGISTRY/omnicare/backend:$VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:up': _step(
+            "migrate", _MIGRATED
+        ),
+        'kubectl exec -it postgres-primary-0 -- psql -U omnicare_prod_user -d omnicare_emr_prod -c "SELECT * FROM schema_migrations ORDER BY version DESC LIMIT 5;"': _step(
+            "migrate", _MIGRATED
+        ),
     },
     "Step 3: Deploy Backend Services": {
         "kubectl set image deployment/backend backend=$REGISTRY/omnicare/backend:$VERSION -n omnicare-prod": _step(

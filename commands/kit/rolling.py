@@ -7,6 +7,7 @@ from runbooks.cdn.invalidating import InvalidateCdn, Invalidated
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, images_of
@@ -42,6 +43,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         code=ReasonCode.SUCCEEDED,
         title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
         lines=(
+            *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
             f"{pods} · {_approval(context, plan)} · {kept}",
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,

@@ -1,4 +1,5 @@
--- The role that the bot logs in with: it reads what PostgreSQL counts about statements, and no row of any table.
+-- The role that the bot logs in with: it reads what PostgreSQL counts about statements, and no row of any
+-- table but that with the applied migrations.
 -- For the DBA, once on the primary, in the application's database (roles reach the replicas by themselves):
 --
 --   psql -h HOST -U postgres -d omnicare_emr_prod -f deploy/database/reader.sql
@@ -32,5 +33,8 @@ SELECT format('GRANT USAGE ON SCHEMA %I TO omnicare_reader', n.nspname)
 SELECT format('GRANT SELECT ON %I.%I TO omnicare_reader', n.nspname, c.relname)
   FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace JOIN pg_class c ON c.relnamespace = n.oid
  WHERE e.extname = 'pg_stat_statements' AND c.relname IN ('pg_stat_statements', 'pg_stat_statements_info') \gexec
+
+-- Which migrations are applied, for the plan of a deploy: names alone.
+SELECT 'GRANT SELECT ON public.schema_migrations TO omnicare_reader' WHERE to_regclass('public.schema_migrations') IS NOT NULL \gexec
 
 COMMIT;

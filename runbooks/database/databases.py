@@ -6,16 +6,17 @@ else.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import query_plans, statements
+from runbooks.clients.postgres import migrations, query_plans, statements
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
+from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
 from runbooks.clients.postgres.statements import By, Counted, RunningStatement, Statement
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -118,6 +119,16 @@ class Database:
             running = await statements.running(session)
             counted = await statements.counted(session, by, limit)
         return await asyncio.to_thread(_shown, Slow(on, session.target.address, counted, running))
+
+    async def applied_migrations(self, table: str, column: str) -> tuple[str, ...]:
+        """The names in the table of applied migrations, the newest first; none where there is no such table yet."""
+        async with self._client.asked("primary") as session:
+            return await migrations.applied(session, table, column)
+
+    async def sizes(self, tables: Sequence[str]) -> tuple[TableSize, ...]:
+        """How large these tables are, and how much is written to them."""
+        async with self._client.asked("primary") as session:
+            return await migrations.sizes(session, tables)
 
     async def explained(self, on: Instance, name: str) -> tuple[Statement, QueryPlan]:
         """The plan of a counted statement, by the beginning of its id."""

@@ -89,6 +89,8 @@ class ReasonCode(StrEnum):
     SCRIPT_UNANSWERED = "script-unanswered"
     OUTPUT_TOO_LARGE = "output-too-large"
     JOB_FAILED = "job-failed"
+    MIGRATION_FAILED = "migration-failed"
+    MIGRATION_RUNS = "migration-runs"
     NOT_CONFIGURED = "not-configured"
     GITHUB_UNREACHABLE = "github-unreachable"
     GITHUB_REFUSED = "github-refused"
@@ -196,6 +198,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.SCRIPT_UNANSWERED: "The script in the pod did not finish in time. It may still be running there.",
     ReasonCode.OUTPUT_TOO_LARGE: "The script in the pod printed more than the bot accepts.",
     ReasonCode.JOB_FAILED: "A program that ran as a Job failed. The card shows the end of its log; `kubectl describe job` shows the rest.",
+    ReasonCode.MIGRATION_FAILED: "A migration ended with an error, so no service was changed. The card shows the end of its log; look at the table of applied migrations before you try again.",
+    ReasonCode.MIGRATION_RUNS: "A migration of an earlier run is still running. Wait until its Job has ended.",
     ReasonCode.NOT_CONFIGURED: "The environment is not configured for this; the answer names the missing table of `omnicare.toml`.",
     ReasonCode.GITHUB_UNREACHABLE: "GitHub does not answer, or limits the bot's requests.",
     ReasonCode.GITHUB_REFUSED: "GitHub refuses the bot's token or shows it less than it needs. The answer names the missing permission.",

@@ -32,7 +32,7 @@ from runbooks.release.last_good import (
 from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
 from runbooks.wording import age_since, by_count
 
-NOT_DONE = ("migrations", "configuration")
+NOT_DONE = ("configuration",)
 """Steps of the guide that a run does not do; people may expect them."""
 _UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
 _BACK_BY_ITSELF = "If it fails, it rolls back automatically to the last known good release. The approval covers that."

@@ -26,6 +26,7 @@ VERSIONS = {
     "v1.0.0": timedelta(days=96),
     "v1.1.0": timedelta(days=41),
     "v1.2.0": timedelta(days=13),
+    "v2.1.0-sqlerror": timedelta(hours=10),
     "v2.1.0-bad": timedelta(hours=9),
     "v2.1.0-crash": timedelta(hours=8),
     "v2.1.0-oom": timedelta(hours=7),

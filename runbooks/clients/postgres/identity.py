@@ -23,7 +23,7 @@ SELECT current_user AS role, current_database() AS database, current_setting('se
 """
 
 _RIGHTS = """
-SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT')) AS readable,
+SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT') AND c.relname <> 'schema_migrations') AS readable,
        count(*) FILTER (WHERE has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -56,7 +56,7 @@ class DatabaseIdentity:
     sees_statistics: bool
     """Of all roles' statements."""
     readable: int
-    """Tables whose rows the role can read. There should be none."""
+    """Tables whose rows the role can read, without that of the applied migrations. There should be none."""
     writable: int
     creates: tuple[str, ...]
     """Schemas in which the role can create functions. There should be none."""

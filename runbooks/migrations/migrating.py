@@ -1,0 +1,256 @@
+"""The steps that apply and undo migrations, and the plans that they are in: a deploy's, a rollback's, `migrate`'s and `db rollback`'s."""
+
+import time
+from typing import Literal
+
+from pydantic import JsonValue
+
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.jobs import JobSpec
+from runbooks.database.databases import Database
+from runbooks.deployments.service_state import current, pinned
+from runbooks.jobs.running import JobEnd, run_job
+from runbooks.kit.diagnosis import Diagnosis
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image, Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.train import Part, Train
+from runbooks.kit.versions import spellings
+from runbooks.migrations.pending import Pending, applied_rows, pending
+from runbooks.migrations.settings import KIND, MigrationSettings
+from runbooks.wording import counted, duration, listed
+
+_NEWEST = 5
+_SHOWN = 10
+SKIP = "skip-migrations"
+"""The option of a deploy that leaves the migrations out."""
+
+
+class Migrated(Frozen):
+    """What a migration did."""
+
+    job: str
+    applied: tuple[str, ...] | None = None
+    """What the database has now and had not before, oldest first; None where that is not known."""
+    undone: tuple[str, ...] = ()
+    """What it had before and has no more."""
+    newest: tuple[str, ...] = ()
+    """The newest rows of the table."""
+    log: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what it did, in sentences."""
+        took = f" in {duration(self.seconds)}"
+        if self.undone:
+            done = f"Undone{took}: {listed(self.undone, most=_SHOWN)}."
+        elif self.applied is None:
+            done = f"Migrations ran{took} (Job {self.job})."
+        elif self.applied:
+            done = f"{counted(len(self.applied), 'migration')} applied{took}: {listed(self.applied, most=_SHOWN)}."
+        else:
+            done = "No migration was pending."
+        return (done, *((f"Newest in the database: {', '.join(self.newest)}.",) if self.newest else ()))
+
+
+class SchemaStep(Step):
+    """A program of a release's image changes the database's schema, as a Job."""
+
+    spec: JobSpec
+    version: str
+    settings: MigrationSettings
+
+    @property
+    def target(self) -> str:
+        return self.settings.service
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {"image": self.spec.image, "program": list(self.spec.words), "secret": self.settings.secret}
+
+    def by_hand(self) -> tuple[str, ...]:
+        return self.spec.by_hand()
+
+    def goes_on(self) -> tuple[str, ...]:
+        where = f"-n {self.spec.namespace}"
+        return (
+            f"A migration that has begun is not ended: it would leave the schema half changed. `kubectl get jobs {where} -l omnicare.dev/job={self.spec.what}` shows it.",
+        )
+
+    async def apply(self, context: StepContext) -> Migrated:
+        database = context.services.get(Database)
+        known = database if isinstance(database, Database) else None
+        began = time.monotonic()
+        before, _ = await applied_rows(known, self.settings)
+        end = await run_job(context.pulse, context.use(ClusterClient), self.spec)
+        if not end.ok:
+            raise self._failed(end)
+        after, _ = await applied_rows(known, self.settings)
+        done = Migrated(
+            job=end.name, log=end.log, seconds=round(time.monotonic() - began, 1), newest=(after or ())[:_NEWEST]
+        )
+        return done.model_copy(update=self._done(before, after))
+
+    def _done(self, before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> dict[str, object]:
+        raise NotImplementedError
+
+    def _failed(self, end: JobEnd) -> PermanentError:
+        cause = f"`{' '.join(self.spec.words)}` of {self.version} ended with exit status {end.exit_code}"
+        return PermanentError(
+            f"The migration failed: {cause}.",
+            code=ReasonCode.MIGRATION_FAILED,
+            diagnosis=Diagnosis(cause=cause, log=end.log, seen=(f"Job {end.name} in {self.spec.namespace}.",)),
+            advice=(
+                f"Look at the rows of `{self.settings.table}` before you try again: what was applied before the failure stays.",
+            ),
+        )
+
+
+class Migrate(SchemaStep):
+    """The release's pending migrations are applied."""
+
+    kind: Literal["migrate"] = "migrate"
+    pending: tuple[str, ...] | None = None
+    """Oldest first; None where the plan could not know them."""
+    alone: bool = False
+    """It is what the run is for."""
+
+    @property
+    def title(self) -> str:
+        return "Migrate the database"
+
+    @property
+    def word(self) -> str:
+        return "migrations"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {**super().changes(), "pending": list(self.pending) if self.pending is not None else None}
+
+    def shown(self) -> Shown:
+        names = self.pending if self.pending is not None else ("whatever is pending",)
+        more = len(names) - _SHOWN
+        shown = (*names[:_SHOWN], *((f"and {more} more",) if more > 0 else ()))
+        rows = tuple((Cell(text=name, strong=self.pending is not None), Cell(text=self.version)) for name in shown)
+        return Shown(columns=("Migration", "Of"), rows=rows)
+
+    def in_short(self) -> tuple[Brief, ...]:
+        if not self.alone:
+            return ()
+        count = counted(len(self.pending), "migration") if self.pending is not None else "migrations"
+        return (Brief(subject="the database", change=count),)
+
+    async def apply(self, context: StepContext) -> Migrated:
+        return await super().apply(context)
+
+    def _done(self, before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> dict[str, object]:
+        if after is None:
+            return {"applied": self.pending}
+        if self.pending is not None:  # also where an earlier, killed try of this step had applied them
+            return {"applied": tuple(name for name in self.pending if name in after)}
+        return {
+            "applied": tuple(name for name in reversed(after) if name not in before) if before is not None else None
+        }
+
+
+async def plan_part(train: Train) -> Part:
+    """What a deploy does about the schema before its services change, and what a rollback says about it."""
+    settings = train.find(MigrationSettings)
+    if settings is None:
+        return Part(not_done=("migrations (not configured)",))
+    if train.going_back:
+        return Part(not_done=("migrations are not undone",))
+    if SKIP in train.options:
+        return Part(
+            warnings=(f"Migrations are left out (`--{SKIP}`): {train.version} runs on the schema as it is.",),
+            not_done=("migrations (left out as asked)",),
+        )
+    change = next((each for each in train.changes if each.service == settings.service), None)
+    if change is None:
+        return Part(notes=(f"No migrations run, because {settings.service} stays as it is.",))
+    cluster = train.find(ClusterClient)
+    assert cluster is not None, "every environment has a cluster"
+    return await _part(cluster, train.find(Database), settings, train.environment, change.after, train.version)
+
+
+async def _part(
+    cluster: ClusterClient,
+    database: Database | None,
+    settings: MigrationSettings,
+    environment: Environment,
+    image: Image,
+    version: str,
+) -> Part:
+    await _none_runs(cluster, environment)
+    spec = settings.up_job(environment, image)
+    found: Pending = await pending(cluster, database, settings, settings.list_job(environment, image))
+    if found.names == ():
+        return Part(warnings=found.warnings, notes=("No migration is pending.", *found.notes))
+    step = Migrate(spec=spec, version=version, settings=settings, pending=found.names)
+    notes = ("A migration is never ended in the middle, also when the run is cancelled.", *found.notes)
+    return Part(before=(step,), warnings=found.warnings, notes=notes)
+
+
+async def _none_runs(cluster: ClusterClient, environment: Environment) -> None:
+    """Two migrations at once would wait for each other, or worse."""
+    for job in await cluster.jobs.of_kind(environment.namespace, KIND):
+        if job.ended is None and not job.deleting:
+            raise PermanentError(
+                f"A migration is still running in {environment.name}: Job {job.name} (image {Image.parse(job.image).short}).",
+                code=ReasonCode.MIGRATION_RUNS,
+                advice=(
+                    f"Wait until it has ended: `kubectl logs -f job/{job.name} -n {job.namespace}` shows how far it is.",
+                ),
+            )
+
+
+async def image_of(
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    environment: Environment,
+    settings: MigrationSettings,
+    version: str | None,
+) -> Image:
+    """Return the image with the migrations: of that version, or of the running release."""
+    service = environment.service(settings.service)
+    assert service is not None, "the configuration is checked"
+    if version is None:
+        state = next(each for each in await current(cluster, environment) if each.service == service.name)
+        if (image := pinned(state)) is None or state.foreign:
+            raise PermanentError(
+                f"It is not known which image of {service.name} runs in {environment.name}.",
+                code=ReasonCode.NOT_A_RELEASE,
+                advice=("Name the version: `migrate VERSION`.",),
+            )
+        return image
+    missing: PermanentError | None = None
+    for tag in spellings(version):
+        try:
+            return Image(repository=service.repository, tag=tag, digest=await registry.resolve(service.repository, tag))
+        except PermanentError as error:
+            if error.code is not ReasonCode.NO_SUCH_VERSION:
+                raise
+            missing = missing or error
+    assert missing is not None, "a version has a spelling"
+    raise missing
+
+
+async def plan_migrate(
+    cluster: ClusterClient,
+    database: Database | None,
+    settings: MigrationSettings,
+    environment: Environment,
+    image: Image,
+) -> Plan:
+    """Return the plan of a release's migrations alone."""
+    version = image.tag or image.short
+    part = await _part(cluster, database, settings, environment, image, version)
+    return Plan(
+        title=f"Migrate {environment.name}'s database to {version}"
+        if part.before
+        else f"No migration of {version} is pending in {environment.name}. Nothing to do.",
+        steps=tuple(step.model_copy(update={"alone": True}) for step in part.before),
+        warnings=part.warnings,
+        notes=(*part.notes, "The services are not changed.") if part.before else (),
+    )

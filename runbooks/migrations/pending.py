@@ -1,0 +1,162 @@
+"""Which migrations a release contains, which of them the database has, and what the others would lock: what a plan says before anybody approves."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.jobs import JobSpec
+from runbooks.database.databases import Database
+from runbooks.jobs.running import run_job
+from runbooks.kit.answers import NotUnderstood, read_printed
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.steps import PlainPulse
+from runbooks.kit.targets import Frozen
+from runbooks.migrations.lint import Finding, LintUnavailable, lint
+from runbooks.migrations.settings import LIST_DEADLINE, MigrationSettings
+from runbooks.wording import counted, listed
+
+_MOST, _LONGEST, _LONGEST_SQL = 5000, 200, 256 * 1024
+_SHOWN = 5
+
+
+class Contained(Frozen):
+    """One migration that an image contains."""
+
+    name: str
+    sql: str | None = None
+    applied: bool | None = None
+    """As the image's own program says; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What is known before a migration runs; what is not known is None, with a sentence that says why."""
+
+    names: tuple[str, ...] | None = None
+    """What would be applied, oldest first."""
+    foreign: tuple[str, ...] = ()
+    """Applied migrations that the image does not contain."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+async def pending(
+    cluster: ClusterClient, database: Database | None, settings: MigrationSettings, listing: JobSpec | None
+) -> Pending:
+    """Return what is pending. Never raises: what can't be known is a sentence."""
+    (contained, no_list), (rows, no_rows) = await asyncio.gather(
+        _contained(cluster, listing), applied_rows(database, settings)
+    )
+    if contained is None:
+        return Pending(warnings=tuple(f"Which migrations are pending is unknown: {why}" for why in (no_list,) if why))
+    if rows is None and any(each.applied is None for each in contained):
+        why = no_rows or "neither the program's list nor a configured `database` says which are applied."
+        return Pending(warnings=(f"Which migrations are pending is unknown: {why}",))
+    known = set(rows) if rows is not None else {each.name for each in contained if each.applied}
+    left = [each for each in contained if each.name not in known]
+    names = {each.name for each in contained}
+    foreign = tuple(name for name in reversed(rows or ()) if name not in names)
+    found, notes = await _lint(left)
+    return Pending(
+        names=tuple(each.name for each in left),
+        foreign=foreign,
+        warnings=(*_drift(foreign), *await _locks(found, database), *((no_rows,) if no_rows else ())),
+        notes=notes,
+    )
+
+
+async def applied_rows(database: Database | None, settings: MigrationSettings) -> tuple[tuple[str, ...] | None, str]:
+    """Return the table's names, the newest first, or None and why it can't be read."""
+    if database is None:
+        return None, ""
+    try:
+        return await database.applied_migrations(settings.table, settings.column), ""
+    except RunbookError as error:
+        return None, f"The table {settings.table} can't be read: {error.message}"
+
+
+async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[tuple[Contained, ...] | None, str]:
+    if listing is None:
+        return None, "`list` is not configured in `migrations`."
+    # by the image, not by the run: the plan before the approval and the one before the run share it
+    run = f"list.{listing.image.rpartition(':')[2][:12]}"
+    try:
+        async with asyncio.timeout(LIST_DEADLINE):
+            end = await run_job(PlainPulse(run), cluster, listing)
+    except TimeoutError:
+        return None, f"the release's own list was not there within {LIST_DEADLINE} s. Plan again in a moment."
+    except RunbookError as error:
+        return None, error.message
+    if not end.ok:
+        return None, f"`{' '.join(listing.words)}` ended with exit status {end.exit_code}."
+    try:
+        return read_contained(end.output), ""
+    except NotUnderstood as error:
+        return None, f"what `{' '.join(listing.words)}` printed can't be read: {error}."
+
+
+def read_contained(output: bytes) -> tuple[Contained, ...]:
+    """Return the migrations that a program printed as JSON; raises `NotUnderstood`."""
+    told = read_printed(output)
+    if not isinstance(told, list) or len(told) > _MOST:
+        raise NotUnderstood("it is not a list of migrations")
+    return tuple(_one(each) for each in told)
+
+
+def _one(told: object) -> Contained:
+    entry = {"name": told} if isinstance(told, str) else told
+    if not isinstance(entry, dict):
+        raise NotUnderstood("an entry is neither a name nor an object")
+    name, sql, applied = entry.get("name"), entry.get("sql"), entry.get("applied")
+    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST or not name.isprintable():
+        raise NotUnderstood("an entry has no usable name")
+    fits = isinstance(sql, str) and len(sql) <= _LONGEST_SQL
+    return Contained(name=name, sql=sql if fits else None, applied=applied if isinstance(applied, bool) else None)
+
+
+def _drift(foreign: Sequence[str]) -> tuple[str, ...]:
+    if not foreign:
+        return ()
+    names = listed(foreign, most=_SHOWN)
+    what = counted(len(foreign), "migration")
+    return (f"Drift: the database has {what} that this release does not contain ({names}).",)
+
+
+async def _lint(left: Sequence[Contained]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    with_sql = [(each.name, each.sql) for each in left if each.sql]
+    if not with_sql:
+        return (), ()
+    try:
+        found = await lint(with_sql)
+    except LintUnavailable as error:
+        return (), (f"The migrations' SQL was not checked: {error}.",)
+    return found, () if found else ("squawk finds no lock that blocks others in the migrations' SQL.",)
+
+
+async def _locks(found: Sequence[Finding], database: Database | None) -> tuple[str, ...]:
+    """One sentence for each migration, effect and table, with the table's size where that is known."""
+    tables = sorted({each.table for each in found if each.table})
+    known: dict[str, str] = {}
+    if database is not None and tables:
+        try:
+            sizes = await database.sizes(tables)
+            known = {each.name: f" ({rows(each.rows)}, {each.writes:.2g} writes/s on average)" for each in sizes}
+        except RunbookError:
+            known = {}
+    said = dict.fromkeys(
+        f"{each.migration} drops data{f' of {each.table}' if each.table else ''}{known.get(each.table, '')}."
+        if each.effect == "drops data"
+        else f"{each.migration} locks {each.table or 'a table'}{known.get(each.table, '')} {each.effect}."
+        for each in found
+    )
+    return tuple(islice(said, 20))
+
+
+def rows(count: int) -> str:
+    """Return `812 rows`, `41 k rows`, `4.1 M rows`."""
+    for size, unit in ((1_000_000, " M"), (1_000, " k")):
+        if count >= size:
+            return f"{round(count / size, 1):g}{unit} rows"
+    return counted(count, "row")

@@ -1,0 +1,216 @@
+"""Migrations of a release: what a plan says of them, what the step does, and how each failure ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.kit.answers import NotUnderstood
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped
+from runbooks.kit.targets import Environment, Service
+from runbooks.kit.train import Part, Train
+from runbooks.migrations.lint import lint
+from runbooks.migrations.migrating import SKIP, Migrate, plan_part
+from runbooks.migrations.pending import read_contained
+from runbooks.migrations.settings import MigrationSettings
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.programs import Execution
+from sandbox.migrations import BROKEN, Schemas
+from tests.support.clusters import QUICK
+
+RUN = "production.deploy.0f3a0f3a0f3a0f3a"
+NAMESPACE = "omnicare-prod"
+WHERE = Environment(
+    name="production",
+    namespace=NAMESPACE,
+    record_namespace="omnicare-bot",
+    services=(
+        Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend"),
+    ),
+)
+SETTINGS = MigrationSettings(
+    list=("npm", "run", "--silent", "migrate:list"), secret="omnicare-database", deadline=30
+)  # fmt: skip
+NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
+
+
+class Here:
+    """A cluster with OmniCare in it, and the migrations of its backend."""
+
+    def __init__(self, cluster: Cluster, client: ClusterClient, schemas: Schemas) -> None:
+        self.cluster, self.client, self.schemas = cluster, client, schemas
+
+    def script(self, name: str, program: Callable[[Execution], Awaitable[int]]) -> None:
+        self.cluster.add_scripts({name: program})
+
+    async def part(
+        self, version: str = "v2.0.0", settings: MigrationSettings | None = SETTINGS, **more: object
+    ) -> Part:
+        train = Train(
+            environment=WHERE, version=version, changes=(_change(version),), now=datetime.now(UTC),
+            clients={ClusterClient: self.client, **({MigrationSettings: settings} if settings else {})}, **more,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return await plan_part(train)
+
+    def context(self, pulse: PlainPulse | None = None) -> StepContext:
+        return StepContext(pulse=pulse or PlainPulse(RUN), environment=WHERE, services={ClusterClient: self.client})
+
+
+def _change(version: str) -> ImageChange:
+    def image(tag: str) -> Image:
+        return Image(
+            repository="ghcr.io/omnicare/backend", tag=tag, digest=f"sha256:{'0123456789abcdef'[len(tag)] * 64}"
+        )
+
+    return ImageChange(
+        service="backend", namespace=NAMESPACE, deployment="backend", container="backend",
+        before=image("v1.2.0"), after=image(version),
+    )  # fmt: skip
+
+
+def _step(part: Part) -> Migrate:
+    (step,) = part.before
+    assert isinstance(step, Migrate)
+    return step
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
+    cluster, schemas = Cluster(QUICK), Schemas(None)
+    seed_omnicare(cluster)
+    cluster.add_scripts(schemas.scripts())
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(cluster.serve())
+        path = tmp_path / "bot.kubeconfig"
+        path.write_text(cluster.kubeconfig("omnicare-bot"))
+        client = await stack.enter_async_context(ClusterClient(kubeconfig=str(path)))
+        yield Here(cluster, client, schemas)
+
+
+async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here) -> None:
+    step = _step(await here.part())
+    assert step.pending == NEW
+    done = await step.apply(here.context())
+    assert done.applied == NEW
+    again = await step.apply(here.context())  # a step that was killed after its end: the same Job
+    assert again.applied == NEW
+    assert here.schemas.ran == [(NAMESPACE, "migrate:up")]
+    await here.client.jobs.delete(next(iter(await here.client.jobs.of_kind(NAMESPACE, "migrate-list"))))
+    part = await here.part()
+    assert (part.before, part.notes[0]) == ((), "No migration is pending.")
+
+
+async def test_the_plan_names_locks_and_binds_the_approval_to_what_is_pending(here: Here) -> None:
+    part = await here.part(BROKEN)
+    assert part.warnings == (
+        "20261015_index_observations_by_code locks observations against writing.",
+        "20261101_ward_as_number locks patients against reading and writing.",
+    )
+    pending = _step(part).changes()["pending"]
+    assert pending == [*NEW, "20261101_ward_as_number"]
+    assert all("Secret" not in line and "kubectl" in line for line in _step(part).by_hand())
+
+
+async def test_a_failed_migration_is_an_error_with_the_end_of_its_log(here: Here) -> None:
+    step = _step(await here.part(BROKEN))
+    with pytest.raises(PermanentError, match="ended with exit status 1") as caught:
+        await step.apply(here.context())
+    assert caught.value.code is ReasonCode.MIGRATION_FAILED
+    assert "invalid input syntax" in caught.value.diagnosis.log[-1]
+    assert not any("hunter2" in line for line in caught.value.diagnosis.log)
+
+
+async def _waits(execution: Execution) -> int:
+    await execution.out(b"migrating now\n")
+    await asyncio.Event().wait()
+    return 0
+
+
+async def test_a_migration_goes_on_when_the_run_is_stopped_and_no_other_is_planned_meanwhile(here: Here) -> None:
+    step = _step(await here.part())
+    here.script("migrate:up", _waits)
+    pulse = PlainPulse(RUN)
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Maya"))
+    with pytest.raises(Stopped):
+        await step.apply(here.context(pulse))
+    (job,) = await here.client.jobs.of_kind(NAMESPACE, "migrate")
+    assert job.ended is None
+    assert "kubectl get jobs" in step.goes_on()[0]
+    with pytest.raises(PermanentError, match="still running") as caught:
+        await here.part()
+    assert caught.value.code is ReasonCode.MIGRATION_RUNS
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "words"),
+    [
+        (b"", 0, "nothing was printed"),
+        (b"<html>", 0, "no JSON"),
+        (b'{"a": 1}', 0, "not a list"),
+        (b'[{"name": 7}]', 0, "no usable name"),
+        (b"[1", 0, "can't be read"),
+        (b"[]", 3, "exit status 3"),
+        (json.dumps(["20261001_a"]).encode(), 0, "says which are applied"),
+    ],
+)
+async def test_what_the_list_does_not_say_is_said_to_be_unknown_and_stops_nothing(
+    here: Here, printed: bytes, code: int, words: str
+) -> None:
+    async def listing(execution: Execution) -> int:
+        await execution.out(printed)
+        return code
+
+    here.script("migrate:list", listing)
+    part = await here.part()
+    assert _step(part).pending is None
+    (warning,) = part.warnings
+    assert words in warning
+
+
+async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
+    part = await here.part(settings=SETTINGS.model_copy(update={"list": None}))
+    assert _step(part).pending is None
+    done = await _step(part).apply(here.context())
+    assert done.applied is None
+    assert done.lines()[0].startswith("Migrations ran in")
+
+
+async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: Here) -> None:
+    left_out = await here.part(options={SKIP: "the schema is there"})
+    assert (left_out.before, left_out.not_done) == ((), ("migrations (left out as asked)",))
+    assert "--skip-migrations" in left_out.warnings[0]
+    assert (await here.part(settings=None)).not_done == ("migrations (not configured)",)
+    elsewhere = await here.part(settings=SETTINGS.model_copy(update={"service": "worker"}))
+    assert elsewhere.before == ()
+
+
+def test_names_alone_or_with_sql_are_read_and_hostile_ones_refused() -> None:
+    assert [each.name for each in read_contained(b'log line\n["a", {"name": "b", "sql": 3, "applied": "yes"}]')] == [
+        "a",
+        "b",
+    ]
+    with pytest.raises(NotUnderstood):
+        read_contained(json.dumps(["a\x1b[2J"]).encode())
+    with pytest.raises(NotUnderstood):
+        read_contained(json.dumps(["x" * 300]).encode())
+
+
+async def test_sql_that_locks_or_drops_is_found_with_its_table() -> None:
+    found = await lint(
+        [
+            ("1", 'CREATE INDEX i ON public."Notes" (a);\nALTER TABLE notes DROP COLUMN a;'),
+            ("2", "SELECT 1;"),
+        ]
+    )
+    assert {(each.migration, each.table, each.effect) for each in found} == {
+        ("1", "Notes", "against writing"),
+        ("1", "notes", "drops data"),
+    }
