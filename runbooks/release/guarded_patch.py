@@ -35,7 +35,7 @@ _TRIES = 20
 
 
 async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, name: str) -> None:
-    """Read, then ask for the place, then write only over what was read: in this order an older run can't win.
+    """Stamp one Deployment: read it, ask for the lease, then write only over what was read, so that an older run can't win.
 
     Who takes a place over writes the record first and stamps afterwards. So if the record still names this run, the newer
     stamp comes after our read, and our write meets it as a conflict.
@@ -61,7 +61,7 @@ async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environm
 
 
 def _stamping(seen: DeploymentView, run: str) -> list[dict[str, Any]]:
-    """What a run before this one raised for a while is put back with the same change."""
+    """Return the patch that stamps the Deployment, and that also puts back what an earlier run raised for a while."""
     path = annotation_path(RUN)
     if RUN in seen.annotations:
         return [
@@ -88,7 +88,7 @@ async def set_image(
     *,
     at_once: bool = False,
 ) -> DeploymentView:
-    """The one change, on the condition that everything still is as the plan saw it and the run still holds its place.
+    """Set the image on the condition that everything is as the plan saw it and the run still holds the lease; return the Deployment.
 
     `at_once`: with it `maxSurge` is raised, so that all new pods start together.
     """
@@ -144,7 +144,7 @@ def _setting(
 
 
 def _refuse_at_once(seen: DeploymentView, change: ImageChange, run: str) -> None:
-    """Raises where the Deployment is no longer what the plan saw, or the run no longer holds its place."""
+    """Raise where the Deployment is no longer what the plan saw, or the run no longer holds the lease."""
     holder = seen.annotations.get(RUN)
     if holder != run:
         raise PermanentError(
@@ -173,7 +173,7 @@ def still_ours(
     since: DeploymentView | None = None,
     answer: DeploymentView | None = None,
 ) -> None:
-    """Raises where somebody else took the place, or changed what rolls out. `since`: the Deployment as the run left it.
+    """Raise where somebody else took the lease, or changed what rolls out. `since`: the Deployment as the run left it.
 
     `answer`: what the API server answered to the run's own write.
 
@@ -209,7 +209,7 @@ def still_ours(
 
 
 def is_ours(seen: DeploymentView, change: ImageChange, run: str) -> bool:
-    """This very run set the image before: the step was killed, or the answer was lost."""
+    """Return whether this very run set the image before: the step was killed, or the answer was lost."""
     return (
         all(asked_image(seen, name) == change.after.reference for name in change.references_before)
         and seen.annotations.get(DEPLOYED_RUN) == run

@@ -21,7 +21,7 @@ from runbooks.kit.targets import Environment, Service
 
 
 def same_image(one: Image | None, other: Image | None) -> bool:
-    """By digest where both have one, else by what is written."""
+    """Return whether both are the same image: by digest where both have one, else by what is written."""
     if one is None or other is None:
         return False
     if one.digest and other.digest:
@@ -30,24 +30,24 @@ def same_image(one: Image | None, other: Image | None) -> bool:
 
 
 def runs_all(state: ServiceState, image: Image) -> bool:
-    """The service runs just that, everywhere, and so do the containers that are released with it."""
+    """Return whether the service runs exactly that image everywhere, and so do the containers that are released with it."""
     same = state.runs_completely and same_image(pinned(state), image)
     return same and all(same_image(each.image, image) for each in state.beside)
 
 
 def runs_completely(release: Release, states: Sequence[ServiceState]) -> bool:
-    """Every service of the release that is looked at runs exactly its image, everywhere."""
+    """Return whether every service of the release that is looked at runs exactly its image, everywhere."""
     pairs = [(state, release.image(state.service)) for state in states]
     return all(image is None or runs_all(state, image) for state, image in pairs)
 
 
 def bad_versions(releases: Sequence[Release]) -> frozenset[str]:
-    """What nobody wants to go back to."""
+    """Return the versions that nobody wants to go back to."""
     return frozenset(release.version for release in releases if release.verdict == "bad")
 
 
 def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to: str | None = None) -> Release | None:
-    """The release to go back to, newest first; with `to`, the newest record of that version, good or bad."""
+    """Return the newest good release to go back to; with `to`, the newest record of that version, good or bad."""
     recorded = [release for release in releases if release.services]
     if to is not None:
         return next((release for release in recorded if release.version == to), None)
@@ -58,13 +58,13 @@ def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to
 
 
 def proven(releases: Sequence[Release], service: str, image: Image) -> bool:
-    """Whether a record has that very image as good."""
+    """Return whether a record has that very image as good."""
     known = (release.image(service) for release in releases if release.verdict == "good")
     return any(image.digest is not None and same_image(each, image) for each in known)
 
 
 def left_behind(states: Sequence[ServiceState]) -> list[ServiceState]:
-    """The services that an unrecorded rollback takes back.
+    """Return the services that an unrecorded rollback takes back.
 
     Where something hangs: all that run the version that hangs, and nothing else (a deploy that stopped at the backend left the
     frontend where it was; `kubectl rollout undo` of both would take the frontend back too far). Where all is complete: those
@@ -103,7 +103,7 @@ async def undone(
     states: Sequence[ServiceState],
     releases: Sequence[Release],
 ) -> Earlier:
-    """Where an unrecorded rollback of all services leads.
+    """Return where an unrecorded rollback of all services leads.
 
     A service that still runs what was left as bad is one that the rollback before this did not get to: it follows the others to where
     they went, and they stay there.
@@ -131,7 +131,7 @@ async def previous_images(
     *,
     to: str | None = None,
 ) -> Earlier:
-    """Of each service, the image of the newest older revision that is another one, and not bad; or that has the tag `to`.
+    """Return for each service the newest older revision's image that is another one and not bad, or that has the tag `to`.
 
     Anybody may edit an old ReplicaSet: one whose image is not of the configured repository, or has another digest than the record knows
     for its tag, is passed over and named.
@@ -160,7 +160,7 @@ async def previous_images(
 
 
 def _disagrees(service: Service, image: Image, releases: Sequence[Release]) -> str:
-    """Why the record speaks against it: its tag is recorded, with other digests."""
+    """Return why the record contradicts the image: its tag is recorded with other digests."""
     known = [own for each in releases if (own := each.image(service.name)) is not None and own.tag == image.tag]
     digests = {own.digest for own in known if own.digest}
     if image.digest is None or not digests or image.digest in digests:
@@ -171,7 +171,7 @@ def _disagrees(service: Service, image: Image, releases: Sequence[Release]) -> s
 def _previous(
     state: ServiceState, deployment: DeploymentView | None, replica_sets: Sequence[ReplicaSetView]
 ) -> Iterator[Image]:
-    """The images of the service's older revisions, newest first."""
+    """Yield the images of the service's older revisions, newest first."""
     if deployment is None:
         return
     own = sorted((r for r in replica_sets if r.owner == deployment.uid), key=lambda r: r.revision, reverse=True)
@@ -188,7 +188,7 @@ def _version(image: Image) -> str:
 
 
 async def _pinned(registry: RegistryClient, image: Image) -> Image:
-    """With the digest that its tag stands for; as it is where the registry does not say."""
+    """Return the image with the digest that its tag stands for; unchanged where the registry does not say."""
     if image.digest is not None or image.tag is None:
         return image
     try:
@@ -198,7 +198,7 @@ async def _pinned(registry: RegistryClient, image: Image) -> Image:
 
 
 def change_of(state: ServiceState, after: Image) -> ImageChange:
-    """One service's change, with what people want to know of the present one."""
+    """Return one service's change, with what people want to know of the present image."""
     if state.image is None:
         raise PermanentError(state.detail or f"{state.service} does not exist.", code=ReasonCode.NOT_FOUND)
     return ImageChange(

@@ -22,7 +22,7 @@ Patch = list[dict[str, Any]]
 
 
 def own(seen: DeploymentView) -> int | str | None:
-    """The Deployment's own `maxSurge`, though a run may have raised it; Kubernetes' default where what was kept is no such value."""
+    """Return the Deployment's own `maxSurge`, also where a run has raised it; Kubernetes' default where the kept value can't be read."""
     kept = seen.annotations.get(SURGE)
     if kept is None:
         return seen.max_surge
@@ -31,7 +31,7 @@ def own(seen: DeploymentView) -> int | str | None:
 
 
 def raising(seen: DeploymentView) -> Patch:
-    """What raises it, beside the change that it is for; nothing where it is raised already."""
+    """Return the patch that raises it, beside the change that it is for; empty where it is raised already."""
     if seen.max_surge is None or SURGE in seen.annotations or seen.read_surge(str(seen.max_surge)) is None:
         return []  # what could not be read again later is left as it is
     return [
@@ -42,7 +42,7 @@ def raising(seen: DeploymentView) -> Patch:
 
 
 def lowering(seen: DeploymentView) -> Patch:
-    """What puts it back. Another value than the raised one was set by somebody meanwhile, and stays."""
+    """Return the patch that puts it back. Any other value than the raised one was set by somebody meanwhile, and stays."""
     if SURGE not in seen.annotations:
         return []
     back: Patch = []
@@ -62,7 +62,7 @@ def lowering(seen: DeploymentView) -> Patch:
 async def put_back(
     cluster: ClusterClient, namespace: str, name: str, *, run: str | None, seen: DeploymentView | None = None
 ) -> bool:
-    """Puts it back on one Deployment while that carries the stamp of `run`. Returns whether there was something to do."""
+    """Put it back on one Deployment while that carries the stamp of `run`. Return whether there was something to do."""
     for _ in range(_TRIES):
         seen = seen or await cluster.deployment(namespace, name)
         if SURGE not in seen.annotations or seen.annotations.get(RUN) != run:
@@ -80,7 +80,7 @@ async def put_back(
 
 
 async def left(cluster: ClusterClient, fleet: Fleet, environment: Environment) -> list[DeploymentView]:
-    """The Deployments of its services that a run left raised, if no run holds the environment now.
+    """Return the Deployments that a run left raised, if no run holds the environment now.
 
     A run that takes it meanwhile stamps them, and `put_back`, which asks for the stamp that was seen, changes nothing.
     """

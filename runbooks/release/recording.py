@@ -16,7 +16,7 @@ UNPROVEN = "no record lists this image as good"
 async def record(
     cluster: ClusterClient, fleet: Fleet, environment: Environment, release: Release, left: str | None
 ) -> int:
-    """Writes the release into the fleet's record, and marks what was left as bad. Returns how many were marked.
+    """Write the release into the fleet's record, and mark the one that was left as bad. Return how many were marked.
 
     A release is what runs in the whole environment: a service that this run did not change (a retry of what was half done, one
     service that went back alone) belongs to it as it stands, or going back to it later would leave that service where it is then.
@@ -29,7 +29,7 @@ async def record(
 
 
 def whole(release: Release, standing: Sequence[ServiceState]) -> Release:
-    """The release with the services that it did not change, in the environment's order."""
+    """Return the release with the services that it did not change, in the environment's order."""
     changed = {each.service: each for each in release.services}
     services = []
     for state in standing:
@@ -51,7 +51,7 @@ def release_of(
     unproven: bool,
     seconds: float | None,
 ) -> Release:
-    """What was rolled out, as the fleet remembers it."""
+    """Return what was rolled out, in the form of the fleet's record."""
     return Release(
         version=versions(change.after for change in images),
         services=tuple(
@@ -69,5 +69,5 @@ def release_of(
 
 
 def _by_digest(change: ImageChange, result: RolloutResult) -> Image:
-    """What runs, by digest also where the Deployment asks for it by its tag alone, which may mean something else tomorrow."""
+    """Return the running image by digest, also where the Deployment asks for it by tag alone, which may mean another image tomorrow."""
     return change.after if change.after.digest else change.after.model_copy(update={"digest": result.digest})

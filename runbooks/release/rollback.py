@@ -28,14 +28,14 @@ class GoneBack(Frozen):
 
 
 def left_by(run: str) -> str:
-    """Why what that run went back from is bad, in the fleet's record."""
+    """Return why the release that the run went back from is bad, for the fleet's record."""
     return f"left by run {short_id(run)}"
 
 
 async def begin(
     pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, left: str | None
 ) -> rollouts.Stamped:
-    """Takes the Deployments, and says that what is left is bad: now, and not only when it has gone well.
+    """Take the Deployments, and mark the release that is left as bad already now, not only after success.
 
     Else a rollback that is asked for while this one goes on, or after it failed, would go forth again to what this one left, which is
     the newest release that was good. Where it can't be said, nobody waits for it.
@@ -58,7 +58,7 @@ async def go_back(
     by: str = "",
     settings: RolloutSettings | None = None,
 ) -> GoneBack:
-    """Rolls all services back at once. Where that fails, what was kept is kept all the same."""
+    """Roll all services back at once. Where that fails, the kept evidence stays."""
     services = [change.service for change in images]
     async with evidence.keeping(pulse.run, cluster, environment, services) as keeping:
         now, _ = await asyncio.gather(rollouts.waves_of(cluster, environment, images, waves), keeping.head_start())

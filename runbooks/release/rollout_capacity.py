@@ -46,7 +46,7 @@ class _Need:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def counted(self, resource: str) -> float | None:
-        """As a quota counts it; None for what is not about pods."""
+        """Return the amount as a quota counts it; None for a resource that is not about pods."""
         if resource in ("pods", "count/pods"):
             return 1.0
         if resource.startswith("limits."):
@@ -77,7 +77,7 @@ class _Seen:
 
 
 async def waves(cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange]) -> list[Wave]:
-    """How each service can be replaced now; raises `RunbookError` where not even its pods can be read."""
+    """Return how each service can be replaced now. Raises `RunbookError` where not even its pods can be read."""
     deployments, sets, pods, quotas, nodes = await asyncio.gather(
         cluster.deployments(environment.namespace),
         cluster.replica_sets(environment.namespace),
@@ -90,7 +90,7 @@ async def waves(cluster: ClusterClient, environment: Environment, changes: Seque
 
 
 def told(waves: Sequence[Wave]) -> list[str]:
-    """How the pods are replaced, in sentences for a plan."""
+    """Return how the pods are replaced, in sentences for a plan."""
     raised = [wave for wave in waves if wave.how == "raised"]
     said = []
     if raised:
@@ -104,7 +104,7 @@ def told(waves: Sequence[Wave]) -> list[str]:
 
 
 def by_own_strategy(wave: Wave) -> str:
-    """Why a service does not go in one wave; empty where it does."""
+    """Return why a service does not go in one wave; empty where it does."""
     if wave.how == "own":
         own = f" (maxSurge {wave.own})" if wave.own else ""
         return f"{wave.service} uses its Deployment's own strategy{own} instead of one wave: {wave.why}."
@@ -169,7 +169,7 @@ def _wave(seen: _Seen, change: ImageChange, service: Service | None) -> Wave:
 
 
 def _pods(seen: _Seen, deployment: DeploymentView, change: ImageChange) -> tuple[list[PodView], int]:
-    """The Deployment's pods, and how many of them are already what is asked for (a rollout that hangs leaves old ones)."""
+    """Return the Deployment's pods, and how many of them are of the new version already (a rollout that hangs leaves old ones)."""
     own = {each.uid: each for each in seen.sets if each.owner == deployment.uid}
     pods = [pod for pod in seen.pods if pod.owner in own and not pod.over]
     if change.restarts:
@@ -181,7 +181,7 @@ def _pods(seen: _Seen, deployment: DeploymentView, change: ImageChange) -> tuple
 
 
 def _need(deployment: DeploymentView, pods: Sequence[PodView]) -> _Need:
-    """As a pod of it that is there was admitted: a LimitRange may have filled in what the Deployment leaves out."""
+    """Return what a pod needs, as an existing one was admitted: a LimitRange may have added what the Deployment leaves out."""
     model = next(iter(pods), None)
     containers = model.asked if model is not None else deployment.containers
     names = {name for each in containers for name in each.requests}
@@ -203,7 +203,7 @@ def _limits(containers: Sequence[ContainerSpec]) -> dict[str, float]:
 
 
 def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) -> tuple[str, str]:
-    """Why not, or nothing; and on whose word, where the nodes could not be asked."""
+    """Return why there is no capacity, or nothing; and the source, where the nodes could not be asked."""
     limit = service.surge_limit
     if limit is not None and peak > limit:
         return f"its limit is {counted(limit, 'pod')} at once, and this would be {peak}", ""
@@ -226,7 +226,7 @@ def _no_room(seen: _Seen, service: Service, need: _Need, extra: int, peak: int) 
 
 
 def _concerns(quota: _Free, need: _Need) -> bool:
-    """A scope that can't be judged from here counts: better slow than refused."""
+    """Return whether the quota applies; one whose scope can't be judged here does, since slow is better than refused."""
     best_effort = not need.requests and not need.limits
     if "Terminating" in quota.scopes or ("BestEffort" in quota.scopes and not best_effort):
         return False
@@ -238,7 +238,7 @@ def _pods_of(left: float, each: float) -> int:
 
 
 def _fits(node: _Free, need: _Need) -> int:
-    """So many of these pods the node could take."""
+    """Return how many of these pods the node could take."""
     seen = node.node
     assert seen is not None, "made from a node"
     if any(taint.effect in _KEEPS_OFF and not taint.tolerated(need.tolerations) for taint in seen.taints):
@@ -250,7 +250,7 @@ def _fits(node: _Free, need: _Need) -> int:
 
 
 def _take(seen: _Seen, need: _Need, extra: int) -> None:
-    """What this service will use is not there for the next one."""
+    """Subtract what this service will use from what is left for the next one."""
     for quota in seen.quotas if not isinstance(seen.quotas, str) else ():
         for name in quota.left:
             quota.left[name] -= extra * (need.counted(name) or 0.0)

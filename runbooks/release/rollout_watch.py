@@ -36,7 +36,7 @@ class Progress:
 
 
 def completion(snapshot: Snapshot) -> Progress:
-    """Complete as `kubectl rollout status` says, and every pod of the new ReplicaSet is ready.
+    """Return the progress; it is complete where `kubectl rollout status` says so and every pod of the new ReplicaSet is ready.
 
     That a pod belongs to the ReplicaSet whose template names the asked image is the proof of what it runs. What a node reports as
     `imageID` is not: an index's platform, a shared layer store or another runtime make another digest of the same image.
@@ -57,7 +57,7 @@ def completion(snapshot: Snapshot) -> Progress:
 
 
 async def glance(cluster: ClusterClient, change: ImageChange) -> Snapshot:
-    """One look."""
+    """Look at the rollout once and return the snapshot."""
     deployment, sets, pods = await asyncio.gather(
         cluster.deployment(change.namespace, change.deployment),
         cluster.replica_sets(change.namespace),
@@ -70,7 +70,7 @@ async def glance(cluster: ClusterClient, change: ImageChange) -> Snapshot:
 async def watched(
     cluster: ClusterClient, change: ImageChange, since: DeploymentView | None, *, tick: float = 10.0
 ) -> AsyncIterator[AsyncGenerator[Snapshot, None]]:
-    """The rollout's snapshots from now on. `since` is the Deployment as the change left it: what is older is not told.
+    """Yield the rollout's snapshots from now on. `since` is the Deployment as the change left it: nothing older is yielded.
 
     Where nothing changes, the same snapshot comes again every `tick` seconds: that something takes long is news, too.
     """
@@ -104,7 +104,7 @@ async def _snapshots(
 
 
 async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
-    """Those of a namespace may be many more than all else in it, and their list fail where everything else answers."""
+    """Yield the namespace's events, and a mark of their own once they are listed: that may come late, or fail where the rest answers."""
     async with aclosing(events):
         async for seen in events:
             yield _EXPLAINED if seen.view is None else seen
@@ -129,7 +129,7 @@ class _Picture:
         self._crashes: dict[tuple[str, str, str], Crash] = {}
 
     def take(self, seen: Seen[_View]) -> bool:
-        """Whether there is a snapshot to look at: a part of the picture could be taken for a failure, or for success."""
+        """Take a change; return whether there is a whole snapshot to look at, since a part could be taken for a failure or for success."""
         gone = seen.kind == "deleted"
         match seen.view:
             case None if seen is _EXPLAINED:
@@ -155,7 +155,7 @@ class _Picture:
 
     @property
     def complete(self) -> bool:
-        """Everything that tells how it stands was listed once."""
+        """Whether everything that the state depends on was listed once."""
         return self._unlisted == 0
 
     def snapshot(self) -> Snapshot:
@@ -164,13 +164,13 @@ class _Picture:
         return snapshot_of(self._change, self._deployment, self._sets.values(), pods, events, crashes, fresh=not stale)
 
     def _concerns(self, event: EventView) -> bool:
-        """About the Deployment's pods and ReplicaSets, or about a volume claim."""
+        """Return whether the event is about the Deployment's pods and ReplicaSets, or about a volume claim."""
         if event.about_kind == "PersistentVolumeClaim":
             return True  # it may come before the pod that mounts it
         return event.about_kind in ("Pod", "ReplicaSet") and event.about_name.startswith(f"{self._first.name}-")
 
     def _note_crashes(self, pod: PodView) -> None:
-        """Each end of a container is told for as long as its next life lasts, so it is kept here."""
+        """Keep each end of a container: the pod's status shows it only until the container ends again."""
         for container in pod.containers:
             reason = container.reason if container.phase == "terminated" else container.ended_reason
             code = container.exit_code if container.phase == "terminated" else container.ended_code

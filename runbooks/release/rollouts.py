@@ -90,7 +90,7 @@ _NOT_TOLD = "the cluster did not report its capacity in time"
 
 
 async def stamp(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment) -> Stamped:
-    """Puts the run's id on every Deployment of the environment, if the run still holds the environment."""
+    """Put the run's id on every Deployment of the environment, if the run still holds the environment."""
     names = [service.deployment for service in environment.services]
     await side_by_side(*(stamp_one(pulse, cluster, fleet, environment, name) for name in names))
     return Stamped(deployments=tuple(names))
@@ -105,7 +105,7 @@ async def roll_out(
     by: str = "",
     settings: RolloutSettings = _DEFAULTS,
 ) -> RolloutResult:
-    """Sets the image and waits until every pod runs it and is ready. `cause` becomes `kubernetes.io/change-cause`."""
+    """Set the image and wait until every pod runs it and is ready. `cause` becomes `kubernetes.io/change-cause`."""
     return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=None))
 
 
@@ -119,7 +119,7 @@ async def roll_out_together(
     by: str = "",
     settings: RolloutSettings = _DEFAULTS,
 ) -> list[RolloutResult]:
-    """All services at the same time, each as its wave (see `waves_of`) says.
+    """Roll out all services at the same time, each as its wave (see `waves_of`) says; return the results.
 
     Each is let end before the first failure is raised.
     """
@@ -135,7 +135,7 @@ async def roll_out_together(
 async def waves_of(
     cluster: ClusterClient, environment: Environment, images: Sequence[ImageChange], planned: Sequence[Wave]
 ) -> list[Wave]:
-    """For each image: in one wave where there is room now; as it was planned where the cluster does not tell in time."""
+    """Return the wave for each image: in one where there is room now, as planned where the cluster does not answer in time."""
     try:
         async with asyncio.timeout(_ROOM_PATIENCE):
             return await rollout_capacity.waves(cluster, environment, images)
@@ -154,7 +154,7 @@ async def _in_one_wave(
     settings: RolloutSettings,
     wave: Wave,
 ) -> RolloutResult:
-    """However it ends, what was raised is put back."""
+    """Roll out in one wave; `maxSurge` is put back however that ends."""
     try:
         return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=wave))
     except (RunbookError, Stopped):
@@ -173,7 +173,7 @@ async def check(
     registry: RegistryClient | None = None,
     settings: RolloutSettings = _DEFAULTS,
 ) -> CheckResult:
-    """Looks once more at everything that was changed: the same digests everywhere, all ready.
+    """Look once more at everything that was changed: the same digests everywhere, all ready.
 
     `registry` is asked what digests an image has where a node reports another one than the asked: that may be worth a warning.
     """
@@ -194,7 +194,7 @@ async def check(
 async def foreign_digests(
     registry: RegistryClient | None, changes: Sequence[ImageChange], results: Sequence[RolloutResult]
 ) -> tuple[str, ...]:
-    """A sentence for each service of which a node reports a digest that its image does not have at the registry."""
+    """Return a sentence for each service of which a node reports a digest that its image does not have in the registry."""
 
     async def one(change: ImageChange, result: RolloutResult) -> str:
         if registry is None or not result.reported or change.after.digest is None:
@@ -218,7 +218,7 @@ async def foreign_digests(
 
 
 async def _now(pulse: Pulse, cluster: ClusterClient, change: ImageChange) -> Snapshot | None:
-    """The snapshot if all is well at the first look, as it nearly always is; else it is worth watching."""
+    """Return the snapshot if all is well at the first look, as nearly always; else None, and it is worth watching."""
     snapshot = await glance(cluster, change)
     still_ours(snapshot, change, pulse.run)
     return snapshot if completion(snapshot).complete else None
@@ -285,7 +285,7 @@ async def _until_complete(
     deadline: float,
     silent: bool = False,
 ) -> Snapshot:
-    """Watches until the rollout is complete; raises what stops it. `since` is the Deployment as the patch returned it."""
+    """Watch until the rollout is complete and return the last snapshot; raises what stops it. `since` is the Deployment as the patch returned it."""
     began, said, snapshot = time.monotonic(), "", None
     first = since
     try:

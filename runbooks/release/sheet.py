@@ -39,7 +39,7 @@ class Sheet(Frozen):
 
     @property
     def text(self) -> str:
-        """The page."""
+        """Return the page."""
         where, namespace = self.environment.name, self.environment.namespace
         deployments = [service.deployment for service in self.environment.services]
         return "\n".join(
@@ -87,7 +87,7 @@ def _part(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _lines_of(running: Running) -> list[str]:
-    """The digest on a line of its own, since it is what is compared letter by letter."""
+    """Return the lines, with the digest on one of its own, since it is compared letter by letter."""
     image = running.image
     if image is None:
         return [f"{running.service}: unknown"]

@@ -289,25 +289,25 @@ class Record(Step):
 
 
 def _seconds(context: StepContext) -> float | None:
-    """How long the rollouts took, which is how long it usually takes, for the next plan; None where nothing was rolled out."""
+    """Return how long the rollouts took, for the next plan's estimate; None where nothing was rolled out."""
     in_turn = [result.seconds for _, result in context.results.each(ServiceStep, RolloutResult)]
     at_once = [each.seconds for _, gone in context.results.each(RollBack, GoneBack) for each in gone.services]
     return round(sum(in_turn) + max(at_once, default=0.0), 1) if in_turn or at_once else None
 
 
 def deployed(images: Sequence[ImageChange], cause: str) -> tuple[Step, ...]:
-    """The steps that roll these images out, one service after the other, and record them."""
+    """Return the steps that roll these images out, one service after the other, and record them."""
     rolled = (Rollout(change=change, cause=cause) for change in images)
     return (Take(), *rolled, CheckRollout(images=tuple(images)), Record(images=tuple(images)))
 
 
 def images_of(plan: Plan) -> tuple[ImageChange, ...]:
-    """Every image that the plan changes, checks or records."""
+    """Return every image that the plan changes, checks or records."""
     return next((step.images for step in plan.steps if isinstance(step, CheckRollout)), ())
 
 
 def cause(context: StepContext, what: str) -> str:
-    """`kubernetes.io/change-cause`: who, what, which run."""
+    """Return the text for `kubernetes.io/change-cause`: who, what, which run."""
     by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""
     return f"omnicare run {context.run}: {what}, requested by {context.asked_by}{by}"
 
@@ -321,7 +321,7 @@ def _all_complete(images: Sequence[ImageChange], approved: Sequence[ImageChange]
 
 
 def _completes(change: ImageChange, approved: ImageChange) -> bool:
-    """It leads where that one led, from where it began or from where it already was; nothing else is changed."""
+    """Return whether the change leads where the approved one led, from its beginning or from its end, and changes nothing else."""
     return (
         change.substance()["target"] == approved.substance()["target"]
         and change.after == approved.after
