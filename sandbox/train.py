@@ -35,6 +35,7 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     """Staging has no Prometheus: it is verified by its health, its database and its sync queue."""
     world.prometheus = PrometheusServer(world.cluster)
     world.alertmanager = AlertmanagerServer(world.cluster)
+    world.cluster.add_scripts(world.smoke.scripts())
     url = await stack.enter_async_context(world.prometheus.serve())
     alerts = await stack.enter_async_context(world.alertmanager.serve())
     times = {"bake_seconds": 1.0, "deadline_seconds": 3.0}
@@ -42,6 +43,7 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
         "production": {
             "verification": {
                 **times,
+                "smoke": {"seconds": 60},
                 "prometheus": {"url": url},
                 "alertmanager": {
                     "url": alerts,

@@ -55,6 +55,7 @@ from sandbox.slack.page.world import Breakage, Pod
 from sandbox.slack.server import SlackServer
 from sandbox.slack.settings import SlackApp, SlackSettings
 from sandbox.slack.workspace import Workspace
+from sandbox.smoke_tests import SmokeTests
 from sandbox.sync_queue import SyncQueue, scripts_of
 
 FOLDER = Path(".sandbox")
@@ -108,6 +109,7 @@ class SandboxWorld:
         self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
         self.health = HealthServer(self.cluster, NAMESPACES)
+        self.smoke = SmokeTests()
         self.prometheus: PrometheusServer | None = None
         self.alertmanager: AlertmanagerServer | None = None
         """Where the release train has its verification."""

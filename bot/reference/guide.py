@@ -73,7 +73,7 @@ _SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_bu
 
 _SCRIPTS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_what_a_script_prints_is_judged_against_what_was_before"
 _RECEIVERS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive"
-_VERIFIED = f"{_RUNS}/test_verification.py::test_a_good_release_tells_its_values_and_one_with_errors_stops_and_is_verified_again"
+_VERIFIED = f"{_RUNS}/test_verification.py::test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retry_checks_again"
 
 _CHECKED = "tests/runbooks/gates/test_code.py::test_a_release_that_has_everything_passes_with_evidence"
 _NAMED = "tests/runbooks/gates/test_code.py::test_each_gate_says_what_is_wrong_and_what_to_do"
@@ -166,11 +166,11 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "kubectl exec -it backend-pod -- npm run db:test": _step("verify", _SCRIPTS),
     },
     "Smoke Tests": {
-        "npm run test:smoke -- --env=production": _BY_VERIFY,
-        "1. User authentication": _BY_VERIFY,
-        "2. Patient data retrieval": _BY_VERIFY,
-        "3. Clinical note creation": _BY_VERIFY,
-        "4. Offline sync functionality": _BY_VERIFY,
+        "npm run test:smoke -- --env=production": _step("smoke-tests", _VERIFIED),
+        "1. User authentication": _step("smoke-tests", _VERIFIED),
+        "2. Patient data retrieval": _step("smoke-tests", _VERIFIED),
+        "3. Clinical note creation": _step("smoke-tests", _VERIFIED),
+        "4. Offline sync functionality": _step("smoke-tests", _VERIFIED),
     },
     "Performance Verification": {
         "npm run benchmark:production": _BY_VERIFY,

@@ -6,13 +6,13 @@ from commands.kit.endings import ending_card
 from runbooks.cdn.invalidating import InvalidateCdn, Invalidated
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Results
+from runbooks.kit.steps import Results, Step
 from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, images_of
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import Verify, told
+from runbooks.verification.steps import Smoke, Verify, told
 from runbooks.wording import listed
 
 
@@ -48,7 +48,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
             *(result.problem for _, result in cdn),
-            *(line for _, found in results.each(Verify, Verified) for line in told(found)),
+            *(line for step, found in _verified(results) for line in told(found, step.title)),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),
         kubectl=tuple(line for step, result in cdn if result.id is None for line in step.by_hand()),
@@ -59,6 +59,10 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             "services": [change.service for change in record.images],
         },
     )
+
+
+def _verified(results: Results) -> list[tuple[Step, Verified]]:
+    return [*results.each(Smoke, Verified), *results.each(Verify, Verified)]
 
 
 def _approval(context: Context, plan: Plan) -> str:

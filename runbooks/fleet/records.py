@@ -325,7 +325,10 @@ def releases_from(data: Mapping[str, str]) -> KnownReleases:
             f"In the release record of {release.version or 'no version'}, {each}, so it is unknown." for each in found
         ]
     more = len(troubles) - _SHOWN
-    said = (*troubles[:_SHOWN], *((f"{more} more values of the release record can't be read.",) if more > 0 else ()))
+    said = (
+        *troubles[:_SHOWN],
+        *((f"{counted(more, 'more value')} of the release record can't be read.",) if more > 0 else ()),
+    )
     return KnownReleases(releases=tuple(kept), unreadable=unreadable, troubles=said)
 
 

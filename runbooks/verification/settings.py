@@ -9,6 +9,7 @@ from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import mistake_in
 from runbooks.kit.targets import Frozen
+from runbooks.verification.smoke import SmokeTests
 
 
 class MetricCheck(Frozen):
@@ -83,11 +84,13 @@ class VerificationSettings(Frozen):
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"
-    """The service in whose pods `db_test` runs."""
+    """The service in whose pods `db_test` runs, and whose image has the smoke tests."""
     db_test: tuple[str, ...] = ("npm", "run", "db:test")
     """The script that connects to the database, run in a ready pod; it must exit with 0. `[]`: none."""
     db_test_seconds: float = Field(default=20.0, gt=0, le=120)
     """Time limit for that script."""
+    smoke: SmokeTests | None = None
+    """The smoke tests, as a Job; without this table none are run."""
     alertmanager: AlertmanagerServer | None = None
     """The Alertmanager that is asked for receivers and alerts; without it neither is checked."""
     new_failed_items: int = Field(default=5, ge=0)

@@ -1,16 +1,22 @@
 """The steps of a verification: measuring before the services change, and checking once all of them run."""
 
 import asyncio
+import shlex
 from typing import ClassVar, Literal
 
+from pydantic import JsonValue
+
 from runbooks.clients.health import HealthClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Step, StepContext
+from runbooks.kit.steps import Brief, Step, StepContext
+from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
 from runbooks.verification.checks import Asked
 from runbooks.verification.findings import Before, Finding, Verdict, Verified
+from runbooks.verification.smoke import smoke
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed
 
@@ -60,6 +66,56 @@ class Verify(Step):
         return found
 
 
+class Smoke(Step):
+    """The release's smoke tests, as a Job from the image that runs."""
+
+    kind: Literal["smoke-tests"] = "smoke-tests"
+    service: str
+    deployment: str
+    namespace: str
+    words: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return "Smoke tests"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {"job": list(self.words), "service": self.service, "namespace": self.namespace}
+
+    def in_short(self) -> tuple[Brief, ...]:
+        return ()
+
+    def by_hand(self) -> tuple[str, ...]:
+        return (f"kubectl exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
+
+    async def apply(self, context: StepContext) -> Verified:
+        settings = context.use(Verification).settings
+        if settings.smoke is None or settings.smoke.program(context.environment.name) != self.words:
+            raise PermanentError(
+                "The smoke tests in the configuration are not those of the plan. Ask again.",
+                code=ReasonCode.CHANGED_MEANWHILE,
+            )
+        cluster = context.use(ClusterClient)
+        found = await smoke(context.pulse, cluster, context.environment, self.service, settings.smoke)
+        passed = len(found.having(Verdict.PASSED))
+        context.pulse.say(f"{passed}/{counted(len(found.findings), 'flow')} passed")
+        _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
+        return found
+
+
+def smoke_step(verification: Verification, environment: Environment) -> Smoke | None:
+    """Return the step; None where no smoke tests are configured."""
+    tests, service = verification.settings.smoke, environment.service(verification.settings.service)
+    if tests is None or service is None:
+        return None
+    return Smoke(
+        service=service.name,
+        deployment=service.deployment,
+        namespace=environment.namespace,
+        words=tests.program(environment.name),
+    )
+
+
 def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None:
     failed = found.having(Verdict.FAILED, required=True)
     unknown = found.having(Verdict.INCONCLUSIVE, required=True)
@@ -85,11 +141,11 @@ def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None
         )
 
 
-def told(found: Verified) -> tuple[str, ...]:
+def told(found: Verified, title: str = "Verification") -> tuple[str, ...]:
     """Return the lines for the card of a run."""
     passed = found.having(Verdict.PASSED)
-    values = [each.name + f" {each.value}" for each in passed if each.value]
-    lines = [f"Verification: {len(passed)} of {counted(len(found.findings), 'check')} passed: {listed(values)}."]
+    values = [f"{each.name} {each.value}".strip() for each in passed]
+    lines = [f"{title}: {len(passed)} of {counted(len(found.findings), 'check')} passed: {listed(values)}."]
     lines += [f"⚠ {_described(each)}." for each in found.findings if each.verdict is not Verdict.PASSED]
     return tuple(lines)
 
@@ -108,6 +164,10 @@ async def plan_part(train: Train) -> Part:
     if not names:
         return Part(not_done=("verification (nothing to check is configured)",))
     bake = verification.settings.bake_seconds
+    smoke_tests = smoke_step(verification, train.environment)
+    left_out = "smoke tests (not after a rollback)" if train.going_back else "smoke tests (not configured)"
+    first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
     note = f"Verification: {listed(names)}{f', measured over {duration(bake)}' if bake else ''}."
     before = () if train.going_back else (MeasureBefore(),)
-    return Part(before=before, after=(Verify(going_back=train.going_back),), notes=(note,))
+    after = (*first, Verify(going_back=train.going_back))
+    return Part(before=before, after=after, notes=(note,), not_done=() if first else (left_out,))

@@ -77,16 +77,18 @@ class Verification:
         bake: Callable[[], Awaitable[object]] | None = None,
         said: Callable[[str], None] = lambda _: None,
         left_out: Collection[str] = (),
+        within: float | None = None,
     ) -> Verified:
         """Return what the checks found. Where one that needs no bake time has failed, the others are not waited for.
 
-        `bake` waits for the bake time; without one nothing is waited for. `left_out`: names of checks that are not made.
+        `bake` waits for the bake time; without one nothing is waited for. `left_out`: names of checks that are not made; `within`: a
+        shorter time limit than the configured one.
         """
         checks = [each for each in self.checks if each.name not in left_out]
         done: list[Finding] = []
 
         async def one(check: Check) -> Finding:
-            finding = await self._within_its_time(check, asked)
+            finding = await _within(check, asked, within or self.settings.deadline_seconds)
             done.append(finding)
             said(_progress(done, len(checks)))
             return finding
@@ -102,17 +104,17 @@ class Verification:
             await bake()
         return Verified(findings=(*findings, *await side_by_side(*map(one, later))))
 
-    async def _within_its_time(self, check: Check, asked: Asked) -> Finding:
-        limit = self.settings.deadline_seconds
-        try:
-            async with asyncio.timeout(limit * _GRACE):
-                return await retried(lambda: check.look(asked), seconds=limit)
-        except NotYet as error:
-            return error.finding
-        except RunbookError as error:
-            return unknown(check.name, error.message.rstrip("."), required=check.required)
-        except TimeoutError:
-            return unknown(check.name, f"no answer within {limit * _GRACE:g} s", required=check.required)
+
+async def _within(check: Check, asked: Asked, seconds: float) -> Finding:
+    try:
+        async with asyncio.timeout(seconds * _GRACE):
+            return await retried(lambda: check.look(asked), seconds=seconds)
+    except NotYet as error:
+        return error.finding
+    except RunbookError as error:
+        return unknown(check.name, error.message.rstrip("."), required=check.required)
+    except TimeoutError:
+        return unknown(check.name, f"no answer within {seconds * _GRACE:g} s", required=check.required)
 
 
 def _progress(done: Sequence[Finding], total: int) -> str:

@@ -1,0 +1,91 @@
+"""`verify`: the checks that end a deploy, made now of what runs, without a change and without waiting."""
+
+from commands.kit.card import Button, Card, Confirm, Note, State, Strong, Table, Text, Typed, words
+from commands.kit.command import Query
+from commands.kit.context import Context
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
+from commands.kit.types import EnvironmentName
+from runbooks.verification.checks import Asked, DatabaseTest, OfflineSync
+from runbooks.verification.findings import Finding, Verdict, Verified
+from runbooks.verification.verification import Verification
+from runbooks.wording import counted, duration, listed, shortened
+
+_WITHIN = 5.0
+"""Seconds for each check: somebody waits for the card."""
+_LONGEST = 160
+
+
+class Verify(Query):
+    """Check whether the running release works: health, database connection, measured values, alerts, sync queue.
+
+    These are the checks that end each deploy, over the last minutes and without waiting. The smoke tests create a Job, so they are not
+    among them: `verify smoke` runs them.
+    """
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def answer(self, context: Context) -> Card:
+        verification = context.use(Verification, "verification")
+        left_out = await _not_permitted(context)
+        seconds = verification.settings.bake_seconds
+        asked = Asked(health=context.health, seconds=seconds)
+        found = await verification.look(asked, left_out=left_out, within=_WITHIN)
+        return _card(context.where.name, found, seconds, left_out)
+
+
+async def _not_permitted(context: Context) -> dict[str, str]:
+    """Name of a check → the permission for it that this person lacks: both run a script in a pod."""
+    needed = {DatabaseTest.name: "database:read", OfflineSync.name: "sync:read"}
+    may = context.authority.may
+    return {
+        name: permission
+        for name, permission in needed.items()
+        if not await may(context.actor, permission, context.where.name)
+    }
+
+
+def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str]) -> Card:
+    failed, unknown = found.having(Verdict.FAILED), found.having(Verdict.INCONCLUSIVE)
+    passed = len(found.having(Verdict.PASSED))
+    said = f"{passed} of {counted(len(found.findings), 'check')} of {where} passed"
+    troubles = [f"{listed(each.name for each in failed)} failed"] if failed else []
+    troubles += [f"{listed(each.name for each in unknown)} inconclusive"] if unknown else []
+    text = f"{said}: {', '.join(troubles)}" if troubles else said
+    why = [f"{each.name}: {shortened(each.detail, _LONGEST)}" for each in (*failed, *unknown) if each.detail]
+    over = f"Measured over the last {duration(max(1.0, seconds))}. `verify smoke` runs the smoke tests."
+    missing = [f"{name} is not checked: it needs the permission {needed}." for name, needed in left_out.items()]
+    back = Button(
+        label="Roll back",
+        style="danger",
+        does=Typed(text=f"rollback --env {where}"),
+        confirm=Confirm(
+            title=f"Roll back {where}?", text="This plans a rollback to the last known good release.", yes="Roll back"
+        ),
+    )
+    status = Button(label="Status", does=Typed(text=f"status --env {where}"))
+    return Card(
+        state=State.FAILED if failed else State.WAITING if unknown else State.DONE,
+        title=words(Strong(text=text)),
+        summary=text,
+        body=(
+            Table(columns=("Check", "Value", "Limit", "Verdict"), rows=tuple(map(_row, found.findings))),
+            *(Note(text=words(line)) for line in (*why, *missing)),
+            Note(text=words(over.replace("`", ""))),
+        ),
+        buttons=(status, back) if failed else (status,),
+        data={
+            "environment": where,
+            "ok": not failed and not unknown,
+            "checks": [each.model_dump(mode="json") for each in found.findings],
+            "left_out": left_out,
+        },
+    )
+
+
+def _row(finding: Finding) -> tuple[Text, ...]:
+    verdict = finding.verdict if finding.required else f"{finding.verdict}, not required"
+    strong = finding.verdict is not Verdict.PASSED
+    shown = words(Strong(text=verdict)) if strong else words(verdict)
+    return (words(finding.name), words(finding.value or "-"), words(finding.limit or "-"), shown)

@@ -1,0 +1,55 @@
+"""`verify smoke`: the release's smoke tests as a Job, flow by flow."""
+
+from commands.kit.card import Button, Card, Typed
+from commands.kit.command import Operation
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from commands.kit.policy import Risk
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
+from commands.kit.types import EnvironmentName
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Results
+from runbooks.verification.findings import Verified
+from runbooks.verification.steps import Smoke, smoke_step, told
+from runbooks.verification.verification import Verification
+
+
+class VerifySmoke(Operation):
+    """Run the smoke tests of the running release as a Job, and report each user flow.
+
+    They may write, with accounts of made-up patients, so they are approved like a change.
+    """
+
+    meta = OperationMeta(
+        permission="rollout:write", risk=Risk.REVERSIBLE, examples=["", "--env staging"], name="verify smoke"
+    )
+
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    def title(self, environment: str) -> str:
+        return f"Run the smoke tests in {environment}"
+
+    async def plan(self, context: Context) -> Plan:
+        step = smoke_step(context.use(Verification, "verification"), context.where)
+        if step is None:
+            raise PermanentError(
+                f"{context.where.name} has no smoke tests configured.",
+                code=ReasonCode.NOT_CONFIGURED,
+                advice=(f"Add `[environments.{context.where.name}.verification.smoke]` to `omnicare.toml`.",),
+            )
+        note = "A Job from the image that runs. No service changes."
+        return Plan(title=self.title(context.where.name), steps=(step,), notes=(note,))
+
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the findings say it
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"The smoke tests in {context.where.name} passed",
+            lines=told(results.only(Smoke, Verified), "Smoke tests"),
+        )
+
+    def card(self, outcome: Outcome) -> Card:
+        where = outcome.environment
+        again = Button(label="Run them again", does=Typed(text=f"verify smoke --env {where}"))
+        return ending_card(outcome, buttons=(Button(label="Verify", does=Typed(text=f"verify --env {where}")), again))
