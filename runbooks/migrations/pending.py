@@ -156,7 +156,7 @@ async def _locks(found: Sequence[Finding], database: Database | None) -> tuple[s
 
 def rows(count: int) -> str:
     """Return `812 rows`, `41 k rows`, `4.1 M rows`."""
-    for size, unit in ((1_000_000, " M"), (1_000, " k")):
+    for size, unit in ((1_000_000, "M rows"), (1_000, "k rows")):
         if count >= size:
-            return f"{round(count / size, 1):g}{unit} rows"
+            return f"{round(count / size, 1):g} {unit}"
     return counted(count, "row")
