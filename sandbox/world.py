@@ -137,11 +137,11 @@ class SandboxWorld:
     # for the page
 
     def pods(self) -> list[Pod]:
-        """Every pod of the environments."""
+        """Every pod of the environments; a Job's that has ended well serves nothing any more."""
         return [
             Pod(self._environments[pod.namespace], pod.deployment, pod.name, pod.version, pod.status, pod.ready)
             for pod in self.cluster.pods()
-            if pod.namespace in self._environments
+            if pod.namespace in self._environments and pod.phase != "Succeeded"
         ]
 
     async def changes(self) -> AsyncIterator[None]:
