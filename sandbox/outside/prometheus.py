@@ -1,6 +1,6 @@
 """A small Prometheus: it answers the queries that the bot asks with values that follow what runs in the cluster.
 
-`/api/v1/query` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and no PromQL: which of them a
+`/api/v1/query` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no PromQL: which of them a
 query is about follows from its names, and its `namespace` from the label. Anything else is an empty vector, as of a metric that nobody exports.
 """
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import promql_parser
 from aiohttp import web
 
 from sandbox.cluster import Cluster
@@ -62,15 +63,17 @@ class PrometheusServer:
         self.asked.append(query)
         if self.fault is not None:
             return self.fault(request)
-        if not query:
-            said = 'invalid parameter "query": unknown position: parse error: no expression found in input'
+        try:
+            promql_parser.parse(query)
+        except ValueError as error:
+            said = f'invalid parameter "query": 1:1: parse error: {error}'
             return web.json_response({"status": "error", "errorType": "bad_data", "error": said}, status=400)
         value = self._value(query)
         result = [] if value is None else [{"metric": {}, "value": [round(time.time(), 3), value]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     def _value(self, query: str) -> str | None:
-        metric = next((name for name in VALUES if name in query), None)
+        metric = next((name for name in (*self.values, *VALUES) if name in query), None)
         if metric is None or metric in self.silent:
             return None
         if metric in self.values:

@@ -1,0 +1,73 @@
+"""Our clients and the guide's queries against the small Prometheus and Alertmanager, and against Debian's real ones where they are installed."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.alerts import AlertmanagerClient, AlertmanagerServer
+from runbooks.clients.prometheus.metrics import MetricReading, PrometheusClient
+from runbooks.clients.prometheus.promql import written_out
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import retried
+from runbooks.verification.settings import METRICS
+from tests.support.monitoring import NAMESPACE, Monitoring, program, real, small
+
+STARTS = 30.0
+"""Seconds for a real server to start and to have been fed."""
+
+
+@pytest.fixture(params=["small", "real"])
+async def here(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Monitoring]:
+    if request.param == "small":
+        async with small() as found:
+            yield found
+        return
+    if program("prometheus") is None or program("prometheus-alertmanager") is None:
+        pytest.skip("Prometheus and Alertmanager are not installed (PROMETHEUS_BINARIES)")
+    async with real(tmp_path) as found:
+        yield found
+
+
+async def test_the_guides_queries_give_numbers_and_what_is_not_counted_gives_none(here: Monitoring) -> None:
+    client = PrometheusClient(MonitoringServer(url=here.prometheus))
+    values = {"window": "5s", "namespace": NAMESPACE, "environment": "production"}
+
+    async def fed(query: str) -> MetricReading:
+        reading = await client.instant(written_out(query, values))
+        if reading.value is None:
+            raise TemporaryError(reading.unknown, code=ReasonCode.MONITORING_UNREACHABLE)
+        return reading
+
+    found = {}
+    for metric in METRICS:
+        found[metric.name] = (await retried(lambda query=metric.query: fed(query), seconds=STARTS)).value  # type: ignore[misc]
+    assert found["error rate"] == 0, "no errors are zero errors"
+    assert all(metric.holds(found[metric.name] or 0.0, None) for metric in METRICS), found
+
+    nothing = await client.instant('sum(rate(nobody_exports_this{namespace="omnicare-prod"}[5s]))')
+    assert (nothing.value, nothing.unknown) == (None, "no data")
+    idle = await client.instant("sum(rate(idle_total[5s])) / sum(rate(idle_total[5s]))")
+    assert idle.value is None
+    assert "NaN" in idle.unknown
+    with pytest.raises(PermanentError, match="does not accept the query") as caught:
+        await client.instant("sum(rate(x[5s])")
+    assert caught.value.code is ReasonCode.MONITORING_REFUSED
+
+
+async def test_receivers_and_critical_alerts_are_read_as_alertmanager_tells_them(here: Monitoring) -> None:
+    client = AlertmanagerClient(AlertmanagerServer(url=here.alertmanager))
+    assert set(await retried(client.receivers, seconds=STARTS)) == {"pagerduty", "slack"}
+    assert await client.firing() == ()
+    for labels in (
+        {"alertname": "HighErrorRate", "severity": "critical", "namespace": NAMESPACE},
+        {"alertname": "CertificateExpiry", "severity": "low", "namespace": NAMESPACE},
+    ):
+        await here.fire(labels)
+    (alert,) = await client.firing()
+    assert alert.name == "HighErrorRate"
+    assert alert.fingerprint
+    elsewhere = AlertmanagerServer(url=here.alertmanager, matchers=('severity="critical"', 'namespace="other"'))
+    assert await AlertmanagerClient(elsewhere).firing() == ()
