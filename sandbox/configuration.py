@@ -29,6 +29,7 @@ _PERMISSIONS = {
     "rollout:back": ("on-call", "release-manager", "release-approver"),
     "rollout:go": ("on-call",),
     "run:cancel": ("on-call", "release-approver"),
+    "gate:sign": ("release-manager", "on-call"),
     "lock:write": ("release-manager", "on-call"),
     "audit:read": ("auditor", "release-manager", "release-approver"),
 }

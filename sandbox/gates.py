@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox.cluster.fields import Writer
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
 _VERSION = "v2.0.0"
-_RECORD = "releases-staging"
+SIGNATURES = {
+    "customer-communication": "Customer communication drafted",
+    "recovery-tested": "Recovery procedures tested",
+}
+_RECORD, _SIGNED = "releases-staging", "signatures-production"
 
 
 async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Mapping[str, object]]:
@@ -29,9 +34,13 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
     world.github = Github()
     github = await stack.enter_async_context(world.github.serve())
     if world.offers_scenarios:
-        world.after_seed.append(lambda: _record(world))
-        _record(world)
+        for add in (_record, _sign):
+            world.after_seed.append(partial(add, world))
+            add(world)
     gates = {
+        "signatures": [
+            {"name": name, "text": text, "max_age_hours": 720.0, "role": "on-call"} for name, text in SIGNATURES.items()
+        ],
         "code": {"checks": list(CHECKS), "coverage": COVERAGE},
         "promoted_from": "staging",
         "windows": {"zone": "UTC", "allowed": ["* * * * *"]},
@@ -44,8 +53,9 @@ def break_it(world: SandboxWorld, how: str) -> None:
     """Break what one gate of v2.0.0 looks at; nothing where the gates are not served."""
     if world.github is None:
         return
-    if how == "promotion":
-        world.cluster.api.modify(CONFIG_MAP, BOT_NAMESPACE, _RECORD, _forget, Writer("kubectl-edit"))
+    if how in _IN_THE_RECORD:
+        name, key = _IN_THE_RECORD[how]
+        world.cluster.api.modify(CONFIG_MAP, BOT_NAMESPACE, name, partial(_forget, key), Writer("kubectl-edit"))
     else:
         _ON_GITHUB[how](world.github, world.github.versions[_VERSION])
 
@@ -66,9 +76,25 @@ _ON_GITHUB: dict[str, Callable[[Github, Version], object]] = {
 }
 
 
-def _forget(draft: Json) -> None:
-    kept = [each for each in json.loads(draft["data"]["releases"]) if each["version"] != _VERSION]
-    draft["data"]["releases"] = json.dumps(kept, indent=1)
+_IN_THE_RECORD = {"promotion": (_RECORD, "releases"), "signature": (_SIGNED, "signatures")}
+
+
+def _forget(key: str, draft: Json) -> None:
+    kept = [each for each in json.loads(draft["data"][key]) if each["version"] != _VERSION]
+    draft["data"][key] = json.dumps(kept, indent=1)
+
+
+def _sign(world: SandboxWorld) -> None:
+    """Ines signed everything for every version two hours ago."""
+    at = (datetime.now(UTC) - timedelta(hours=2)).isoformat(timespec="seconds")
+    signed = [
+        {"version": version, "name": name, "person": "ines", "by": "Ines", "at": at}
+        for version in VERSIONS
+        for name in SIGNATURES
+    ]
+    metadata = {"name": _SIGNED, "namespace": BOT_NAMESPACE, "labels": {"omnicare.dev/record": "signatures"}}
+    data = {"signatures": json.dumps(signed, indent=1)}
+    world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
 def _record(world: SandboxWorld) -> None:

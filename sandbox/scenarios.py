@@ -77,7 +77,7 @@ class BreakLogs:
 class BreakGate:
     """Something that a gate of v2.0.0 looks at is not as it should be (`sandbox.gates`)."""
 
-    how: Literal["check", "coverage", "branch", "alert", "notes", "tag", "revision", "github", "promotion"]
+    how: Literal["check", "coverage", "branch", "alert", "notes", "tag", "revision", "github", "promotion", "signature"]
 
 
 @dataclass(frozen=True)
@@ -369,6 +369,7 @@ GATES: tuple[Scenario, ...] = (
     ),
     _gate("github", "GitHub does not answer.", "GitHub answers with status 503", BreakGate("github")),
     _gate("promotion", "v2.0.0 was never in staging.", "Gate Promotion (failed)", BreakGate("promotion")),
+    _gate("signature", "Nobody has signed for v2.0.0.", "tested (waiting)", BreakGate("signature")),
     _gate("sync", "The sync queue is large and grows.", "Gate Clinical work in flight (failed)", BreakSync("stuck")),
 )
 """One gate of a deploy that does not pass: the plan is refused, and says what to do."""

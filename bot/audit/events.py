@@ -74,6 +74,7 @@ class EventName(StrEnum):
     STEP_STARTED = "step:started"
     STEP_FINISHED = "step:finished"
     STEP_FAILED = "step:failed"
+    GATE_SIGNED = "gate:signed"
     LOCK_TAKEN = "lock:taken"
     LOCK_RELEASED = "lock:released"
     RELEASE_ADOPTED = "release:adopted"

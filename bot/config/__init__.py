@@ -165,6 +165,13 @@ class Settings(Section):
             raise ValueError(
                 f"environments.{name}.gates.promoted_from: there is no other environment `{gates.promoted_from}`"
             )
+        may_sign = environment.permissions.get("gate:sign", ())
+        for each in gates.signatures:
+            if not may_sign or each.role not in (None, *may_sign):
+                raise ValueError(
+                    f"environments.{name}.gates.signatures.{each.name}: nobody may give it: "
+                    f'`environments.{name}.permissions` must list {each.role or "a role"} under "gate:sign"'
+                )
         if gates.code is not None and github is None:
             raise ValueError(f"environments.{name}.gates.code: it needs the table `environments.{name}.github`")
         if gates.sync is not None and environment.sync is None:

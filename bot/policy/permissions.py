@@ -69,6 +69,9 @@ PERMISSIONS: dict[str, Permission] = {
         "say go or no-go to somebody else's scheduled deploy", "say go or no-go to somebody else's deploy to {place}"
     ),
     "run:cancel": Permission("stop somebody else's run", "stop somebody else's run in {place}"),
+    "gate:sign": Permission(
+        "sign for a release what no API can prove", "sign what a deploy to {place} needs", unusual=True
+    ),
     "lock:write": Permission("lock and unlock an environment", "lock or unlock {place}"),
     "audit:read": Permission("search the audit log", "search the audit log of {place}", looks=True),
 }

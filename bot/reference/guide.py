@@ -79,7 +79,8 @@ _CHECKED = "tests/runbooks/gates/test_code.py::test_a_release_that_has_everythin
 _NAMED = "tests/runbooks/gates/test_code.py::test_each_gate_says_what_is_wrong_and_what_to_do"
 _ALL_CHECKS = "tests/runbooks/gates/test_code.py::test_without_names_all_checks_count"
 _TOKEN = "tests/runbooks/gates/test_code.py::test_a_token_is_sent_and_known_to_the_redactor_and_read_anew"  # noqa: S105 - a test's name
-_BY_SIGNATURE = _not_yet("a signature of a person")
+_SIGNED = "tests/bot/runs/test_gates.py::test_who_may_signs_from_the_refused_plan_and_it_can_be_deployed_again"
+_AGED = "tests/runbooks/gates/test_signatures.py::test_the_gate_waits_for_a_signature_that_counts"
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
 _BACKUPS = f"{_RUNS}/test_backups.py::test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance"
 _MIGRATED = f"{_RUNS}/test_migrations.py::test_a_deploy_names_its_migrations_applies_them_first_and_says_what_they_did"
@@ -111,9 +112,9 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "Kubernetes manifests validated": _not_yet("a server-side dry run of the manifests"),
     },
     "Documentation": {
-        "API documentation updated": _BY_SIGNATURE,
+        "API documentation updated": _gate("signature:api-documentation", _AGED),
         "Release notes prepared": _gate("release", _NAMED),
-        "Customer communication drafted": _BY_SIGNATURE,
+        "Customer communication drafted": _gate("signature:customer-communication", _SIGNED),
     },
     "Backup Verification": {
         "Database backup completed and verified": _not_yet("a gate on backups"),

@@ -391,6 +391,22 @@ class SnapshotType:
         return ()
 
 
+class SignatureType:
+    """The name of something that people sign for a release."""
+
+    name = "signature"
+    example = "recovery-tested"
+
+    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
+        plain = text.strip().lower()
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", plain, re.ASCII):
+            raise Invalid(f"{cited(text)} is not the name of a signature. A deploy's plan names those that it needs.")
+        return plain
+
+    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
 class RegexType:
     """A pattern of google-re2: linear time, so no pattern can hang the bot."""
 
@@ -459,6 +475,7 @@ RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]
 Start = Annotated[str, StartType()]
+SignatureName = Annotated[str, SignatureType()]
 SnapshotName = Annotated[str, SnapshotType()]
 CdnPath = Annotated[str, CdnPathType()]
 Regex = Annotated[str, RegexType()]

@@ -40,6 +40,7 @@ from runbooks.fleet.records import (
     unknown_holder,
     utc_now,
 )
+from runbooks.fleet.signatures import KnownSignatures, Signature, signatures_data, signatures_from
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment
@@ -228,6 +229,25 @@ class Fleet:
             lambda data: ({**data, "last": text}, None),
         )
 
+    # what people signed for a release
+
+    async def signatures(self, environment: Environment) -> KnownSignatures:
+        """Those that can be read, newest first."""
+        found = await self._find(environment.record_namespace, _signatures_name(environment))
+        return signatures_from(found.data) if found is not None else KnownSignatures()
+
+    async def sign(self, environment: Environment, signature: Signature) -> None:
+        """Puts a signature first, in place of an older one of the same for the same version."""
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            known = signatures_from(data)
+            same = (signature.version, signature.name)
+            others = (each for each in known.signatures if (each.version, each.name) != same)
+            return signatures_data((signature, *others), data, unreadable=known.unreadable), None
+
+        labels = {_RECORD: "signatures", _ENVIRONMENT: environment.name}
+        await self._update(environment.record_namespace, _signatures_name(environment), labels, change)
+
     # the audit logs' heads
 
     async def keep_head(self, environment: Environment, head: KeptHead, found: tuple[KeptHead, ...]) -> bool:
@@ -320,6 +340,10 @@ def _restores_name(environment: Environment) -> str:
 
 def _releases_name(environment: Environment) -> str:
     return f"releases-{environment.name}"
+
+
+def _signatures_name(environment: Environment) -> str:
+    return f"signatures-{environment.name}"
 
 
 def _environment(found: ConfigMapView | None) -> EnvironmentRecord:

@@ -18,6 +18,7 @@ from runbooks.gates.gate import Gate, Subject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.promotion import Promoted
 from runbooks.gates.settings import CodeSettings, GateSettings, check_key
+from runbooks.gates.signatures import Signed
 from runbooks.gates.windows import OpenWindow
 
 
@@ -38,6 +39,9 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
         gates.append(OpenWindow(settings=settings.windows, required=required("time")))
     if settings.sync is not None:
         gates.append(SyncBacklog(settings=settings.sync, required=required("sync")))
+    gates += [
+        Signed(key=each.key, name=each.text, settings=each, required=required(each.key)) for each in settings.signatures
+    ]
     return tuple(gates)
 
 

@@ -98,6 +98,24 @@ def check_key(check: str) -> str:
     return f"check:{check}"
 
 
+class SignatureSettings(Frozen):
+    """What a named person signs for a version with `sign VERSION NAME`, because no API can prove it."""
+
+    name: Name
+    """The name that is typed: `recovery-tested`."""
+    text: str = Field(min_length=1, max_length=150)
+    """What is signed, for people: `The recovery procedures were tested`."""
+    max_age_hours: float = Field(default=72.0, gt=0, allow_inf_nan=False)
+    """A signature counts for so long."""
+    role: Name | None = None
+    """The role that may give it; it needs the permission `gate:sign`. Without it everybody with that permission may."""
+
+    @property
+    def key(self) -> str:
+        """The name of the gate."""
+        return f"signature:{self.name}"
+
+
 class GateSettings(Frozen):
     """The gates of an environment. A required gate that has not passed stops a deploy before anybody is asked to approve it."""
 
@@ -115,6 +133,9 @@ class GateSettings(Frozen):
     sync: BacklogSettings | None = None
     """Needs the table `sync`."""
 
+    signatures: tuple[SignatureSettings, ...] = ()
+    """What people sign, each a gate `signature:NAME`."""
+
     def keys(self) -> tuple[str, ...]:
         """Return the names of the gates that there are."""
         return (
@@ -123,7 +144,15 @@ class GateSettings(Frozen):
             *(("promotion",) if self.promoted_from else ()),
             *(("time",) if self.windows else ()),
             *(("sync",) if self.sync else ()),
+            *(each.key for each in self.signatures),
         )
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "GateSettings":
+        names = [each.name for each in self.signatures]
+        if len(set(names)) < len(names):
+            raise ValueError("signatures: two have the same name")
+        return self
 
     @model_validator(mode="after")
     def _advisory_gates_exist(self) -> "GateSettings":

@@ -61,7 +61,7 @@ def test_what_covers_a_line_exists_and_so_does_the_test_that_proves_it(coverage:
             assert coverage.what in steps.kinds()
         case "gate":
             known = GateSettings(code=CodeSettings(checks=("any",), coverage="any")).keys()
-            assert coverage.what in (*known, "checks") or coverage.what.startswith("check:")
+            assert coverage.what in (*known, "checks") or coverage.what.startswith(("check:", "signature:"))
         case "not-yet":
             assert not coverage.test
             return

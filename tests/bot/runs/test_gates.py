@@ -84,3 +84,29 @@ async def test_a_gate_that_fails_right_before_the_start_changes_nothing_and_leav
     again = await here.until(lambda: next(iter(set(here.runs()) - {run}), None), "the retry")
     await here.press(APPROVER, "approve", again)
     await here.ended_with(again, "v2.0.0 runs in production")
+
+
+async def test_who_may_signs_from_the_refused_plan_and_it_can_be_deployed_again(here: Story) -> None:
+    await here.world.play(BY_NAME["gate-signature"])
+    run = await here.ask("deploy v2.0.0")
+    await here.says(run, "gates not passed")
+    said = await here.answered("can't be approved as it is")
+    assert "sign v2.0.0 recovery-tested --env production" in said
+    assert "the role on-call" in said
+    recovery = here.button_named("Sign: Recovery procedures tested")
+    communication = here.button_named("Sign: Customer communication drafted")
+    again = here.button_named("Deploy again")
+    await here.click(REQUESTER, recovery)
+    await here.whispered(REQUESTER, "is to be signed by somebody with the role on-call")
+    await here.click(ON_CALL, recovery)
+    await here.answered("Ines signed for v2.0.0 in production: Recovery procedures tested")
+    await here.click(ON_CALL, communication)
+    await here.answered("Ines signed for v2.0.0 in production: Customer communication drafted")
+    signed = [event for event in here.events() if event.name == "gate:signed"]
+    assert [(event.actor, event.environment) for event in signed] == [(ON_CALL, "production")] * 2
+    await here.click(REQUESTER, again)
+    next_run = await here.until(lambda: next(iter(set(here.runs()) - {run}), None), "the next request")
+    await here.shown("approve", next_run)
+    assert "signed by Ines" in here.text(next_run, "plan")
+    await here.type(ON_CALL, "/omnicare sign v2.0.0 something")
+    await here.whispered(ON_CALL, "There are `customer-communication` and `recovery-tested`")

@@ -1,0 +1,89 @@
+"""`sign VERSION NAME`: a named person says that something was done for a release, which no API can prove."""
+
+from datetime import UTC
+
+from commands.kit.card import Button, Card, Moment, State, Strong, Typed, words
+from commands.kit.command import EnvironmentDecision
+from commands.kit.context import Context, Denied
+from commands.kit.parsing import UsageError
+from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, argument, option
+from commands.kit.types import EnvironmentName, SignatureName, Version
+from runbooks.fleet.signatures import Signature
+from runbooks.gates.settings import GateSettings, SignatureSettings
+from runbooks.kit.reasons import ReasonCode
+from runbooks.wording import listed
+
+_PERMISSION = "gate:sign"
+
+
+class Sign(EnvironmentDecision):
+    """Sign for a release what no API can prove, such as that the recovery was tested.
+
+    Which signatures a deploy needs, who may give each and how long it counts is configured for the environment. A signature belongs to one version.
+    """
+
+    meta = DecisionMeta(
+        permission=_PERMISSION,
+        group="act",
+        examples=["v2.0.0 recovery-tested"],
+        private=False,
+        audit_event="gate:signed",
+    )
+
+    version: Version = argument("the release that it is signed for")
+    name: SignatureName = argument("what is signed, as the plan names it")
+    env: EnvironmentName = option("where it is to be deployed", default=CHANNEL_DEFAULT)
+
+    async def decide(self, context: Context) -> Card:
+        asked = self._asked(context)
+        await _may(context, asked)
+        now = context.now.astimezone(UTC)
+        signature = Signature(
+            version=self.version,
+            name=asked.name,
+            person=context.actor.key,
+            by=context.actor.name,
+            at=now.isoformat(timespec="seconds"),
+        )
+        await context.fleet.sign(context.where, signature)
+        text = f"{context.actor.name} signed for {self.version} in {context.where.name}: {asked.text}"
+        return Card(
+            state=State.DONE,
+            title=words(Strong(text=text), ", ", Moment(at=now, form="date-time")),
+            summary=f"{text}. It counts for {asked.max_age_hours:g} h",
+            buttons=(
+                Button(
+                    label=f"Deploy {self.version}",
+                    does=Typed(text=f"deploy {self.version} --env {context.where.name}"),
+                ),
+            ),
+            data={"environment": context.where.name, "signature": signature.model_dump(mode="json")},
+        )
+
+    def _asked(self, context: Context) -> SignatureSettings:
+        settings = context.use(GateSettings, "gates")
+        found = next((each for each in settings.signatures if each.name == self.name), None)
+        if found is None:
+            names = [f"`{each.name}`" for each in settings.signatures]
+            there = f"There are {listed(names)}." if names else f"None is configured for {context.where.name}."
+            raise UsageError(
+                f"No signature is called `{self.name}`. {there}",
+                usage="sign VERSION NAME",
+                example=f"sign {self.version} {settings.signatures[0].name}"
+                if names
+                else "sign v2.0.0 recovery-tested",
+            )
+        return found
+
+
+async def _may(context: Context, asked: SignatureSettings) -> None:
+    """Raises Denied where it is for another role."""
+    if asked.role is None:
+        return
+    grants = await context.authority.grants(context.actor)
+    wanted = (_PERMISSION, context.where.name, asked.role)
+    if wanted not in {(each.permission, each.environment, each.role) for each in grants}:
+        raise Denied(
+            f"`{asked.name}` is to be signed by somebody with the role {asked.role}, which you don't have in {context.where.name}.",
+            code=ReasonCode.NOT_PERMITTED,
+        )

@@ -1,0 +1,76 @@
+"""What people sign: in the record, bounded and read with distrust, and the gate that waits for it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.signatures import KEPT_SIGNATURES, UNREADABLE, Signature, signatures_data, signatures_from
+from runbooks.gates.looking import look_at
+from runbooks.gates.settings import SignatureSettings
+from runbooks.gates.signatures import Signed
+from sandbox.cluster import Cluster, seed_omnicare
+from tests.support.gates import MakesSubject, environment
+
+SETTINGS = SignatureSettings(
+    name="recovery-tested", text="Recovery procedures tested", max_age_hours=24, role="on-call"
+)
+GATE = Signed(key=SETTINGS.key, name=SETTINGS.text, settings=SETTINGS)
+
+
+def signature(version: str = "v2.0.0", name: str = "recovery-tested", **since: float) -> Signature:
+    at = (datetime.now(UTC) - timedelta(**since)).isoformat(timespec="seconds")
+    return Signature(version=version, name=name, person="ines", by="Ines", at=at)
+
+
+@pytest.mark.parametrize(
+    ("signed", "state", "evidence"),
+    [
+        ([], "waiting", "nobody has signed it for v2.0.0"),
+        ([signature("v1.2.0"), signature(name="other")], "waiting", "nobody has signed it"),
+        ([signature(hours=23)], "passed", "signed by Ines"),
+        ([signature(hours=25)], "waiting", "Ines signed it 25 h ago, and that counts for 24 h"),
+        ([signature(hours=25), signature()], "passed", "signed by Ines"),
+        ([signature(hours=-2)], "unknown", "Ines's signature has no valid time"),
+    ],
+)
+async def test_the_gate_waits_for_a_signature_that_counts(
+    signed: list[Signature], state: str, evidence: str, tmp_path: Path, subject: MakesSubject
+) -> None:
+    cluster = Cluster()
+    seed_omnicare(cluster)
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            fleet = Fleet(client)
+            for each in signed:
+                await fleet.sign(environment(), each)
+            (found,) = await look_at([GATE], subject(fleet), 5.0)
+    assert (found.state, evidence in found.evidence) == (state, True), found
+    if state != "passed":
+        assert found.button == ("Sign: Recovery procedures tested", "sign v2.0.0 recovery-tested --env production")
+        assert (
+            found.advice
+            == "To be signed by somebody with the role on-call: `sign v2.0.0 recovery-tested --env production`."
+        )
+
+
+def test_entries_that_can_not_be_read_hide_no_other_and_are_kept_aside() -> None:
+    good = signature().model_dump(mode="json")
+    text = json.dumps([good, {**good, "more": 1}, 7, {**good, "at": "yesterday"}])
+    known = signatures_from({"signatures": text})
+    assert (len(known.signatures), known.unreadable) == (2, 2)
+    assert known.signatures[1].at == ""
+    written = signatures_data(known.signatures, {"signatures": text}, unreadable=known.unreadable)
+    assert written[UNREADABLE] == text
+    assert signatures_from(written).unreadable == 0
+    assert signatures_from({"signatures": "{"}).unreadable == 1
+
+
+def test_only_the_newest_are_kept() -> None:
+    many = [signature(f"v{number}.0.0") for number in range(KEPT_SIGNATURES + 5)]
+    found = signatures_from(signatures_data(many, {}, unreadable=0)).signatures
+    assert (len(found), found[0].version) == (KEPT_SIGNATURES, "v0.0.0")
