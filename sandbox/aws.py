@@ -60,6 +60,11 @@ class Aws:
             await asyncio.to_thread(self._end)
             self._socket.close()
 
+    def wake(self) -> None:
+        """Begin to live before anybody connects; for what is asked about while a plan is made."""
+        if self._thread is None:
+            self._begin(asyncio.get_running_loop())
+
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Somebody is at the door."""
         assert self._socket is not None, "it is served"

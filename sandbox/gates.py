@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sandbox.aws_services import Rds
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import CONFIG_MAP, Json
 from sandbox.cluster.seed import BOT_NAMESPACE
@@ -37,7 +38,7 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
         for add in (_record, _sign):
             world.after_seed.append(partial(add, world))
             add(world)
-    gates = {
+    gates: dict[str, object] = {
         "signatures": [
             {"name": name, "text": text, "max_age_hours": 720.0, "role": "on-call"} for name, text in SIGNATURES.items()
         ],
@@ -46,6 +47,9 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
         "windows": {"zone": "UTC", "allowed": ["* * * * *"]},
         "sync": {"large": 100, "seconds": 2.0},
     }
+    if any(isinstance(service, Rds) for service in world.aws.services):
+        gates["backups"] = ["snapshot", "configuration-backup", "restore"]
+        gates["seconds"] = 15.0
     return {"production": {"github": {"repository": f"{OWNER}/{NAME}", "api_url": github}, "gates": gates}}
 
 

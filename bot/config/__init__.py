@@ -172,10 +172,14 @@ class Settings(Section):
                     f"environments.{name}.gates.signatures.{each.name}: nobody may give it: "
                     f'`environments.{name}.permissions` must list {each.role or "a role"} under "gate:sign"'
                 )
-        if gates.code is not None and github is None:
-            raise ValueError(f"environments.{name}.gates.code: it needs the table `environments.{name}.github`")
-        if gates.sync is not None and environment.sync is None:
-            raise ValueError(f"environments.{name}.gates.sync: it needs the table `environments.{name}.sync`")
+        looks_at = (
+            ("code", gates.code, "github", github),
+            ("backups", gates.backups, "backups", environment.backups),
+            ("sync", gates.sync, "sync", environment.sync),
+        )
+        for gate, wanted, table, found in looks_at:
+            if wanted and found is None:
+                raise ValueError(f"environments.{name}.gates.{gate}: it needs the table `environments.{name}.{table}`")
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password is sent over TLS, and from a sandbox only to this machine."""

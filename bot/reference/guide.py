@@ -84,6 +84,9 @@ _AGED = "tests/runbooks/gates/test_signatures.py::test_the_gate_waits_for_a_sign
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
 _BACKUPS = f"{_RUNS}/test_backups.py::test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance"
 _MIGRATED = f"{_RUNS}/test_migrations.py::test_a_deploy_names_its_migrations_applies_them_first_and_says_what_they_did"
+_GATES_ON_BACKUPS = (
+    "tests/runbooks/backups/test_backups.py::test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not"
+)
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _BY_VERIFY = _not_yet("a check of `verify`")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
@@ -117,9 +120,9 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "Customer communication drafted": _gate("signature:customer-communication", _SIGNED),
     },
     "Backup Verification": {
-        "Database backup completed and verified": _not_yet("a gate on backups"),
-        "Configuration backups stored": _not_yet("a gate on backups"),
-        "Recovery procedures tested": _not_yet("a gate on backups"),
+        "Database backup completed and verified": _gate("snapshot", _GATES_ON_BACKUPS),
+        "Configuration backups stored": _gate("configuration-backup", _GATES_ON_BACKUPS),
+        "Recovery procedures tested": _gate("restore", _GATES_ON_BACKUPS),
     },
     "Step 1: Build and Push Docker Images": {
         "VERSION=$(git describe --tags --always)": _command("deploy", _DEPLOYED),

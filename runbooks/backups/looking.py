@@ -3,7 +3,7 @@
 `BackupsState` has what was seen and what could not be; the judging functions say whether that is good enough, and why.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -63,9 +63,18 @@ class Backups:
         """Return the newest snapshot that can be restored; None where there is none."""
         return next((each for each in await self.rds.snapshots() if each.available), None)
 
+    async def newest_finished(self) -> SnapshotState | None:
+        """Return the newest snapshot that is not being created, whether or not it can be restored; None where there is none."""
+        return newest_finished(await self.rds.snapshots())
+
     async def newest_configuration(self) -> ObjectState | None:
         """Return the newest backup of the configuration; None where there is none, or where no bucket is configured."""
         return await self.bucket.newest(self.settings.prefix) if self.bucket is not None else None
+
+
+def newest_finished(snapshots: Iterable[SnapshotState]) -> SnapshotState | None:
+    """Return the newest of them that is not being created: one that is does not make the one before it worse."""
+    return next((each for each in snapshots if each.status != "creating"), None)
 
 
 class Judgement(Frozen):
@@ -150,7 +159,7 @@ async def look(backups: Backups, fleet: Fleet, environment: Environment, now: da
     snapshots, snapshot = await _seen(backups.rds.snapshots())
     configuration, unseen = await _seen(backups.newest_configuration())
     proved, unread = await _seen(fleet.proven_restore(environment))
-    newest = next((each for each in snapshots or () if each.status != "creating"), None)
+    newest = newest_finished(snapshots or ())
     return BackupsState(
         snapshot=snapshot or judge_snapshot(newest, settings, now),
         configuration=unseen or judge_configuration(configuration, settings, now),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from runbooks.gates.backups import ConfigurationIsBackedUp, RestoreIsProved, SnapshotIsGood
 from runbooks.gates.clinical_work import SyncBacklog
 from runbooks.gates.code import (
     AllChecks,
@@ -35,6 +36,8 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
         gates.append(ImagesExist(required=required("images")))
     if settings.promoted_from is not None:
         gates.append(Promoted(required=required("promotion")))
+    backups = (SnapshotIsGood, ConfigurationIsBackedUp, RestoreIsProved)
+    gates += [kind(required=required(kind.key)) for kind in backups if kind.key in settings.backups]
     if settings.windows is not None:
         gates.append(OpenWindow(settings=settings.windows, required=required("time")))
     if settings.sync is not None:

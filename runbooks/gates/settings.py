@@ -1,6 +1,6 @@
 """The table `[environments.NAME.gates]`: which gates there are, and their limits."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -129,6 +129,8 @@ class GateSettings(Frozen):
     """Whether the registry must still have each image under the plan's digest."""
     promoted_from: Name | None = None
     """The environment in which the same digests must have become a good release, such as `staging`."""
+    backups: tuple[Literal["snapshot", "configuration-backup", "restore"], ...] = ()
+    """Which backups must be good: the newest snapshot, the backup of the configuration, a proved restore. Needs the table `backups`."""
     windows: WindowSettings | None = None
     sync: BacklogSettings | None = None
     """Needs the table `sync`."""
@@ -142,6 +144,7 @@ class GateSettings(Frozen):
             *(self.code.keys() if self.code else ()),
             *(("images",) if self.images else ()),
             *(("promotion",) if self.promoted_from else ()),
+            *self.backups,
             *(("time",) if self.windows else ()),
             *(("sync",) if self.sync else ()),
             *(each.key for each in self.signatures),

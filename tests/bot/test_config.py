@@ -96,6 +96,10 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "environments.production.backups.endpoint: the address must begin with https://",
         ),
         (
+            lambda r: production(r).update(gates={"backups": ["snapshot"]}),
+            "environments.production.gates.backups: it needs the table `environments.production.backups`",
+        ),
+        (
             lambda r: production(r).update(backups={"instance": "omnicare-prod", "prefix": "config/"}),
             "environments.production.backups: prefix: a prefix needs a `bucket`",
         ),

@@ -60,7 +60,8 @@ def test_what_covers_a_line_exists_and_so_does_the_test_that_proves_it(coverage:
         case "step":
             assert coverage.what in steps.kinds()
         case "gate":
-            known = GateSettings(code=CodeSettings(checks=("any",), coverage="any")).keys()
+            code = CodeSettings(checks=("any",), coverage="any")
+            known = GateSettings(code=code, backups=("snapshot", "configuration-backup", "restore")).keys()
             assert coverage.what in (*known, "checks") or coverage.what.startswith(("check:", "signature:"))
         case "not-yet":
             assert not coverage.test

@@ -13,6 +13,10 @@ from runbooks.backups.steps import BackUp, EndDrill, Restored, RestoreSnapshot, 
 from runbooks.clients.aws.bucket import ObjectState
 from runbooks.clients.aws.rds import InstanceState, SnapshotState
 from runbooks.fleet.fleet import Fleet, ProvenRestore
+from runbooks.gates.checklist import gates_of
+from runbooks.gates.gate import Subject
+from runbooks.gates.looking import look_at
+from runbooks.gates.settings import GateSettings
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, done
@@ -162,6 +166,29 @@ async def test_an_aws_that_is_silent_or_down_may_answer_later():
             await backups_at(url, read_seconds=0.2).rds.instance()
     with pytest.raises(TemporaryError, match="can't be reached"):
         await backups_at(url).rds.instance()
+
+
+async def test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not(world: World):
+    keys = ("snapshot", "configuration-backup", "restore")
+    where, now = world.place.environment, datetime.now(UTC)
+    clients = {Backups: world.backups, Fleet: world.place.fleet}
+    subject = Subject(environment=where, version="v2.0.0", images=(), at=now, clients=clients)
+    gates = gates_of(GateSettings(images=False, backups=keys), subject)
+    assert tuple(gate.key for gate in gates) == keys
+
+    async def states() -> list[str]:
+        return [found.state for found in await look_at(gates, subject, 15.0)]
+
+    assert await states() == ["passed", "passed", "failed"]
+    await world.place.fleet.record_restore(where, proof().model_copy(update={"at": now - timedelta(days=3)}))
+    assert await states() == ["passed", "passed", "passed"]
+    for each in world.rds.snapshots.values():
+        each.encrypted = False
+    await world.place.fleet.record_restore(where, proof(checked=False))
+    assert await states() == ["failed", "passed", "unknown"]
+    async with refusing(403, "AccessDenied") as url:
+        world.backups = clients[Backups] = backups_at(url)
+        assert await states() == ["unknown"] * 3
 
 
 # a snapshot before a deploy
