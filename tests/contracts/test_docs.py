@@ -18,6 +18,7 @@ from bot.reference.manual import HERE
 from commands.kit import registry
 from commands.kit.parsing import parse, split
 from commands.kit.types import Known
+from runbooks.clients.github import access as github
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs/examples/omnicare.toml"
@@ -215,7 +216,7 @@ def test_the_pod_fits_the_settings() -> None:
     variables = {each["name"]: each["valueFrom"] for each in container["env"]}
     assert manifest("StatefulSet")["spec"]["replicas"] == 1
     assert variables["OMNICARE_EXECUTOR"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-    assert set(variables) <= set(FROM_ENVIRONMENT)
+    assert set(variables) <= {*FROM_ENVIRONMENT, github.VARIABLE}
     assert pod["terminationGracePeriodSeconds"] > settings.times.drain
     assert container["ports"][0]["containerPort"] == settings.bot.web_port
     assert settings.bot.web_host == "0.0.0.0"

@@ -59,6 +59,21 @@ async def test_a_gate_that_fails_while_people_are_asked_refuses_what_they_approv
     assert "run:started" not in here.event_names(run)
 
 
+async def test_an_advisory_gate_that_changes_while_people_are_asked_asks_again(tmp_path: Path) -> None:
+    async with story(tmp_path / "world", parts=("gates",)) as here:
+        here.configure(lambda raw: raw["environments"]["production"]["gates"].update(advisory=["sync"]))
+        await here.inside()
+        run = await here.ask("deploy v2.0.0")
+        await here.shown("approve", run)
+        here.world.sync["omnicare-prod"].break_it("stuck")
+        await here.press(APPROVER, "approve", run)
+        await here.says(run, "The plan changed meanwhile", "approval")
+        assert "Advisory gate Clinical work in flight (failed)" in here.text(run, "plan")
+        assert "✗ failed (advisory)" in here.text(run, "plan")
+        await here.press(APPROVER, "approve", run)
+        await here.ended_with(run, "v2.0.0 runs in production")
+
+
 async def test_a_gate_that_fails_right_before_the_start_changes_nothing_and_leaves_nothing_undecided(
     here: Story,
 ) -> None:

@@ -1,11 +1,14 @@
 """The gates on the release's code, against the sandbox's GitHub: what passes, what fails, and every way in which GitHub does not answer."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
@@ -195,3 +198,52 @@ async def test_a_repository_that_the_bot_may_not_see_is_not_a_missing_tag(github
     with pytest.raises(RunbookError, match="shows the bot no tag of omnicare/other"):
         await client(github, repository="omnicare/other").commit_of("v2.0.0")
     assert await client(github).commit_of("v9.9.9") is None
+
+
+def _document(**fields: object) -> tuple[str, bytes]:
+    body = json.dumps(fields).encode()
+    return "sha256:" + hashlib.sha256(body).hexdigest(), body
+
+
+@pytest.mark.parametrize(
+    ("revisions", "expected"),
+    [
+        (["a" * 40, "a" * 40], ("a" * 40, "a" * 40)),
+        (["a" * 40, "b" * 40], ("a" * 40, "b" * 40)),
+        (["a" * 40, None], ("a" * 40, None)),
+    ],
+)
+async def test_every_platform_of_an_index_names_its_commit_and_attestations_do_not_count(
+    revisions: list[str | None], expected: tuple[str | None, ...]
+) -> None:
+    stored: dict[str, bytes] = {}
+
+    def keep(**fields: object) -> str:
+        digest, stored[digest] = _document(**fields)
+        return digest
+
+    entries = []
+    for number, revision in enumerate(revisions):
+        labels = {"org.opencontainers.image.revision": revision} if revision else None
+        config = keep(architecture=f"arch{number}", config={"Labels": labels})
+        platform = {"os": "linux", "architecture": f"arch{number}"}
+        entries.append({"digest": keep(config={"digest": config}, number=number), "platform": platform})
+    attestation = {
+        "digest": keep(config={"digest": keep(config={})}, layers=[]),
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    }
+    index = keep(manifests=[*entries, attestation])
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=stored[request.path.rpartition("/")[2]])
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with (
+        TestServer(app) as server,
+        RegistryClient({"ghcr.io": str(server.make_url("/"))}, plain_http=True) as registry,
+    ):
+        assert await registry.revisions("ghcr.io/omnicare/backend", index) == expected
+        stored[index] = stored[index] + b" "
+        with pytest.raises(RunbookError, match="does not match its digest"):
+            await registry.revisions("ghcr.io/omnicare/backend", index)
