@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.config import ConfigurationError, Settings, default_path, load
-from bot.doctor import audit_log, database, here, outside, storage
+from bot.doctor import audit_log, database, here, monitoring, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
 from bot.inbound import Exit
 from bot.printable import safe
@@ -60,6 +60,11 @@ def checks(where: Path, settings: Settings) -> list[Check]:
     found += [
         Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
         for name in settings.environments
+    ]
+    found += [
+        Check(subject=f"Monitoring of {name}", look=partial(monitoring.monitoring, settings, name), seconds=60.0)
+        for name, environment in settings.environments.items()
+        if environment.verification is not None
     ]
     found += [
         Check(subject=repository, look=partial(outside.registry, settings, repository))

@@ -73,6 +73,7 @@ _SLOW = "tests/database/test_commands.py::test_slow_queries_and_a_plan_by_its_bu
 
 _SCRIPTS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_what_a_script_prints_is_judged_against_what_was_before"
 _RECEIVERS = "tests/runbooks/verification/test_alerts_and_scripts.py::test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive"
+_RULES = "tests/contracts/test_monitoring.py::test_the_guides_queries_give_numbers_and_what_is_not_counted_gives_none"
 _VERIFIED = f"{_RUNS}/test_verification.py::test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retry_checks_again"
 
 _CHECKED = "tests/runbooks/gates/test_code.py::test_a_release_that_has_everything_passes_with_evidence"
@@ -186,7 +187,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "SLA metrics (availability, response time, error rate)": _step("verify", _VERIFIED),
         "Resource utilization": _IN_AN_INCIDENT,
         "Database performance": _step("verify", _VERIFIED),
-        "Critical alerts configured": _BY_VERIFY,
+        "Critical alerts configured": _step("verify", _RULES),
         "PagerDuty integration working": _step("verify", _RECEIVERS),
         "Slack notifications active": _step("verify", _RECEIVERS),
     },

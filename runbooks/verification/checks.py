@@ -135,6 +135,23 @@ class Receivers(Check):
         return Finding(name=self.name, verdict=Verdict.PASSED, value=listed(wanted or there, most=5))
 
 
+class AlertRules(Check):
+    """Prometheus has rules for critical alerts; without them no alert is no news."""
+
+    name = "critical alert rules"
+    required = False
+
+    def __init__(self, prometheus: PrometheusClient) -> None:
+        self._prometheus = prometheus
+
+    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
+        count = await self._prometheus.critical_rules()
+        verdict = Verdict.PASSED if count else Verdict.FAILED
+        return Finding(
+            name=self.name, verdict=verdict, value=f"{count:,}", limit="" if count else "at least 1", required=False
+        )
+
+
 class NewAlerts(Check):
     """No alert fires that did not fire before the services changed. Where that is not known, none may fire."""
 

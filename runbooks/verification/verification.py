@@ -16,6 +16,7 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.waiting import side_by_side
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.checks import (
+    AlertRules,
     Asked,
     Check,
     DatabaseTest,
@@ -136,8 +137,10 @@ def _configured(
     alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
     if alertmanager is not None:
         found.append(Receivers(alertmanager))
-    if settings.prometheus is not None:
-        prometheus = PrometheusClient(settings.prometheus)
+    prometheus = PrometheusClient(settings.prometheus) if settings.prometheus is not None else None
+    if prometheus is not None and alertmanager is not None:
+        found.append(AlertRules(prometheus))
+    if prometheus is not None:
         found += [MeasuredValue(prometheus, metric, environment) for metric in settings.metrics]
     if alertmanager is not None:
         found.append(NewAlerts(alertmanager))

@@ -1,6 +1,6 @@
 """A small Prometheus: it answers the queries that the bot asks with values that follow what runs in the cluster.
 
-`/api/v1/query` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no PromQL: which of them a
+`/api/v1/query`, `/api/v1/rules` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no PromQL: which of them a
 query is about follows from its names, and its `namespace` from the label. Anything else is an empty vector, as of a metric that nobody exports.
 """
 
@@ -39,12 +39,14 @@ class PrometheusServer:
         """Metric → a value that it has whatever runs, as the API writes it: `NaN`."""
         self.silent: set[str] = set()
         self.asked: list[str] = []
+        self.critical_rules = ["HighErrorRate", "ServiceDown"]
 
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """Serve until the block ends; gives the address."""
         app = web.Application()
         app.router.add_get("/api/v1/query", self._query)
+        app.router.add_get("/api/v1/rules", self._rules)
         app.router.add_get("/-/ready", self._ready)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -57,6 +59,24 @@ class PrometheusServer:
 
     async def _ready(self, _: web.Request) -> web.Response:
         return web.Response(text="Prometheus Server is Ready.\n")
+
+    async def _rules(self, _: web.Request) -> web.Response:
+        rules = [
+            {
+                "name": name,
+                "type": "alerting",
+                "query": "up == 0",
+                "duration": 60,
+                "labels": {"severity": "critical"},
+                "annotations": {},
+                "alerts": [],
+                "health": "ok",
+                "state": "inactive",
+            }
+            for name in self.critical_rules
+        ]
+        groups = [{"name": "emr", "file": "emr.yml", "interval": 60, "rules": rules}]
+        return web.json_response({"status": "success", "data": {"groups": groups}})
 
     async def _query(self, request: web.Request) -> web.StreamResponse:
         query = request.query.get("query", "")

@@ -295,6 +295,10 @@ def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
             "line 6: environments.production.services.1.repository: this setting is required",
         ),
         (b'[people."maya"]\nroles = []\n', "line 1: people.maya.name: this setting is required"),
+        (
+            b"[environments.production]\nnamespace = 'x'\n[[environments.production.verification.metrics]]\nname = 'a'\nlimit = 1\nquery = 'sum(rate(x[5m])'\n",
+            "line 6: environments.production.verification.metrics.0.query: it is not PromQL: ",
+        ),
         (b"bot.web_port = 'x'\n", "line 1: bot.web_port: write a whole number, without quotation marks"),
     ],
 )

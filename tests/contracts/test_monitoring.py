@@ -47,6 +47,8 @@ async def test_the_guides_queries_give_numbers_and_what_is_not_counted_gives_non
     assert found["error rate"] == 0, "no errors are zero errors"
     assert all(metric.holds(found[metric.name] or 0.0, None) for metric in METRICS), found
 
+    assert await client.critical_rules() == 2
+
     nothing = await client.instant('sum(rate(nobody_exports_this{namespace="omnicare-prod"}[5s]))')
     assert (nothing.value, nothing.unknown) == (None, "no data")
     idle = await client.instant("sum(rate(idle_total[5s])) / sum(rate(idle_total[5s]))")

@@ -65,7 +65,13 @@ async def real(folder: Path) -> AsyncIterator[Monitoring]:
         exporter = await stack.enter_async_context(_exporter())
         scrape = {"job_name": "emr", "scrape_interval": SCRAPES, "static_configs": [{"targets": [exporter]}]}
         config = folder / "prometheus.yml"
-        config.write_text(f'{{"scrape_configs": [{_json(scrape)}]}}', encoding="utf-8")
+        rules = folder / "rules.yml"
+        severities = {"HighErrorRate": "critical", "ServiceDown": "critical", "CertificateExpiry": "low"}
+        alerts_of = [
+            {"alert": name, "expr": "up == 0", "labels": {"severity": each}} for name, each in severities.items()
+        ]
+        rules.write_text(json.dumps({"groups": [{"name": "emr", "rules": alerts_of}]}), encoding="utf-8")
+        config.write_text(json.dumps({"scrape_configs": [scrape], "rule_files": [str(rules)]}), encoding="utf-8")
         metrics = await stack.enter_async_context(
             _running(
                 "prometheus",
@@ -78,7 +84,9 @@ async def real(folder: Path) -> AsyncIterator[Monitoring]:
         )
         receivers = [{"name": "pagerduty"}, {"name": "slack"}]
         config_alerts = folder / "alertmanager.yml"
-        config_alerts.write_text(_json({"route": {"receiver": "pagerduty"}, "receivers": receivers}), encoding="utf-8")
+        config_alerts.write_text(
+            json.dumps({"route": {"receiver": "pagerduty"}, "receivers": receivers}), encoding="utf-8"
+        )
         alerts = await stack.enter_async_context(
             _running(
                 "prometheus-alertmanager",
@@ -97,11 +105,6 @@ async def real(folder: Path) -> AsyncIterator[Monitoring]:
                 assert answer.status == 200, await answer.text()
 
         yield Monitoring(metrics, alerts, fire)
-
-
-def _json(value: object) -> str:
-
-    return json.dumps(value)  # which YAML reads
 
 
 @asynccontextmanager

@@ -41,6 +41,17 @@ class PrometheusClient:
         values = self._values(data.get("resultType"), data.get("result"))
         return _reading(values).model_copy(update={"warnings": warnings[:3]})
 
+    async def critical_rules(self) -> int:
+        """Return how many alert rules have the label `severity="critical"`. Raises `RunbookError`."""
+        answer = await self._access.get("/api/v1/rules", {"type": "alert"})
+        match answer:
+            case {"status": "success", "data": {"groups": list(groups)}}:
+                rules = [rule for group in groups if isinstance(group, dict) for rule in group.get("rules") or ()]
+            case _:
+                raise self._access.unreadable()
+        labels = [rule.get("labels") for rule in rules if isinstance(rule, dict)]
+        return sum(isinstance(each, dict) and each.get("severity") == "critical" for each in labels)
+
     def _values(self, kind: Any, result: Any) -> list[float]:
         if kind == "scalar":
             return [self._value(result)]

@@ -28,7 +28,7 @@ async def test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retr
     await here.ended_with(again, "v2.0.0 runs in production")
     result = here.text(again, "result")
     assert "Smoke tests: 4 of 4 checks passed" in result
-    assert "Verification: 10 of 10 checks passed" in result
+    assert "Verification: 11 of 11 checks passed" in result
     assert "error rate 0.021 %" in result
     assert here.releases()[0].version == "v2.0.0"
 
@@ -58,13 +58,19 @@ async def test_no_data_stops_the_deploy_without_going_back_and_a_rollback_only_t
         await here.ended_with(back, "Back on v1.2.0")
         assert "Inconclusive: page load p95 has no result" in here.text(back, "result")
 
+        prometheus.silent.clear()
+        before = set(here.runs())
+        bad = await here.deployed("v2.1.0-errors", ends="stopped at Verification: error rate 2.4 %")
+        (after,) = await here.until(lambda: set(here.runs()) - before - {bad}, "a rollback follows by itself")
+        await here.ended_with(after, "Back on v1.2.0")
+
 
 async def test_verify_shows_each_check_with_value_limit_and_verdict_and_smoke_tests_run_alone(here: Story) -> None:
     prometheus = here.world.prometheus
     assert prometheus is not None
     prometheus.values["http_requests_total"] = "3"
     await here.type(REQUESTER, "/omnicare verify")
-    card = await here.answered("9 of 10 checks of production passed: error rate failed")
+    card = await here.answered("10 of 11 checks of production passed: error rate failed")
     assert "API p95" in card
     assert "112 ms" in card
     assert "< 200 ms" in card

@@ -1,0 +1,49 @@
+"""`doctor` asks Prometheus and Alertmanager what a verification would ask, before a deploy has to."""
+
+from bot.config import Settings, validate
+from bot.doctor.findings import Finding, Severity
+from bot.doctor.monitoring import monitoring
+from sandbox.cluster import Cluster
+from sandbox.outside.alertmanager import AlertmanagerServer
+from sandbox.outside.prometheus import PrometheusServer
+
+
+def configured(prometheus: str, alertmanager: str) -> Settings:
+    return validate(
+        {
+            "bot": {"sandbox": True},
+            "slack": {"enabled": False},
+            "environments": {
+                "production": {
+                    "namespace": "omnicare-prod",
+                    "services": [{"name": "backend", "repository": "ghcr.io/omnicare/backend"}],
+                    "verification": {
+                        "prometheus": {"url": prometheus},
+                        "alertmanager": {"url": alertmanager, "receivers": ["pagerduty", "slack"]},
+                    },
+                }
+            },
+        }
+    )
+
+
+async def test_each_query_and_receiver_is_tried_and_what_a_deploy_would_stop_for_is_named() -> None:
+    prometheus, alertmanager = PrometheusServer(Cluster()), AlertmanagerServer(Cluster())
+    async with prometheus.serve() as metrics, alertmanager.serve() as alerts:
+        settings = configured(metrics, alerts)
+
+        async def found() -> dict[str, Finding]:
+            return {each.sentence: each async for each in monitoring(settings, "production")}
+
+        well = await found()
+        assert len(well) == 6
+        assert all(each.level is Severity.FINE for each in well.values()), well
+        prometheus.silent.add("page_load_duration_seconds")
+        prometheus.critical_rules.clear()
+        alertmanager.receivers = ["slack"]
+        ill = [sentence for sentence, each in (await found()).items() if each.level is not Severity.FINE]
+        assert [sentence.split(" (")[0] for sentence in ill] == [
+            "production: alert receivers without pagerduty",
+            "production: critical alert rules 0",
+            "production: page load p95 has no result",
+        ]
