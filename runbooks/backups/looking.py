@@ -33,8 +33,10 @@ class BackupSettings(RdsSettings):
     """Maximum age of the newest backup of the configuration."""
     restore_days: float = Field(default=90.0, gt=0, le=3650, allow_inf_nan=False)
     """Maximum age of the last restore that was proved."""
+    before_migration: bool = False
+    """Whether a deploy that applies migrations takes a snapshot before it changes anything."""
     before_deploy: bool = False
-    """Whether a deploy takes a snapshot before it changes anything."""
+    """Whether every deploy does."""
     patience_seconds: float = Field(default=3600.0, gt=0, le=86400, allow_inf_nan=False)
     """How long a run waits for a snapshot, or for a restored instance."""
     look_seconds: float = Field(default=15.0, gt=0, le=300, allow_inf_nan=False)

@@ -15,15 +15,16 @@ _OFFERED = 5
 
 
 async def plan_part(train: Train) -> Part:
-    """What a deploy does about backups: a snapshot before anything changes, where that is configured."""
+    """What a deploy does about backups: a snapshot before anything changes, where that is configured, or only before migrations."""
     backups = train.find(Backups)
     if train.going_back:
         return Part()
     if backups is None:
         return Part(not_done=("database backup (not configured)",))
-    if not backups.settings.before_deploy:
+    settings = backups.settings
+    if not settings.before_deploy and not settings.before_migration:
         return Part()
-    return Part(before=(BackUp(instance=backups.settings.instance),))
+    return Part(before=(BackUp(instance=settings.instance, only_before="" if settings.before_deploy else "migrate"),))
 
 
 async def plan_restore(backups: Backups, where: str, snapshot: str, now: datetime) -> Plan:

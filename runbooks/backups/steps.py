@@ -65,6 +65,8 @@ class BackUp(Step):
 
     kind: Literal["back-up"] = "back-up"
     instance: str
+    only_before: str = ""
+    """The kind of step that it is for: without such a step in the plan it is left out."""
     decides: ClassVar[bool] = False
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from runbooks.backups import plans as backup_plans
+from runbooks.backups.steps import BackUp
 from runbooks.cdn import invalidating
 from runbooks.gates import planning as gates
 from runbooks.kit.errors import RunbookError
@@ -90,6 +91,8 @@ def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
     """After the Deployments are taken, and after the check of what runs."""
     begun = max((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
     checked = max(at for at, step in enumerate(steps) if isinstance(step, CheckRollout)) + 1
-    before = (step for part in parts for step in part.before)
+    first = [step for part in parts for step in part.before]
+    kinds = {"", *(step.kind for step in first)}
+    before = (step for step in first if not isinstance(step, BackUp) or step.only_before in kinds)
     after = (step for part in parts for step in part.after)
     return (*steps[:begun], *before, *steps[begun:checked], *after, *steps[checked:])

@@ -225,7 +225,9 @@ async def test_only_a_deploy_with_that_setting_takes_one(world: World):
         )
 
     always = SETTINGS.model_copy(update={"before_deploy": True})
-    assert [step.kind for step in (await plan_part(train(always))).before] == ["back-up"]
+    migrating = SETTINGS.model_copy(update={"before_migration": True})
+    assert (await plan_part(train(always))).before == (BackUp(instance=INSTANCE),)
+    assert (await plan_part(train(migrating))).before == (BackUp(instance=INSTANCE, only_before="migrate"),)
     assert (await plan_part(train(always, back=True))).before == ()
     assert (await plan_part(train(SETTINGS))).before == ()
     assert (await plan_part(train(None))).not_done == ("database backup (not configured)",)

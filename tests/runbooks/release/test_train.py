@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from runbooks.backups.steps import BackUp
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
@@ -101,3 +102,13 @@ async def test_where_nothing_is_rolled_out_what_goes_after_the_services_is_done_
     steps = (Take(), CheckRollout(images=(CHANGE,)), Record(images=(CHANGE,), standing=True))
     plan = await with_parts(Plan(title="Check v2.0.0", steps=steps), WHERE, {}, now=NOW, parts=(("the cache", both),))
     assert [type(step) for step in plan.steps] == [Take, CheckRollout, Warm, Record]
+
+
+async def test_a_backup_that_is_only_for_migrations_is_left_out_without_them() -> None:
+    async def backup(train: Train) -> Part:
+        return Part(before=(BackUp(instance="omnicare-prod", only_before="test-warm"),))
+
+    alone = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("the backup", backup),))
+    assert alone.steps == DEPLOY.steps
+    with_it = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("the backup", backup), ("migrations", _migrations)))
+    assert [type(step) for step in with_it.steps][:3] == [Take, BackUp, Warm]
