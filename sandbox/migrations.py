@@ -64,9 +64,15 @@ class Schemas:
         """What `npm run` knows of them."""
         return {"migrate:up": self._up, "migrate:down": self._down, "migrate:list": self._list}
 
-    def clear(self) -> None:
-        """Forget what was applied in memory."""
+    async def reset(self) -> None:
+        """Undo what was applied since the beginning."""
         self._memory.clear()
+        ran, self.ran = self.ran, []
+        if any(self._is_real(namespace) for namespace, _ in ran):
+            known = {each.name: each for each in contained("v2")}
+            for name in reversed(await self.applied(self._real)):
+                if name in known and name not in FIRST_MIGRATIONS:
+                    await self._change(self._real, known[name], up=False)
 
     async def applied(self, namespace: str) -> list[str]:
         """Return the names, oldest first."""

@@ -238,7 +238,7 @@ class SandboxWorld:
         for queue in self.sync.values():
             queue.reset()
         self.played.clear()
-        self.schemas.clear()
+        await self.schemas.reset()
         self.cluster.reset()
         seed_omnicare(self.cluster)
         if self.github is not None:

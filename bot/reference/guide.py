@@ -84,6 +84,9 @@ _SIGNED = "tests/bot/runs/test_gates.py::test_who_may_signs_from_the_refused_pla
 _AGED = "tests/runbooks/gates/test_signatures.py::test_the_gate_waits_for_a_signature_that_counts"
 _INVALIDATED = f"{_RUNS}/test_cdn.py::test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invalidated_alone"
 _BACKUPS = f"{_RUNS}/test_backups.py::test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance"
+_UNDONE = (
+    f"{_RUNS}/test_migrations.py::test_a_rollback_warns_of_newer_migrations_and_db_rollback_undoes_them_one_by_one"
+)
 _MIGRATED = f"{_RUNS}/test_migrations.py::test_a_deploy_names_its_migrations_applies_them_first_and_says_what_they_did"
 _GATES_ON_BACKUPS = (
     "tests/runbooks/backups/test_backups.py::test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not"
@@ -198,8 +201,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "kubectl rollout status deployment/frontend -n omnicare-prod": _step("rollback", _BACK),
     },
     "Database Rollback": {
-        'kubectl run -it --rm rollback-pod --image=$REGISTRY/omnicare/backend:$PREVIOUS_VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:down': _not_yet(
-            "`db rollback`"
+        'kubectl run -it --rm rollback-pod --image=$REGISTRY/omnicare/backend:$PREVIOUS_VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:down': _command(
+            "db rollback", _UNDONE
         ),
         "aws rds restore-db-instance-from-db-snapshot --db-instance-identifier omnicare-prod-restored --db-snapshot-identifier omnicare-prod-backup-$TIMESTAMP": _command(
             "db restore", _BACKUPS

@@ -1,5 +1,6 @@
 """The steps that apply and undo migrations, and the plans that they are in: a deploy's, a rollback's, `migrate`'s and `db rollback`'s."""
 
+import json
 import time
 from typing import Literal
 
@@ -20,11 +21,13 @@ from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import spellings
 from runbooks.migrations.pending import Pending, applied_rows, pending
-from runbooks.migrations.settings import KIND, MigrationSettings
+from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
 from runbooks.wording import counted, duration, listed
 
 _NEWEST = 5
 _SHOWN = 10
+MIGRATIONS = "omnicare.dev/migrations"
+"""The annotation of a Job with the names of what it applies or undoes, as JSON."""
 SKIP = "skip-migrations"
 """The option of a deploy that leaves the migrations out."""
 
@@ -45,6 +48,8 @@ class Migrated(Frozen):
     def lines(self) -> tuple[str, ...]:
         """Return what it did, in sentences."""
         took = f" in {duration(self.seconds)}"
+        if self.seconds < 1:
+            took = ""
         if self.undone:
             done = f"Undone{took}: {listed(self.undone, most=_SHOWN)}."
         elif self.applied is None:
@@ -154,13 +159,8 @@ class Migrate(SchemaStep):
         }
 
 
-async def plan_part(train: Train) -> Part:
-    """What a deploy does about the schema before its services change, and what a rollback says about it."""
-    settings = train.find(MigrationSettings)
-    if settings is None:
-        return Part(not_done=("migrations (not configured)",))
-    if train.going_back:
-        return Part(not_done=("migrations are not undone",))
+async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
+    """Return what a deploy does about the schema before its services change."""
     if SKIP in train.options:
         return Part(
             warnings=(f"Migrations are left out (`--{SKIP}`): {train.version} runs on the schema as it is.",),
@@ -182,19 +182,21 @@ async def _part(
     image: Image,
     version: str,
 ) -> Part:
-    await _none_runs(cluster, environment)
+    await none_runs(cluster, environment)
     spec = settings.up_job(environment, image)
     found: Pending = await pending(cluster, database, settings, settings.list_job(environment, image))
     if found.names == ():
         return Part(warnings=found.warnings, notes=("No migration is pending.", *found.notes))
+    if found.names is not None:
+        spec = spec.model_copy(update={"annotations": {MIGRATIONS: json.dumps(found.names)}})
     step = Migrate(spec=spec, version=version, settings=settings, pending=found.names)
     notes = ("A migration is never ended in the middle, also when the run is cancelled.", *found.notes)
     return Part(before=(step,), warnings=found.warnings, notes=notes)
 
 
-async def _none_runs(cluster: ClusterClient, environment: Environment) -> None:
-    """Two migrations at once would wait for each other, or worse."""
-    for job in await cluster.jobs.of_kind(environment.namespace, KIND):
+async def none_runs(cluster: ClusterClient, environment: Environment) -> None:
+    """Raise where a migration is still running. Two migrations at once would wait for each other, or worse."""
+    for job in [job for what in (KIND, DOWN) for job in await cluster.jobs.of_kind(environment.namespace, what)]:
         if job.ended is None and not job.deleting:
             raise PermanentError(
                 f"A migration is still running in {environment.name}: Job {job.name} (image {Image.parse(job.image).short}).",

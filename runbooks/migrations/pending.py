@@ -1,6 +1,7 @@
 """Which migrations a release contains, which of them the database has, and what the others would lock: what a plan says before anybody approves."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -80,8 +81,7 @@ async def applied_rows(database: Database | None, settings: MigrationSettings) -
 async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[tuple[Contained, ...] | None, str]:
     if listing is None:
         return None, "`list` is not configured in `migrations`."
-    # by the image, not by the run: the plan before the approval and the one before the run share it
-    run = f"list.{listing.image.rpartition(':')[2][:12]}"
+    run = f"list.{secrets.token_hex(6)}"  # never an older answer: what is applied changes
     try:
         async with asyncio.timeout(LIST_DEADLINE):
             end = await run_job(PlainPulse(run), cluster, listing)

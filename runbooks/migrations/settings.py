@@ -12,7 +12,7 @@ Program = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
 
 KIND, DOWN, LIST = "migrate", "migrate-down", "migrate-list"
 _KEPT, _LIST_KEPT = 30 * 86_400, 30
-"""Seconds: the Jobs of migrations stay, because a rollback looks at them; a list is read again by the plan before the run."""
+"""Seconds: the Jobs of migrations stay, because a rollback looks at them; those of a list are of no use afterwards."""
 LIST_DEADLINE = 12
 """Seconds, because a plan waits for it."""
 

@@ -17,14 +17,14 @@ from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
-from runbooks.migrations import migrating
+from runbooks.migrations import planning
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.verification import steps as verification
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("gates", gates.plan_part),
     ("the backup", backup_plans.plan_part),
-    ("migrations", migrating.plan_part),
+    ("migrations", planning.plan_part),
     ("CDN invalidation", invalidating.plan_part),
     ("verification", verification.plan_part),
 )

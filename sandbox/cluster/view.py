@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers.owners import is_leaving, is_ready, owner_of
 from sandbox.cluster.images import tag_of
-from sandbox.cluster.resources import POD, REPLICA_SET, Json
+from sandbox.cluster.resources import JOB, POD, REPLICA_SET, Json
 from sandbox.cluster.store import Change, Store
 from sandbox.cluster.tables import pod_status
 
@@ -53,7 +53,9 @@ def _view(store: Store, pod: Json) -> PodView:
 
 
 def pods(store: Store, namespace: str = "") -> tuple[PodView, ...]:
-    return tuple(_view(store, pod) for pod in store.all(POD, namespace))
+    """Those that serve: a Job's pods are none of them."""
+    found = store.all(POD, namespace)
+    return tuple(_view(store, pod) for pod in found if (owner_of(pod) or {}).get("kind") != JOB.name)
 
 
 def on_change(store: Store, callback: Callable[[], None]) -> Callable[[], None]:

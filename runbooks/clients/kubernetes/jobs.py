@@ -53,6 +53,8 @@ class JobSpec(Frozen):
     words: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
     """The program and its arguments, as the container's command."""
     environment: tuple[SecretVariable, ...] = ()
+    annotations: dict[str, str] = {}
+    """Kept on the Job, for whoever looks at it later; people can edit them."""
     like: ObjectName | None = None
     """A Deployment: the pod gets its pull secrets, service account, security context, node selection and resources."""
     service_account: ObjectName | None = None
@@ -77,12 +79,12 @@ class JobSpec(Frozen):
 
     def body(self, run: str, like: Json | None = None) -> dict[str, Any]:
         """Return the manifest; `like` is the Deployment whose pods it resembles."""
-        return self._named(self.name(run), {RUN: run}, like)
+        return self._named(self.name(run), {**self.annotations, RUN: run}, like)
 
     def by_hand(self) -> tuple[str, ...]:
         """Return the lines by which a person runs it; the Secret's value is in none of them."""
         name = f"omnicare-{self.what}-by-hand"
-        manifest = json.dumps(self._named(name, {}, None), separators=(",", ":"))
+        manifest = json.dumps(self._named(name, self.annotations, None), separators=(",", ":"))
         where = f"-n {self.namespace}"
         return (
             f"echo {shlex.quote(manifest)} | kubectl create {where} -f -",
@@ -144,6 +146,7 @@ class JobView:
     message: str
     suspended: bool
     deleting: bool
+    annotations: Mapping[str, str]
 
     @property
     def selector(self) -> str:
@@ -155,7 +158,7 @@ def job_view(item: Json) -> JobView:
     """Return the Job from Kubernetes' JSON."""
     meta, spec, status = fields(item, "metadata"), fields(item, "spec"), fields(item, "status")
     true = {text(each, "type"): each for each in listed(status, "conditions") if each.get("status") == "True"}
-    failed = true.get("Failed", {})
+    failed, annotations = true.get("Failed", {}), mapped(meta, "annotations")
     image = next((text(each, "image") for each in listed(fields(spec, "template", "spec"), "containers")), "")
     return JobView(
         namespace=text(meta, "namespace"),
@@ -163,7 +166,7 @@ def job_view(item: Json) -> JobView:
         uid=text(meta, "uid"),
         resource_version=text(meta, "resourceVersion"),
         created=stamp(meta, "creationTimestamp"),
-        run=mapped(meta, "annotations").get(RUN, ""),
+        run=annotations.get(RUN, ""),
         what=mapped(meta, "labels").get(WHAT, ""),
         image=image,
         active=count(status, "active"),
@@ -172,6 +175,7 @@ def job_view(item: Json) -> JobView:
         message=text(failed, "message"),
         suspended=spec.get("suspend") is True,
         deleting=bool(meta.get("deletionTimestamp")),
+        annotations=annotations,
     )
 
 

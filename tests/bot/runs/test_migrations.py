@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.migrations import BROKEN
-from tests.support.worlds import APPROVER, PRODUCTION, Story, story
+from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, Story, story
 
 NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
 
@@ -24,7 +24,7 @@ async def test_a_deploy_names_its_migrations_applies_them_first_and_says_what_th
     assert all(name in plan for name in NEW), plan
     assert "20261015_index_observations_by_code locks observations against writing" in plan
     await here.ended_with(run, "v2.0.0 runs in production")
-    assert "2 migrations applied in" in here.text(run, "result")
+    assert "2 migrations applied: " in here.text(run, "result")
     assert (await here.world.schemas.applied(PRODUCTION))[-2:] == list(NEW)
     assert here.world.schemas.ran == [(PRODUCTION, "migrate:up")]
 
@@ -37,3 +37,30 @@ async def test_a_failed_migration_stops_the_deploy_before_any_service_changed(he
     assert "Backend and frontend were not touched" in said
     assert "20261101_ward_as_number failed" in said
     assert {pod.version for pod in here.world.cluster.pods(PRODUCTION) if pod.deployment} == {"v1.2.0"}
+
+
+async def test_a_rollback_warns_of_newer_migrations_and_db_rollback_undoes_them_one_by_one(here: Story) -> None:
+    run = await here.ask("deploy v2.0.0")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "v2.0.0 runs in production")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v1.2.0 in production")
+    assert "v2.0.0 applied 2 migrations that v1.2.0 does not know" in here.text(back, "plan")
+    undo = await here.ask("db rollback", who=ON_CALL)
+    await here.press("dana", "approve", undo)
+    await here.says(undo, "Dana approved", "approval")
+    await here.press(APPROVER, "approve", undo)
+    await here.ended_with(undo, f"{NEW[1]} is undone in production's database")
+    assert (await here.world.schemas.applied(PRODUCTION))[-1] == NEW[0]
+    again = await here.ask('deploy v2.0.0 --skip-migrations --reason "the schema is there"')
+    await here.press(APPROVER, "approve", again)
+    await here.says(again, "Tomas approved", "approval")
+    await here.press(ON_CALL, "approve", again)
+    await here.ended_with(again, "v2.0.0 runs in production")
+    assert "Migrations are left out" in here.text(again, "plan")
+    assert here.world.schemas.ran == [(PRODUCTION, "migrate:up"), (PRODUCTION, "migrate:down")]
+    alone = await here.ask("migrate")
+    await here.press(APPROVER, "approve", alone)
+    await here.ended_with(alone, "production's database has the migrations of v2.0.0")
+    assert f"1 migration applied: {NEW[1]}" in here.text(alone, "result")

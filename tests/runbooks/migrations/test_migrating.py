@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.answers import NotUnderstood
 from runbooks.kit.errors import PermanentError
@@ -18,9 +19,11 @@ from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
 from runbooks.migrations.lint import lint
-from runbooks.migrations.migrating import SKIP, Migrate, plan_part
+from runbooks.migrations.migrating import MIGRATIONS, SKIP, Migrate
 from runbooks.migrations.pending import read_contained
+from runbooks.migrations.planning import plan_part
 from runbooks.migrations.settings import MigrationSettings
+from runbooks.migrations.undoing import UndoMigration, plan_undo
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.programs import Execution
 from sandbox.migrations import BROKEN, Schemas
@@ -103,7 +106,6 @@ async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here
     again = await step.apply(here.context())  # a step that was killed after its end: the same Job
     assert again.applied == NEW
     assert here.schemas.ran == [(NAMESPACE, "migrate:up")]
-    await here.client.jobs.delete(next(iter(await here.client.jobs.of_kind(NAMESPACE, "migrate-list"))))
     part = await here.part()
     assert (part.before, part.notes[0]) == ((), "No migration is pending.")
 
@@ -180,7 +182,7 @@ async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
     assert _step(part).pending is None
     done = await _step(part).apply(here.context())
     assert done.applied is None
-    assert done.lines()[0].startswith("Migrations ran in")
+    assert done.lines()[0].startswith("Migrations ran")
 
 
 async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: Here) -> None:
@@ -190,6 +192,46 @@ async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: H
     assert (await here.part(settings=None)).not_done == ("migrations (not configured)",)
     elsewhere = await here.part(settings=SETTINGS.model_copy(update={"service": "worker"}))
     assert elsewhere.before == ()
+
+
+async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is_undone(here: Here) -> None:
+    assert (await here.part("v1.2.0", going_back=True)) == Part()
+    await _step(await here.part()).apply(here.context())
+    back = await here.part("v1.2.0", going_back=True)
+    assert back.before == ()
+    (warning,) = back.warnings
+    assert warning.startswith(f"v2.0.0 applied 2 migrations that v1.2.0 does not know: {NEW[0]} and {NEW[1]}.")
+    assert "ghcr.io/omnicare/backend:v2.0.0@sha256:" in back.notes[0]
+    assert "migrate:down" in back.notes[0]
+    for run, name in (("1", NEW[1]), ("2", NEW[0])):
+        plan = await plan_undo(here.client, RegistryClient({}), None, SETTINGS, WHERE, None)
+        (step,) = plan.steps
+        assert isinstance(step, UndoMigration)
+        assert (step.name, step.version) == (name, "v2.0.0")
+        done = await step.apply(here.context(PlainPulse(f"production.db-rollback.{run}aaaaaaaa")))
+        assert done.undone == (name,)
+    assert (await here.part("v1.2.0", going_back=True)).warnings == ()
+    with pytest.raises(PermanentError, match="which image can undo it"):
+        await plan_undo(here.client, RegistryClient({}), None, SETTINGS, WHERE, None)
+
+
+async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothing(here: Here) -> None:
+    step = _step(await here.part())
+    here.script("migrate:up", _waits)
+    pulse = PlainPulse(RUN)
+    pulse.ask_to_stop(Stop(kind="overtaken", by="Ines"))
+    with pytest.raises(Stopped):
+        await step.apply(here.context(pulse))
+    (warning, *_) = (await here.part("v1.2.0", going_back=True)).warnings
+    assert "A migration is still running" in warning
+
+
+async def test_what_stands_on_a_job_that_somebody_edited_is_unknown_and_ends_nothing(here: Here) -> None:
+    step = _step(await here.part())
+    edited = step.model_copy(update={"spec": step.spec.model_copy(update={"annotations": {MIGRATIONS: "[[]]"}})})
+    await edited.apply(here.context())
+    (warning,) = (await here.part("v1.2.0", going_back=True)).warnings
+    assert "v2.0.0 ran migrations" in warning
 
 
 def test_names_alone_or_with_sql_are_read_and_hostile_ones_refused() -> None:
