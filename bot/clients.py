@@ -70,7 +70,8 @@ def clients_of(
 
 def _of_environment(settings: Settings, name: str, clusters: Mapping[str, ClusterClient]) -> dict[type, object]:
     configured, cluster = settings.environments[name], clusters[name]
-    found: list[object] = []
+    plain = (configured.gates, configured.manifests, configured.migrations)
+    found: list[object] = [each for each in plain if each is not None]
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
     if configured.database is not None:
@@ -89,9 +90,7 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
         token = GithubToken(default_redactor(), throw_away=settings.bot.sandbox)
         found.append(GithubClient(configured.github, token, default_redactor()))
     if configured.gates is not None:
-        found += [configured.gates, *_gate_clients(settings, configured.gates, clusters)]
-    if configured.migrations is not None:
-        found.append(configured.migrations)
+        found += _gate_clients(settings, configured.gates, clusters)
     return {type(each): each for each in found}
 
 

@@ -16,6 +16,7 @@ from sandbox import gates
 from sandbox.aws_services import BACKUPS, DISTRIBUTIONS, INSTANCES, REGION, CloudFront, Rds
 from sandbox.cluster.seed import BOT_NAMESPACE
 from sandbox.outside.alertmanager import AlertmanagerServer
+from sandbox.outside.github import CONFIG
 from sandbox.outside.prometheus import PrometheusServer
 
 if TYPE_CHECKING:
@@ -88,11 +89,16 @@ def _prove_restores(world: SandboxWorld) -> None:
     world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"last": text}})
 
 
+async def _manifests(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - on the gates' GitHub
+    return {"production": {"manifests": {"paths": [CONFIG]}}}
+
+
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "backups": _backups,
     "gates": gates.served,  # on those above
     "migrations": _migrations,
+    "manifests": _manifests,
     "verification": _verification,
 }
 

@@ -17,6 +17,7 @@ from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
+from runbooks.manifests.settings import ManifestSettings
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
@@ -182,6 +183,8 @@ class EnvironmentSettings(Section):
     """What must be so before a deploy; without it nothing but the approval is asked for."""
     migrations: MigrationSettings | None = None
     """How a release's migrations are run; without it a deploy changes no schema."""
+    manifests: ManifestSettings | None = None
+    """The ConfigMaps of a release, read in `github` at its commit; without it no configuration is applied."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

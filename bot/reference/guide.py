@@ -59,6 +59,9 @@ def _not_yet(why: str) -> Coverage:
 
 _RUNS = "tests/bot/runs"
 _VARIABLES = "tests/bot/test_config.py::test_the_guides_variables_fill_in_what_the_file_leaves_out"
+_CONFIGURED = (
+    f"{_RUNS}/test_config_apply.py::test_a_deploy_applies_what_differs_and_an_older_configuration_is_applied_alone"
+)
 _DEPLOYED = f"{_RUNS}/test_deploys.py::test_a_deploy_that_somebody_else_approved_runs_everywhere"
 _BACK = f"{_RUNS}/test_going_back.py::test_who_is_on_call_goes_back_alone_with_one_confirmation"
 _ROLLOUT = (
@@ -116,7 +119,10 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "All npm packages updated and audited": _gate("check:npm audit", _ALL_CHECKS),
         "No critical security vulnerabilities": _gate("code-scanning", _NAMED),
         "Docker base images updated": _gate("check:Base images", _CHECKED),
-        "Kubernetes manifests validated": _not_yet("a server-side dry run of the manifests"),
+        "Kubernetes manifests validated": _step(
+            "apply-config-map",
+            "tests/runbooks/manifests/test_applying.py::test_a_value_that_another_manager_owns_is_named_with_its_owner_and_left_alone",
+        ),
     },
     "Documentation": {
         "API documentation updated": _gate("signature:api-documentation", _AGED),
@@ -162,7 +168,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         ),
     },
     "Step 5: Update Configuration": {
-        "kubectl apply -f devops/kubernetes/production-config.yaml": _not_yet("`config apply`"),
+        "kubectl apply -f devops/kubernetes/production-config.yaml": _command("config apply", _CONFIGURED),
         "kubectl create secret generic backend-secret --from-literal=JWT_SECRET=$NEW_JWT_SECRET --dry-run=client -o yaml | kubectl apply -f -": _command(
             "secret rotate",
             f"{_RUNS}/test_secret_rotate.py::test_a_new_value_is_made_written_and_shown_nowhere_and_the_pods_that_read_it_are_new",

@@ -32,8 +32,6 @@ from runbooks.release.last_good import (
 from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
 from runbooks.wording import age_since, by_count
 
-NOT_DONE = ("configuration",)
-"""Steps of the guide that a run does not do; people may expect them."""
 _UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
 _BACK_BY_ITSELF = "If it fails, it rolls back automatically to the last known good release. The approval covers that."
 _OFFERED = 5
@@ -94,7 +92,6 @@ async def plan_deploy(
             notes=(
                 f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
             ),
-            not_done=NOT_DONE,
             on_failure=environment.on_failure,
         )
     if not changes:
@@ -115,7 +112,6 @@ async def plan_deploy(
         )
         if changes
         else (),
-        not_done=NOT_DONE if changes else (),
         on_failure=environment.on_failure if changes else "ask",
         links=_compare(environment, changes),
         needs_reason=bool(older),

@@ -17,15 +17,17 @@ from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
-from runbooks.migrations import planning
+from runbooks.manifests import planning as manifests
+from runbooks.migrations import planning as migrations
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.verification import steps as verification
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("gates", gates.plan_part),
     ("the backup", backup_plans.plan_part),
-    ("migrations", planning.plan_part),
+    ("migrations", migrations.plan_part),
     ("CDN invalidation", invalidating.plan_part),
+    ("configuration", manifests.plan_part),
     ("verification", verification.plan_part),
 )
 """Each part's name for people, and its planner, in the order in which their steps go."""

@@ -6,6 +6,7 @@ with a commit, open code scanning alerts, and the release of a tag. Every versio
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ OWNER, NAME, BRANCH = "omnicare", "emr", "main"
 CHECKS = ("CI", "Snyk", "CodeQL", "HIPAA compliance", "Performance")
 STATUSES = ("npm audit", "Base images")
 COVERAGE = "Coverage"
+CONFIG = "devops/kubernetes/production-config.yaml"
 
 
 @dataclass
@@ -39,13 +41,15 @@ class Version:
     notes: str | None = "Multi-region deployment."
     """None: no release is published."""
     annotated: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+    """Path → what stands there at its commit."""
 
 
 class Github:
     """`fault` answers every request instead; `page_size` is the longest page, whatever is asked for."""
 
     def __init__(self) -> None:
-        self.versions = {version: Version(commit_of(version)) for version in VERSIONS}
+        self.versions = _versions()
         self.alerts: list[str] = []
         """Rules with an open critical alert."""
         self.protected = True
@@ -58,7 +62,7 @@ class Github:
 
     def reset(self) -> None:
         """Everything is fine again."""
-        self.versions = {version: Version(commit_of(version)) for version in VERSIONS}
+        self.versions = _versions()
         self.alerts, self.protected, self.fault = [], True, None
 
     @asynccontextmanager
@@ -75,6 +79,7 @@ class Github:
         app.router.add_get(f"{base}/compare/{{basehead}}", self._compare)
         app.router.add_get(f"{base}/code-scanning/alerts", self._alerts)
         app.router.add_get(f"{base}/releases/tags/{{tag}}", self._release)
+        app.router.add_get(f"{base}/contents/{{path:.+}}", self._contents)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
@@ -208,6 +213,22 @@ class Github:
             }
         )
 
+    async def _contents(self, request: web.Request) -> web.Response:
+        found, path = self._of(request.query.get("ref", "")), request.match_info["path"]
+        if found is None or path not in found.files:
+            return error(404, "Not Found")
+        data = found.files[path].encode()
+        return web.json_response(
+            {
+                "type": "file",
+                "encoding": "base64",
+                "size": len(data),
+                "name": path.rpartition("/")[2],
+                "path": path,
+                "content": base64.encodebytes(data).decode(),
+            }
+        )
+
     def _page(self, request: web.Request, items: list[Json]) -> tuple[list[Json], dict[str, str]]:
         size = min(int(request.query.get("per_page", "30")), self.page_size)
         number = int(request.query.get("page", "1"))
@@ -216,6 +237,19 @@ class Github:
             return page, {}
         after = request.url.update_query({"page": str(number + 1)})
         return page, {"Link": f'<{self.url}{after.raw_path_qs}>; rel="next"'}
+
+
+def _versions() -> dict[str, Version]:
+    return {version: Version(commit_of(version), files={CONFIG: _config(version)}) for version in VERSIONS}
+
+
+def _config(version: str) -> str:
+    """v2 writes more of an offline device's work at once; the Service beside it is not for the bot to apply."""
+    more = '  OFFLINE_SYNC_BATCH: "50"\n' if version.startswith("v2") else ""
+    return (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: backend-config\n"
+        f"data:\n  LOG_LEVEL: info\n  FHIR: R4\n{more}---\napiVersion: v1\nkind: Service\nmetadata:\n  name: backend\n"
+    )
 
 
 def error(status: int, message: str, **headers: str) -> web.Response:

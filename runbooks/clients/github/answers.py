@@ -1,9 +1,12 @@
 """What GitHub answers, as values: each field is read with distrust, and what is missing makes the answer unreadable."""
 
+import base64
 from typing import Any, Literal
 
 from runbooks.clients.github.api import unreadable
 from runbooks.kit.answers import read_stamp
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 
 _LONGEST = 2000
@@ -146,3 +149,15 @@ def release(raw: object) -> ReleaseFound:
         url=address(found.get("html_url")),
         at=read_stamp(found.get("published_at")) or None,
     )
+
+
+def content(found: object, where: str, *, largest: int) -> bytes:
+    """Return the bytes of a file. Raises PermanentError where it is none, or too large."""
+    said = fields(found)
+    size = said.get("size")
+    if said.get("type") != "file" or said.get("encoding") != "base64" or not isinstance(size, int) or size > largest:
+        raise PermanentError(f"{where} is not a file of at most {largest >> 10} KiB.", code=ReasonCode.MANIFEST_INVALID)
+    try:
+        return base64.b64decode("".join(named(said.get("content")).split()), validate=True)
+    except ValueError:
+        raise unreadable() from None

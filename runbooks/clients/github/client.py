@@ -95,6 +95,15 @@ class GithubClient:
             found = await self._or_none(api, "/releases/tags/{tag}", tag=tag)
             return answers.release(found) if found is not None else None
 
+    async def file(self, path: str, commit: str, *, largest: int) -> bytes:
+        """Return a file as it is at a commit. Raises PermanentError where it is not there or larger than `largest` bytes."""
+        async with self._api("the file", "Contents (read)") as api:
+            found = await self._or_none(api, "/contents/{+file}?ref={sha}", file=path, sha=commit)
+        where = f"{path} at {commit[:7]} in {self.settings.repository}"
+        if found is None:
+            raise PermanentError(f"There is no {where}.", code=ReasonCode.NOT_FOUND)
+        return answers.content(found, where, largest=largest)
+
     # one way to ask
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from runbooks.clients.kubernetes import cluster_events, reading
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
+from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.clients.kubernetes.exec import Exec, Program
 from runbooks.clients.kubernetes.jobs import Jobs
 from runbooks.clients.kubernetes.mirrors import Mirrors
@@ -32,9 +33,14 @@ from runbooks.clients.kubernetes.views import (
     Seen,
 )
 from runbooks.clients.kubernetes.watch import Watch
+from runbooks.kit.reasons import ReasonCode
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+"""The body is JSON, which is YAML too."""
+_CONFLICT = 'conflict with "'
+"""In Kubernetes' message of a server-side apply that another field manager's value stands against."""
 _CHUNK = 256 * 1024
 
 
@@ -251,6 +257,43 @@ class ClusterClient:
             query={"fieldManager": FIELD_MANAGER},
             body=_config_map(seen.name, data, seen.labels, seen.resource_version),
         )
+        return reading.config_map(answer)
+
+    async def apply_config_map(
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        labels: Mapping[str, str],
+        *,
+        dry_run: bool = False,
+    ) -> ConfigMapView:
+        """Apply it on the server's side, and return it as it is then; never by force.
+
+        `dry_run`: the server says what would be, and keeps nothing. Raises `OwnedByAnother` where another field manager has a value
+        that would change.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "false"}
+        try:
+            answer = await self._connection.call(
+                "PATCH",
+                _core(namespace, "configmaps", name),
+                doing=f"apply config map {namespace}/{name}",
+                query=query | ({"dryRun": "All"} if dry_run else {}),
+                body=_config_map(name, data, labels),
+                content_type=_APPLY_PATCH,
+            )
+        except Conflict as error:
+            if not any(_CONFLICT in each for each in error.evidence):
+                raise
+            raise OwnedByAnother(
+                f"Config map {namespace}/{name} has values that another field manager owns; they are not overwritten.",
+                code=ReasonCode.FIELD_CONFLICT,
+                evidence=error.evidence,
+                advice=(
+                    "Decide who owns the value: take it out of the file, or have its owner take the file's value.",
+                ),
+            ) from error
         return reading.config_map(answer)
 
     async def delete_config_map(self, namespace: str, name: str) -> None:

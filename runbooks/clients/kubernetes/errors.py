@@ -24,6 +24,10 @@ class AlreadyThere(Conflict):
     """An object of that name already exists."""
 
 
+class OwnedByAnother(PermanentError):
+    """A server-side apply would change a value that another field manager owns."""
+
+
 class Gone(TemporaryError):
     """The server no longer has the watch's position in the history: list again."""
 

@@ -1,0 +1,132 @@
+"""The release's configuration in a cluster, the sandbox's and a real one: compared, applied, and never by force."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from runbooks.clients.github.access import GithubSettings, GithubToken
+from runbooks.clients.github.client import GithubClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import OwnedByAnother
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse, StepContext, applied
+from runbooks.manifests.planning import plan_config_apply
+from runbooks.manifests.settings import ManifestSettings
+from runbooks.manifests.steps import ApplyConfigMap
+from runbooks.redaction.redactor import default_redactor
+from sandbox.outside.github import CONFIG, NAME, OWNER, Answer, Github, error
+from tests.support.real import Place
+
+SETTINGS = ManifestSettings(paths=(CONFIG,))
+
+
+@pytest.fixture
+async def github() -> AsyncIterator[Github]:
+    server = Github()
+    async with server.serve():
+        yield server
+
+
+def _client(github: Github) -> GithubClient:
+    settings = GithubSettings(repository=f"{OWNER}/{NAME}", api_url=github.url)
+    return GithubClient(settings, GithubToken(default_redactor()), default_redactor())
+
+
+async def _planned(here: Place, github: Github, **data: str) -> tuple[ApplyConfigMap, ...]:
+    lines = "".join(f"  {key}: {value!r}\n" for key, value in data.items())
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: backend-config}}\ndata:\n{lines}"
+    github.versions["v2.0.0"].files[CONFIG] = text
+    plan = await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
+    assert plan.empty == (not plan.steps)
+    return tuple(step for step in plan.steps if isinstance(step, ApplyConfigMap))
+
+
+async def _done(here: Place, step: ApplyConfigMap) -> None:
+    context = StepContext(pulse=PlainPulse("run"), environment=here.environment, services={ClusterClient: here.cluster})
+    await applied(step, context)
+
+
+async def _data(here: Place) -> dict[str, str]:
+    return dict((await here.cluster.config_map(here.namespace, "backend-config")).data)
+
+
+async def test_what_differs_is_planned_key_by_key_applied_once_and_then_nothing_is_left(
+    here: Place, github: Github
+) -> None:
+    (step,) = await _planned(here, github, LOG_LEVEL="info")
+    assert [(each.key, each.before, each.after) for each in step.differences] == [("LOG_LEVEL", None, "info")]
+    await _done(here, step)
+    await _done(here, step)  # a step that was killed runs again
+    assert await _data(here) == {"LOG_LEVEL": "info"}
+    assert await _planned(here, github, LOG_LEVEL="info") == ()
+    (step,) = await _planned(here, github, LOG_LEVEL="warn", SYNC="on")
+    assert [(each.key, each.before, each.after) for each in step.differences] == [
+        ("LOG_LEVEL", "info", "warn"),
+        ("SYNC", None, "on"),
+    ]
+    await _done(here, step)
+    (step,) = await _planned(here, github, SYNC="on")
+    assert [(each.key, each.before, each.after) for each in step.differences] == [("LOG_LEVEL", "warn", None)]
+
+
+async def test_a_plan_changes_nothing(here: Place, github: Github) -> None:
+    await _planned(here, github, LOG_LEVEL="info")
+    assert await here.cluster.config_maps(here.namespace) == [
+        each for each in await here.cluster.config_maps(here.namespace) if each.name != "backend-config"
+    ]
+
+
+async def test_a_value_that_another_manager_owns_is_named_with_its_owner_and_left_alone(
+    here: Place, github: Github
+) -> None:
+    await here.connection.call(
+        "POST",
+        f"/api/v1/namespaces/{here.namespace}/configmaps",
+        doing="make a test's object",
+        query={"fieldManager": "helm"},
+        body={"metadata": {"name": "backend-config"}, "data": {"LOG_LEVEL": "debug"}},
+    )
+    with pytest.raises(OwnedByAnother) as refused:
+        await _planned(here, github, LOG_LEVEL="info")
+    assert refused.value.code is ReasonCode.FIELD_CONFLICT
+    assert "helm" in str(refused.value.evidence)
+    assert await _data(here) == {"LOG_LEVEL": "debug"}
+    (step,) = await _planned(here, github, LOG_LEVEL="debug", SYNC="on")  # the same value is no conflict
+    await _done(here, step)
+    assert await _data(here) == {"LOG_LEVEL": "debug", "SYNC": "on"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (lambda _: error(503, "away"), ReasonCode.GITHUB_UNREACHABLE, "GitHub answers with status 503"),
+        (
+            lambda _: error(429, "slow down", retry_after="7"),
+            ReasonCode.GITHUB_UNREACHABLE,
+            "limits the bot's requests",
+        ),
+        (lambda _: error(401, "Bad credentials"), ReasonCode.GITHUB_REFUSED, "rejects the bot's token"),
+        (lambda _: error(403, "no"), ReasonCode.GITHUB_REFUSED, "denies the bot access"),
+        (lambda _: web.Response(text="<html>"), ReasonCode.GITHUB_UNREACHABLE, "can't be read"),
+    ],
+)
+async def test_where_github_does_not_give_the_file_nothing_is_planned(
+    here: Place, github: Github, fault: Answer, code: ReasonCode, words: str
+) -> None:
+    github.fault = fault
+    with pytest.raises(RunbookError, match=words) as refused:
+        await _planned(here, github, LOG_LEVEL="info")
+    assert refused.value.code is code
+
+
+async def test_a_version_without_a_tag_and_a_file_that_is_not_there_are_named(here: Place, github: Github) -> None:
+    with pytest.raises(PermanentError, match=r"has no tag v9\.9\.9"):
+        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v9.9.9")
+    github.versions["v2.0.0"].files.clear()
+    with pytest.raises(PermanentError, match=f"There is no {CONFIG} at "):
+        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
+    github.versions["v2.0.0"].files[CONFIG] = "x" * 2_000_000
+    with pytest.raises(PermanentError, match="is not a file of at most 1024 KiB"):
+        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
