@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.config import ConfigurationError, Settings, default_path, load
-from bot.doctor import audit_log, database, here, monitoring, outside, storage
+from bot.doctor import audit_log, database, github, here, monitoring, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
 from bot.inbound import Exit
 from bot.printable import safe
@@ -65,6 +65,10 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         Check(subject=f"Monitoring of {name}", look=partial(monitoring.monitoring, settings, name), seconds=60.0)
         for name, environment in settings.environments.items()
         if environment.verification is not None
+    ]
+    found += [
+        Check(subject=f"GitHub of {name}", look=partial(github.github, settings, name))
+        for name in settings.environments
     ]
     found += [
         Check(subject=repository, look=partial(outside.registry, settings, repository))

@@ -1,6 +1,6 @@
 """A small GitHub: the REST calls by which a release is judged, with the forms, status codes and pages of the public documents.
 
-It knows: a repository, a tag's reference, an annotated tag, check runs and the combined status of a commit, a branch, comparing a branch
+It knows: a repository, a tag's reference, an annotated tag, check runs and the combined status of a commit, a branch and its rules, comparing a branch
 with a commit, open code scanning alerts, and the release of a tag. Every version of the registry has a tag; all of them are fine at first.
 """
 
@@ -53,6 +53,8 @@ class Github:
         self.alerts: list[str] = []
         """Rules with an open critical alert."""
         self.protected = True
+        self.reviews = 1
+        """Approving reviews that a pull request needs."""
         self.fault: Answer | None = None
         self.token: str | None = None
         """If given, only who shows it sees the repository."""
@@ -76,6 +78,7 @@ class Github:
         app.router.add_get(f"{base}/commits/{{sha}}/check-runs", self._check_runs)
         app.router.add_get(f"{base}/commits/{{sha}}/status", self._status)
         app.router.add_get(f"{base}/branches/{{branch}}", self._branch)
+        app.router.add_get(f"{base}/rules/branches/{{branch}}", self._rules)
         app.router.add_get(f"{base}/compare/{{basehead}}", self._compare)
         app.router.add_get(f"{base}/code-scanning/alerts", self._alerts)
         app.router.add_get(f"{base}/releases/tags/{{tag}}", self._release)
@@ -169,6 +172,15 @@ class Github:
         if request.match_info["branch"] != BRANCH:
             return error(404, "Branch not found")
         return web.json_response({"name": BRANCH, "protected": self.protected, "commit": {"sha": commit_of("head")}})
+
+    async def _rules(self, request: web.Request) -> web.Response:
+        """For a branch without rules, and for one that does not exist, GitHub's answer is an empty list."""
+        rules: list[Json] = [{"type": "deletion"}]
+        if self.reviews:
+            parameters = {"required_approving_review_count": self.reviews, "dismiss_stale_reviews_on_push": True}
+            rules.append({"type": "pull_request", "parameters": parameters})
+        page, headers = self._page(request, rules if request.match_info["branch"] == BRANCH else [])
+        return web.json_response(page, headers=headers)
 
     async def _compare(self, request: web.Request) -> web.Response:
         base, _, head = request.match_info["basehead"].partition("...")

@@ -138,6 +138,17 @@ def alert(raw: object) -> AlertFound:
     return AlertFound(number=number, rule=name, url=address(found.get("html_url")))
 
 
+def reviews(raw: object) -> int:
+    """Return how many approving reviews one rule asks for; none where it is about something else."""
+    rule = fields(raw)
+    if rule.get("type") != "pull_request":
+        return 0
+    count = fields(rule.get("parameters")).get("required_approving_review_count")
+    if type(count) is not int:
+        raise unreadable()
+    return count
+
+
 def release(raw: object) -> ReleaseFound:
     """Return a release."""
     found = fields(raw)

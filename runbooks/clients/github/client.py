@@ -67,21 +67,26 @@ class GithubClient:
         """Return the configured branch, and whether the commit is on it."""
         branch = self.settings.branch
         async with self._api("the branch", "Contents (read)") as api:
-            found = await self._or_none(api, "/branches/{branch}", branch=branch)
-            if found is None:
-                raise PermanentError(
-                    f"{self.settings.repository} has no branch {branch}.",
-                    code=ReasonCode.GITHUB_REFUSED,
-                    advice=("Set `github.branch` to the protected branch that releases are made from.",),
-                )
+            protected = await self._protected(api)
             compared = answers.fields(
                 await self._get(api, "/compare/{branch}...{sha}?per_page=1", branch=branch, sha=commit)
             )
             return BranchFound(
-                protected=answers.truth(answers.fields(found).get("protected")),
+                protected=protected,
                 contains=answers.named(compared.get("status")) in ("identical", "behind"),
                 url=answers.address(compared.get("html_url")),
             )
+
+    async def protected(self) -> bool:
+        """Return whether the configured branch is protected."""
+        async with self._api("the branch", "Contents (read)") as api:
+            return await self._protected(api)
+
+    async def reviews(self) -> int:
+        """Return how many approving reviews a pull request into the branch needs, by the branch's rules."""
+        async with self._api("the branch's rules", "Metadata (read)") as api:
+            path = "/rules/branches/{branch}?per_page=100"
+            return max(await self._listed(api, path, None, answers.reviews, branch=self.settings.branch), default=0)
 
     async def critical_alerts(self) -> tuple[AlertFound, ...]:
         """Return the open alerts of code scanning with the severity critical, on the branch."""
@@ -136,6 +141,17 @@ class GithubClient:
                 raise
         await self._get(api, "")  # without the right to see the repository everything in it is not found
         return None
+
+    async def _protected(self, api: Api) -> bool:
+        branch = self.settings.branch
+        found = await self._or_none(api, "/branches/{branch}", branch=branch)
+        if found is None:
+            raise PermanentError(
+                f"{self.settings.repository} has no branch {branch}.",
+                code=ReasonCode.GITHUB_REFUSED,
+                advice=("Set `github.branch` to the protected branch that releases are made from.",),
+            )
+        return answers.truth(answers.fields(found).get("protected"))
 
     async def _listed(
         self, api: Api, path: str, key: str | None, read: Callable[[object], T], **values: str
