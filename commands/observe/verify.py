@@ -1,6 +1,6 @@
 """`verify`: the checks that end a deploy, made now of what runs, without a change and without waiting."""
 
-from commands.kit.card import Button, Card, Confirm, Note, State, Strong, Table, Text, Typed, words
+from commands.kit.card import Button, Card, Confirm, Note, State, Strong, Table, Text, Typed, sentence, words
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
@@ -72,7 +72,7 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str])
         body=(
             Table(columns=("Check", "Value", "Limit", "Verdict"), rows=tuple(map(_row, found.findings))),
             *(Note(text=words(line)) for line in (*why, *missing)),
-            Note(text=words(over.replace("`", ""))),
+            Note(text=sentence(over)),
         ),
         buttons=(status, back) if failed else (status,),
         data={
@@ -85,7 +85,7 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str])
 
 
 def _row(finding: Finding) -> tuple[Text, ...]:
-    verdict = finding.verdict if finding.required else f"{finding.verdict}, not required"
-    strong = finding.verdict is not Verdict.PASSED
-    shown = words(Strong(text=verdict)) if strong else words(verdict)
+    verdict = finding.verdict
+    needed = "" if finding.required else ", not required"
+    shown = words(verdict) if verdict is Verdict.PASSED else words(Strong(text=f"{verdict}{needed}"))
     return (words(finding.name), words(finding.value or "-"), words(finding.limit or "-"), shown)

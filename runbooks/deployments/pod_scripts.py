@@ -4,6 +4,7 @@ Which scripts there are, the configuration says once: a closed set of argument l
 one that never answers: each is told as what it is.
 """
 
+import shlex
 from collections.abc import Iterable
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -32,6 +33,13 @@ class PodScripts:
         self._service = service
         self._table = table
         self._exec = cluster.programs(programs)
+
+    def by_hand(self, words: tuple[str, ...]) -> str:
+        """Return the line by which a person runs a script."""
+        service = self._environment.service(self._service)
+        assert service is not None, "the configuration was checked"
+        where = f"-n {self._environment.namespace} deployment/{service.deployment} -c {service.container}"
+        return f"kubectl exec {where} -- {shlex.join(words)}"
 
     async def ran(
         self, words: tuple[str, ...], *, limits: ExecLimits, stdin: bytes = b"", says: bool = False

@@ -1,5 +1,6 @@
 """The checks, one small class each: what is asked, and which verdict the answer is."""
 
+import shlex
 from dataclasses import dataclass, field
 
 from runbooks.clients.health import HealthClient
@@ -42,6 +43,8 @@ class Check:
     required: bool = True
     bakes: bool = False
     """It is made after the bake time."""
+    by_hand: tuple[str, ...] = ()
+    """The lines by which a person makes it."""
 
     async def look(self, asked: Asked) -> Finding:
         """Return what is so now."""
@@ -54,6 +57,7 @@ class HealthUrl(Check):
     def __init__(self, service: Service) -> None:
         self.name = f"{service.name} health"
         self._url = service.health_url or ""
+        self.by_hand = (f'curl -fsS -o /dev/null "${service.name.upper().replace("-", "_")}_HEALTH_URL"',)
 
     async def look(self, asked: Asked) -> Finding:
         found = await asked.health.ask(self._url)
@@ -69,6 +73,7 @@ class DatabaseTest(Check):
     name = "database connection"
 
     def __init__(self, scripts: PodScripts, words: tuple[str, ...], seconds: float) -> None:
+        self.by_hand = (scripts.by_hand(words),)
         self._scripts, self._words, self._limits = scripts, words, ExecLimits(seconds=seconds)
 
     async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
@@ -87,9 +92,12 @@ class MeasuredValue(Check):
 
     bakes = True
 
-    def __init__(self, prometheus: PrometheusClient, metric: MetricCheck, environment: Environment) -> None:
+    def __init__(
+        self, prometheus: PrometheusClient, metric: MetricCheck, environment: Environment, seconds: float
+    ) -> None:
         self.name, self.required = metric.name, metric.required
         self._prometheus, self._metric, self._environment = prometheus, metric, environment
+        self.by_hand = (f'promtool query instant "$PROMETHEUS_URL" {shlex.quote(self._query(seconds))}',)
 
     async def value(self, seconds: float) -> float | None:
         """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""
@@ -122,6 +130,7 @@ class Receivers(Check):
     """Alertmanager answers and has the receivers that are expected."""
 
     name = "alert receivers"
+    by_hand = ('amtool config show --alertmanager.url="$ALERTMANAGER_URL"',)
 
     def __init__(self, alertmanager: AlertmanagerClient) -> None:
         self._alertmanager = alertmanager
@@ -160,6 +169,8 @@ class NewAlerts(Check):
 
     def __init__(self, alertmanager: AlertmanagerClient) -> None:
         self._alertmanager = alertmanager
+        matchers = shlex.join(alertmanager.settings.matchers)
+        self.by_hand = (f'amtool alert query {matchers} --alertmanager.url="$ALERTMANAGER_URL"',)
 
     async def firing(self) -> tuple[Alert, ...]:
         """Return the alerts that fire now. Raises `RunbookError`."""

@@ -89,13 +89,13 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
         return (Finding(name=_NAME, verdict=verdict, value="" if end.ok else "failed", detail=why),)
     known = {name.casefold(): name for name in flows}
     named = {known.get(name.casefold(), _shown(name)): verdict for name, verdict in reported.items()}
-    findings = [Finding(name=f"smoke: {name}", verdict=named.get(name, Verdict.INCONCLUSIVE)) for name in flows]
+    findings = [Finding(name=name, verdict=named.get(name, Verdict.INCONCLUSIVE)) for name in flows]
     findings = [
         each if each.verdict is not Verdict.INCONCLUSIVE else each.model_copy(update={"detail": _why(each, named)})
         for each in findings
     ]
     findings += [
-        Finding(name=f"smoke: {name}", verdict=verdict, required=verdict is Verdict.FAILED)
+        Finding(name=name, verdict=verdict, required=verdict is Verdict.FAILED)
         for name, verdict in named.items()
         if name not in known.values()
     ]
@@ -106,7 +106,7 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
 
 
 def _why(finding: Finding, named: dict[str, Verdict]) -> str:
-    return "skipped" if finding.name.removeprefix("smoke: ") in named else "not reported"
+    return "skipped" if finding.name in named else "not reported"
 
 
 def _shown(name: str) -> str:

@@ -44,10 +44,15 @@ class Verify(Step):
     kind: Literal["verify"] = "verify"
     going_back: bool = False
     """After a rollback nothing is stopped by a check: what it found is told."""
+    lines: tuple[str, ...] = ()
+    """By hand; addresses are variables, because they may be internal."""
 
     @property
     def title(self) -> str:
         return "Verification"
+
+    def by_hand(self) -> tuple[str, ...]:
+        return self.lines
 
     async def apply(self, context: StepContext) -> Verified:
         verification = context.use(Verification)
@@ -119,7 +124,8 @@ def smoke_step(verification: Verification, environment: Environment) -> Smoke | 
 def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None:
     failed = found.having(Verdict.FAILED, required=True)
     unknown = found.having(Verdict.INCONCLUSIVE, required=True)
-    evidence = tuple(f"{each.verdict}: {each.sentence}" for each in found.findings)
+    worst_first = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
+    evidence = tuple(f"{verdict}: {each.sentence}" for verdict in worst_first for each in found.having(verdict))
     if failed:
         raise PermanentError(
             f"{listed((each.sentence for each in failed), most=3)}.",
@@ -169,5 +175,6 @@ async def plan_part(train: Train) -> Part:
     first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
     note = f"Verification: {listed(names)}{f', measured over {duration(bake)}' if bake else ''}."
     before = () if train.going_back else (MeasureBefore(),)
-    after = (*first, Verify(going_back=train.going_back))
+    lines = tuple(line for check in verification.checks for line in check.by_hand)
+    after = (*first, Verify(going_back=train.going_back, lines=lines))
     return Part(before=before, after=after, notes=(note,), not_done=() if first else (left_out,))

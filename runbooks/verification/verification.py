@@ -141,7 +141,7 @@ def _configured(
     if prometheus is not None and alertmanager is not None:
         found.append(AlertRules(prometheus))
     if prometheus is not None:
-        found += [MeasuredValue(prometheus, metric, environment) for metric in settings.metrics]
+        found += [MeasuredValue(prometheus, metric, environment, settings.bake_seconds) for metric in settings.metrics]
     if alertmanager is not None:
         found.append(NewAlerts(alertmanager))
     if queue is not None:

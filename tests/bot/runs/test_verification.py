@@ -17,9 +17,9 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 
 async def test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retry_checks_again(here: Story) -> None:
     here.world.smoke.failing.add("Clinical note creation")
-    run = await here.deployed("v2.0.0", ends="stopped at Smoke tests: smoke: Clinical note creation failed")
+    run = await here.deployed("v2.0.0", ends="stopped at Smoke tests: Clinical note creation failed")
     assert "verification-failed" in here.text(run, "result")
-    assert "passed: smoke: User authentication" in here.text(run, "result")
+    assert "passed: User authentication" in here.text(run, "result")
     assert [each.version for each in here.releases()][:1] != ["v2.0.0"]
     assert here.environment().undecided is not None
 

@@ -78,6 +78,11 @@ async def test_all_is_well_where_nothing_changed(here: Place) -> None:
     assert list(found) == ["database connection", "alert receivers", "new critical alerts", "offline sync"]
     assert found["new critical alerts"].sentence == "new critical alerts none (1 alert fired before, too)"
     assert found["alert receivers"].value == "pagerduty and slack"
+    assert [line for check in here.verification().checks for line in check.by_hand] == [
+        "kubectl exec -n omnicare-prod deployment/backend -c backend -- npm run db:test",
+        'amtool config show --alertmanager.url="$ALERTMANAGER_URL"',
+        'amtool alert query \'severity="critical"\' --alertmanager.url="$ALERTMANAGER_URL"',
+    ]
 
 
 async def test_an_alert_that_began_to_fire_fails_and_so_does_any_where_nobody_knows_what_fired_before(

@@ -20,7 +20,7 @@ def flows(**other: Any) -> str:
 
 def verdicts(out: str, code: int = 0, *, whole: bool = True) -> dict[str, Verdict]:
     end = JobEnd(name="omnicare-smoke-7kq2", exit_code=code, log=(), output=out.encode(), whole=whole)
-    return {each.name.removeprefix("smoke: "): each.verdict for each in judged(end, FLOWS)}
+    return {each.name: each.verdict for each in judged(end, FLOWS)}
 
 
 @pytest.mark.parametrize(
