@@ -3,6 +3,7 @@
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
+from runbooks.backups.steps import BackUp, SnapshotTaken
 from runbooks.cdn.invalidating import InvalidateCdn, Invalidated
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
@@ -43,6 +44,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         code=ReasonCode.SUCCEEDED,
         title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
         lines=(
+            *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
             f"{pods} · {_approval(context, plan)} · {kept}",
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),

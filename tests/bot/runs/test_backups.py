@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,18 @@ async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance
     assert new.startswith(f"{INSTANCE}-restore-")
     for each in (f"{INSTANCE} is unchanged", "DATABASE_URL", f"☐ Keep {INSTANCE}"):
         assert each in result
+
+
+async def test_a_deploy_takes_a_snapshot_before_its_migrations(tmp_path: Path):
+    async with story(tmp_path / "world", parts=("backups", "migrations")) as here:
+
+        def before_migration(document: dict[str, Any]) -> None:
+            document["environments"]["production"]["backups"]["before_migration"] = True
+
+        here.configure(before_migration)
+        await here.inside()
+        run = await here.deployed("v2.0.0")
+        (taken,) = [name for name in rds(here).snapshots if name.startswith(f"{INSTANCE}-backup-")]
+        assert f"The snapshot {taken} was taken first." in here.text(run, "result")
+        keys = [event.details["key"] for event in here.events() if event.name == "step:finished"]
+        assert keys[:3] == ["take", f"back-up:{INSTANCE}", "migrate:backend"]
