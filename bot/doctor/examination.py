@@ -58,6 +58,11 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         for name in settings.environments
     ]
     found += [
+        Check(subject=f"Backups of {name}", look=partial(storage.backups, settings, name), seconds=30.0)
+        for name, environment in settings.environments.items()
+        if environment.backups is not None
+    ]
+    found += [
         Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
         for name in settings.environments
     ]

@@ -1,9 +1,11 @@
-"""Checks of the buckets for exports and the audit log's heads: existing, encrypted, versioned and, if configured, with Object Lock."""
+"""Checks of the buckets for exports and the audit log's heads (existing, encrypted, versioned, locked), and of the backups."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
+from runbooks.backups.looking import Backups, judge_configuration, judge_snapshot
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.kit.errors import RunbookError
 
@@ -21,6 +23,31 @@ async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         return
     async for finding in _bucket(environment.exports, f"{name}: ", "exports", throw_away=settings.bot.sandbox):
         yield finding
+
+
+async def backups(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Check whether the database's instance, its snapshots and the backups of the configuration can be seen, and are good."""
+    configured = settings.environments[name].backups
+    if configured is None:
+        return
+    where, now = Backups(configured, throw_away=settings.bot.sandbox), datetime.now(UTC)
+    try:
+        if await where.rds.instance() is None:
+            yield failed(
+                f"{name}: RDS has no instance {configured.instance}.",
+                f"Check `instance` and `region` in `[environments.{name}.backups]`.",
+            )
+            return
+        judged = [("the database", judge_snapshot(await where.newest_finished(), configured, now))]
+        if configured.bucket is not None:
+            found = await where.newest_configuration()
+            judged.append(("the configuration", judge_configuration(found, configured, now)))
+    except RunbookError as error:
+        yield failed(f"{name}: backups: {error.message}", " ".join(error.advice))
+        return
+    for what, each in judged:
+        said = f"{name}: the newest backup of {what}: {each.evidence}."
+        yield fine(said) if each.good else warning(said, each.advice)
 
 
 async def heads(settings: Settings) -> AsyncGenerator[Finding]:

@@ -21,6 +21,7 @@ from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 from sandbox import configuration
 from sandbox.aws import Aws
+from sandbox.aws_services import BACKUPS, REGION, Rds
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import DEPLOYMENT
@@ -404,6 +405,27 @@ def keeping(url: str, bucket: str = "omnicare-exports", **more: object) -> Setti
         environments__production__sync={},
         environments__production__exports=exports,
     )
+
+
+async def test_backups_that_can_be_seen_are_told_with_their_age_and_what_is_missing_with_what_to_do() -> None:
+    def looking(url: str, instance: str) -> Settings:
+        where = {"instance": instance, "region": REGION, "endpoint": url, "bucket": BACKUPS, "prefix": "config/"}
+        return settings(
+            bot__sandbox=True, slack__api_url="http://127.0.0.1:1/", environments__production__backups=where
+        )
+
+    aws, rds = Aws(), Rds()
+    aws.services.append(rds)
+    async with aws.serve() as url:
+        found = await all_of(storage.backups(looking(url, "omnicare-prod"), "production"))
+        assert [each.level for each in found] == [Severity.FINE, Severity.FINE]
+        assert "3 h old, encrypted, available" in found[0].sentence
+        for each in rds.snapshots.values():
+            each.encrypted = False
+        warned, _ = await all_of(storage.backups(looking(url, "omnicare-prod"), "production"))
+        (absent,) = await all_of(storage.backups(looking(url, "nothing-here"), "production"))
+    assert (warned.level, absent.level) == (Severity.WARNING, Severity.FAILED)
+    assert "`instance`" in absent.to_do
 
 
 async def test_the_bucket_for_exports_is_there_encrypted_and_versioned() -> None:
