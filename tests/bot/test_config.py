@@ -104,6 +104,20 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "environments.production.backups: prefix: a prefix needs a `bucket`",
         ),
         (
+            lambda r: production(r).update(
+                verification={"prometheus": {"url": "http://a.example", "secret_file": "/x"}}
+            ),
+            "environments.production.verification.prometheus.url: with a password or a token the address must begin with https://",
+        ),
+        (
+            lambda r: production(r).update(verification={"service": "worker"}),
+            "environments.production.verification.service: there is no service `worker`",
+        ),
+        (
+            lambda r: production(r).update(verification={"alertmanager": {"url": "http://a:b@c.example"}}),
+            "environments.production.verification.alertmanager.url: must be an http or https address without a password",
+        ),
+        (
             lambda r: r["roles"].update(someone={"about": "x", "shift": True}),
             "roles.someone.shift: shifts come from a Slack user group",
         ),
