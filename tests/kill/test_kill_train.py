@@ -9,12 +9,13 @@ from sandbox import train
 from sandbox.aws_services import DISTRIBUTIONS, CloudFront
 from sandbox.outside.registry import digest_of
 from tests.kill.test_kill import approved
-from tests.support.worlds import SERVICES, Story, story
+from tests.support.worlds import PRODUCTION, SERVICES, Story, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 POINTS = (
     "gates-done",
+    "migrate-backend-done",
     "measure-before-done",
     "rollout-frontend-done",
     "check-done",
@@ -50,6 +51,7 @@ async def test_a_deploy_that_is_killed_after_each_of_its_steps_does_each_once(tm
         for service in SERVICES:
             assert here.pod_digests(service) == {digest_of(service, "v2.0.0")}
             assert here.new_pods(service, "v2.0.0") == 3
+        assert here.world.schemas.ran == [(PRODUCTION, "migrate:up")]
         assert _cdn(here).created == [(DISTRIBUTIONS["production"], ("/*",))]
         finished = Counter(event.id for event in here.events() if event.name == "step:finished")
         assert set(finished.values()) == {1}
