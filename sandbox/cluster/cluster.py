@@ -155,6 +155,10 @@ class Cluster:
         """What is wrong beyond the objects."""
         return self._kubelet.faults
 
+    def let_ready(self, image: str) -> None:
+        """Pods that `faults.unready` kept by this name get ready."""
+        self._kubelet.let_ready(image)
+
     def lose_node(self, name: str) -> None:
         """The node falls silent."""
         self._kubelet.lose(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -11,8 +11,11 @@ class Faults:
     """Init containers exit 1 from now on."""
     slow_seconds: float | None = None
     """How long a slow image takes to get ready, instead of the settings' own time."""
+    unready: set[str] = field(default_factory=set)
+    """Pods of an image with one of these in its name do not get ready, until they are let (`Cluster.let_ready`)."""
     lose_node_of: str = ""
     """A node falls silent once a pod of an image with this in its tag runs on it."""
 
     def clear(self) -> None:
         self.init_fails, self.slow_seconds, self.lose_node_of = False, None, ""
+        self.unready.clear()

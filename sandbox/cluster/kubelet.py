@@ -37,6 +37,8 @@ class Kubelet:
         self.faults = Faults()
         self._lifecycle = NodeLifecycle(api, events, settings)
         self._lives: dict[str, Life] = {}
+        self._kept: dict[str, Json] = {}
+        """Pods that would be ready, were they let, by uid."""
         self._silent: set[str] = set()
         self._nodes: frozenset[str] = frozenset()
         """Its own: a node that somebody else registered has a kubelet of its own."""
@@ -47,6 +49,7 @@ class Kubelet:
             if life.program is not None:
                 life.program.cancel()
         self._lives.clear()
+        self._kept.clear()
         self._api.printed.clear()
         self._silent.clear()
         self.faults.clear()
@@ -56,6 +59,12 @@ class Kubelet:
         if node not in self._silent:
             self._silent.add(node)
             self._lifecycle.silent(node)
+
+    def let_ready(self, image: str) -> None:
+        """What `faults.unready` keeps from getting ready by this name is kept no longer."""
+        self.faults.unready.discard(image)
+        for pod in list(self._kept.values()):
+            self._next(pod, 0, self._become_ready)
 
     def register(self) -> None:
         """Make the nodes known to the cluster."""
@@ -122,6 +131,7 @@ class Kubelet:
 
     def _forget(self, uid: str) -> None:
         life = self._lives.pop(uid, None)
+        self._kept.pop(uid, None)
         if life and life.timer:
             life.timer.cancel()
         if life and life.program:
@@ -132,6 +142,7 @@ class Kubelet:
         """The one thing that happens to this pod next, unless it goes before."""
         metadata = pod["metadata"]
         life = self._lives[metadata["uid"]]
+        self._kept.pop(metadata["uid"], None)
         if life.timer:
             life.timer.cancel()
 
@@ -258,7 +269,9 @@ class Kubelet:
             self.lose(pod["spec"]["nodeName"])
 
     def _become_ready(self, pod: Json) -> None:
-        if behaviour(_image(pod)).ready == "first" and self._another_is_ready(pod):
+        if any(each in _image(pod) for each in self.faults.unready):
+            self._kept[pod["metadata"]["uid"]] = pod
+        elif behaviour(_image(pod)).ready == "first" and self._another_is_ready(pod):
             self._unhealthy(pod)
         else:
             self._write(pod, "Running", ready=True)

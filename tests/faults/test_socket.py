@@ -105,7 +105,7 @@ class Acts:
     indirect=["wires"],
 )  # fmt: skip
 async def test_whatever_becomes_of_a_delivery_what_a_person_did_is_done_once(wires: Wires, legs: tuple[Leg, ...]):
-    here, acts, changes, pods = wires.here, Acts(wires, legs), Changes(wires.here), wires.here.world.cluster.faults
+    here, acts, changes = wires.here, Acts(wires, legs), Changes(wires.here)
     await acts.back()
 
     def press(who: str, action: str, run: str) -> Callable[[], Awaitable[Outcome] | None]:
@@ -125,20 +125,20 @@ async def test_whatever_becomes_of_a_delivery_what_a_person_did_is_done_once(wir
 
         return again
 
-    pods.slow_seconds = 2.5
+    here.keep_unready("backend", SLOW)
     await acts.act("slash command", lambda: here.type(REQUESTER, f"/omnicare deploy {SLOW}"))
     (run,) = await here.until(here.runs, "the deploy has a head message")
     await acts.act("Approve", press(APPROVER, "approve", run))
     await acts.act("Hold", press(REQUESTER, "hold", run))
-    pods.slow_seconds = 0.05
+    here.let_ready("backend", SLOW)
     await here.says(run, "Held before Frontend rollout", "progress")
-    pods.slow_seconds = 30.0
+    here.keep_unready("frontend", SLOW)
     await acts.act("Continue", press(ON_CALL, "continue", run))
     await here.until(lambda: here.tag("frontend") == SLOW, "the frontend is rolling")
     await acts.act("Cancel…", press(REQUESTER, "cancel", run))
     await acts.act("form", lambda: here.fill(REQUESTER, then="stay"))
     await here.ended_with(run, "was stopped by Maya")
-    pods.slow_seconds = 0.05
+    here.let_ready("frontend", SLOW)
     await acts.act("Retry", press(REQUESTER, "type-retry", run))
     again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
     await here.ended_with(again, f"{SLOW} runs in production")

@@ -1,7 +1,6 @@
 """Stopping and going on, by a person in the page: hold, continue, cancel both ways, retry, and a failure that nobody answers."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,18 @@ from playwright.async_api import Page, expect
 from runbooks.wording import short_id
 from tests.support.browser import PHONE
 from tests.support.pages import reading, says, shot, thread_of
-from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
+from tests.support.worlds import APPROVER, Story, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 FOLDER = "stopping"
 SLOW = "v2.1.0-slow"
-UNHURRIED = 15.0
-"""Seconds that a pod takes while somebody looks for a button, however slow the browser is."""
 
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Story]:
-    """Pods take as long as a person needs to find a button."""
     times = {"escalate_after": 2.0, "escalate_times": 1}
-    async with story(tmp_path / "world", times=times, cluster=replace(FAST_CLUSTER, slow_seconds=2.0)) as made:
+    async with story(tmp_path / "world", times=times) as made:
         # a card that is drawn anew five times a second is no card to press a button of
         made.configure(lambda document: document["slack"].update({"progress_seconds": 2.0}))
         await made.start()
@@ -34,11 +30,11 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 async def hold(here: Story, page: Page, run: str) -> None:
     """*Hold* while the first service rolls out: approved only once the page is there, since a browser may take its time."""
     await expect(thread_of(page).get_by_role("button", name="Approve", exact=True)).to_be_visible()
-    here.world.cluster.faults.slow_seconds = UNHURRIED
+    here.keep_unready("backend", SLOW)
     await here.press(APPROVER, "approve", run)
     await thread_of(page).get_by_role("button", name="Hold", exact=True).click()
     await here.until(lambda: "run:held" in here.event_names(run), "the hold was heard")
-    here.world.cluster.faults.slow_seconds = None
+    here.let_ready("backend", SLOW)
 
 
 async def stop(page: Page, then: str) -> None:
@@ -82,7 +78,7 @@ async def test_let_go_on_and_then_stopped_to_go_back(here: Story) -> None:
         await hold(here, page, run)
         await says(thread, "Held before Frontend rollout by Ines")
         await shot(page, FOLDER, "held-phone")
-        here.world.cluster.faults.slow_seconds = UNHURRIED
+        here.keep_unready("frontend", SLOW)
         await thread.get_by_role("button", name="Continue", exact=True).click()
         await here.until(lambda: here.tag("frontend") == SLOW, "the frontend is rolling")
         await stop(page, "rollback")

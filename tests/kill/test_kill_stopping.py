@@ -5,19 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, story
+from tests.support.worlds import ON_CALL, REQUESTER, SERVICES, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 HOW = pytest.mark.parametrize("how", ["KILL", "TERM"])
 SLOW = "v2.1.0-slow"
-
-
-async def rolling(here: Story, version: str = SLOW) -> str:
-    run = await here.ask(f"deploy {version}")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == version, "the backend is rolling")
-    return run
 
 
 @HOW
@@ -26,7 +19,7 @@ async def test_the_stop_was_asked_for_and_the_run_has_not_seen_it(tmp_path: Path
     async with story(tmp_path / "world") as here:
         await here.start(point, how)
         restarted = asyncio.create_task(here.back_again())
-        run = await rolling(here, "v2.1.0-hang")  # goes on until it is stopped, however long the restart takes
+        run = await here.rolling()
         await here.stop_run(REQUESTER, run)
         await here.until(restarted.done, "the bot was started again")
         await restarted
@@ -43,8 +36,9 @@ async def test_while_it_is_held(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("held", how)
         restarted = asyncio.create_task(here.back_again())
-        run = await rolling(here)
+        run = await here.rolling()
         await here.press(REQUESTER, "hold", run)
+        here.let_ready()
         await here.until(restarted.done, "the bot was started again")
         await restarted
         await here.says(run, "held by Maya")
@@ -62,8 +56,9 @@ async def test_who_lets_it_go_on_is_heard_once(tmp_path: Path, how: str):
     async with story(tmp_path / "world") as here:
         await here.start("continue-noted", how)
         restarted = asyncio.create_task(here.back_again())
-        run = await rolling(here)
+        run = await here.rolling()
         await here.press(REQUESTER, "hold", run)
+        here.let_ready()
         await here.says(run, "Held before Frontend rollout", "progress")
         await here.press(ON_CALL, "continue", run)
         await here.until(restarted.done, "the bot was started again")
@@ -95,13 +90,14 @@ async def test_the_retry_was_written_down_and_not_yet_handed_over(tmp_path: Path
     async with story(tmp_path / "world") as here:
         await here.start("retry-noted", how)
         restarted = asyncio.create_task(here.back_again())
-        run = await rolling(here)
+        run = await here.rolling()
         await here.stop_run(REQUESTER, run)
         await here.ended_with(run, "was stopped by Maya")
         await here.press(REQUESTER, "type-retry", run)
         await here.until(restarted.done, "the bot was started again")
         await restarted
         again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
+        here.let_ready()
         await here.ended_with(again, f"{SLOW} runs in production")
         assert here.runs() == [run, again]
         assert {here.tag(service) for service in SERVICES} == {SLOW}
@@ -116,7 +112,7 @@ async def test_stopped_to_go_back_and_killed_on_the_way(tmp_path: Path, point: s
     async with story(tmp_path / "world") as here:
         await here.start(point, how)
         restarted = asyncio.create_task(here.back_again())
-        run = await rolling(here)
+        run = await here.rolling()
         await here.stop_run(ON_CALL, run, then="rollback")
         await here.until(restarted.done, "the bot was started again")
         await restarted

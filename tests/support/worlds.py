@@ -237,6 +237,23 @@ class Story:
 
         return await self.until(look, f"an answer says “{words}”")
 
+    async def rolling(self, version: str = "v2.1.0-slow", service: str = "backend") -> str:
+        """A deploy in the middle of that service, where it stays until `let_ready`."""
+        self.keep_unready(service, version)
+        run = await self.ask(f"deploy {version}")
+        await self.press(APPROVER, "approve", run)
+        await self.until(lambda: self.tag(service) == version, f"the {service} is rolling")
+        return run
+
+    # what the cluster does
+
+    def keep_unready(self, service: str = "backend", version: str = "v2.1.0-slow") -> None:
+        """No pod of that image gets ready from now on, so a rollout of it lasts until `let_ready`."""
+        self.world.cluster.faults.unready.add(f"/{service}:{version}")
+
+    def let_ready(self, service: str = "backend", version: str = "v2.1.0-slow") -> None:
+        self.world.cluster.let_ready(f"/{service}:{version}")
+
     # what is said
 
     def messages(self) -> list[Message]:

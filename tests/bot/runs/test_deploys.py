@@ -129,12 +129,12 @@ async def test_two_environments_are_deployed_at_the_same_time(here: Story):
 
 
 async def test_a_second_deploy_waits_for_the_first_and_is_planned_again_and_then_asks(here: Story):
-    first = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", first)
+    first = await here.rolling()
     await here.says(first, "running")
     second = await here.ask('deploy v2.0.0 --reason "the slow one is too slow"', who=ON_CALL)
     await here.says(second, "waiting for Maya: Deploy v2.1.0-slow")
     assert "approval" not in here.said(second)
+    here.let_ready()
     await here.ended_with(first, "v2.1.0-slow runs in production")
     await here.says(second, "needs your approval", "approval")
     plan = here.text(second, "plan")
@@ -164,9 +164,7 @@ async def test_an_identical_request_that_is_still_open_is_pointed_to(here: Story
 
 
 async def test_cancelling_in_the_middle_leaves_what_was_done_and_says_so(here: Story):
-    run = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    run = await here.rolling()
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     assert here.tag("frontend") == "v1.2.0"

@@ -81,9 +81,7 @@ async def test_a_lock_refuses_a_deploy_and_not_a_rollback(here: Story):
 
 async def test_a_rollback_takes_the_place_of_a_run_that_goes_on(here: Story):
     await here.deployed("v2.0.0")
-    slow = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", slow)
-    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    slow = await here.rolling()
     run = await back(here)
     await here.ended_with(slow, "was overtaken by run")
     await here.ended_with(run, "Back on v2.0.0 in production")
@@ -126,11 +124,11 @@ async def test_going_back_after_one_service_went_back_alone_leads_to_what_ran_th
 async def test_a_rollback_that_was_planned_before_the_run_went_on_goes_all_the_way_with_one_confirmation(here: Story):
     """Planned while only the backend rolls, confirmed when the frontend does too: both go back to the release that was named."""
     await here.deployed("v2.0.0")
-    slow = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", slow)
-    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    slow = await here.rolling()
     run = await here.ask("rollback", who=ON_CALL)
     await here.shown("approve", run)
+    here.keep_unready("frontend")
+    here.let_ready()
     await here.until(lambda: here.tag("frontend") == "v2.1.0-slow", "the frontend is rolling")
     await here.press(ON_CALL, "approve", run)
     await here.ended_with(slow, "was overtaken by run")
@@ -143,9 +141,7 @@ async def test_a_rollback_that_was_planned_before_the_run_went_on_goes_all_the_w
 
 async def test_a_rollback_that_is_withdrawn_while_it_asks_again_gives_the_place_back(here: Story):
     await here.deployed("v2.0.0")
-    slow = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", slow)
-    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    slow = await here.rolling()
     run = await here.ask("rollback", who=ON_CALL)
     await here.shown("approve", run)
     here.world.cluster.set_image("omnicare-prod", "frontend", "ghcr.io/omnicare/frontend:v1.1.0")
@@ -176,9 +172,7 @@ async def test_a_rollback_that_is_withdrawn_while_it_asks_again_gives_the_place_
 async def test_a_rollback_that_is_overtaken_before_it_runs_leaves_undecided_what_it_stopped(here: Story):
     """The second takes the place from one that only asks: what has changed something is still the deploy."""
     await here.deployed("v2.0.0")
-    slow = await here.ask("deploy v2.1.0-slow")
-    await here.press(APPROVER, "approve", slow)
-    await here.until(lambda: here.tag("backend") == "v2.1.0-slow", "the backend is rolling")
+    slow = await here.rolling()
     first = await here.ask("rollback", who=ON_CALL)
     await here.shown("approve", first)
     here.world.cluster.set_image("omnicare-prod", "frontend", "ghcr.io/omnicare/frontend:v1.1.0")

@@ -34,10 +34,12 @@ async def three(world: Story) -> Story:
 
 
 async def test_a_service_is_not_done_because_one_whose_name_begins_with_its_own_is(three: Story):
+    three.keep_unready()  # the backend's image, which the worker has too
     run = await three.ask("deploy v2.1.0-slow")
     await three.press(APPROVER, "approve", run)
     await three.until(lambda: three.tag(WORKER) == "v2.1.0-slow", "the worker is rolling")
     await three.press(REQUESTER, "hold", run)
+    three.let_ready()
     await three.says(run, "Held before Backend rollout", "progress")
     await three.stop_run(ON_CALL, run)
     await three.ended_with(run, "was stopped by Ines")

@@ -32,12 +32,11 @@ async def test_a_cluster_that_is_away_is_named_on_the_progress_line_and_waited_f
     wire: tuple[Story, Interference],
 ):
     here, proxy = wire
-    run = await here.ask("deploy v2.0.0")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+    run = await here.rolling("v2.0.0")
     proxy.go_down()
     said = await here.says(run, "the cluster has not answered for", "progress")
     assert "trying again" in said
+    here.let_ready("backend", "v2.0.0")
     await here.until(lambda: here.new_pods("backend", "v2.0.0") == 3, "the cluster goes on by itself")
     assert here.tag("frontend") == "v1.2.0", "nothing was taken for success"
     assert "🔵" in here.text(run, "progress")
@@ -74,13 +73,12 @@ async def test_before_anything_runs_the_head_message_says_what_it_waits_for(wire
 
 async def test_a_cluster_that_refuses_the_credentials_is_not_said_to_be_silent(wire: tuple[Story, Interference]):
     here, proxy = wire
-    run = await here.ask("deploy v2.0.0")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+    run = await here.rolling("v2.0.0")
     proxy.fail(How.UNKNOWN, lambda _: True, times=10**6)
     proxy.drop()
     said = await here.says(run, "the cluster has rejected the bot's credentials for", "progress")
     assert "trying again" in said
+    here.let_ready("backend", "v2.0.0")
     proxy.rules.clear()
     await here.ended_with(run, "v2.0.0 runs in production")
     assert "has refused" not in here.text(run, "progress")

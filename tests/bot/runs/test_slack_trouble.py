@@ -10,11 +10,10 @@ def runs_everywhere(here: Story, version: str = "v2.0.0") -> bool:
 
 
 async def test_a_deleted_head_message_does_not_stop_a_run_and_is_said_again(here: Story):
-    run = await here.ask("deploy v2.0.0")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+    run = await here.rolling("v2.0.0")
     (head,) = here.said(run)["head"]
     here.slack.delete(DEPLOYS, head.ts)
+    here.let_ready("backend", "v2.0.0")
     await here.until(here.releases, "the release is recorded")
     await here.ended_with(run, "v2.0.0 runs in production")
     assert runs_everywhere(here)
@@ -23,10 +22,12 @@ async def test_a_deleted_head_message_does_not_stop_a_run_and_is_said_again(here
 
 
 async def test_an_archived_channel_does_not_stop_a_run_which_reports_where_it_can(here: Story):
+    here.keep_unready("backend", "v2.0.0")
     run = await here.ask("deploy v2.0.0", where=INCIDENTS)
     await here.press(APPROVER, "approve", run)
     await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
     here.slack.archive(INCIDENTS)
+    here.let_ready("backend", "v2.0.0")
     await here.until(here.releases, "the release is recorded")
     await here.until(lambda: run in here.said_in(DEPLOYS), "it reports in the environment's own channel")
     await here.ended_with(run, "v2.0.0 runs in production")
@@ -35,10 +36,9 @@ async def test_an_archived_channel_does_not_stop_a_run_which_reports_where_it_ca
 
 
 async def test_slack_is_down_in_the_middle_and_the_thread_is_brought_up_to_date_afterwards(here: Story):
-    run = await here.ask("deploy v2.0.0")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+    run = await here.rolling("v2.0.0")
     here.world.slack.go_down()
+    here.let_ready("backend", "v2.0.0")
     await here.until(lambda: here.releases() and here.environment().run is None, "the run ends without Slack")
     here.world.slack.come_back()
     await here.ended_with(run, "v2.0.0 runs in production")

@@ -1,7 +1,6 @@
 """`status`, as people see it: healthy, broken, waiting, and with parts that do not answer."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from runbooks.wording import short_id
 from tests.support.clusters import KUBECTL
 from tests.support.interference import cluster_through
-from tests.support.worlds import APPROVER, AUDITOR, FAST_CLUSTER, ON_CALL, PRODUCTION, REQUESTER, Story, story
+from tests.support.worlds import AUDITOR, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 
 async def status(here: Story, words: str, who: str = ON_CALL) -> str:
@@ -56,10 +55,9 @@ async def test_what_waits_for_a_yes_is_named_with_the_way_to_say_it(here: Story)
 
 
 async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
-    async with story(tmp_path / "world", cluster=replace(FAST_CLUSTER, slow_seconds=600.0)) as here:
+    async with story(tmp_path / "world") as here:
         await here.inside()
-        run = await here.ask("deploy v2.1.0-slow")
-        await here.press(APPROVER, "approve", run)
+        run = await here.rolling()
         said = await status(here, "🔵")
         assert "production is rolling out" in said
         assert "0/3 new, 3 old" in said

@@ -11,20 +11,11 @@ from sandbox.outside.registry import digest_of
 from sandbox.slack.model import Group
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text
 
-
-async def rolling(here: Story, version: str = "v2.1.0-slow") -> str:
-    """A deploy that is in the middle of its backend."""
-    run = await here.ask(f"deploy {version}")
-    await here.press(APPROVER, "approve", run)
-    await here.until(lambda: here.tag("backend") == version, "the backend is rolling")
-    return run
-
-
 # cancel
 
 
 async def test_the_form_of_a_cancel_says_how_many_pods_of_each_version_there_are(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "cancel", run)
     view = (await here.until(lambda: here.slack.modals_of(REQUESTER), "the form"))[-1]
     assert "v1.2.0" in str(view.view)
@@ -36,7 +27,7 @@ async def test_the_form_of_a_cancel_says_how_many_pods_of_each_version_there_are
 
 async def test_stopping_to_go_back_is_one_act(here: Story):
     await here.deployed("v2.0.0")
-    run = await rolling(here)
+    run = await here.rolling()
     await here.stop_run(ON_CALL, run, then="rollback")
     await here.ended_with(run, "was stopped by Ines")
     assert "A rollback follows automatically" in here.text(run, "result")
@@ -52,14 +43,14 @@ async def test_stopping_to_go_back_is_one_act(here: Story):
 
 async def test_stopping_to_go_back_can_be_typed(here: Story):
     await here.deployed("v2.0.0")
-    run = await rolling(here)
+    run = await here.rolling()
     await here.type(ON_CALL, f"/omnicare cancel {run} --then rollback")
     back = await here.until(lambda: next((each for each in here.runs() if ".rollback." in each), ""), "the rollback")
     await here.ended_with(back, "Back on v2.0.0")
 
 
 async def test_what_is_to_follow_has_to_be_one_of_two(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.type(REQUESTER, f"/omnicare cancel {run} --then rolback")
     await here.whispered(REQUESTER, "Did you mean `rollback`?")
     await here.type(REQUESTER, f"/omnicare cancel {run}")
@@ -70,8 +61,9 @@ async def test_what_is_to_follow_has_to_be_one_of_two(here: Story):
 
 
 async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
+    here.let_ready()
     await here.says(run, "Held before Frontend rollout", "progress")
     await here.says(run, "held by Maya")
     assert here.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out is watched to its end"
@@ -88,16 +80,18 @@ async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story)
 
 
 async def test_a_hold_that_is_taken_back_in_time_holds_nothing(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
     await here.says(run, "Will be held before Frontend rollout", "progress")
     await here.type(REQUESTER, f"/omnicare continue {run}")
+    await here.says(run, "running")
+    here.let_ready()
     await here.ended_with(run, "v2.1.0-slow runs in production")
     assert "rollout-frontend" in str([event.id for event in here.events(run)])
 
 
 async def test_hold_and_continue_can_be_said_again_and_again(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     for _ in range(2):
         await here.type(REQUESTER, f"/omnicare hold {run}")
         await here.says(run, "held by Maya")
@@ -107,14 +101,16 @@ async def test_hold_and_continue_can_be_said_again_and_again(here: Story):
         await here.says(run, "running")
     await here.type(REQUESTER, f"/omnicare continue {run}")
     await here.whispered(REQUESTER, "is not held")
+    here.let_ready()
     await here.ended_with(run, "v2.1.0-slow runs in production")
     assert here.event_names(run).count("run:held") == 2
 
 
 async def test_a_held_run_is_stopped_and_is_passed_by_a_rollback(here: Story):
     await here.deployed("v2.0.0")
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
+    here.let_ready()
     await here.says(run, "Held before Frontend rollout", "progress")
     back = await here.ask("rollback", who=ON_CALL)
     await here.press(ON_CALL, "approve", back)
@@ -124,9 +120,10 @@ async def test_a_held_run_is_stopped_and_is_passed_by_a_rollback(here: Story):
 
 
 async def test_whoever_may_not_stop_it_may_not_hold_it(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.type(AUDITOR, f"/omnicare hold {run}")
     await here.whispered(AUDITOR, "You may not")
+    here.let_ready()
     await here.ended_with(run, "runs in production")
     await here.type(REQUESTER, f"/omnicare hold {run}")
     await here.whispered(REQUESTER, "is not running")
@@ -142,8 +139,9 @@ async def test_a_run_without_a_further_service_can_not_be_held(here: Story):
 async def test_a_run_that_is_held_for_long_reminds_those_who_can_end_it(world: Story):
     world.configure(lambda document: document["times"].update({"hold_reminder": 0.3}))
     await world.inside()
-    run = await rolling(world)
+    run = await world.rolling()
     await world.press(ON_CALL, "hold", run)
+    world.let_ready()
     await world.says(run, "is still held by Ines", "held-2")
     assert "U0MAYA" in world.text(run, "held-1")
     assert "U0INES" in world.text(run, "held-1")
@@ -154,8 +152,9 @@ async def test_a_run_that_is_held_for_long_reminds_those_who_can_end_it(world: S
 async def test_a_hold_that_nobody_ends_ends_the_run_where_it_is(world: Story):
     world.configure(lambda document: document["times"].update({"hold_reminder": 0.3, "hold_longest": 2.0}))
     await world.inside()
-    run = await rolling(world)
+    run = await world.rolling()
     await world.press(REQUESTER, "hold", run)
+    world.let_ready()
     await world.ended_with(run, "was stopped by the bot, since Maya had held it for 2 s")
     assert "It never continues by itself" in world.text(run, "held-1")
     assert world.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out was watched to its end"
@@ -173,13 +172,15 @@ async def test_a_hold_that_nobody_ends_ends_the_run_where_it_is(world: Story):
 
 
 async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     await here.press(REQUESTER, "type-retry", run)
     again = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the retry")
     await here.says(again, "is undecided since", "plan")
     assert short_id(run) in here.text(again, "plan").partition("Retries")[2], "it is linked to the first"
+    await here.until(lambda: "run:started" in here.event_names(again), "the retry has begun, by the plan it showed")
+    here.let_ready()
     await here.ended_with(again, "v2.1.0-slow runs in production")
     await here.type(REQUESTER, f"/omnicare runs {again}")
     assert run in await here.answered("*Follows*")
@@ -194,8 +195,9 @@ async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
 
 
 async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
+    here.let_ready()
     await here.says(run, "Held before Frontend rollout", "progress")
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
@@ -214,8 +216,9 @@ async def test_a_retry_changes_nothing_that_is_as_it_should_be(here: Story):
 
 @pytest.mark.parametrize("by_tag", [False, True], ids=["as approved", "by its tag"])
 async def test_what_runs_though_its_run_was_not_seen_through_is_checked_and_recorded(here: Story, by_tag: bool):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
+    here.let_ready()
     await here.says(run, "Held before Frontend rollout", "progress")
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
@@ -385,7 +388,7 @@ async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
 
 
 async def test_a_stopped_run_keeps_its_buttons_until_another_ends(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     assert "type-retry" in buttons_of(here, run)
@@ -417,7 +420,7 @@ async def test_those_on_shift_are_mentioned_first_and_then_everybody(world: Stor
 async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
     world.configure(lambda document: document["times"].update({"escalate_after": 0.6, "escalate_times": 1}))
     await world.inside()
-    run = await rolling(world, "v2.1.0-hang")
+    run = await world.rolling("v2.1.0-hang")
     other = await world.ask('deploy v2.0.0 --reason "as announced"', who=ON_CALL)
     await world.says(other, "waiting for")
     world.world.cluster.set_image("omnicare-prod", "backend", "ghcr.io/omnicare/backend:v1.1.0")
@@ -428,7 +431,7 @@ async def test_what_waited_before_the_failure_is_no_answer_to_it(world: Story):
 
 
 async def test_a_stop_that_somebody_asked_for_is_not_told_in_the_channel(here: Story):
-    run = await rolling(here)
+    run = await here.rolling()
     await here.stop_run(REQUESTER, run)
     await here.ended_with(run, "was stopped by Maya")
     assert not here.said(run)["result"][0].broadcast

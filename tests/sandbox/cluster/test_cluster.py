@@ -115,6 +115,25 @@ def test_a_pod_that_crashes_for_a_day_fills_nothing(seeded):
 # The view for the page
 
 
+def test_pods_that_are_kept_from_getting_ready_do_so_when_they_are_let(seeded):
+    now = datetime.now(UTC)
+    seeded.clock.hold(now)
+    seeded.faults.unready |= {"/backend:v2.0.0", "/frontend:v2.0.0"}
+    for name in ("backend", "frontend"):
+        seeded.set_image(PRODUCTION, name, f"ghcr.io/omnicare/{name}:v2.0.0")
+    seeded.clock.advance(now + timedelta(minutes=5))
+    (kept,) = [pod for pod in seeded.pods(PRODUCTION) if pod.deployment == "backend" and pod.version == "v2.0.0"]
+    assert kept.phase == "Running"
+    assert not kept.ready
+    seeded.delete_pod(PRODUCTION, kept.name)
+    seeded.clock.advance(now + timedelta(minutes=6))
+    assert "v2.0.0" not in versions(seeded.pods(PRODUCTION)), "the one in its place is kept too"
+    seeded.let_ready("/backend:v2.0.0")
+    seeded.clock.advance(now + timedelta(minutes=7))
+    assert versions(seeded.pods(PRODUCTION)) == ["v2.0.0"] * 3
+    assert "v2.0.0" not in versions(seeded.pods(PRODUCTION), "frontend"), "that one was not let"
+
+
 async def test_the_view_shows_a_rollout_as_it_happens(seeded):
     async with seeded.serve():
         seeded.set_image(PRODUCTION, "backend", f"{BACKEND}:v2.0.0")
