@@ -21,7 +21,11 @@ async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
         return
     cluster = Cluster(
         Settings(
-            start_seconds=(0.05, 0.15), slow_seconds=4.0, pull_retry_seconds=0.5, stop_seconds=0.1, observe_seconds=0.05
+            start_seconds=(0.05, 0.15),
+            slow_seconds=600.0,
+            pull_retry_seconds=0.5,
+            stop_seconds=0.1,
+            observe_seconds=0.05,
         )
     )
     async with cluster.serve():
