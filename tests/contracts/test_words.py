@@ -12,15 +12,14 @@ WORDING = ROOT / "runbooks" / "wording.py"
 
 
 @cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def nodes() -> Iterator[tuple[str, ast.AST]]:
-    for path in SOURCES:
-        if path != WORDING:
-            for node in ast.walk(tree_of(path)):
-                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+def nodes() -> tuple[tuple[str, ast.expr], ...]:
+    """Every call, choice and text with values in it, with its place."""
+    return tuple(
+        (f"{name}:{node.lineno}", node)
+        for name, path in ((path.relative_to(ROOT), path) for path in SOURCES if path != WORDING)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call | ast.IfExp | ast.JoinedStr)
+    )
 
 
 def counted_nouns() -> set[str]:

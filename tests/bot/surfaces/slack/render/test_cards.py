@@ -53,9 +53,13 @@ NASTY = [
     ":fire:",
 ]
 
-_words = st.one_of(
-    st.text(max_size=200), st.sampled_from(NASTY), st.text(alphabet="a \n<>&*_", min_size=2500, max_size=4000)
+# long ones repeat a short one: to draw each of their characters takes longer than all else here
+_long = st.builds(
+    lambda part, size: (part * size)[:size],
+    st.text(alphabet="a \n<>&*_", min_size=1, max_size=60),
+    st.integers(2500, 4000),
 )
+_words = st.one_of(st.text(max_size=200), st.sampled_from(NASTY), _long)
 _moments = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 _spans = st.one_of(
     st.builds(Plain, text=_words),
