@@ -204,6 +204,8 @@ class TimeSettings(Section):
     """Time for short tasks to finish after SIGTERM."""
     query_deadline: Seconds = 20.0
     """Time limit for a query's answer."""
+    form_deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5
+    """Time limit for what a form says about the current state; after that, it opens without it. Slack takes a form within 3 s of the click."""
     plan_deadline: Seconds = 20.0
     """Time limit for making a plan."""
     silence_told: Seconds = 30.0

@@ -17,9 +17,6 @@ from runbooks.wording import cited
 _SELECT_FROM = 2
 """Choices below which a select is no help."""
 
-_INTRO = 1.5
-"""Seconds for what stands on a form: Slack takes one within three of the click."""
-
 _SUGGESTING = 2.0
 """Seconds: Slack waits three for what a select offers."""
 
@@ -38,7 +35,7 @@ async def _intro(act: Act, command: type[Command], filled: Mapping[str, str]) ->
     if where is None or not await act.services.permissions.may(act.actor, "fleet:read", where):
         return ""
     try:
-        async with asyncio.timeout(_INTRO):
+        async with asyncio.timeout(act.services.settings.times.form_deadline):
             return await command.form_intro(act.context(where), filled)
     except TimeoutError:
         return ""

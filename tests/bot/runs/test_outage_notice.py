@@ -14,7 +14,9 @@ from tests.support.worlds import APPROVER, REQUESTER, SERVICES, Story, story
 @pytest.fixture
 async def wire(tmp_path: Path) -> AsyncIterator[tuple[Story, Interference]]:
     """The world, its bot behind a proxy to the cluster, and what is said of silence at once."""
-    async with story(tmp_path / "world", times={"silence_told": 0.3, "cluster_patience": 30.0}) as made:
+    async with story(
+        tmp_path / "world", times={"silence_told": 0.3, "cluster_patience": 30.0, "form_deadline": 0.3}
+    ) as made:
         account = made.world.folder / "bot.kubeconfig"
         async with cluster_through(account, tmp_path) as (proxy, through):
 
@@ -54,6 +56,9 @@ async def test_a_run_that_waits_for_its_cluster_can_be_cancelled(wire: tuple[Sto
     await here.until(lambda: here.tag("backend") == "v2.1.0-unready", "the backend is rolling")
     proxy.go_down()
     await here.says(run, "the cluster has not answered for", "progress")
+    await here.press(REQUESTER, "cancel", run)
+    view = (await here.until(lambda: here.slack.modals_of(REQUESTER), "the form"))[-1]
+    assert "Now: " not in str(view.view), "it opens in time, without what the cluster would say"
     await here.type(REQUESTER, f"/omnicare cancel {run}")
     await here.until(lambda: "stopping" in here.text(run), "it was heard")
     proxy.come_back()
