@@ -16,7 +16,7 @@ from sandbox.aws_services import Rds
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import CONFIG_MAP, Json
 from sandbox.cluster.seed import BOT_NAMESPACE
-from sandbox.outside.github import CHECKS, COVERAGE, NAME, OWNER, Github, Version, error
+from sandbox.outside.github import CHECKS, COVERAGE, NAME, OWNER, WORKFLOW, Github, Version, error
 from sandbox.outside.registry import REGISTRY, SERVICES, VERSIONS, digest_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
     """Starts GitHub, records staging's releases, and returns production's tables."""
     world.github = Github()
     github = await stack.enter_async_context(world.github.serve())
+    world.github.publish = lambda version: _publish(world, version)
     if world.offers_scenarios:
         for add in (_record, _sign):
             world.after_seed.append(partial(add, world))
@@ -50,7 +51,18 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
     if any(isinstance(service, Rds) for service in world.aws.services):
         gates["backups"] = ["snapshot", "configuration-backup", "restore"]
         gates["seconds"] = 15.0
-    return {"production": {"github": {"repository": f"{OWNER}/{NAME}", "api_url": github}, "gates": gates}}
+    return {
+        "production": {
+            "github": {"repository": f"{OWNER}/{NAME}", "api_url": github},
+            "build": {"workflow": WORKFLOW, "look_seconds": 0.2},
+            "gates": gates,
+        }
+    }
+
+
+def _publish(world: SandboxWorld, version: str) -> None:
+    for service in SERVICES:
+        world.registry.publish(service, version, datetime.now(UTC))
 
 
 def break_it(world: SandboxWorld, how: str) -> None:

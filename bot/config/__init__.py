@@ -110,7 +110,7 @@ class Settings(Section):
         self._check_aws(name, environment)
         self._check_database(name, environment)
         self._check_gates(name, environment)
-        self._check_manifests(name, environment)
+        self._check_repository(name, environment)
         self._check_verification(name, environment)
         self._check_services(name, environment)
 
@@ -150,9 +150,10 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.{table}.endpoint: the address must begin with https://")
 
     @staticmethod
-    def _check_manifests(name: str, environment: EnvironmentSettings) -> None:
-        if environment.manifests is not None and environment.github is None:
-            raise ValueError(f"environments.{name}.manifests: it needs the table `environments.{name}.github`")
+    def _check_repository(name: str, environment: EnvironmentSettings) -> None:
+        for table in ("build", "manifests"):
+            if table in environment.model_fields_set and environment.github is None:
+                raise ValueError(f"environments.{name}.{table}: it needs the table `environments.{name}.github`")
 
     def _check_gates(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that each gate has what it looks at, and that GitHub gets its token over TLS."""

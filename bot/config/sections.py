@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.backups.looking import BackupSettings
+from runbooks.building.settings import BuildSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.github.access import GithubSettings
@@ -185,6 +186,8 @@ class EnvironmentSettings(Section):
     """How a release's migrations are run; without it a deploy changes no schema."""
     manifests: ManifestSettings | None = None
     """The ConfigMaps of a release, read in `github` at its commit; without it no configuration is applied."""
+    build: BuildSettings | None = None
+    """The workflow of `github` that builds images; without it `build` is refused."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
 

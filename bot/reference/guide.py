@@ -62,6 +62,7 @@ _VARIABLES = "tests/bot/test_config.py::test_the_guides_variables_fill_in_what_t
 _CONFIGURED = (
     f"{_RUNS}/test_config_apply.py::test_a_deploy_applies_what_differs_and_an_older_configuration_is_applied_alone"
 )
+_BUILT = f"{_RUNS}/test_build.py::test_the_images_of_a_tag_are_built_once_and_then_are_there"
 _DEPLOYED = f"{_RUNS}/test_deploys.py::test_a_deploy_that_somebody_else_approved_runs_everywhere"
 _BACK = f"{_RUNS}/test_going_back.py::test_who_is_on_call_goes_back_alone_with_one_confirmation"
 _ROLLOUT = (
@@ -136,12 +137,12 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     },
     "Step 1: Build and Push Docker Images": {
         "VERSION=$(git describe --tags --always)": _command("deploy", _DEPLOYED),
-        "cd backend": _not_yet("`build`"),
-        "docker build -t $REGISTRY/omnicare/backend:$VERSION .": _not_yet("`build`"),
-        "docker push $REGISTRY/omnicare/backend:$VERSION": _not_yet("`build`"),
-        "cd ../frontend": _not_yet("`build`"),
-        "docker build -t $REGISTRY/omnicare/frontend:$VERSION .": _not_yet("`build`"),
-        "docker push $REGISTRY/omnicare/frontend:$VERSION": _not_yet("`build`"),
+        "cd backend": _command("build", _BUILT),
+        "docker build -t $REGISTRY/omnicare/backend:$VERSION .": _command("build", _BUILT),
+        "docker push $REGISTRY/omnicare/backend:$VERSION": _command("build", _BUILT),
+        "cd ../frontend": _command("build", _BUILT),
+        "docker build -t $REGISTRY/omnicare/frontend:$VERSION .": _command("build", _BUILT),
+        "docker push $REGISTRY/omnicare/frontend:$VERSION": _command("build", _BUILT),
     },
     "Step 2: Database Migrations": {
         'kubectl run -it --rm migrate-pod --image=$REGISTRY/omnicare/backend:$VERSION --env="DATABASE_URL=$PROD_DATABASE_URL" -- npm run migrate:up': _step(

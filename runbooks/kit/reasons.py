@@ -96,6 +96,7 @@ class ReasonCode(StrEnum):
     NOT_CONFIGURED = "not-configured"
     GITHUB_UNREACHABLE = "github-unreachable"
     GITHUB_REFUSED = "github-refused"
+    BUILD_FAILED = "build-failed"
     EXPORT_FAILED = "export-failed"
     CREDENTIALS_UNUSABLE = "credentials-unusable"
     DATABASE_UNREACHABLE = "database-unreachable"
@@ -223,6 +224,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.AWS_REFUSED: "AWS refuses the bot's credentials or the request. The answer names the IAM action that is needed.",
     ReasonCode.MONITORING_UNREACHABLE: "Prometheus or Alertmanager does not answer, or its answer can't be read.",
     ReasonCode.MONITORING_REFUSED: "Prometheus or Alertmanager refuses the bot's account or a query. The answer says why.",
+    ReasonCode.BUILD_FAILED: "The workflow that builds the images did not end with success. The card links its run, whose log says why.",
     ReasonCode.VERIFICATION_FAILED: "The release runs, but a check of its verification failed. The card lists each check with its value and limit.",
     ReasonCode.VERIFICATION_INCONCLUSIVE: "The release runs, but a required check of its verification has no result. It is not rolled back for that: decide with the buttons.",
     ReasonCode.BACKUP_FAILED: "A snapshot, or an instance restored from one, did not become usable. The database itself is unchanged.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ OWNER, NAME, BRANCH = "omnicare", "emr", "main"
 CHECKS = ("CI", "Snyk", "CodeQL", "HIPAA compliance", "Performance")
 STATUSES = ("npm audit", "Base images")
 COVERAGE = "Coverage"
+UNBUILT = "v2.2.0"
+"""A tag whose images are not built yet."""
+WORKFLOW = "images.yml"
 CONFIG = "devops/kubernetes/production-config.yaml"
 
 
@@ -45,6 +49,16 @@ class Version:
     """Path → what stands there at its commit."""
 
 
+@dataclass
+class BuildRun:
+    """A run of the workflow that builds images."""
+
+    version: str
+    request: str
+    since: float
+    published: bool = False
+
+
 class Github:
     """`fault` answers every request instead; `page_size` is the longest page, whatever is asked for."""
 
@@ -60,6 +74,13 @@ class Github:
         """If given, only who shows it sees the repository."""
         self.page_size = 100
         self.asked: list[str] = []
+        self.builds: list[BuildRun] = []
+        self.build_seconds = 1.0
+        self.build_ends = "success"
+        self.names_builds = True
+        """False: the workflow's `run-name` does not show who asked."""
+        self.publish: Callable[[str], None] = lambda _: None
+        """Called with a version when its build has succeeded."""
         self.url = ""
 
     def reset(self) -> None:
@@ -82,6 +103,8 @@ class Github:
         app.router.add_get(f"{base}/compare/{{basehead}}", self._compare)
         app.router.add_get(f"{base}/code-scanning/alerts", self._alerts)
         app.router.add_get(f"{base}/releases/tags/{{tag}}", self._release)
+        app.router.add_post(f"{base}/actions/workflows/{{workflow}}/dispatches", self._dispatch)
+        app.router.add_get(f"{base}/actions/workflows/{{workflow}}/runs", self._builds)
         app.router.add_get(f"{base}/contents/{{path:.+}}", self._contents)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -225,6 +248,38 @@ class Github:
             }
         )
 
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if request.match_info["workflow"] != WORKFLOW:
+            return error(404, "Not Found")
+        if body.get("ref") not in self.versions:
+            return error(422, f"No ref found for: {body.get('ref')}")
+        inputs = body.get("inputs") or {}
+        if set(inputs) != {"version", "request"}:
+            return error(422, "Unexpected inputs provided")
+        self.builds.insert(0, BuildRun(inputs["version"], inputs["request"], time.monotonic()))
+        return web.Response(status=204)
+
+    async def _builds(self, request: web.Request) -> web.Response:
+        if request.match_info["workflow"] != WORKFLOW:
+            return error(404, "Not Found")
+        runs = [self._build(number, each) for number, each in enumerate(self.builds)]
+        return web.json_response({"total_count": len(runs), "workflow_runs": runs})
+
+    def _build(self, number: int, run: BuildRun) -> Json:
+        ended = time.monotonic() - run.since >= self.build_seconds
+        if ended and not run.published and self.build_ends == "success":
+            run.published = True
+            self.publish(run.version)
+        return {
+            "id": number,
+            "display_title": f"Images of {run.version} for {run.request}" if self.names_builds else "Images",
+            "event": "workflow_dispatch",
+            "status": "completed" if ended else "in_progress",
+            "conclusion": self.build_ends if ended else None,
+            "html_url": f"https://github.com/{OWNER}/{NAME}/actions/runs/{number}",
+        }
+
     async def _contents(self, request: web.Request) -> web.Response:
         found, path = self._of(request.query.get("ref", "")), request.match_info["path"]
         if found is None or path not in found.files:
@@ -252,7 +307,8 @@ class Github:
 
 
 def _versions() -> dict[str, Version]:
-    return {version: Version(commit_of(version), files={CONFIG: _config(version)}) for version in VERSIONS}
+    tags = (*VERSIONS, UNBUILT)
+    return {version: Version(commit_of(version), files={CONFIG: _config(version)}) for version in tags}
 
 
 def _config(version: str) -> str:

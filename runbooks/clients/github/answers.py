@@ -168,7 +168,36 @@ def content(found: object, where: str, *, largest: int) -> bytes:
     size = said.get("size")
     if said.get("type") != "file" or said.get("encoding") != "base64" or not isinstance(size, int) or size > largest:
         raise PermanentError(f"{where} is not a file of at most {largest >> 10} KiB.", code=ReasonCode.MANIFEST_INVALID)
+    encoded = said.get("content")
     try:
-        return base64.b64decode("".join(named(said.get("content")).split()), validate=True)
+        data = base64.b64decode("".join(encoded.split()), validate=True) if isinstance(encoded, str) else b""
     except ValueError:
         raise unreadable() from None
+    if len(data) != size:  # cut on its way, or too large for this API
+        raise unreadable()
+    return data
+
+
+class WorkflowRun(Frozen):
+    """A run of a workflow, as it stands."""
+
+    state: str
+    """`queued`, `in_progress`, `completed`, …"""
+    conclusion: str | None
+    url: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a conclusion."""
+        return self.state == "completed"
+
+
+def workflow_run(raw: object) -> tuple[str, WorkflowRun]:
+    """Return one of `workflow_runs`: the name that it shows, and how it stands."""
+    found = fields(raw)
+    run = WorkflowRun(
+        state=named(found.get("status")),
+        conclusion=text(found.get("conclusion")) or None,
+        url=address(found.get("html_url")),
+    )
+    return text(found.get("display_title")), run

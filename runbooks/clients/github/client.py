@@ -10,7 +10,7 @@ import gidgethub
 
 from runbooks.clients.github import answers
 from runbooks.clients.github.access import FILE_VARIABLE, VARIABLE, GithubSettings, GithubToken
-from runbooks.clients.github.answers import AlertFound, BranchFound, CheckFound, ReleaseFound
+from runbooks.clients.github.answers import AlertFound, BranchFound, CheckFound, ReleaseFound, WorkflowRun
 from runbooks.clients.github.api import Api, opened, unreadable
 from runbooks.kit.answers import read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -108,6 +108,24 @@ class GithubClient:
         if found is None:
             raise PermanentError(f"There is no {where}.", code=ReasonCode.NOT_FOUND)
         return answers.content(found, where, largest=largest)
+
+    async def workflow_run(self, workflow: str, request: str) -> WorkflowRun | None:
+        """Return the newest run of a workflow whose name contains `request`; None where there is none yet."""
+        path = "/actions/workflows/{workflow}/runs?event=workflow_dispatch&per_page=100"
+        async with self._api("the workflow", "Actions (write)") as api:
+            page = answers.fields(await self._get(api, path, workflow=workflow))
+        listed = page.get("workflow_runs")
+        if not isinstance(listed, list):
+            raise unreadable()
+        found = (answers.workflow_run(each) for each in listed)
+        return next((run for name, run in found if request in name.split()), None)
+
+    async def dispatch(self, workflow: str, tag: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow at a tag."""
+        path = "/repos/{owner}/{name}/actions/workflows/{workflow}/dispatches"
+        async with self._api("the workflow", "Actions (write)") as api:
+            values = {**self._repository, "workflow": workflow}
+            await api.post(path, values, data={"ref": tag, "inputs": dict(inputs)})
 
     # one way to ask
 

@@ -121,6 +121,12 @@ async def test_where_github_does_not_give_the_file_nothing_is_planned(
     assert refused.value.code is code
 
 
+async def test_a_long_file_is_read_to_its_end(here: Place, github: Github) -> None:
+    (step,) = await _planned(here, github, **{f"KEY_{number}": "x" * 100 for number in range(200)}, LAST="yes")
+    assert step.wanted.data["LAST"] == "yes"
+    assert len(step.differences) == 201
+
+
 async def test_a_version_without_a_tag_and_a_file_that_is_not_there_are_named(here: Place, github: Github) -> None:
     with pytest.raises(PermanentError, match=r"has no tag v9\.9\.9"):
         await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v9.9.9")

@@ -1,0 +1,20 @@
+"""Which workflow builds a release's images."""
+
+from pydantic import Field
+
+from runbooks.kit.targets import Frozen
+
+
+class BuildSettings(Frozen):
+    """`[environments.NAME.build]`: a workflow of `github`'s repository that is started by dispatch.
+
+    It has two inputs: `version`, the tag, and `request`, which it must show in its `run-name`, since that is how its run is found again.
+    The token needs the repository permission Actions (write).
+    """
+
+    workflow: str = Field(default="images.yml", pattern=r"^[A-Za-z0-9._-]{1,100}\.ya?ml$")
+    """The workflow's file."""
+    minutes: float = Field(default=45.0, gt=0, le=360)
+    """How long the bot follows it."""
+    look_seconds: float = Field(default=10.0, gt=0, le=60)
+    """GitHub has no watch: the run is looked at this often."""
