@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
-from bot.doctor.access import NEEDED, Access, Where
+from bot.doctor.access import NEEDED, ROTATED, Access, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.postgres.access import SECRET
 from runbooks.deployments.owners import owner
 from runbooks.kit.answers import read_http_date
 from runbooks.kit.errors import RunbookError
@@ -32,13 +33,17 @@ _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
 
 
 def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
-    """Return the permissions that this environment needs: for a Secret only if the database credentials are in one, with its name."""
+    """Return the permissions that this environment needs; for Secrets only those that the configuration names."""
     database = environment.database
+    secrets = {
+        SECRET: [database.secret] if database is not None and database.file is None else [],
+        ROTATED: sorted({rotation.secret for rotation in environment.rotations.values()}),
+    }
     for access in NEEDED:
         if not access.name:
             yield access
-        elif database is not None and database.file is None:
-            yield replace(access, name=database.secret)
+        for name in secrets.get(access.name, ()):
+            yield replace(access, name=name)
 
 
 async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
@@ -51,8 +56,9 @@ async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
         for access in _needed(environment):
             namespace = _NAMESPACE[access.where](environment)
-            if access.name and environment.database is not None:
-                namespace = environment.database.secret_namespace or namespace
+            database = environment.database
+            if database is not None and access.name == database.secret:
+                namespace = database.secret_namespace or namespace
             verdict = await client.may(
                 access.verb, access.group, access.resource, namespace, access.subresource, access.name
             )

@@ -182,7 +182,10 @@ def mistyped(text: str) -> UsageError:
         ("snyc stauts", "Did you mean `sync status`?"),
         ("evidence", "`evidence` needs the run: the run's id, shown on its card."),
         ("sync", "`sync` needs another word: `sync clear-failed`, `sync failed`, `sync retry-failed`, `sync status`."),
-        ("help db", "`db` needs another word: `db connect`, `db drill`, `db explain`, `db restore`, `db slow`."),
+        (
+            "help db",
+            "`db` needs another word: `db connect`, `db drill`, `db explain`, `db restore`, `db rollback`, `db slow`.",
+        ),
         ("help nonsense", "There is no command `nonsense`. `help` lists all commands."),
         ("nonsense", "There is no `nonsense`. `help` lists all commands."),
         ("doctor", "`doctor` works in a terminal only, on the machine it concerns: `omnicare doctor`."),

@@ -289,7 +289,9 @@ def test_every_setting_is_documented_and_says_what_it_means() -> None:
         rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
         listed = {row.split("`")[1]: row.removesuffix("|").split(" | ")[-1].strip(" |") for row in rows}
         nested = {
-            key.split(".")[-1].removesuffix("[]") for key, _ in sections(Settings, "") if key.startswith(name + ".")
+            key.removeprefix(name + ".").split(".")[0].removesuffix("[]")
+            for key, _ in sections(Settings, "")
+            if key.startswith(name + ".")
         }
         for key, field in model.model_fields.items():
             if not field.exclude and key not in nested | {"approval"}:
