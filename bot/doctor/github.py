@@ -8,6 +8,7 @@ from runbooks.clients.github.access import GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
+from runbooks.wording import counted
 
 
 async def github(settings: Settings, name: str) -> AsyncGenerator[Finding]:
@@ -34,6 +35,4 @@ async def github(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             "protection is not read.)",
         )
     else:
-        yield fine(
-            f"{name}: {branch} is protected, and a commit needs {reviews} approving review{'s' if reviews > 1 else ''}."
-        )
+        yield fine(f"{name}: {branch} is protected, and a commit needs {counted(reviews, 'approving review')}.")

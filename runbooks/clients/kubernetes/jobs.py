@@ -38,8 +38,11 @@ class SecretVariable(Frozen):
     """An environment variable whose value the node takes from a Secret: the bot never reads it."""
 
     variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+    """The variable's name."""
     secret: ObjectName
+    """The Secret, in the environment's namespace."""
     key: SecretKey
+    """The key in it."""
 
 
 class JobSpec(Frozen):
