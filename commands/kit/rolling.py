@@ -8,6 +8,7 @@ from runbooks.cdn.invalidating import InvalidateCdn, Invalidated
 from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results, Step
+from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
@@ -44,9 +45,10 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         code=ReasonCode.SUCCEEDED,
         title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
         lines=(
+            f"{pods} · {_approval(context, plan)} · {kept}",  # the channel shows this one alone
             *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
-            f"{pods} · {_approval(context, plan)} · {kept}",
+            *(f"{step.title}: {step.amount} changed." for step, _ in results.each(ApplyConfigMap, Applied)),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
             *(result.problem for _, result in cdn),

@@ -74,7 +74,8 @@ async def plan_config_apply(
     title = f"Apply the configuration of {version} to {environment.name}"
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
-    return Plan(title=title, steps=found.steps, notes=notes(found))
+    steps = tuple(step.model_copy(update={"alone": True}) for step in found.steps)
+    return Plan(title=title, steps=steps, notes=notes(found))
 
 
 def notes(found: Changes) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class ApplyConfigMap(Step):
     differences: tuple[KeyChange, ...]
     commit: str
     """The commit that the file is read at."""
+    alone: bool = False
+    """It is what the run is for, not a part of a deploy."""
     decides: ClassVar[bool] = True
 
     @property
@@ -75,7 +77,12 @@ class ApplyConfigMap(Step):
         return Shown(columns=("Configuration", "Now", "Next"), rows=rows, caption=caption)
 
     def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=self.title, change=counted(len(self.differences), "key")),)
+        return (Brief(subject=self.title, change=self.amount),) if self.alone else ()
+
+    @property
+    def amount(self) -> str:
+        """`1 key`."""
+        return counted(len(self.differences), "key")
 
     def by_hand(self) -> tuple[str, ...]:
         return (f"git show {self.commit}:{self.wanted.source} | kubectl apply --server-side -n {self.namespace} -f -",)

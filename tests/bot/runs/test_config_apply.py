@@ -28,6 +28,8 @@ async def test_a_deploy_applies_what_differs_and_an_older_configuration_is_appli
     assert "Not applied, because only ConfigMaps are: Service backend." in plan
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "v2.0.0 runs in production")
+    assert "ConfigMap backend-config: 1 key changed." in here.text(run, "result")
+    assert "backend and frontend v1.2.0 → v2.0.0" in here.text(run)
     assert _config(here) == before | {"OFFLINE_SYNC_BATCH": "50"}
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "not there", "plan")
