@@ -57,11 +57,10 @@ async def test_a_deploy_outlasts_an_api_server_that_knows_nobody_for_half_a_minu
     ):
         here.configure(through_file(through))
         await here.inside()
-        run = await here.ask("deploy v2.0.0")
-        await here.press(APPROVER, "approve", run)
-        await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
+        run = await here.rolling("v2.0.0")
         cluster.fail(How.UNKNOWN, lambda _: True, times=10**6)
         cluster.drop()
+        here.let_ready("backend", "v2.0.0")
         asyncio.get_running_loop().call_later(RESTART, cluster.rules.clear)
         await here.says(run, "v2.0.0 runs in production", "result", seconds=120)
         await here.ended_with(run, "v2.0.0 runs in production")

@@ -1,14 +1,13 @@
 """The disk is full in the middle of a run: really, by a limit that the kernel keeps to, for the audit log and for the engine alike."""
 
 import resource
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.outside.registry import digest_of
 from tests.support.terminals import omnicare, read_until, run_of, started
-from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
+from tests.support.worlds import APPROVER, Story, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
@@ -23,8 +22,9 @@ def limit(here: Story, size: int) -> None:
 
 
 async def test_the_running_step_is_watched_to_its_end_and_no_other_starts(tmp_path: Path):
-    async with story(tmp_path / "world", cluster=replace(FAST_CLUSTER, start_seconds=(0.6, 0.8))) as here:
+    async with story(tmp_path / "world") as here:
         await here.start()
+        here.keep_unready("backend", "v2.0.0")
         run = await here.ask("deploy v2.0.0")
         await here.press(APPROVER, "approve", run)
         posted = await here.says(run, "Backend rollout", "progress")
@@ -33,6 +33,7 @@ async def test_the_running_step_is_watched_to_its_end_and_no_other_starts(tmp_pa
             lambda: here.text(run, "progress") != posted, "it is edited, so where it stands is on the disk"
         )
         limit(here, FULL)
+        here.let_ready("backend", "v2.0.0")
         said = await here.says(run, "no further step starts", "progress")
         assert here.new_pods("backend", "v2.0.0") == 3, "what ran was watched to its end"
         frontend = here.deployment("frontend")["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -62,6 +63,7 @@ async def test_the_running_step_is_watched_to_its_end_and_no_other_starts(tmp_pa
 async def test_who_follows_in_a_terminal_gets_the_lines_too_and_a_later_retry_does_the_rest(tmp_path: Path):
     async with story(tmp_path / "world") as here:
         await here.start()
+        here.keep_unready("backend", "v2.0.0")
         here.world.slack.go_down()
         asking = await started(here.config, "--as", "maya", "deploy", "v2.0.0")
         run = run_of(await read_until(asking, "Deny: "))
@@ -69,6 +71,7 @@ async def test_who_follows_in_a_terminal_gets_the_lines_too_and_a_later_retry_do
         await read_until(asking, "Backend rollout")
         await here.until(lambda: here.tag("backend") == "v2.0.0", "the backend is rolling")
         limit(here, FULL)
+        here.let_ready("backend", "v2.0.0")
         await read_until(asking, "kubectl set image deployment/frontend")
         limit(here, ROOMY)
         await read_until(asking, "stopped at Frontend rollout")
