@@ -176,6 +176,7 @@ async def test_nothing_is_cleared_when_the_export_does_not_read_back(here: Story
     here.world.aws.spoil = True
     run = await here.ask("sync clear-failed", who=ON_CALL)
     await here.press("dana", "approve", run)
+    await here.says(run, "Dana approved", "approval")  # and its button has a new word
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "differs from what was written. Nothing was cleared")
     assert queue(here).cleared == []
@@ -194,6 +195,7 @@ async def test_a_script_that_claims_to_have_cleared_is_not_believed(here: Story)
     queue(here).lies = True
     run = await here.ask("sync clear-failed", who=ON_CALL)
     await here.press("dana", "approve", run)
+    await here.says(run, "Dana approved", "approval")  # and its button has a new word
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "7 of the 7 approved items still exist")
     queue(here).lies = False
