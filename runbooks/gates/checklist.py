@@ -58,8 +58,7 @@ def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]
         key = check_key(each)
         yield NamedCheck(key=key, name=each, check=each, code=code, required=required(key))
     if settings.coverage is not None:
-        limit = settings.coverage_percent
-        yield Coverage(check=settings.coverage, percent=limit, code=code, required=required("coverage"))
+        yield Coverage(settings=settings, code=code, required=required("coverage"))
     if settings.code_scanning:
         yield NoCriticalAlerts(code=code, required=required("code-scanning"))
     if settings.release:

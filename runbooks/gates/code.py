@@ -8,7 +8,9 @@ from runbooks.clients.github.answers import CheckFound
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.gates.gate import Gate, GateResult, Once, Subject
+from runbooks.gates.settings import CodeSettings
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.patterns import compiled
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import side_by_side
@@ -16,7 +18,9 @@ from runbooks.wording import counted, listed
 
 _DIGITS = 7
 """Of a commit that people are shown."""
-_PERCENT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,6})?)\s?%", re.ASCII)
+_PERCENT = re.compile(r"(?<![\w.,+\u2212-])(\d{1,3}(?:\.\d{1,6})?)\s?%", re.ASCII)
+"""Without a sign: `+0.2 %` is a difference."""
+_NUMBER = re.compile(rb"\d{1,3}(?:\.\d{1,6})?", re.ASCII)
 _SHOWN = 3
 
 
@@ -134,33 +138,42 @@ class NamedCheck(CodeGate):
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage(CodeGate):
-    """Test coverage, as its check tells it, is above the limit."""
+    """Test coverage, as its check tells it once it has passed, is above the limit."""
 
     key: str = "coverage"
     name: str = "Test coverage"
-    check: str
-    percent: float
+    settings: CodeSettings
 
     async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
-        found = _called(self.check, await self.code.checks())
+        check, limit = self.settings.coverage or "", self.settings.coverage_percent
+        found = _called(check, await self.code.checks())
         if not found:
-            return self.not_passed(
-                "unknown", f"the commit has no check {self.check}", "Run it for the release's commit."
+            return self.not_passed("unknown", f"the commit has no check {check}", "Run it for the release's commit.")
+        judged = _judged(self, found)
+        if judged.state != "passed":
+            return judged
+        newest, figures = found[0], {each for one in found for each in self._figures(one.text)}
+        covered = figures.pop() if len(figures) == 1 else None
+        if covered is None or not 0 <= covered <= 100:  # noqa: PLR2004 - per cent
+            evidence = f"{check} does not name exactly one percentage"
+            advice = (
+                "Its title or summary must name one, such as `91.4 %`; where it names several, set `coverage_pattern`."
             )
-        newest = found[0]
-        figure = _PERCENT.search(newest.text)
-        if figure is None or float(figure[1]) > 100:  # noqa: PLR2004 - per cent
-            evidence = f"{self.check} names no percentage"
-            return self.not_passed(
-                "unknown", evidence, "Its title or summary must name one, such as `91.4 %`.", url=newest.url
-            )
-        covered = float(figure[1])
-        if covered <= self.percent:
-            evidence = f"{covered:g} % are covered, and it must be more than {self.percent:g} %"
+            return self.not_passed("unknown", evidence, advice, url=newest.url)
+        if covered <= limit:
+            evidence = f"{covered:g} % are covered, and it must be more than {limit:g} %"
             return self.not_passed(
                 "failed", evidence, "Add tests and tag a new version.", url=newest.url, at=newest.at, number=covered
             )
         return self.passed(f"{covered:g} % are covered", url=newest.url, at=newest.at, number=covered)
+
+    def _figures(self, text: str) -> set[float | None]:
+        """Return the percentages that the text names; None for what is none, such as a difference."""
+        if self.settings.coverage_pattern is None:
+            unread = text.count("%") != len(found := _PERCENT.findall(text))
+            return {*map(float, found), *((None,) if unread or not found else ())}
+        groups = [each[1] or b"" for each in compiled(self.settings.coverage_pattern).finditer(text.encode())]
+        return {float(each) if _NUMBER.fullmatch(each) else None for each in groups} or {None}
 
 
 @dataclass(frozen=True, kw_only=True)

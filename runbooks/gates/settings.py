@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from runbooks.gates.minutes import Minutes, calendar_of
+from runbooks.kit.patterns import compiled
 from runbooks.kit.targets import Frozen
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -68,7 +69,9 @@ class CodeSettings(Frozen):
     """Check runs or statuses that must have passed, each a gate `check:NAME`, such as `["CI", "Snyk", "CodeQL"]`. Without any, all of the
     commit's checks must have passed."""
     coverage: str | None = None
-    """The check whose title or summary names the test coverage in per cent."""
+    """The check that must have passed, and whose title or summary names the test coverage in per cent: one percentage and no other."""
+    coverage_pattern: str | None = None
+    """Where it names several: a regular expression (RE2) whose one group is the number, such as `project (\\d+\\.?\\d*)%`."""
     coverage_percent: float = Field(default=80.0, ge=0, lt=100)
     """The coverage must be more than this."""
     branch: bool = True
@@ -79,6 +82,13 @@ class CodeSettings(Frozen):
     """Whether the version must have a published release with notes."""
     revision: bool = True
     """Whether every image must name the commit in its label `org.opencontainers.image.revision`."""
+
+    @field_validator("coverage_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None and compiled(pattern).groups != 1:
+            raise ValueError("must have exactly one group, around the number: `project (\\d+)%`")
+        return pattern
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the gates."""

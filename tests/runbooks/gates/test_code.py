@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydantic import ValidationError
 
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
@@ -88,8 +89,18 @@ def _check(name: str, said: str) -> Callable[[Github], None]:
         (_check("Snyk", "in_progress"), "check:Snyk", "unknown", "Snyk (in_progress)"),
         (_version("checks", {}), "check:CodeQL", "unknown", "no check CodeQL"),
         (_version("coverage", "79.9 % of lines"), "coverage", "failed", "79.9 % are covered"),
-        (_version("coverage", "80% (+0.2%)"), "coverage", "failed", "80 % are covered"),
-        (_version("coverage", "fine"), "coverage", "unknown", "names no percentage"),
+        (_version("coverage", "80% of lines, 80 %"), "coverage", "failed", "80 % are covered"),
+        (_version("coverage", "fine"), "coverage", "unknown", "does not name exactly one percentage"),
+        (_version("coverage", "Patch 100 %, project 41.2 %"), "coverage", "unknown", "exactly one"),
+        (_version("coverage", "fell by 85 % to 12 %"), "coverage", "unknown", "exactly one"),
+        (_version("coverage", "95 % (-0.2 %)"), "coverage", "unknown", "exactly one"),
+        (_version("coverage", "+85 %"), "coverage", "unknown", "exactly one"),
+        (_version("coverage", "41,90 %"), "coverage", "unknown", "exactly one"),
+        (_version("coverage", "850 %"), "coverage", "unknown", "exactly one"),
+        (_check("Coverage", "failure"), "coverage", "failed", "Coverage (failure)"),
+        (_check("Coverage", "in_progress"), "coverage", "unknown", "Coverage (in_progress)"),
+        (_check("Coverage", "skipped"), "coverage", "unknown", "Coverage (skipped)"),
+        (_check("coverage", "success"), "coverage", "unknown", "exactly one"),
         (_version("merged", value=False), "branch", "failed", "is not on main"),
         (lambda github: setattr(github, "protected", False), "branch", "failed", "main is not a protected branch"),
         (lambda github: github.alerts.append("SQL injection"), "code-scanning", "failed", "1 open critical alert: #1 SQL injection"),
@@ -105,6 +116,28 @@ async def test_each_gate_says_what_is_wrong_and_what_to_do(
     wrong(github)
     found = (await look(deploy))[gate]
     assert (found.state, evidence in found.evidence, bool(found.advice)) == (state, True, True), found
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("Patch 100 %, project 91.2 %", "passed"),
+        ("Patch 100 %, project 41.2 %", "failed"),
+        ("project 91 %, project 41 %", "unknown"),
+        ("project 4100 %", "unknown"),
+        ("91 %", "unknown"),
+    ],
+)
+async def test_a_pattern_says_which_percentage_counts(text: str, state: str, github: Github, deploy: Subject) -> None:
+    _version("coverage", text)(github)
+    code = CODE.model_copy(update={"coverage_pattern": r"project ([\d.]+) %"})
+    assert (await look(deploy, code))["coverage"].state == state
+
+
+@pytest.mark.parametrize("pattern", ["project", "(a)(b)", "(?=project) (.*)"])
+def test_a_pattern_needs_one_group_that_re2_knows(pattern: str) -> None:
+    with pytest.raises(ValidationError):
+        CodeSettings(coverage="Coverage", coverage_pattern=pattern)
 
 
 async def test_a_tag_that_moved_since_the_plan_fails(github: Github, deploy: Subject) -> None:
