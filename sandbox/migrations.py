@@ -145,11 +145,7 @@ class Schemas:
         return 0
 
     async def _list(self, execution: Execution) -> int:
-        applied = await self.applied(execution.namespace)
-        told = [
-            {"name": each.name, "sql": each.up, "applied": each.name in applied}
-            for each in contained(_version(execution))
-        ]
+        told = [{"name": each.name, "sql": each.up} for each in contained(_version(execution))]
         await execution.out(json.dumps(told).encode() + b"\n")
         return 0
 

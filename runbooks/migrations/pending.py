@@ -27,8 +27,6 @@ class Contained(Frozen):
 
     name: str
     sql: str | None = None
-    applied: bool | None = None
-    """As the image's own program says; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +50,17 @@ async def pending(
     )
     if contained is None:
         return Pending(warnings=tuple(f"Which migrations are pending is unknown: {why}" for why in (no_list,) if why))
-    if rows is None and any(each.applied is None for each in contained):
-        why = no_rows or "neither the program's list nor a configured `database` says which are applied."
+    if rows is None:
+        why = no_rows or "no `database` is configured, where the bot reads which are applied."
         return Pending(warnings=(f"Which migrations are pending is unknown: {why}",))
-    known = set(rows) if rows is not None else {each.name for each in contained if each.applied}
-    left = [each for each in contained if each.name not in known]
+    left = [each for each in contained if each.name not in rows]
     names = {each.name for each in contained}
-    foreign = tuple(name for name in reversed(rows or ()) if name not in names)
+    foreign = tuple(name for name in reversed(rows) if name not in names)
     found, notes = await _lint(left)
     return Pending(
         names=tuple(each.name for each in left),
         foreign=foreign,
-        warnings=(*_drift(foreign), *await _locks(found, database), *((no_rows,) if no_rows else ())),
+        warnings=(*_drift(foreign), *await _locks(found, database)),
         notes=notes,
     )
 
@@ -90,7 +87,7 @@ async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[t
     except RunbookError as error:
         return None, error.message
     if not end.ok:
-        return None, f"`{' '.join(listing.words)}` ended with exit status {end.exit_code}."
+        return None, f"`{' '.join(listing.words)}` ended with exit status {end.exit_code}. It gets no database URL."
     try:
         return read_contained(end.output), ""
     except NotUnderstood as error:
@@ -109,11 +106,11 @@ def _one(told: object) -> Contained:
     entry = {"name": told} if isinstance(told, str) else told
     if not isinstance(entry, dict):
         raise NotUnderstood("an entry is neither a name nor an object")
-    name, sql, applied = entry.get("name"), entry.get("sql"), entry.get("applied")
+    name, sql = entry.get("name"), entry.get("sql")
     if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST or not name.isprintable():
         raise NotUnderstood("an entry has no usable name")
     fits = isinstance(sql, str) and len(sql) <= _LONGEST_SQL
-    return Contained(name=name, sql=sql if fits else None, applied=applied if isinstance(applied, bool) else None)
+    return Contained(name=name, sql=sql if fits else None)
 
 
 def _drift(foreign: Sequence[str]) -> tuple[str, ...]:

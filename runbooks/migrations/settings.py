@@ -27,8 +27,10 @@ class MigrationSettings(Frozen):
     down: Program = ("npm", "run", "migrate:down")
     """The program that undoes the newest migration; `db rollback` runs it."""
     list: Program | None = None
-    """A program that prints the migrations that the image contains, oldest first, as JSON: `[{"name": "…", "sql": "…", "applied": true}]`
-    (`sql` and `applied` may be left out) or a list of names. Without it the plan can't name what is pending."""
+    """A program that prints the migrations that the image contains, oldest first, as JSON: `[{"name": "…", "sql": "…"}]` (`sql` may be
+    left out) or a list of names. It runs while the plan is made, before anybody approved, and so without the database's URL. What of it is
+    applied is read where `database` is configured. Without `list` nothing of the image runs before the approval, and the plan can't name
+    what is pending."""
     secret: ObjectName = "backend-secret"  # noqa: S105 - a Secret's name
     """The Kubernetes Secret with the URL of the database, for a role that may change the schema. The bot never reads it; the pod gets it."""
     key: SecretKey = "DATABASE_URL"
@@ -36,7 +38,7 @@ class MigrationSettings(Frozen):
     variable: str = Field(default="DATABASE_URL", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
     """The environment variable that the program reads."""
     table: str = Field(default="schema_migrations", pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")
-    """The table with the applied migrations. Where `database` is configured, the bot reads it: `GRANT SELECT` on it to the reader."""
+    """The table with the applied migrations. Where `database` is configured, the bot reads it as its own read-only role: `GRANT SELECT` on it to the reader."""
     column: str = Field(default="version", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     """Its column with their names."""
     deadline: int = Field(default=900, gt=0, le=86_400)
@@ -53,21 +55,33 @@ class MigrationSettings(Frozen):
         return self._job(environment, image, DOWN, self.down)
 
     def list_job(self, environment: Environment, image: Image) -> JobSpec | None:
-        """Return the Job that prints what the image contains; None where nothing can."""
+        """Return the Job that prints what the image contains; None where nothing can. Nobody has approved the image yet: it gets no Secret."""
         if self.list is None:
             return None
-        more = {"deadline": 60, "keep": _LIST_KEPT, "ends_on_stop": True, "output_bytes": 1 << 20}
-        return self._job(environment, image, LIST, self.list).model_copy(update=more)
+        return JobSpec(
+            namespace=environment.namespace,
+            what=LIST,
+            image=image.reference,
+            words=self.list,
+            like=self._like(environment),
+            approved=False,
+            deadline=60,
+            keep=_LIST_KEPT,
+            output_bytes=1 << 20,
+        )
+
+    def _like(self, environment: Environment) -> str | None:
+        service = environment.service(self.service)
+        return service.deployment if service is not None else None
 
     def _job(self, environment: Environment, image: Image, what: str, words: Program) -> JobSpec:
-        service = environment.service(self.service)
         return JobSpec(
             namespace=environment.namespace,
             what=what,
             image=image.reference,
             words=words,
             environment=(SecretVariable(variable=self.variable, secret=self.secret, key=self.key),),
-            like=service.deployment if service is not None else None,
+            like=self._like(environment),
             service_account=self.service_account,
             deadline=self.deadline,
             keep=_KEPT,

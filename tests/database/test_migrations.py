@@ -1,5 +1,6 @@
 """Migrations on a real PostgreSQL: what the plan reads there, what a migration leaves, drift, and undoing."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -76,8 +77,10 @@ async def test_a_migration_is_planned_with_the_tables_size_applied_and_undone(he
     assert isinstance(step, Migrate)
     assert step.pending == NEW
     (warning,) = part.warnings
-    assert warning.startswith("20261015_index_observations_by_code locks observations (40 k rows, ")
-    assert warning.endswith(" writes/s on average) against writing.")
+    assert re.fullmatch(
+        r"20261015_index_observations_by_code locks observations \(\d+ k rows, .+ writes/s on average\) against writing\.",
+        warning,
+    )
     done = await step.apply(_context(clients, "production.deploy.0f3a0f3a"))
     assert done.applied == NEW
     assert done.newest[:2] == tuple(reversed(NEW))
@@ -102,7 +105,7 @@ async def test_a_migration_that_the_release_does_not_contain_is_drift(here: Serv
     assert part.warnings[0].startswith("Drift: the database has 1 migration that this release does not contain")
 
 
-async def test_a_table_that_the_reader_may_not_read_is_said_and_the_programs_own_list_is_used(
+async def test_where_the_reader_may_not_read_the_table_what_is_pending_is_said_to_be_unknown(
     here: Served, clients: Clients
 ) -> None:
     here.sql("REVOKE SELECT ON schema_migrations FROM omnicare_reader")
@@ -112,5 +115,5 @@ async def test_a_table_that_the_reader_may_not_read_is_said_and_the_programs_own
         here.sql("GRANT SELECT ON schema_migrations TO omnicare_reader")
     (step,) = part.before
     assert isinstance(step, Migrate)
-    assert step.pending == NEW
+    assert step.pending is None
     assert "schema_migrations can't be read" in part.warnings[-1]

@@ -10,9 +10,9 @@ import re
 import shlex
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection
 from runbooks.clients.kubernetes.fields import Json, count, fields, listed, mapped, stamp, text
@@ -62,6 +62,9 @@ class JobSpec(Frozen):
     """A Deployment: the pod gets its pull secrets, service account, security context, node selection and resources."""
     service_account: ObjectName | None = None
     """Another service account than that of `like`."""
+    approved: bool = True
+    """False for a program that nobody has approved yet: it gets no Secret and no service account token, and not the account of `like`,
+    for which a cloud's admission webhook may hand out credentials of its own."""
     deadline: Annotated[int, Field(gt=0, le=86_400)] = 600
     """Seconds after which Kubernetes ends it (`activeDeadlineSeconds`), waiting for a node and for the image included."""
     keep: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
@@ -72,6 +75,12 @@ class JobSpec(Frozen):
     """So much of the end of its output is handed to the caller, unredacted."""
     ends_on_stop: bool = True
     """Whether it is deleted when somebody stops the run. False for what must not break off in the middle, such as a migration."""
+
+    @model_validator(mode="after")
+    def _gets_nothing_unapproved(self) -> Self:
+        if not self.approved and (self.environment or self.service_account is not None):
+            raise ValueError("a program that nobody has approved gets no Secret and no service account")
+        return self
 
     def name(self, run: str) -> str:
         """Return the Job's name, the same whenever that run asks."""
@@ -116,6 +125,9 @@ class JobSpec(Frozen):
         }
         if self.service_account is not None:
             pod["serviceAccountName"] = self.service_account
+        if not self.approved:
+            pod.pop("serviceAccountName", None)
+            pod |= {"automountServiceAccountToken": False, "enableServiceLinks": False}
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.jobs import JobSpec
+from runbooks.database.databases import Database
 from runbooks.kit.answers import NotUnderstood
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange
@@ -25,9 +30,12 @@ from runbooks.migrations.planning import plan_part
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.fields import Json, Writer
 from sandbox.cluster.programs import Execution
+from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.migrations import BROKEN, Schemas
 from tests.support.clusters import QUICK
+from tests.support.databases import Served, served
 
 RUN = "production.deploy.0f3a0f3a0f3a0f3a"
 NAMESPACE = "omnicare-prod"
@@ -48,8 +56,12 @@ NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
 class Here:
     """A cluster with OmniCare in it, and the migrations of its backend."""
 
-    def __init__(self, cluster: Cluster, client: ClusterClient, schemas: Schemas) -> None:
-        self.cluster, self.client, self.schemas = cluster, client, schemas
+    def __init__(self, cluster: Cluster, client: ClusterClient, schemas: Schemas, database: Database | None) -> None:
+        self.cluster, self.client, self.schemas, self.database = cluster, client, schemas, database
+
+    @property
+    def clients(self) -> dict[type, object]:
+        return {ClusterClient: self.client, **({Database: self.database} if self.database is not None else {})}
 
     def script(self, name: str, program: Callable[[Execution], Awaitable[int]]) -> None:
         self.cluster.add_scripts({name: program})
@@ -59,12 +71,12 @@ class Here:
     ) -> Part:
         train = Train(
             environment=WHERE, version=version, changes=(_change(version),), now=datetime.now(UTC),
-            clients={ClusterClient: self.client, **({MigrationSettings: settings} if settings else {})}, **more,  # type: ignore[arg-type]
+            clients={**self.clients, **({MigrationSettings: settings} if settings else {})}, **more,  # type: ignore[arg-type]
         )  # fmt: skip
         return await plan_part(train)
 
     def context(self, pulse: PlainPulse | None = None) -> StepContext:
-        return StepContext(pulse=pulse or PlainPulse(RUN), environment=WHERE, services={ClusterClient: self.client})
+        return StepContext(pulse=pulse or PlainPulse(RUN), environment=WHERE, services=self.clients)
 
 
 def _change(version: str) -> ImageChange:
@@ -85,9 +97,15 @@ def _step(part: Part) -> Migrate:
     return step
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Served]:
+    with served() as made:
+        yield made
+
+
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    cluster, schemas = Cluster(QUICK), Schemas(None)
+async def here(tmp_path: Path, postgres: Served) -> AsyncIterator[Here]:
+    cluster, schemas = Cluster(QUICK), Schemas(postgres.world)
     seed_omnicare(cluster)
     cluster.add_scripts(schemas.scripts())
     async with AsyncExitStack() as stack:
@@ -95,7 +113,8 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
         path = tmp_path / "bot.kubeconfig"
         path.write_text(cluster.kubeconfig("omnicare-bot"))
         client = await stack.enter_async_context(ClusterClient(kubeconfig=str(path)))
-        yield Here(cluster, client, schemas)
+        yield Here(cluster, client, schemas, postgres.database())
+        await schemas.reset()
 
 
 async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here) -> None:
@@ -112,10 +131,9 @@ async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here
 
 async def test_the_plan_names_locks_and_binds_the_approval_to_what_is_pending(here: Here) -> None:
     part = await here.part(BROKEN)
-    assert part.warnings == (
-        "20261015_index_observations_by_code locks observations against writing.",
-        "20261101_ward_as_number locks patients against reading and writing.",
-    )
+    index, ward = part.warnings
+    assert re.fullmatch(r"20261015_index_observations_by_code locks observations \(.+\) against writing\.", index)
+    assert re.fullmatch(r"20261101_ward_as_number locks patients \(.+\) against reading and writing\.", ward)
     pending = _step(part).changes()["pending"]
     assert pending == [*NEW, "20261101_ward_as_number"]
     assert all("Secret" not in line and "kubectl" in line for line in _step(part).by_hand())
@@ -160,7 +178,6 @@ async def test_a_migration_goes_on_when_the_run_is_stopped_and_no_other_is_plann
         (b'[{"name": 7}]', 0, "no usable name"),
         (b"[1", 0, "can't be read"),
         (b"[]", 3, "exit status 3"),
-        (json.dumps(["20261001_a"]).encode(), 0, "says which are applied"),
     ],
 )
 async def test_what_the_list_does_not_say_is_said_to_be_unknown_and_stops_nothing(
@@ -177,9 +194,54 @@ async def test_what_the_list_does_not_say_is_said_to_be_unknown_and_stops_nothin
     assert words in warning
 
 
+async def test_the_list_of_an_image_that_nobody_approved_gets_no_credentials(here: Here) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def listing(execution: Execution) -> int:
+        seen.append(execution.pod["spec"])
+        await execution.out(b"[]")
+        return 0
+
+    def with_secrets(draft: Json) -> None:
+        pods = draft["spec"]["template"]["spec"]
+        pods["serviceAccountName"] = "backend"
+        pods["containers"][0]["env"] = [{"name": "DATABASE_URL", "value": "postgres://owner:hunter2@postgres/emr"}]
+        pods["containers"][0]["envFrom"] = [{"secretRef": {"name": "omnicare-database"}}]
+
+    here.cluster.api.modify(DEPLOYMENT, NAMESPACE, "backend", with_secrets, Writer("kubectl-edit"))
+    here.script("migrate:list", listing)
+    await here.part()
+    (pod,) = seen
+    assert pod["automountServiceAccountToken"] is False
+    assert pod.get("serviceAccountName", "default") == "default"
+    assert "volumes" not in pod
+    (container,) = pod["containers"]
+    assert not container.get("env")
+    assert "envFrom" not in container
+    assert "ecret" not in json.dumps(pod)
+
+
+def test_a_job_that_nobody_approved_is_refused_credentials() -> None:
+    listing = SETTINGS.list_job(WHERE, _change("v2.0.0").after)
+    assert listing is not None
+    up = SETTINGS.up_job(WHERE, _change("v2.0.0").after)
+    for more in ({"environment": up.environment}, {"service_account": "backend"}):
+        with pytest.raises(ValidationError, match="nobody has approved"):
+            JobSpec.model_validate({**listing.model_dump(), **more})
+
+
+async def test_where_no_database_is_configured_the_migrations_run_unnamed(here: Here) -> None:
+    here.database = None
+    part = await here.part()
+    assert _step(part).pending is None
+    (warning,) = part.warnings
+    assert "no `database` is configured" in warning
+
+
 async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
     part = await here.part(settings=SETTINGS.model_copy(update={"list": None}))
     assert _step(part).pending is None
+    here.database = None
     done = await _step(part).apply(here.context())
     assert done.applied is None
     assert done.lines()[0].startswith("Migrations ran")
@@ -204,7 +266,7 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
     assert "ghcr.io/omnicare/backend:v2.0.0@sha256:" in back.notes[0]
     assert "migrate:down" in back.notes[0]
     for run, name in (("1", NEW[1]), ("2", NEW[0])):
-        plan = await plan_undo(here.client, RegistryClient({}), None, SETTINGS, WHERE, None)
+        plan = await plan_undo(here.client, RegistryClient({}), here.database, SETTINGS, WHERE, None)
         (step,) = plan.steps
         assert isinstance(step, UndoMigration)
         assert (step.name, step.version) == (name, "v2.0.0")
@@ -212,7 +274,7 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
         assert done.undone == (name,)
     assert (await here.part("v1.2.0", going_back=True)).warnings == ()
     with pytest.raises(PermanentError, match="which image can undo it"):
-        await plan_undo(here.client, RegistryClient({}), None, SETTINGS, WHERE, None)
+        await plan_undo(here.client, RegistryClient({}), here.database, SETTINGS, WHERE, None)
 
 
 async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothing(here: Here) -> None:
@@ -235,7 +297,7 @@ async def test_what_stands_on_a_job_that_somebody_edited_is_unknown_and_ends_not
 
 
 def test_names_alone_or_with_sql_are_read_and_hostile_ones_refused() -> None:
-    assert [each.name for each in read_contained(b'log line\n["a", {"name": "b", "sql": 3, "applied": "yes"}]')] == [
+    assert [each.name for each in read_contained(b'log line\n["a", {"name": "b", "sql": 3}]')] == [
         "a",
         "b",
     ]
