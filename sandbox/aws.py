@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sandbox.aws_services import Service
+from sandbox.aws_services import Service, action_of
 
 BUCKET = "omnicare-exports"
 _BACKLOG = 64
@@ -39,6 +39,8 @@ class Aws:
         self.url = ""
         self.spoil = False
         """What is read has another byte than what was written."""
+        self.loses: list[str] = []
+        """Actions that are done, and whose answers don't arrive: one answer for each time that it stands here."""
         self.services: list[Service] = []
         """Besides S3; added before anybody connects."""
         self._socket: socket.socket | None = None
@@ -93,6 +95,11 @@ class Aws:
                 if (refusal := service.before(environ)) is not None:
                     start_response(refusal[0], [("Content-Type", "text/xml")])
                     return [refusal[1]]
+            if self.loses and (action := action_of(environ)) in self.loses:
+                self.loses.remove(action)
+                b"".join(application(environ, lambda *_: None))
+                start_response("504 Gateway Timeout", [("Content-Type", "text/xml")])
+                return [b""]
             answer = application(environ, start_response)
             if not self.spoil or environ["REQUEST_METHOD"] != "GET":
                 return answer

@@ -10,6 +10,7 @@ import io
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 from xml.etree import ElementTree as ET
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -34,6 +35,11 @@ class Service(Protocol):
     def before(self, environ: dict[str, Any]) -> Refusal | None:
         """Called with each request; may change it. Returns an answer where moto is not asked."""
         ...
+
+
+def action_of(environ: dict[str, Any]) -> str:
+    """Return the action that a request to one of the older APIs names, such as `CreateDBSnapshot`; empty where it names none."""
+    return _asked(environ).get("Action", [""])[0]
 
 
 class CloudFront:
@@ -146,8 +152,12 @@ class Rds:
             made.last_modified = at.replace(tzinfo=None)
         self._since = dict.fromkeys((*self.instances, *self.snapshots), float("-inf"))
 
-    def before(self, environ: dict[str, Any]) -> Refusal | None:  # noqa: ARG002 - whatever is asked
-        now = time.monotonic()
+    def before(self, environ: dict[str, Any]) -> Refusal | None:
+        now, asked = time.monotonic(), _asked(environ)
+        if asked.get("Action") == ["DeleteDBInstance"]:
+            (name,) = asked["DBInstanceIdentifier"]
+            if name in self.instances and self.instances[name].status == "deleting":
+                return "400 Bad Request", _error("InvalidDBInstanceState")
         for name, each in (*self.instances.items(), *self.snapshots.items()):
             if each.status in ("creating", "available"):
                 ready = now - self._since.setdefault(name, now) >= self.seconds
@@ -156,6 +166,15 @@ class Rds:
             for each in self.instances.values():
                 _move(each, self.place)
         return None
+
+
+def _asked(environ: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the fields of a form, and leave it to be read again."""
+    if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        return {}
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return parse_qs(body.decode())
 
 
 def _move(instance: Any, place: str) -> None:

@@ -4,20 +4,22 @@ Each name is made from the run's id and looked for first, so that a step that wa
 instance is never changed, and nothing is deleted that a drill did not create.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import JsonValue
 
 from runbooks.backups.looking import Backups
+from runbooks.clients.aws.client import AlreadyExists
 from runbooks.clients.aws.rds import InstanceState, SnapshotState
 from runbooks.database.databases import Database
 from runbooks.fleet.fleet import Fleet, ProvenRestore
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 _RETRIES_SECONDS = 300.0
 """For so long an AWS that does not answer is tried again."""
+_AT_THE_END_SECONDS = 5.0
+"""For so long the end of a run, and whoever waits for its lease, waits for the deletion of an instance."""
 _FAILED_SNAPSHOTS = frozenset({"failed", "incompatible-restore", "incompatible-parameters"})
 _FAILED_INSTANCES = frozenset(
     {"failed", "deleting", "restore-error", "storage-full", "inaccessible-encryption-credentials"}
@@ -102,8 +106,7 @@ class BackUp(Step):
     async def apply(self, context: StepContext) -> SnapshotTaken:
         rds, name = context.use(Backups).rds, named(self.instance, "backup", context.run)
         began = time.monotonic()
-        if await _patient(context, lambda: rds.snapshot(name)) is None:
-            await _patient(context, lambda: rds.take_snapshot(name, run=context.run))
+        await _create(context, name, lambda: rds.snapshot(name), lambda: rds.take_snapshot(name, run=context.run))
 
         def done(found: SnapshotState | None) -> bool:
             if found is not None and found.status in _FAILED_SNAPSHOTS:
@@ -153,17 +156,14 @@ class RestoreStep(Step):
     async def _restore(self, context: StepContext) -> Restored:
         rds, name = context.use(Backups).rds, named(self.instance, self.purpose, context.run)
         began = time.monotonic()
-        found = await _patient(context, lambda: rds.instance(name))
-        if found is not None and found.run != context.run:
-            raise PermanentError(f"{name} exists, and this run did not create it.", code=ReasonCode.CHANGED_MEANWHILE)
-        if found is None:
-            like = await _patient(context, rds.instance)
+
+        async def restore() -> None:
+            like = await rds.instance()
             if like is None:
                 raise PermanentError(f"There is no instance {self.instance}.", code=ReasonCode.NOT_FOUND)
-            await _patient(
-                context,
-                lambda: rds.restore(self.snapshot, name, like=like, run=context.run, purpose=self.purpose),
-            )
+            await rds.restore(self.snapshot, name, like=like, run=context.run, purpose=self.purpose)
+
+        await _create(context, name, lambda: rds.instance(name), restore)
 
         def done(found: InstanceState | None) -> bool:
             if found is not None and (found.status in _FAILED_INSTANCES or found.status.startswith("incompatible")):
@@ -217,12 +217,19 @@ class StartDrill(RestoreStep):
         for each in await _patient(context, rds.instances):
             if self._left_over(each) and each.id != name:
                 context.pulse.say(f"deleting {each.id} of an earlier drill")
-                await rds.delete_drill(each)
+                await _patient(context, partial(rds.delete_drill, each))
         return await self._restore(context)
 
-    async def put_back(self, context: StepContext) -> None:
-        with suppress(RunbookError):  # the next drill deletes it
-            await _delete_drill(context, self.instance)
+    async def put_back(self, context: StepContext) -> str:
+        name = named(self.instance, self.purpose, context.run)
+        try:
+            async with asyncio.timeout(_AT_THE_END_SECONDS):
+                await _delete_drill(context, self.instance)
+        except (RunbookError, TimeoutError):
+            # the lease waits for this; the next drill deletes it
+            by_hand = f"aws rds delete-db-instance --db-instance-identifier {name} --skip-final-snapshot --delete-automated-backups"
+            return f"RDS did not answer, so {name} may still be there and cost money. The next drill deletes it, or you do: `{by_hand}`."
+        return ""
 
     def _left_over(self, found: InstanceState) -> bool:
         return (
@@ -273,7 +280,7 @@ class EndDrill(Step):
 
     async def apply(self, context: StepContext) -> str:
         """Return its name."""
-        return await _delete_drill(context, self.instance)
+        return await _patient(context, lambda: _delete_drill(context, self.instance))
 
 
 class RecordDrill(Step):
@@ -305,9 +312,9 @@ class RecordDrill(Step):
 
 async def _delete_drill(context: StepContext, instance: str) -> str:
     rds, name = context.use(Backups).rds, named(instance, "drill", context.run)
-    found = await retried(lambda: rds.instance(name), seconds=_RETRIES_SECONDS)
+    found = await rds.instance(name)
     if found is not None and found.status != "deleting":
-        await retried(lambda: rds.delete_drill(found), seconds=_RETRIES_SECONDS)
+        await rds.delete_drill(found)
     return name
 
 
@@ -320,6 +327,35 @@ def named(instance: str, purpose: str, run: str) -> str:
 
 async def _patient(context: StepContext, act: Callable[[], Awaitable[T]]) -> T:
     return await retried(act, seconds=_RETRIES_SECONDS, pause=hearing(context.pulse))
+
+
+async def _create(
+    context: StepContext,
+    name: str,
+    look: Callable[[], Awaitable[SnapshotState | InstanceState | None]],
+    create: Callable[[], Awaitable[None]],
+) -> None:
+    """Create what the run has not created yet.
+
+    AWS may have done what it could not say: each try looks first, and what exists already is looked at once more.
+    """
+
+    async def once() -> None:
+        found = await look()
+        if found is None:
+            try:
+                return await create()
+            except AlreadyExists:
+                found = await look()
+        if found is None:
+            raise TemporaryError(
+                f"RDS says that {name} exists, and does not show it.", code=ReasonCode.AWS_UNREACHABLE, retry_after=2.0
+            )
+        if found.run != context.run:
+            raise PermanentError(f"{name} exists, and this run did not create it.", code=ReasonCode.CHANGED_MEANWHILE)
+        return None
+
+    await _patient(context, once)
 
 
 async def _waited(

@@ -303,8 +303,12 @@ class Step(Frozen):
         """Whether it changes something only for a while."""
         return type(self).put_back is not Step.put_back
 
-    async def put_back(self, context: StepContext) -> None:
-        """Take back what it changed only for a while, however its run ended."""
+    async def put_back(self, context: StepContext) -> str:  # noqa: ARG002 - what a subclass changed
+        """Take back what it changed only for a while, however its run ended. The lease waits for it, so it takes a few seconds at most.
+
+        Return what is left, and what people can do about it, in sentences; empty where nothing is.
+        """
+        return ""
 
 
 def kinds() -> frozenset[str]:

@@ -192,12 +192,13 @@ class RollBack(Step):
                 return went.model_copy(update={"lock": freeze.name})
         return went
 
-    async def put_back(self, context: StepContext) -> None:
+    async def put_back(self, context: StepContext) -> str:
         for change in self.images:
             with suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
                 await max_surge.put_back(
                     context.use(ClusterClient), change.namespace, change.deployment, run=context.run
                 )
+        return ""
 
 
 class CheckRollout(Step):

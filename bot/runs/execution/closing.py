@@ -6,6 +6,7 @@ place: whoever took it since decides what is true.
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from bot import crash_points
@@ -33,6 +34,16 @@ class Written(Recorded):
     """What the run itself could not do is done too, such as recording its release."""
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenEnd:
+    """What became of writing an end."""
+
+    recorded: bool
+    """The steps that were late are done."""
+    left: tuple[str, ...]
+    """What is left of steps that changed something for a while, in sentences."""
+
+
 class EndWriter:
     """Writes what a run's end leaves into the fleet's record; one per process."""
 
@@ -40,20 +51,19 @@ class EndWriter:
         self._context = context
         self._heads = heads
 
-    async def write(self, ending: Ending) -> bool:
-        """Write the end as far as it is not written yet; return whether the steps that were late are done."""
+    async def write(self, ending: Ending) -> WrittenEnd:
+        """Write the end as far as it is not written yet."""
         request = ending.request
         context = self._context(
             request.requester, request.environment, run_id=request.id, approved_by=ending.approved_by
         )
         fleet, where, run = context.fleet, context.where, request.id
         recorded = await _done_late(context, ending)
-        for step in ending.put_back:
-            await step.put_back(context.step(PlainPulse(run)))
+        left = [await step.put_back(context.step(PlainPulse(run))) for step in ending.put_back]
         undecided = None if recorded else ending.undecided
         await fleet.end(where, run, undecided=undecided, decided=ending.decided or recorded)
         await self._heads.keep(fleet, where)
-        return recorded
+        return WrittenEnd(recorded=recorded, left=tuple(filter(None, left)))
 
 
 class Closings:
@@ -75,7 +85,7 @@ class Closings:
             await engine.send_if_known(escalation_id(ending.request.id), message)
 
     async def _written(self, ending: Ending) -> Written:
-        recorded = await retried(
+        written = await retried(
             lambda: self._ends.write(ending),
             may_help=lambda _: (
                 True
@@ -86,7 +96,7 @@ class Closings:
             pauses=Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, 2.0),
         )
         crash_points.reached("end-written")
-        return Written(recorded=recorded)
+        return Written(recorded=written.recorded)
 
 
 async def _done_late(context: Context, ending: Ending) -> bool:

@@ -133,9 +133,8 @@ class Execution:
             outcome = Outcome(code=ReasonCode.UPGRADED, title=title, run=request.id, environment=request.environment)
             since = self._clock().isoformat(timespec="seconds")
             ending = Ending(request=request, undecided=Undecided(run=request.id, title=title[:200], since=since))
-            line = await self._closed(ending)
-            outcome = outcome.model_copy(update={"lines": (line,) if line else ()})
-            ended = await self._noted(request, outcome, ending if line == _UNWRITTEN else None)
+            outcome = outcome.model_copy(update={"lines": await self._closed(ending)})
+            ended = await self._noted(request, outcome, ending if _UNWRITTEN in outcome.lines else None)
             return ended | {"steps": await self._engine.event(run_id(request.id), "steps") or []}
 
         ended = await self._engine.step("end what can't be read", end)
@@ -290,11 +289,10 @@ class Execution:
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
         ending = self._ending(run, steps, outcome)
         async with outage_notice.told(context.cluster.unanswered, self._settings.times.silence_told, steps.notice):
-            line = await self._closed(ending)
+            lines = await self._closed(ending)
         steps.notice("")
-        if line:
-            outcome = outcome.model_copy(update={"lines": (*outcome.lines, line)})
-        return await self._noted(run.request, outcome, None if line != _UNWRITTEN else ending)
+        outcome = outcome.model_copy(update={"lines": (*outcome.lines, *lines)})
+        return await self._noted(run.request, outcome, ending if _UNWRITTEN in lines else None)
 
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
@@ -332,15 +330,16 @@ class Execution:
         left = unwritten.model_dump(mode="json") if unwritten is not None else None
         return {"outcome": outcome.model_dump(mode="json"), "unwritten": left}
 
-    async def _closed(self, ending: Ending) -> str:
-        """Try to write the end for a while; return what people are told where that failed."""
+    async def _closed(self, ending: Ending) -> tuple[str, ...]:
+        """Try to write the end for a while; return what people are told about that."""
         seconds = min(_PATIENCE, self._settings.times.cluster_patience)
         try:
-            recorded = await retried(lambda: self._ends.write(ending), seconds=seconds)
+            written = await retried(lambda: self._ends.write(ending), seconds=seconds)
         except RunbookError:
             _log.exception("the end of a run could not be written", extra={"run": ending.request.id})
-            return _UNWRITTEN
-        return f"{ending.done_late}, so there is nothing to decide." if recorded else ""
+            return (_UNWRITTEN,)
+        done = (f"{ending.done_late}, so there is nothing to decide.",) if written.recorded else ()
+        return (*done, *written.left)
 
     async def _tell_escalations(self, run: RunInput, outcome: Outcome) -> None:
         """Tell earlier failures of the environment that this run may have decided them."""

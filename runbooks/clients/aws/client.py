@@ -49,6 +49,10 @@ class Absent(PermanentError):
     """What was asked for does not exist."""
 
 
+class AlreadyExists(PermanentError):
+    """What was to be created exists: perhaps by the same call before, whose answer was lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsApi:
     """One of AWS's APIs, and what its codes mean."""
@@ -63,6 +67,8 @@ class AwsApi:
     """Codes of its own: what each means, and what to do about it. They come before those that all have in common."""
     absent: frozenset[str] = frozenset()
     """Codes for what does not exist."""
+    exists: frozenset[str] = frozenset()
+    """Codes for what was to be created and is there already."""
     later: frozenset[str] = frozenset()
     """Codes after which the same call may work later."""
     options: Mapping[str, object] = field(default_factory=dict)
@@ -195,6 +201,9 @@ def _of_code(response: Mapping[str, Any], api: AwsApi, doing: str, needs: str) -
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
     if code in api.absent:
         return Absent(f"{api.name} can't {doing}: it does not exist.", code=api.refused)
+    if code in api.exists:
+        meaning, advice = api.said[code]
+        return AlreadyExists(f"{api.name} can't {doing}: {meaning} ({code}).", code=api.refused, advice=(advice,))
     if code in api.said:
         return _said(api, doing, code, *api.said[code])
     if code in _THROTTLED or status == _TOO_MANY:

@@ -32,6 +32,7 @@ _RDS = AwsApi(
         "KMSKeyNotAccessibleFault": ("the KMS key can't be used", "The account needs `kms:CreateGrant` and `kms:DescribeKey` for the database's key."),
     },
     absent=frozenset({"DBInstanceNotFound", "DBInstanceNotFoundFault", "DBSnapshotNotFound", "DBSnapshotNotFoundFault"}),
+    exists=frozenset({"DBSnapshotAlreadyExists", "DBInstanceAlreadyExists"}),
 )  # fmt: skip
 
 
@@ -186,18 +187,24 @@ class Rds:
         )
 
     async def delete_drill(self, instance: InstanceState) -> None:
-        """Begin to delete an instance that was created for a drill; PermanentError for any other."""
+        """Begin to delete an instance that was created for a drill, if it is still there; PermanentError for any other."""
         if instance.purpose != "drill" or not instance.run or instance.id == self.settings.instance:
             raise PermanentError(
                 f"{instance.id} was not created for a drill, so it is not deleted.", code=ReasonCode.BUG
             )
-        await self._rds.call(
-            f"delete {instance.id}",
-            lambda rds: rds.delete_db_instance(
-                DBInstanceIdentifier=instance.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
-            ),
-            needs="rds:DeleteDBInstance",
-        )
+        try:
+            await self._rds.call(
+                f"delete {instance.id}",
+                lambda rds: rds.delete_db_instance(
+                    DBInstanceIdentifier=instance.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
+                ),
+                needs="rds:DeleteDBInstance",
+            )
+        except PermanentError:
+            # the same call before, whose answer was lost, may have begun it
+            found = await self.instance(instance.id)
+            if found is not None and found.status != "deleting":
+                raise
 
 
 def _tags(run: str, purpose: str) -> list[dict[str, str]]:

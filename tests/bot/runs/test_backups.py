@@ -65,6 +65,21 @@ async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance
         assert each in result
 
 
+async def test_a_stopped_drill_whose_instance_can_not_be_deleted_names_it_on_its_card(tmp_path: Path):
+    async with story(tmp_path / "world", parts=("backups",)) as here:
+        await here.inside()
+        rds(here).seconds = 600
+        here.world.aws.loses = ["DeleteDBInstance"] * 99
+        drill = await here.ask("db drill", who=ON_CALL)
+        await here.press(APPROVER, "approve", drill)
+        await here.says(drill, "creating", "progress")
+        await here.stop_run(ON_CALL, drill)
+        await here.ended_with(drill, "was stopped by")
+        name = f"{INSTANCE}-drill-"
+        assert f"aws rds delete-db-instance --db-instance-identifier {name}" in here.text(drill, "result")
+        assert here.environment().run is None
+
+
 async def test_a_deploy_takes_a_snapshot_before_its_migrations(tmp_path: Path):
     async with story(tmp_path / "world", parts=("backups", "migrations")) as here:
 

@@ -43,6 +43,7 @@ def backups_at(url: str, *, patience: float = 30.0, read_seconds: float = 20.0) 
 @dataclass
 class World:
     place: Place
+    aws: Aws
     rds: Rds
     backups: Backups
     said: list[str] = field(default_factory=list)
@@ -68,7 +69,7 @@ async def world(here: Place) -> AsyncIterator[World]:
     aws, rds = Aws(), Rds()
     aws.services.append(rds)
     async with aws.serve() as url:
-        made = World(here, rds, backups_at(url))
+        made = World(here, aws, rds, backups_at(url))
         await made.newest()
         rds.seconds = 0.2
         yield made
@@ -203,6 +204,34 @@ async def test_a_snapshot_is_taken_once_however_often_its_step_runs(world: World
     assert any("creating" in said for said in pulse.said)
 
 
+@pytest.mark.parametrize("times", [1, 4], ids=["once", "until boto3 gives up"])
+async def test_what_aws_did_though_its_answer_was_lost_is_not_an_error(world: World, times: int):
+    snapshot = await world.newest()
+    world.aws.loses = [*["CreateDBSnapshot"] * times, *["RestoreDBInstanceFromDBSnapshot"] * times]
+    taken = await BackUp(instance=INSTANCE).apply(world.context())
+    assert taken.id in world.rds.snapshots
+    made = await StartDrill(snapshot=snapshot, instance=INSTANCE).apply(world.context())
+    assert world.drills == [made.instance]
+    world.aws.loses = ["DeleteDBInstance"] * times
+    await EndDrill(instance=INSTANCE).apply(world.context())
+    assert (world.drills, world.aws.loses) == ([], [])
+
+
+async def test_an_instance_that_is_being_deleted_already_is_deleted(world: World):
+    made = await StartDrill(snapshot=await world.newest(), instance=INSTANCE).apply(world.context())
+    found = await world.backups.rds.instance(made.instance)
+    assert found is not None
+    world.rds.instances[made.instance].status = "deleting"
+    await world.backups.rds.delete_drill(found)
+
+
+async def test_somebody_elses_snapshot_of_that_name_is_not_taken_for_the_runs_own(world: World):
+    taken = await BackUp(instance=INSTANCE).apply(world.context())
+    world.rds.snapshots[taken.id].tags = []
+    with pytest.raises(PermanentError, match="this run did not create it"):
+        await BackUp(instance=INSTANCE).apply(world.context())
+
+
 async def test_a_snapshot_that_fails_or_takes_too_long_ends_the_deploy_before_anything_changed(world: World):
     world.rds.seconds = 600
     world.backups = world.backups.__class__(
@@ -306,6 +335,16 @@ async def test_a_drill_that_was_stopped_or_killed_leaves_nothing_behind(world: W
     assert world.drills == [f"{INSTANCE}-drill-bbbbbbbb"], "the next drill deletes what is left"
     await start.put_back(world.context("production.db-drill.bbbbbbbb"))
     assert world.drills == []
+
+
+async def test_the_end_of_a_run_does_not_wait_for_a_silent_aws_and_says_what_is_left(world: World):
+    start = StartDrill(snapshot=await world.newest(), instance=INSTANCE)
+    assert await start.put_back(world.context()) == ""
+    async with refusing(200, silent=True) as url:
+        world.backups = backups_at(url, read_seconds=1.0)
+        left = await start.put_back(world.context())
+    assert f"`aws rds delete-db-instance --db-instance-identifier {named(INSTANCE, 'drill', RUN)} --skip" in left
+    assert "The next drill deletes it" in left
 
 
 async def test_nothing_is_deleted_that_a_drill_did_not_create(world: World):
