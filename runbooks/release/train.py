@@ -4,6 +4,8 @@
 them, the record last. A new part is a line in `PARTS`.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -21,6 +23,10 @@ from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.verification import steps as verification
+
+_log = logging.getLogger(__name__)
+_PATIENCE = 3.0
+"""Seconds that planning a rollback waits for its parts."""
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("gates", gates.plan_part),
@@ -42,12 +48,13 @@ async def with_parts(
     going_back: bool = False,
     options: Mapping[str, str] | None = None,
     parts: Sequence[tuple[str, PlansPart]] | None = None,
+    patience: float = _PATIENCE,
 ) -> Plan:
     """Return the plan with the steps and sentences of all parts; as it is where no service changes.
 
     Where what runs is only checked and recorded, such as by a retry, what goes after the services is done again.
     `clients`: clients and settings of the environment, each by its class. Raises RunbookError where a part can't be planned, but
-    going back is not stopped by that: the part is named instead.
+    going back is not stopped by that, nor by a part that takes longer than `patience` seconds: the part is named instead.
     """
     changes = images_of(plan)
     if not changes:
@@ -66,7 +73,7 @@ async def with_parts(
         now=now,
     )
     chosen = PARTS if parts is None else parts
-    found = await side_by_side(*(_planned(name, plans, train) for name, plans in chosen))
+    found = await side_by_side(*(_planned(name, plans, train, patience) for name, plans in chosen))
     if standing:
         found = [part.model_copy(update={"before": ()}) for part in found]
     return plan.model_copy(
@@ -80,13 +87,25 @@ async def with_parts(
     )
 
 
-async def _planned(name: str, plans: PlansPart, train: Train) -> Part:
+async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -> Part:
+    """Return the part; one that can't be planned is named where the services matter more: going back waits for none and ends by none."""
     try:
-        return await plans(train)
+        async with asyncio.timeout(patience if train.going_back else None):
+            return await plans(train)
     except RunbookError as error:
         if not train.going_back and not train.standing:
             raise
-        return Part(warnings=(f"{name} left out, because it can't be planned: {error.message}",), not_done=(name,))
+        why = error.message
+    except TimeoutError:
+        if not train.going_back:
+            raise
+        why = f"no answer within {patience:g} s."
+    except Exception:
+        if not train.going_back:
+            raise
+        _log.exception("planning %s failed, and the rollback goes on without it", name)
+        why = "the bot has a bug there; its log says more."
+    return Part(warnings=(f"{name} left out, because it can't be planned: {why}",), not_done=(name,))
 
 
 def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:

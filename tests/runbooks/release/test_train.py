@@ -1,5 +1,6 @@
 """The release train: each part's steps go before or after the services, and going back is not stopped by a part."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -87,6 +88,25 @@ async def test_going_back_names_a_part_that_can_not_be_planned_and_goes_on() -> 
     assert plan.steps == DEPLOY.steps
     assert plan.warnings == ("migrations left out, because it can't be planned: The database refuses the bot.",)
     assert plan.not_done == ("migrations", "the rest")
+
+
+async def test_going_back_waits_for_no_part_and_is_stopped_by_no_bug() -> None:
+    async def hangs(_: Train) -> Part:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stumbles(_: Train) -> Part:
+        raise ZeroDivisionError("patient Vandermolen")
+
+    parts = (("migrations", hangs), ("verification", stumbles))
+    plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, going_back=True, parts=parts, patience=0.01)
+    assert plan.steps == DEPLOY.steps
+    assert plan.warnings == (
+        "migrations left out, because it can't be planned: no answer within 0.01 s.",
+        "verification left out, because it can't be planned: the bot has a bug there; its log says more.",
+    )
+    with pytest.raises(ZeroDivisionError):
+        await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("verification", stumbles),))
 
 
 async def test_where_no_service_changes_no_part_is_asked() -> None:
