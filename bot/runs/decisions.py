@@ -154,6 +154,7 @@ class EngineRuns:
             steps=steps,
             card=state.head if state else None,
             rolled=bool(state and state.plan and state.plan.decides),
+            untouched=outcome is not None and outcome.untouched,
             left_undecided=bool(state and state.left_undecided),
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,

@@ -94,6 +94,8 @@ class RunRecord(Frozen):
     """The newest card of its head message."""
     rolled: bool = False
     """Its plan changes what runs."""
+    untouched: bool = False
+    """It ended before any service that its plan replaces was begun."""
     left_undecided: bool = False
     """It ended without success after it had begun to change what runs: somebody has to decide, until somebody does."""
     follows: str | None = None
@@ -288,6 +290,8 @@ class Outcome(Frozen):
     """The step where it stopped."""
     undone: bool = False
     """It failed before it changed anything, or all that it had changed was undone: nothing is left to decide."""
+    untouched: bool = False
+    """It ended before any service that its plan replaces was begun: there is no release to go back from."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

@@ -105,4 +105,6 @@ def result_card(outcome: Outcome, *, succeeded: tuple[Button, ...], went_back: b
     if went_back:
         status = Button(label="Status", does=Typed(text=f"status --env {where}"))
         return ending_card(outcome, buttons=(retry, status, *seen, leave))
+    if outcome.untouched:
+        return ending_card(outcome, buttons=(retry, *seen, leave))
     return ending_card(outcome, buttons=(back, retry, *seen, leave))

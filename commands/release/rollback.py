@@ -96,6 +96,14 @@ class Rollback(Operation):
             failed = await context.runs.find(self.after)
         except Denied:
             return
+        if failed.untouched:
+            raise PermanentError(
+                f"Run {failed.short} ended before it changed a service, so there is nothing to go back from.",
+                code=ReasonCode.NOTHING_TO_GO_BACK_FROM,
+                advice=(
+                    f"`retry {failed.short}` tries it again. `rollback --env {context.where.name}` leaves the release that runs now.",
+                ),
+            )
         later = await context.runs.recent(environment=context.where.name)
         since = [
             each

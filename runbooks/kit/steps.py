@@ -276,9 +276,9 @@ class Step(Frozen):
         """Whether it does only what is left of the same step of a plan that was approved."""
         return self.changes() == approved.changes()
 
-    def ends_as(self, confirmed: "Step") -> bool:  # noqa: ARG002 - where a subclass can tell
-        """Whether a yes to the same step of another plan covers it though it changes more, as it leads just there."""
-        return False
+    def ends_as(self, confirmed: "Step") -> bool:
+        """Whether a yes to the same step of another plan covers it: it changes the same, or a subclass can tell that more leads just there."""
+        return self.changes() == confirmed.changes()
 
     async def apply(self, context: StepContext) -> object:
         """Do it; the subclass declares what is returned."""

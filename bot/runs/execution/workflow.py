@@ -244,6 +244,7 @@ class Execution:
             advice=(*error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
             step=step.title if step else None,
+            untouched=_untouched(run, steps),
             undone=step is not None and step.key in {each.key for each in run.plan.steps if each.comes_first},
             kubectl=by_hand(run.plan.steps if back else steps.left)
             if back or error.code is ReasonCode.BOOK_UNAVAILABLE
@@ -280,6 +281,7 @@ class Execution:
             title=f"{run.request.title} {what}{at}",
             step=steps.current.title if steps.current else None,
             stop=stop,
+            untouched=_untouched(run, steps),
         )
 
     async def _end(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
@@ -365,3 +367,8 @@ def _not_begun(steps: Sequence[Step], touched: Collection[str]) -> list[str]:
     if others:
         told.append(f"Not begun: {listed(others)}.")
     return told
+
+
+def _untouched(run: RunInput, steps: DurableSteps) -> bool:
+    """Return whether the plan replaces services and none of them was begun."""
+    return any(step.replaces() for step in run.plan.steps) and not any(step.replaces() for step in steps.begun)

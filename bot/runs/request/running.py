@@ -56,8 +56,9 @@ def goes_back_by_itself(plan: Plan | None, outcome: Outcome) -> bool:
     """Return whether a rollback follows: the approved plan said so, and the deploy itself failed.
 
     A person's stop, an audit log that can't be written, and a verification without a result are no such failure: what runs may be fine.
+    Where no service was begun the release that ran still runs, and going back would leave that.
     """
-    failed = not outcome.ok and outcome.stop is None and not outcome.undone
+    failed = not outcome.ok and outcome.stop is None and not outcome.undone and not outcome.untouched
     asked = plan is not None and plan.on_failure == "rollback"
     return failed and asked and outcome.code not in _PEOPLE_DECIDE
 
@@ -119,7 +120,7 @@ class Running:
         request = open_request.request
         itself = goes_back_by_itself(open_request.state.plan, outcome)
         by = request.requester if itself else open_request.back_by
-        if by is None or outcome.ok:
+        if by is None or outcome.ok or outcome.untouched:
             return None
         made = await open_request.step("go back", GoingBack, partial(self._going_back, request, by))
         crash_points.reached("going-back-noted")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,24 @@ async def test_a_failed_migration_stops_the_deploy_before_any_service_changed(he
     assert "Backend and frontend were not touched" in said
     assert "20261101_ward_as_number failed" in said
     assert {pod.version for pod in here.world.cluster.pods(PRODUCTION) if pod.deployment} == {"v1.2.0"}
+    assert here.button("type-rollback", run) is None, "there is nothing to go back from"
+    back = await here.ask(f"rollback --after {run}", who=ON_CALL)
+    await here.says(back, "ended before it changed a service", "result")
+
+
+async def test_a_failed_migration_is_no_reason_to_leave_the_release_that_runs_well(world: Story) -> None:
+    def by_itself(document: dict[str, Any]) -> None:
+        document["environments"]["production"]["on_failure"] = "rollback"
+
+    world.configure(by_itself)
+    await world.inside()
+    run = await world.ask(f"deploy {BROKEN}")
+    await world.press(APPROVER, "approve", run)
+    await world.ended_with(run, "stopped at Migrate the database")
+    await world.until(lambda: world.environment().undecided, "people have to decide")
+    assert world.runs() == [run], "no rollback followed"
+    assert {pod.version for pod in world.world.cluster.pods(PRODUCTION) if pod.deployment} == {"v1.2.0"}
+    assert [each.verdict for each in world.releases() if each.version == "v1.2.0"] != ["bad"]
 
 
 async def test_a_rollback_warns_of_newer_migrations_and_db_rollback_undoes_them_one_by_one(here: Story) -> None:

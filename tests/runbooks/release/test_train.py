@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from runbooks.backups.steps import BackUp
+from runbooks.cdn.invalidating import InvalidateCdn
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
@@ -132,3 +133,9 @@ async def test_a_backup_that_is_only_for_migrations_is_left_out_without_them() -
     assert alone.steps == DEPLOY.steps
     with_it = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("the backup", backup), ("migrations", _migrations)))
     assert [type(step) for step in with_it.steps][:3] == [Take, BackUp, Warm]
+
+
+async def test_what_comes_with_a_rollback_asks_nobody_twice_where_it_changes_the_same() -> None:
+    step = InvalidateCdn(distribution="E1", paths=("/*",), patience_seconds=60.0)
+    assert step.ends_as(step.model_copy(update={"patience_seconds": 30.0}))
+    assert not step.ends_as(step.model_copy(update={"paths": ("/a",)}))
