@@ -54,7 +54,7 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
     return {
         "production": {
             "github": {"repository": f"{OWNER}/{NAME}", "api_url": github},
-            "build": {"workflow": WORKFLOW, "look_seconds": 0.2},
+            "build": {"workflow": WORKFLOW, "look_seconds": 0.2, "grace_seconds": 2.0},
             "gates": gates,
         }
     }

@@ -18,3 +18,5 @@ class BuildSettings(Frozen):
     """How long the bot follows it."""
     look_seconds: float = Field(default=10.0, gt=0, le=60)
     """GitHub has no watch: the run is looked at this often."""
+    grace_seconds: float = Field(default=30.0, gt=0, le=600)
+    """How long a run is looked for whose start GitHub may have taken without saying so, before it is started again."""

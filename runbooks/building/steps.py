@@ -1,7 +1,8 @@
-"""The step that has a release's images built, and the plan of `build`."""
+"""The steps that have a release's images built, and the plan of `build`."""
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -22,6 +23,8 @@ from runbooks.wording import duration, listed, short_digest
 
 _RETRIES_SECONDS = 120.0
 """For so long a GitHub or a registry that does not answer is tried again."""
+_AT_ONCE_SECONDS = 1.0
+"""A first try comes at most so long after the step before it; a bot that was killed needs longer to be back."""
 
 
 class Built(Frozen):
@@ -34,17 +37,34 @@ class Built(Frozen):
     seconds: float
 
 
-class BuildImages(Step):
-    """The repository's workflow builds and pushes the images of a version; the bot starts it once and follows it."""
+class StartedBuild(Frozen):
+    """What was started."""
 
-    kind: Literal["build-images"] = "build-images"
+    commit: str
+
+
+class NoteBuildStart(Step):
+    """The time is kept at which the start begins: a start that comes later is not the first try."""
+
+    kind: Literal["note-build-start"] = "note-build-start"
+    hidden: ClassVar[bool] = True
+    decides: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return "Note when the build is started"
+
+    async def apply(self, context: StepContext) -> str:  # noqa: ARG002 - the time is the same for all
+        """Return it."""
+        return datetime.now(UTC).isoformat()
+
+
+class BuildStep(Step):
+    """A step about one run of the repository's workflow, which shows the request's id in its name."""
+
     repository: str
     workflow: str
     version: str
-    commit: str
-    images: tuple[str, ...]
-    """Repositories in the registry that have the version afterwards."""
-    seconds: float
     look_seconds: float
     decides: ClassVar[bool] = False
 
@@ -52,9 +72,23 @@ class BuildImages(Step):
     def target(self) -> str:
         return self.version
 
+    async def _look(self, context: StepContext) -> WorkflowRun | None:
+        look = partial(context.use(GithubClient).workflow_run, self.workflow, context.run)
+        return await retried(look, seconds=_RETRIES_SECONDS, pause=hearing(context.pulse))
+
+
+class StartBuild(BuildStep):
+    """The workflow is started, once: where GitHub may have taken a start already, its run is looked for first."""
+
+    kind: Literal["start-build"] = "start-build"
+    commit: str
+    images: tuple[str, ...]
+    """Repositories in the registry that have the version afterwards."""
+    grace_seconds: float
+
     @property
     def title(self) -> str:
-        return f"Build {self.version}"
+        return f"Start the build of {self.version}"
 
     def changes(self) -> dict[str, JsonValue]:
         return {
@@ -78,26 +112,63 @@ class BuildImages(Step):
             f"gh workflow run {self.workflow} -R {self.repository} --ref {self.version} -f version={self.version} -f request=by-hand",
         )
 
+    async def apply(self, context: StepContext) -> StartedBuild:
+        found = await self._look(context)
+        if found is None and self._tried_before(context):
+            found = await self._appears(context)
+        if found is None:
+            github = context.use(GithubClient)
+            now = await retried(partial(github.commit_of, self.version), seconds=_RETRIES_SECONDS)
+            if now != self.commit:
+                raise PermanentError(
+                    f"The tag {self.version} was moved since the plan: from {self.commit[:7]} to {now[:7] if now else 'nothing'}.",
+                    code=ReasonCode.CHANGED_MEANWHILE,
+                    advice=(f"Find out who moved it; then `build {self.version}` again shows the new commit.",),
+                )
+            try:
+                await github.dispatch(self.workflow, self.version, {"version": self.version, "request": context.run})
+            except TemporaryError:
+                if await self._appears(context) is None:
+                    raise
+        return StartedBuild(commit=self.commit)
+
+    def _tried_before(self, context: StepContext) -> bool:
+        """Whether a try before this one, in this process or in one that was killed, may have started it."""
+        noted = datetime.fromisoformat(context.results.only(NoteBuildStart, str))
+        return (datetime.now(UTC) - noted).total_seconds() > _AT_ONCE_SECONDS
+
+    async def _appears(self, context: StepContext) -> WorkflowRun | None:
+        """Return the run as soon as GitHub lists it; None where it does not within the time of grace."""
+        context.pulse.say("looking for a run that GitHub may have started")
+        ends, pause = time.monotonic() + self.grace_seconds, hearing(context.pulse)
+        while (found := await self._look(context)) is None and (left := ends - time.monotonic()) > 0:
+            await pause(min(self.look_seconds, left))
+        return found
+
+
+class BuildImages(BuildStep):
+    """The workflow's run builds and pushes the images of a version, and is followed to its end."""
+
+    kind: Literal["build-images"] = "build-images"
+    images: tuple[str, ...]
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        return f"Build {self.version}"
+
     def goes_on(self) -> tuple[str, ...]:
         return (f"GitHub continues to build {self.version}; a later `build {self.version}` finds its images.",)
 
     async def apply(self, context: StepContext) -> Built:
-        github, pause, began = context.use(GithubClient), hearing(context.pulse), time.monotonic()
-        # the run's id, which the workflow shows in its name: after a kill the run that was started before is found by it
-        request = context.run
-        look = partial(github.workflow_run, self.workflow, request)
-        found = await retried(look, seconds=_RETRIES_SECONDS, pause=pause)
-        if found is None:
-            inputs = {"version": self.version, "request": request}
-            await github.dispatch(self.workflow, self.version, inputs)
-        while found is None or not found.ended:
+        pause, began = hearing(context.pulse), time.monotonic()
+        while (found := await self._look(context)) is None or not found.ended:
             waited = time.monotonic() - began
             if waited >= self.seconds:
                 raise self._late(found)
             state = "waiting for GitHub to start it" if found is None else found.state.replace("_", " ")
             context.pulse.say(f"{self.workflow}: {state} for {duration(waited)}")
             await pause(min(self.look_seconds, self.seconds - waited))
-            found = await retried(look, seconds=_RETRIES_SECONDS, pause=pause)
         if found.conclusion != "success":
             raise PermanentError(
                 f"The workflow {self.workflow} ended with {found.conclusion or 'no conclusion'}.",
@@ -118,7 +189,7 @@ class BuildImages(Step):
         )
         return dict(zip(self.images, found, strict=True))
 
-    def _late(self, found: WorkflowRun | None) -> TemporaryError | PermanentError:
+    def _late(self, found: WorkflowRun | None) -> PermanentError:
         if found is None:
             return PermanentError(
                 f"GitHub shows no run of {self.workflow} for this request.",
@@ -150,16 +221,14 @@ async def plan_build(
     if not missing:
         digests = listed(short_digest(digest, 6) for digest in there if digest)
         return Plan(title=f"The images of {version} are in the registry already ({digests}). Nothing to do.")
-    step = BuildImages(
-        repository=github.settings.repository,
-        workflow=settings.workflow,
-        version=version,
-        commit=commit,
-        images=images,
-        seconds=settings.minutes * 60,
-        look_seconds=settings.look_seconds,
+    same = {"repository": github.settings.repository, "workflow": settings.workflow, "version": version}
+    start = StartBuild(
+        **same, commit=commit, images=images, look_seconds=settings.look_seconds, grace_seconds=settings.grace_seconds
     )
-    return Plan(title=f"Build the images of {version}", steps=(step,), warnings=_half(images, missing))
+    follow = BuildImages(**same, images=images, look_seconds=settings.look_seconds, seconds=settings.minutes * 60)
+    return Plan(
+        title=f"Build the images of {version}", steps=(NoteBuildStart(), start, follow), warnings=_half(images, missing)
+    )
 
 
 async def _digest(registry: RegistryClient, image: str, version: str) -> str | None:

@@ -77,6 +77,10 @@ class Github:
         self.builds: list[BuildRun] = []
         self.build_seconds = 1.0
         self.build_ends = "success"
+        self.hides_builds = 0
+        """So many lists of the workflow's runs have none of them yet."""
+        self.loses_dispatches = 0
+        """So many starts are taken and not answered."""
         self.names_builds = True
         """False: the workflow's `run-name` does not show who asked."""
         self.publish: Callable[[str], None] = lambda _: None
@@ -258,11 +262,17 @@ class Github:
         if set(inputs) != {"version", "request"}:
             return error(422, "Unexpected inputs provided")
         self.builds.insert(0, BuildRun(inputs["version"], inputs["request"], time.monotonic()))
+        if self.loses_dispatches:
+            self.loses_dispatches -= 1
+            return error(504, "Gateway Timeout")
         return web.Response(status=204)
 
     async def _builds(self, request: web.Request) -> web.Response:
         if request.match_info["workflow"] != WORKFLOW:
             return error(404, "Not Found")
+        if self.builds and self.hides_builds:
+            self.hides_builds -= 1
+            return web.json_response({"total_count": 0, "workflow_runs": []})
         runs = [self._build(number, each) for number, each in enumerate(self.builds)]
         return web.json_response({"total_count": len(runs), "workflow_runs": runs})
 

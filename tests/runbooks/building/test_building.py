@@ -1,24 +1,23 @@
 """Building images by the repository's workflow: started once, followed to its end, and what does not end well is said."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
 from runbooks.building.settings import BuildSettings
-from runbooks.building.steps import BuildImages, Built, plan_build
+from runbooks.building.steps import BuildImages, Built, NoteBuildStart, StartBuild, plan_build
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied, done
 from runbooks.kit.targets import Environment, Service
 from runbooks.redaction.redactor import default_redactor
-from sandbox.outside.github import NAME, OWNER, UNBUILT, Answer, Github, error
+from sandbox.outside.github import NAME, OWNER, UNBUILT, Answer, Github, commit_of, error
 from sandbox.outside.registry import SERVICES, Registry, digest_of
 
 SETTINGS = BuildSettings(look_seconds=0.02)
@@ -39,15 +38,21 @@ class Servers:
     images: Registry
     registry: RegistryClient
 
-    async def step(self, settings: BuildSettings = SETTINGS) -> BuildImages:
+    async def steps(self, settings: BuildSettings = SETTINGS) -> tuple[NoteBuildStart, StartBuild, BuildImages]:
         plan = await plan_build(self.client, self.registry, WHERE, settings, UNBUILT)
-        (step,) = plan.steps
-        assert isinstance(step, BuildImages)
-        return step
+        note, start, follow = plan.steps
+        assert isinstance(note, NoteBuildStart)
+        assert isinstance(start, StartBuild)
+        assert isinstance(follow, BuildImages)
+        return note, start, follow
 
-    def context(self, pulse: PlainPulse) -> StepContext:
+    def context(self, pulse: PlainPulse, *, noted: float | None = None) -> StepContext:
+        """`noted`: so many seconds ago the start began."""
         services = {GithubClient: self.client, RegistryClient: self.registry}
-        return StepContext(pulse=pulse, environment=WHERE, services=services)
+        made = StepContext(pulse=pulse, environment=WHERE, services=services)
+        if noted is not None:
+            made.results.keep(NoteBuildStart(), (datetime.now(UTC) - timedelta(seconds=noted)).isoformat())
+        return made
 
 
 @pytest.fixture
@@ -67,19 +72,42 @@ async def servers() -> AsyncIterator[Servers]:
             yield Servers(github, client, images, found)
 
 
-async def test_it_is_started_once_though_the_step_is_killed_and_runs_again(servers: Servers) -> None:
-    step, pulse = await servers.step(), PlainPulse("production.build.1")
-    servers.github.build_seconds = 60.0
-    first = asyncio.create_task(applied(step, servers.context(pulse)))
-    async with asyncio.timeout(20):
-        while not servers.github.builds:  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.01)
-    first.cancel()
-    await asyncio.wait([first])
-    servers.github.build_seconds = 0.0
-    built = Built.model_validate(await applied(step, servers.context(pulse)))
+async def test_it_is_started_and_followed_to_its_images(servers: Servers) -> None:
+    results = await done(await servers.steps(), servers.context(PlainPulse("production.build.1")))
+    built = results.only(BuildImages, Built)
     assert built.digests == {f"ghcr.io/omnicare/{name}": digest_of(name, UNBUILT) for name in SERVICES}
     assert len(servers.github.builds) == 1
+
+
+async def test_it_is_started_once_though_the_bot_is_killed_before_github_lists_it(servers: Servers) -> None:
+    (_, start, _), pulse = await servers.steps(), PlainPulse("production.build.1")
+    servers.github.hides_builds = 5
+    await applied(start, servers.context(pulse, noted=0))
+    await applied(start, servers.context(pulse, noted=20))
+    assert len(servers.github.builds) == 1
+
+
+async def test_it_is_started_once_though_the_answer_is_lost_before_github_lists_it(servers: Servers) -> None:
+    (_, start, _), pulse = await servers.steps(), PlainPulse("production.build.1")
+    servers.github.hides_builds, servers.github.loses_dispatches = 5, 1
+    await applied(start, servers.context(pulse, noted=0))
+    assert len(servers.github.builds) == 1
+
+
+async def test_a_start_that_did_not_arrive_is_tried_again_after_a_time_of_grace(servers: Servers) -> None:
+    (_, start, _), pulse = await servers.steps(BuildSettings(look_seconds=0.02, grace_seconds=0.1)), PlainPulse("b.b.1")
+    await applied(start, servers.context(pulse, noted=20))
+    assert len(servers.github.builds) == 1
+    assert pulse.said == ["looking for a run that GitHub may have started"]
+
+
+async def test_a_tag_that_was_moved_since_the_plan_is_not_built(servers: Servers) -> None:
+    _, start, _ = await servers.steps()
+    servers.github.versions[UNBUILT].commit = commit_of("another")
+    with pytest.raises(PermanentError, match=f"The tag {UNBUILT} was moved since the plan") as moved:
+        await applied(start, servers.context(PlainPulse("production.build.1"), noted=0))
+    assert moved.value.code is ReasonCode.CHANGED_MEANWHILE
+    assert servers.github.builds == []
 
 
 async def test_what_is_in_the_registry_is_not_built_again_and_half_of_it_is_said(servers: Servers) -> None:
@@ -95,30 +123,30 @@ async def test_what_is_in_the_registry_is_not_built_again_and_half_of_it_is_said
 async def test_a_workflow_that_fails_is_told_with_its_run(servers: Servers) -> None:
     servers.github.build_ends = "failure"
     with pytest.raises(PermanentError, match=r"The workflow images\.yml ended with failure") as failed:
-        await applied(await servers.step(), servers.context(PlainPulse("production.build.2")))
+        await done(await servers.steps(), servers.context(PlainPulse("production.build.2")))
     assert failed.value.code is ReasonCode.BUILD_FAILED
     assert failed.value.evidence == (f"https://github.com/{OWNER}/{NAME}/actions/runs/0",)
 
 
 async def test_a_run_that_can_not_be_found_by_its_name_ends_with_what_the_workflow_needs(servers: Servers) -> None:
     servers.github.names_builds = False
-    step = await servers.step(BuildSettings(look_seconds=0.02, minutes=0.005))
+    steps = await servers.steps(BuildSettings(look_seconds=0.02, minutes=0.005))
     with pytest.raises(PermanentError, match="GitHub shows no run") as failed:
-        await applied(step, servers.context(PlainPulse("production.build.3")))
+        await done(steps, servers.context(PlainPulse("production.build.3")))
     assert "run-name" in failed.value.advice[0]
     assert len(servers.github.builds) == 1
 
 
 async def test_a_build_that_takes_too_long_or_is_stopped_goes_on_without_the_bot(servers: Servers) -> None:
     servers.github.build_seconds = 60.0
-    step = await servers.step(BuildSettings(look_seconds=0.02, minutes=0.005))
+    steps = await servers.steps(BuildSettings(look_seconds=0.02, minutes=0.005))
     with pytest.raises(PermanentError, match="still in progress") as late:
-        await applied(step, servers.context(PlainPulse("production.build.4")))
+        await done(steps, servers.context(PlainPulse("production.build.4")))
     assert late.value.code is ReasonCode.TIMED_OUT
     pulse = PlainPulse("production.build.5")
     pulse.ask_to_stop(Stop(kind="cancelled", by="Maya"))
     with pytest.raises(Stopped):
-        await applied(await servers.step(), servers.context(pulse))
+        await done(await servers.steps(), servers.context(pulse))
 
 
 @pytest.mark.parametrize(
