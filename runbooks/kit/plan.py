@@ -318,10 +318,12 @@ class Plan(Frozen):
         return not self.empty and left and self.on_failure == approved.on_failure and not self.needs_reason
 
     def ends_as(self, confirmed: "Plan") -> bool:
-        """Whether this plan leads just where the confirmed one did, though it changes more on its way."""
-        known = {step.key: step for step in confirmed.changing}
-        alike = {step.key for step in self.changing} == set(known)
-        return not self.empty and alike and all(step.ends_as(known[step.key]) for step in self.changing)
+        """Whether this plan leads just where the confirmed one did, though it changes more on its way or is known more exactly."""
+        keys = {step.key for step in self.changing}
+        known = [step for step in confirmed.changing if step.key in keys or not step.may_do_nothing]
+        alike = [(step.key, step.beside) for step in self.changing] == [(step.key, step.beside) for step in known]
+        led = alike and all(step.ends_as(before) for step, before in zip(self.changing, known, strict=True))
+        return not self.empty and led and self.on_failure == confirmed.on_failure
 
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""

@@ -276,6 +276,11 @@ class Step(Frozen):
         """Whether it does only what is left of the same step of a plan that was approved."""
         return self.changes() == approved.changes()
 
+    @property
+    def may_do_nothing(self) -> bool:
+        """Whether it was planned without knowing that there is anything to do: a later plan may be without it."""
+        return False
+
     def ends_as(self, confirmed: "Step") -> bool:
         """Whether a yes to the same step of another plan covers it: it changes the same, or a subclass can tell that more leads just there."""
         return self.changes() == confirmed.changes()

@@ -146,6 +146,19 @@ class Migrate(SchemaStep):
         count = counted(len(self.pending), "migration") if self.pending is not None else "migrations"
         return (Brief(subject="the database", change=count),)
 
+    @property
+    def may_do_nothing(self) -> bool:
+        return self.pending is None
+
+    def ends_as(self, confirmed: Step) -> bool:
+        """A yes to "whatever is pending" covers each list; one to a list covers only that."""
+        if isinstance(confirmed, Migrate) and confirmed.pending is None:
+            return self.model_copy(update={"pending": None}).changes() == confirmed.changes()
+        return super().ends_as(confirmed)
+
+    def completes(self, approved: Step) -> bool:
+        return self.ends_as(approved)
+
     async def apply(self, context: StepContext) -> Migrated:
         return await super().apply(context)
 

@@ -24,7 +24,9 @@ class Before(NamedTuple):
     approved: tuple[ApprovalDecision, ...]
 
     def covers(self, planned: Planned) -> bool:
-        """Return whether the approval covers the new plan: it changed for a moment only, or a rollback leads to the same release."""
+        """Return whether the approval covers the new plan: it changed for a moment only, it is known more exactly, or a rollback leads to
+        the same release.
+        """
         if self.refused != "changed":
             return False
         return planned.digest == self.planned.digest or planned.plan.ends_as(self.planned.plan)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.cluster.programs import Execution
 from sandbox.migrations import BROKEN
 from sandbox.postgres import Database
 from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, Story, story
@@ -88,3 +89,22 @@ async def test_a_rollback_warns_of_newer_migrations_and_db_rollback_undoes_them_
     await here.press(APPROVER, "approve", alone)
     await here.ended_with(alone, "production's database has the migrations of v2.0.0")
     assert f"1 migration applied: {NEW[1]}" in here.text(alone, "result")
+
+
+async def test_a_list_that_is_there_only_when_the_run_starts_is_not_asked_for_again(here: Story) -> None:
+    listing, told = here.world.schemas.scripts()["migrate:list"], 0
+
+    async def late(execution: Execution) -> int:
+        nonlocal told
+        told += 1
+        return 1 if told == 1 else await listing(execution)
+
+    here.world.cluster.add_scripts({"migrate:list": late})
+    run = await here.ask("deploy v2.0.0")
+    await here.shown("approve", run)
+    assert "whatever is pending" in here.text(run, "plan")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "v2.0.0 runs in production")
+    assert f"2 migrations applied: {NEW[0]} and {NEW[1]}" in here.text(run, "result")
+    assert told > 1
+    assert here.event_names(run).count("approval:granted") == 2, "of the list it is noted that the yes covers it"

@@ -18,9 +18,9 @@ from runbooks.clients.kubernetes.jobs import JobSpec
 from runbooks.database.databases import Database
 from runbooks.kit.answers import NotUnderstood
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped
+from runbooks.kit.steps import PlainPulse, Step, StepContext, Stop, Stopped
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
 from runbooks.migrations.lint import lint
@@ -29,6 +29,7 @@ from runbooks.migrations.pending import read_contained
 from runbooks.migrations.planning import plan_part
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
+from runbooks.release.steps import RestartService
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.fields import Json, Writer
 from sandbox.cluster.programs import Execution
@@ -236,6 +237,32 @@ async def test_where_no_database_is_configured_the_migrations_run_unnamed(here: 
     assert _step(part).pending is None
     (warning,) = part.warnings
     assert "no `database` is configured" in warning
+
+
+async def test_a_yes_to_whatever_is_pending_covers_each_list_and_a_yes_to_a_list_only_that(here: Here) -> None:
+    named = _step(await here.part())
+    unknown = named.model_copy(update={"pending": None})
+    fewer = named.model_copy(update={"pending": NEW[:1]})
+    elsewhere = named.model_copy(
+        update={"spec": named.spec.model_copy(update={"image": "ghcr.io/omnicare/backend:v3"})}
+    )
+    deploy = [RestartService(change=_change("v2.0.0"), cause="deploy")]
+
+    def covers(approved: list[Step], now: list[Step]) -> bool:
+        return Plan(title="Deploy", steps=tuple(now)).ends_as(Plan(title="Deploy", steps=tuple(approved)))
+
+    assert covers([unknown, *deploy], [named, *deploy])
+    assert covers([unknown, *deploy], deploy), "nothing is pending after all"
+    assert covers([unknown, *deploy], [unknown, *deploy])
+    assert named.completes(unknown)
+    for approved, now in ((named, fewer), (fewer, named), (named, unknown), (unknown, elsewhere)):
+        assert not covers([approved, *deploy], [now, *deploy])
+        assert not now.completes(approved)
+    assert not covers([named, *deploy], deploy)
+    assert not covers(deploy, [named, *deploy])
+    assert not covers([unknown, *deploy], [*deploy, named])
+    assert not covers([unknown, *deploy], [named])
+    assert not covers([unknown], [])
 
 
 async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
