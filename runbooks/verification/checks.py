@@ -1,7 +1,7 @@
 """The checks, one small class each: what is asked, and which verdict the answer is."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.exec import ExecLimits
@@ -31,7 +31,8 @@ class Asked:
     """What a check is given."""
 
     health: HealthClient
-    before: Before = field(default_factory=Before)
+    before: Before | None = None
+    """None: nothing is compared (after a rollback, or a look at what runs). What a `Before` lacks is not known."""
     seconds: float = 1.0
     """The time over which is measured."""
 
@@ -104,17 +105,21 @@ class MeasuredValue(Check):
         return (await self._prometheus.instant(self._query(seconds))).value
 
     async def look(self, asked: Asked) -> Finding:
-        metric, before, query = self._metric, asked.before.metrics.get(self.name), self._query(asked.seconds)
+        metric, query = self._metric, self._query(asked.seconds)
+        before = asked.before.metrics.get(self.name) if asked.before is not None else None
         reading = await self._prometheus.instant(query)
         if reading.value is None:
             finding = unknown(self.name, f"{reading.unknown}, asked {query}", required=self.required)
         else:
             verdict = Verdict.PASSED if metric.holds(reading.value, before) else Verdict.FAILED
+            uncompared = metric.compared and asked.before is not None and before is None
+            if verdict is Verdict.PASSED and uncompared:
+                verdict = Verdict.INCONCLUSIVE
             finding = Finding(
                 name=self.name,
                 verdict=verdict,
                 value=metric.shown(reading.value),
-                detail=", ".join(reading.warnings),
+                detail=", ".join((*reading.warnings, *(("not known before",) if uncompared else ()))),
                 required=self.required,
             )
         shown = metric.shown(before) if before is not None else ""
@@ -177,7 +182,7 @@ class NewAlerts(Check):
         return await self._alertmanager.firing()
 
     async def look(self, asked: Asked) -> Finding:
-        before, firing = asked.before.alerts, await self.firing()
+        before, firing = asked.before.alerts if asked.before is not None else None, await self.firing()
         new = [each.name for each in firing if each.fingerprint not in (before or ())]
         if new:
             detail = "" if before is not None else "not known which of them fired before"
@@ -204,15 +209,15 @@ class OfflineSync(Check):
         return SyncCounts(pending=status.pending, failed=status.failed, stuck=self._queue.is_stuck(status))
 
     async def look(self, asked: Asked) -> Finding:
-        before, now = asked.before.sync, await self.counts()
+        before, now = asked.before.sync if asked.before is not None else None, await self.counts()
         if now is None:
             return unknown(self.name, "the script does not say how many items wait and have failed")
         shown = before.shown if before is not None else ""
         if now.stuck and not (before is not None and before.stuck):
             return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown)
-        if before is None and asked.before.at:
-            return unknown(self.name, f"now {now.shown}, not known before")
-        if before is None:  # nothing was measured before: a rollback, or a look at what runs
+        if before is None:
+            if asked.before is not None:
+                return unknown(self.name, f"now {now.shown}, not known before")
             return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown)
         if now.failed - before.failed > self._more:
             limit = f"at most {self._more:,} more failed"

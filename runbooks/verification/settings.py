@@ -26,7 +26,7 @@ class MetricCheck(Frozen):
     unit: str = Field(default="", max_length=20)
     """Shown behind the value: `ms`, `%`."""
     worse_factor: float | None = Field(default=None, gt=1, allow_inf_nan=False)
-    """For `below`: the check fails too if the value is more than so many times the value before the deploy."""
+    """For `below`: the check fails too if the value is more than so many times the value before the deploy, and has no result where that is unknown."""
     required: bool = True
     """False: a result outside of the limit is shown as a warning."""
 
@@ -43,6 +43,11 @@ class MetricCheck(Frozen):
             return value >= self.limit
         worse = self.worse_factor is not None and before is not None and value > before * self.worse_factor
         return value < self.limit and not worse
+
+    @property
+    def compared(self) -> bool:
+        """Return whether the value before the deploy is needed."""
+        return self.must_be == "below" and self.worse_factor is not None
 
     def shown(self, value: float | None) -> str:
         """Return a value as people read it."""

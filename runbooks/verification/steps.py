@@ -15,7 +15,7 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
 from runbooks.verification.checks import Asked
-from runbooks.verification.findings import Before, Finding, Verdict, Verified
+from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
 from runbooks.verification.smoke import smoke
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed
@@ -55,16 +55,23 @@ class Verify(Step):
         return self.lines
 
     async def apply(self, context: StepContext) -> Verified:
-        verification = context.use(Verification)
+        try:
+            verification, health = context.use(Verification), context.use(HealthClient)
+        except PermanentError as error:  # the configuration has changed meanwhile
+            if not self.going_back:
+                raise
+            return Verified(findings=(unknown("verification", error.message.rstrip(".")),))
         settings = verification.settings
         bake_seconds = min(settings.bake_seconds, _LONGEST_BAKE_BACK) if self.going_back else settings.bake_seconds
-        before = next((found for _, found in context.results.each(MeasureBefore, Before)), None)
+        measured = [found for _, found in context.results.each(MeasureBefore, Before)]
 
         async def bake() -> None:
             context.pulse.say(f"measuring over {duration(bake_seconds)}")
             await asyncio.sleep(bake_seconds)
 
-        asked = Asked(health=context.use(HealthClient), before=before or Before(), seconds=bake_seconds)
+        # without a measurement, as in a retry, what has to be compared has no result
+        before = None if self.going_back else measured[0] if measured else Before()
+        asked = Asked(health=health, before=before, seconds=bake_seconds)
         found = await unless_stopped(context.pulse, verification.look(asked, bake=bake, said=context.pulse.say))
         if not self.going_back:
             _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")

@@ -1,6 +1,7 @@
 """The verification of one environment: measuring before the services change, and making all checks side by side afterwards."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -32,6 +33,8 @@ from runbooks.verification.settings import VerificationSettings
 from runbooks.wording import counted
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _GRACE = 1.5
 """A check is tried again until its deadline; the last try may end a little later."""
@@ -69,6 +72,9 @@ class Verification:
             async with asyncio.timeout(self.settings.deadline_seconds):
                 return await looking
         except (RunbookError, TimeoutError):
+            return None
+        except Exception:  # noqa: BLE001 - whatever it is, it is not compared
+            _log.exception("a value could not be measured before the change")
             return None
 
     async def look(
@@ -116,6 +122,9 @@ async def _within(check: Check, asked: Asked, seconds: float) -> Finding:
         return unknown(check.name, error.message.rstrip("."), required=check.required)
     except TimeoutError:
         return unknown(check.name, f"no answer within {seconds * _GRACE:g} s", required=check.required)
+    except Exception:  # noqa: BLE001 - whatever it is, the check has no result
+        _log.exception("a check could not be made", extra={"check": check.name})
+        return unknown(check.name, "an error in the bot; its log has more", required=check.required)
 
 
 def _progress(done: Sequence[Finding], total: int) -> str:

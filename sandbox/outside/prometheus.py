@@ -60,7 +60,9 @@ class PrometheusServer:
     async def _ready(self, _: web.Request) -> web.Response:
         return web.Response(text="Prometheus Server is Ready.\n")
 
-    async def _rules(self, _: web.Request) -> web.Response:
+    async def _rules(self, request: web.Request) -> web.StreamResponse:
+        if self.fault is not None:
+            return self.fault(request)
         rules = [
             {
                 "name": name,

@@ -46,11 +46,20 @@ class PrometheusClient:
         answer = await self._access.get("/api/v1/rules", {"type": "alert"})
         match answer:
             case {"status": "success", "data": {"groups": list(groups)}}:
-                rules = [rule for group in groups if isinstance(group, dict) for rule in group.get("rules") or ()]
+                rules = [rule for group in groups for rule in self._rules(group)]
             case _:
                 raise self._access.unreadable()
         labels = [rule.get("labels") for rule in rules if isinstance(rule, dict)]
         return sum(isinstance(each, dict) and each.get("severity") == "critical" for each in labels)
+
+    def _rules(self, group: Any) -> list[Any]:
+        match group:
+            case {"rules": list(rules)}:
+                return rules
+            case {"rules": None}:  # Go's empty list
+                return []
+            case _:
+                raise self._access.unreadable()
 
     def _values(self, kind: Any, result: Any) -> list[float]:
         if kind == "scalar":

@@ -45,7 +45,7 @@ class Place:
         return Verification(self.environment, settings, self._client, queue)
 
     async def found(self, before: Before | None = None, **other: object) -> dict[str, Finding]:
-        asked = Asked(health=HealthClient(), before=before or Before())
+        asked = Asked(health=HealthClient(), before=before)
         verified = await self.verification(**other).look(asked)
         return {each.name: each for each in verified.findings}
 
@@ -140,6 +140,13 @@ async def test_what_a_script_prints_is_judged_against_what_was_before(
     found = (await here.found(before))["database connection" if script == "db:test" else "offline sync"]
     assert found.verdict is verdict
     assert words in found.detail
+
+
+async def test_failed_items_that_can_not_be_compared_have_no_result(here: Place) -> None:
+    for before in (Before(), Before(at="2026-05-04T03:00:00+00:00")):
+        found = (await here.found(before))["offline sync"]
+        assert (found.verdict, "not known before" in found.detail) == (Verdict.INCONCLUSIVE, True)
+    assert (await here.found())["offline sync"].verdict is Verdict.PASSED  # a look at what runs compares nothing
 
 
 async def test_a_pod_without_the_script_is_no_result_and_without_a_script_nothing_is_run(here: Place) -> None:

@@ -17,7 +17,8 @@ from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext
 from runbooks.kit.targets import Environment, Service
-from runbooks.verification.findings import Before, Verdict, Verified
+from runbooks.verification.checks import Asked, Check, MeasuredValue
+from runbooks.verification.findings import Before, Finding, Verdict, Verified
 from runbooks.verification.settings import MetricCheck, VerificationSettings
 from runbooks.verification.steps import MeasureBefore, Verify
 from runbooks.verification.verification import Verification
@@ -238,6 +239,71 @@ async def test_what_has_no_result_is_never_passed(prometheus: PrometheusServer, 
     assert found.findings[0].verdict is Verdict.INCONCLUSIVE
     found, _ = await verified(prometheus, metric(required=False))
     assert found.findings[0].verdict is Verdict.INCONCLUSIVE
+
+
+async def test_without_a_value_before_a_comparison_has_no_result_except_after_going_back(
+    prometheus: PrometheusServer,
+) -> None:
+    prometheus.values["http_requests_total"] = "0.05"
+    for before in (None, Before(at="2026-05-04T03:00:00+00:00")):  # a retry measures nothing before
+        with pytest.raises(PermanentError, match="can't be judged: not known before"):
+            await verified(prometheus, metric(worse_factor=2), before=before)
+    found, _ = await verified(prometheus, metric(worse_factor=2), going_back=True)
+    assert found.findings[0].verdict is Verdict.PASSED
+    prometheus.values["http_requests_total"] = "0.5"
+    with pytest.raises(PermanentError, match=r"error rate 0\.5 %"):
+        await verified(prometheus, metric(worse_factor=2))
+
+
+@pytest.mark.parametrize("groups", ['[{"rules": 1}]', '[{"rules": {}}]', "[1]", "[{}]", "{}"])
+async def test_rules_in_another_form_are_no_rules(prometheus: PrometheusServer, groups: str) -> None:
+    prometheus.fault = answers(200, f'{{"status": "success", "data": {{"groups": {groups}}}}}')
+    with pytest.raises(TemporaryError, match="can't be read"):
+        await PrometheusClient(MonitoringServer(url=prometheus.url)).critical_rules()
+
+
+class Broken(Check):
+    """A check with a fault of its own."""
+
+    name = "broken"
+
+    async def look(self, asked: Asked) -> Finding:
+        raise TypeError(asked)
+
+
+class BrokenMeasure(MeasuredValue):
+    """A measurement with one."""
+
+    async def value(self, seconds: float) -> float | None:
+        raise TypeError(seconds)
+
+
+async def test_a_check_with_a_fault_has_no_result_and_ends_no_rollback(
+    prometheus: PrometheusServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = VerificationSettings(metrics=(), db_test=(), deadline_seconds=0.3, bake_seconds=0)
+    where = environment()
+    verification = Verification(where, settings, ClusterClient())
+    client = PrometheusClient(MonitoringServer(url=prometheus.url))
+    verification.checks = (Broken(), BrokenMeasure(client, metric(), where, 1))
+    assert (await verification.measured()).metrics == {}
+    async with HealthClient(deadline=0.2) as health:
+        services = {Verification: verification, HealthClient: health}
+        context = StepContext(pulse=PlainPulse("production.rollback.7kq2"), environment=where, services=services)
+        found = await Verify(going_back=True).apply(context)
+    assert (found.findings[0].verdict, "its log has more" in found.findings[0].detail) == (Verdict.INCONCLUSIVE, True)
+    assert [each.message for each in caplog.records if each.exc_info] == [
+        "a value could not be measured before the change",
+        "a check could not be made",
+    ]
+
+
+async def test_a_rollback_is_not_stopped_where_the_table_was_removed_meanwhile() -> None:
+    context = StepContext(pulse=PlainPulse("production.rollback.7kq2"), environment=environment())
+    found = await Verify(going_back=True).apply(context)
+    assert (found.findings[0].verdict, found.findings[0].name) == (Verdict.INCONCLUSIVE, "verification")
+    with pytest.raises(PermanentError, match="has no Verification"):
+        await Verify().apply(context)
 
 
 async def test_a_failed_health_check_is_told_at_once_and_nothing_is_measured_after_it(
