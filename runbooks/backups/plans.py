@@ -17,7 +17,7 @@ _OFFERED = 5
 async def plan_part(train: Train) -> Part:
     """What a deploy does about backups: a snapshot before anything changes, where that is configured, or only before migrations."""
     backups = train.find(Backups)
-    if train.going_back:
+    if train.going_back or train.standing:
         return Part()
     if backups is None:
         return Part(not_done=("database backup (not configured)",))

@@ -24,6 +24,7 @@ from runbooks.fleet.records import (
     KnownReleases,
     Lease,
     LeaseAttempt,
+    Measured,
     Part,
     ProvenRestore,
     Release,
@@ -34,6 +35,7 @@ from runbooks.fleet.records import (
     heads_from,
     heads_key,
     heads_text,
+    measured_from,
     releases_data,
     releases_from,
     restore_from,
@@ -41,6 +43,7 @@ from runbooks.fleet.records import (
     utc_now,
 )
 from runbooks.fleet.signatures import KnownSignatures, Signature, signatures_data, signatures_from
+from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment
@@ -54,6 +57,7 @@ __all__ = [
     "KnownReleases",
     "Lease",
     "LeaseAttempt",
+    "Measured",
     "ProvenRestore",
     "Release",
     "ReleasedService",
@@ -229,6 +233,29 @@ class Fleet:
             lambda data: ({**data, "last": text}, None),
         )
 
+    # what was measured before a deploy
+
+    async def measured(self, environment: Environment, version: str) -> Measured | None:
+        """Return what was measured before the deploy of that version that is still undecided; None where that is not known."""
+        found = await self._find(environment.record_namespace, _measured_name(environment))
+        kept = measured_from(found.data) if found is not None else None
+        if kept is None or kept.version != version or (await self.read(environment)).undecided is None:
+            return None
+        newest = next(iter(await self.releases(environment)), None)
+        recorded = read_time(newest.at) if newest is not None else None
+        return kept if recorded is None or recorded < kept.at else None
+
+    async def keep_measured(self, environment: Environment, measured: Measured) -> None:
+        """Put it in the place of what was measured before."""
+        labels = {_RECORD: "measured", _ENVIRONMENT: environment.name}
+        text = measured.model_dump_json()
+        await self._update(
+            environment.record_namespace,
+            _measured_name(environment),
+            labels,
+            lambda data: ({**data, "last": text}, None),
+        )
+
     # what people signed for a release
 
     async def signatures(self, environment: Environment) -> KnownSignatures:
@@ -340,6 +367,10 @@ def _restores_name(environment: Environment) -> str:
 
 def _releases_name(environment: Environment) -> str:
     return f"releases-{environment.name}"
+
+
+def _measured_name(environment: Environment) -> str:
+    return f"measured-{environment.name}"
 
 
 def _signatures_name(environment: Environment) -> str:

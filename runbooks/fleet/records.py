@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 
 from runbooks.kit.answers import read_json, read_stamp
 from runbooks.kit.errors import PermanentError
@@ -189,6 +198,15 @@ class ProvenRestore(Frozen):
     evidence: str = Field(default="", max_length=LONGEST_TEXT)
 
 
+class Measured(Frozen):
+    """What was measured before a deploy changed anything, for the retries that follow it."""
+
+    version: Text
+    """The release that was deployed then."""
+    at: AwareDatetime
+    values: dict[str, JsonValue]
+
+
 class KnownReleases(Frozen):
     """What is recorded, newest first, and what of it could not be read."""
 
@@ -297,6 +315,14 @@ def restore_from(data: Mapping[str, str]) -> ProvenRestore | None:
         return ProvenRestore.model_validate(read_json(text, lambda: _unreadable("restores")))
     except ValidationError as error:
         raise _unreadable("restores", error) from None
+
+
+def measured_from(data: Mapping[str, str]) -> Measured | None:
+    """Return what was measured last; None where there is nothing, or nothing that can be read: it is only compared with."""
+    try:
+        return Measured.model_validate(read_json(data.get("last", ""), lambda: _unreadable("measured")))
+    except (PermanentError, ValidationError, RecursionError):
+        return None
 
 
 def releases_from(data: Mapping[str, str]) -> KnownReleases:

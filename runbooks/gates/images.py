@@ -30,6 +30,8 @@ class ImagesExist(Gate):
 
 async def _wrong(registry: RegistryClient, change: ImageChange) -> str:
     tag = change.after.tag or ""
+    if change.after.digest is None:  # set by hand
+        return f"{change.service} runs {tag} without a digest, so which image that is can't be known"
     try:
         digest = await registry.resolve(change.after.repository, tag)
     except PermanentError as error:

@@ -19,7 +19,7 @@ START = "start"
 async def plan_part(train: Train) -> Part:
     """Return the gates as they stand, and why the plan can't be approved where a required one has not passed."""
     settings = train.find(GateSettings)
-    if train.going_back or train.standing:
+    if train.going_back:
         return Part()
     if settings is None:
         return Part(not_done=("gates (not configured)",))
@@ -33,7 +33,7 @@ async def plan_part(train: Train) -> Part:
     )
     results = await look_at(gates_of(settings, subject), subject, settings.seconds)
     return Part(
-        before=(CheckGates(version=train.version, images=train.changes, results=results),),
+        first=(CheckGates(version=train.version, images=train.changes, results=results),),
         warnings=_warnings(results),
         refused_by=_refusals([each for each in results if each.stops]),
     )

@@ -19,6 +19,8 @@ T = TypeVar("T")
 class Part(Frozen):
     """What one domain adds to the plan."""
 
+    first: tuple[StoredStep, ...] = ()
+    """Steps that only look, before those that change anything; also where what runs is only checked and recorded."""
     before: tuple[StoredStep, ...] = ()
     """Steps before the services change."""
     after: tuple[StoredStep, ...] = ()
@@ -45,7 +47,7 @@ class Train:
     going_back: bool = False
     """A rollback: what can't be read is a warning, never a refusal."""
     standing: bool = False
-    """Nothing is rolled out: what runs is checked and recorded, so steps before the services are left out."""
+    """Nothing is rolled out: what runs is checked and recorded, so nothing may be left to do before the services."""
     clients: Mapping[type, object] = field(default_factory=dict)
     """Clients and settings of the environment, each by its class."""
     options: Mapping[str, str] = field(default_factory=dict)

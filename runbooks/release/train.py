@@ -13,8 +13,9 @@ from runbooks.backups import plans as backup_plans
 from runbooks.backups.steps import BackUp
 from runbooks.cdn import invalidating
 from runbooks.gates import planning as gates
-from runbooks.kit.errors import RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Plan, versions
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, PlansPart, Train
@@ -23,6 +24,7 @@ from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.verification import steps as verification
+from runbooks.wording import listed
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 3.0
@@ -52,7 +54,8 @@ async def with_parts(
 ) -> Plan:
     """Return the plan with the steps and sentences of all parts; as it is where no service changes.
 
-    Where what runs is only checked and recorded, such as by a retry, what goes after the services is done again.
+    Where what runs is only checked and recorded, such as by a retry, the gates are looked at, and what goes after the services is done again;
+    a step that belongs before them is refused.
     `clients`: clients and settings of the environment, each by its class. Raises RunbookError where a part can't be planned, but
     going back is not stopped by that, nor by a part that takes longer than `patience` seconds: the part is named instead.
     """
@@ -74,8 +77,8 @@ async def with_parts(
     )
     chosen = PARTS if parts is None else parts
     found = await side_by_side(*(_planned(name, plans, train, patience) for name, plans in chosen))
-    if standing:
-        found = [part.model_copy(update={"before": ()}) for part in found]
+    if standing and (left := [step for part in found for step in part.before]):
+        raise _left_to_do(train.version, left)
     return plan.model_copy(
         update={
             "steps": _placed(plan.steps, found),
@@ -93,7 +96,7 @@ async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -
         async with asyncio.timeout(patience if train.going_back else None):
             return await plans(train)
     except RunbookError as error:
-        if not train.going_back and not train.standing:
+        if not train.going_back:
             raise
         why = error.message
     except TimeoutError:
@@ -108,12 +111,24 @@ async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -
     return Part(warnings=(f"{name} left out, because it can't be planned: {why}",), not_done=(name,))
 
 
+def _left_to_do(version: str, left: Sequence[Step]) -> PermanentError:
+    return PermanentError(
+        f"{version} already runs, but what belongs before it is not done: {listed(step.title for step in left)}.",
+        code=ReasonCode.PLAN_FAILED,
+        advice=(
+            f"`rollback` goes back. Or run `migrate`, then `verify`, and record {version} with `releases adopt`.",
+            f"If every migration is applied, `deploy {version} --skip-migrations` with a reason checks and records {version}.",
+        ),
+    )
+
+
 def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
     """After the Deployments are taken, and after the check of what runs."""
     begun = max((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
     checked = max(at for at, step in enumerate(steps) if isinstance(step, CheckRollout)) + 1
-    first = [step for part in parts for step in part.before]
-    kinds = {"", *(step.kind for step in first)}
-    before = (step for step in first if not isinstance(step, BackUp) or step.only_before in kinds)
+    first = [step for part in parts for step in part.first]
+    changing = [step for part in parts for step in part.before]
+    kinds = {"", *(step.kind for step in changing)}
+    before = (step for step in changing if not isinstance(step, BackUp) or step.only_before in kinds)
     after = (step for part in parts for step in part.after)
-    return (*steps[:begun], *before, *steps[begun:checked], *after, *steps[checked:])
+    return (*steps[:begun], *first, *before, *steps[begun:checked], *after, *steps[checked:])

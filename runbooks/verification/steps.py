@@ -1,14 +1,17 @@
 """The steps of a verification: measuring before the services change, and checking once all of them run."""
 
 import asyncio
+import logging
 import shlex
+from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.kit.errors import PermanentError
+from runbooks.fleet.fleet import Fleet, Measured
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Step, StepContext
 from runbooks.kit.targets import Environment
@@ -20,22 +23,53 @@ from runbooks.verification.smoke import smoke
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed
 
+_log = logging.getLogger(__name__)
+
 _LONGEST_BAKE_BACK = 30.0
 """Seconds: going back has five minutes in all."""
 
 
 class MeasureBefore(Step):
-    """What is compared with later is measured; what can't be measured is not compared."""
+    """What is compared with later is measured; what can't be measured is not known then.
+
+    A retry takes what the run before it has measured: now the new version may run already.
+    """
 
     kind: Literal["measure-before"] = "measure-before"
+    version: str = ""
+    """The release that is deployed."""
+    standing: bool = False
+    """It runs already."""
     decides: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return "Measure before the change"
 
+    @property
+    def word(self) -> str:
+        return "a measurement"
+
     async def apply(self, context: StepContext) -> Before:
-        return await unless_stopped(context.pulse, context.use(Verification).measured())
+        return await unless_stopped(context.pulse, self._found(context))
+
+    async def _found(self, context: StepContext) -> Before:
+        fleet, verification = context.use(Fleet), context.use(Verification)
+        try:
+            kept = await fleet.measured(context.environment, self.version)
+            if kept is not None:
+                return Before.model_validate(kept.values)
+        except (RunbookError, ValidationError) as error:
+            _log.warning("what was measured before can't be read: %s", type(error).__name__)
+        if self.standing:
+            return Before()
+        now, found = datetime.now(UTC), await verification.measured()
+        measured = Measured(version=self.version, at=now, values=found.model_dump(mode="json"))
+        try:
+            await fleet.keep_measured(context.environment, measured)
+        except RunbookError as error:
+            _log.warning("what was measured can't be kept for a retry: %s", error.code)
+        return found
 
 
 class Verify(Step):
@@ -69,7 +103,7 @@ class Verify(Step):
             context.pulse.say(f"measuring over {duration(bake_seconds)}")
             await asyncio.sleep(bake_seconds)
 
-        # without a measurement, as in a retry, what has to be compared has no result
+        # without a measurement what has to be compared has no result
         before = None if self.going_back else measured[0] if measured else Before()
         asked = Asked(health=health, before=before, seconds=bake_seconds)
         found = await unless_stopped(context.pulse, verification.look(asked, bake=bake, said=context.pulse.say))
@@ -181,7 +215,7 @@ async def plan_part(train: Train) -> Part:
     left_out = "smoke tests (not after a rollback)" if train.going_back else "smoke tests (not configured)"
     first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
     note = f"Verification: {listed(names)}{f', measured over {duration(bake)}' if bake else ''}."
-    before = () if train.going_back else (MeasureBefore(),)
+    measure = () if train.going_back else (MeasureBefore(version=train.version, standing=train.standing),)
     lines = tuple(line for check in verification.checks for line in check.by_hand)
     after = (*first, Verify(going_back=train.going_back, lines=lines))
-    return Part(before=before, after=after, notes=(note,), not_done=() if first else (left_out,))
+    return Part(first=measure, after=after, notes=(note,), not_done=() if first else (left_out,))

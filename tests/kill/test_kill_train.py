@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
 POINTS = (
     "gates-done",
-    "migrate-backend-done",
     "measure-before-done",
+    "migrate-backend-done",
     "rollout-frontend-done",
     "check-done",
     "invalidate-cdn-e2prodsandbox1-done",

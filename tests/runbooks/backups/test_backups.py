@@ -247,17 +247,19 @@ async def test_a_snapshot_that_fails_or_takes_too_long_ends_the_deploy_before_an
 
 
 async def test_only_a_deploy_with_that_setting_takes_one(world: World):
-    def train(settings: BackupSettings | None, *, back: bool = False) -> Train:
+    def train(settings: BackupSettings | None, *, back: bool = False, standing: bool = False) -> Train:
         clients = {Backups: Backups(settings)} if settings is not None else {}
         return Train(
-            environment=world.place.environment, version="v2.0.0", changes=(), going_back=back, clients=clients, now=NOW
-        )
+            environment=world.place.environment, version="v2.0.0", changes=(), going_back=back, standing=standing,
+            clients=clients, now=NOW,
+        )  # fmt: skip
 
     always = SETTINGS.model_copy(update={"before_deploy": True})
     migrating = SETTINGS.model_copy(update={"before_migration": True})
     assert (await plan_part(train(always))).before == (BackUp(instance=INSTANCE),)
     assert (await plan_part(train(migrating))).before == (BackUp(instance=INSTANCE, only_before="migrate"),)
     assert (await plan_part(train(always, back=True))).before == ()
+    assert (await plan_part(train(always, standing=True))).before == ()
     assert (await plan_part(train(SETTINGS))).before == ()
     assert (await plan_part(train(None))).not_done == ("database backup (not configured)",)
 

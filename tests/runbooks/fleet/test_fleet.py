@@ -12,12 +12,13 @@ from runbooks.fleet.fleet import (
     Freeze,
     KeptHead,
     Lease,
+    Measured,
     Release,
     ReleasedService,
     Undecided,
     utc_now,
 )
-from runbooks.fleet.records import KEPT_HEADS, environment_from
+from runbooks.fleet.records import KEPT_HEADS, environment_from, measured_from
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from tests.support.real import Place, image
@@ -228,3 +229,21 @@ def test_a_lock_whose_end_is_no_time_holds_until_it_is_taken_away_and_is_said():
     assert record.freeze is not None
     assert record.freeze.holds(datetime(2100, 1, 1, tzinfo=UTC))
     assert record.warnings == ("In the fleet's record, `until` is not a valid time (in `freeze`), so it is unknown.",)
+
+
+async def test_what_was_measured_counts_until_its_deploy_is_decided_or_recorded(here: Place):
+    fleet, where = here.fleet, here.environment
+    measured = Measured(version="v2.0.0", at=datetime.now(UTC) - timedelta(minutes=5), values={"sync": None})
+    await fleet.keep_measured(where, measured)
+    assert await fleet.measured(where, "v2.0.0") is None, "nothing is undecided"
+    await fleet.take(where, run("one"))
+    await fleet.end(where, "one", undecided=Undecided(run="one", title="Deploy v2.0.0 stopped", since=utc_now()))
+    assert await fleet.measured(where, "v2.0.0") == measured
+    assert await fleet.measured(where, "v2.1.0") is None, "another release was deployed then"
+    await fleet.record_release(where, release("v2.0.0"))
+    assert await fleet.measured(where, "v2.0.0") is None, "that deploy has ended"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "v2.0.0"}', '{"version": 1, "at": "now", "values": 2}'])
+def test_a_measurement_that_can_not_be_read_is_none(text: str):
+    assert measured_from({"last": text}) is None

@@ -27,7 +27,7 @@ def train(settings: GateSettings | None, **more: object) -> Train:
 
 
 def step(part: Part) -> CheckGates:
-    (found,) = part.before
+    (found,) = part.first
     assert isinstance(found, CheckGates)
     return found
 
@@ -55,6 +55,12 @@ async def test_a_required_gate_that_has_not_passed_refuses_the_plan_and_an_advis
     part = await plan_part(train(GateSettings(images=False, windows=NEVER, advisory=("time",))))
     assert part.refused_by == ()
     assert part.warnings == ("Advisory gate Time (failed): Mon 03:00 UTC: frozen by `* * * * *`.",)
+
+
+async def test_a_release_that_runs_already_is_recorded_only_past_the_gates() -> None:
+    part = await plan_part(train(GateSettings(images=False, windows=NEVER), standing=True))
+    assert step(part).results[0].state == "failed"
+    assert len(part.refused_by) == 1
 
 
 async def test_gates_with_the_same_to_say_say_it_once() -> None:

@@ -115,14 +115,39 @@ async def test_where_no_service_changes_no_part_is_asked() -> None:
     assert await with_parts(nothing, WHERE, {}, now=NOW, parts=(("migrations", _broken),)) == nothing
 
 
-async def test_where_nothing_is_rolled_out_what_goes_after_the_services_is_done_again() -> None:
-    async def both(train: Train) -> Part:
-        assert train.standing
-        return Part(before=(Warm(),), after=(Warm(),))
+class Look(Warm):
+    kind: Literal["test-look"] = "test-look"  # type: ignore[assignment] # another kind
 
-    steps = (Take(), CheckRollout(images=(CHANGE,)), Record(images=(CHANGE,), standing=True))
-    plan = await with_parts(Plan(title="Check v2.0.0", steps=steps), WHERE, {}, now=NOW, parts=(("the cache", both),))
-    assert [type(step) for step in plan.steps] == [Take, CheckRollout, Warm, Record]
+
+STANDING = Plan(
+    title="Check v2.0.0",
+    steps=(Take(), CheckRollout(images=(CHANGE,)), Record(images=(CHANGE,), standing=True)),
+)
+
+
+async def _looking(_: Train) -> Part:
+    return Part(first=(Look(),), after=(Warm(),))
+
+
+async def test_what_only_looks_stands_before_every_step_that_changes_something() -> None:
+    plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("migrations", _migrations), ("gates", _looking)))
+    assert [type(step) for step in plan.steps[:3]] == [Take, Look, Warm]
+
+
+async def test_where_nothing_is_rolled_out_gates_and_what_goes_after_the_services_are_done_again() -> None:
+    async def looking(train: Train) -> Part:
+        assert train.standing
+        return await _looking(train)
+
+    plan = await with_parts(STANDING, WHERE, {}, now=NOW, parts=(("the cache", looking),))
+    assert [type(step) for step in plan.steps] == [Take, Look, CheckRollout, Warm, Record]
+
+
+async def test_a_release_that_runs_already_is_not_recorded_with_its_parts_missing() -> None:
+    with pytest.raises(PermanentError, match="what belongs before it is not done: Warm the cache"):
+        await with_parts(STANDING, WHERE, {}, now=NOW, parts=(("migrations", _migrations),))
+    with pytest.raises(PermanentError, match="refuses the bot"):
+        await with_parts(STANDING, WHERE, {}, now=NOW, parts=(("migrations", _broken),))
 
 
 async def test_a_backup_that_is_only_for_migrations_is_left_out_without_them() -> None:

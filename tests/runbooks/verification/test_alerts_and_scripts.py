@@ -10,11 +10,14 @@ from pydantic import ValidationError
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
+from runbooks.fleet.fleet import Fleet, Lease, Undecided, utc_now
+from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.sync.queue import SyncQueue, SyncScripts
 from runbooks.verification.checks import Asked
 from runbooks.verification.findings import Before, Finding, Verdict
 from runbooks.verification.settings import VerificationSettings
+from runbooks.verification.steps import MeasureBefore
 from runbooks.verification.verification import Verification
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.programs import Execution, Program
@@ -27,7 +30,7 @@ NAMESPACE = "omnicare-prod"
 class Place:
     def __init__(self, cluster: Cluster, client: ClusterClient, alertmanager: SmallAlertmanager) -> None:
         self.cluster, self.alertmanager, self._client = cluster, alertmanager, client
-        self.world = World()
+        self.world, self.fleet = World(), Fleet(client)
         cluster.add_scripts(self.world.scripts())
         service = Service(
             name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend"
@@ -48,6 +51,13 @@ class Place:
         asked = Asked(health=HealthClient(), before=before)
         verified = await self.verification(**other).look(asked)
         return {each.name: each for each in verified.findings}
+
+    async def measured(self, version: str = "v2.0.0", *, standing: bool = False) -> Before:
+        context = StepContext(
+            pulse=PlainPulse("production.deploy.7kq2"), environment=self.environment,
+            services={Verification: self.verification(), Fleet: self.fleet},
+        )  # fmt: skip
+        return await MeasureBefore(version=version, standing=standing).apply(context)
 
     def prints(self, script: str, out: str, *, code: int = 0) -> None:
         async def run(execution: Execution) -> int:
@@ -147,6 +157,22 @@ async def test_failed_items_that_can_not_be_compared_have_no_result(here: Place)
         found = (await here.found(before))["offline sync"]
         assert (found.verdict, "not known before" in found.detail) == (Verdict.INCONCLUSIVE, True)
     assert (await here.found())["offline sync"].verdict is Verdict.PASSED  # a look at what runs compares nothing
+
+
+async def test_a_retry_compares_with_what_the_run_before_it_has_measured(here: Place) -> None:
+    before = await here.measured()
+    assert (before.sync is not None, before.alerts) == (True, ())
+    here.prints("sync:status", '{"pending": 3, "failed": 13}')
+    assert (await here.measured(standing=True)).at == "", "nothing is undecided"
+    await here.fleet.take(here.environment, Lease(run="one", title="Deploy", by="Maya", since=utc_now()))
+    undecided = Undecided(run="one", title="Deploy v2.0.0 stopped", since=utc_now())
+    await here.fleet.end(here.environment, "one", undecided=undecided)
+    for standing in (True, False):  # nothing is rolled out, or only what is left
+        again = await here.measured(standing=standing)
+        assert again == before
+        assert (await here.found(again))["offline sync"].verdict is Verdict.FAILED
+    assert (await here.measured("v2.1.0", standing=True)).at == ""
+    assert (await here.measured("v2.1.0")).sync != before.sync
 
 
 async def test_a_pod_without_the_script_is_no_result_and_without_a_script_nothing_is_run(here: Place) -> None:
