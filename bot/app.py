@@ -43,6 +43,7 @@ from commands.kit.context import Actor, Context
 from commands.kit.follows import Follows
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
+from runbooks.gates.signatures import Signers
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.wording import short_id
@@ -90,7 +91,7 @@ class Contexts:
             registry=self._clients.images,
             fleet=self._fleets[home],
             health=self._clients.health,
-            clients=self._clients.environments[home],
+            clients={**self._clients.environments[home], Signers: Signers(self._permissions.signing_roles)},
             patience=self._patience,
             runs=self._runs,
             follows=self._follows,

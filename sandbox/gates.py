@@ -104,7 +104,14 @@ def _sign(world: SandboxWorld) -> None:
     """Ines signed everything for every version two hours ago."""
     at = (datetime.now(UTC) - timedelta(hours=2)).isoformat(timespec="seconds")
     signed = [
-        {"version": version, "name": name, "person": "ines", "by": "Ines", "at": at}
+        {
+            "version": version,
+            "name": name,
+            "person": "ines",
+            "by": "Ines",
+            "at": at,
+            "digests": {service: digest_of(service, version) for service in SERVICES},
+        }
         for version in VERSIONS
         for name in SIGNATURES
     ]

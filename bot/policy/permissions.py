@@ -102,6 +102,12 @@ class Permissions:
                 found[role] = f"user group {settings.group}"
         return found
 
+    async def signing_roles(self, key: str, environment: str) -> Collection[str]:
+        """The person's roles that give `gate:sign` there; a person who is not listed or whose account is shared has none."""
+        if not self._could_act(key):
+            return ()
+        return set(self.roles_with("gate:sign", environment)) & set(await self._roles(key, environment))
+
     async def grants(self, actor: Actor) -> Sequence[Grant]:
         """Everything that this person may do."""
         if not actor.listed:

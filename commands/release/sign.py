@@ -10,7 +10,9 @@ from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, argument, option
 from commands.kit.types import EnvironmentName, SignatureName, Version
 from runbooks.fleet.signatures import Signature
 from runbooks.gates.settings import GateSettings, SignatureSettings
+from runbooks.gates.signatures import Signers
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.waiting import side_by_side
 from runbooks.wording import listed
 
 _PERMISSION = "gate:sign"
@@ -19,7 +21,7 @@ _PERMISSION = "gate:sign"
 class Sign(EnvironmentDecision):
     """Sign for a release what no API can prove, such as that the recovery was tested.
 
-    Which signatures a deploy needs, who may give each and how long it counts is configured for the environment. A signature belongs to one version.
+    Which signatures a deploy needs, who may give each and how long it counts is configured for the environment. A signature belongs to the images that the version's tag names now.
     """
 
     meta = DecisionMeta(
@@ -38,12 +40,15 @@ class Sign(EnvironmentDecision):
         asked = self._asked(context)
         await _may(context, asked)
         now = context.now.astimezone(UTC)
+        services = context.where.services
+        found = await side_by_side(*(context.registry.resolve(each.repository, self.version) for each in services))
         signature = Signature(
             version=self.version,
             name=asked.name,
             person=context.actor.key,
             by=context.actor.name,
             at=now.isoformat(timespec="seconds"),
+            digests={service.name: digest for service, digest in zip(services, found, strict=True)},
         )
         await context.fleet.sign(context.where, signature)
         text = f"{context.actor.name} signed for {self.version} in {context.where.name}: {asked.text}"
@@ -80,9 +85,7 @@ async def _may(context: Context, asked: SignatureSettings) -> None:
     """Raises Denied where it is for another role."""
     if asked.role is None:
         return
-    grants = await context.authority.grants(context.actor)
-    wanted = (_PERMISSION, context.where.name, asked.role)
-    if wanted not in {(each.permission, each.environment, each.role) for each in grants}:
+    if asked.role not in await context.use(Signers, "gates").roles(context.actor.key, context.where.name):
         raise Denied(
             f"`{asked.name}` is to be signed by somebody with the role {asked.role}, which you don't have in {context.where.name}.",
             code=ReasonCode.NOT_PERMITTED,

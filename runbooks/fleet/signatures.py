@@ -1,8 +1,9 @@
 """What people signed for a release, as it stands in a ConfigMap: bounded, and each entry read with distrust."""
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from runbooks.fleet.records import Stamp, Text
 from runbooks.kit.answers import read_json
@@ -12,6 +13,7 @@ from runbooks.kit.targets import Frozen
 
 KEPT_SIGNATURES = 200
 _LARGEST = 100_000
+_MOST = 50
 _KEY, UNREADABLE = "signatures", "signatures-unreadable"
 
 
@@ -26,6 +28,8 @@ class Signature(Frozen):
     by: Text
     """For people."""
     at: Stamp
+    digests: Annotated[dict[Text, Text], Field(max_length=_MOST)] = {}
+    """Service → digest of the image that it was signed for; nothing where the version before recorded it."""
 
 
 class KnownSignatures(Frozen):

@@ -1,21 +1,31 @@
 """The gates on what no API can prove: a named person has signed it for this version."""
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.signatures import Signature
 from runbooks.gates.gate import Gate, GateResult, Subject
 from runbooks.gates.settings import SignatureSettings
 from runbooks.kit.answers import read_time
-from runbooks.wording import age
+from runbooks.wording import age, listed
 
 _AHEAD = timedelta(minutes=5)
 """Allowed clock difference between two bots."""
 
 
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who may sign, as the configuration and the user groups say now."""
+
+    roles: Callable[[str, str], Awaitable[Collection[str]]]
+    """A person's key and an environment → the person's roles that may sign there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Signed(Gate):
-    """Somebody has signed it for this version, not too long ago."""
+    """Somebody who may still do so has signed it for these images, not too long ago."""
 
     settings: SignatureSettings
 
@@ -37,4 +47,20 @@ class Signed(Gate):
             old = age((now - signed).total_seconds())
             evidence = f"{found.by} signed it {old} ago, and that counts for {self.settings.max_age_hours:g} h"
             return self.not_passed("waiting", evidence, advice, at=found.at, button=button)
+        if why := await self._counts_no_more(found, subject):
+            return self.not_passed("waiting", f"{found.by} signed it, {why}", advice, at=found.at, button=button)
         return self.passed(f"signed by {found.by}", at=found.at)
+
+    async def _counts_no_more(self, found: Signature, subject: Subject) -> str:
+        """Return why the signature does not count any more; empty where it does."""
+        roles = await subject.use(Signers).roles(found.person, subject.environment.name)
+        if not roles or (self.settings.role is not None and self.settings.role not in roles):
+            return "and may not sign it any more"
+        if not found.digests:
+            return "but for which images was not recorded"
+        others = [
+            change.service
+            for change in subject.images
+            if change.after.digest is None or found.digests.get(change.service) != change.after.digest
+        ]
+        return f"but for another image of {listed(others)}: the tag was moved" if others else ""

@@ -256,3 +256,18 @@ async def test_many_who_can_are_counted_not_listed() -> None:
     with pytest.raises(Denied) as denied:
         await permissions.require(slack(people, REQUESTER), "rollout:approve", "production", changes=True)
     assert denied.value.message.endswith("Approver, Second, Guest and 9 more can.")
+
+
+async def test_a_signer_is_somebody_who_has_a_role_for_it_now() -> None:
+    def both(raw: dict[str, Any]) -> None:
+        raw["environments"]["production"]["permissions"]["gate:sign"] = ["audits", "asks"]
+
+    _, _, permissions, _ = house(both)
+    assert set(await permissions.signing_roles("requester", "production")) == {"asks"}
+    for key, place in (
+        ("approver", "production"),
+        ("kiosk", "production"),
+        ("gone", "production"),
+        ("requester", "staging"),
+    ):
+        assert not await permissions.signing_roles(key, place)

@@ -1,6 +1,7 @@
 """What people sign: in the record, bounded and read with distrust, and the gate that waits for it."""
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,19 +12,31 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.signatures import KEPT_SIGNATURES, UNREADABLE, Signature, signatures_data, signatures_from
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import SignatureSettings
-from runbooks.gates.signatures import Signed
+from runbooks.gates.signatures import Signed, Signers
 from sandbox.cluster import Cluster, seed_omnicare
-from tests.support.gates import MakesSubject, environment
+from tests.support.gates import MakesSubject, changes, environment
 
 SETTINGS = SignatureSettings(
     name="recovery-tested", text="Recovery procedures tested", max_age_hours=24, role="on-call"
 )
+DIGESTS = {each.service: each.after.digest or "" for each in changes()}
 GATE = Signed(key=SETTINGS.key, name=SETTINGS.text, settings=SETTINGS)
 
 
-def signature(version: str = "v2.0.0", name: str = "recovery-tested", **since: float) -> Signature:
+def signature(
+    version: str = "v2.0.0",
+    name: str = "recovery-tested",
+    person: str = "ines",
+    digests: dict[str, str] = DIGESTS,
+    **since: float,
+) -> Signature:
     at = (datetime.now(UTC) - timedelta(**since)).isoformat(timespec="seconds")
-    return Signature(version=version, name=name, person="ines", by="Ines", at=at)
+    return Signature(version=version, name=name, person=person, by="Ines", at=at, digests=digests)
+
+
+async def _roles(key: str, environment: str) -> Collection[str]:
+    assert environment == "production"
+    return {"ines": {"on-call"}, "maya": {"requester"}}.get(key, set())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +48,10 @@ def signature(version: str = "v2.0.0", name: str = "recovery-tested", **since: f
         ([signature(hours=25)], "waiting", "Ines signed it 25 h ago, and that counts for 24 h"),
         ([signature(hours=25), signature()], "passed", "signed by Ines"),
         ([signature(hours=-2)], "unknown", "Ines's signature has no valid time"),
+        ([signature(person="maya")], "waiting", "signed it, and may not sign it any more"),
+        ([signature(person="left")], "waiting", "signed it, and may not sign it any more"),
+        ([signature(digests={})], "waiting", "for which images was not recorded"),
+        ([signature(digests={**DIGESTS, "backend": "sha256:" + "e" * 64})], "waiting", "another image of backend"),
     ],
 )
 async def test_the_gate_waits_for_a_signature_that_counts(
@@ -48,7 +65,7 @@ async def test_the_gate_waits_for_a_signature_that_counts(
             fleet = Fleet(client)
             for each in signed:
                 await fleet.sign(environment(), each)
-            (found,) = await look_at([GATE], subject(fleet), 5.0)
+            (found,) = await look_at([GATE], subject(fleet, Signers(_roles)), 5.0)
     assert (found.state, evidence in found.evidence) == (state, True), found
     if state != "passed":
         assert found.button == ("Sign: Recovery procedures tested", "sign v2.0.0 recovery-tested --env production")
