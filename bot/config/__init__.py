@@ -26,7 +26,7 @@ from bot.config.sections import (
     SlackSettings,
     TimeSettings,
 )
-from commands.kit.policy import Policies
+from commands.kit.policy import Policies, Risk
 from runbooks.clients.postgres.access import split_address
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.timeouts import RolloutSettings
@@ -100,8 +100,9 @@ class Settings(Section):
                 if role not in self.roles:
                     raise ValueError(f"environments.{name}.permissions.{permission}: there is no role `{role}`")
         for risk, policy in environment.approval.items():
-            if policy.count < 1:
-                raise ValueError(f"environments.{name}.approval.{risk}: count must be at least 1")
+            least = 2 if risk is Risk.DESTRUCTIVE else 1
+            if policy.count < least:
+                raise ValueError(f"environments.{name}.approval.{risk}: count must be at least {least}")
             if policy.own:
                 raise ValueError(f"environments.{name}.approval.{risk}: requesters can't approve their own requests")
         if environment.going_back is not None and environment.going_back.count < 1:

@@ -148,6 +148,10 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "environments.production.approval.disruptive: count must be at least 1",
         ),
         (
+            lambda r: production(r)["approval"].update(destructive={"count": 1, "permission": "rollout:approve"}),
+            "environments.production.approval.destructive: count must be at least 2",
+        ),
+        (
             lambda r: production(r)["approval"]["disruptive"].update(own=True),
             "environments.production.approval.disruptive: requesters can't approve their own requests",
         ),

@@ -58,7 +58,7 @@ def settings(**changes: Any) -> Settings:
         "approval": {
             "disruptive": {"count": 1, "permission": "rollout:approve"},
             "reversible": {"count": 1, "permission": "data:approve"},
-            "destructive": {"count": 1, "permission": "data:approve"},
+            "destructive": {"count": 2, "permission": "data:approve"},
         },
         "going_back": {"count": 1, "permission": "rollout:back", "own": True},
     }  # fmt: skip
@@ -208,8 +208,10 @@ async def test_a_policy_that_nobody_could_approve_fails() -> None:
 
 async def test_an_account_that_people_share_approves_nothing() -> None:
     changed = settings(people__second={"name": "Sol", "slack": "U3", "roles": ["approver"], "shared": True})
-    (finding,) = await policies(changed)
-    assert "only Ada could approve" in finding.sentence
+    two, one = await policies(changed)
+    assert "destructive" in two.sentence
+    assert "only Rita, Ada could approve" in two.sentence
+    assert "only Ada could approve" in one.sentence
 
 
 async def test_a_permission_that_does_not_exist_fails_with_the_one_that_was_meant() -> None:
