@@ -1,5 +1,6 @@
 """The step that invalidates the CDN's cache, and the plans that it is in: a deploy's, a rollback's, and `cdn invalidate`'s own."""
 
+import asyncio
 import shlex
 import time
 from functools import partial
@@ -8,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from runbooks.clients.aws.cloudfront import Cdn, Invalidation
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
@@ -82,23 +83,35 @@ class InvalidateCdn(Step):
 
     async def _invalidate(self, context: StepContext) -> Invalidated:
         cdn, pulse, began = context.use(Cdn), context.pulse, time.monotonic()
-        pause = hearing(pulse)
-        patience = min(self.patience_seconds, _RETRIES_SECONDS)
-        found: Invalidation = await retried(
-            # the run's id: after a kill CloudFront returns the one that was created before
-            lambda: cdn.invalidate(self.distribution, self.paths, f"{context.run}:{self.key}"),
-            seconds=patience,
-            pause=pause,
-        )
-        while not found.completed:
-            waited = time.monotonic() - began
-            if waited >= self.patience_seconds:
+        seconds = min(self.patience_seconds, _RETRIES_SECONDS)
+        failures: list[RunbookError] = []
+        patiently = partial(retried, seconds=seconds, pause=hearing(pulse), noticed=failures.append)
+        found: Invalidation | None = None
+        try:
+            # beside other steps nothing waits longer than the patience, however many calls and pauses it takes
+            async with asyncio.timeout(None if self.required else self.patience_seconds):
+                # the run's id: after a kill CloudFront returns the one that was created before
+                reference = f"{context.run}:{self.key}"
+                found = await patiently(lambda: cdn.invalidate(self.distribution, self.paths, reference))
+                while not found.completed:
+                    waited = time.monotonic() - began
+                    if waited >= self.patience_seconds:
+                        return self._unfinished(found)
+                    pulse.say(f"{counted(len(self.paths), 'path')}, {found.id}: in progress for {duration(waited)}")
+                    await hearing(pulse)(min(cdn.settings.look_seconds, self.patience_seconds - waited))
+                    found = await patiently(partial(cdn.look, self.distribution, found.id))
+        except TimeoutError:
+            if found is not None:
                 return self._unfinished(found)
-            pulse.say(f"{counted(len(self.paths), 'path')}, {found.id}: in progress for {duration(waited)}")
-            await pause(min(cdn.settings.look_seconds, self.patience_seconds - waited))
-            look = partial(cdn.look, self.distribution, found.id)
-            found = await retried(look, seconds=patience, pause=pause)
+            raise (failures or [self._silent()])[-1] from None
         return Invalidated(id=found.id, seconds=round(time.monotonic() - began, 1))
+
+    def _silent(self) -> TemporaryError:
+        return TemporaryError(
+            f"CloudFront did not answer within {duration(self.patience_seconds)}.",
+            code=ReasonCode.AWS_UNREACHABLE,
+            advice=(f"Once it answers: `{self.by_hand()[0]}`.",),
+        )
 
     def _unfinished(self, found: Invalidation) -> Invalidated:
         problem = f"The CDN's invalidation {found.id} is still in progress after {duration(self.patience_seconds)}."

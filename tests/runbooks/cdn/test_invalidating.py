@@ -82,13 +82,21 @@ async def test_a_stop_ends_the_waiting_at_once():
 
 async def test_patience_ends_a_run_of_its_own_and_is_only_told_at_the_end_of_a_deploy():
     async with cloudfront(seconds=600) as (_, cdn):
-        told = await step(patience=0.1).apply(context(cdn))
+        await cdn.invalidate(DISTRIBUTION, ("/first",), "the server lives")
+        told = await step(patience=1.0).apply(context(cdn))
         with pytest.raises(PermanentError, match="is still in progress after") as caught:
             await step(patience=0.1, required=True).apply(context(cdn))
     assert told.id
     assert "is still in progress after" in told.problem
     assert f"--id {told.id}" in told.to_do[0]
     assert caught.value.code is ReasonCode.TIMED_OUT
+
+
+async def test_patience_is_for_all_calls_together_also_of_a_silent_cloudfront():
+    async with refusing(200, silent=True) as url:
+        told = await step(patience=0.3).apply(context(cdn_at(url, read_seconds=1.0)))
+    assert told.problem.startswith("The CDN was not invalidated: CloudFront did not answer within")
+    assert "`aws cloudfront create-invalidation" in told.to_do[0]
 
 
 REFUSALS = [
@@ -117,7 +125,7 @@ async def test_a_refusal_says_what_it_is_and_what_to_do(
 
 
 async def told(url: str) -> Invalidated:
-    return await step(patience=0.01).apply(context(cdn_at(url, read_seconds=0.2)))
+    return await step(patience=4.0).apply(context(cdn_at(url, read_seconds=0.2)))
 
 
 async def test_a_deploy_goes_on_when_the_cdn_refuses_is_silent_talks_nonsense_or_is_down():
