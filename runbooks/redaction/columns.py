@@ -38,6 +38,19 @@ def columns(names: list[bytes]) -> list[PrivateKind | None]:
     ]
 
 
+_TECHNICAL = re.compile(
+    rb"(?i:(?:\w{1,60}_)?(?:uuid|version|migration|pod|node|namespace|container|deployment|job|queue|run|state|status|kind|type|code|slug|host|hostname|port"
+    rb"|table|index|sequence|position|locale|permission|role))"
+)
+_SURROGATE = re.compile(rb"(?i:id|\w{1,60}_id)|\w{1,60}Id")
+
+
+def is_technical(column: bytes, value: bytes) -> bool:
+    """Whether a column of none of the known names holds what is nobody's: a row's number, a pod, a state."""
+    name = column.strip(b" \t\"'\\")
+    return _TECHNICAL.fullmatch(name) is not None or (value.isdigit() and _SURROGATE.fullmatch(name) is not None)
+
+
 def of_people(table: bytes) -> bool:
     """The table's name says that its rows are people."""
     return _PERSONS.search(table) is not None

@@ -7,7 +7,7 @@ there is none (`Failing row contains (17, …)`, `$1 = '…'`) every value goes 
 import re
 from collections.abc import Iterator
 
-from runbooks.redaction.columns import columns, kind_by_value, kind_of, of_people, says_nothing
+from runbooks.redaction.columns import columns, is_technical, kind_by_value, kind_of, of_people, says_nothing
 from runbooks.redaction.part import Part, Reader, part
 from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
@@ -111,14 +111,19 @@ def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Ite
     first = between.end()
     last = closing.start() if closing else min(text.line_end(first), first + _LIST)
     text.look(last - end)
-    kinds = columns(data[end : between.start()].split(b", "))
+    names = data[end : between.start()].split(b", ")
+    kinds = columns(names)
     row = []
     for value in data[first:last].split(b", "):
         row.append((first, first + len(value)))
         first += len(value) + 2
-    if len(row) != len(kinds) and any(kinds):
-        kinds = [next(filter(None, kinds))] * len(row)  # a value has a comma in it
-    yield from _of_row(data, kinds, row)
+    if len(row) != len(kinds):  # a value has a comma in it
+        kinds = [next(filter(None, kinds), None)] * len(row)
+        names = [next((name for name in names if not is_technical(name, b"a")), names[0])] * len(row)
+    for name, kind, (start, behind) in zip(names, kinds, row, strict=True):
+        value = data[start:behind]
+        if value and not says_nothing(value.strip()) and (kind is not None or not is_technical(name, value)):
+            yield part(kind or kind_by_value(value), start, behind)
 
 
 def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
@@ -132,6 +137,31 @@ def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Ite
         if not says_nothing(value) and value.strip():
             yield part(kind_by_value(value), end, end + len(value))
         end += len(value) + 2
+
+
+_CLOSES = re.compile(rb"(?P<mark>\\{0,3})\"")
+
+
+def _quoted(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    """What PostgreSQL could not read: `invalid input syntax for type bigint: "…"`. It does not escape a quotation mark in it, so the value
+    ends at the line's last; in JSON at the next of those that are escaped as the first.
+    """
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    text.look(last - end)
+    mark = data[start : end - 1]
+    ends = [each.start() for each in _CLOSES.finditer(data, end, last) if each["mark"] == mark]
+    closing = (ends[0] if mark else ends[-1]) if ends else last
+    value = data[end:closing]
+    if value.strip() and not says_nothing(value.strip()):
+        yield part(kind_by_value(value), end, closing)
+
+
+def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+    """`value "…" is out of range for type integer`."""
+    closing = _CLOSES.search(text.data, end)
+    if closing is not None and not says_nothing(text.data[end : closing.start()].strip()):
+        yield part(kind_by_value(text.data[end : closing.start()]), end, closing.start())
 
 
 _QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
@@ -231,6 +261,8 @@ def _condition(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -
 READERS: dict[str, Reader] = {
     "sql_insert": _insert,
     "sql_key": _key,
+    "sql_value": _quoted,
+    "sql_beyond": _beyond,
     "sql_row": _row,
     "sql_bind": _bind,
     "sql_bound": _bound,

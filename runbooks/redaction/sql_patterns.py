@@ -8,12 +8,23 @@ _COLUMN = (
 )
 _TYPE = rb"[\"`\])\\]{0,4}(?:::[a-z ]{1,24})?\)?"
 
+_UNREAD = (
+    rb"(?:(?i:invalid\sinput\s(?:syntax|value)\sfor\s[\w\s.\[\]\\\"]{1,80}(?:\(\d{1,5}(?:,\s?\d{1,5})?\))?"
+    rb"|field\svalue\sout\sof\srange|malformed\s\w{1,12}\sliteral)"
+    rb"|\bCOPY\s[\w.\"\\]{1,128},\s{1,3}line\s\d{1,12}(?:,\s{1,3}column\s[\w\"\\]{1,70})?)"
+)
+
 RULES: tuple[tuple[str, bytes], ...] = (
     (
         "sql_insert",
         rb"(?i:\b(?:insert|replace)\s{1,9}into|\bcopy)\s{1,9}[\w.\"`\\]{1,128}\s{0,9}(?P<sql_insert>\(|(?i:values))",
     ),
     ("sql_key", rb"\b[Kk]ey\s{0,2}(?P<sql_key>\()[^\r\n=]{1,400}\)=\("),
+    ("sql_value", _UNREAD + rb"\s{0,3}:\s{0,3}(?P<sql_value>\\{0,3}\")"),
+    (
+        "sql_beyond",
+        rb"\b[Vv]alue\s(?P<sql_beyond>\\{0,3}\")[^\"\r\n]{1,400}\"\sis\sout\sof\srange\sfor\stype",
+    ),
     ("sql_row", rb"(?i:row\s{1,3}contains)\s{0,3}(?P<sql_row>\()"),
     ("sql_bind", rb"\$\d{1,3}\s{0,3}=\s{0,3}(?P<sql_bind>')"),
     ("sql_bound", rb"(?i:binding\s{1,3}parameter)\s{1,3}[\[(]\d{1,3}[^\r\n]{0,40}(?:-|<-)\s{0,3}(?P<sql_bound>\[)"),

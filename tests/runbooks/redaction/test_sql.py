@@ -20,6 +20,37 @@ def redact(text: str) -> str:
         ("Key (lower(email::text))=(m.lopez) already exists.", "Key (lower(email::text))=([e-mail 1]) already exists."),
         ('{"detail":"Key (ssn)=(123456789) already exists."}', '{"detail":"Key (ssn)=([ssn 1]) already exists."}'),
         (
+            "Key (insurance_no)=(A123456780) already exists.",
+            "Key (insurance_no)=([record number 1]) already exists.",
+        ),
+        (
+            'Key (ward, bed)=(3 West, window, 12) is not present in table "beds".',
+            'Key (ward, bed)=([record number 1], [name 1], 12) is not present in table "beds".',
+        ),
+        ("Key (guest_id)=(MLOPEZ) already exists.", "Key (guest_id)=([name 1]) already exists."),
+        (
+            'ERROR:  invalid input syntax for type bigint: "Maria Lopez, room 12"',
+            'ERROR:  invalid input syntax for type bigint: "[record number 1]"',
+        ),
+        (
+            'invalid input syntax for type timestamp with time zone: "Maria "Mia" Lopez"',
+            'invalid input syntax for type timestamp with time zone: "[name 1]"',
+        ),
+        ('invalid input syntax for integer: "Lopez"', 'invalid input syntax for integer: "[name 1]"'),
+        ('invalid input value for enum ward: "Lopez"', 'invalid input value for enum ward: "[name 1]"'),
+        (
+            '{"error":"invalid input syntax for type bigint: \\"Maria\\"","code":"22P02"}',
+            '{"error":"invalid input syntax for type bigint: \\"[name 1]\\"","code":"22P02"}',
+        ),
+        ('malformed array literal: "{Maria"', 'malformed array literal: "[name 1]"'),
+        ('date/time field value out of range: "1957-13-12"', 'date/time field value out of range: "[date 1]"'),
+        (
+            'value "123456780123" is out of range for type integer',
+            'value "[record number 1]" is out of range for type integer',
+        ),
+        ('CONTEXT:  COPY kin, line 3, column given: "Maria"', 'CONTEXT:  COPY kin, line 3, column given: "[name 1]"'),
+        ('CONTEXT:  COPY kin, line 3: "17 Maria"', 'CONTEXT:  COPY kin, line 3: "[record number 1]"'),
+        (
             "DETAIL:  Failing row contains (17, Maria, Lopez, 1957-03-12, null, 4471203).",
             "DETAIL:  Failing row contains (17, [name 1], [name 2], [date 1], null, [record number 1]).",
         ),
@@ -80,6 +111,11 @@ def test_of_a_row_only_what_is_nobodys_stays(text: str, wanted: str) -> None:
     [
         "Key (sync_id)=(88121) already exists.",
         'Key (pod)=(backend-7c9f8d6b5-x2lqp) is still referenced from table "pods".',
+        "Key (namespace, pod)=(omnicare-prod, backend-7c9f8d6b5-x2lqp) already exists.",
+        "Key (version)=(20261015_index_observations_by_code) already exists.",
+        'invalid input syntax for type uuid: "undefined"',
+        'invalid input syntax for type bigint: ""',
+        'value too long for type character varying(20), value "v2" is out of date',
         "INSERT INTO jobs (id, state, queue) VALUES (88121, 'running', 'sync')",
         "INSERT INTO jobs VALUES (88121, 'running')",
         "SELECT * FROM patients WHERE last_name = $1 AND dob < $2 AND mrn IN ($3, $4)",
