@@ -97,7 +97,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
 def _gate_clients(settings: Settings, gates: GateSettings, clusters: Mapping[str, ClusterClient]) -> Iterator[object]:
     """What the gates look at outside of their environment."""
     if (there := gates.promoted_from) is not None:
-        yield PromotedFrom(environment=settings.environment(there), fleet=Fleet(clusters[there]))
+        verifies = settings.environments[there].verification is not None
+        yield PromotedFrom(environment=settings.environment(there), fleet=Fleet(clusters[there]), verifies=verifies)
 
 
 def _exports(settings: Settings, name: str) -> Bucket | None:

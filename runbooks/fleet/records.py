@@ -179,6 +179,8 @@ class Release(Frozen):
     """unproven: it runs because somebody went back to a revision that no record knew."""
     why: Text = ""
     seconds: Seconds = None
+    verification: Literal["passed", "failed", "inconclusive"] | None = None
+    """How its verification ended. None: none was made, or a version recorded it that did not keep this."""
 
     def image(self, service: str) -> Image | None:
         return next((s.image for s in self.services if s.service == service), None)

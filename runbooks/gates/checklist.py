@@ -35,7 +35,7 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
     if settings.images:
         gates.append(ImagesExist(required=required("images")))
     if settings.promoted_from is not None:
-        gates.append(Promoted(required=required("promotion")))
+        gates.append(Promoted(unverified=settings.unverified, required=required("promotion")))
     backups = (SnapshotIsGood, ConfigurationIsBackedUp, RestoreIsProved)
     gates += [kind(required=required(kind.key)) for kind in backups if kind.key in settings.backups]
     if settings.windows is not None:

@@ -1,11 +1,14 @@
 """The gate on promotion: the same digests became a good release in another environment before."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.gates.gate import Gate, GateResult, Subject
 from runbooks.kit.targets import Environment
 from runbooks.wording import listed
+
+_ENDED = {"failed": "failed", "inconclusive": "was inconclusive"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,14 +17,18 @@ class PromotedFrom:
 
     environment: Environment
     fleet: Fleet
+    verifies: bool = False
+    """Whether deploys there end with a verification."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted(Gate):
-    """The release is recorded as good in the other environment, with the same digests."""
+    """The release is recorded as good in the other environment, with the same digests, and was verified there."""
 
     key: str = "promotion"
     name: str = "Promotion"
+    unverified: Literal["warn", "refuse"] = "warn"
+    """What follows where the other environment verifies nothing."""
 
     async def look(self, subject: Subject) -> GateResult:
         source = subject.use(PromotedFrom)
@@ -49,7 +56,25 @@ class Promoted(Gate):
                 at=newest.at or None,
                 button=button,
             )
-        return self.passed(f"the same digests are good in {there}", at=newest.at or None)
+        same = [each for each in releases if each.verdict == "good" and not _others(each, subject)]
+        verified = next((each for each in same if each.verification is not None), newest)
+        return self._as_verified(verified, source, first, button)
+
+    def _as_verified(self, release: Release, source: PromotedFrom, first: str, button: tuple[str, str]) -> GateResult:
+        there, at = source.environment.name, release.at or None
+        if release.verification == "passed":
+            return self.passed(f"the same digests are good in {there}, verified there", at=at)
+        if release.verification is not None:
+            evidence = f"the verification of {release.version} in {there} {_ENDED[release.verification]}"
+            state: Literal["failed", "unknown"] = "failed" if release.verification == "failed" else "unknown"
+            return self.not_passed(state, evidence, f"Deploy it there again: `{first}`.", at=at, button=button)
+        evidence = f"the same digests are good in {there}, not verified there"
+        if source.verifies:
+            return self.not_passed("unknown", evidence, f"Deploy it there: `{first}`.", at=at, button=button)
+        if self.unverified == "refuse":
+            advice = f"Add `[environments.{there}.verification]` to `omnicare.toml`, then deploy it there: `{first}`."
+            return self.not_passed("unknown", evidence, advice, at=at, button=button)
+        return self.passed(evidence, at=at, warning=f"{release.version} was not verified in {there}.")
 
 
 def _others(release: Release, subject: Subject) -> list[str]:

@@ -138,7 +138,9 @@ class GateSettings(Frozen):
     images: bool = True
     """Whether the registry must still have each image under the plan's digest."""
     promoted_from: Name | None = None
-    """The environment in which the same digests must have become a good release, such as `staging`."""
+    """The environment in which the same digests must have become a good release that passed its verification, such as `staging`."""
+    unverified: Literal["warn", "refuse"] = "warn"
+    """What follows where `promoted_from` has no table `verification`: the plan warns, or the gate does not pass."""
     backups: tuple[Literal["snapshot", "configuration-backup", "restore"], ...] = ()
     """Which backups must be good: the newest snapshot, the backup of the configuration, a proved restore. Needs the table `backups`."""
     windows: WindowSettings | None = None

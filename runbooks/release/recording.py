@@ -9,6 +9,7 @@ from runbooks.kit.plan import Image, ImageChange, versions
 from runbooks.kit.targets import Environment
 from runbooks.release.rollback import left_by
 from runbooks.release.rollouts import RolloutResult
+from runbooks.verification.findings import Verified, worst
 
 UNPROVEN = "no record lists this image as good"
 
@@ -50,6 +51,7 @@ def release_of(
     approved_by: tuple[str, ...],
     unproven: bool,
     seconds: float | None,
+    verified: Sequence[Verified] = (),
 ) -> Release:
     """Return what was rolled out, in the form of the fleet's record."""
     return Release(
@@ -65,6 +67,7 @@ def release_of(
         verdict="unproven" if unproven else "good",
         why=UNPROVEN if unproven else "",
         seconds=seconds,
+        verification=worst(verified),
     )
 
 

@@ -18,6 +18,8 @@ from runbooks.kit.timeouts import RolloutSettings
 from runbooks.release import max_surge, recording, rollback, rollouts
 from runbooks.release.rollback import GoneBack
 from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
+from runbooks.verification.findings import Verified
+from runbooks.verification.steps import Smoke, Verify
 from runbooks.wording import listed, short_id
 
 
@@ -286,6 +288,7 @@ class Record(Step):
             approved_by=context.approved_by,
             unproven=self.unproven,
             seconds=_seconds(context),
+            verified=[found for kind in (Smoke, Verify) for _, found in context.results.each(kind, Verified)],
         )
 
 

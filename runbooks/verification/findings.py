@@ -1,6 +1,8 @@
 """What a verification finds: a verdict for each check, and what was measured before, to compare with."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Literal
 
 from runbooks.kit.targets import Frozen
 
@@ -77,6 +79,15 @@ class Verified(Frozen):
             for each in self.findings
             if each.verdict is verdict and (required is None or each.required is required)
         )
+
+
+def worst(found: Sequence[Verified]) -> Literal["passed", "failed", "inconclusive"] | None:
+    """Return how the required checks ended, all together; None where none was made."""
+    if not any(each.findings for each in found):
+        return None
+    if any(each.having(Verdict.FAILED, required=True) for each in found):
+        return "failed"
+    return "inconclusive" if any(each.having(Verdict.INCONCLUSIVE, required=True) for each in found) else "passed"
 
 
 def unknown(name: str, why: str, *, required: bool = True) -> Finding:

@@ -30,7 +30,7 @@ async def test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retr
     assert "Smoke tests: 4 of 4 checks passed" in result
     assert "Verification: 11 of 11 checks passed" in result
     assert "error rate 0.021 %" in result
-    assert here.releases()[0].version == "v2.0.0"
+    assert (here.releases()[0].version, here.releases()[0].verification) == ("v2.0.0", "passed")
 
     bad = await here.deployed("v2.1.0-errors", ends="stopped at Verification")
     result = here.text(bad, "result")

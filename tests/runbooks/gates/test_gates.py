@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -54,9 +55,15 @@ async def cluster(tmp_path: Path) -> AsyncIterator[tuple[ClusterClient, World]]:
             yield client, world
 
 
-def released(version: str = "v2.0.0", *, of: str = "v2.0.0", verdict: str = "good") -> Release:
+def released(version: str = "v2.0.0", *, of: str = "v2.0.0", verdict: str = "good", **more: str) -> Release:
     services = tuple(ReleasedService(service=each, image=image(each, of)) for each in ("backend", "frontend"))
-    fields = {"run": f"staging.deploy.{of}", "by": "Maya", "at": "2026-05-03T20:00:00+00:00", "verdict": verdict}
+    fields = {
+        "run": f"staging.deploy.{of}",
+        "by": "Maya",
+        "at": "2026-05-03T20:00:00+00:00",
+        "verdict": verdict,
+        **more,
+    }
     return Release.model_validate({"version": version, "services": services, **fields})
 
 
@@ -68,6 +75,11 @@ def released(version: str = "v2.0.0", *, of: str = "v2.0.0", verdict: str = "goo
         ([], "failed", "v2.0.0 was never recorded in staging"),
         ([released(verdict="bad")], "failed", "recorded as bad in staging"),
         ([released(verdict="unproven")], "failed", "recorded as unproven in staging"),
+        ([released(verification="passed")], "passed", "verified there"),
+        ([released(verification="failed")], "failed", "the verification of v2.0.0 in staging failed"),
+        ([released(verification="inconclusive")], "unknown", "was inconclusive"),
+        ([released(run="two"), released(verification="passed")], "passed", "verified there"),
+        ([released(run="two"), released(verification="passed", of="v1.2.0")], "passed", "not verified there"),
         ([released(of="v1.2.0")], "failed", "staging ran v2.0.0 with another image of backend and frontend"),
     ],
 )
@@ -81,6 +93,25 @@ async def test_promotion(
     assert found.state == state
     assert evidence in found.evidence
     assert found.state == "passed" or "deploy v2.0.0 --env staging" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("verifies", "unverified", "state"),
+    [(False, "warn", "passed"), (False, "refuse", "unknown"), (True, "warn", "unknown")],
+)
+async def test_what_was_never_verified_is_promoted_only_where_nothing_is_verified_and_a_setting_says_so(
+    verifies: bool,
+    unverified: Literal["warn", "refuse"],
+    state: str,
+    cluster: tuple[ClusterClient, World],
+    subject: MakesSubject,
+) -> None:
+    fleet = Fleet(cluster[0])
+    await fleet.record_release(STAGING, released())
+    source = PromotedFrom(environment=STAGING, fleet=fleet, verifies=verifies)
+    found = await look(Promoted(unverified=unverified), subject(source))
+    assert (found.state, "not verified there" in found.evidence) == (state, True)
+    assert bool(found.warning) is (state == "passed")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.verification.checks import Asked, Check, MeasuredValue
-from runbooks.verification.findings import Before, Finding, Verdict, Verified
+from runbooks.verification.findings import Before, Finding, Verdict, Verified, worst
 from runbooks.verification.settings import MetricCheck, VerificationSettings
 from runbooks.verification.steps import MeasureBefore, Verify
 from runbooks.verification.verification import Verification
@@ -319,3 +319,21 @@ async def test_after_going_back_a_failed_check_is_told_and_stops_nothing(prometh
     prometheus.values["http_requests_total"] = "7"
     found, _ = await verified(prometheus, metric(), going_back=True)
     assert found.findings[0].verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "ended"),
+    [
+        ([], None),
+        ([("passed", True)], "passed"),
+        ([("passed", True), ("failed", False), ("inconclusive", False)], "passed"),
+        ([("inconclusive", True), ("passed", True)], "inconclusive"),
+        ([("inconclusive", True), ("failed", True)], "failed"),
+    ],
+)
+def test_the_worst_required_check_is_how_a_verification_ended(
+    verdicts: list[tuple[str, bool]], ended: str | None
+) -> None:
+    findings = [Finding(name="check", verdict=Verdict(verdict), required=required) for verdict, required in verdicts]
+    assert worst([Verified(findings=(each,)) for each in findings]) == ended
+    assert worst([Verified(findings=tuple(findings))]) == ended
