@@ -18,6 +18,9 @@ from runbooks.wording import counted, size
 
 T = TypeVar("T")
 _DAY = 24.0
+_AHEAD = 5 / 60
+"""Hours: allowed difference between two clocks."""
+_IN_THE_FUTURE = "Its time is in the future: check the clocks, and who wrote it."
 
 
 class BackupSettings(RdsSettings):
@@ -106,6 +109,8 @@ def judge_snapshot(found: SnapshotState | None, settings: BackupSettings, now: d
         advice = "Wait until the snapshot is available, or find out in RDS why it is not."
     elif not found.encrypted:
         advice = "The database is not encrypted: snapshots of it can't be. Restore an encrypted copy, and use that."
+    elif age is not None and age < -_AHEAD:
+        advice = _IN_THE_FUTURE
     elif age is None or age > settings.snapshot_hours:
         advice = f"Find out why there is no newer one than {settings.snapshot_hours:g} h, or take a snapshot now."
     return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
@@ -124,6 +129,8 @@ def judge_configuration(found: ObjectState | None, settings: BackupSettings, now
     said, advice = f"{found.key}, {_age(age)} old, {size(found.size)}", ""
     if not found.size:
         advice = "It is empty: run the backup of the configuration again, and find out why it wrote nothing."
+    elif age < -_AHEAD:
+        advice = _IN_THE_FUTURE
     elif age > settings.configuration_hours:
         advice = f"Find out why there is no newer one than {settings.configuration_hours:g} h."
     return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
@@ -135,11 +142,14 @@ def judge_restore(found: ProvenRestore | None, settings: BackupSettings, now: da
     if found is None:
         return Judgement(good=False, evidence="no restore is recorded", advice=advice)
     age = (now - found.at).total_seconds() / 3600
-    how = "its tables were read" if found.checked else "the instance became available, its tables were not read"
+    if age < -_AHEAD:
+        evidence = f"the restore of {found.snapshot} is recorded for a time that has not come"
+        return Judgement(good=None, evidence=evidence, advice=f"{_IN_THE_FUTURE} {advice}", at=found.at)
+    how = "its tables were read" if found.checked else f"not proved, {found.evidence or 'its tables were not read'}"
     said = f"{found.snapshot} was restored {_age(age)} ago in {found.minutes:g} min by {found.by or 'unknown'}: {how}"
     if not found.checked:
         return Judgement(
-            good=None, evidence=said, advice=f"Let the bot reach the restored instance. {advice}", at=found.at
+            good=None, evidence=said, advice=f"Let the bot read the restored instance. {advice}", at=found.at
         )
     good = age <= settings.restore_days * _DAY
     return Judgement(good=good, evidence=said, advice="" if good else advice, at=found.at)

@@ -258,13 +258,22 @@ class CheckDrill(Step):
             tables, rows = await database.elsewhere(made.address, made.port).content()
         except RunbookError as error:
             return DrillCheck(checked=False, evidence=f"it could not be read: {error.message.rstrip('.')}")
-        if not tables:
-            raise PermanentError(
-                f"{made.instance} was restored, and has no tables.",
-                code=ReasonCode.BACKUP_FAILED,
-                advice=("Find out what the snapshot was taken of: nothing of the application is in it.",),
-            )
-        return DrillCheck(checked=True, evidence=f"{counted(tables, 'table')} with about {counted(rows, 'row')}")
+        return read_as(made.instance, tables, rows)
+
+
+def read_as(instance: str, tables: int, rows: int) -> DrillCheck:
+    """Return what the tables of a restored instance prove; `PermanentError` where there are none."""
+    if not tables:
+        raise PermanentError(
+            f"{instance} was restored, and has no tables.",
+            code=ReasonCode.BACKUP_FAILED,
+            advice=("Find out what the snapshot was taken of: nothing of the application is in it.",),
+        )
+    if not rows:
+        return DrillCheck(
+            checked=False, evidence=f"{counted(tables, 'table')} and no row, as the statistics count them (`ANALYZE`)"
+        )
+    return DrillCheck(checked=True, evidence=f"{counted(tables, 'table')} with about {counted(rows, 'row')}")
 
 
 class EndDrill(Step):

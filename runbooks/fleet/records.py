@@ -196,7 +196,7 @@ class ProvenRestore(Frozen):
     run: str = Field(default="", max_length=LONGEST_TEXT)
     by: str = Field(default="", max_length=LONGEST_TEXT)
     checked: bool = False
-    """Its tables were read. False: the instance became available, and no more is known."""
+    """Its tables were read and have rows. False: the instance became available, and no more is proved."""
     evidence: str = Field(default="", max_length=LONGEST_TEXT)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runbooks.backups.looking import Backups, BackupSettings, judge_configuration, judge_restore, judge_snapshot, look
 from runbooks.backups.plans import plan_drill, plan_part, plan_restore
-from runbooks.backups.steps import BackUp, EndDrill, Restored, RestoreSnapshot, StartDrill, named
+from runbooks.backups.steps import BackUp, EndDrill, Restored, RestoreSnapshot, StartDrill, named, read_as
 from runbooks.clients.aws.bucket import ObjectState
 from runbooks.clients.aws.rds import InstanceState, SnapshotState
 from runbooks.fleet.fleet import Fleet, ProvenRestore
@@ -95,6 +95,7 @@ def proof(days: float = 3, *, checked: bool = True) -> ProvenRestore:
         (snapshot(25), False, "25 h old"),
         (snapshot(encrypted=False), False, "not encrypted"),
         (snapshot(status="failed"), False, "failed"),
+        (snapshot(-1), False, "rds:omnicare-prod-1"),
     ],
 )
 def test_a_snapshot_is_good_if_it_is_available_encrypted_and_young(found: SnapshotState | None, good: bool, says: str):
@@ -106,7 +107,7 @@ def test_a_snapshot_is_good_if_it_is_available_encrypted_and_young(found: Snapsh
 
 @pytest.mark.parametrize(
     ("hours", "size", "good", "says"),
-    [(2, 1024, True, "2 h old"), (30, 1024, False, "30 h old"), (2, 0, False, "0 B"), (None, 0, False, "has no object")],
+    [(2, 1024, True, "2 h old"), (30, 1024, False, "30 h old"), (2, 0, False, "0 B"), (-1, 1024, False, "config/a"), (None, 0, False, "has no object")],
 )  # fmt: skip
 def test_the_configurations_backup_is_good_if_it_is_young_and_not_empty(
     hours: float | None, size: int, good: bool, says: str
@@ -122,6 +123,15 @@ def test_a_restore_that_was_not_read_proves_nothing_and_an_old_one_neither():
     assert judge_restore(proof(91), SETTINGS, NOW).good is False
     assert judge_restore(proof(checked=False), SETTINGS, NOW).good is None
     assert judge_restore(None, SETTINGS, NOW).good is False
+    assert judge_restore(proof(-1), SETTINGS, NOW).good is None
+    assert judge_restore(proof(-1 / 1440), SETTINGS, NOW).good is True, "two clocks differ by a minute"
+
+
+def test_tables_without_rows_prove_nothing():
+    assert read_as(INSTANCE, 12, 340).checked
+    assert not read_as(INSTANCE, 12, 0).checked
+    with pytest.raises(PermanentError, match="has no tables"):
+        read_as(INSTANCE, 0, 0)
 
 
 async def test_all_of_it_is_seen_and_a_snapshot_in_progress_hides_no_good_one(world: World):
