@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue
@@ -11,15 +11,16 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.manifests.reading import WantedConfigMap
+from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted, shortened
 
 _WIDEST = 60
-"""Characters of a value in the plan's table."""
+"""Characters of a value that are shown in the plan's table."""
 _ROWS = 30
 
 
 class KeyChange(Frozen):
-    """One key of a ConfigMap, before and after; None where it is not there."""
+    """One key of a ConfigMap, before and after as people are shown it: around the first difference. None where it is not there."""
 
     key: str
     before: str | None
@@ -96,20 +97,70 @@ class ApplyConfigMap(Step):
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[KeyChange, ...]:
-    """Return the keys that change, in their order."""
+    """Return the keys that change, in their order, each as it is shown."""
     return tuple(
-        KeyChange(key=key, before=before.get(key), after=after.get(key))
+        _changed(key, before.get(key), after.get(key))
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     )
 
 
+def _changed(key: str, before: str | None, after: str | None) -> KeyChange:
+    # redacted as a whole: of a secret that was cut not everything is known any more
+    redact = default_redactor().text
+    now, then = (redact(value) if value is not None else None for value in (before, after))
+    if now is None or then is None:
+        return KeyChange(key=key, before=_beginning(now), after=_beginning(then))
+    if now == then:
+        return KeyChange(key=key, before=_beginning(now), after=f"{_beginning(then)} (changed where it is hidden)")
+    shown = _around(now, then), _around(then, now)
+    if shown[0].split() == shown[1].split():  # blanks, for example: nobody would see them
+        shown = f"{shown[0]} ({_measure(now)})", f"{shown[1]} ({_measure(then)})"
+    return KeyChange(key=key, before=shown[0], after=shown[1])
+
+
+def _beginning(value: str | None) -> str | None:
+    lines = (value or "").splitlines()
+    if value is None or len(lines) < 2:  # noqa: PLR2004 - one line is shown as it is
+        return value and shortened(value, _WIDEST)
+    return f"{shortened(lines[0], _WIDEST)} … ({len(lines)} lines)"
+
+
+def _around(value: str, other: str) -> str:
+    """Return the part of a value around the first difference from the other, with the numbers of the lines that differ."""
+    lines, others = value.splitlines(), other.splitlines()
+    if len(lines) < 2 and len(others) < 2:  # noqa: PLR2004 - one line needs no number
+        return _window(value, _alike(value, other))
+    same = _alike(lines, others)
+    ends = min(_alike(lines[::-1], others[::-1]), min(len(lines), len(others)) - same)
+    last = len(lines) - ends
+    if last <= same:  # the other has more lines there
+        return f"nothing between lines {same} and {same + 1}" if ends else f"nothing after line {same}"
+    numbers = f"line {last}" if last == same + 1 else f"lines {same + 1} to {last}"
+    beside = others[same] if same < len(others) else ""
+    return f"{numbers}: {_window(lines[same], _alike(lines[same], beside))}"
+
+
+def _window(line: str, first: int) -> str:
+    if len(line) <= _WIDEST:
+        return line
+    begins = max(0, min(first - _WIDEST // 3, len(line) - _WIDEST))
+    ends = begins + _WIDEST
+    return f"{'… ' if begins else ''}{line[begins:ends]}{' …' if ends < len(line) else ''}"
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many characters, or lines, both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (first, second) in pairs if first != second), min(len(one), len(other)))
+
+
+def _measure(value: str) -> str:
+    return f"{counted(len(value), 'character')}, sha256 {hashlib.sha256(value.encode()).hexdigest()[:6]}"
+
+
 def _cell(value: str | None, *, strong: bool = False) -> Cell:
-    if value is None:
-        return Cell(text="not there")
-    lines = value.splitlines()
-    text = value if len(lines) < 2 else f"{lines[0]} … ({len(lines)} lines, sha256 {_hash({'': value})[:6]})"  # noqa: PLR2004
-    return Cell(text=shortened(text, _WIDEST) if text else "empty", strong=strong)
+    return Cell(text="not there" if value is None else value or "empty", strong=strong)
 
 
 def _hash(data: Mapping[str, str]) -> str:

@@ -13,8 +13,9 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, applied
 from runbooks.manifests.planning import plan_config_apply
+from runbooks.manifests.reading import WantedConfigMap
 from runbooks.manifests.settings import ManifestSettings
-from runbooks.manifests.steps import ApplyConfigMap
+from runbooks.manifests.steps import ApplyConfigMap, differences
 from runbooks.redaction.redactor import default_redactor
 from sandbox.outside.github import CONFIG, NAME, OWNER, Answer, Github, error
 from tests.support.real import Place
@@ -69,6 +70,38 @@ async def test_what_differs_is_planned_key_by_key_applied_once_and_then_nothing_
     await _done(here, step)
     (step,) = await _planned(here, github, SYNC="on")
     assert [(each.key, each.before, each.after) for each in step.differences] == [("LOG_LEVEL", "warn", None)]
+
+
+LONG = "a=1 " * 40
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "now", "then"),
+    [
+        ("info", "warn", "info", "warn"),
+        ("info", "", "info", "empty"),
+        (f"{LONG}LEVEL=info {LONG}", f"{LONG}LEVEL=warn {LONG}", "LEVEL=info", "LEVEL=warn"),
+        (f"{LONG}LEVEL=info", f"{LONG}LEVEL=warn", "LEVEL=info", "LEVEL=warn"),
+        ("a: 1\nlevel: info\nb: 2\n", "a: 1\nlevel: warn\nb: 2\n", "line 2: level: info", "line 2: level: warn"),
+        (f"a\n{LONG}LEVEL=info\nb\n", f"a\n{LONG}LEVEL=warn\nb\n", "line 2: … ", "LEVEL=warn"),
+        ("a\nb\nc", "a\nx\ny\nc", "line 2: b", "lines 2 to 3: x"),
+        ("a\nb", "a\nb\nc", "nothing after line 2", "line 3: c"),
+        ("a\nb", "a\nc\nb", "nothing between lines 1 and 2", "line 2: c"),
+        ("info", "info  ", "info (4 characters", "info   (6 characters"),
+        ("a\nb", "a\nb\n", "(3 characters", "(4 characters"),
+        ("postgres://u:Xk93jf02@db/a", "postgres://u:Pq71mz55@db/a", "@db/a", "(changed where it is hidden)"),
+    ],
+)
+def test_now_and_next_are_shown_around_the_first_difference(before: str, after: str, now: str, then: str) -> None:
+    changed = differences({"KEY": before}, {"KEY": after})
+    wanted = WantedConfigMap(name="backend-config", data={"KEY": after}, source=CONFIG)
+    step = ApplyConfigMap(namespace="prod", wanted=wanted, differences=changed, commit="c" * 40)
+    ((_, old, new),) = step.shown().rows
+    assert now in old.text
+    assert then in new.text
+    assert old.text != new.text
+    assert len(old.text) < 120
+    assert "Xk93jf02" not in changed[0].model_dump_json()
 
 
 async def test_a_plan_changes_nothing(here: Place, github: Github) -> None:
