@@ -209,7 +209,7 @@ async def _part(
 
 async def none_runs(cluster: ClusterClient, environment: Environment) -> None:
     """Raise where a migration is still running. Two migrations at once would wait for each other, or worse."""
-    for job in [job for what in (KIND, DOWN) for job in await cluster.jobs.of_kind(environment.namespace, what)]:
+    for job in await cluster.jobs.of_kind(environment.namespace, KIND, DOWN):
         if job.ended is None and not job.deleting:
             raise PermanentError(
                 f"A migration is still running in {environment.name}: Job {job.name} (image {Image.parse(job.image).short}).",

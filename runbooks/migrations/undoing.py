@@ -1,10 +1,12 @@
 """Going back with a schema that went on: which image applied what, what an older release does not know, and undoing the newest migration.
 
 What was applied is read from the Jobs that applied it, which stay in the cluster for 30 days; people can edit them, so they only warn,
-and name an image to undo with that the database's own table confirms where it can be read.
+and name an image to undo with that the registry confirms, and the database's own table where it can be read.
 """
 
+import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +14,14 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobView
 from runbooks.database.databases import Database
+from runbooks.deployments import images
 from runbooks.deployments.service_state import current, pinned
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, StepContext
-from runbooks.kit.targets import Environment
+from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import is_older
 from runbooks.migrations.migrating import MIGRATIONS, Migrated, SchemaStep, image_of, none_runs
@@ -37,20 +40,19 @@ class AppliedBy:
     image: Image
     names: tuple[str, ...] | None
     """Oldest first; None where the Job does not say."""
+    foreign: bool = False
+    """The image is not from the service's repository: the Job is not as the bot made it."""
 
     @property
     def version(self) -> str:
         """For people."""
-        return self.image.tag or self.image.short
+        return self.image.named if self.foreign else self.image.tag or self.image.short
 
 
-async def applied_by(
-    cluster: ClusterClient, database: Database | None, settings: MigrationSettings, environment: Environment
-) -> list[AppliedBy]:
-    """Return what the bot's Jobs applied that still stands, the oldest first."""
-    ups = [job for job in await cluster.jobs.of_kind(environment.namespace, KIND) if job.ended is not None]
-    downs = [job for job in await cluster.jobs.of_kind(environment.namespace, DOWN) if job.ended == "complete"]
-    rows, _ = await applied_rows(database, settings)
+def applied_by(jobs: Sequence[JobView], rows: tuple[str, ...] | None, service: Service) -> list[AppliedBy]:
+    """Return what the bot's Jobs applied that still stands, the oldest first; `rows`: of the database, where they are known."""
+    ups = [job for job in jobs if job.what == KIND and job.ended is not None]
+    downs = [job for job in jobs if job.what == DOWN and job.ended == "complete"]
     undone = [(name, job.created) for job in downs for name in _names(job) or ()]
     found = []
     for job in sorted(ups, key=lambda each: each.created):
@@ -64,8 +66,22 @@ async def applied_by(
                 if (rows is None or n in rows) and not any(n == u and at >= job.created for u, at in undone)
             )
         if names != ():
-            found.append(AppliedBy(job.name, Image.parse(job.image), names))
+            image = Image.parse(job.image)
+            found.append(AppliedBy(job.name, image, names, images.foreign(service, image)))
     return found
+
+
+async def _doubt(registry: RegistryClient, service: Service, image: Image) -> str:
+    """Return why an image that stands in a Job can't be taken for the release that it names, without a point; empty where it can."""
+    if found := images.trouble(service, image):
+        return found
+    if image.tag is None or image.digest is None:
+        return f"{image.named} does not name a version and its digest"
+    try:
+        digest = await registry.resolve(service.repository, image.tag)
+    except RunbookError as error:
+        return f"{image.named} is not confirmed: {error.message.rstrip('.')}"
+    return "" if digest == image.digest else f"the registry's {image.tag} is another image than {image.named}"
 
 
 def _names(job: JobView) -> tuple[str, ...] | None:
@@ -84,16 +100,17 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     """Return what a rollback says of the schema: migrations of newer releases that the one it leads to does not know."""
     cluster = train.find(ClusterClient)
     change = next((each for each in train.changes if each.service == settings.service), None)
-    if cluster is None or change is None:
+    service = train.environment.service(settings.service)
+    if cluster is None or change is None or service is None:
         return Part()
     target = change.after.tag or ""
-    jobs = await cluster.jobs.of_kind(train.environment.namespace, KIND)
-    running = [job.name for job in jobs if job.ended is None and not job.deleting]
+    jobs, (rows, _) = await asyncio.gather(
+        cluster.jobs.of_kind(train.environment.namespace, KIND, DOWN), applied_rows(train.find(Database), settings)
+    )
+    running = [job.name for job in jobs if job.what == KIND and job.ended is None and not job.deleting]
     warnings = [f"A migration is still running (Job {name}); this rollback does not wait for it." for name in running]
-    notes: list[str] = []
-    for each in await applied_by(cluster, train.find(Database), settings, train.environment):
-        if not is_older(target, each.image.tag or ""):
-            continue
+    newer = [each for each in applied_by(jobs, rows, service) if is_older(target, each.image.tag or "")]
+    for each in newer:
         if each.names is None:
             what = f"{each.version} ran migrations (Job {each.job}) that {target} may not know."
         else:
@@ -102,9 +119,15 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
         warnings.append(
             f"{what} The schema stays as it is: whether {target} runs on it is unknown. `db rollback` undoes the newest migration afterwards."
         )
-        down = settings.down_job(train.environment, each.image).by_hand()
-        notes.append(f"By hand, with the image that applied it, for one migration: {down[0]}")
-    return Part(warnings=tuple(warnings), notes=tuple(notes[-1:]))
+    registry = train.find(RegistryClient)
+    if not newer or registry is None:
+        return Part(warnings=tuple(warnings))
+    image = newer[-1].image
+    if why := await _doubt(registry, service, image):
+        return Part(warnings=(*warnings, f"There is no line to undo it by hand, because {why}."))
+    down = settings.down_job(train.environment, image).by_hand()
+    note = f"By hand, with the image that applied it, for one migration: {down[0]}"
+    return Part(warnings=tuple(warnings), notes=(note,))
 
 
 class UndoMigration(SchemaStep):
@@ -148,14 +171,24 @@ async def plan_undo(
     version: str | None,
 ) -> Plan:
     """Return the plan that undoes the newest migration: by the image of `version`, else by the one whose Job applied it."""
+    service = environment.service(settings.service)
+    assert service is not None, "the configuration is checked"
     await none_runs(cluster, environment)
-    rows, why = await applied_rows(database, settings)
-    standing = await applied_by(cluster, database, settings, environment)
+    jobs, (rows, why) = await asyncio.gather(
+        cluster.jobs.of_kind(environment.namespace, KIND, DOWN), applied_rows(database, settings)
+    )
+    standing = applied_by(jobs, rows, service)
     newest = rows[0] if rows else None
     if version is not None:
         image, name = await image_of(cluster, registry, environment, settings, version), newest
     else:
         by = _last(standing, newest)
+        if doubt := await _doubt(registry, service, by.image):
+            raise PermanentError(
+                f"Job {by.job} does not say reliably which image can undo the newest migration: {doubt}.",
+                code=ReasonCode.FOREIGN_IMAGE,
+                advice=("Name the release that contains it: `db rollback VERSION`.",),
+            )
         image, name = by.image, newest or (by.names[-1] if by.names else None)
     label = image.tag or image.short
     spec = settings.down_job(environment, image)

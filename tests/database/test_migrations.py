@@ -21,6 +21,7 @@ from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.migrations import Schemas
+from sandbox.outside.registry import Registry, digest_of
 from tests.support.clusters import QUICK
 from tests.support.databases import Served
 
@@ -49,14 +50,17 @@ async def clients(here: Served, tmp_path: Path) -> AsyncIterator[Clients]:
         path = tmp_path / "bot.kubeconfig"
         path.write_text(cluster.kubeconfig("omnicare-bot"))
         client = await stack.enter_async_context(ClusterClient(kubeconfig=str(path)))
-        yield {ClusterClient: client, Database: here.database(), MigrationSettings: SETTINGS}
+        address = await stack.enter_async_context(Registry().serve())
+        registry = await stack.enter_async_context(RegistryClient({"ghcr.io": address}, plain_http=True))
+        found = {ClusterClient: client, Database: here.database(), MigrationSettings: SETTINGS}
+        yield {**found, RegistryClient: registry}
         await schemas.reset()
 
 
 async def _part(clients: Clients) -> Part:
     before, after = (
-        Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=f"sha256:{digit * 64}")
-        for tag, digit in (("v1.2.0", "1"), ("v2.0.0", "2"))
+        Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=digest_of("backend", tag))
+        for tag in ("v1.2.0", "v2.0.0")
     )
     change = ImageChange(
         service="backend", namespace="omnicare-prod", deployment="backend", container="backend",
@@ -86,10 +90,11 @@ async def test_a_migration_is_planned_with_the_tables_size_applied_and_undone(he
     assert done.newest[:2] == tuple(reversed(NEW))
     assert here.sql("SELECT reason FROM encounters LIMIT 1")
     assert (await _part(clients)).before == ()
-    client, database = clients[ClusterClient], clients[Database]
+    client, database, registry = clients[ClusterClient], clients[Database], clients[RegistryClient]
+    assert isinstance(registry, RegistryClient)
     assert isinstance(client, ClusterClient)
     assert isinstance(database, Database)
-    (undo,) = (await plan_undo(client, RegistryClient({}), database, SETTINGS, WHERE, None)).steps
+    (undo,) = (await plan_undo(client, registry, database, SETTINGS, WHERE, None)).steps
     assert isinstance(undo, UndoMigration)
     assert (undo.name, undo.version) == (NEW[1], "v2.0.0")
     undone = await undo.apply(_context(clients, "production.db-rollback.0f3a0f3b"))

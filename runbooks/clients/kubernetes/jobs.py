@@ -221,11 +221,10 @@ class Jobs:
             await self._connection.call("GET", _path(namespace, name), doing=f"read Job {namespace}/{name}")
         )
 
-    async def of_kind(self, namespace: str, what: str) -> list[JobView]:
-        """Return the bot's Jobs that are for that: `migrate`."""
-        answer = await self._connection.call(
-            "GET", _path(namespace), doing=f"list Jobs in {namespace}", query={"labelSelector": f"{WHAT}={what}"}
-        )
+    async def of_kind(self, namespace: str, *what: str) -> list[JobView]:
+        """Return the bot's Jobs that are for one of these: `migrate`."""
+        query = {"labelSelector": f"{WHAT} in ({','.join(what)})"}
+        answer = await self._connection.call("GET", _path(namespace), doing=f"list Jobs in {namespace}", query=query)
         return [job_view(item) for item in listed(answer, "items")]
 
     def watch(self, namespace: str, name: str) -> AsyncGenerator[Seen[JobView]]:

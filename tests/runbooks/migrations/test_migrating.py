@@ -31,10 +31,11 @@ from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from runbooks.release.steps import RestartService
 from sandbox.cluster import Cluster, seed_omnicare
-from sandbox.cluster.fields import Json, Writer
+from sandbox.cluster.fields import Writer
 from sandbox.cluster.programs import Execution
-from sandbox.cluster.resources import DEPLOYMENT
+from sandbox.cluster.resources import DEPLOYMENT, Json
 from sandbox.migrations import BROKEN, Schemas
+from sandbox.outside.registry import Registry, digest_of
 from tests.support.clusters import QUICK
 from tests.support.databases import Served, served
 
@@ -57,12 +58,24 @@ NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
 class Here:
     """A cluster with OmniCare in it, and the migrations of its backend."""
 
-    def __init__(self, cluster: Cluster, client: ClusterClient, schemas: Schemas, database: Database | None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        client: ClusterClient,
+        schemas: Schemas,
+        database: Database | None,
+        registry: RegistryClient,
+    ) -> None:
         self.cluster, self.client, self.schemas, self.database = cluster, client, schemas, database
+        self.registry = registry
 
     @property
     def clients(self) -> dict[type, object]:
-        return {ClusterClient: self.client, **({Database: self.database} if self.database is not None else {})}
+        return {
+            ClusterClient: self.client,
+            RegistryClient: self.registry,
+            **({Database: self.database} if self.database is not None else {}),
+        }
 
     def script(self, name: str, program: Callable[[Execution], Awaitable[int]]) -> None:
         self.cluster.add_scripts({name: program})
@@ -82,9 +95,7 @@ class Here:
 
 def _change(version: str) -> ImageChange:
     def image(tag: str) -> Image:
-        return Image(
-            repository="ghcr.io/omnicare/backend", tag=tag, digest=f"sha256:{'0123456789abcdef'[len(tag)] * 64}"
-        )
+        return Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=digest_of("backend", tag))
 
     return ImageChange(
         service="backend", namespace=NAMESPACE, deployment="backend", container="backend",
@@ -114,7 +125,9 @@ async def here(tmp_path: Path, postgres: Served) -> AsyncIterator[Here]:
         path = tmp_path / "bot.kubeconfig"
         path.write_text(cluster.kubeconfig("omnicare-bot"))
         client = await stack.enter_async_context(ClusterClient(kubeconfig=str(path)))
-        yield Here(cluster, client, schemas, postgres.database())
+        address = await stack.enter_async_context(Registry().serve())
+        registry = await stack.enter_async_context(RegistryClient({"ghcr.io": address}, plain_http=True))
+        yield Here(cluster, client, schemas, postgres.database(), registry)
         await schemas.reset()
 
 
@@ -246,7 +259,7 @@ async def test_a_yes_to_whatever_is_pending_covers_each_list_and_a_yes_to_a_list
     elsewhere = named.model_copy(
         update={"spec": named.spec.model_copy(update={"image": "ghcr.io/omnicare/backend:v3"})}
     )
-    deploy = [RestartService(change=_change("v2.0.0"), cause="deploy")]
+    deploy: list[Step] = [RestartService(change=_change("v2.0.0"), cause="deploy")]
 
     def covers(approved: list[Step], now: list[Step]) -> bool:
         return Plan(title="Deploy", steps=tuple(now)).ends_as(Plan(title="Deploy", steps=tuple(approved)))
@@ -293,7 +306,7 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
     assert "ghcr.io/omnicare/backend:v2.0.0@sha256:" in back.notes[0]
     assert "migrate:down" in back.notes[0]
     for run, name in (("1", NEW[1]), ("2", NEW[0])):
-        plan = await plan_undo(here.client, RegistryClient({}), here.database, SETTINGS, WHERE, None)
+        plan = await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, None)
         (step,) = plan.steps
         assert isinstance(step, UndoMigration)
         assert (step.name, step.version) == (name, "v2.0.0")
@@ -301,7 +314,38 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
         assert done.undone == (name,)
     assert (await here.part("v1.2.0", going_back=True)).warnings == ()
     with pytest.raises(PermanentError, match="which image can undo it"):
-        await plan_undo(here.client, RegistryClient({}), here.database, SETTINGS, WHERE, None)
+        await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, None)
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (
+            "evil.example/omnicare/backend:v2.0.0@" + digest_of("backend", "v2.0.0"),
+            "not from the configured repository",
+        ),
+        ("ghcr.io/omnicare/backend:v2.0.0@sha256:" + "a" * 64, "is another image"),
+        ("ghcr.io/omnicare/backend:v9.9.9@sha256:" + "a" * 64, "is not confirmed"),
+        ("ghcr.io/omnicare/backend:v2.0.0", "does not name a version and its digest"),
+    ],
+)
+async def test_an_image_that_somebody_wrote_into_a_job_undoes_nothing(here: Here, image: str, why: str) -> None:
+    step = _step(await here.part())
+    edited = step.model_copy(update={"spec": step.spec.model_copy(update={"image": image})})
+    await edited.apply(here.context())
+    back = await here.part("v1.2.0", going_back=True)
+    assert back.notes == ()
+    assert "no line to undo it by hand" in back.warnings[-1]
+    assert why in back.warnings[-1]
+    if image.startswith("evil"):
+        assert back.warnings[0].startswith("evil.example/omnicare/backend:v2.0.0@sha256:")
+    with pytest.raises(PermanentError, match=why) as caught:
+        await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, None)
+    assert caught.value.code is ReasonCode.FOREIGN_IMAGE
+    assert "db rollback VERSION" in caught.value.advice[0]
+    plan = await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, "v2.0.0")
+    assert isinstance(plan.steps[0], UndoMigration)
+    assert plan.steps[0].spec.image == _change("v2.0.0").after.reference
 
 
 async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothing(here: Here) -> None:
