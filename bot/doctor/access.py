@@ -14,14 +14,23 @@ ROTATED = "backend-secret"
 
 
 class Where(StrEnum):
-    """The namespace of a permission."""
+    """The role that a permission is in, which is bound in one kind of namespace."""
 
     SERVICES = "services"
     """Where an environment's services run."""
+    ROTATIONS = "rotations"
+    """The same, where the environment has `rotations`."""
+    CONFIGURATION = "configuration"
+    """The same, where the environment has `manifests`."""
     RECORD = "record"
     """The bot's own namespace, with releases, lock and run."""
     CLUSTER = "cluster"
     """The whole cluster. Useful, but never required."""
+
+    @property
+    def role(self) -> str:
+        """Return the name of the ClusterRole that is shipped."""
+        return "omnicare-bot-nodes" if self is Where.CLUSTER else f"omnicare-bot-{self}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,10 @@ def _service(verb: str, resource: str, reason: str, *, group: str = "", subresou
     )
 
 
+def _configuration(verb: str, reason: str) -> Access:
+    return Access(verb=verb, group="", resource="configmaps", where=Where.CONFIGURATION, reason=reason)
+
+
 def _record(verb: str, reason: str) -> Access:
     return Access(verb=verb, group="", resource="configmaps", where=Where.RECORD, reason=reason)
 
@@ -78,14 +91,17 @@ NEEDED: tuple[Access, ...] = (
         "The same: a WebSocket is opened with GET, and Kubernetes before 1.35 checks only this.",
         subresource="exec",
     ),
-    _service("get", "configmaps", "Compare the release's configuration with what is there (`config apply`)."),
-    _service("patch", "configmaps", "Apply the release's configuration (`config apply`), never by force."),
-    _service("create", "configmaps", "The same, for a ConfigMap that is new."),
     _service("list", "events", "Show Kubernetes' own message when a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
-    _service("create", "jobs", "Run a release's migrations, and its tests, as Jobs.", group="batch"),
+    _service(
+        "create",
+        "jobs",
+        "Run a release's migrations, and its tests, as Jobs. Whoever may create a Job may run any image there, with any Secret of the "
+        "namespace and any service account in it; RBAC knows nothing narrower.",
+        group="batch",
+    ),
     _service("get", "jobs", "Find the Job of a run again after a restart.", group="batch"),
     _service("list", "jobs", "See whether a migration of an earlier run is still running.", group="batch"),
     _service("watch", "jobs", "Follow a Job to its end instead of polling it.", group="batch"),
@@ -103,7 +119,7 @@ NEEDED: tuple[Access, ...] = (
         group="",
         resource="secrets",
         name=ROTATED,
-        where=Where.SERVICES,
+        where=Where.ROTATIONS,
         reason="See which values a Secret has before they are replaced (`secret rotate`); this Secret only.",
     ),
     Access(
@@ -111,9 +127,12 @@ NEEDED: tuple[Access, ...] = (
         group="",
         resource="secrets",
         name=ROTATED,
-        where=Where.SERVICES,
+        where=Where.ROTATIONS,
         reason="Write new values into it (`secret rotate`).",
     ),
+    _configuration("get", "Compare the release's configuration with what is there (`config apply`)."),
+    _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),
+    _configuration("create", "The same, for a ConfigMap that is new."),
     _record("get", "Read the environment's lock, run and recorded releases."),
     _record("list", "Start a watch."),
     _record("watch", "See at once when a lock or a run ends."),

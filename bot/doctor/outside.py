@@ -27,19 +27,23 @@ SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 
 _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
     Where.SERVICES: lambda environment: environment.namespace,
+    Where.ROTATIONS: lambda environment: environment.namespace,
+    Where.CONFIGURATION: lambda environment: environment.namespace,
     Where.RECORD: lambda environment: environment.record_namespace,
     Where.CLUSTER: lambda _: "",
 }
 
 
 def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
-    """Return the permissions that this environment needs; for Secrets only those that the configuration names."""
+    """Return the permissions that this environment needs: for Secrets only those that the configuration names, for ConfigMaps where it has `manifests`."""
     database = environment.database
     secrets = {
         SECRET: [database.secret] if database is not None and database.file is None else [],
         ROTATED: sorted({rotation.secret for rotation in environment.rotations.values()}),
     }
     for access in NEEDED:
+        if access.where is Where.CONFIGURATION and environment.manifests is None:
+            continue
         if not access.name:
             yield access
         for name in secrets.get(access.name, ()):
@@ -67,13 +71,13 @@ async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             elif access.where is Where.CLUSTER:
                 yield warning(
                     f"{name}: the bot can't {access.shown}. {access.reason}",
-                    "Nothing, if this is intended. Otherwise: kubectl create clusterrolebinding omnicare-bot-nodes "
-                    "--clusterrole=omnicare-bot-nodes --serviceaccount=omnicare-bot:omnicare-bot",
+                    f"Nothing, if this is intended. Otherwise: kubectl create clusterrolebinding {access.where.role} "
+                    f"--clusterrole={access.where.role} --serviceaccount=omnicare-bot:omnicare-bot",
                 )
             else:
                 yield failed(
                     f"{name}: the bot can't {access.shown} in {namespace}. {access.reason}",
-                    f"Apply the shipped Role there, then check with `kubectl auth can-i {access.shown} -n {namespace}`.",
+                    f"Apply the shipped Role {access.where.role} there, then check with `kubectl auth can-i {access.shown} -n {namespace}`.",
                 )
         async for finding in _services(client, name, environment):
             yield finding

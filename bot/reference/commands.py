@@ -96,10 +96,11 @@ def permissions(registry: Registry) -> str:
         "Commands that are not named there need no permission of their own: all listed people may type them, and the "
         "run or lock that they act on decides.",
         "## The bot in Kubernetes",
-        f"In each environment's namespace (`services`) and in the bot's own (`record`, otherwise {_record_namespace()}). "
+        f"In each environment's namespace (`services`; with those tables also `rotations` and `configuration`, for `manifests`) and in the bot's "
+        f"own (`record`, otherwise {_record_namespace()}). "
         "`omnicare doctor` checks each line.",
         table(
-            ("Namespace", "Permission", "Reason"),
+            ("Where", "Permission", "Reason"),
             ((each.where, code(each.shown), each.reason) for each in sorted(NEEDED, key=_by_place)),
         ),
         "## The bot in Slack",

@@ -235,10 +235,12 @@ async def images() -> AsyncIterator[str]:
         yield address
 
 
-async def written(folder: Path, kubeconfig: str, images: str) -> Path:
+async def written(folder: Path, kubeconfig: str, images: str, **tables: dict[str, Any]) -> Path:
     account = folder / "kubeconfig"
     account.write_text(kubeconfig)
-    return configuration.write(folder, kubeconfig=account, slack_api=None, registry=images, namespaces=NAMESPACES)
+    return configuration.write(
+        folder, kubeconfig=account, slack_api=None, registry=images, namespaces=NAMESPACES, train={"production": tables}
+    )
 
 
 async def test_a_whole_world_has_nothing_that_failed(
@@ -267,13 +269,22 @@ async def test_each_permission_that_the_bot_lacks_is_named_with_its_reason(tmp_p
     cluster = Cluster(_poorer(ClusterSettings()))
     seed_omnicare(cluster)
     async with cluster.serve():
-        path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
+        account = cluster.kubeconfig("omnicare-bot")
+        path = await written(tmp_path, account, images)
         found = worst(await all_of(outside.cluster(load(path), "production")))
+        path = await written(
+            tmp_path, account, images, github={"repository": "a/b", "api_url": images}, manifests={"paths": ["a.yaml"]}
+        )
+        more = worst(await all_of(outside.cluster(load(path), "production")))
     assert {finding.level for finding in found} == {Severity.FAILED}
+    (maps,) = more[len(found) :]
+    assert "patch configmaps" in maps.sentence
+    assert "omnicare-bot-configuration" in maps.to_do
     (patch,) = [finding for finding in found if "patch deployments.apps" in finding.sentence]
     assert "Change the image" in patch.sentence
     assert "kubectl auth can-i patch deployments.apps -n omnicare-prod" in patch.to_do
-    assert len(found) == sum(access.verb == "patch" for access in NEEDED)
+    assert "omnicare-bot-services" in patch.to_do
+    assert len(found) == 2, "and one for the Secret of `rotations`"
 
 
 def _poorer(whole: ClusterSettings) -> ClusterSettings:

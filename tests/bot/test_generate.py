@@ -74,6 +74,8 @@ def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
     documents = list(yaml.safe_load_all(roles()))
     assert [(each["kind"], each["metadata"]["name"]) for each in documents] == [
         ("ClusterRole", "omnicare-bot-services"),
+        ("ClusterRole", "omnicare-bot-rotations"),
+        ("ClusterRole", "omnicare-bot-configuration"),
         ("ClusterRole", "omnicare-bot-record"),
         ("ClusterRole", "omnicare-bot-nodes"),
     ]

@@ -170,22 +170,17 @@ def test_a_variable_of_the_example_is_one_that_the_bot_reads() -> None:
     assert named <= set(FROM_ENVIRONMENT)
 
 
-@pytest.mark.parametrize(
-    ("role", "where"),
-    [
-        ("omnicare-bot-services", Where.SERVICES),
-        ("omnicare-bot-record", Where.RECORD),
-        ("omnicare-bot-nodes", Where.CLUSTER),
-    ],
-)
-def test_a_role_gives_exactly_what_doctor_asks_for(role: str, where: Where) -> None:
-    given = sorted(manifest("ClusterRole", role)["rules"], key=str)
+@pytest.mark.parametrize("where", Where)
+def test_a_role_gives_exactly_what_doctor_asks_for(where: Where) -> None:
+    given = sorted(manifest("ClusterRole", where.role)["rules"], key=str)
     assert [{**rule, "verbs": sorted(rule["verbs"])} for rule in given] == sorted(rules(where), key=str)
 
 
 def test_the_bot_is_bound_in_its_namespaces_and_in_no_other() -> None:
     settings = load(EXAMPLE)
     wanted = {("omnicare-bot-services", each.namespace) for each in settings.environments.values()}
+    wanted |= {(Where.ROTATIONS.role, each.namespace) for each in settings.environments.values() if each.rotations}
+    wanted |= {(Where.CONFIGURATION.role, each.namespace) for each in settings.environments.values() if each.manifests}
     wanted |= {("omnicare-bot-record", each.record_namespace) for each in settings.environments.values()}
     bound = {
         (each["roleRef"]["name"], each["metadata"]["namespace"])
