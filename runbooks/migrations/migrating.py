@@ -1,5 +1,6 @@
 """The steps that apply and undo migrations, and the plans that they are in: a deploy's, a rollback's, `migrate`'s and `db rollback`'s."""
 
+import asyncio
 import json
 import time
 from typing import Literal
@@ -20,7 +21,7 @@ from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import spellings
-from runbooks.migrations.pending import Pending, applied_rows, pending
+from runbooks.migrations.pending import applied_rows, pending
 from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
 from runbooks.wording import counted, duration, listed
 
@@ -196,8 +197,10 @@ async def _part(
     version: str,
 ) -> Part:
     await none_runs(cluster, environment)
-    spec = settings.up_job(environment, image)
-    found: Pending = await pending(cluster, database, settings, settings.list_job(environment, image))
+    found, spec = await asyncio.gather(
+        pending(cluster, database, settings, settings.list_job(environment, image)),
+        cluster.jobs.planned(settings.up_job(environment, image)),
+    )
     if found.names == ():
         return Part(warnings=found.warnings, notes=("No migration is pending.", *found.notes))
     if found.names is not None:

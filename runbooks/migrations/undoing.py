@@ -123,10 +123,12 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     if not newer or registry is None:
         return Part(warnings=tuple(warnings))
     image = newer[-1].image
-    if why := await _doubt(registry, service, image):
+    why, spec = await asyncio.gather(
+        _doubt(registry, service, image), cluster.jobs.planned(settings.down_job(train.environment, image))
+    )
+    if why:
         return Part(warnings=(*warnings, f"There is no line to undo it by hand, because {why}."))
-    down = settings.down_job(train.environment, image).by_hand()
-    note = f"By hand, with the image that applied it, for one migration: {down[0]}"
+    note = f"By hand, with the image that applied it, for one migration: {'; '.join(spec.by_hand())}"
     return Part(warnings=tuple(warnings), notes=(note,))
 
 
@@ -191,7 +193,7 @@ async def plan_undo(
             )
         image, name = by.image, newest or (by.names[-1] if by.names else None)
     label = image.tag or image.short
-    spec = settings.down_job(environment, image)
+    spec = await cluster.jobs.planned(settings.down_job(environment, image))
     if name is not None:
         spec = spec.model_copy(update={"annotations": {MIGRATIONS: json.dumps([name])}})
     return Plan(

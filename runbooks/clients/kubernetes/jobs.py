@@ -12,12 +12,13 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection
 from runbooks.clients.kubernetes.fields import Json, count, fields, listed, mapped, stamp, text
 from runbooks.clients.kubernetes.views import Seen
 from runbooks.clients.kubernetes.watch import Watch
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Frozen
 
 RUN = "omnicare.dev/run"
@@ -25,6 +26,8 @@ RUN = "omnicare.dev/run"
 WHAT = "omnicare.dev/job"
 """The label that says what the Job is for: `migrate`."""
 _MANAGED = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
+_BY_HAND_PAUSE = 3
+"""Seconds between two tries to read the log by hand."""
 _PLAIN = re.compile(r"[a-z0-9]{4,24}")
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9@%+=:,./_-]{1,200}$")]
@@ -45,6 +48,24 @@ class SecretVariable(Frozen):
     """The key in it."""
 
 
+class Likeness(Frozen):
+    """What a Job's pod gets of a Deployment's pods: none of their environment, and no volume."""
+
+    pod: dict[str, JsonValue] = {}
+    container: dict[str, JsonValue] = {}
+
+    @classmethod
+    def of(cls, deployment: Json) -> Self:
+        """Return what is taken from this Deployment."""
+        pod = fields(deployment, "spec", "template", "spec")
+        main = next(iter(listed(pod, "containers")), {})
+        alike = ("imagePullSecrets", "serviceAccountName", "securityContext", "nodeSelector", "tolerations")
+        return cls(
+            pod={key: pod[key] for key in alike if pod.get(key)},
+            container={key: main[key] for key in ("resources", "securityContext") if main.get(key)},
+        )
+
+
 class JobSpec(Frozen):
     """What a Job runs. It is JSON, so a step can keep it and show it in its plan."""
 
@@ -60,6 +81,8 @@ class JobSpec(Frozen):
     """Kept on the Job, for whoever looks at it later; people can edit them."""
     like: ObjectName | None = None
     """A Deployment: the pod gets its pull secrets, service account, security context, node selection and resources."""
+    likeness: Likeness | None = None
+    """What that Deployment had of it when this was planned: for the lines by hand, which can't look."""
     service_account: ObjectName | None = None
     """Another service account than that of `like`."""
     approved: bool = True
@@ -89,26 +112,32 @@ class JobSpec(Frozen):
             f"omnicare-{self.what}-{last if _PLAIN.fullmatch(last) else hashlib.sha256(run.encode()).hexdigest()[:12]}"
         )
 
-    def body(self, run: str, like: Json | None = None) -> dict[str, Any]:
-        """Return the manifest; `like` is the Deployment whose pods it resembles."""
-        return self._named(self.name(run), {**self.annotations, RUN: run}, like)
+    def body(self, run: str, likeness: Likeness | None = None) -> dict[str, Any]:
+        """Return the manifest."""
+        return self._made({"name": self.name(run)}, {**self.annotations, RUN: run}, likeness)
 
     def by_hand(self) -> tuple[str, ...]:
-        """Return the lines by which a person runs it; the Secret's value is in none of them."""
-        name = f"omnicare-{self.what}-by-hand"
-        manifest = json.dumps(self._named(name, self.annotations, None), separators=(",", ":"))
+        """Return the lines by which a person runs it, in one shell; the Secret's value is in none of them.
+
+        The log is tried until the program runs, and each try says why it does not; whether it succeeded is in the Job's conditions.
+        """
+        name = {"generateName": f"omnicare-{self.what}-by-hand-"}
+        manifest = json.dumps(self._made(name, self.annotations, self.likeness), separators=(",", ":"))
         where = f"-n {self.namespace}"
+        conditions = """'{range .status.conditions[*]}{.type}{": "}{.message}{"\\n"}{end}'"""
+        tries = max(1, self.deadline // _BY_HAND_PAUSE)
+        follow = f'kubectl logs {where} -f "$job" && break; sleep {_BY_HAND_PAUSE}'
+        ended = f'sleep {_BY_HAND_PAUSE}; kubectl get {where} "$job" -o jsonpath={conditions}'
         return (
-            f"echo {shlex.quote(manifest)} | kubectl create {where} -f -",
-            f"kubectl wait {where} --for=condition=complete --timeout={self.deadline}s job/{name}; kubectl logs {where} job/{name}",
+            f"job=$(printf %s {shlex.quote(manifest)} | kubectl create {where} -o name -f -)",
+            f'test -n "$job" && for try in $(seq {tries}); do {follow}; done && {ended}',
         )
 
-    def _named(self, name: str, annotations: Mapping[str, str], like: Json | None) -> dict[str, Any]:
-        labels = {**_MANAGED, WHAT: self.what}
-        pod_like = fields(like, "spec", "template", "spec")
-        main_like = next(iter(listed(pod_like, "containers")), {})
-        alike = ("imagePullSecrets", "serviceAccountName", "securityContext", "nodeSelector", "tolerations")
-        container = {
+    def _made(
+        self, metadata: Mapping[str, str], annotations: Mapping[str, str], likeness: Likeness | None
+    ) -> dict[str, Any]:
+        labels, likeness = {**_MANAGED, WHAT: self.what}, likeness or Likeness()
+        container: dict[str, Any] = {
             "name": "main",
             "image": self.image,
             "command": list(self.words),
@@ -116,10 +145,10 @@ class JobSpec(Frozen):
                 {"name": each.variable, "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key}}}
                 for each in self.environment
             ],
-            **{key: main_like[key] for key in ("resources", "securityContext") if main_like.get(key)},
+            **likeness.container,
         }
         pod: dict[str, Any] = {
-            **{key: pod_like[key] for key in alike if pod_like.get(key)},
+            **likeness.pod,
             "restartPolicy": "Never",
             "containers": [container],
         }
@@ -131,7 +160,7 @@ class JobSpec(Frozen):
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": name, "labels": labels, "annotations": dict(annotations)},
+            "metadata": {**metadata, "labels": labels, "annotations": dict(annotations)},
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": self.deadline,
@@ -202,18 +231,30 @@ class Jobs:
 
     async def create(self, spec: JobSpec, run: str) -> JobView:
         """Create it. Raises `AlreadyThere` where a Job has its name."""
-        like = None
-        if spec.like is not None:
-            path = f"/apis/apps/v1/namespaces/{spec.namespace}/deployments/{spec.like}"
-            like = await self._connection.call("GET", path, doing=f"read deployment {spec.namespace}/{spec.like}")
+        likeness = await self._likeness(spec)
         answer = await self._connection.call(
             "POST",
             _path(spec.namespace),
             doing=f"create Job {spec.namespace}/{spec.name(run)}",
             query={"fieldManager": FIELD_MANAGER},
-            body=spec.body(run, like),
+            body=spec.body(run, likeness),
         )
         return job_view(answer)
+
+    async def _likeness(self, spec: JobSpec) -> Likeness | None:
+        if spec.like is None:
+            return None
+        path = f"/apis/apps/v1/namespaces/{spec.namespace}/deployments/{spec.like}"
+        return Likeness.of(
+            await self._connection.call("GET", path, doing=f"read deployment {spec.namespace}/{spec.like}")
+        )
+
+    async def planned(self, spec: JobSpec) -> JobSpec:
+        """Return it with what its lines by hand need of the Deployment; as it is where that can't be read, since they are only shown."""
+        try:
+            return spec.model_copy(update={"likeness": await self._likeness(spec)})
+        except RunbookError:
+            return spec
 
     async def get(self, namespace: str, name: str) -> JobView:
         """Return the Job of that name. Raises PermanentError(NOT_FOUND)."""

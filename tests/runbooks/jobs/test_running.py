@@ -200,7 +200,10 @@ def test_the_lines_by_hand_make_the_same_job_and_hold_no_secret() -> None:
     spec = SPEC.model_copy(
         update={"environment": (SecretVariable(variable="DATABASE_URL", secret="backend-secret", key="DATABASE_URL"),)}
     )
-    create, wait = spec.by_hand()
+    create, follow = spec.by_hand()
     assert '"secretKeyRef":{"name":"backend-secret","key":"DATABASE_URL"}' in create
-    assert create.endswith("| kubectl create -n omnicare-prod -f -")
-    assert "job/omnicare-smoke-by-hand" in wait
+    assert create.endswith("| kubectl create -n omnicare-prod -o name -f -)")
+    assert '"generateName":"omnicare-smoke-by-hand-"' in create, "a second try meets no Job of the first"
+    assert 'kubectl logs -n omnicare-prod -f "$job"' in follow
+    assert "conditions" in follow, "one that fails is not waited for until its deadline"
+    assert r"""{.type}{": "}{.message}{"\n"}{end}""" in follow

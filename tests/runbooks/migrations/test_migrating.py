@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from runbooks.release.steps import RestartService
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.programs import Execution
-from sandbox.cluster.resources import DEPLOYMENT, Json
+from sandbox.cluster.resources import DEPLOYMENT, JOB, Json
 from sandbox.migrations import BROKEN, Schemas
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.clusters import QUICK
@@ -150,7 +151,7 @@ async def test_the_plan_names_locks_and_binds_the_approval_to_what_is_pending(he
     assert re.fullmatch(r"20261101_ward_as_number locks patients \(.+\) against reading and writing\.", ward)
     pending = _step(part).changes()["pending"]
     assert pending == [*NEW, "20261101_ward_as_number"]
-    assert all("Secret" not in line and "kubectl" in line for line in _step(part).by_hand())
+    assert all("hunter2" not in line and "kubectl" in line for line in _step(part).by_hand())
 
 
 async def test_a_failed_migration_is_an_error_with_the_end_of_its_log(here: Here) -> None:
@@ -296,6 +297,32 @@ async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: H
     assert elsewhere.before == ()
 
 
+async def test_the_lines_by_hand_make_the_pod_that_the_bot_makes(here: Here) -> None:
+    def particular(draft: Json) -> None:
+        pod = draft["spec"]["template"]["spec"]
+        pod |= {
+            "imagePullSecrets": [{"name": "ghcr"}],
+            "serviceAccountName": "backend",
+            "nodeSelector": {"disk": "ssd"},
+        }
+        pod["containers"][0]["securityContext"] = {"runAsNonRoot": True}
+
+    here.cluster.api.modify(DEPLOYMENT, NAMESPACE, "backend", particular, Writer("kubectl-edit"))
+    step = _step(await here.part())
+    create = shlex.split(step.by_hand()[0].removeprefix("job=$(").removesuffix(")"))
+    by_hand = json.loads(create[2])["spec"]["template"]["spec"]
+    await here.client.jobs.create(step.spec, RUN)
+    made = here.cluster.api.get(JOB, NAMESPACE, step.spec.name(RUN))["spec"]["template"]["spec"]
+    assert by_hand["imagePullSecrets"] == [{"name": "ghcr"}]
+    (own,), (its,) = by_hand.pop("containers"), made["containers"]
+    assert own["securityContext"] == {"runAsNonRoot": True}
+    assert own == {key: its[key] for key in own}
+    assert by_hand == {key: made[key] for key in by_hand}
+    assert "ssd" in str(by_hand)
+    gone = step.spec.model_copy(update={"like": "gone", "likeness": None})
+    assert await here.client.jobs.planned(gone) == gone, "a line that is only shown stops no plan"
+
+
 async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is_undone(here: Here) -> None:
     assert (await here.part("v1.2.0", going_back=True)) == Part()
     await _step(await here.part()).apply(here.context())
@@ -305,6 +332,7 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
     assert warning.startswith(f"v2.0.0 applied 2 migrations that v1.2.0 does not know: {NEW[0]} and {NEW[1]}.")
     assert "ghcr.io/omnicare/backend:v2.0.0@sha256:" in back.notes[0]
     assert "migrate:down" in back.notes[0]
+    assert 'kubectl logs -n omnicare-prod -f "$job"' in back.notes[0]
     for run, name in (("1", NEW[1]), ("2", NEW[0])):
         plan = await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, None)
         (step,) = plan.steps
