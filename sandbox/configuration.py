@@ -37,7 +37,7 @@ _PERMISSIONS = {
 _APPROVAL = {
     "reversible": {"count": 1, "permission": "rollout:approve"},
     "disruptive": {"count": 1, "permission": "rollout:approve"},
-    "destructive": {"count": 2, "permission": "data:approve"},
+    "destructive": {"count": 2, "permission": "data:approve", "one_of_role": "dba"},
 }
 
 

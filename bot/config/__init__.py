@@ -103,6 +103,8 @@ class Settings(Section):
             least = 2 if risk is Risk.DESTRUCTIVE else 1
             if policy.count < least:
                 raise ValueError(f"environments.{name}.approval.{risk}: count must be at least {least}")
+            if policy.one_of_role is not None and policy.one_of_role not in self.roles:
+                raise ValueError(f"environments.{name}.approval.{risk}: there is no role `{policy.one_of_role}`")
             if policy.own:
                 raise ValueError(f"environments.{name}.approval.{risk}: requesters can't approve their own requests")
         if environment.going_back is not None and environment.going_back.count < 1:

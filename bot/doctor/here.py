@@ -185,6 +185,12 @@ def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) ->
             f"{name}, {what}: {count} must approve, but only {shown or 'nobody'} could.",
             f"Give more people the role: {where}.",
         )
+    special = [key for key in holders if policy.one_of_role in settings.people[key].roles]
+    if policy.one_of_role and not special:
+        return failed(
+            f"{name}, {what}: one approver must have the role {policy.one_of_role}, and nobody who could approve has it.",
+            f"Give it to somebody, or give it {policy.permission} in environments.{name}.permissions.",
+        )
     if len(holders) == count and not policy.own:
         return failed(
             f"{name}, {what}: only {shown} could approve, and nobody may approve their own requests.",

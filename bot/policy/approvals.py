@@ -27,6 +27,8 @@ class ApprovalDecision(Frozen):
     name: str
     at: datetime
     reason: str | None = None
+    role: str = ""
+    """The role that one approver must have, where this one had it."""
 
 
 class Pending(Frozen):
@@ -59,7 +61,17 @@ class Pending(Frozen):
     @property
     def missing(self) -> int:
         """How many more yeses it needs."""
-        return max(0, self.policy.count - len(self.given))
+        return max(int(self.lacks_role), self.policy.count - len(self.given))
+
+    @property
+    def lacks_role(self) -> bool:
+        """Whether nobody with the role that one approver must have has said yes."""
+        return lacks_role(self.policy, self.given)
+
+
+def lacks_role(policy: ApprovalPolicy, given: Sequence[ApprovalDecision]) -> bool:
+    """Whether the policy wants an approver with a role whom these decisions don't have."""
+    return policy.one_of_role is not None and all(each.role != policy.one_of_role for each in given)
 
 
 def later(approvers: Sequence[str], on_shift: Collection[str], policy: ApprovalPolicy) -> tuple[str, ...]:

@@ -108,6 +108,14 @@ class Permissions:
             return ()
         return set(self.roles_with("gate:sign", environment)) & set(await self._roles(key, environment))
 
+    async def has_role(self, key: str, role: str, environment: str) -> bool:
+        """Whether the person has that role there, and may act at all."""
+        return self._could_act(key) and role in await self._roles(key, environment)
+
+    async def any_has_role(self, keys: Collection[str], role: str, environment: str) -> bool:
+        """Whether one of these people has that role there."""
+        return any([await self.has_role(key, role, environment) for key in keys])
+
     async def grants(self, actor: Actor) -> Sequence[Grant]:
         """Everything that this person may do."""
         if not actor.listed:

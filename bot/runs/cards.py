@@ -165,7 +165,8 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
         ask = words("Confirmation by one person who may roll back: ", who, *(f" · {each}" for each in given))
     else:
         count = f"{policy.count} of: " if policy.count > 1 else ""
-        ask = words(f"Approval by {count}{who}, not {request.requester.name}", *(f" · {each}" for each in given))
+        role = f", one of them with the role {policy.one_of_role}" if policy.one_of_role else ""
+        ask = words(f"Approval by {count}{who}{role}, not {request.requester.name}", *(f" · {each}" for each in given))
     target = {"run": request.id, "word": pending.word}
     yes = "Confirm" if policy.own else "Approve"
     buttons = (

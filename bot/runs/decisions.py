@@ -196,6 +196,7 @@ class EngineRuns:
             actor=actor,
             reason=reason,
             then=then,
+            role=await self._special_role(request, state, actor),
             word=state.word,
             at=self._clock(),
         )
@@ -222,6 +223,11 @@ class EngineRuns:
         crash_points.reached(f"{act}-noted")
         await self._engine.send(request.id, message.model_dump(mode="json"), key=f"{request.id}/{key}")
         return _told(request, act)
+
+    async def _special_role(self, request: Request, state: RequestState, actor: Actor) -> str:
+        """Return the role that one approver must have, where the actor has it."""
+        role = state.pending.policy.one_of_role if state.pending is not None else None
+        return role if role and await self._permissions.has_role(actor.key, role, request.environment) else ""
 
     async def answered(self, run: str, text: str) -> None:
         """Let the cards of a failure say that it was decided, where they still ask."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.policy.approvals import ApprovalDecision
+from bot.policy.approvals import ApprovalDecision, lacks_role
 from bot.runs.model import Request, RequestState, request_id
 from bot.runs.notes import AuditNotes
 from bot.runs.store import RunStore
@@ -108,6 +108,6 @@ def carried(
     people = {each.by for each in given}
     if now >= until or len(people) < policy.count or request.requester.key in people:
         return ()
-    if not people <= set(holders):
+    if not people <= set(holders) or lacks_role(policy, given):
         return ()
     return given if plan.completes(of.plan) else ()

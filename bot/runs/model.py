@@ -180,6 +180,8 @@ class DecisionMessage(Frozen):
     reason: str | None = None
     then: Literal["stay", "rollback"] | None = None
     """What follows a cancel by itself."""
+    role: str = ""
+    """The role that one approver must have, where the person has it."""
     word: str
     """The word of the state that was decided on: a later state ignores it."""
     at: datetime

@@ -27,6 +27,8 @@ class ApprovalPolicy(Frozen):
     """How many people must approve; one denial ends the request."""
     permission: str
     """The permission that approvers need."""
+    one_of_role: str | None = None
+    """At least one of the approvers must have this role too, such as `dba`; their number stays `count`."""
     own: bool = False
     """The requester may approve (a confirmation, not an approval)."""
     expires_seconds: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] = 1800.0

@@ -169,7 +169,12 @@ class Approval:
             if decided.act not in ("approve", "deny", "withdraw"):
                 continue
             decision = ApprovalDecision(
-                act=decided.act, by=decided.actor.key, name=decided.actor.name, at=decided.at, reason=decided.reason
+                act=decided.act,
+                by=decided.actor.key,
+                name=decided.actor.name,
+                at=decided.at,
+                reason=decided.reason,
+                role=decided.role,
             )
             pending, verdict = apply(pending, decision)
             if verdict == "granted":
@@ -246,6 +251,8 @@ class Approval:
         found = await self._permissions.holders(policy.permission, request.environment) if policy else ()
         approvers = [key for key in found if policy and (policy.own or key != request.requester.key)]
         enough = policy is not None and len(approvers) >= policy.count
+        if enough and policy and policy.one_of_role:
+            enough = await self._permissions.any_has_role(approvers, policy.one_of_role, request.environment)
         shift = await self._permissions.on_shift(approvers, request.environment) if policy else ()
         later = approvals.later(approvers, shift, policy) if policy else ()
         approvers.sort(key=lambda key: key in later)  # those on shift first, in the file's order

@@ -83,6 +83,7 @@ def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
     """Return the ending where nobody but the requester could approve."""
     why = (
         f"it needs {policy.count} with permission {policy.permission}"
+        f"{f', one of them with the role {policy.one_of_role}' if policy.one_of_role else ''}"
         if policy
         else "the configuration has no approval policy for its risk"
     )

@@ -83,4 +83,7 @@ class Leasing:
         if policy is None or policy.count == 0 or not waited:
             return True
         may = await self._permissions.holders(policy.permission, request.environment)
-        return {decision.by for decision in state.approved_by} <= set(may)
+        by = {decision.by for decision in state.approved_by}
+        if policy.one_of_role and not await self._permissions.any_has_role(by, policy.one_of_role, request.environment):
+            return False
+        return by <= set(may)

@@ -217,3 +217,18 @@ SHIFT = ApprovalPolicy(count=1, permission="rollout:approve", expires_seconds=18
 )
 def test_those_who_are_not_on_shift_are_asked_later_only_where_somebody_is(on_shift, changes, expected) -> None:
     assert later(("approver", "second"), on_shift, SHIFT.model_copy(update=changes)) == expected
+
+
+def test_where_one_approver_must_have_a_role_no_number_of_others_is_enough() -> None:
+    state = pending(2)
+    state = state.model_copy(update={"policy": state.policy.model_copy(update={"one_of_role": "dba"})})
+    for key, role, missing, wanted in (
+        ("approver", "", 1, "pending"),
+        ("second", "", 1, "pending"),
+        ("third", "dba", 0, "granted"),
+    ):
+        said = ApprovalDecision(act="approve", by=key, name=key.title(), at=NOON, role=role)
+        state, verdict = apply(state, said)
+        assert (state.missing, verdict) == (missing, wanted)
+    alone, verdict = apply(pending(2).model_copy(update={"policy": state.policy}), said)
+    assert (alone.missing, verdict) == (1, "pending"), "the role does not replace the number"

@@ -149,6 +149,17 @@ async def test_a_first_yes_of_who_may_not_say_it_any_more_is_none(world: Story):
     assert "run:started" not in world.event_names(run)
 
 
+async def test_two_who_are_no_dba_are_not_enough_to_clear(here: Story):
+    run = await here.ask("sync clear-failed", who=REQUESTER)
+    await here.says(run, "one of them with the role dba", "approval")
+    for who, name in ((APPROVER, "Tomas"), (ON_CALL, "Ines")):
+        await here.press(who, "approve", run)
+        await here.says(run, f"{name} approved", "approval")
+    assert queue(here).cleared == []
+    await here.press("dana", "approve", run)
+    await here.ended_with(run, "7 failed sync items cleared in production")
+
+
 async def test_what_fails_between_plan_and_start_is_asked_about_again(here: Story):
     run = await here.ask("sync clear-failed", who=ON_CALL)
     await here.press("dana", "approve", run)
