@@ -83,3 +83,22 @@ async def test_verify_shows_each_check_with_value_limit_and_verdict_and_smoke_te
 
     await here.type(AUDITOR, "/omnicare verify")
     await here.answered("offline sync is not checked: it needs the permission sync:read.")
+
+
+async def test_a_retry_that_only_records_is_held_to_the_gates_too(tmp_path: Path) -> None:
+    async with story(tmp_path / "world", parts=("gates", "verification")) as here:
+        await here.inside()
+        here.world.smoke.failing.add("Clinical note creation")
+        run = await here.deployed("v2.0.0", ends="stopped at Smoke tests: Clinical note creation failed")
+        here.world.smoke.failing.clear()
+        assert here.world.github is not None
+        checks = here.world.github.versions["v2.0.0"].checks
+        checks["Snyk"] = "failure"
+        refused = await here.ask(f"retry {run}")
+        await here.says(refused, "gates not passed")
+        assert here.environment().undecided is not None
+        assert [each.version for each in here.releases()][:1] != ["v2.0.0"]
+
+        checks["Snyk"] = "success"
+        await here.deployed("v2.0.0", ends="v2.0.0 runs in production")
+        assert (here.releases()[0].version, here.releases()[0].verification) == ("v2.0.0", "passed")
