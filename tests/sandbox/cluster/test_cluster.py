@@ -237,7 +237,9 @@ async def test_the_bot_may_roll_its_environments_and_nothing_else(tmp_path):
     assert may("patch", "deployments", "apps", "omnicare-staging")
     assert may("get", "pods/log")
     assert may("create", "configmaps", namespace="omnicare-bot")
-    assert not may("create", "configmaps")
+    assert may("patch", "configmaps")  # the release's configuration
+    assert not may("delete", "configmaps")
+    assert not may("patch", "configmaps", namespace="kube-system")
     assert not may("get", "secrets")
     assert not may("delete", "deployments", "apps")
     assert not may("patch", "deployments", "apps", "kube-system")

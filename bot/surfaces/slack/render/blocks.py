@@ -4,6 +4,7 @@ What does not fit is left out at the border of a line, row or step, is named in 
 """
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ from runbooks.wording import duration
 TEXT_AT_MOST = 3900
 """Slack advises 4 000 characters."""
 _TITLE = 500
+_TEXTS = frozenset({"text", "title", "caption"})
 BLOCKS = {"message": 50, "home": 100, "modal": 100}
 
 Surface = Literal["message", "home", "modal"]
@@ -40,8 +42,10 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
     blocks = [_title(card, names)]
     for element in card.body:
         fitted = space.fitted(element, names)
-        if fitted is not None:
-            blocks += drawing.blocks(fitted)
+        made = drawing.blocks(fitted) if fitted is not None else []
+        # as drawn it may be longer than its words: columns are padded, and signs are escaped
+        if made and space.takes(element, sum(map(len, _shown(made)))):
+            blocks += made
     files = tuple(element for element in card.body if isinstance(element, Attachment))
     if space.missing and surface == "message" and not (files and space.only_lines):
         files = (*files, _whole(card, names))
@@ -72,6 +76,19 @@ def _title(card: Card, names: Directory) -> Block:
     return rich_text(
         section([*sign, *elements, *took] or [{"type": "text", "text": line(card.summary)[:_TITLE] or "…"}])
     )
+
+
+def _shown(value: object) -> Iterator[str]:
+    """Every text of blocks that a reader sees."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _shown(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in _TEXTS and isinstance(item, str):
+                yield item
+            else:
+                yield from _shown(item)
 
 
 def _whole(card: Card, names: Directory) -> Attachment:

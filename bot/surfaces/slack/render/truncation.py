@@ -41,6 +41,8 @@ class Truncation:
     """How much is left in a message, and what had to be left out of it."""
 
     left: int = CHARACTERS
+    drawn: int = CHARACTERS
+    """So many characters are left for blocks as they are drawn."""
     parts: int = ELEMENTS
     missing: list[str] = field(default_factory=list)
     only_lines: bool = True
@@ -53,6 +55,15 @@ class Truncation:
         if len(self.missing) > before and not isinstance(element, Preformatted):
             self.only_lines = False
         return made
+
+    def takes(self, element: Element, characters: int) -> bool:
+        """Return whether an element fits as it was drawn, with so many characters; one that does not is left out whole."""
+        if characters <= self.drawn:
+            self.drawn -= characters
+            return True
+        self.missing.append(_named(element))
+        self.only_lines = self.only_lines and isinstance(element, Preformatted)
+        return False
 
     def _fitted(self, element: Element, names: Directory) -> Element | None:
         if self.parts <= 0 or self.left <= 0:
