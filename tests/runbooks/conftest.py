@@ -10,8 +10,14 @@ from sandbox.cluster.settings import Settings
 from tests.support.real import Place, place, real_kubeconfig
 
 
+@pytest.fixture
+def slow_seconds() -> float:
+    """How long a slow version takes in the sandbox's cluster: longer than any test, unless one waits for its end."""
+    return 600.0
+
+
 @pytest.fixture(params=["sandbox", pytest.param("real", marks=pytest.mark.real_cluster)])
-async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path, slow_seconds: float) -> AsyncIterator[str]:
     """A cluster's admin kubeconfig."""
     if request.param == "real":
         path = real_kubeconfig()
@@ -22,7 +28,7 @@ async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     cluster = Cluster(
         Settings(
             start_seconds=(0.05, 0.15),
-            slow_seconds=600.0,
+            slow_seconds=slow_seconds,
             pull_retry_seconds=0.5,
             stop_seconds=0.1,
             observe_seconds=0.05,

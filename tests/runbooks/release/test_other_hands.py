@@ -77,6 +77,7 @@ async def test_a_pause_is_told_as_such(here: Place):
     assert "kubectl rollout resume" in caught.value.advice[0]
 
 
+@pytest.mark.parametrize("slow_seconds", [4.0])
 async def test_scaling_meanwhile_is_no_conflict(here: Place):
     task = await rolling(here)
     await by_hand(here, "scale deployment/backend --replicas=3")

@@ -71,9 +71,7 @@ def moves(plan: Plan) -> dict[str, tuple[str | None, str | None]]:
     return {change.service: (change.before.tag, change.after.tag) for change in images_of(plan)}
 
 
-async def test_a_deploy_names_each_service_pinned_in_order(
-    here: Place, registry: RegistryClient
-):
+async def test_a_deploy_names_each_service_pinned_in_order(here: Place, registry: RegistryClient):
     await both(here)
     plan = await deploy(here, registry, "v2.0.0")
     assert [change.service for change in images_of(plan)] == ["backend", "frontend"]
