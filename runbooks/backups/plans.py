@@ -4,7 +4,7 @@ from datetime import datetime
 
 from runbooks.backups.looking import Backups
 from runbooks.backups.steps import BackUp, CheckDrill, EndDrill, RecordDrill, RestoreSnapshot, StartDrill
-from runbooks.clients.aws.rds import SnapshotState
+from runbooks.clients.aws.rds import InstanceState, SnapshotState
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -31,14 +31,17 @@ async def plan_restore(backups: Backups, where: str, snapshot: str, now: datetim
     """A new instance from that snapshot."""
     found = await _restorable(backups, snapshot)
     instance = backups.settings.instance
+    begun = next((each.id for each in await backups.rds.instances() if _being_restored(each, snapshot)), "")
+    waits = f"{begun} is being restored from this snapshot already: it is waited for, and no second one is made."
     return Plan(
         title=f"Restore {snapshot} of {where} to a new instance",
-        steps=(RestoreSnapshot(snapshot=found.id, instance=instance),),
+        steps=(RestoreSnapshot(snapshot=found.id, instance=instance, begun=begun),),
         warnings=(
             f"Whatever was written after the snapshot is not in it: {_lost(found, now)}.",
             *(() if found.encrypted else ("The snapshot is not encrypted, so the new instance won't be either.",)),
         ),
         notes=(
+            *((waits,) if begun else ()),
             f"{instance} is not changed, and nothing points to the new instance until people move the services to it. The card lists how.",
         ),
         not_done=("moving the services to the new instance",),
@@ -85,6 +88,11 @@ async def _restorable(backups: Backups, snapshot: str) -> SnapshotState:
             f"The snapshot {snapshot} can't be restored now: it is {found.status}.", code=ReasonCode.BACKUP_FAILED
         )
     return found
+
+
+def _being_restored(found: InstanceState, snapshot: str) -> bool:
+    """Whether a run that did not wait to the end began this instance from the snapshot."""
+    return (found.purpose, found.snapshot, found.status) == ("restore", snapshot, "creating")
 
 
 def _lost(found: SnapshotState, now: datetime) -> str:

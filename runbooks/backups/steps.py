@@ -153,8 +153,9 @@ class RestoreStep(Step):
             ),
         )
 
-    async def _restore(self, context: StepContext) -> Restored:
-        rds, name = context.use(Backups).rds, named(self.instance, self.purpose, context.run)
+    async def _restore(self, context: StepContext, begun: str = "") -> Restored:
+        rds = context.use(Backups).rds
+        name = begun or named(self.instance, self.purpose, context.run)
         began = time.monotonic()
 
         async def restore() -> None:
@@ -163,7 +164,10 @@ class RestoreStep(Step):
                 raise PermanentError(f"There is no instance {self.instance}.", code=ReasonCode.NOT_FOUND)
             await rds.restore(self.snapshot, name, like=like, run=context.run, purpose=self.purpose)
 
-        await _create(context, name, lambda: rds.instance(name), restore)
+        if not begun:
+            await _create(context, name, lambda: rds.instance(name), restore)
+        elif await _patient(context, lambda: rds.instance(name)) is None:
+            raise PermanentError(f"{name} is not there any more.", code=ReasonCode.CHANGED_MEANWHILE)
 
         def done(found: InstanceState | None) -> bool:
             if found is not None and (found.status in _FAILED_INSTANCES or found.status.startswith("incompatible")):
@@ -189,7 +193,21 @@ class RestoreSnapshot(RestoreStep):
     """The new instance stays: people move the services to it."""
 
     kind: Literal["restore-snapshot"] = "restore-snapshot"
+    begun: str = ""
+    """An instance that a run before began to restore from the snapshot: it is waited for, instead of making another."""
     purpose: ClassVar[str] = "restore"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {**super().changes(), **({"instance": self.begun} if self.begun else {})}
+
+    def shown(self) -> Shown:
+        if not self.begun:
+            return super().shown()
+        return Shown(columns=("Snapshot", "Instance"), rows=((Cell(text=self.snapshot), Cell(text=self.begun)),))
+
+    def completes(self, approved: Step) -> bool:
+        """Waiting for what was begun changes nothing that the yes to the restore did not cover."""
+        return isinstance(approved, RestoreSnapshot) and RestoreStep.changes(self) == RestoreStep.changes(approved)
 
     @property
     def title(self) -> str:
@@ -199,7 +217,7 @@ class RestoreSnapshot(RestoreStep):
         return ("RDS completes the new instance by itself. Delete it if nobody needs it: it costs money.",)
 
     async def apply(self, context: StepContext) -> Restored:
-        return await self._restore(context)
+        return await self._restore(context, self.begun)
 
 
 class StartDrill(RestoreStep):

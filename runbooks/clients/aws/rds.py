@@ -16,6 +16,8 @@ from runbooks.kit.targets import Frozen
 
 RUN_TAG, PURPOSE_TAG = "omnicare.dev/run", "omnicare.dev/purpose"
 """On what the bot creates: which run did, and what for. It deletes nothing without them."""
+SNAPSHOT_TAG = "omnicare.dev/snapshot"
+"""On an instance: what it was restored from."""
 
 _RDS = AwsApi(
     id="rds",
@@ -85,6 +87,8 @@ class InstanceState(Frozen):
     """The run that created it."""
     purpose: str = ""
     """drill or restore, where the bot created it."""
+    snapshot: str = ""
+    """What the bot restored it from."""
     copied: dict[str, Any] = {}
     """What a restored instance takes over: its network, parameters and class."""
 
@@ -178,7 +182,7 @@ class Rds:
             "DBSnapshotIdentifier": snapshot,
             "PubliclyAccessible": False,
             "DeletionProtection": purpose != "drill",
-            "Tags": _tags(run, purpose),
+            "Tags": [*_tags(run, purpose), {"Key": SNAPSHOT_TAG, "Value": snapshot}],
         }
         await self._rds.call(
             f"restore {snapshot} to {instance}",
@@ -255,6 +259,7 @@ def _instance(found: Any) -> InstanceState:
                 port=endpoint.get("Port") or 5432,
                 run=_tag(found, RUN_TAG),
                 purpose=_tag(found, PURPOSE_TAG),
+                snapshot=_tag(found, SNAPSHOT_TAG),
                 copied={key: value for key, value in copied.items() if value},
             )
         case _:

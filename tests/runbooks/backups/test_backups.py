@@ -298,6 +298,26 @@ async def test_a_snapshot_that_is_not_there_is_refused_with_those_that_are(world
     assert await world.newest() in caught.value.advice[0]
 
 
+async def test_a_retry_of_a_restore_that_took_too_long_waits_for_the_same_instance(world: World):
+    newest, patient = await world.newest(), world.backups
+    world.rds.seconds = 600
+    world.backups = Backups(patient.settings.model_copy(update={"patience_seconds": 0.1}), throw_away=True)
+    (first,) = (await plan_restore(world.backups, "production", newest, datetime.now(UTC))).steps
+    with pytest.raises(PermanentError, match="is not available after"):
+        await first.apply(world.context("production.db-restore.aaaaaaaa"))
+    world.backups = patient
+    plan = await plan_restore(world.backups, "production", newest, datetime.now(UTC))
+    (again,) = plan.steps
+    assert "is being restored from this snapshot already" in plan.notes[0]
+    assert again.completes(first)
+    assert f"{INSTANCE}-restore-aaaaaaaa" in str(again.shown())
+    world.rds.seconds = 0
+    assert isinstance(again, RestoreSnapshot)
+    made = await again.apply(world.context("production.db-restore.bbbbbbbb"))
+    assert made.instance == f"{INSTANCE}-restore-aaaaaaaa"
+    assert [name for name in world.rds.instances if "-restore-" in name] == [made.instance]
+
+
 async def test_somebody_elses_instance_of_that_name_is_not_taken_over(world: World):
     run = "production.db-restore.0f3a9b7c"
     step = RestoreSnapshot(snapshot=await world.newest(), instance=INSTANCE)
