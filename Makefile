@@ -23,7 +23,7 @@ sandbox: $(VENV)/.sandbox ## a whole world to try it in, on 127.0.0.1; with opti
 	@$(BIN)/omnicare sandbox $(ARGS)
 
 test: $(VENV)/.development ## the test suite (the slower suites besides: .ci/run)
-	$(BIN)/python -m pytest -n 3 -m "not real_cluster and not browser and not kill and not faults and not postgres15"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_cluster and not browser and not kill and not faults and not postgres15"
 
 check: $(VENV)/.development ## lint, types, import contracts, generated files
 	$(BIN)/ruff check .
