@@ -22,10 +22,13 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from bot.clients import Clients, open_clients
 from bot.config import Settings, load
+from bot.policy.people import People
+from bot.policy.permissions import Permissions
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet, Lease
 from runbooks.fleet.records import utc_now
+from runbooks.gates.signatures import Signers
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import PlainPulse, StepContext, applied
 from runbooks.kit.timeouts import RolloutSettings
@@ -98,6 +101,7 @@ async def _ours(_: SandboxWorld, settings: Settings, clients: Clients, run: str)
         Fleet: fleet,
         type(clients.health): clients.health,
         RolloutSettings: settings.patience(),
+        Signers: Signers(Permissions(settings, People(settings), None).signing_roles),
         **clients.environments[PRODUCTION],
     }
     plan = await plan_deploy(cluster, clients.images, fleet, environment, AFTER)
