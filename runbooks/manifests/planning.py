@@ -20,8 +20,6 @@ class Changes(Frozen):
     steps: tuple[ApplyConfigMap, ...]
     others: tuple[str, ...]
     """Objects of other kinds in the files, which are left alone."""
-    names: tuple[str, ...]
-    """All ConfigMaps in the files."""
 
 
 async def changes_of(
@@ -44,7 +42,6 @@ async def changes_of(
     return Changes(
         steps=tuple(step for step in steps if step is not None),
         others=tuple(each for file in files for each in file.others),
-        names=tuple(names),
     )
 
 
