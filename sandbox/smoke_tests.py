@@ -1,4 +1,4 @@
-"""The smoke tests in every image of the invented medical record: four flows, printed as one JSON document."""
+"""The smoke tests and the benchmark in every image of the invented medical record, each printing one JSON document."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ from sandbox.cluster.programs import Execution, Scripts
 
 FLOWS = ("User authentication", "Patient data retrieval", "Clinical note creation", "Offline sync functionality")
 
+MEASURED = {"API p95": (143.0, "ms"), "database p95": (41.0, "ms"), "page load": (1.9, "s"), "requests": (412.0, "/s")}
+
 
 @dataclass
 class SmokeTests:
-    """`failing`: flows that fail; `prints`: what it prints instead."""
+    """`failing`: flows that fail; `prints`: what they print instead; `measured`: what the benchmark finds, with its unit."""
 
     failing: set[str] = field(default_factory=set)
     prints: bytes | None = None
+    measured: dict[str, tuple[float, str]] = field(default_factory=lambda: dict(MEASURED))
 
     def scripts(self) -> Scripts:
-        return {"test:smoke": self._run}
+        return {"test:smoke": self._run, "benchmark:production": self._benchmark}
 
     async def _run(self, execution: Execution) -> int:
         flows = [{"name": each, "status": "failed" if each in self.failing else "passed"} for each in FLOWS]
         await execution.out(self.prints if self.prints is not None else json.dumps({"flows": flows}).encode() + b"\n")
         return 1 if self.failing else 0
+
+    async def _benchmark(self, execution: Execution) -> int:
+        await execution.out(b"warming up\nmeasuring for 2 s\n")
+        values = [{"name": name, "value": value, "unit": unit} for name, (value, unit) in self.measured.items()]
+        await execution.out(json.dumps({"metrics": values}).encode() + b"\n")
+        return 0

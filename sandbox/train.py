@@ -48,6 +48,7 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
             "verification": {
                 **times,
                 "smoke": {"seconds": 60},
+                "benchmark": {"seconds": 60},
                 "prometheus": {"url": url},
                 "alertmanager": {
                     "url": alerts,

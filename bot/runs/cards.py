@@ -108,7 +108,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     body += [Note(text=sentence(note)) for note in plan.notes]
     return Card(
         title=words(Strong(text="Plan"), " · digest ", Code(text=digest[:DIGEST_SHOWN])),
-        summary=f"Plan: {plan.title}. {_versions(plan) or 'Nothing to do'}. Digest {digest[:DIGEST_SHOWN]}.",
+        summary=f"Plan: {plan.title}. {_versions(plan) or ('Nothing to do' if plan.empty else plan.order)}. Digest {digest[:DIGEST_SHOWN]}.",
         body=tuple(body),
         data={"plan": plan.model_dump(mode="json"), "digest": digest, "run": request.id},
     )

@@ -7,12 +7,11 @@ from commands.kit.endings import ending_card
 from commands.kit.policy import Risk
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import Smoke, smoke_step, told
+from runbooks.verification.steps import Smoke, configured, smoke_step, told
 from runbooks.verification.verification import Verification
 
 
@@ -32,15 +31,10 @@ class VerifySmoke(Operation):
         return f"Run the smoke tests in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        step = smoke_step(context.use(Verification, "verification"), context.where)
-        if step is None:
-            raise PermanentError(
-                f"{context.where.name} has no smoke tests configured.",
-                code=ReasonCode.NOT_CONFIGURED,
-                advice=(f"Add `[environments.{context.where.name}.verification.smoke]` to `omnicare.toml`.",),
-            )
+        where = context.where
+        step = configured(smoke_step(context.use(Verification, "verification"), where), where, "smoke")
         note = "A Job from the image that runs. No service changes."
-        return Plan(title=self.title(context.where.name), steps=(step,), notes=(note,))
+        return Plan(title=self.title(where.name), steps=(step,), notes=(note,))
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the findings say it
         return Outcome(

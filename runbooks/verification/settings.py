@@ -9,26 +9,18 @@ from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import mistake_in
 from runbooks.kit.targets import Frozen
+from runbooks.verification.benchmark import Benchmark
+from runbooks.verification.limits import Limit
 from runbooks.verification.smoke import SmokeTests
 
 
-class MetricCheck(Frozen):
+class MetricCheck(Limit):
     """A query that gives one number, and its limit."""
 
-    name: str = Field(min_length=1, max_length=60)
-    """Name shown to people."""
     query: str = Field(min_length=1, max_length=4000)
     """PromQL. `$window` is the bake time, `$namespace` and `$environment` the environment's. It must give one number: aggregate it."""
-    limit: float = Field(allow_inf_nan=False)
-    """The value must be lower (`must_be = "below"`), or at least this (`must_be = "at-least"`)."""
-    must_be: Literal["below", "at-least"] = "below"
-    """Which side of the limit is good."""
-    unit: str = Field(default="", max_length=20)
-    """Shown behind the value: `ms`, `%`."""
     worse_factor: float | None = Field(default=None, gt=1, allow_inf_nan=False)
     """For `below`: the check fails too if the value is more than so many times the value before the deploy, and has no result where that is unknown."""
-    required: bool = True
-    """False: a result outside of the limit is shown as a warning."""
 
     @field_validator("query")
     @classmethod
@@ -38,25 +30,15 @@ class MetricCheck(Frozen):
         return query
 
     def holds(self, value: float, before: float | None) -> bool:
-        """Return whether the value is within the limit."""
-        if self.must_be == "at-least":
-            return value >= self.limit
-        worse = self.worse_factor is not None and before is not None and value > before * self.worse_factor
-        return value < self.limit and not worse
+        """Return whether the value is within the limit, and not much worse than before."""
+        if not self.within(value) or self.must_be == "at-least":
+            return self.within(value)
+        return self.worse_factor is None or before is None or value <= before * self.worse_factor
 
     @property
     def compared(self) -> bool:
         """Return whether the value before the deploy is needed."""
         return self.must_be == "below" and self.worse_factor is not None
-
-    def shown(self, value: float | None) -> str:
-        """Return a value as people read it."""
-        return "unknown" if value is None else f"{value:.3g} {self.unit}".strip()
-
-    @property
-    def limit_shown(self) -> str:
-        """Return the limit as people read it."""
-        return f"{'<' if self.must_be == 'below' else '≥'} {f'{self.limit:g} {self.unit}'.strip()}"
 
 
 def _p95(histogram: str, seconds: float = 1) -> str:
@@ -89,13 +71,15 @@ class VerificationSettings(Frozen):
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"
-    """The service in whose pods `db_test` runs, and whose image has the smoke tests."""
+    """The service in whose pods `db_test` runs, and whose image has the smoke tests and the benchmark."""
     db_test: tuple[str, ...] = ("npm", "run", "db:test")
     """The script that connects to the database, run in a ready pod; it must exit with 0. `[]`: none."""
     db_test_seconds: float = Field(default=20.0, gt=0, le=120)
     """Time limit for that script."""
     smoke: SmokeTests | None = None
     """The smoke tests, as a Job; without this table none are run."""
+    benchmark: Benchmark | None = None
+    """The benchmark, as a Job, for `verify benchmark`; without this table it is refused."""
     alertmanager: AlertmanagerServer | None = None
     """The Alertmanager that is asked for receivers and alerts; without it neither is checked."""
     new_failed_items: int = Field(default=5, ge=0)

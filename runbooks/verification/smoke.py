@@ -12,17 +12,13 @@ from typing import Any
 from pydantic import Field
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable, Word
-from runbooks.deployments.service_state import current, pinned
-from runbooks.jobs.running import JobEnd, run_job
+from runbooks.jobs.running import JobEnd
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.kit.errors import RunbookError
-from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse
-from runbooks.kit.targets import Environment, Frozen
-from runbooks.redaction.redactor import default_redactor
-from runbooks.verification.findings import Finding, Verdict, Verified, unknown
-from runbooks.wording import counted, listed, shortened
+from runbooks.kit.targets import Environment
+from runbooks.verification.findings import Finding, Verdict, Verified
+from runbooks.verification.scripts import ReleaseScript, judged_job, not_understood, shown_name, unexplained
+from runbooks.wording import counted, listed
 
 FLOWS = ("User authentication", "Patient data retrieval", "Clinical note creation", "Offline sync functionality")
 """The guide's key user flows."""
@@ -33,7 +29,7 @@ _RESULT = re.compile(r"(not )?ok ([0-9]{1,3})(?: -)? ([^#]+?)(?: *# *(skip|todo)
 _MOST = 100
 
 
-class SmokeTests(Frozen):
+class SmokeTests(ReleaseScript):
     """The smoke tests, run after a deploy from the image that runs. They may write: use accounts of made-up patients."""
 
     words: tuple[str, ...] = Field(
@@ -42,41 +38,22 @@ class SmokeTests(Frozen):
     """The program. `$environment` is the environment's name. It prints the result of each flow as JSON or TAP."""
     flows: tuple[str, ...] = FLOWS
     """The flows that must be reported. One that is not has no result; others count, too."""
-    secrets: tuple[SecretVariable, ...] = ()
-    """Environment variables from Secrets, such as a test account's password: `{variable = "…", secret = "…", key = "…"}`."""
-    seconds: int = Field(default=300, gt=0, le=3600)
-    """Time limit for the Job, pulling the image included."""
-
-    def program(self, environment: str) -> tuple[Word, ...]:
-        """Return the words as they are run."""
-        return tuple(word.replace("$environment", environment) for word in self.words)
 
 
 async def smoke(
     pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, tests: SmokeTests
 ) -> Verified:
     """Return a finding for each flow; one for all of them where the Job or its output gives no result. Raises only `Stopped`."""
-    try:
-        state = next(each for each in await current(cluster, environment) if each.service == service)
-        image = pinned(state)
-        if image is None:
-            return Verified(findings=(unknown(_NAME, f"nobody knows which image {service} runs"),))
-        found = environment.service(service)
-        spec = JobSpec(
-            namespace=environment.namespace,
-            what="smoke",
-            image=image.reference,
-            words=tests.program(environment.name),
-            environment=tests.secrets,
-            like=found.deployment if found is not None else None,
-            deadline=tests.seconds,
-        )
-        return Verified(findings=judged(await run_job(pulse, cluster, spec), tests.flows))
-    except RunbookError as error:
-        said = error.message.rstrip(".")
-        if error.code is ReasonCode.TIMED_OUT:
-            return Verified(findings=(Finding(name=_NAME, verdict=Verdict.FAILED, value="did not end", detail=said),))
-        return Verified(findings=(unknown(_NAME, said),))
+    return await judged_job(
+        pulse,
+        cluster,
+        environment,
+        service,
+        tests,
+        what="smoke",
+        name=_NAME,
+        judge=lambda end: judged(end, tests.flows),
+    )
 
 
 def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
@@ -84,11 +61,9 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
     try:
         reported = flows_of(end.output, whole=end.whole)
     except NotUnderstood as error:
-        why = f"exited with {end.exit_code}, and its output is not understood: {error}"
-        verdict = Verdict.INCONCLUSIVE if end.ok else Verdict.FAILED
-        return (Finding(name=_NAME, verdict=verdict, value="" if end.ok else "failed", detail=why),)
+        return (not_understood(_NAME, end, error),)
     known = {name.casefold(): name for name in flows}
-    named = {known.get(name.casefold(), _shown(name)): verdict for name, verdict in reported.items()}
+    named = {known.get(name.casefold(), shown_name(name)): verdict for name, verdict in reported.items()}
     findings = [Finding(name=name, verdict=named.get(name, Verdict.INCONCLUSIVE)) for name in flows]
     findings = [
         each if each.verdict is not Verdict.INCONCLUSIVE else each.model_copy(update={"detail": _why(each, named)})
@@ -100,17 +75,12 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
         if name not in known.values()
     ]
     if not end.ok and not any(each.verdict is Verdict.FAILED for each in findings):
-        said = f"exited with {end.exit_code}, though it reports no failed flow"
-        findings.append(Finding(name=_NAME, verdict=Verdict.FAILED, value="failed", detail=said))
+        findings.append(unexplained(_NAME, end, "flow"))
     return tuple(findings)
 
 
 def _why(finding: Finding, named: dict[str, Verdict]) -> str:
     return "skipped" if finding.name in named else "not reported"
-
-
-def _shown(name: str) -> str:
-    return shortened(" ".join(default_redactor().text(name).split()), 60)
 
 
 def flows_of(out: bytes, *, whole: bool = True) -> dict[str, Verdict]:

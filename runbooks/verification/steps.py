@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
@@ -13,15 +14,20 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet, Measured
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Brief, Step, StepContext
+from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
+from runbooks.verification.benchmark import run_benchmark
 from runbooks.verification.checks import Asked
 from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
+from runbooks.verification.scripts import ReleaseScript
 from runbooks.verification.smoke import smoke
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed
+
+S = TypeVar("S", bound=ReleaseScript)
+J = TypeVar("J", bound="ScriptJob")
 
 _log = logging.getLogger(__name__)
 
@@ -112,18 +118,14 @@ class Verify(Step):
         return found
 
 
-class Smoke(Step):
-    """The release's smoke tests, as a Job from the image that runs."""
+class ScriptJob(Step):
+    """A script of the release, as a Job from the image that runs. It changes no service."""
 
-    kind: Literal["smoke-tests"] = "smoke-tests"
     service: str
     deployment: str
     namespace: str
     words: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        return "Smoke tests"
+    decides: ClassVar[bool] = False
 
     def changes(self) -> dict[str, JsonValue]:
         return {"job": list(self.words), "service": self.service, "namespace": self.namespace}
@@ -134,35 +136,101 @@ class Smoke(Step):
     def by_hand(self) -> tuple[str, ...]:
         return (f"kubectl exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
 
-    async def apply(self, context: StepContext) -> Verified:
-        settings = context.use(Verification).settings
-        if settings.smoke is None or settings.smoke.program(context.environment.name) != self.words:
+    def _as_planned(self, script: S | None, context: StepContext) -> S:
+        """Return the configured script; PermanentError where it is another one than in the plan."""
+        if script is None or script.program(context.environment.name) != self.words:
             raise PermanentError(
-                "The smoke tests in the configuration are not those of the plan. Ask again.",
+                f"The program of {self.word} in the configuration is not the one of the plan any more. Ask again.",
                 code=ReasonCode.CHANGED_MEANWHILE,
             )
-        cluster = context.use(ClusterClient)
-        found = await smoke(context.pulse, cluster, context.environment, self.service, settings.smoke)
+        return script
+
+
+class Smoke(ScriptJob):
+    """The release's smoke tests."""
+
+    kind: Literal["smoke-tests"] = "smoke-tests"
+
+    @property
+    def title(self) -> str:
+        return "Smoke tests"
+
+    async def apply(self, context: StepContext) -> Verified:
+        settings, cluster = context.use(Verification).settings, context.use(ClusterClient)
+        tests = self._as_planned(settings.smoke, context)
+        found = await smoke(context.pulse, cluster, context.environment, self.service, tests)
         passed = len(found.having(Verdict.PASSED))
         context.pulse.say(f"{passed}/{counted(len(found.findings), 'flow')} passed")
         _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
         return found
 
 
+class RunBenchmark(ScriptJob):
+    """The release's benchmark: a required value outside of its limit fails the run."""
+
+    kind: Literal["benchmark"] = "benchmark"
+
+    @property
+    def title(self) -> str:
+        return "Benchmark"
+
+    @property
+    def word(self) -> str:
+        return "the benchmark"
+
+    def shown(self) -> Shown:
+        rows = ((Cell(text=self.service), Cell(text=" ".join(self.words))),)
+        return Shown(columns=("Image of", "Program"), rows=rows)
+
+    async def apply(self, context: StepContext) -> Verified:
+        script = self._as_planned(context.use(Verification).settings.benchmark, context)
+        cluster = context.use(ClusterClient)
+        found = await run_benchmark(context.pulse, cluster, context.environment, self.service, script)
+        _stop_where_it_is_not_good(
+            found,
+            passes_unknown=context.use(Verification).settings.inconclusive == "pass-with-warning",
+            alone="No service was changed. `verify` shows the same values without the benchmark's load.",
+        )
+        return found
+
+
 def smoke_step(verification: Verification, environment: Environment) -> Smoke | None:
     """Return the step; None where no smoke tests are configured."""
-    tests, service = verification.settings.smoke, environment.service(verification.settings.service)
-    if tests is None or service is None:
+    return _script_step(Smoke, verification, verification.settings.smoke, environment)
+
+
+def benchmark_step(verification: Verification, environment: Environment) -> RunBenchmark | None:
+    """Return the step; None where no benchmark is configured."""
+    return _script_step(RunBenchmark, verification, verification.settings.benchmark, environment)
+
+
+def _script_step(
+    kind: Callable[..., J], verification: Verification, script: ReleaseScript | None, environment: Environment
+) -> J | None:
+    service = environment.service(verification.settings.service)
+    if script is None or service is None:
         return None
-    return Smoke(
+    return kind(
         service=service.name,
         deployment=service.deployment,
         namespace=environment.namespace,
-        words=tests.program(environment.name),
+        words=script.program(environment.name),
     )
 
 
-def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None:
+def configured(step: J | None, environment: Environment, table: str) -> J:
+    """Return the step; PermanentError where its table is not in the configuration."""
+    if step is None:
+        raise PermanentError(
+            f"{environment.name} has no `verification.{table}` configured.",
+            code=ReasonCode.NOT_CONFIGURED,
+            advice=(f"Add `[environments.{environment.name}.verification.{table}]` to `omnicare.toml`.",),
+        )
+    return step
+
+
+def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool, alone: str = "") -> None:
+    """`alone`: what to do next where no release was changed."""
     failed = found.having(Verdict.FAILED, required=True)
     unknown = found.having(Verdict.INCONCLUSIVE, required=True)
     worst_first = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
@@ -172,7 +240,7 @@ def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None
             f"{listed((each.sentence for each in failed), most=3)}.",
             code=ReasonCode.VERIFICATION_FAILED,
             evidence=evidence,
-            advice=("All pods run the new version. Roll back, or retry, which checks again.",),
+            advice=(alone or "All pods run the new version. Roll back, or retry, which checks again.",),
         )
     if unknown and not passes_unknown:
         raise PermanentError(
@@ -180,7 +248,8 @@ def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool) -> None
             code=ReasonCode.VERIFICATION_INCONCLUSIVE,
             evidence=evidence,
             advice=(
-                (
+                alone
+                or (
                     "Nothing is known to be wrong, but nothing is known to be right either. `retry` checks again, `resolve` keeps the release "
                     "as it is, `rollback` goes back."
                 ),

@@ -65,7 +65,7 @@ async def test_no_data_stops_the_deploy_without_going_back_and_a_rollback_only_t
         await here.ended_with(after, "Back on v1.2.0")
 
 
-async def test_verify_shows_each_check_with_value_limit_and_verdict_and_smoke_tests_run_alone(here: Story) -> None:
+async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(here: Story) -> None:
     prometheus = here.world.prometheus
     assert prometheus is not None
     prometheus.values["http_requests_total"] = "3"
@@ -80,6 +80,16 @@ async def test_verify_shows_each_check_with_value_limit_and_verdict_and_smoke_te
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "The smoke tests in production passed")
     assert here.environment().undecided is None
+
+    run = await here.ask("verify benchmark")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "The benchmark in production passed")
+    assert "API p95 143 ms" in here.text(run, "result")
+    here.world.smoke.measured["API p95"] = (243.0, "ms")
+    run = await here.ask("verify benchmark")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "API p95 243 ms (must be < 200 ms)")
+    assert here.environment().undecided is None, "no service was changed"
 
     await here.type(AUDITOR, "/omnicare verify")
     await here.answered("offline sync is not checked: it needs the permission sync:read.")

@@ -1,0 +1,88 @@
+"""A script of the release that runs as a Job from the image that runs, and prints what it found."""
+
+from collections.abc import Callable
+
+from pydantic import Field
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable, Word
+from runbooks.deployments.service_state import current, pinned
+from runbooks.jobs.running import JobEnd, run_job
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import Pulse
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.redaction.redactor import default_redactor
+from runbooks.verification.findings import Finding, Verdict, Verified, unknown
+from runbooks.wording import shortened
+
+Judge = Callable[[JobEnd], tuple[Finding, ...]]
+
+
+class ReleaseScript(Frozen):
+    """A script in the release's image."""
+
+    words: tuple[str, ...] = Field(min_length=1)
+    """The program. `$environment` is the environment's name."""
+    secrets: tuple[SecretVariable, ...] = ()
+    """Environment variables from Secrets, such as a test account's password: `{variable = "…", secret = "…", key = "…"}`."""
+    seconds: int = Field(default=300, gt=0, le=3600)
+    """Time limit for the Job, pulling the image included."""
+
+    def program(self, environment: str) -> tuple[Word, ...]:
+        """Return the words as they are run."""
+        return tuple(word.replace("$environment", environment) for word in self.words)
+
+
+async def judged_job(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    environment: Environment,
+    service: str,
+    script: ReleaseScript,
+    *,
+    what: str,
+    name: str,
+    judge: Judge,
+) -> Verified:
+    """Return what `judge` finds in the script's output; one finding called `name` where the Job gives no result. Raises only `Stopped`."""
+    try:
+        state = next(each for each in await current(cluster, environment) if each.service == service)
+        image = pinned(state)
+        if image is None:
+            return Verified(findings=(unknown(name, f"nobody knows which image {service} runs"),))
+        found = environment.service(service)
+        spec = JobSpec(
+            namespace=environment.namespace,
+            what=what,
+            image=image.reference,
+            words=script.program(environment.name),
+            environment=script.secrets,
+            like=found.deployment if found is not None else None,
+            deadline=script.seconds,
+        )
+        return Verified(findings=judge(await run_job(pulse, cluster, spec)))
+    except RunbookError as error:
+        said = error.message.rstrip(".")
+        if error.code is ReasonCode.TIMED_OUT:
+            return Verified(findings=(Finding(name=name, verdict=Verdict.FAILED, value="did not end", detail=said),))
+        return Verified(findings=(unknown(name, said),))
+
+
+def not_understood(name: str, end: JobEnd, why: object) -> Finding:
+    """Return the finding for an output that is not clear: never passed, and failed where the script says that it failed."""
+    detail = f"exited with {end.exit_code}, and its output is not understood: {why}"
+    if end.ok:
+        return unknown(name, detail)
+    return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=detail)
+
+
+def unexplained(name: str, end: JobEnd, what: str) -> Finding:
+    """Return the finding for a script that failed though it reports no failed `what`."""
+    said = f"exited with {end.exit_code}, though it reports no failed {what}"
+    return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=said)
+
+
+def shown_name(name: str) -> str:
+    """Return a name that the script printed, without what may be about a patient."""
+    return shortened(" ".join(default_redactor().text(name).split()), 60)
