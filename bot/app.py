@@ -92,6 +92,7 @@ class Contexts:
             fleet=self._fleets[home],
             health=self._clients.health,
             clients={**self._clients.environments[home], Signers: Signers(self._permissions.signing_roles)},
+            regions=self._clients.regions.get(home, {}),
             patience=self._patience,
             runs=self._runs,
             follows=self._follows,

@@ -6,10 +6,10 @@ A new client or a new table of settings that steps need is a line in `_of_enviro
 
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.config import Settings
-from bot.config.sections import TimeSettings
+from bot.config.sections import ClusterSettings, TimeSettings
 from runbooks.backups.looking import Backups
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
@@ -42,11 +42,13 @@ class Clients:
     health: HealthClient
     environments: Mapping[str, Mapping[type, object]]
     """Environment → clients and settings of its own, each by its class."""
+    regions: Mapping[str, Mapping[str, Mapping[type, object]]] = field(default_factory=dict)
+    """Environment → region → the clients that are others there."""
 
 
 async def open_clients(settings: Settings, stack: AsyncExitStack) -> Clients:
     """Return all clients; `stack` closes them. Nothing is asked of any server yet."""
-    clusters = await _clusters(settings, stack)
+    clusters, regions = await _clusters(settings, stack)
     images = await stack.enter_async_context(
         RegistryClient(
             settings.registries,
@@ -57,15 +59,28 @@ async def open_clients(settings: Settings, stack: AsyncExitStack) -> Clients:
         )
     )
     health = await stack.enter_async_context(HealthClient(deadline=settings.times.health_deadline))
-    return clients_of(settings, clusters, images, health)
+    return clients_of(settings, clusters, images, health, regions)
 
 
 def clients_of(
-    settings: Settings, clusters: Mapping[str, ClusterClient], images: RegistryClient, health: HealthClient
+    settings: Settings,
+    clusters: Mapping[str, ClusterClient],
+    images: RegistryClient,
+    health: HealthClient,
+    regions: Mapping[str, Mapping[str, ClusterClient]] | None = None,
 ) -> Clients:
     """Return these, and what each environment has of its own; for tests that open the clusters themselves."""
     environments = {name: _of_environment(settings, name, clusters) for name in settings.environments}
-    return Clients(clusters=clusters, images=images, health=health, environments=environments)
+    return Clients(
+        clusters=clusters,
+        images=images,
+        health=health,
+        environments=environments,
+        regions={
+            name: {region: {ClusterClient: cluster} for region, cluster in found.items()}
+            for name, found in (regions or {}).items()
+        },
+    )
 
 
 def _of_environment(settings: Settings, name: str, clusters: Mapping[str, ClusterClient]) -> dict[type, object]:
@@ -107,24 +122,29 @@ def _exports(settings: Settings, name: str) -> Bucket | None:
     return Bucket(found, throw_away=settings.bot.sandbox) if found is not None else None
 
 
-async def _clusters(settings: Settings, stack: AsyncExitStack) -> dict[str, ClusterClient]:
-    """One client for each cluster, shared by the environments that are in it."""
-    shared: dict[tuple[str | None, str | None], ClusterClient] = {}
-    clients: dict[str, ClusterClient] = {}
-    for name, environment in settings.environments.items():
-        kubeconfig = str(environment.cluster.kubeconfig) if environment.cluster.kubeconfig else None
-        key = (kubeconfig, environment.cluster.context)
-        if key not in shared:
-            shared[key] = await stack.enter_async_context(
+async def _clusters(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[dict[str, ClusterClient], dict[str, dict[str, ClusterClient]]]:
+    """Return each environment's cluster, which is its home region's, and those of its regions: one client for each cluster."""
+    shared: dict[ClusterSettings, ClusterClient] = {}
+
+    async def client(cluster: ClusterSettings) -> ClusterClient:
+        if cluster not in shared:
+            shared[cluster] = await stack.enter_async_context(
                 ClusterClient(
-                    kubeconfig=kubeconfig,
-                    context=environment.cluster.context,
+                    kubeconfig=str(cluster.kubeconfig) if cluster.kubeconfig else None,
+                    context=cluster.context,
                     timing=_timing(settings.times),
                     mirrors=settings.mirrors,
                 )
             )
-        clients[name] = shared[key]
-    return clients
+        return shared[cluster]
+
+    homes, regions = {}, {}
+    for name, environment in settings.environments.items():
+        homes[name] = await client(environment.home_cluster)
+        regions[name] = {region: await client(found) for region, found in environment.clusters().items()}
+    return homes, regions
 
 
 def _timing(times: TimeSettings) -> Timing:

@@ -5,8 +5,10 @@ Secrets come from the environment (or files that it names) and are never in the 
 nothing is allowed unless it is listed.
 """
 
+import itertools
 import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +20,7 @@ from bot.config.problems import told
 from bot.config.sections import (
     SLACK_API,
     BotSettings,
+    ClusterSettings,
     EnvironmentSettings,
     Key,
     PersonSettings,
@@ -28,7 +31,7 @@ from bot.config.sections import (
 )
 from commands.kit.policy import Policies, Risk
 from runbooks.clients.postgres.access import split_address
-from runbooks.kit.targets import Environment, Service
+from runbooks.kit.targets import Environment, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
 
 
@@ -116,6 +119,24 @@ class Settings(Section):
         self._check_repository(name, environment)
         self._check_verification(name, environment)
         self._check_services(name, environment)
+        self._check_regions(name, environment)
+
+    @staticmethod
+    def _check_regions(name: str, environment: EnvironmentSettings) -> None:
+        """Check that each region has a name and a cluster of its own."""
+        place = f"environments.{name}"
+        regions = [each.name for each in environment.regions]
+        if environment.home is not None and environment.home not in regions:
+            known = f"write one of {', '.join(regions)}" if regions else "it needs `regions`"
+            raise ValueError(f"{place}.home: there is no region `{environment.home}`; {known}")
+        clusters: dict[ClusterSettings, str] = {}
+        for at, region in enumerate(regions):
+            if regions.index(region) != at:
+                raise ValueError(f"{place}.regions.{at}.name: two regions are called `{region}`")
+            cluster = environment.clusters()[region]
+            if (other := clusters.setdefault(cluster, region)) != region:
+                own = 'set `cluster = { context = "…" }`, another one for each region'
+                raise ValueError(f"{place}.regions.{at}.cluster: {other} and {region} have the same cluster; {own}")
 
     @staticmethod
     def _check_services(name: str, environment: EnvironmentSettings) -> None:
@@ -220,14 +241,9 @@ class Settings(Section):
         """Refuse a Deployment in two environments, because permissions in one would suffice to change it."""
         seen: dict[tuple[object, ...], str] = {}
         for name, environment in self.environments.items():
-            for service in environment.services:
-                cluster = environment.cluster
-                target = (
-                    cluster.kubeconfig,
-                    cluster.context,
-                    environment.namespace,
-                    service.deployment or service.name,
-                )
+            clusters = tuple(environment.clusters().values()) or (environment.cluster,)
+            for service, cluster in itertools.product(environment.services, clusters):
+                target = (cluster, environment.namespace, service.deployment or service.name)
                 if target in seen:
                     raise ValueError(
                         f"environments.{name}.services.{service.name}: {seen[target]} has the same Deployment"
@@ -254,6 +270,17 @@ class Settings(Section):
             on_failure=found.on_failure,
             call=found.call,
             contacts=found.contacts,
+            regions=tuple(
+                Region(
+                    name=each.name,
+                    kubectl=_kubectl(cluster),
+                    aws_region=each.aws_region,
+                    bake_seconds=each.bake,
+                    maintenance=each.maintenance,
+                )
+                for each, cluster in zip(found.regions, found.clusters().values(), strict=True)
+            ),
+            home=found.home_region,
             services=tuple(
                 Service(
                     name=service.name,
@@ -281,6 +308,13 @@ class Settings(Section):
     def database_url(self) -> str:
         """Return the URL of the engine's database."""
         return self.bot.database_url or f"sqlite:///{self.bot.state / 'engine.sqlite'}"
+
+
+def _kubectl(cluster: ClusterSettings) -> str:
+    """Return `kubectl` with what leads it to that cluster. A person's own kubeconfig has the same contexts, so one with a context needs no file."""
+    if cluster.context is not None:
+        return f"kubectl --context {shlex.quote(cluster.context)}"
+    return f"kubectl --kubeconfig {shlex.quote(str(cluster.kubeconfig))}" if cluster.kubeconfig else "kubectl"
 
 
 FROM_ENVIRONMENT: dict[str, tuple[str, str]] = {

@@ -138,6 +138,21 @@ class ClusterSettings(Section):
     """The kubeconfig's context; default: its current one."""
 
 
+class RegionSettings(Section):
+    """One of several clusters in which the environment's services run. A release reaches them in the order of the file."""
+
+    name: Key
+    """The name that people type: `--regions eu`."""
+    cluster: ClusterSettings = ClusterSettings()
+    """How its Kubernetes API is reached; what is not set is as in the environment's `cluster`."""
+    aws_region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
+    """Such as `eu-west-1`; shown beside the region's name."""
+    bake: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] = 300.0
+    """Seconds that a release runs there, and is checked again, before the next region gets it."""
+    maintenance: str = ""
+    """Why deploys leave the region out now. Remove it to let the region catch up: `deploy VERSION --regions NAME`."""
+
+
 class EnvironmentSettings(Section):
     """An environment in which the services run, and who may do what there."""
 
@@ -146,6 +161,10 @@ class EnvironmentSettings(Section):
     record_namespace: str = "omnicare-bot"
     """The bot's own namespace: releases, lock and run are ConfigMaps there."""
     cluster: ClusterSettings = ClusterSettings()
+    regions: tuple[RegionSettings, ...] = ()
+    """Several clusters, one region each; without them there is one cluster."""
+    home: Key | None = None
+    """The region whose cluster has the record namespace, and where everything is done that is done once. Default: the first region."""
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     channel: str | None = None
     """Slack channel id for announcing runs that were not requested in a channel."""
@@ -190,6 +209,26 @@ class EnvironmentSettings(Section):
     """The workflow of `github` that builds images; without it `build` is refused."""
     going_back: ApprovalPolicy | None = None
     """The confirmation that a rollback to a last known good release needs."""
+
+    @property
+    def home_region(self) -> str:
+        """Return the name of the region with the fleet's record; empty without regions."""
+        return self.home or next((each.name for each in self.regions), "")
+
+    def clusters(self) -> dict[str, ClusterSettings]:
+        """Return each region's cluster, with what it takes from the environment's."""
+        return {
+            each.name: ClusterSettings(
+                kubeconfig=each.cluster.kubeconfig or self.cluster.kubeconfig,
+                context=each.cluster.context or self.cluster.context,
+            )
+            for each in self.regions
+        }
+
+    @property
+    def home_cluster(self) -> ClusterSettings:
+        """Return the cluster with the fleet's record."""
+        return self.clusters().get(self.home_region, self.cluster)
 
 
 class TimeSettings(Section):

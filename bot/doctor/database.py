@@ -24,9 +24,9 @@ async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         return
     if wanted.file is not None and (finding := _file(name, wanted.file)) is not None:
         yield finding
-    kubeconfig = environment.cluster.kubeconfig
+    home = environment.home_cluster
     async with ClusterClient(
-        kubeconfig=str(kubeconfig) if kubeconfig else None, context=environment.cluster.context
+        kubeconfig=str(home.kubeconfig) if home.kubeconfig else None, context=home.context
     ) as cluster:
         source = CredentialsSource(wanted, cluster, environment.namespace, default_redactor())
         here = Database(name, DatabaseClient(wanted, source))

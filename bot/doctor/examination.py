@@ -46,8 +46,13 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         Check(subject="Slack", look=partial(outside.slack, settings), seconds=30.0),
     ]
     found += [
-        Check(subject=f"Cluster of {name}", look=partial(outside.cluster, settings, name), seconds=30.0)
-        for name in settings.environments
+        Check(
+            subject=f"Cluster of {name}{f' in {region}' if region else ''}",
+            look=partial(outside.cluster, settings, name, region),
+            seconds=30.0,
+        )
+        for name, environment in settings.environments.items()
+        for region in environment.clusters() or ("",)
     ]
     found += [
         Check(subject=f"Health of {name}", look=partial(outside.health, settings, name), seconds=30.0)

@@ -50,15 +50,20 @@ def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
             yield replace(access, name=name)
 
 
-async def cluster(settings: Settings, name: str) -> AsyncGenerator[Finding]:
-    """Check reachability, version, each permission, and whether the configured objects exist."""
-    environment = settings.environments[name]
-    kubeconfig = environment.cluster.kubeconfig
-    async with ClusterClient(
-        kubeconfig=str(kubeconfig) if kubeconfig else None, context=environment.cluster.context
-    ) as client:
+async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGenerator[Finding]:
+    """Check reachability, version, each permission, and whether the configured objects exist.
+
+    `region`: where the environment has several. What is done once needs its permissions in the home region only.
+    """
+    environment, name = settings.environments[where], f"{where} in {region}" if region else where
+    found = environment.clusters().get(region, environment.home_cluster)
+    away = region not in ("", environment.home_region)
+    kubeconfig = str(found.kubeconfig) if found.kubeconfig else None
+    async with ClusterClient(kubeconfig=kubeconfig, context=found.context) as client:
         yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
         for access in _needed(environment):
+            if away and access.where not in (Where.SERVICES, Where.CLUSTER):
+                continue
             namespace = _NAMESPACE[access.where](environment)
             database = environment.database
             if database is not None and access.name == database.secret:

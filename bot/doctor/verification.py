@@ -62,7 +62,7 @@ async def known_heads(settings: Settings) -> tuple[list[AuditHead], list[AuditFi
     """Return the heads in each environment's fleet record and in the bucket, which of them were changed, and which could not be read."""
 
     async def ask(name: str) -> list[AuditHead] | AuditFinding | str:
-        where = settings.environments[name].cluster
+        where = settings.environments[name].home_cluster
         try:
             async with (
                 asyncio.timeout(ASKED_SECONDS),

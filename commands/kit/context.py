@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runbooks.clients.health import HealthClient
     from runbooks.clients.image_registry.registry import RegistryClient
     from runbooks.clients.kubernetes.cluster import ClusterClient
+    from runbooks.deployments.places import Place
     from runbooks.fleet.fleet import Fleet
 
 T = TypeVar("T")
@@ -222,6 +223,8 @@ class Context:
     reason: str | None = None
     clients: Mapping[type, object] = field(default_factory=dict)
     """What the configuration gives the environment: clients and settings, each by its class."""
+    regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
+    """Region → the clients that are others there, each by its class; empty where the environment has one cluster."""
 
     def find(self, kind: type[T]) -> T | None:
         """Return the environment's client or settings of that class; None where the configuration has none."""
@@ -257,6 +260,20 @@ class Context:
             approved_by=self.approved_by,
             services=self.services,
             results=results or Results(),
+            regions=self.regions,
+        )
+
+    @property
+    def places(self) -> tuple["Place", ...]:
+        """Each region with its cluster, in the order in which a release reaches them; the one cluster where there are no regions."""
+        from runbooks.clients.kubernetes.cluster import ClusterClient
+        from runbooks.deployments.places import Place
+
+        if not self.where.regions:
+            return (Place(self.where, self.cluster),)
+        return tuple(
+            Place(self.where.within(each.name), cast("ClusterClient", self.regions[each.name][ClusterClient]))
+            for each in self.where.regions
         )
 
     @property

@@ -10,7 +10,7 @@ again after its `retry_after`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 from pydantic import JsonValue, SerializeAsAny, TypeAdapter, WrapValidator
@@ -168,6 +168,19 @@ class StepContext:
     """Clients and settings, each by its class."""
     results: Results = field(default_factory=Results)
     """Of the steps before."""
+    regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
+    """Region → the clients that are others there, each by its class."""
+
+    def within(self, region: str) -> "StepContext":
+        """Return what a step of that region is given; this very context where the environment has none."""
+        if not region:
+            return self
+        if region not in self.regions:
+            raise PermanentError(
+                f"The configuration of {self.environment.name} has no region {region}.", code=ReasonCode.NOT_CONFIGURED
+            )
+        services = {**self.services, **self.regions[region]}
+        return replace(self, environment=self.environment.within(region), services=services)
 
     @property
     def run(self) -> str:
@@ -195,6 +208,8 @@ class Step(Frozen):
     kind: str
     beside: bool = False
     """At the same time as the step before it."""
+    region: str = ""
+    """Where it is done; empty where the environment has one cluster, and for what is done once, in the home region."""
 
     hidden: ClassVar[bool] = False
     """Left out of the progress message: in the audit log only."""
@@ -223,7 +238,13 @@ class Step(Frozen):
     @property
     def key(self) -> str:
         """What the step is known by, the same in each plan for the same thing: `rollout:backend`."""
-        return f"{self.kind}:{self.target}" if self.target else self.kind
+        name = f"{self.kind}:{self.target}" if self.target else self.kind
+        return f"{name}@{self.region}" if self.region else name
+
+    @property
+    def place(self) -> str:
+        """` in us`, for its title; empty where the environment has one cluster."""
+        return f" in {self.region}" if self.region else ""
 
     @property
     def target(self) -> str:
@@ -355,8 +376,9 @@ StoredStep = Annotated[SerializeAsAny[Step], WrapValidator(_read)]
 
 
 async def applied(step: Step, context: StepContext) -> JsonValue:
-    """Do a step and return its result as JSON, which is kept in `context.results` by whoever asks."""
-    return cast("JsonValue", result_adapter(step.apply).dump_python(await step.apply(context), mode="json"))
+    """Do a step where it belongs and return its result as JSON, which is kept in `context.results` by whoever asks."""
+    result = await step.apply(context.within(step.region))
+    return cast("JsonValue", result_adapter(step.apply).dump_python(result, mode="json"))
 
 
 # for tests and scripts

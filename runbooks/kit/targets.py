@@ -45,6 +45,19 @@ class Service(Frozen):
         return self.kubernetes_service or self.name
 
 
+class Region(Frozen):
+    """One of several clusters in which an environment's services run."""
+
+    name: str
+    kubectl: str = "kubectl"
+    """`kubectl` with what leads it to that cluster: `kubectl --context emr-us`."""
+    aws_region: str | None = None
+    bake_seconds: float = 0.0
+    """How long a release runs there before the next region gets it."""
+    maintenance: str = ""
+    """Why a deploy leaves it out now; empty where it does not."""
+
+
 class Environment(Frozen):
     """A place where the services run."""
 
@@ -62,6 +75,25 @@ class Environment(Frozen):
     """Whom to call when going back fails, for people."""
     contacts: tuple[str, ...] = ()
     """Teams and how to reach them, for the sheet for a bad night."""
+    regions: tuple[Region, ...] = ()
+    """In the order in which a release reaches them; none where there is one cluster only."""
+    home: str = ""
+    """The region whose cluster has the fleet's record."""
+    region: str = ""
+    """The region that this value is about; empty: all of it."""
+
+    def within(self, region: str) -> "Environment":
+        """Return the environment as it is in that region. A health URL is asked in the home region only, because it leads to any of them."""
+        if not region:
+            return self
+        asked = region == self.home
+        services = tuple(each if asked else each.model_copy(update={"health_url": None}) for each in self.services)
+        return self.model_copy(update={"region": region, "services": services})
+
+    @property
+    def kubectl(self) -> str:
+        """`kubectl` as a person types it for the region that this value is about."""
+        return next((each.kubectl for each in self.regions if each.name == self.region), "kubectl")
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

@@ -59,7 +59,7 @@ class EndWriter:
         )
         fleet, where, run = context.fleet, context.where, request.id
         recorded = await _done_late(context, ending)
-        left = [await step.put_back(context.step(PlainPulse(run))) for step in ending.put_back]
+        left = [await step.put_back(context.step(PlainPulse(run)).within(step.region)) for step in ending.put_back]
         undecided = None if recorded else ending.undecided
         await fleet.end(where, run, undecided=undecided, decided=ending.decided or recorded)
         await self._heads.keep(fleet, where)
@@ -108,7 +108,7 @@ async def _done_late(context: Context, ending: Ending) -> bool:
     given = context.step(PlainPulse(ending.request.id), Results.read(ending.steps, ending.results))
     try:
         for step in ending.late:
-            await step.apply(given)
+            await step.apply(given.within(step.region))
     except PermanentError:
         _log.exception("what run %s left to its end can't be done", ending.request.id)
         return False

@@ -274,7 +274,7 @@ class DurableSteps:
         return undone, kept
 
     async def _reverted(self, step: Step, pulse: Pulse) -> None:
-        await step.revert(self._context.step(pulse, self.results))
+        await step.revert(self._context.step(pulse, self.results).within(step.region))
 
     async def _publish(self) -> None:
         await self._engine.publish("steps", [line.model_dump(mode="json") for line in self.lines])
