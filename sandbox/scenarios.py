@@ -61,9 +61,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class BreakDatabase:
-    """The database is in a bad way: a lock that is held, answers that take their time, no answer at all."""
+    """The database is in a bad way: a lock that is held, a transaction left open, answers that take their time, no answer at all."""
 
-    how: Literal["lock", "slow", "gone"]
+    how: Literal["lock", "blocked", "slow", "gone"]
 
 
 @dataclass(frozen=True)
@@ -286,6 +286,13 @@ DATABASE: tuple[Scenario, ...] = (
         "slow-queries",
         "4 sessions wait for a lock now",
         (BreakDatabase("lock"),),
+    ),
+    Scenario(
+        "blocked-db",
+        "The backend left a transaction open, a migration waits for it, and the rest of the backend waits behind the migration.",
+        "db activity",
+        "4 sessions wait for pid",
+        (BreakDatabase("blocked"),),
     ),
     Scenario(
         "database-slow",

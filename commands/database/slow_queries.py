@@ -26,17 +26,19 @@ from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks import wording
-from runbooks.clients.postgres.statements import By, RunningStatement, Statement
+from runbooks.clients.postgres.activity import ActiveSession
+from runbooks.clients.postgres.statements import By, Statement
 from runbooks.database import slow_statements
+from runbooks.database.activity import trees
 from runbooks.database.databases import Database, Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
-from runbooks.wording import duration, shortened
+from runbooks.wording import duration, listed, shortened
 
 _ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
 _IN_TABLE, _IN_SENTENCE = 70, 90
 """Characters of a statement."""
 _STUCK = 3
-"""So many of those that wait are named."""
+"""So many of those that are waited for, or run now, are named."""
 _FORGETS = 10
 
 
@@ -74,13 +76,13 @@ class _Told:
         self._found = found
         self._where = context.where.name
         self._picks = slow_statements.first(found.counted, context.now)
-        self._stuck = slow_statements.blockers(found.running)
+        self._stuck = trees(found.running)
 
     def card(self) -> Card:
         found, counted = self._found, self._found.counted
         title = f"Slow queries in {self._where}"
         order = _ORDERS[cast("By", self._request.by)]
-        waits = sum(len(pids) for pids in self._stuck.values())
+        waits = sum(len(each.pids) for each in self._stuck)
         state = State.FAILED if self._stuck else None
         now = f": {_sessions(waits)} for a lock now" if waits else ""
         look = "; ".join(f"{slow_statements.name_of(pick.statement)} {pick.why[0]}" for pick in self._picks)
@@ -115,36 +117,26 @@ class _Told:
         )
 
     def _blocked(self) -> list[Element]:
-        """Who holds up whom: what an on-call engineer needs before any statistics."""
-        by_pid = {each.pid: each for each in self._found.running}
-        body: list[Element] = []
-        for holder, pids in self._stuck.items():
-            found = by_pid.get(holder) if isinstance(holder, int) else None
-            says: list[str | Code] = [f"{_sessions(len(pids))} for process {holder}"]
-            if isinstance(holder, str):
-                says = [f"{_sessions(len(pids))} for a prepared transaction, ", Code(text=holder)]
-            if found is not None:
-                says.append(
-                    f" ({found.role}, {found.state} for {duration(found.seconds)}, its transaction open for {duration(found.transaction)})"
+        """Who holds up others: what an on-call engineer needs before any statistics."""
+        if not self._stuck:
+            return []
+        holders = listed(
+            (
+                f"process {each.holder}" if isinstance(each.holder, int) else f"prepared transaction {each.holder}"
+                for each in self._stuck
+            ),
+            most=_STUCK,
+        )
+        return [
+            Paragraph(
+                text=words(
+                    Strong(text="Stuck now: "),
+                    f"they wait for {holders}. ",
+                    Code(text="db activity"),
+                    " shows who waits for whom.",
                 )
-            parts: list[str | Code | Strong] = [Strong(text="Stuck now: "), *says]
-            if found is not None and found.text:
-                parts += [". Its last statement: ", Code(text=shortened(found.text, _IN_SENTENCE))]
-            parts += _ending(holder)
-            body.append(Paragraph(text=words(*parts)))
-            for pid in pids[:_STUCK]:
-                waiting = by_pid[pid]
-                body.append(
-                    Note(
-                        text=words(
-                            f"{pid} ({waiting.role}) waits for {duration(waiting.seconds)}: ",
-                            Code(text=shortened(waiting.text, _IN_SENTENCE)),
-                        )
-                    )
-                )
-            if len(pids) > _STUCK:
-                body.append(Note(text=words(f"and {len(pids) - _STUCK} more")))
-        return body
+            )
+        ]
 
     def _look_first(self) -> list[Element]:
         if not self._picks:
@@ -204,10 +196,9 @@ class _Told:
     def _notes(self) -> list[Text]:
         counted = self._found.counted
         notes: list[Text] = []
+        held = {each.holder for each in self._stuck}
         slow_now = [
-            each
-            for each in self._found.running
-            if not each.blocked_by and not each.prepared and each.pid not in self._stuck
+            each for each in self._found.running if not each.blocked_by and not each.prepared and each.pid not in held
         ]
         for each in slow_now[:_STUCK]:
             what = (
@@ -260,7 +251,10 @@ class _Told:
     def _buttons(self) -> tuple[Button, ...]:
         wanted = [pick.statement for pick in self._picks] or list(self._found.counted.statements[:1])
         on = f" --on {self._found.place}" if len(self._context.use(Database, "database").settings.places()) > 1 else ""
-        buttons = [
+        buttons = (
+            [Button(label="Activity", does=Typed(text=f"db activity{on} --env {self._where}"))] if self._stuck else []
+        )
+        buttons += [
             Button(
                 label=f"Explain {slow_statements.name_of(each)}",
                 does=Typed(text=f"db explain {slow_statements.name_of(each)}{on} --env {self._where}"),
@@ -302,17 +296,6 @@ def _row(each: Statement) -> tuple[Text, ...]:
     )
 
 
-def _ending(holder: int | str) -> list[str | Code | Strong]:
-    """How a DBA ends what others wait for."""
-    if isinstance(holder, int):
-        return [". Ask its owner; to end it, as the DBA: ", Code(text=f"SELECT pg_terminate_backend({holder});")]
-    name = "'" + holder.replace("'", "''") + "'"
-    return [
-        ". No session holds it, so none can be ended. Ask whoever prepared it to finish it; to roll it back, as the DBA: ",
-        Code(text=f"ROLLBACK PREPARED {name};"),
-    ]
-
-
 def _sessions(count: int) -> str:
     return f"{wording.counted(count, 'session')} {wording.by_count(count, 'waits', 'wait')}"
 
@@ -333,7 +316,7 @@ def _as_data(each: Statement) -> dict[str, Any]:
     }
 
 
-def _running_data(each: RunningStatement) -> dict[str, Any]:
+def _running_data(each: ActiveSession) -> dict[str, Any]:
     return {
         "process": each.pid,
         "role": each.role,

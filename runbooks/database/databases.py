@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import migrations, query_plans, statements
+from runbooks.clients.postgres import activity, migrations, query_plans, statements
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
+from runbooks.clients.postgres.activity import ActiveSession
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
-from runbooks.clients.postgres.statements import By, Counted, RunningStatement, Statement
+from runbooks.clients.postgres.statements import By, Counted, Statement
+from runbooks.database.activity import ActivityReading, read
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
@@ -29,6 +31,9 @@ SELECT count(*) AS tables, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
 """
+
+_SLOW_NOW = 2.0
+"""Running statements are listed with the slow ones from this number of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Slow:
     place: Instance
     address: str
     counted: Counted
-    running: tuple[RunningStatement, ...]
+    running: tuple[ActiveSession, ...]
 
 
 class Database:
@@ -116,9 +121,16 @@ class Database:
     async def slow(self, on: Instance, *, by: By, limit: int) -> Slow:
         """The statements that come first by one measure, and what has been running for some seconds."""
         async with self._asked(on) as session:
-            running = await statements.running(session)
+            running = await activity.active(session, longer_than=_SLOW_NOW)
             counted = await statements.counted(session, by, limit)
         return await asyncio.to_thread(_shown, Slow(on, session.target.address, counted, running))
+
+    async def activity(self, on: Instance) -> ActivityReading:
+        """What goes on there now, and who waits for whom."""
+        async with self._asked(on) as session:
+            found = await activity.activity(session)
+            address = session.target.address
+        return read(on, address, replace(found, sessions=tuple(map(_bare, found.sessions))))
 
     async def applied_migrations(self, table: str, column: str) -> tuple[str, ...]:
         """The names in the table of applied migrations, the newest first; none where there is no such table yet."""
@@ -150,7 +162,7 @@ def _shown(found: Slow) -> Slow:
     return replace(found, counted=counted, running=tuple(map(_bare, found.running)))
 
 
-T = TypeVar("T", Statement, RunningStatement)
+T = TypeVar("T", Statement, ActiveSession)
 
 
 def _bare(statement: T) -> T:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbooks.clients.postgres.statements import Counted, RunningStatement, Statement
+from runbooks.clients.postgres.statements import Counted, Statement
 from runbooks.wording import counted, size
 
 SLOW = 100.0
@@ -35,12 +35,13 @@ class Pick:
 
 
 def name_of(statement: Statement) -> str:
+    """Return what people type for it."""
+    return query_name(statement.id)
+
+
+def query_name(number: int) -> str:
     """`q3f9ac1d2`: as people type it; the server's own number is twenty digits, and may be negative."""
-    return f"q{_hex(statement)[:8]}"
-
-
-def _hex(statement: Statement) -> str:
-    return f"{statement.id & (1 << 64) - 1:016x}"
+    return f"q{number & (1 << 64) - 1:016x}"[:9]
 
 
 def first(counted: Counted, now: datetime) -> tuple[Pick, ...]:
@@ -87,30 +88,6 @@ def _because(statement: Statement) -> Iterable[str]:
         yield f"writes {size(statement.spilled * _BLOCK)} to temporary files: its sorts or hashes don't fit into `work_mem`"
     if statement.rows / statement.calls >= _MANY_ROWS:
         yield f"fetches {counted(round(statement.rows / statement.calls), 'row')} each time"
-
-
-def blockers(running: Iterable[RunningStatement]) -> dict[int | str, tuple[int, ...]]:
-    """Return who holds up whom: the process that nobody holds up itself, and all that wait behind it, however far.
-
-    A prepared transaction, which belongs to no process, stands there by its global id.
-    """
-    waits: dict[int, list[int | str]] = {
-        each.pid: [*each.blocked_by, *each.prepared] for each in running if each.blocked_by or each.prepared
-    }
-    found: dict[int | str, set[int]] = {}
-    for pid, ahead in waits.items():
-        seen: set[int | str] = {pid}
-        queue: list[int | str] = list(ahead)
-        while queue:
-            holder = queue.pop()
-            if holder in seen:
-                continue
-            seen.add(holder)
-            if isinstance(holder, int) and holder in waits:
-                queue += waits[holder]
-            else:
-                found.setdefault(holder, set()).add(pid)
-    return {holder: tuple(sorted(pids)) for holder, pids in found.items()}
 
 
 def milliseconds(value: float) -> str:

@@ -23,6 +23,7 @@ from sandbox.postgres.server import Binaries, Server, ServerFailed
 
 SQL = Path(__file__).parents[2] / "deploy" / "database"
 _log = logging.getLogger(__name__)
+_WAITS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'migrate' AND wait_event_type = 'Lock'"
 
 
 class Database:
@@ -102,6 +103,8 @@ class Database:
         await self.ready()
         if how == "lock":
             await self.hold()
+        elif how == "blocked":
+            await self.leave_open()
         elif how == "slow":
             self.slow_down(0.4)
         else:
@@ -117,9 +120,32 @@ class Database:
         self.waiting_since = time.monotonic()
         for number in range(waiting):
             waits = await self.connect(schema.APPLICATION)
-            self._held.append(waits)
-            sql = f"SELECT id, status FROM {table} WHERE patient_id = {number + 1} ORDER BY started_at"  # noqa: S608 - the sandbox's own
-            self._waiting.append(asyncio.ensure_future(_quietly(waits, sql)))
+            self._wait(waits, f"SELECT id, status FROM {table} WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608 - the sandbox's own
+
+    async def leave_open(self) -> None:
+        """A session of the application's left a transaction open; a migration waits for it, and the application behind the migration."""
+        await self.ready()
+        holder = await self.connect(schema.APPLICATION)
+        self._held.append(holder)
+        await holder.execute("SET application_name = 'backend'")
+        await holder.execute("BEGIN")
+        await holder.execute("UPDATE encounters SET status = 'finished' WHERE id = 4711")
+        migration = await self.connect("postgres")
+        await migration.execute("SET application_name = 'migrate'")
+        self._wait(migration, "ALTER TABLE encounters ADD COLUMN IF NOT EXISTS status text")
+        observer = await self.connect("postgres")
+        self._held.append(observer)
+        while not await (await observer.execute(_WAITS)).fetchone():  # noqa: ASYNC110 - those after it are to stand behind it
+            await asyncio.sleep(0.02)
+        for number in range(3):
+            waits = await self.connect(schema.APPLICATION)
+            await waits.execute("SET application_name = 'backend'")
+            self._wait(waits, f"SELECT id, status FROM encounters WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608
+        self.waiting_since = time.monotonic()
+
+    def _wait(self, connection: Any, sql: str) -> None:
+        self._held.append(connection)
+        self._waiting.append(asyncio.ensure_future(_quietly(connection, sql)))
 
     def slow_down(self, seconds: float) -> None:
         """Every answer takes so long."""

@@ -176,8 +176,7 @@ async def test_nothing_that_was_written_into_a_statement_leaves(bot: Story, here
             while "2 sessions wait for a lock now" not in answer:
                 answer = await asked(bot, "slow-queries --limit 50", "Slow queries in production")
                 await asyncio.sleep(0.5)
-        assert "select id from encounters where status = '…' or status = '…'" in answer
-        assert "pg_terminate_backend" in answer
+        assert "select id from encounters where" in await asked(bot, "db activity", "2 sessions wait for pid")
         assert "create role temporary_dba password" in answer
     finally:
         here.mend()

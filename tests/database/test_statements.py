@@ -1,6 +1,5 @@
-"""What servers count, in either naming of the extension's columns; what is missing is told with what to do; what runs now and who holds it up."""
+"""What servers count, in either naming of the extension's columns; what is missing is told with what to do."""
 
-import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,20 +166,6 @@ async def test_a_role_that_may_do_more_than_it_should_is_told(here: Served):
     assert concerns((await here.database().known("primary")).identity) == ()
 
 
-async def test_who_holds_up_whom_is_seen(here: Served):
-    here.do(here.world.hold())
-    stuck: dict[int, tuple[int, ...]] = {}
-    async with asyncio.timeout(60):  # until each of them has waited for long enough to be told
-        while sum(map(len, stuck.values())) < 4:
-            found = (await here.database().slow("primary", by="mean", limit=1)).running
-            stuck = slow_statements.blockers(found)
-    running = {each.pid: each for each in found}
-    (holder,) = stuck
-    assert running[holder].state == "idle in transaction"
-    assert masked(running[holder].text) == "lock table encounters in access exclusive mode"
-    assert {running[pid].waits for pid in stuck[holder]} == {"Lock: relation"}
-
-
 # which to look at first, and why
 
 
@@ -213,50 +198,6 @@ def test_reasons(values: dict[str, Any], why: list[str]) -> None:
     found = slow_statements.reasons(statement(**values), None, NOW)
     assert len(found) == len(why), found
     assert all(part in said for part, said in zip(why, found, strict=True)), found
-
-
-def test_blockers_are_followed_to_their_end_and_a_ring_ends_the_search() -> None:
-    from runbooks.clients.postgres.statements import RunningStatement
-
-    def runs(pid: int, *ahead: int, prepared: tuple[str, ...] = ()) -> RunningStatement:
-        return RunningStatement(
-            pid=pid,
-            role="a",
-            state="active",
-            waits="",
-            seconds=1,
-            transaction=1,
-            blocked_by=ahead,
-            prepared=prepared,
-            text="",
-        )
-
-    assert slow_statements.blockers([runs(1), runs(2, 1), runs(3, 2), runs(4, 3, 1)]) == {1: (2, 3, 4)}
-    assert slow_statements.blockers([runs(1, 2), runs(2, 1)]) == {}
-    assert slow_statements.blockers([runs(5, 99)]) == {99: (5,)}
-    assert slow_statements.blockers([runs(6, prepared=("x",)), runs(7, 6)]) == {"x": (6, 7)}
-
-
-async def test_a_lock_of_a_prepared_transaction_is_told_by_its_id_and_not_as_process_0(here: Served):
-    here.sql(
-        "BEGIN",
-        "LOCK TABLE encounters IN ACCESS EXCLUSIVE MODE",
-        "PREPARE TRANSACTION 'order o''brien'",
-        name=schema.NAME,
-    )
-    try:
-        waiting = asyncio.create_task(
-            asyncio.to_thread(here.sql, "SET lock_timeout = '55s'", "SELECT count(*) FROM encounters", name=schema.NAME)
-        )
-        running: list[Any] = []
-        while not any(each.prepared for each in running):
-            running = list((await here.database().slow("primary", by="mean", limit=1)).running)
-        (stuck,) = [each for each in running if each.prepared]
-        assert (stuck.blocked_by, stuck.prepared) == ((), ("order o'brien",))
-        assert slow_statements.blockers(running) == {"order o'brien": (stuck.pid,)}
-    finally:
-        here.sql("ROLLBACK PREPARED 'order o''brien'", name=schema.NAME)
-    await waiting
 
 
 async def test_texts_of_other_encodings_and_lost_ones_take_no_list_with_them(here: Served):

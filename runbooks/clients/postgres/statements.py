@@ -1,4 +1,4 @@
-"""A server's statistics about statements (pg_stat_statements), and what is running there now.
+"""A server's statistics about statements (pg_stat_statements).
 
 The query depends on the extension's columns: they were renamed in PostgreSQL 13 (`mean_time` became `mean_exec_time`), and an
 upgraded server may still have the older extension. Texts are unchanged; `runbooks.kit.sql` hides their literals.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from runbooks.clients.postgres import errors
+from runbooks.clients.postgres import activity, errors
 from runbooks.clients.postgres.database import Row, Session
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -19,9 +19,6 @@ _LONGEST = 10_000
 """Maximum characters of a text; more than anybody reads."""
 _BESIDE = 5
 """Number of statements with the most total time that are always included."""
-_RUNNING = 50
-_SLOW_NOW = 2.0
-"""Running statements are listed from this number of seconds."""
 
 _EXTENSION = """
 SELECT e.extversion AS version, n.nspname AS schema, has_schema_privilege(n.oid, 'USAGE') AS usable,
@@ -34,7 +31,7 @@ SELECT e.extversion AS version, n.nspname AS schema, has_schema_privilege(n.oid,
  WHERE e.extname = 'pg_stat_statements'
 """
 
-_SEES = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees, current_user AS role"
+_ROLE = "SELECT current_user AS role"
 
 # Excludes statements that only come from the driver; COMMIT stays, since it shows a slow disk.
 _NOISE = r"^\s*(begin|start\s+transaction|set|show|discard|deallocate|savepoint|release|rollback|close|fetch|unlisten|listen)\M"
@@ -58,27 +55,6 @@ SELECT * FROM (
             FROM counted) compared
    WHERE coalesce(text, '') !~* %s AND {where}) placed
  WHERE place <= %s OR by_total <= %s ORDER BY place
-"""
-
-_RUNS = """
-SELECT a.pid, a.usename AS role, a.state, a.wait_event_type AS waits_for, a.wait_event AS waits,
-       extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start))::float8 AS seconds,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction,
-       CASE WHEN a.wait_event_type = 'Lock' THEN pg_blocking_pids(a.pid) ELSE '{}' END AS blocked_by,
-       CASE WHEN a.wait_event_type = 'Lock' THEN (
-         SELECT array_agg(DISTINCT p.gid) FROM pg_locks w
-           JOIN pg_locks h ON h.granted AND h.pid IS NULL
-            AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
-                IS NOT DISTINCT FROM
-                (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
-           JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = h.virtualtransaction
-           JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
-          WHERE w.pid = a.pid AND NOT w.granted) END AS prepared,
-       left(a.query, 10000) AS text
-  FROM pg_stat_activity a
- WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
-   AND a.state <> 'idle' AND clock_timestamp() - coalesce(a.query_start, a.xact_start) > %s * interval '1 second'
- ORDER BY a.xact_start LIMIT %s
 """
 
 
@@ -148,25 +124,6 @@ class Counted:
     """They can be shown. The server keeps those of all databases together, and can't write each in every encoding."""
     forgotten: int
     """So often the least used ones were dropped to make room: with many, sums are too low."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningStatement:
-    """A connection that does something now, for some time."""
-
-    pid: int
-    role: str
-    state: str
-    waits: str
-    """What for: `Lock: relation`; empty where it works."""
-    seconds: float
-    transaction: float
-    """Seconds that its transaction is open."""
-    blocked_by: tuple[int, ...]
-    """The sessions that hold what it waits for."""
-    prepared: tuple[str, ...]
-    """The prepared transactions that do, by their global ids: no session holds those, and ending one is another statement."""
-    text: str
 
 
 async def extension(session: Session) -> Extension | None:
@@ -244,36 +201,15 @@ async def named(session: Session, name: str) -> tuple[Statement, ...]:
     return tuple(map(_statement, rows))
 
 
-async def running(session: Session, *, longer_than: float = _SLOW_NOW) -> tuple[RunningStatement, ...]:
-    """What has been going on for longer than so many seconds, the oldest transaction first."""
-    return tuple(
-        RunningStatement(
-            pid=row["pid"],
-            role=row["role"] or "",
-            state=row["state"] or "",
-            waits=f"{row['waits_for']}: {row['waits']}" if row["waits_for"] not in (None, "Client") else "",
-            seconds=float(row["seconds"] or 0.0),
-            transaction=float(row["transaction"] or 0.0),
-            blocked_by=tuple(pid for pid in row["blocked_by"] or () if pid > 0),  # 0 is a prepared transaction
-            prepared=tuple(row["prepared"] or ()),
-            text=row["text"] or "",
-        )
-        for row in await session.rows(_RUNS, longer_than, _RUNNING)
-    )
-
-
 async def _ready(session: Session) -> Extension:
     """The extension, once it is there and the role may see everybody's statements."""
     found = await extension(session)
     if found is None:
         raise errors.no_statistics(loaded=True)
-    who = await session.row(_SEES)
-    if not found.usable:
-        raise errors.no_usage(str(who["role"]), found.quoted())
-    if not found.readable:
-        raise errors.no_select(str(who["role"]), found.quoted())
-    if not who["sees"]:
-        raise errors.may_not_see(str(who["role"]))
+    if not (found.usable and found.readable):
+        role = str((await session.row(_ROLE))["role"])
+        raise (errors.no_select if found.usable else errors.no_usage)(role, found.quoted())
+    await activity.may_see(session)
     return found
 
 

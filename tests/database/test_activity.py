@@ -1,0 +1,97 @@
+"""What goes on in a real server now: who waits for whom, what is idle in a transaction, what was prepared and left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from runbooks.database.activity import ActivityReading
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from sandbox.postgres import schema
+from tests.support.databases import Served
+
+
+@contextmanager
+def session(here: Served, *statements: str, role: str = schema.APPLICATION) -> Iterator[Any]:
+    """A connection of that role's that has run these; what it left open ends with it."""
+    connection = here.do(here.world.connect(role))
+    try:
+        for statement in statements:
+            here.do(connection.execute(statement))
+        yield connection
+    finally:
+        here.do(connection.close())
+
+
+async def until(
+    look: Callable[[], Awaitable[ActivityReading]], seen: Callable[[ActivityReading], object]
+) -> ActivityReading:
+    async with asyncio.timeout(60):
+        while not seen(found := await look()):
+            pass
+    return found
+
+
+async def test_who_waits_for_whom_is_a_tree(here: Served):
+    here.do(here.world.hold())
+
+    def waiting(found: ActivityReading) -> bool:
+        return sum(len(tree.pids) for tree in found.trees) == 4
+
+    found = await until(lambda: here.database().activity("primary"), waiting)
+    (tree,) = found.trees
+    assert tree.session is not None
+    assert (tree.session.state, tree.session.role) == ("idle in transaction", "postgres")
+    assert tree.session.text == "lock table encounters in access exclusive mode"
+    assert tree.session.began is not None
+    assert {each.session.waits for each in tree.behind if each.session} == {"Lock: relation"}
+    assert found.activity.states["active"] == 4
+    assert found.others == ()
+
+
+async def test_a_session_that_is_idle_in_a_transaction_is_seen_and_with_no_literal(here: Served):
+    with session(
+        here, "SET application_name = 'ward-list'", "BEGIN", "SELECT * FROM patients WHERE family_name = 'Quartermaine'"
+    ):
+        found = await here.database().activity("primary")
+    (idle,) = [each for each in found.others if each.idle]
+    assert (idle.role, idle.application) == (schema.APPLICATION, "ward-list")
+    assert idle.text == "select * from patients where family_name = '…'"
+    assert idle.transaction >= idle.seconds >= 0
+    with_ids = int(here.sql("SHOW server_version_num")[0][0]) >= 140000
+    assert (idle.counted is not None) == with_ids
+    assert found.trees == ()
+
+
+async def test_a_prepared_transaction_is_waited_for_by_its_id_and_not_as_process_0(here: Served):
+    here.sql(
+        "BEGIN",
+        "LOCK TABLE encounters IN ACCESS EXCLUSIVE MODE",
+        "PREPARE TRANSACTION 'order o''brien'",
+        name=schema.NAME,
+    )
+    try:
+        waiting = asyncio.create_task(
+            asyncio.to_thread(here.sql, "SET lock_timeout = '55s'", "SELECT count(*) FROM encounters", name=schema.NAME)
+        )
+        found = await until(lambda: here.database().activity("primary"), lambda found: found.trees)
+        (tree,) = found.trees
+        assert (tree.holder, tree.session, len(tree.pids)) == ("order o'brien", None, 1)
+        assert [(each.gid, each.owner) for each in found.activity.prepared] == [("order o'brien", "postgres")]
+    finally:
+        here.sql("ROLLBACK PREPARED 'order o''brien'", name=schema.NAME)
+    await waiting
+
+
+async def test_a_role_that_can_not_see_other_sessions_is_told_which_right_is_missing(here: Served):
+    here.sql("REVOKE pg_read_all_stats FROM omnicare_reader")
+    try:
+        with pytest.raises(RunbookError) as caught:
+            await here.database().activity("primary")
+    finally:
+        here.sql("GRANT pg_read_all_stats TO omnicare_reader")
+    assert caught.value.code is ReasonCode.DATABASE_RIGHTS
+    assert "GRANT pg_read_all_stats" in caught.value.advice[0]
