@@ -30,6 +30,7 @@ _PERMISSIONS = {
     "rollout:go": ("on-call",),
     "run:cancel": ("on-call", "release-approver"),
     "gate:sign": ("release-manager", "on-call"),
+    "gate:override": ("release-manager", "on-call"),
     "lock:write": ("release-manager", "on-call"),
     "audit:read": ("auditor", "release-manager", "release-approver"),
 }

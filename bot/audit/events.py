@@ -75,6 +75,7 @@ class EventName(StrEnum):
     STEP_FINISHED = "step:finished"
     STEP_FAILED = "step:failed"
     GATE_SIGNED = "gate:signed"
+    GATE_OVERRIDDEN = "gate:overridden"
     LOCK_TAKEN = "lock:taken"
     LOCK_RELEASED = "lock:released"
     RELEASE_ADOPTED = "release:adopted"

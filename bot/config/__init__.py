@@ -196,6 +196,7 @@ class Settings(Section):
             raise ValueError(
                 f"environments.{name}.gates.promoted_from: there is no other environment `{gates.promoted_from}`"
             )
+        self._check_override(name, environment, gates.override_role)
         may_sign = environment.permissions.get("gate:sign", ())
         for each in gates.signatures:
             if not may_sign or each.role not in (None, *may_sign):
@@ -211,6 +212,16 @@ class Settings(Section):
         for gate, wanted, table, found in looks_at:
             if wanted and found is None:
                 raise ValueError(f"environments.{name}.gates.{gate}: it needs the table `environments.{name}.{table}`")
+
+    def _check_override(self, name: str, environment: EnvironmentSettings, role: str | None) -> None:
+        """Check that the role of an override's approver exists, and that it is not asked for beside another one."""
+        policy = environment.approval.get(Risk.DISRUPTIVE)
+        if role is not None and role not in self.roles:
+            raise ValueError(f"environments.{name}.gates.override_role: there is no role `{role}`")
+        if role is not None and policy is not None and policy.one_of_role not in (None, role):
+            raise ValueError(
+                f"environments.{name}.gates.override_role: `approval.disruptive` already asks for one approver with the role `{policy.one_of_role}`"
+            )
 
     def _check_database(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password is sent over TLS, and from a sandbox only to this machine."""

@@ -72,6 +72,11 @@ PERMISSIONS: dict[str, Permission] = {
     "gate:sign": Permission(
         "sign for a release what no API can prove", "sign what a deploy to {place} needs", unusual=True
     ),
+    "gate:override": Permission(
+        "override gates that have not passed (break-glass)",
+        "override the gates of a deploy to {place}",
+        unusual=True,
+    ),
     "lock:write": Permission("lock and unlock an environment", "lock or unlock {place}"),
     "audit:read": Permission("search the audit log", "search the audit log of {place}", looks=True),
 }

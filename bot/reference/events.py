@@ -42,6 +42,7 @@ EVENTS: dict[EventName, str] = {
     EventName.STEP_FINISHED: "The step succeeded.",
     EventName.STEP_FAILED: "The step failed; the reason code says why.",
     EventName.GATE_SIGNED: "Somebody signed for a release what no API can prove; a gate of its deploy waited for it.",
+    EventName.GATE_OVERRIDDEN: "A deploy was approved although gates had not passed: which ones, in which state, with what evidence.",
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
     EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release.",

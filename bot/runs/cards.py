@@ -84,6 +84,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
         Paragraph(text=words(Strong(text="Can't be approved: "), sentence(f"{each.what} {each.advice}".strip())))
         for each in plan.refused_by
     ]
+    body += _unusual(plan)
     body += [Paragraph(text=words(Strong(text="Warning: "), sentence(warning))) for warning in plan.warnings]
     body += _tables(plan)
     facts = [Fact(label="Order", value=words(plan.order))] if not plan.empty else []
@@ -112,6 +113,16 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
         body=tuple(body),
         data={"plan": plan.model_dump(mode="json"), "digest": digest, "run": request.id},
     )
+
+
+def _unusual(plan: Plan) -> list[Paragraph]:
+    """Return what makes the run riskier than usual, each with the option that asks for it."""
+    return [
+        Paragraph(
+            text=words(Strong(text="Riskier than usual"), " (", Code(text=each.option), "): ", sentence(each.what))
+        )
+        for each in plan.unusual
+    ]
 
 
 def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> Card:
@@ -186,6 +197,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
         summary=f"{request.title} needs {'' if policy.own else 'your '}{needs} (requested by {request.requester.name})",
         body=(
             Paragraph(text=ask),
+            *_unusual(plan),
             *_stands(request, pending),
             Note(
                 text=words(

@@ -325,8 +325,10 @@ class EngineRuns:
         view = await self._view(run)
         before = Request.model_validate(view.input)
         state, short = await self._store.state(before.id), short_id(before.id)
-        permission = self._registry.operation(before.command, before.arguments).permission
-        await self._permissions.require(actor, permission, before.environment, changes=True)
+        again = self._registry.operation(before.command, before.arguments)
+        own = [each.permission for each in again.used() if each.permission is not None]
+        for permission in (again.permission, *own):
+            await self._permissions.require(actor, permission, before.environment, changes=True)
         if state is None or state.outcome is None:
             raise Denied(f"Run {short} has not ended, so there is nothing to retry.", code=ReasonCode.NOT_WAITING)
         if state.outcome.ok or state.outcome.code in _DECIDED:

@@ -26,7 +26,7 @@ from commands.kit.card import Card
 from commands.kit.context import Context, Outcome
 from commands.kit.disclosure import Disclosure
 from commands.kit.follows import LiveState
-from commands.kit.policy import ApprovalPolicy, Policies
+from commands.kit.policy import ApprovalPolicy, Policies, raised
 from commands.kit.spec import (
     CommandMeta,
     CommandSpec,
@@ -186,9 +186,9 @@ class Operation(Command, base=True):
     def card(self, outcome: Outcome) -> Card:
         """Return the card of its end, with buttons for what a person does next."""
 
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:  # noqa: ARG002 - for those that override it
-        """Return who has to approve the plan; None: nobody can. By default it goes by the definition's risk."""
-        return policies.of(self.meta.risk)
+    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:
+        """Return who has to approve the plan; None: nobody can. By default it goes by the definition's risk, with one more for each unusual option."""
+        return raised(policies.of(self.meta.risk), plan.unusual)
 
     @property
     def goes_back(self) -> bool:

@@ -1,10 +1,12 @@
 """What a command needs before it may act: a permission, and for an operation an approval by risk and environment."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from runbooks.kit.plan import Unusual
 from runbooks.kit.targets import Frozen
 
 
@@ -46,3 +48,11 @@ class Policies(Frozen):
     def of(self, risk: Risk) -> ApprovalPolicy | None:
         """The policy of that risk; None where the configuration has none, and then nothing of that risk runs."""
         return self.by_risk.get(risk)
+
+
+def raised(policy: ApprovalPolicy | None, unusual: Sequence[Unusual]) -> ApprovalPolicy | None:
+    """Return the policy with one more approval for each option that makes the run riskier than usual."""
+    if policy is None or not unusual:
+        return policy
+    role = next((each.role for each in unusual if each.role), policy.one_of_role)
+    return policy.model_copy(update={"count": policy.count + len(unusual), "one_of_role": role})

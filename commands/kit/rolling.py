@@ -46,6 +46,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         title=f"{title}; {listed(idle)} {'have' if len(idle) > 1 else 'has'} 0 replicas" if idle else title,
         lines=(
             f"{pods} · {_approval(context, plan)} · {kept}",  # the channel shows this one alone
+            *(each.what for each in plan.unusual),
             *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
             *(f"{step.title}: {step.amount} changed." for step, _ in results.each(ApplyConfigMap, Applied)),

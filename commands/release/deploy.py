@@ -7,11 +7,11 @@ from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
-from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.policy import Risk
 from commands.kit.rolling import released, result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
-from commands.kit.types import EnvironmentName, Invalid, Start, Version, start
-from runbooks.gates.planning import START
+from commands.kit.types import EnvironmentName, GateNames, Invalid, Start, Version, start
+from runbooks.gates.planning import OVERRIDE, START
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Results
 from runbooks.migrations.migrating import SKIP
@@ -47,6 +47,10 @@ class Deploy(Operation):
     skip_migrations: bool = option(
         "leave the release's migrations out; needs a reason and one more approval", default=False
     )
+    override: GateNames | None = option(
+        "gates that may stop nothing this time, with commas; needs a reason and one more approval",
+        permission="gate:override",
+    )
     at: Start | None = option("a time such as 02:00: approved now, started then after a final go")
 
     def with_full_times(self, now: datetime) -> "Deploy":
@@ -75,18 +79,13 @@ class Deploy(Operation):
     def title(self, environment: str) -> str:
         return f"Deploy {self.version} to {environment}"
 
-    def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:
-        policy = super().approval(policies, plan)
-        if policy is None or not self.skip_migrations:
-            return policy
-        return policy.model_copy(update={"count": policy.count + 1})
-
     async def plan(self, context: Context) -> Plan:
         plan = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
         options = {START: self.at} if self.at else {}
         if self.skip_migrations:
-            plan = plan.model_copy(update={"needs_reason": bool(plan.steps)})
-            options[SKIP] = context.reason or ""
+            options[SKIP] = ""
+        if self.override:
+            options[OVERRIDE] = self.override
         return await with_parts(plan, context.where, context.services, now=context.now, options=options)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:

@@ -44,11 +44,13 @@ class GateResult(Frozen):
     """A label and the command that helps."""
     warning: str = ""
     """A sentence for the plan though it has passed."""
+    overridden: bool = False
+    """The requester overrides it in just this state, and the approval covers that."""
 
     @property
     def stops(self) -> bool:
         """Whether nothing may be deployed because of it."""
-        return self.required and self.state != "passed"
+        return self.required and self.state != "passed" and not self.overridden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

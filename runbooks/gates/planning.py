@@ -1,4 +1,4 @@
-"""What the gates add to the plan of a deploy: their table, and why it can't be approved where one has not passed."""
+"""What the gates add to the plan of a deploy: their table, why it can't be approved where one has not passed, and what is overridden."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,12 +8,14 @@ from runbooks.gates.gate import GateResult, Subject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
 from runbooks.gates.steps import CheckGates
-from runbooks.kit.plan import Refusal
+from runbooks.kit.plan import Refusal, Unusual
 from runbooks.kit.train import Part, Train
 from runbooks.wording import by_count, listed
 
 START = "start"
 """The option with the time for which a deploy is planned (ISO 8601)."""
+OVERRIDE = "override"
+"""The option with the gates that are overridden, by keys or names, with commas between them."""
 
 
 async def plan_part(train: Train) -> Part:
@@ -32,10 +34,52 @@ async def plan_part(train: Train) -> Part:
         clients=train.clients,
     )
     results = await look_at(gates_of(settings, subject), subject, settings.seconds)
+    results, beside = _overridden(results, train.options.get(OVERRIDE, ""))
+    stopping = [each for each in results if each.stops]
     return Part(
         first=(CheckGates(version=train.version, images=train.changes, results=results),),
-        warnings=_warnings(results),
-        refused_by=_refusals([each for each in results if each.stops]),
+        warnings=(*beside.warnings, *_warnings(results)),
+        refused_by=(*beside.refused_by, *_refusals(stopping)),
+        notes=_way_past(stopping),
+        unusual=_unusual([each for each in results if each.overridden], settings.override_role),
+    )
+
+
+def _overridden(results: Sequence[GateResult], typed: str) -> tuple[tuple[GateResult, ...], Part]:
+    """Return the results with those marked that are overridden, and what is to be said of names that override nothing."""
+    names = {each.strip().lower() for each in typed.split(",")} - {""}
+    chosen = [each for each in results if names & {each.gate.lower(), each.name.lower()}]
+    unknown = sorted(names - {name for each in chosen for name in (each.gate.lower(), each.name.lower())})
+    marked = tuple(
+        each.model_copy(update={"overridden": True}) if each in chosen and each.stops else each for each in results
+    )
+    there = listed(f"`{each.gate}`" for each in results)
+    return marked, Part(
+        refused_by=tuple(Refusal(what=f"There is no gate `{each}`.", advice=f"There are {there}.") for each in unknown),
+        warnings=tuple(
+            f"Gate {each.name} ({each.state}) stops nothing now, so it is not overridden."
+            for each in chosen
+            if not each.stops
+        ),
+    )
+
+
+def _unusual(overridden: Sequence[GateResult], role: str | None) -> tuple[Unusual, ...]:
+    if not overridden:
+        return ()
+    said = "; ".join(f"{each.name} ({each.state}: {each.evidence})" for each in overridden)
+    what = f"{by_count(len(overridden), 'Gate', 'Gates')} overridden: {said}."
+    gates = {each.gate: f"{each.state}: {each.evidence}" for each in overridden}
+    return (Unusual(option=f"--{OVERRIDE}", what=what, role=role, gates=gates),)
+
+
+def _way_past(stopping: Sequence[GateResult]) -> tuple[str, ...]:
+    if not stopping:
+        return ()
+    keys = ",".join(each.gate for each in stopping)
+    typed = f'"{keys}"' if " " in keys else keys
+    return (
+        f"In an emergency, `--{OVERRIDE} {typed}` with a reason overrides what has not passed, for people with the permission `gate:override`. It needs one more approval.",
     )
 
 

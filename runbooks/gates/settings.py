@@ -149,6 +149,8 @@ class GateSettings(Frozen):
 
     signatures: tuple[SignatureSettings, ...] = ()
     """What people sign, each a gate `signature:NAME`."""
+    override_role: Name | None = None
+    """Where gates are overridden, one of the approvers must have this role. An override needs the permission `gate:override` and one more approval in any case."""
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the gates that there are."""

@@ -58,7 +58,8 @@ class CheckGates(Step):
 
     def shown(self) -> Shown:
         rows = tuple(
-            (Cell(text=each.name, strong=each.stops), Cell(text=_sign(each)), _evidence(each)) for each in self.results
+            (Cell(text=each.name, strong=each.stops or each.overridden), Cell(text=_sign(each)), _evidence(each))
+            for each in self.results
         )
         return Shown(columns=("Gate", "State", "Evidence"), rows=rows)
 
@@ -80,7 +81,10 @@ class CheckGates(Step):
         found = await unless_stopped(context.pulse, looked)
         for each in found:
             before = subject.planned.get(each.gate)
-            if each.stops or (before is not None and before.bound != each.bound):
+            if before is not None and before.overridden:
+                if each.state not in ("passed", before.state):  # what was approved was another finding
+                    raise _failed(each)
+            elif each.stops or (before is not None and before.bound != each.bound):
                 raise _failed(each)
         context.pulse.say(f"{counted(sum(each.state == 'passed' for each in found), 'gate')} passed")
         return GatesChecked(states={each.gate: each.state for each in found})
@@ -101,11 +105,11 @@ def _failed(found: GateResult) -> PermanentError:
 
 
 def _state(found: GateResult) -> str:
-    return found.state if found.required else f"{found.state}, advisory"
+    return f"{found.state}{', overridden' if found.overridden else '' if found.required else ', advisory'}"
 
 
 def _sign(found: GateResult) -> str:
-    return _SIGNS[found.state] if found.required else f"{_SIGNS[found.state]} (advisory)"
+    return f"{_SIGNS[found.state]}{' (overridden)' if found.overridden else '' if found.required else ' (advisory)'}"
 
 
 def _evidence(found: GateResult) -> Cell:

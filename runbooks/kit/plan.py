@@ -172,6 +172,20 @@ class Refusal(Frozen):
     """A label, and the command that does it: `("Sign: recovery tested", "sign v2.0.0 recovery-tested --env production")`."""
 
 
+class Unusual(Frozen):
+    """An option that makes a run riskier than usual: the cards name it, and one more person has to approve."""
+
+    option: str
+    """As it is typed: `--override`."""
+    what: str
+    """What is different, as a sentence."""
+    needs_reason: bool = True
+    role: str | None = None
+    """One of the approvers must have this role too."""
+    gates: dict[str, str] = {}
+    """The overridden gates by their keys, each with its state and evidence; the audit log has an event for them."""
+
+
 _BEFORE = frozenset({"changes", "items", "together", "confirms", "unproven", "ends", "leaves", "waves"})
 """Fields of a plan that had no steps yet."""
 ReadsBefore = Callable[[Mapping[str, Any]], "tuple[Step, ...]"]
@@ -204,6 +218,8 @@ class Plan(Frozen):
     """Why it can't be approved: it is shown, and nobody is asked."""
     needs_reason: bool = False
     """The requester has to give a reason (going to something older)."""
+    unusual: tuple[Unusual, ...] = ()
+    """The options that make it riskier than usual."""
     on_failure: Literal["ask", "rollback", "revert"] = "ask"
     """What follows a failure without asking, which is approved with it. rollback: to the last known good release; revert: the steps that
     can be undone are, the latest first."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, cast
 
-from runbooks.kit.plan import ImageChange, Refusal
+from runbooks.kit.plan import ImageChange, Refusal, Unusual
 from runbooks.kit.steps import StoredStep
 from runbooks.kit.targets import Environment, Frozen
 
@@ -29,6 +29,8 @@ class Part(Frozen):
     notes: tuple[str, ...] = ()
     refused_by: tuple[Refusal, ...] = ()
     """Why the plan can't be approved as it is; never where it goes back."""
+    unusual: tuple[Unusual, ...] = ()
+    """The options that make it riskier than usual."""
     not_done: tuple[str, ...] = ()
     """What this run does not do, in a few words: `migrations (not configured)`."""
 

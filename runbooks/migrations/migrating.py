@@ -15,7 +15,7 @@ from runbooks.deployments.service_state import current, pinned
 from runbooks.jobs.running import JobEnd, run_job
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, Plan
+from runbooks.kit.plan import Image, Plan, Unusual
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment, Frozen
@@ -176,8 +176,9 @@ class Migrate(SchemaStep):
 async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
     """Return what a deploy does about the schema before its services change."""
     if SKIP in train.options:
+        what = f"Migrations are left out: {train.version} runs on the schema as it is."
         return Part(
-            warnings=(f"Migrations are left out (`--{SKIP}`): {train.version} runs on the schema as it is.",),
+            unusual=(Unusual(option=f"--{SKIP}", what=what),),
             not_done=("migrations (left out as asked)",),
         )
     change = next((each for each in train.changes if each.service == settings.service), None)

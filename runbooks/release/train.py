@@ -79,8 +79,11 @@ async def with_parts(
     found = await side_by_side(*(_planned(name, plans, train, patience) for name, plans in chosen))
     if standing and (left := [step for part in found for step in part.before]):
         raise _left_to_do(train.version, left)
+    unusual = (*plan.unusual, *(each for part in found for each in part.unusual))
     return plan.model_copy(
         update={
+            "unusual": unusual,
+            "needs_reason": plan.needs_reason or any(each.needs_reason for each in unusual),
             "steps": _placed(plan.steps, found),
             "warnings": (*plan.warnings, *(each for part in found for each in part.warnings)),
             "refused_by": (*plan.refused_by, *(each for part in found for each in part.refused_by)),

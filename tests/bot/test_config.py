@@ -152,6 +152,10 @@ def test_the_configuration_of_these_tests_is_good() -> None:
             "environments.production.approval.destructive: count must be at least 2",
         ),
         (
+            lambda r: production(r).update(gates={"override_role": "chief"}),
+            "environments.production.gates.override_role: there is no role `chief`",
+        ),
+        (
             lambda r: production(r)["approval"]["disruptive"].update(one_of_role="chief"),
             "environments.production.approval.disruptive: there is no role `chief`",
         ),

@@ -219,7 +219,7 @@ class Approval:
         about: str,
         covered: bool = False,
     ) -> None:
-        request, digest = open_request.request, open_request.state.digest
+        request, digest, plan = open_request.request, open_request.state.digest, open_request.state.plan
 
         async def note() -> Noted:
             by = [decision.by for decision in given]
@@ -231,6 +231,14 @@ class Approval:
                 actor=request.requester.key if covered else given[-1].by,
                 details=details,
             )
+            if plan is not None and (gates := {key: said for each in plan.unusual for key, said in each.gates.items()}):
+                written &= await self._notes.write(
+                    request,
+                    EventName.GATE_OVERRIDDEN,
+                    about=about,
+                    reason=request.reason,
+                    details={"gates": gates, "approved_by": by, "digest": digest},
+                )
             return Noted(written=written)
 
         await open_request.step(step, Noted, note)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.policy.approvals import Act, ApprovalDecision, Pending, Verdict, apply, check, later, new_word, same_word
 from commands.kit.context import Actor, Denied
-from commands.kit.policy import ApprovalPolicy
+from commands.kit.policy import ApprovalPolicy, raised
+from runbooks.kit.plan import Unusual
 from runbooks.kit.reasons import ReasonCode
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -232,3 +233,20 @@ def test_where_one_approver_must_have_a_role_no_number_of_others_is_enough() -> 
         assert (state.missing, verdict) == (missing, wanted)
     alone, verdict = apply(pending(2).model_copy(update={"policy": state.policy}), said)
     assert (alone.missing, verdict) == (1, "pending"), "the role does not replace the number"
+
+
+@pytest.mark.parametrize(
+    ("unusual", "count", "role"),
+    [
+        ((), 1, None),
+        ((Unusual(option="--skip-migrations", what="Left out."),), 2, None),
+        ((Unusual(option="--only", what="One."), Unusual(option="--override", what="Time.", role="chief")), 3, "chief"),
+    ],
+)
+def test_each_unusual_option_needs_one_more_approval(
+    unusual: tuple[Unusual, ...], count: int, role: str | None
+) -> None:
+    needed = raised(ApprovalPolicy(count=1, permission="rollout:approve"), unusual)
+    assert needed is not None
+    assert (needed.count, needed.one_of_role) == (count, role)
+    assert raised(None, unusual) is None

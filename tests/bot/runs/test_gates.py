@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,45 @@ async def test_who_may_signs_from_the_refused_plan_and_it_can_be_deployed_again(
     assert "signed by Ines" in here.text(next_run, "plan")
     await here.type(ON_CALL, "/omnicare sign v2.0.0 something")
     await here.whispered(ON_CALL, "There are `customer-communication` and `recovery-tested`")
+
+
+async def test_a_freeze_window_is_overridden_by_two_approvals_and_nothing_else_is(tmp_path: Path) -> None:
+    async with story(tmp_path / "world", parts=("gates",)) as here:
+
+        def frozen(raw: dict[str, Any]) -> None:
+            production = raw["environments"]["production"]
+            production["gates"] |= {"windows": {"frozen": ["* * * * *"]}, "override_role": "on-call"}
+            production["permissions"]["gate:override"] = ["release-manager"]
+
+        here.configure(frozen)
+        await here.inside()
+        queue = here.world.sync["omnicare-prod"]
+        queue.on_status = lambda count: queue.break_it("missing") if count == 2 else None
+        await here.type(ON_CALL, '/omnicare deploy v2.0.0 --override time --reason "patients wait"')
+        await here.whispered(ON_CALL, "You may not override the gates of a deploy to production")
+
+        run = await here.ask('deploy v2.0.0 --override time --reason "patients wait"')
+        await here.press(APPROVER, "approve", run)
+        assert "✗ failed (overridden)" in here.text(run, "plan")
+        asked = await here.says(run, "Tomas approved", "approval")
+        for each in ("Riskier than usual", "2 of: ", "one of them with the role on-call"):
+            assert each in asked
+        for each in (here.text(run, "plan"), asked):
+            assert "Gate overridden: Time (failed" in each
+        await here.press(ON_CALL, "approve", run)
+        await here.ended_with(run, "stopped at Check the gates")  # a gate that was not overridden has failed since
+        (noted,) = [event for event in here.events(run) if event.name == "gate:overridden"]
+        assert list(noted.details["gates"]) == ["time"]
+        assert noted.details["approved_by"] == [APPROVER, ON_CALL]
+        assert (noted.actor, noted.reason) == (REQUESTER, "patients wait")
+
+        queue.mend()
+        await here.type(ON_CALL, f"/omnicare retry {run}")
+        await here.whispered(ON_CALL, "You may not override the gates of a deploy to production")
+        await here.type(REQUESTER, f"/omnicare retry {run}")
+        again = await here.until(lambda: next(iter(set(here.runs()) - {run}), None), "the retry")
+        await here.press(APPROVER, "approve", again)
+        await here.says(again, "Tomas approved", "approval")
+        await here.press(ON_CALL, "approve", again)
+        await here.ended_with(again, "v2.0.0 runs in production")
+        assert "Gate overridden: Time (failed" in await here.answered("v2.0.0 runs in production")

@@ -7,7 +7,7 @@ import pytest
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.gates.gate import GateResult
-from runbooks.gates.planning import START, plan_part
+from runbooks.gates.planning import OVERRIDE, START, plan_part
 from runbooks.gates.settings import GateSettings, WindowSettings
 from runbooks.gates.steps import CheckGates, GatesChecked
 from runbooks.kit.errors import PermanentError
@@ -111,3 +111,72 @@ async def test_what_an_approval_is_bound_to_must_still_be_so() -> None:
     context = StepContext(pulse=PlainPulse("run"), environment=environment(), services=services)
     with pytest.raises(PermanentError, match="The gate Time has changed"):
         await applied(check(result("passed", bound={"commit": "abc"})), context)
+
+
+FROZEN_IMAGES = GateSettings(windows=NEVER)
+"""The images can't be looked at, and nothing may start."""
+
+
+def overriding(names: str, settings: GateSettings = FROZEN_IMAGES) -> Train:
+    return train(settings, options=MappingProxyType({OVERRIDE: names}))
+
+
+@pytest.mark.parametrize("names", ["time", "Time", "time, TIME"])
+async def test_an_override_lets_its_gates_through_and_no_other(names: str) -> None:
+    part = await plan_part(overriding(names))
+    (refusal,) = part.refused_by
+    assert refusal.what.startswith("Gate Images (unknown)")
+    (unusual,) = part.unusual
+    assert unusual.option == "--override"
+    assert unusual.what == "Gate overridden: Time (failed: Mon 03:00 UTC: frozen by `* * * * *`)."
+    assert list(unusual.gates) == ["time"]
+    assert unusual.needs_reason
+    assert "`--override images`" in part.notes[0]
+    assert step(part).changes()["gates"] == {"images": "unknown", "time": "failed, overridden"}
+
+
+async def test_an_override_of_everything_that_has_not_passed_can_be_approved() -> None:
+    part = await plan_part(overriding("images,time"))
+    assert part.refused_by == part.notes == ()
+    assert [row[1].text for row in step(part).shown().rows] == ["? unknown (overridden)", "✗ failed (overridden)"]
+
+
+async def test_a_gate_that_does_not_exist_refuses_the_override_and_names_those_that_do() -> None:
+    refused = (await plan_part(overriding("images,time,tiem"))).refused_by
+    assert [(each.what, each.advice) for each in refused] == [
+        ("There is no gate `tiem`.", "There are `images` and `time`.")
+    ]
+
+
+async def test_a_gate_that_stops_nothing_is_not_overridden() -> None:
+    part = await plan_part(overriding("time", GateSettings(images=False, windows=ALWAYS)))
+    assert part.unusual == part.refused_by == ()
+    assert part.warnings == ("Gate Time (passed) stops nothing now, so it is not overridden.",)
+    assert step(part).changes()["gates"] == {"time": "passed"}
+
+
+@pytest.mark.parametrize(
+    ("planned", "settings", "refused"),
+    [
+        (result("failed", overridden=True), GateSettings(images=False, windows=NEVER), None),
+        (result("failed", overridden=True), GateSettings(images=False, windows=ALWAYS), None),
+        (result("unknown", overridden=True), GateSettings(images=False, windows=NEVER), "The gate Time has failed"),
+        (result("passed"), GateSettings(images=False, windows=NEVER), "The gate Time has failed"),
+        (result("failed", overridden=True), GateSettings(windows=NEVER), "The gate Images is unknown now"),
+    ],
+)
+async def test_the_second_look_covers_only_what_was_overridden_in_the_state_that_it_had(
+    planned: GateResult, settings: GateSettings, refused: str | None
+) -> None:
+    context = StepContext(pulse=PlainPulse("run"), environment=environment(), services={GateSettings: settings})
+    if refused is None:
+        await applied(check(planned), context)
+    else:
+        with pytest.raises(PermanentError, match=refused):
+            await applied(check(planned), context)
+
+
+async def test_the_role_of_an_override_comes_from_the_configuration() -> None:
+    settings = GateSettings(images=False, windows=NEVER, override_role="chief")
+    (unusual,) = (await plan_part(overriding("time", settings))).unusual
+    assert unusual.role == "chief"
