@@ -226,6 +226,7 @@ def _buttons(found: ActivityReading, where: str, several: bool) -> Iterator[Butt
         name = query_name(named.counted)
         yield Button(label=f"Explain {name}", does=Typed(text=f"db explain {name}{on} --env {where}"))
     yield Button(label="Look again", does=Typed(text=f"db activity{on} --env {where}"))
+    yield Button(label="Locks", does=Typed(text=f"db locks{on} --env {where}"))
     yield Button(label="Slow queries", does=Typed(text=f"slow-queries{on} --env {where}"), quiet=True)
     if several:
         other = "replica" if found.place == "primary" else "primary"

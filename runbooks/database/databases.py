@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import activity, migrations, query_plans, statements
+from runbooks.clients.postgres import activity, locks, migrations, query_plans, statements
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.activity import ActiveSession
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
@@ -20,7 +20,10 @@ from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
 from runbooks.clients.postgres.statements import By, Counted, Statement
-from runbooks.database.activity import ActivityReading, read
+from runbooks.database import activity as activities
+from runbooks.database import locks as lock_reading
+from runbooks.database.activity import ActivityReading
+from runbooks.database.locks import LockReading
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
@@ -130,7 +133,12 @@ class Database:
         async with self._asked(on) as session:
             found = await activity.activity(session)
             address = session.target.address
-        return read(on, address, replace(found, sessions=tuple(map(_bare, found.sessions))))
+        return activities.read(on, address, replace(found, sessions=tuple(map(_bare, found.sessions))))
+
+    async def locks(self, on: Instance) -> LockReading:
+        """The locks that somebody waits for, or that keep others out."""
+        async with self._asked(on) as session:
+            return lock_reading.read(on, session.target.address, await locks.locks(session))
 
     async def applied_migrations(self, table: str, column: str) -> tuple[str, ...]:
         """The names in the table of applied migrations, the newest first; none where there is no such table yet."""

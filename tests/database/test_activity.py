@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runbooks.database.activity import ActivityReading
+from runbooks.database.locks import meaning
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.postgres import schema
@@ -84,6 +85,33 @@ async def test_a_prepared_transaction_is_waited_for_by_its_id_and_not_as_process
     finally:
         here.sql("ROLLBACK PREPARED 'order o''brien'", name=schema.NAME)
     await waiting
+
+
+async def test_locks_are_told_by_what_they_are_on_and_who_waits_for_them(here: Served):
+    here.do(here.world.leave_open())
+    async with asyncio.timeout(60):
+        while (found := await here.database().locks("primary")).waiting < 4:
+            pass
+    first = found.things[0]
+    assert (first.name, len(first.waiting)) == ("encounters", 4)
+    assert {(each.application, meaning(each)) for each in first.holders} == {("backend", "writes rows")}
+    assert first.waiting[0].application == "migrate"
+    assert meaning(first.waiting[0]) == "keeps out reading and writing"
+
+
+async def test_a_row_and_an_advisory_lock_are_told_by_their_names(here: Served):
+    changes = "UPDATE sync_items SET state = 'done' WHERE id = 7"
+    with (
+        session(here, "BEGIN", changes, "SELECT pg_advisory_lock(4711)"),
+        session(here, "SET lock_timeout = '50s'") as other,
+    ):
+        waiting = asyncio.run_coroutine_threadsafe(other.execute(changes), here._loop)
+        async with asyncio.timeout(60):
+            while not (found := await here.database().locks("primary")).waiting:
+                pass
+        assert [thing.name for thing in found.things] == ["a row of sync_items", "advisory lock 4711"]
+        here.do(other.cancel_safe())
+        assert waiting.exception(30) is not None
 
 
 async def test_a_role_that_can_not_see_other_sessions_is_told_which_right_is_missing(here: Served):
