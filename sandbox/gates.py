@@ -33,7 +33,7 @@ _RECORD, _SIGNED = "releases-staging", "signatures-production"
 async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Mapping[str, object]]:
     """Starts GitHub, records staging's releases, and returns production's tables."""
     world.github = Github()
-    github = await stack.enter_async_context(world.github.serve())
+    await stack.enter_async_context(world.github.serve())
     world.github.publish = lambda version: _publish(world, version)
     if world.offers_scenarios:
         for add in (_record, _sign):
@@ -53,11 +53,16 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
         gates["seconds"] = 15.0
     return {
         "production": {
-            "github": {"repository": f"{OWNER}/{NAME}", "api_url": github},
+            **on_github(world.github)["production"],
             "build": {"workflow": WORKFLOW, "look_seconds": 0.2, "grace_seconds": 2.0},
             "gates": gates,
         }
     }
+
+
+def on_github(github: Github, **other: object) -> dict[str, dict[str, object]]:
+    """Return production's table for that GitHub."""
+    return {"production": {"github": {"repository": f"{OWNER}/{NAME}", "api_url": github.url, **other}}}
 
 
 def _publish(world: SandboxWorld, version: str) -> None:

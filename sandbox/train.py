@@ -94,10 +94,15 @@ async def _manifests(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # n
     return {"production": {"manifests": {"paths": [CONFIG]}}}
 
 
+async def _deployments(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - on the gates' GitHub
+    return {} if world.github is None else gates.on_github(world.github, deployments={"production": True})
+
+
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "backups": _backups,
     "gates": gates.served,  # on those above
+    "deployments": _deployments,
     "migrations": _migrations,
     "manifests": _manifests,
     "verification": _verification,

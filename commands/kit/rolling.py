@@ -13,6 +13,7 @@ from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, images_of
+from runbooks.reporting.github_deployment import Reported, ReportToGithub
 from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Smoke, Verify, told
 from runbooks.wording import listed
@@ -53,6 +54,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
             *(result.problem for _, result in cdn),
+            *(found.problem for _, found in results.each(ReportToGithub, Reported) if found.problem),
             *(line for step, found in _verified(results) for line in told(found, step.title)),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),

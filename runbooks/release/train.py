@@ -23,6 +23,7 @@ from runbooks.kit.waiting import side_by_side
 from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
+from runbooks.reporting import github_deployment
 from runbooks.verification import steps as verification
 from runbooks.wording import listed
 
@@ -32,6 +33,7 @@ _PATIENCE = 3.0
 
 PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("gates", gates.plan_part),
+    ("the deployment on GitHub", github_deployment.plan_part),
     ("the backup", backup_plans.plan_part),
     ("migrations", migrations.plan_part),
     ("CDN invalidation", invalidating.plan_part),

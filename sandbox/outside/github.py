@@ -1,7 +1,7 @@
 """A small GitHub: the REST calls by which a release is judged, with the forms, status codes and pages of the public documents.
 
 It knows: a repository, a tag's reference, an annotated tag, check runs and the combined status of a commit, a branch and its rules, comparing a branch
-with a commit, open code scanning alerts, and the release of a tag. Every version of the registry has a tag; all of them are fine at first.
+with a commit, open code scanning alerts, the release of a tag, a workflow's runs, and deployments with their statuses. Every version of the registry has a tag; all of them are fine at first.
 """
 
 from __future__ import annotations
@@ -59,6 +59,15 @@ class BuildRun:
     published: bool = False
 
 
+@dataclass
+class Deployment:
+    """A deployment, and the states that it had, the newest last."""
+
+    number: int
+    asked: Json
+    states: list[Json] = field(default_factory=list)
+
+
 class Github:
     """`fault` answers every request instead; `page_size` is the longest page, whatever is asked for."""
 
@@ -72,9 +81,14 @@ class Github:
         self.fault: Answer | None = None
         self.token: str | None = None
         """If given, only who shows it sees the repository."""
+        self.denies = ""
+        """What the token has no right to, as a part of its path: `/deployments`."""
         self.page_size = 100
         self.asked: list[str] = []
         self.builds: list[BuildRun] = []
+        self.deployments: list[Deployment] = []
+        self.loses_deployments = 0
+        """So many new deployments are taken and not answered."""
         self.build_seconds = 1.0
         self.build_ends = "success"
         self.hides_builds = 0
@@ -110,6 +124,10 @@ class Github:
         app.router.add_post(f"{base}/actions/workflows/{{workflow}}/dispatches", self._dispatch)
         app.router.add_get(f"{base}/actions/workflows/{{workflow}}/runs", self._builds)
         app.router.add_get(f"{base}/contents/{{path:.+}}", self._contents)
+        app.router.add_get(f"{base}/deployments", self._deployments)
+        app.router.add_post(f"{base}/deployments", self._deploy)
+        app.router.add_get(f"{base}/deployments/{{number}}/statuses", self._states)
+        app.router.add_post(f"{base}/deployments/{{number}}/statuses", self._set_state)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
@@ -130,6 +148,8 @@ class Github:
         there = (request.match_info.get("owner"), request.match_info.get("name")) == (OWNER, NAME)
         if not there or (self.token is not None and not shown):
             return error(404, "Not Found")
+        if self.denies and self.denies in request.path:
+            return error(403, "Resource not accessible by personal access token")
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -305,6 +325,53 @@ class Github:
                 "content": base64.encodebytes(data).decode(),
             }
         )
+
+    async def _deployments(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("environment")
+        found = [each for each in reversed(self.deployments) if wanted in (None, each.asked["environment"])]
+        page, headers = self._page(request, [self._deployment(each) for each in found])
+        return web.json_response(page, headers=headers)
+
+    def _deployment(self, found: Deployment) -> Json:
+        commit = self.versions[found.asked["ref"]].commit
+        keys = ("ref", "task", "payload", "environment", "description", "production_environment")
+        return {"id": found.number, "sha": commit, **{key: found.asked.get(key) for key in keys}}
+
+    async def _deploy(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        if asked.get("ref") not in self.versions:
+            return error(422, f"No ref found for: {asked.get('ref')}")
+        if asked.get("auto_merge", True) or asked.get("required_contexts") != []:
+            return error(409, "Conflict: the sandbox deploys only what is not merged and checked first")
+        if len(asked.get("description") or "") > 140:  # noqa: PLR2004 - GitHub's bound
+            return error(422, "description is too long (maximum is 140 characters)")
+        made = Deployment(len(self.deployments) + 1, asked)
+        self.deployments.append(made)
+        if self.loses_deployments:
+            self.loses_deployments -= 1
+            return error(504, "Gateway Timeout")
+        return web.json_response(self._deployment(made), status=201)
+
+    def _numbered(self, request: web.Request) -> Deployment | None:
+        wanted = request.match_info["number"]
+        return next((each for each in self.deployments if str(each.number) == wanted), None)
+
+    async def _states(self, request: web.Request) -> web.Response:
+        found = self._numbered(request)
+        if found is None:
+            return error(404, "Not Found")
+        page, headers = self._page(request, found.states[::-1])
+        return web.json_response(page, headers=headers)
+
+    async def _set_state(self, request: web.Request) -> web.Response:
+        found, asked = self._numbered(request), await request.json()
+        if found is None:
+            return error(404, "Not Found")
+        states = ("error", "failure", "inactive", "in_progress", "queued", "pending", "success")
+        if asked.get("state") not in states:
+            return error(422, "state is not included in the list")
+        found.states.append({"id": 10 * found.number + len(found.states), **asked})
+        return web.json_response(found.states[-1], status=201)
 
     def _page(self, request: web.Request, items: list[Json]) -> tuple[list[Json], dict[str, str]]:
         size = min(int(request.query.get("per_page", "30")), self.page_size)

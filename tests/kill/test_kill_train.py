@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 POINTS = (
     "gates-done",
     "measure-before-done",
+    "github-deployment-done",
     "migrate-backend-done",
     "rollout-frontend-done",
     "check-done",
@@ -53,6 +54,9 @@ async def test_a_deploy_that_is_killed_after_each_of_its_steps_does_each_once(tm
             assert here.new_pods(service, "v2.0.0") == 3
         assert here.world.schemas.ran == [(PRODUCTION, "migrate:up")]
         assert _cdn(here).created == [(DISTRIBUTIONS["production"], ("/*",))]
+        assert here.world.github is not None
+        (shown,) = here.world.github.deployments
+        assert [state["state"] for state in shown.states] == ["in_progress", "success"]
         finished = Counter(event.id for event in here.events() if event.name == "step:finished")
         assert set(finished.values()) == {1}
         assert [(each.version, each.verdict) for each in here.releases()] == [("v2.0.0", "good")]

@@ -19,6 +19,28 @@ VARIABLE, FILE_VARIABLE = "GITHUB_TOKEN", "GITHUB_TOKEN_FILE"
 _LARGEST = 64 << 10
 
 
+class DeploymentSettings(Frozen):
+    """Whether GitHub shows each deploy and rollback as a deployment. The token needs Deployments (write)."""
+
+    environment: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,99}$")
+    """GitHub's environment; default: the name that the environment has here."""
+    production: bool = False
+    """Whether GitHub shows it as one that end users use."""
+    url: str | None = None
+    """Where the environment can be seen: `https://omnicare-health.com`."""
+    log_url: str | None = None
+    """Where a run can be followed; `{run}` is its id."""
+    seconds: float = Field(default=8.0, gt=0, le=30)
+    """How long a run waits for GitHub, at its beginning and at its end; then it goes on without it."""
+
+    @field_validator("url", "log_url")
+    @classmethod
+    def _a_web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith("https://"):
+            raise ValueError("must be an https address")
+        return url
+
+
 class GithubSettings(Frozen):
     """The repository that releases are made from."""
 
@@ -30,6 +52,7 @@ class GithubSettings(Frozen):
     """GitHub's API; `https://HOST/api/v3` for GitHub Enterprise Server."""
     seconds: float = Field(default=6.0, gt=0, le=30)
     """Time limit for one answer."""
+    deployments: DeploymentSettings | None = None
 
     @field_validator("api_url")
     @classmethod

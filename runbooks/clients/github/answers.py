@@ -12,6 +12,9 @@ from runbooks.kit.targets import Frozen
 _LONGEST = 2000
 _SHA = frozenset("0123456789abcdef")
 
+RUN = "omnicare_run"
+"""In a deployment's payload: the run that made it."""
+
 CheckState = Literal["passed", "failed", "skipped", "running"]
 _CONCLUSIONS: dict[str, CheckState] = {"success": "passed", "neutral": "skipped", "skipped": "skipped"}
 _STATUSES: dict[str, CheckState] = {"success": "passed", "pending": "running"}
@@ -201,3 +204,34 @@ def workflow_run(raw: object) -> tuple[str, WorkflowRun]:
         url=address(found.get("html_url")),
     )
     return text(found.get("display_title")), run
+
+
+class DeploymentFound(Frozen):
+    """A deployment that GitHub shows."""
+
+    number: int
+    ref: str
+    run: str
+    """The run that made it; empty where it was not the bot."""
+
+
+def deployment(raw: object) -> DeploymentFound:
+    """Return a deployment. Its payload is whatever its maker wrote."""
+    found = fields(raw)
+    payload = found.get("payload")
+    run = text(payload.get(RUN)) if isinstance(payload, dict) else ""
+    return DeploymentFound(number=identifier(found), ref=named(found.get("ref")), run=run)
+
+
+def deployment_state(raw: object) -> tuple[int, str]:
+    """Return a deployment's status: its number, which grows, and its state."""
+    found = fields(raw)
+    return identifier(found), named(found.get("state"))
+
+
+def identifier(found: dict[str, Any]) -> int:
+    """Return the `id`; raises where there is none."""
+    number = found.get("id")
+    if type(number) is not int or number < 0:
+        raise unreadable()
+    return number

@@ -10,7 +10,14 @@ import gidgethub
 
 from runbooks.clients.github import answers
 from runbooks.clients.github.access import FILE_VARIABLE, VARIABLE, GithubSettings, GithubToken
-from runbooks.clients.github.answers import AlertFound, BranchFound, CheckFound, ReleaseFound, WorkflowRun
+from runbooks.clients.github.answers import (
+    AlertFound,
+    BranchFound,
+    CheckFound,
+    DeploymentFound,
+    ReleaseFound,
+    WorkflowRun,
+)
 from runbooks.clients.github.api import Api, opened, unreadable
 from runbooks.kit.answers import read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -24,6 +31,10 @@ _MOST = 1000
 """Entries of a list that are read."""
 _TAGS = 5
 """So many annotated tags may point to each other."""
+_DEPLOYMENTS = 30
+"""So many are looked at: a run finds its own among the newest."""
+_DEPLOY = "Deployments (write)"
+_LONGEST_DESCRIPTION = 140
 _PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
 
@@ -122,10 +133,54 @@ class GithubClient:
 
     async def dispatch(self, workflow: str, tag: str, inputs: Mapping[str, str]) -> None:
         """Start a workflow at a tag."""
-        path = "/repos/{owner}/{name}/actions/workflows/{workflow}/dispatches"
+        path, wanted = "/actions/workflows/{workflow}/dispatches", {"ref": tag, "inputs": dict(inputs)}
         async with self._api("the workflow", "Actions (write)") as api:
-            values = {**self._repository, "workflow": workflow}
-            await api.post(path, values, data={"ref": tag, "inputs": dict(inputs)})
+            await self._post(api, path, wanted, workflow=workflow)
+
+    async def deployments(self, environment: str) -> tuple[DeploymentFound, ...]:
+        """Return the newest deployments to an environment, the newest first."""
+        path = f"/deployments?environment={{environment}}&per_page={_DEPLOYMENTS}"
+        async with self._api("deployments", _DEPLOY) as api:
+            found = await self._get(api, path, environment=environment)
+            if not isinstance(found, list):
+                raise unreadable()
+            listed = [answers.deployment(each) for each in found]
+            return tuple(sorted(listed, key=lambda each: each.number, reverse=True))
+
+    async def create_deployment(self, tag: str, environment: str, *, task: str, run: str) -> DeploymentFound:
+        """Create a deployment of a tag. What it has to pass is for the bot's gates, so GitHub checks nothing of it."""
+        shown = self.settings.deployments
+        wanted = {
+            "ref": tag,
+            "task": task,
+            "auto_merge": False,
+            "required_contexts": [],
+            "payload": {answers.RUN: run},
+            "environment": environment,
+            "description": f"OmniCare, run {run}"[:_LONGEST_DESCRIPTION],
+            "transient_environment": False,
+            "production_environment": shown is not None and shown.production,
+        }
+        async with self._api("deployments", _DEPLOY) as api:
+            return answers.deployment(await self._post(api, "/deployments", wanted))
+
+    async def deployment_state(self, deployment: DeploymentFound) -> str | None:
+        """Return a deployment's newest state; None where it has none."""
+        path = "/deployments/{number}/statuses?per_page=100"
+        async with self._api("deployments", _DEPLOY) as api:
+            found = await self._listed(api, path, None, answers.deployment_state, number=str(deployment.number))
+            return max(found)[1] if found else None
+
+    async def set_deployment_state(self, deployment: DeploymentFound, state: str, said: str, *, run: str) -> None:
+        """Add a state to a deployment. GitHub keeps all of them."""
+        shown = self.settings.deployments
+        wanted: dict[str, object] = {"state": state, "description": said[:_LONGEST_DESCRIPTION]}
+        if shown is not None and shown.log_url is not None:
+            wanted["log_url"] = shown.log_url.replace("{run}", run)
+        if shown is not None and shown.url is not None:
+            wanted["environment_url"] = shown.url
+        async with self._api("deployments", _DEPLOY) as api:
+            await self._post(api, "/deployments/{number}/statuses", wanted, number=str(deployment.number))
 
     # one way to ask
 
@@ -149,6 +204,9 @@ class GithubClient:
 
     async def _get(self, api: Api, path: str, **values: str) -> Any:
         return await api.getitem(f"/repos/{{owner}}/{{name}}{path}", {**self._repository, **values})
+
+    async def _post(self, api: Api, path: str, body: Mapping[str, object], **values: str) -> Any:
+        return await api.post(f"/repos/{{owner}}/{{name}}{path}", {**self._repository, **values}, data=body)
 
     async def _or_none(self, api: Api, path: str, **values: str) -> Any:
         """None where there is no such thing in a repository that the bot may see."""
