@@ -9,6 +9,7 @@ from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
 from bot.doctor.access import NEEDED, ROTATED, Access, Where
 from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.kubernetes_support import support
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
@@ -60,7 +61,9 @@ async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGene
     away = region not in ("", environment.home_region)
     kubeconfig = str(found.kubeconfig) if found.kubeconfig else None
     async with ClusterClient(kubeconfig=kubeconfig, context=found.context) as client:
-        yield fine(f"{name}: the cluster at {client.server} answers, version {await client.version()}.")
+        version = await client.version()
+        yield fine(f"{name}: the cluster at {client.server} answers, version {version}.")
+        yield support(name, version, datetime.now(UTC).date())
         for access in _needed(environment):
             if away and access.where not in (Where.SERVICES, Where.CLUSTER):
                 continue

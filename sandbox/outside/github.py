@@ -77,7 +77,11 @@ class Github:
         """Rules with an open critical alert."""
         self.protected = True
         self.reviews = 1
-        """Approving reviews that a pull request needs."""
+        """Approving reviews that a pull request needs, by the branch's ruleset."""
+        self.stale = True
+        """An approval does not count for what is pushed after it."""
+        self.classic: Json | None = None
+        """The branch's classic protection."""
         self.fault: Answer | None = None
         self.token: str | None = None
         """If given, only who shows it sees the repository."""
@@ -117,6 +121,7 @@ class Github:
         app.router.add_get(f"{base}/commits/{{sha}}/check-runs", self._check_runs)
         app.router.add_get(f"{base}/commits/{{sha}}/status", self._status)
         app.router.add_get(f"{base}/branches/{{branch}}", self._branch)
+        app.router.add_get(f"{base}/branches/{{branch}}/protection", self._protection)
         app.router.add_get(f"{base}/rules/branches/{{branch}}", self._rules)
         app.router.add_get(f"{base}/compare/{{basehead}}", self._compare)
         app.router.add_get(f"{base}/code-scanning/alerts", self._alerts)
@@ -220,11 +225,14 @@ class Github:
             return error(404, "Branch not found")
         return web.json_response({"name": BRANCH, "protected": self.protected, "commit": {"sha": commit_of("head")}})
 
+    async def _protection(self, _: web.Request) -> web.Response:
+        return error(404, "Branch not protected") if self.classic is None else web.json_response(self.classic)
+
     async def _rules(self, request: web.Request) -> web.Response:
         """For a branch without rules, and for one that does not exist, GitHub's answer is an empty list."""
         rules: list[Json] = [{"type": "deletion"}]
         if self.reviews:
-            parameters = {"required_approving_review_count": self.reviews, "dismiss_stale_reviews_on_push": True}
+            parameters = {"required_approving_review_count": self.reviews, "dismiss_stale_reviews_on_push": self.stale}
             rules.append({"type": "pull_request", "parameters": parameters})
         page, headers = self._page(request, rules if request.match_info["branch"] == BRANCH else [])
         return web.json_response(page, headers=headers)

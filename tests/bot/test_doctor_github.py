@@ -11,11 +11,22 @@ from sandbox import configuration
 from sandbox.outside.github import Github, error
 
 
+def _classic(*, admins: bool = False) -> dict[str, object]:
+    reviews = {"required_approving_review_count": 2, "dismiss_stale_reviews": False, "require_last_push_approval": True}
+    return {"required_pull_request_reviews": reviews, "enforce_admins": {"enabled": admins}}
+
+
 @pytest.mark.parametrize(
     ("wrong", "level", "words"),
     [
-        ({}, Severity.FINE, "is protected, and a commit needs 1 approving review."),
+        ({}, Severity.FINE, "needs 1 approving review, also for what is pushed after one."),
         ({"reviews": 0}, Severity.WARNING, "let a commit through that nobody has reviewed"),
+        ({"stale": False}, Severity.WARNING, "what is pushed after an approval is not reviewed again"),
+        ({"stale": False, "classic": _classic()}, Severity.FINE, "also for what is pushed after one"),
+        ({"reviews": 0, "classic": _classic(admins=True)}, Severity.FINE, "needs 2 approving reviews"),
+        ({"reviews": 0, "classic": _classic()}, Severity.WARNING, "but administrators need none"),
+        ({"reviews": 0, "classic": {"enforce_admins": {"enabled": True}}}, Severity.WARNING, "nobody has reviewed"),
+        ({"reviews": 0, "denies": "/protection"}, Severity.WARNING, "is unknown: the bot may not read"),
         ({"protected": False}, Severity.FAILED, "is not protected"),
         ({"fault": lambda _: error(401, "Bad credentials")}, Severity.FAILED, "GitHub rejects the bot's token"),
     ],

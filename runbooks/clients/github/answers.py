@@ -1,6 +1,7 @@
 """What GitHub answers, as values: each field is read with distrust, and what is missing makes the answer unreadable."""
 
 import base64
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from runbooks.clients.github.api import unreadable
@@ -141,12 +142,58 @@ def alert(raw: object) -> AlertFound:
     return AlertFound(number=number, rule=name, url=address(found.get("html_url")))
 
 
-def reviews(raw: object) -> int:
-    """Return how many approving reviews one rule asks for; none where it is about something else."""
+class ReviewRules(Frozen):
+    """Which reviews a commit needs to get into a branch."""
+
+    approvals: int = 0
+    """Approving reviews of its pull request."""
+    after_push: bool = False
+    """What is pushed after an approval needs another one."""
+    for_all: bool = True
+    """False: administrators need none."""
+    whole: bool = True
+    """False: there may be more rules, which the token may not read."""
+
+
+def review_rules(raw: object) -> ReviewRules | None:
+    """Return what one rule of a ruleset asks for; None where it is about something else."""
     rule = fields(raw)
     if rule.get("type") != "pull_request":
-        return 0
-    count = fields(rule.get("parameters")).get("required_approving_review_count")
+        return None
+    found = fields(rule.get("parameters"))
+    return ReviewRules(
+        approvals=_count(found),
+        after_push=found.get("dismiss_stale_reviews_on_push") is True
+        or found.get("require_last_push_approval") is True,
+    )
+
+
+def classic_protection(raw: object) -> ReviewRules:
+    """Return what a branch's classic protection asks for."""
+    found = fields(raw)
+    if found.get("required_pull_request_reviews") is None:
+        return ReviewRules()
+    reviews = fields(found.get("required_pull_request_reviews"))
+    admins = found.get("enforce_admins")
+    return ReviewRules(
+        approvals=_count(reviews),
+        after_push=reviews.get("dismiss_stale_reviews") is True or reviews.get("require_last_push_approval") is True,
+        for_all=isinstance(admins, dict) and admins.get("enabled") is True,
+    )
+
+
+def strictest(found: Iterable[ReviewRules]) -> ReviewRules:
+    """Return what all of them together ask for."""
+    asking = [each for each in found if each.approvals]
+    return ReviewRules(
+        approvals=max((each.approvals for each in asking), default=0),
+        after_push=any(each.after_push for each in asking),
+        for_all=not asking or any(each.for_all for each in asking),
+    )
+
+
+def _count(found: dict[str, Any]) -> int:
+    count = found.get("required_approving_review_count", 0)
     if type(count) is not int:
         raise unreadable()
     return count

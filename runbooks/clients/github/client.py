@@ -16,6 +16,7 @@ from runbooks.clients.github.answers import (
     CheckFound,
     DeploymentFound,
     ReleaseFound,
+    ReviewRules,
     WorkflowRun,
 )
 from runbooks.clients.github.api import Api, opened, unreadable
@@ -93,11 +94,26 @@ class GithubClient:
         async with self._api("the branch", "Contents (read)") as api:
             return await self._protected(api)
 
-    async def reviews(self) -> int:
-        """Return how many approving reviews a pull request into the branch needs, by the branch's rules."""
+    async def review_rules(self) -> ReviewRules:
+        """Return which reviews a commit needs to get into the branch: the strictest of its rulesets' rules, and of its classic protection."""
+        branch = self.settings.branch
         async with self._api("the branch's rules", "Metadata (read)") as api:
             path = "/rules/branches/{branch}?per_page=100"
-            return max(await self._listed(api, path, None, answers.reviews, branch=self.settings.branch), default=0)
+            found = await self._listed(api, path, None, answers.review_rules, branch=branch)
+            rules = answers.strictest(each for each in found if each is not None)
+            if rules.approvals and rules.after_push:
+                return rules
+            try:
+                classic = answers.classic_protection(
+                    await self._get(api, "/branches/{branch}/protection", branch=branch)
+                )
+            except gidgethub.BadRequest as error:
+                if error.status_code == HTTPStatus.NOT_FOUND and "not protected" in str(error):
+                    return rules
+                if error.status_code not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                    raise
+                return rules.model_copy(update={"whole": False})
+            return answers.strictest((rules, classic))
 
     async def critical_alerts(self) -> tuple[AlertFound, ...]:
         """Return the open alerts of code scanning with the severity critical, on the branch."""
