@@ -230,7 +230,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     where, services = context.where.name, answers.services.said
     if services is None:
         return State.FAILED, f"{where}: the cluster does not answer"
-    versions = ", ".join(dict.fromkeys(_version(e.state) for e in services if e.state.image))
+    versions = _versions([each.state for each in services if each.state.image])
     ill = [each for each in services if not each.well]
     idle = [each.state.service for each in services if each.state.idle]
     bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
@@ -261,6 +261,14 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     if undecided or sync or database:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}"
     return State.DONE, f"{where} runs {versions}"
+
+
+def _versions(services: Sequence[ServiceState]) -> str:
+    """The version; where the services run different ones, which runs what."""
+    different = {_version(each) for each in services}
+    if len(different) > 1:
+        return f"different versions ({listed(f'{each.service} {_version(each)}' for each in services)})"
+    return "".join(different)
 
 
 def _version(service: ServiceState) -> str:

@@ -10,7 +10,7 @@ from commands.kit.parsing import UsageError
 from commands.kit.policy import Risk
 from commands.kit.rolling import released, result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
-from commands.kit.types import EnvironmentName, GateNames, Invalid, Start, Version, start
+from commands.kit.types import EnvironmentName, GateNames, Invalid, ServiceName, Start, Version, start
 from runbooks.gates.planning import OVERRIDE, START
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Results
@@ -44,6 +44,9 @@ class Deploy(Operation):
     version: Version = argument("release to deploy, a git tag")
     env: EnvironmentName = option("environment", default=CHANNEL_DEFAULT)
 
+    only: ServiceName | None = option(
+        "the one service to deploy; the others stay as they are, and one more must approve"
+    )
     skip_migrations: bool = option(
         "leave the release's migrations out; needs a reason and one more approval", default=False
     )
@@ -77,10 +80,12 @@ class Deploy(Operation):
         return replace(self, at=None)
 
     def title(self, environment: str) -> str:
-        return f"Deploy {self.version} to {environment}"
+        return f"Deploy {f'{self.only} ' if self.only else ''}{self.version} to {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        plan = await plan_deploy(context.cluster, context.registry, context.fleet, context.where, self.version)
+        plan = await plan_deploy(
+            context.cluster, context.registry, context.fleet, context.where, self.version, only=self.only
+        )
         options = {START: self.at} if self.at else {}
         if self.skip_migrations:
             options[SKIP] = ""
@@ -89,7 +94,8 @@ class Deploy(Operation):
         return await with_parts(plan, context.where, context.services, now=context.now, options=options)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        return released(context, plan, results)
+        outcome = released(context, plan, results)
+        return outcome.model_copy(update={"title": f"{self.only} {outcome.title}"}) if self.only else outcome
 
     def card(self, outcome: Outcome) -> Card:
         where, before = outcome.environment, outcome.data.get("before")

@@ -79,8 +79,9 @@ class Releases(Query):
 def _row(release: Release) -> tuple[Text, ...]:
     digests = " ".join(dict.fromkeys(f"{each.service} {_short(each.image)}" for each in release.services))
     verdict = f"bad: {release.why}" if release.verdict == "bad" and release.why else release.verdict
+    options = f" ({', '.join(release.unusual)})" if release.unusual else ""
     return (
-        words(release.version),
+        words(f"{release.version}{options}"),
         words(verdict),
         words(moment(release.at)),
         words(release.by),

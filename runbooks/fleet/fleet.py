@@ -7,7 +7,7 @@ know who may change what, and what to go back to.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -195,8 +195,8 @@ class Fleet:
             environment, lambda known: (kept, *(r for r in known if r.run != kept.run or not r.run))
         )
 
-    async def mark_bad(self, environment: Environment, version: str, why: str) -> int:
-        """Marks every record of that version as bad; returns how many were good.
+    async def mark_bad(self, environment: Environment, version: str, why: str, services: Collection[str] = ()) -> int:
+        """Marks every record of that version as bad, and of releases of several versions those in which these services run it; returns how many were good.
 
         A version that was never recorded (its first deploy failed) gets a record that says only that it is bad: else the
         next rollback, looking at earlier revisions, would go forth to it again.
@@ -206,11 +206,12 @@ class Fleet:
 
         def change(known: tuple[Release, ...]) -> tuple[Release, ...]:
             nonlocal count
-            count = sum(r.version == version and r.verdict == "good" for r in known)
+            count = sum(r.is_of(version, services) and r.verdict == "good" for r in known)
             if not any(r.version == version for r in known):
                 unrecorded = {"version": version, "services": (), "run": "", "by": "", "at": utc_now(), **bad}
-                return (Release.model_validate(unrecorded), *known)
-            return tuple(r.model_copy(update=bad) if r.version == version and r.verdict == "good" else r for r in known)
+                known = (Release.model_validate(unrecorded), *known)
+            marked = (r.is_of(version, services) and r.verdict == "good" for r in known)
+            return tuple(r.model_copy(update=bad) if left else r for r, left in zip(known, marked, strict=True))
 
         await self._change_releases(environment, change)
         return count

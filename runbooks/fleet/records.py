@@ -3,8 +3,9 @@
 `fleet` reads and writes them.
 """
 
+import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     JsonValue,
     TypeAdapter,
@@ -84,7 +86,18 @@ Count = Annotated[int, BeforeValidator(_count)]
 Seconds = Annotated[float | None, BeforeValidator(_seconds)]
 
 
-class Freeze(Frozen):
+class Stored(Frozen):
+    """An entry of the record. Another version of the bot may have written it, so fields that this one does not know are left out.
+
+    No approval and no hash covers an entry. A field that an older bot leaves out when it writes the entry again is unknown to the newer one from
+    then on, so each new field has a default that says so, and is written only where it says something (`exclude_if`): what has no such field is
+    read by a version before this one, too, which refused what it did not know.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Freeze(Stored):
     """Somebody locked the environment."""
 
     person: Text
@@ -101,7 +114,7 @@ class Freeze(Frozen):
         return self.until is None or datetime.fromisoformat(self.until) > now
 
 
-class Lease(Frozen):
+class Lease(Stored):
     """The run that may change the environment now."""
 
     run: Text
@@ -111,7 +124,7 @@ class Lease(Frozen):
     since: Stamp
 
 
-class Undecided(Frozen):
+class Undecided(Stored):
     """A run ended without success, and nobody has said yet what to do: retry, go back, leave."""
 
     run: Text
@@ -160,13 +173,13 @@ class LeaseAttempt(Frozen):
     freeze: Freeze | None = None
 
 
-class ReleasedService(Frozen):
+class ReleasedService(Stored):
     service: str
     image: Image
     revision: Count = 0
 
 
-class Release(Frozen):
+class Release(Stored):
     """What was rolled out completely, once."""
 
     version: Text
@@ -182,11 +195,19 @@ class Release(Frozen):
     verification: Literal["passed", "failed", "inconclusive"] | None = None
     """How its verification ended. None: none was made, or a version recorded it that did not keep this."""
 
+    unusual: tuple[Text, ...] = Field(default=(), exclude_if=operator.not_)
+    """The options that made its deploy riskier than usual: `--only backend`."""
+
     def image(self, service: str) -> Image | None:
         return next((s.image for s in self.services if s.service == service), None)
 
+    def is_of(self, version: str, services: Collection[str]) -> bool:
+        """Whether it is that version's, or one of several versions in which these services run that one."""
+        tags = {image.tag if (image := self.image(service)) is not None else None for service in services}
+        return self.version == version or tags == {version}
 
-class ProvenRestore(Frozen):
+
+class ProvenRestore(Stored):
     """A restore that was tried, and how it went."""
 
     snapshot: str = Field(max_length=LONGEST_TEXT)
@@ -200,7 +221,7 @@ class ProvenRestore(Frozen):
     evidence: str = Field(default="", max_length=LONGEST_TEXT)
 
 
-class Measured(Frozen):
+class Measured(Stored):
     """What was measured before a deploy changed anything, for the retries that follow it."""
 
     version: Text

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from runbooks.fleet.records import Stamp, Text
+from runbooks.fleet.records import Stamp, Stored, Text
 from runbooks.kit.answers import read_json
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -17,7 +17,7 @@ _MOST = 50
 _KEY, UNREADABLE = "signatures", "signatures-unreadable"
 
 
-class Signature(Frozen):
+class Signature(Stored):
     """A person said of a version that something was done."""
 
     version: Text

@@ -70,16 +70,19 @@ def _unusual(overridden: Sequence[GateResult], role: str | None) -> tuple[Unusua
     said = "; ".join(f"{each.name} ({each.state}: {each.evidence})" for each in overridden)
     what = f"{by_count(len(overridden), 'Gate', 'Gates')} overridden: {said}."
     gates = {each.gate: f"{each.state}: {each.evidence}" for each in overridden}
-    return (Unusual(option=f"--{OVERRIDE}", what=what, role=role, gates=gates),)
+    return (Unusual(option=f"--{OVERRIDE} {_typed(overridden)}", what=what, role=role, gates=gates),)
+
+
+def _typed(results: Sequence[GateResult]) -> str:
+    keys = ",".join(each.gate for each in results)
+    return f'"{keys}"' if " " in keys else keys
 
 
 def _way_past(stopping: Sequence[GateResult]) -> tuple[str, ...]:
     if not stopping:
         return ()
-    keys = ",".join(each.gate for each in stopping)
-    typed = f'"{keys}"' if " " in keys else keys
     return (
-        f"In an emergency, `--{OVERRIDE} {typed}` with a reason overrides what has not passed, for people with the permission `gate:override`. It needs one more approval.",
+        f"In an emergency, `--{OVERRIDE} {_typed(stopping)}` with a reason overrides what has not passed, for people with the permission `gate:override`. It needs one more approval.",
     )
 
 

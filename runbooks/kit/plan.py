@@ -176,7 +176,7 @@ class Unusual(Frozen):
     """An option that makes a run riskier than usual: the cards name it, and one more person has to approve."""
 
     option: str
-    """As it is typed: `--override`."""
+    """As it is typed: `--override time`."""
     what: str
     """What is different, as a sentence."""
     needs_reason: bool = True

@@ -12,7 +12,7 @@ from runbooks.fleet.fleet import EnvironmentRecord, Fleet, Release
 from runbooks.fleet.records import unknown_holder
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
+from runbooks.kit.plan import Image, ImageChange, Plan, Unusual, Wave, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment, Service
@@ -30,7 +30,7 @@ from runbooks.release.last_good import (
     undone,
 )
 from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
-from runbooks.wording import age_since, by_count
+from runbooks.wording import age_since, by_count, listed
 
 _UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
 _BACK_BY_ITSELF = "If it fails, it rolls back automatically to the last known good release. The approval covers that."
@@ -47,22 +47,32 @@ class NoSuchVersion(PermanentError):
 
 
 async def plan_deploy(
-    cluster: ClusterClient, registry: RegistryClient, fleet: Fleet, environment: Environment, version: str
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    fleet: Fleet,
+    environment: Environment,
+    version: str,
+    *,
+    only: str | None = None,
 ) -> Plan:
-    """Every service to `version`, each pinned by the digest that its tag stands for now.
+    """Every service, or the one that is named, to `version`, each pinned by the digest that its tag stands for now.
 
     Where all of it is there, but the last run was not seen through (it failed at its check, or somebody finished it by hand), that is
     checked and recorded, so that the environment is decided and a rollback knows this release.
     """
-    (states, wanted), (record, known) = await asyncio.gather(
-        asyncio.gather(current(cluster, environment), _resolved(registry, environment.services, version)),
+    services = [service for service in environment.services if only in (None, service.name)]
+    (everything, wanted), (record, known) = await asyncio.gather(
+        asyncio.gather(current(cluster, environment), _resolved(registry, services, version)),
         asyncio.gather(fleet.read(environment), fleet.known_releases(environment)),
     )
     if (unknown := unknown_holder(record)) is not None:
         raise unknown
     releases, left_out = usable(known, environment.services)
-    states = with_record(states, releases)
+    everything = with_record(everything, releases)
+    states = [state for state in everything if only in (None, state.service)]
     asked, version = version, wanted[0].tag or version
+    unusual = _alone(version, only, [state for state in everything if state not in states])
+    what = f"{only} {version}" if only else version
     changes = [
         change_of(state, image) for state, image in zip(states, wanted, strict=True) if not runs_all(state, image)
     ]
@@ -81,24 +91,25 @@ async def plan_deploy(
         *_idle(states),
         *_unsettled(states),
     ]
-    title = f"Deploy {version} to {environment.name}"
+    title = f"Deploy {what} to {environment.name}"
     if not changes and record.undecided is not None:
         # as the Deployments have it: by its tag alone where somebody set it so
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
-            title=f"Check {version} in {environment.name}, and record it",
+            title=f"Check {what} in {environment.name}, and record it",
             steps=(Take(), CheckRollout(images=tuple(standing)), Record(images=tuple(standing), standing=True)),
             warnings=tuple(warnings),
             notes=(
-                f"{version} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
+                f"{what} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
             ),
+            unusual=unusual,
             on_failure=environment.on_failure,
         )
     if not changes:
-        title = f"{environment.name} already runs {version} ({_all(len(states))}). Nothing to do."
+        title = f"{environment.name} already runs {what} ({_all(len(states))}). Nothing to do."
     return Plan(
         title=title,
-        steps=deployed(changes, f"deploy {asked}") if changes else (),
+        steps=deployed(changes, f"deploy {asked}{f' --only {only}' if only else ''}") if changes else (),
         unchanged=tuple(
             state.service for state in states if state.service not in {change.service for change in changes}
         )
@@ -114,6 +125,7 @@ async def plan_deploy(
         else (),
         on_failure=environment.on_failure if changes else "ask",
         links=_compare(environment, changes),
+        unusual=unusual if changes else (),
         needs_reason=bool(older),
         usual_seconds=_usual(releases),
     )
@@ -209,6 +221,16 @@ async def plan_rollback(
     )
 
 
+def _alone(version: str, only: str | None, others: Sequence[ServiceState]) -> tuple[Unusual, ...]:
+    """Return what is unusual about a deploy of one service: that the others run something else."""
+    other = [state for state in others if state.image is None or state.image.tag != version]
+    if only is None or not other:
+        return ()
+    stays = listed(f"{each.service} ({each.shown})" for each in other)
+    verb = by_count(len(other), "stays as it is", "stay as they are")
+    return (Unusual(option=f"--only {only}", what=f"Only {only} is deployed: {stays} {verb}.", needs_reason=False),)
+
+
 def _back(
     images: Sequence[ImageChange],
     waves: tuple[Wave, ...],
@@ -219,7 +241,7 @@ def _back(
     changed = tuple(images)
     what = f"roll back to {versions(change.after for change in images)}"
     return (
-        Take(leaves=leaves),
+        Take(leaves=leaves, services=tuple(change.service for change in images) if leaves else ()),
         RollBack(images=changed, cause=what, waves=waves, ends=ends, leaves=leaves, unproven=unproven),
         CheckRollout(images=changed),
         Record(images=changed, unproven=unproven, left=leaves),

@@ -15,16 +15,21 @@ UNPROVEN = "no record lists this image as good"
 
 
 async def record(
-    cluster: ClusterClient, fleet: Fleet, environment: Environment, release: Release, left: str | None
+    cluster: ClusterClient,
+    fleet: Fleet,
+    environment: Environment,
+    release: Release,
+    left: str | None,
+    leaving: Sequence[str] = (),
 ) -> int:
-    """Write the release into the fleet's record, and mark the one that was left as bad. Return how many were marked.
+    """Write the release into the fleet's record, and mark the one that these services left as bad. Return how many were marked.
 
     A release is what runs in the whole environment: a service that this run did not change (a retry of what was half done, one
     service that went back alone) belongs to it as it stands, or going back to it later would leave that service where it is then.
     """
     if any(release.image(service.name) is None for service in environment.services):
         release = whole(release, await current(cluster, environment))
-    marked = await fleet.mark_bad(environment, left, left_by(release.run)) if left else 0
+    marked = await fleet.mark_bad(environment, left, left_by(release.run), leaving) if left else 0
     await fleet.record_release(environment, release)
     return marked
 
@@ -50,6 +55,7 @@ def release_of(
     by: str,
     approved_by: tuple[str, ...],
     unproven: bool,
+    unusual: tuple[str, ...] = (),
     seconds: float | None,
     verified: Sequence[Verified] = (),
 ) -> Release:
@@ -67,6 +73,7 @@ def release_of(
         verdict="unproven" if unproven else "good",
         why=UNPROVEN if unproven else "",
         seconds=seconds,
+        unusual=unusual,
         verification=worst(verified),
     )
 

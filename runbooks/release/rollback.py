@@ -33,7 +33,12 @@ def left_by(run: str) -> str:
 
 
 async def begin(
-    pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment, left: str | None
+    pulse: Pulse,
+    cluster: ClusterClient,
+    fleet: Fleet,
+    environment: Environment,
+    left: str | None,
+    services: Sequence[str] = (),
 ) -> rollouts.Stamped:
     """Take the Deployments, and mark the release that is left as bad already now, not only after success.
 
@@ -43,7 +48,7 @@ async def begin(
     taken = await rollouts.stamp(pulse, cluster, fleet, environment)
     if left is not None:
         with suppress(RunbookError):
-            await fleet.mark_bad(environment, left, left_by(pulse.run))
+            await fleet.mark_bad(environment, left, left_by(pulse.run), services)
     return taken
 
 

@@ -29,6 +29,8 @@ class Take(Step):
     kind: Literal["take"] = "take"
     leaves: str | None = None
     """A version that is marked bad at once: where this run leads away from."""
+    services: tuple[str, ...] = ()
+    """The services that leave it."""
     hidden: ClassVar[bool] = True
     decides: ClassVar[bool] = False
 
@@ -38,7 +40,7 @@ class Take(Step):
 
     async def apply(self, context: StepContext) -> Stamped:
         cluster, fleet = context.use(ClusterClient), context.use(Fleet)
-        return await rollback.begin(context.pulse, cluster, fleet, context.environment, self.leaves)
+        return await rollback.begin(context.pulse, cluster, fleet, context.environment, self.leaves, self.services)
 
 
 class ServiceStep(Step):
@@ -238,6 +240,8 @@ class Record(Step):
     unproven: bool = False
     left: str | None = None
     """The version that is marked bad with it."""
+    unusual: tuple[str, ...] = ()
+    """The options that made the run riskier than usual, kept with the release."""
     release: Release | None = None
     """Where it was made before; else it is made of what the steps before have found."""
     hidden: ClassVar[bool] = True
@@ -277,7 +281,8 @@ class Record(Step):
     async def apply(self, context: StepContext) -> int:
         cluster, fleet = context.use(ClusterClient), context.use(Fleet)
         release = self.release or self._made(context)
-        return await recording.record(cluster, fleet, context.environment, release, self.left)
+        leaving = [change.service for change in self.images]
+        return await recording.record(cluster, fleet, context.environment, release, self.left, leaving)
 
     def _made(self, context: StepContext) -> Release:
         return recording.release_of(
@@ -287,6 +292,7 @@ class Record(Step):
             by=context.asked_by,
             approved_by=context.approved_by,
             unproven=self.unproven,
+            unusual=self.unusual,
             seconds=_seconds(context),
             verified=[found for kind in (Smoke, Verify) for _, found in context.results.each(kind, Verified)],
         )

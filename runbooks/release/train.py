@@ -14,7 +14,7 @@ from runbooks.backups.steps import BackUp
 from runbooks.cdn import invalidating
 from runbooks.gates import planning as gates
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Plan, versions
+from runbooks.kit.plan import Plan, Unusual, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment
@@ -86,7 +86,7 @@ async def with_parts(
         update={
             "unusual": unusual,
             "needs_reason": plan.needs_reason or any(each.needs_reason for each in unusual),
-            "steps": _placed(plan.steps, found),
+            "steps": _noted(_placed(plan.steps, found), unusual),
             "warnings": (*plan.warnings, *(each for part in found for each in part.warnings)),
             "refused_by": (*plan.refused_by, *(each for part in found for each in part.refused_by)),
             "notes": (*plan.notes, *(each for part in found for each in part.notes)),
@@ -114,6 +114,12 @@ async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -
         _log.exception("planning %s failed, and the rollback goes on without it", name)
         why = "the bot has a bug there; its log says more."
     return Part(warnings=(f"{name} left out, because it can't be planned: {why}",), not_done=(name,))
+
+
+def _noted(steps: Sequence[Step], unusual: Sequence[Unusual]) -> tuple[Step, ...]:
+    """Return the steps; the one that records the release keeps what was unusual with it."""
+    kept = {"unusual": tuple(each.option for each in unusual)}
+    return tuple(step.model_copy(update=kept) if isinstance(step, Record) else step for step in steps)
 
 
 def _left_to_do(version: str, left: Sequence[Step]) -> PermanentError:

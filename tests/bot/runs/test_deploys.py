@@ -207,3 +207,17 @@ async def test_a_head_that_somebody_wrote_by_hand_keeps_no_run_from_ending(world
     await world.ended_with(run, "v2.0.0 runs in production")
     assert world.environment().run is None
     assert world._record("book-heads") == by_hand, "what may be a trace is not written over"
+
+
+async def test_one_service_alone_needs_two_and_status_names_both_versions(here: Story) -> None:
+    run = await here.ask("deploy v2.0.0 --only backend")
+    await here.press(APPROVER, "approve", run)
+    assert "Only backend is deployed: frontend (v1.2.0" in await here.says(run, "Tomas approved", "approval")
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "backend v2.0.0 runs in production")
+    assert (here.tag("backend"), here.tag("frontend")) == ("v2.0.0", "v1.2.0")
+    assert here.releases()[0].unusual == ("--only backend",)
+    await here.type(ON_CALL, "/omnicare status")
+    await here.answered("production runs different versions (backend v2.0.0 and frontend v1.2.0)")
+    await here.type(ON_CALL, "/omnicare releases")
+    await here.answered("v2.0.0, v1.2.0 (--only backend)")

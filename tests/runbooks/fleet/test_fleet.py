@@ -1,10 +1,12 @@
 """The fleet's record: one place for one run, locks, releases, heads; also when several write at once."""
 
 import asyncio
+import json
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import BaseModel
 
 from runbooks.fleet.fleet import (
     KEPT_RELEASES,
@@ -18,7 +20,8 @@ from runbooks.fleet.fleet import (
     Undecided,
     utc_now,
 )
-from runbooks.fleet.records import KEPT_HEADS, environment_from, measured_from
+from runbooks.fleet.records import KEPT_HEADS, environment_from, measured_from, releases_data, releases_from
+from runbooks.fleet.signatures import Signature
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from tests.support.real import Place, image
@@ -247,3 +250,31 @@ async def test_what_was_measured_counts_until_its_deploy_is_decided_or_recorded(
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "v2.0.0"}', '{"version": 1, "at": "now", "values": 2}'])
 def test_a_measurement_that_can_not_be_read_is_none(text: str):
     assert measured_from({"last": text}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        (Release, release("v2.0.0")),
+        (ReleasedService, release("v2.0.0").services[0]),
+        (Freeze, freeze()),
+        (Lease, run("one")),
+        (Undecided, Undecided(run="one", title="stopped", since=utc_now())),
+        (Signature, Signature(version="v2.0.0", name="tested", person="ines", by="Ines", at=utc_now())),
+    ],
+)
+def test_what_a_newer_version_wrote_is_read_without_the_fields_that_this_one_does_not_know(
+    kind: type[BaseModel], entry: BaseModel
+) -> None:
+    newer = {**entry.model_dump(mode="json"), "invented": {"later": [1]}}
+    assert kind.model_validate(newer) == entry
+
+
+def test_a_new_field_is_written_only_where_it_says_something_so_a_version_before_reads_the_rest() -> None:
+    """The version before this one refused what it did not know."""
+    known = {"version", "services", "run", "by", "approved_by", "at", "verdict", "why", "seconds", "verification"}
+    usual, alone = release("v1.2.0"), release("v2.0.0").model_copy(update={"unusual": ("--only backend",)})
+    assert set(usual.model_dump()) == known
+    data = releases_data((alone, usual), {}, unreadable=0)
+    assert releases_from(data).releases == (alone, usual)
+    assert [set(each) - known for each in json.loads(data["releases"])] == [{"unusual"}, set()]

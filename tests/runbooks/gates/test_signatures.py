@@ -77,7 +77,7 @@ async def test_the_gate_waits_for_a_signature_that_counts(
 
 def test_entries_that_can_not_be_read_hide_no_other_and_are_kept_aside() -> None:
     good = signature().model_dump(mode="json")
-    text = json.dumps([good, {**good, "more": 1}, 7, {**good, "at": "yesterday"}])
+    text = json.dumps([good, {**good, "name": 1}, 7, {**good, "at": "yesterday"}])
     known = signatures_from({"signatures": text})
     assert (len(known.signatures), known.unreadable) == (2, 2)
     assert known.signatures[1].at == ""

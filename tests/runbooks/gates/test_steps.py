@@ -127,7 +127,7 @@ async def test_an_override_lets_its_gates_through_and_no_other(names: str) -> No
     (refusal,) = part.refused_by
     assert refusal.what.startswith("Gate Images (unknown)")
     (unusual,) = part.unusual
-    assert unusual.option == "--override"
+    assert unusual.option == "--override time"
     assert unusual.what == "Gate overridden: Time (failed: Mon 03:00 UTC: frozen by `* * * * *`)."
     assert list(unusual.gates) == ["time"]
     assert unusual.needs_reason

@@ -15,7 +15,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
-from runbooks.release import plans, rollouts
+from runbooks.release import plans, recording, rollouts
 from runbooks.release.steps import RollBack, images_of
 from runbooks.sync.changes import ItemsChange, ItemsGroup
 from sandbox.outside.registry import Registry, digest_of
@@ -45,13 +45,10 @@ async def carried_out(here: Place, plan: Plan, run: str, *, by: str = "requester
     images, leaves = images_of(plan), left(plan)
     waves = await rollouts.waves_of(here.cluster, here.environment, images, ())
     await rollouts.roll_out_together(pulse, here.cluster, images, waves, cause=f"omnicare run {run}", by=by)
-    if leaves:
-        await here.fleet.mark_bad(here.environment, leaves, f"left by run {run}")
     services = tuple(ReleasedService(service=change.service, image=change.after) for change in images)
-    version = images[0].after.tag or ""
-    await here.fleet.record_release(
-        here.environment, Release(version=version, services=services, run=run, by=by, at=utc_now())
-    )
+    release = Release(version=images[0].after.tag or "", services=services, run=run, by=by, at=utc_now())
+    leaving = [change.service for change in images]
+    await recording.record(here.cluster, here.fleet, here.environment, release, leaves, leaving)
 
 
 def left(plan: Plan) -> str | None:
@@ -59,8 +56,8 @@ def left(plan: Plan) -> str | None:
     return next((step.leaves for step in plan.steps if isinstance(step, RollBack)), None)
 
 
-async def deploy(here: Place, registry: RegistryClient, version: str) -> Plan:
-    return await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, version)
+async def deploy(here: Place, registry: RegistryClient, version: str, only: str | None = None) -> Plan:
+    return await plans.plan_deploy(here.cluster, registry, here.fleet, here.environment, version, only=only)
 
 
 async def rollback(here: Place, registry: RegistryClient, *services: str, to: str | None = None) -> Plan:
@@ -145,6 +142,46 @@ async def test_a_rollback_goes_to_the_last_good_release_and_a_second_one_further
     await carried_out(here, first, "run-3")
     second = await rollback(here, registry)
     assert moves(second) == {"backend": ("v1.2.0", "v1.1.0"), "frontend": ("v1.2.0", "v1.1.0")}
+
+
+async def test_one_service_alone_goes_back_alone_and_its_version_is_not_gone_back_to(
+    here: Place, registry: RegistryClient
+):
+    await both(here, "v1.0.0")
+    for run, version in (("run-1", "v1.1.0"), ("run-2", "v1.2.0")):
+        await carried_out(here, await deploy(here, registry, version), run)
+    plan = await deploy(here, registry, "v2.0.0", only="backend")
+    assert plan.title == "Deploy backend v2.0.0 to production"
+    assert moves(plan) == {"backend": ("v1.2.0", "v2.0.0")}
+    (unusual,) = plan.unusual
+    assert unusual.option == "--only backend"
+    assert unusual.what.startswith("Only backend is deployed: frontend (v1.2.0 ")
+    await carried_out(here, plan, "run-3")
+    assert (await here.fleet.releases(here.environment))[0].version == "v2.0.0, v1.2.0"
+
+    back = await rollback(here, registry)
+    assert moves(back) == {"backend": ("v2.0.0", "v1.2.0")}
+    await carried_out(here, back, "run-4")
+    verdicts = [(each.version, each.verdict) for each in await here.fleet.releases(here.environment)]
+    assert {("v2.0.0", "bad"), ("v2.0.0, v1.2.0", "bad"), ("v1.2.0", "good")} <= {*verdicts}
+    assert moves(await rollback(here, registry))["backend"] == ("v1.2.0", "v1.1.0")
+
+
+async def test_a_release_of_several_versions_is_gone_back_to_from_the_one_that_completed_it(
+    here: Place, registry: RegistryClient
+):
+    await both(here, "v1.1.0")
+    await carried_out(here, await deploy(here, registry, "v1.2.0"), "run-1")
+    await carried_out(here, await deploy(here, registry, "v2.0.0", only="backend"), "run-2")
+    rest = await deploy(here, registry, "v2.0.0", only="frontend")
+    assert rest.unusual == ()  # after it all run the same
+    await carried_out(here, rest, "run-3")
+    back = await rollback(here, registry)
+    assert moves(back) == {"frontend": ("v2.0.0", "v1.2.0")}
+    await carried_out(here, back, "run-4")
+    known = await here.fleet.releases(here.environment)
+    assert {each.verdict for each in known if each.version == "v2.0.0, v1.2.0"} == {"good"}
+    assert moves(await rollback(here, registry)) == {"backend": ("v2.0.0", "v1.2.0")}
 
 
 async def test_while_a_first_deploy_hangs_a_rollback_touches_only_what_it_changed(

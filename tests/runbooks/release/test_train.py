@@ -9,7 +9,7 @@ import pytest
 from runbooks.backups.steps import BackUp
 from runbooks.cdn.invalidating import InvalidateCdn
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.plan import Image, ImageChange, Plan, Unusual
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Environment, Service
@@ -164,3 +164,20 @@ async def test_what_comes_with_a_rollback_asks_nobody_twice_where_it_changes_the
     step = InvalidateCdn(distribution="E1", paths=("/*",), patience_seconds=60.0)
     assert step.ends_as(step.model_copy(update={"patience_seconds": 30.0}))
     assert not step.ends_as(step.model_copy(update={"paths": ("/a",)}))
+
+
+async def test_what_makes_a_deploy_riskier_than_usual_is_asked_a_reason_for_and_recorded() -> None:
+    async def skipped(_: Train) -> Part:
+        return Part(unusual=(Unusual(option="--skip-migrations", what="Migrations are left out."),))
+
+    alone = DEPLOY.model_copy(
+        update={"unusual": (Unusual(option="--only backend", what="Alone.", needs_reason=False),)}
+    )
+    plan = await with_parts(alone, WHERE, {}, now=NOW, parts=())
+    assert not plan.needs_reason
+    plan = await with_parts(alone, WHERE, {}, now=NOW, parts=(("migrations", skipped),))
+    assert plan.needs_reason
+    assert [each.option for each in plan.unusual] == ["--only backend", "--skip-migrations"]
+    assert [step.unusual for step in plan.steps if isinstance(step, Record)] == [
+        ("--only backend", "--skip-migrations")
+    ]
