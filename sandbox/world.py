@@ -380,8 +380,8 @@ def tries(world: SandboxWorld) -> list[Try]:
         ),
         Try("Go back as Ines: one person, one confirmation", "/omnicare rollback", lambda: said("Back on"), "ines"),
         Try(
-            "Deploy a version whose image can't be pulled",
-            "/omnicare deploy v2.1.0-bad",
+            "Deploy a version that crashes when it starts",
+            "/omnicare deploy v2.1.0-crash",
             lambda: said("stopped at"),
             "maya",
         ),
@@ -462,7 +462,7 @@ def _welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None
             f"Three things to try{' in #deploys there' if address else ''}:\n"
             "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
             "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
-            "  3. As Maya:  /omnicare deploy v2.1.0-bad  and see what a failure looks like\n"
+            "  3. As Maya:  /omnicare deploy v2.1.0-crash  and see what a failure looks like\n"
         )
     return (
         "\nOmniCare sandbox: nothing here is real."
