@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _VERSION = "v2.0.0"
 SIGNATURES = {
     "customer-communication": "Customer communication drafted",
-    "recovery-tested": "Recovery procedures tested",
+    "api-documentation": "API documentation updated",
 }
 _RECORD, _SIGNED = "releases-staging", "signatures-production"
 

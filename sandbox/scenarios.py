@@ -372,7 +372,10 @@ GATES: tuple[Scenario, ...] = (
     _gate("notes", "v2.0.0 has no release on GitHub.", "Gate Release notes (failed)", BreakGate("notes")),
     _gate("tag", "GitHub has no tag v2.0.0.", "has no tag v2.0.0", BreakGate("tag")),
     _gate(
-        "revision", "The images of v2.0.0 are of another commit.", "Gate Images' commit (failed)", BreakGate("revision")
+        "revision",
+        "The images of v2.0.0 were built from another commit.",
+        "Gate Image commit (failed)",
+        BreakGate("revision"),
     ),
     _gate("github", "GitHub does not answer.", "GitHub answers with status 503", BreakGate("github")),
     _gate("promotion", "v2.0.0 was never in staging.", "Gate Promotion (failed)", BreakGate("promotion")),

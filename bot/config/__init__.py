@@ -201,7 +201,7 @@ class Settings(Section):
         for each in gates.signatures:
             if not may_sign or each.role not in (None, *may_sign):
                 raise ValueError(
-                    f"environments.{name}.gates.signatures.{each.name}: nobody may give it: "
+                    f"environments.{name}.gates.signatures.{each.name}: nobody may sign it: "
                     f'`environments.{name}.permissions` must list {each.role or "a role"} under "gate:sign"'
                 )
         looks_at = (

@@ -69,9 +69,7 @@ PERMISSIONS: dict[str, Permission] = {
         "say go or no-go to somebody else's scheduled deploy", "say go or no-go to somebody else's deploy to {place}"
     ),
     "run:cancel": Permission("stop somebody else's run", "stop somebody else's run in {place}"),
-    "gate:sign": Permission(
-        "sign for a release what no API can prove", "sign what a deploy to {place} needs", unusual=True
-    ),
+    "gate:sign": Permission("sign off manual checks for a release", "sign off manual checks for {place}", unusual=True),
     "gate:override": Permission(
         "override gates that have not passed (break-glass)",
         "override the gates of a deploy to {place}",

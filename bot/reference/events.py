@@ -41,7 +41,7 @@ EVENTS: dict[EventName, str] = {
     EventName.STEP_STARTED: "A step of a run is about to make a change; written before it does.",
     EventName.STEP_FINISHED: "The step succeeded.",
     EventName.STEP_FAILED: "The step failed; the reason code says why.",
-    EventName.GATE_SIGNED: "Somebody signed for a release what no API can prove; a gate of its deploy waited for it.",
+    EventName.GATE_SIGNED: "Somebody signed off a manual check for a release; a gate of its deploy waited for it.",
     EventName.GATE_OVERRIDDEN: "A deploy was approved although gates had not passed: which ones, in which state, with what evidence.",
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",

@@ -395,7 +395,7 @@ class SignatureType:
     """The name of something that people sign for a release."""
 
     name = "signature"
-    example = "recovery-tested"
+    example = "api-documentation"
 
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lower()

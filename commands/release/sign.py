@@ -1,4 +1,4 @@
-"""`sign VERSION NAME`: a named person says that something was done for a release, which no API can prove."""
+"""`sign VERSION NAME`: a named person signs off a manual check for a release."""
 
 from datetime import UTC
 
@@ -19,22 +19,23 @@ _PERMISSION = "gate:sign"
 
 
 class Sign(EnvironmentDecision):
-    """Sign for a release what no API can prove, such as that the recovery was tested.
+    """Sign off a manual check for a release, such as updated API documentation.
 
-    Which signatures a deploy needs, who may give each and how long it counts is configured for the environment. A signature belongs to the images that the version's tag names now.
+    The environment's configuration says which signatures a deploy needs, who may give them and how long they are valid. A signature is for the
+    images that the version's tags name now.
     """
 
     meta = DecisionMeta(
         permission=_PERMISSION,
         group="act",
-        examples=["v2.0.0 recovery-tested"],
+        examples=["v2.0.0 api-documentation"],
         private=False,
         audit_event="gate:signed",
     )
 
-    version: Version = argument("the release that it is signed for")
-    name: SignatureName = argument("what is signed, as the plan names it")
-    env: EnvironmentName = option("where it is to be deployed", default=CHANNEL_DEFAULT)
+    version: Version = argument("the release")
+    name: SignatureName = argument("the signature's name, as the plan shows it")
+    env: EnvironmentName = option("where the release will be deployed", default=CHANNEL_DEFAULT)
 
     async def decide(self, context: Context) -> Card:
         asked = self._asked(context)
@@ -55,7 +56,7 @@ class Sign(EnvironmentDecision):
         return Card(
             state=State.DONE,
             title=words(Strong(text=text), ", ", Moment(at=now, form="date-time")),
-            summary=f"{text}. It counts for {asked.max_age_hours:g} h",
+            summary=f"{text}. Valid for {asked.max_age_hours:g} h",
             buttons=(
                 Button(
                     label=f"Deploy {self.version}",
@@ -70,13 +71,13 @@ class Sign(EnvironmentDecision):
         found = next((each for each in settings.signatures if each.name == self.name), None)
         if found is None:
             names = [f"`{each.name}`" for each in settings.signatures]
-            there = f"There are {listed(names)}." if names else f"None is configured for {context.where.name}."
+            there = f"Use {listed(names, 'or')}." if names else f"{context.where.name} has no signatures configured."
             raise UsageError(
-                f"No signature is called `{self.name}`. {there}",
+                f"There is no signature `{self.name}`. {there}",
                 usage="sign VERSION NAME",
                 example=f"sign {self.version} {settings.signatures[0].name}"
                 if names
-                else "sign v2.0.0 recovery-tested",
+                else "sign v2.0.0 api-documentation",
             )
         return found
 
@@ -87,6 +88,6 @@ async def _may(context: Context, asked: SignatureSettings) -> None:
         return
     if asked.role not in await context.use(Signers, "gates").roles(context.actor.key, context.where.name):
         raise Denied(
-            f"`{asked.name}` is to be signed by somebody with the role {asked.role}, which you don't have in {context.where.name}.",
+            f"Only somebody with the role {asked.role} in {context.where.name} can sign `{asked.name}`, and you don't have that role.",
             code=ReasonCode.NOT_PERMITTED,
         )

@@ -22,7 +22,7 @@ class Signature(Stored):
 
     version: Text
     name: Text
-    """What was signed: `recovery-tested`."""
+    """What was signed: `api-documentation`."""
     person: Text
     """The person's key."""
     by: Text

@@ -58,7 +58,7 @@ class RestoreIsProved(BackupGate):
     """The last restore that was proved is young."""
 
     key: str = "restore"
-    name: str = "Recovery tested"
+    name: str = "Restore drill"
 
     async def _judged(self, subject: Subject, now: datetime) -> Judgement:
         proved = await subject.use(Fleet).proven_restore(subject.environment)

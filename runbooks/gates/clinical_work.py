@@ -31,12 +31,12 @@ class SyncBacklog(Gate):
         if second - first >= self.settings.growth:
             return self.not_passed(
                 "failed",
-                f"{second} sync items are pending, {second - first} more than {self.settings.seconds:g} s before",
-                "Wait until the queue shrinks; `sync status` shows how it goes.",
+                f"{second} sync items are pending, {second - first} more than {self.settings.seconds:g} s ago",
+                "Wait until the queue shrinks; `sync status` shows it.",
                 number=second,
                 button=("Sync status", f"sync status --env {subject.environment.name}"),
             )
-        evidence = f"{second} sync items are pending, and they don't become more"
+        evidence = f"{second} sync items are pending, and their number is not growing"
         return self.passed(evidence, number=second, warning=f"{second} offline sync items are pending.")
 
     def _uncounted(self) -> GateResult:

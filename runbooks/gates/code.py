@@ -14,7 +14,7 @@ from runbooks.kit.patterns import compiled
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import side_by_side
-from runbooks.wording import counted, listed
+from runbooks.wording import by_count, counted, listed
 
 _DIGITS = 7
 """Of a commit that people are shown."""
@@ -80,9 +80,11 @@ class TagStays(CodeGate):
         before = subject.planned.get(self.key)
         planned = before.bound.get("commit") if before is not None else None
         if planned is not None and planned != commit:
-            evidence = f"{subject.version} was {planned[:_DIGITS]} in the plan and is {commit[:_DIGITS]} now"
+            evidence = (
+                f"{subject.version} pointed to {planned[:_DIGITS]} in the plan and points to {commit[:_DIGITS]} now"
+            )
             return self.not_passed("failed", evidence, "Somebody moved the tag. Find out who, then deploy again.")
-        return self.passed(f"{subject.version} is {commit[:_DIGITS]}", bound={"commit": commit})
+        return self.passed(f"{subject.version} points to {commit[:_DIGITS]}", bound={"commit": commit})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +117,7 @@ class AllChecks(CodeGate):
     async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
         checks = await self.code.checks()
         if not any(each.state == "passed" for each in checks) and not any(each.state == "failed" for each in checks):
-            return self.not_passed(
-                "unknown", "the commit has no check that has ended", "Wait for CI, then deploy again."
-            )
+            return self.not_passed("unknown", "no check of the commit has finished", "Wait for CI, then deploy again.")
         return _judged(self, [each for each in checks if each.state != "skipped"])
 
 
@@ -131,7 +131,7 @@ class NamedCheck(CodeGate):
         found = _called(self.check, await self.code.checks())
         if not found:
             return self.not_passed(
-                "unknown", f"the commit has no check {self.check}", "Run it for the release's commit."
+                "unknown", f"the commit has no check {self.check}", "Run the check for the release's commit."
             )
         return _judged(self, found)
 
@@ -148,24 +148,24 @@ class Coverage(CodeGate):
         check, limit = self.settings.coverage or "", self.settings.coverage_percent
         found = _called(check, await self.code.checks())
         if not found:
-            return self.not_passed("unknown", f"the commit has no check {check}", "Run it for the release's commit.")
+            return self.not_passed(
+                "unknown", f"the commit has no check {check}", "Run the check for the release's commit."
+            )
         judged = _judged(self, found)
         if judged.state != "passed":
             return judged
         newest, figures = found[0], {each for one in found for each in self._figures(one.text)}
         covered = figures.pop() if len(figures) == 1 else None
         if covered is None or not 0 <= covered <= 100:  # noqa: PLR2004 - per cent
-            evidence = f"{check} does not name exactly one percentage"
-            advice = (
-                "Its title or summary must name one, such as `91.4 %`; where it names several, set `coverage_pattern`."
-            )
+            evidence = f"{check} does not report exactly one percentage"
+            advice = "The check's title or summary must contain one, such as `91.4 %`. If it contains several, set `coverage_pattern`."
             return self.not_passed("unknown", evidence, advice, url=newest.url)
         if covered <= limit:
-            evidence = f"{covered:g} % are covered, and it must be more than {limit:g} %"
+            evidence = f"coverage is {covered:g} %, and must be above {limit:g} %"
             return self.not_passed(
                 "failed", evidence, "Add tests and tag a new version.", url=newest.url, at=newest.at, number=covered
             )
-        return self.passed(f"{covered:g} % are covered", url=newest.url, at=newest.at, number=covered)
+        return self.passed(f"coverage is {covered:g} %", url=newest.url, at=newest.at, number=covered)
 
     def _figures(self, text: str) -> set[float | None]:
         """Return the percentages that the text names; None for what is none, such as a difference."""
@@ -190,7 +190,11 @@ class NoCriticalAlerts(CodeGate):
         rules = listed([f"#{each.number} {each.rule}".strip() for each in alerts[:_SHOWN]])
         evidence = f"{counted(len(alerts), 'open critical alert')}: {rules}"
         return self.not_passed(
-            "failed", evidence, "Fix or dismiss them on GitHub.", url=alerts[0].url, number=len(alerts)
+            "failed",
+            evidence,
+            f"Fix or dismiss {by_count(len(alerts), 'it', 'them')} on GitHub.",
+            url=alerts[0].url,
+            number=len(alerts),
         )
 
 
@@ -219,7 +223,7 @@ class Revision(CodeGate):
     """Every image says that it was built from the release's commit."""
 
     key: str = "revision"
-    name: str = "Images' commit"
+    name: str = "Image commit"
 
     async def look(self, subject: Subject) -> GateResult:
         commit, registry = await self.code.commit(), subject.use(RegistryClient)
@@ -239,7 +243,7 @@ async def _other(registry: RegistryClient, change: ImageChange, commit: str) -> 
     if said == {commit}:
         return ""
     others = listed(sorted("an unknown commit" if each is None else each[:_DIGITS] for each in said - {commit}))
-    return f"{change.service} was built from {others or 'an unknown commit'}, and the tag is {commit[:_DIGITS]}"
+    return f"{change.service} was built from {others or 'an unknown commit'}, but the tag points to {commit[:_DIGITS]}"
 
 
 def _called(name: str, checks: Sequence[CheckFound]) -> list[CheckFound]:
@@ -255,13 +259,13 @@ def _judged(gate: Gate, checks: Sequence[CheckFound]) -> GateResult:
         return gate.not_passed(
             "failed",
             f"{names}{more}",
-            "Fix it and tag a new version, or run it again.",
+            "Fix the cause and tag a new version, or run CI again.",
             url=failed[0].url,
             at=failed[0].at,
         )
     if open_ones := [each for each in checks if each.state != "passed"]:
         names = listed([f"{each.name} ({each.said})" for each in open_ones[:_SHOWN]])
-        return gate.not_passed("unknown", names, "Wait until it has ended, then deploy again.", url=open_ones[0].url)
+        return gate.not_passed("unknown", names, "Wait for CI, then deploy again.", url=open_ones[0].url)
     if len(checks) == 1:
         return gate.passed(checks[0].said, url=checks[0].url, at=checks[0].at)
-    return gate.passed(f"all {len(checks)} have passed", url=checks[0].url if checks else None, number=len(checks))
+    return gate.passed(f"all {len(checks)} checks passed", url=checks[0].url if checks else None, number=len(checks))

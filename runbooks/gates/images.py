@@ -37,8 +37,8 @@ async def _wrong(registry: RegistryClient, change: ImageChange) -> str:
     except PermanentError as error:
         if error.code is not ReasonCode.NO_SUCH_VERSION:
             raise
-        return f"the registry has no {change.service} {tag} any more"
+        return f"the registry no longer has {change.service} {tag}"
     if digest == change.after.digest:
         return ""
     planned, now = (short_digest(each or "", 6) for each in (change.after.digest, digest))
-    return f"{change.service} {tag} was {planned} and is {now} now"
+    return f"{change.service} {tag} pointed to {planned} in the plan and points to {now} now"

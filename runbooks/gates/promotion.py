@@ -39,20 +39,20 @@ class Promoted(Gate):
         button = (f"Deploy {subject.version} to {there}", first)
         if not releases:
             unread = f" ({known.unreadable} of its entries can't be read)" if known.unreadable else ""
-            evidence = f"{subject.version} was never recorded in {there}{unread}"
-            return self.not_passed("failed", evidence, f"Deploy it there first: `{first}`.", button=button)
+            evidence = f"{subject.version} has no record in {there}{unread}"
+            return self.not_passed("failed", evidence, f"Deploy the version there first: `{first}`.", button=button)
         newest = releases[0]
         if newest.verdict != "good":
             why = f": {newest.why}" if newest.why else ""
             evidence = f"{subject.version} is recorded as {newest.verdict} in {there}{why}"
-            advice = f"Find out why, then deploy it there again: `{first}`."
+            advice = f"Find out why, then deploy the version there again: `{first}`."
             return self.not_passed("failed", evidence, advice, at=newest.at or None, button=button)
         if others := _others(newest, subject):
-            evidence = f"{there} ran {subject.version} with another image of {listed(others)}"
+            evidence = f"{there} ran {subject.version} with a different image of {listed(others)}"
             return self.not_passed(
                 "failed",
                 evidence,
-                f"The tag was moved. Deploy it there again: `{first}`.",
+                f"The tag was moved. Deploy the version there again: `{first}`.",
                 at=newest.at or None,
                 button=button,
             )

@@ -112,7 +112,7 @@ class SignatureSettings(Frozen):
     """What a named person signs for a version with `sign VERSION NAME`, because no API can prove it."""
 
     name: Name
-    """The name that is typed: `recovery-tested`."""
+    """The name that is typed: `api-documentation`."""
     text: str = Field(min_length=1, max_length=150)
     """What is signed, for people: `The recovery procedures were tested`."""
     max_age_hours: float = Field(default=72.0, gt=0, allow_inf_nan=False)

@@ -93,9 +93,9 @@ class CheckGates(Step):
 def _failed(found: GateResult) -> PermanentError:
     state = {
         "passed": "has changed",
-        "failed": "has failed",
-        "unknown": "is unknown now",
-        "waiting": "waits for a person",
+        "failed": "failed",
+        "unknown": "is now unknown",
+        "waiting": "is waiting for a person",
     }
     return PermanentError(
         f"The gate {found.name} {state[found.state]}: {found.evidence}.",

@@ -36,7 +36,7 @@ class Windows:
         if name := self._holiday(wall.date()):
             return f"{name} is a public holiday ({self._place})"
         if self._allowed and not any(each.has(wall) for each in self._allowed):
-            return f"outside of {' and '.join(f'`{each.expression}`' for each in self._allowed)}"
+            return f"outside the allowed times ({', '.join(f'`{each.expression}`' for each in self._allowed)})"
         return ""
 
     def opens(self, after: datetime) -> datetime | None:
@@ -89,11 +89,11 @@ class OpenWindow(Gate):
             return self.passed(f"{shown} is in no freeze window")
         opens = self._windows.opens(at)
         if opens is None:
-            return self.not_passed("failed", f"{shown}: {why}", "Nothing may start within the next four days.")
+            return self.not_passed("failed", f"{shown}: {why}", "No deploy may start within the next four days.")
         there = opens.astimezone(self.settings.clock)
         return self.not_passed(
             "failed",
             f"{shown}: {why}",
-            f"Something may start again at {there:%a %H:%M} {there.tzname()}: "
+            f"Deploys may start again on {there:%a %H:%M} {there.tzname()}: "
             f"`deploy {subject.version} --env {subject.environment.name} --at TIME` asks for approval now and starts then.",
         )

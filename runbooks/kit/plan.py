@@ -169,7 +169,7 @@ class Refusal(Frozen):
     advice: str = ""
     """What to do, as a sentence."""
     button: tuple[str, str] | None = None
-    """A label, and the command that does it: `("Sign: recovery tested", "sign v2.0.0 recovery-tested --env production")`."""
+    """A label, and the command that does it: `("Sign: API documentation updated", "sign v2.0.0 api-documentation --env production")`."""
 
 
 class Unusual(Frozen):

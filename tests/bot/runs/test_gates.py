@@ -25,9 +25,9 @@ async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(he
     for each in (
         "✓ passed",
         "✗ failed",
-        "91.4 % are covered",
+        "coverage is 91.4 %",
         "pending sync item",
-        "v2.0.0 was never recorded in staging",
+        "v2.0.0 has no record in staging",
     ):
         assert each in plan
     said = await here.answered("can't be approved as it is")
@@ -36,7 +36,7 @@ async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(he
     assert here.event_names(run) == ["run:requested", "run:planned", "run:skipped"]  # nobody was asked
     await here.type(REQUESTER, "/omnicare deploy v2.0.0 --dry-run")
     dry = await here.answered("Dry run")
-    assert "was never recorded in staging" in dry
+    assert "has no record in staging" in dry
     assert "Request this" not in dry
 
 
@@ -89,7 +89,7 @@ async def test_a_gate_that_fails_right_before_the_start_changes_nothing_and_leav
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "stopped at Check the gates")
     said = await here.answered("stopped at Check the gates")
-    for each in ("The gate Clinical work in flight is unknown now", "Nothing was changed", "gate-failed", "Retry"):
+    for each in ("The gate Clinical work in flight is now unknown", "Nothing was changed", "gate-failed", "Retry"):
         assert each in said
     assert "Leave as is" not in said
     assert here.tag("backend") == "v1.2.0"
@@ -107,15 +107,15 @@ async def test_who_may_signs_from_the_refused_plan_and_it_can_be_deployed_again(
     run = await here.ask("deploy v2.0.0")
     await here.says(run, "gates not passed")
     said = await here.answered("can't be approved as it is")
-    assert "sign v2.0.0 recovery-tested --env production" in said
+    assert "sign v2.0.0 api-documentation --env production" in said
     assert "the role on-call" in said
-    recovery = here.button_named("Sign: Recovery procedures tested")
+    documentation = here.button_named("Sign: API documentation updated")
     communication = here.button_named("Sign: Customer communication drafted")
     again = here.button_named("Deploy again")
-    await here.click(REQUESTER, recovery)
-    await here.whispered(REQUESTER, "is to be signed by somebody with the role on-call")
-    await here.click(ON_CALL, recovery)
-    await here.answered("Ines signed for v2.0.0 in production: Recovery procedures tested")
+    await here.click(REQUESTER, documentation)
+    await here.whispered(REQUESTER, "Only somebody with the role on-call in production can sign `")
+    await here.click(ON_CALL, documentation)
+    await here.answered("Ines signed for v2.0.0 in production: API documentation updated")
     await here.click(ON_CALL, communication)
     await here.answered("Ines signed for v2.0.0 in production: Customer communication drafted")
     signed = [event for event in here.events() if event.name == "gate:signed"]
@@ -125,7 +125,7 @@ async def test_who_may_signs_from_the_refused_plan_and_it_can_be_deployed_again(
     await here.shown("approve", next_run)
     assert "signed by Ines" in here.text(next_run, "plan")
     await here.type(ON_CALL, "/omnicare sign v2.0.0 something")
-    await here.whispered(ON_CALL, "There are `customer-communication` and `recovery-tested`")
+    await here.whispered(ON_CALL, "Use `customer-communication` or `api-documentation`")
 
 
 async def test_a_freeze_window_is_overridden_by_two_approvals_and_nothing_else_is(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_release_that_has_everything_passes_with_evidence(github: Github
 
 
 async def test_without_names_all_checks_count(github: Github, deploy: Subject) -> None:
-    assert (await look(deploy, CodeSettings()))["checks"].evidence == "all 8 have passed"
+    assert (await look(deploy, CodeSettings()))["checks"].evidence == "all 8 checks passed"
     github.versions["v2.0.0"].statuses["npm audit"] = "failure"
     found = (await look(deploy, CodeSettings()))["checks"]
     assert (found.state, found.evidence) == ("failed", "npm audit (failure)")
@@ -88,9 +88,9 @@ def _check(name: str, said: str) -> Callable[[Github], None]:
         (_check("Snyk", "skipped"), "check:Snyk", "unknown", "Snyk (skipped)"),
         (_check("Snyk", "in_progress"), "check:Snyk", "unknown", "Snyk (in_progress)"),
         (_version("checks", {}), "check:CodeQL", "unknown", "no check CodeQL"),
-        (_version("coverage", "79.9 % of lines"), "coverage", "failed", "79.9 % are covered"),
-        (_version("coverage", "80% of lines, 80 %"), "coverage", "failed", "80 % are covered"),
-        (_version("coverage", "fine"), "coverage", "unknown", "does not name exactly one percentage"),
+        (_version("coverage", "79.9 % of lines"), "coverage", "failed", "coverage is 79.9 %"),
+        (_version("coverage", "80% of lines, 80 %"), "coverage", "failed", "coverage is 80 %"),
+        (_version("coverage", "fine"), "coverage", "unknown", "does not report exactly one percentage"),
         (_version("coverage", "Patch 100 %, project 41.2 %"), "coverage", "unknown", "exactly one"),
         (_version("coverage", "fell by 85 % to 12 %"), "coverage", "unknown", "exactly one"),
         (_version("coverage", "95 % (-0.2 %)"), "coverage", "unknown", "exactly one"),
@@ -106,7 +106,7 @@ def _check(name: str, said: str) -> Callable[[Github], None]:
         (lambda github: github.alerts.append("SQL injection"), "code-scanning", "failed", "1 open critical alert: #1 SQL injection"),
         (_version("notes", None), "release", "failed", "no published release v2.0.0"),
         (_version("notes", " "), "release", "failed", "has no notes"),
-        (_version("commit", "e" * 40), "revision", "failed", "and the tag is eeeeeee"),
+        (_version("commit", "e" * 40), "revision", "failed", "but the tag points to eeeeeee"),
         (lambda github: github.versions.pop("v2.0.0"), "tag", "unknown", "omnicare/emr has no tag v2.0.0"),
     ],
 )  # fmt: skip
@@ -148,7 +148,7 @@ async def test_a_tag_that_moved_since_the_plan_fails(github: Github, deploy: Sub
         clients=deploy.clients, planned=planned,
     )  # fmt: skip
     found = (await look(again))["tag"]
-    assert (found.state, "is eeeeeee now" in found.evidence) == ("failed", True)
+    assert (found.state, "points to eeeeeee now" in found.evidence) == ("failed", True)
 
 
 async def _hang(_: web.Request) -> web.StreamResponse:

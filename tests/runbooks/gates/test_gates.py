@@ -39,8 +39,8 @@ async def test_images_pass_while_each_tag_stands_for_the_planned_digest(subject:
         registry.forget("frontend", "v2.0.0")
         found = await look(ImagesExist(), subject(client))
     assert found.state == "failed"
-    assert "backend v2.0.0 was" in found.evidence
-    assert "no frontend v2.0.0 any more" in found.evidence
+    assert "backend v2.0.0 pointed to" in found.evidence
+    assert "no longer has frontend v2.0.0" in found.evidence
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def released(version: str = "v2.0.0", *, of: str = "v2.0.0", verdict: str = "goo
     [
         ([released()], "passed", "the same digests are good in staging"),
         ([released("v1.2.0", of="v1.2.0"), released()], "passed", "the same digests"),
-        ([], "failed", "v2.0.0 was never recorded in staging"),
+        ([], "failed", "v2.0.0 has no record in staging"),
         ([released(verdict="bad")], "failed", "recorded as bad in staging"),
         ([released(verdict="unproven")], "failed", "recorded as unproven in staging"),
         ([released(verification="passed")], "passed", "verified there"),
@@ -80,7 +80,7 @@ def released(version: str = "v2.0.0", *, of: str = "v2.0.0", verdict: str = "goo
         ([released(verification="inconclusive")], "unknown", "was inconclusive"),
         ([released(run="two"), released(verification="passed")], "passed", "verified there"),
         ([released(run="two"), released(verification="passed", of="v1.2.0")], "passed", "not verified there"),
-        ([released(of="v1.2.0")], "failed", "staging ran v2.0.0 with another image of backend and frontend"),
+        ([released(of="v1.2.0")], "failed", "staging ran v2.0.0 with a different image of backend and frontend"),
     ],
 )
 async def test_promotion(
@@ -118,8 +118,8 @@ async def test_what_was_never_verified_is_promoted_only_where_nothing_is_verifie
     ("how", "large", "state", "evidence"),
     [
         ("", 100, "passed", "pending sync item"),
-        ("", 1, "passed", "they don't become more"),
-        ("stuck", 100, "failed", "more than 0.4 s before"),
+        ("", 1, "passed", "their number is not growing"),
+        ("stuck", 100, "failed", "more than 0.4 s ago"),
         ("missing", 100, "unknown", "has no script for this"),
     ],
 )

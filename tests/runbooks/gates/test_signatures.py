@@ -17,7 +17,7 @@ from sandbox.cluster import Cluster, seed_omnicare
 from tests.support.gates import MakesSubject, changes, environment
 
 SETTINGS = SignatureSettings(
-    name="recovery-tested", text="Recovery procedures tested", max_age_hours=24, role="on-call"
+    name="api-documentation", text="API documentation updated", max_age_hours=24, role="on-call"
 )
 DIGESTS = {each.service: each.after.digest or "" for each in changes()}
 GATE = Signed(key=SETTINGS.key, name=SETTINGS.text, settings=SETTINGS)
@@ -25,7 +25,7 @@ GATE = Signed(key=SETTINGS.key, name=SETTINGS.text, settings=SETTINGS)
 
 def signature(
     version: str = "v2.0.0",
-    name: str = "recovery-tested",
+    name: str = "api-documentation",
     person: str = "ines",
     digests: dict[str, str] = DIGESTS,
     **since: float,
@@ -42,16 +42,16 @@ async def _roles(key: str, environment: str) -> Collection[str]:
 @pytest.mark.parametrize(
     ("signed", "state", "evidence"),
     [
-        ([], "waiting", "nobody has signed it for v2.0.0"),
-        ([signature("v1.2.0"), signature(name="other")], "waiting", "nobody has signed it"),
+        ([], "waiting", "not signed for v2.0.0"),
+        ([signature("v1.2.0"), signature(name="other")], "waiting", "not signed for v2.0.0"),
         ([signature(hours=23)], "passed", "signed by Ines"),
-        ([signature(hours=25)], "waiting", "Ines signed it 25 h ago, and that counts for 24 h"),
+        ([signature(hours=25)], "waiting", "Ines signed 25 h ago, but a signature is valid for 24 h"),
         ([signature(hours=25), signature()], "passed", "signed by Ines"),
-        ([signature(hours=-2)], "unknown", "Ines's signature has no valid time"),
-        ([signature(person="maya")], "waiting", "signed it, and may not sign it any more"),
-        ([signature(person="left")], "waiting", "signed it, and may not sign it any more"),
-        ([signature(digests={})], "waiting", "for which images was not recorded"),
-        ([signature(digests={**DIGESTS, "backend": "sha256:" + "e" * 64})], "waiting", "another image of backend"),
+        ([signature(hours=-2)], "unknown", "Ines's signature has an invalid time"),
+        ([signature(person="maya")], "waiting", "signed, but may no longer sign"),
+        ([signature(person="left")], "waiting", "signed, but may no longer sign"),
+        ([signature(digests={})], "waiting", "for unknown images"),
+        ([signature(digests={**DIGESTS, "backend": "sha256:" + "e" * 64})], "waiting", "a different image of backend"),
     ],
 )
 async def test_the_gate_waits_for_a_signature_that_counts(
@@ -68,10 +68,10 @@ async def test_the_gate_waits_for_a_signature_that_counts(
             (found,) = await look_at([GATE], subject(fleet, Signers(_roles)), 5.0)
     assert (found.state, evidence in found.evidence) == (state, True), found
     if state != "passed":
-        assert found.button == ("Sign: Recovery procedures tested", "sign v2.0.0 recovery-tested --env production")
+        assert found.button == ("Sign: API documentation updated", "sign v2.0.0 api-documentation --env production")
         assert (
             found.advice
-            == "To be signed by somebody with the role on-call: `sign v2.0.0 recovery-tested --env production`."
+            == "Somebody with the role on-call must sign: `sign v2.0.0 api-documentation --env production`."
         )
 
 

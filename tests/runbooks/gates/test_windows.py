@@ -27,7 +27,7 @@ def why_not(at: datetime, **settings: object) -> str:
         ("2026-05-04T19:00:00", {"frozen": ["* 7-18 * * MON-FRI"]}, ""),
         ("2026-05-03T12:00:00", {"frozen": ["* 7-18 * * MON-FRI"]}, ""),
         ("2026-05-04T02:00:00", {"allowed": ["* 1-3 * * *"]}, ""),
-        ("2026-05-04T04:00:00", {"allowed": ["* 1-3 * * *"]}, "outside of"),
+        ("2026-05-04T04:00:00", {"allowed": ["* 1-3 * * *"]}, "outside the allowed times"),
         ("2026-05-04T02:00:00", {"allowed": ["* 1-3 * * *"], "frozen": ["* * 4 5 *"]}, "frozen by"),
         ("2026-07-03T12:00:00", {"holidays": "US"}, "Independence Day"),
         ("2026-07-06T12:00:00", {"holidays": "US"}, ""),
