@@ -30,7 +30,7 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             continue
         if found.verdict is Verdict.INCONCLUSIVE:
             yield failed(
-                f"{name}: {found.sentence}. A deploy would stop for that.",
+                f"{name}: {found.sentence}. A deploy would stop because of that.",
                 f"Correct the query in {place}.metrics, or remove it there.",
             )
         elif found.verdict is Verdict.FAILED and not isinstance(check, MeasuredValue):

@@ -55,7 +55,11 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *checked.warnings,
             *(result.problem for _, result in cdn),
             *(found.problem for _, found in results.each(ReportToGithub, Reported) if found.problem),
-            *(line for step, found in _verified(results) for line in told(found, step.title)),
+            *(
+                line
+                for step, found in _verified(results)
+                for line in told(found, step.title, "flow" if isinstance(step, Smoke) else "check")
+            ),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),
         kubectl=tuple(line for step, result in cdn if result.id is None for line in step.by_hand()),

@@ -18,8 +18,8 @@ _LONGEST = 160
 class Verify(Query):
     """Check whether the running release works: health, database connection, measured values, alerts, sync queue.
 
-    These are the checks that end each deploy, over the last minutes and without waiting. The smoke tests create a Job, so they are not
-    among them: `verify smoke` runs them.
+    It makes the checks that end each deploy, over the last minutes and without waiting. It does not run the smoke tests, which need a
+    Job: `verify smoke` does.
     """
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
@@ -49,13 +49,13 @@ async def _not_permitted(context: Context) -> dict[str, str]:
 def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str]) -> Card:
     failed, unknown = found.having(Verdict.FAILED), found.having(Verdict.INCONCLUSIVE)
     passed = len(found.having(Verdict.PASSED))
-    said = f"{passed} of {counted(len(found.findings), 'check')} of {where} passed"
+    said = f"{passed} of {counted(len(found.findings), 'check')} passed in {where}"
     troubles = [f"{listed(each.name for each in failed)} failed"] if failed else []
     troubles += [f"{listed(each.name for each in unknown)} inconclusive"] if unknown else []
     text = f"{said}: {', '.join(troubles)}" if troubles else said
     why = [f"{each.name}: {shortened(each.detail, _LONGEST)}" for each in (*failed, *unknown) if each.detail]
     over = f"Measured over the last {duration(max(1.0, seconds))}. `verify smoke` runs the smoke tests."
-    missing = [f"{name} is not checked: it needs the permission {needed}." for name, needed in left_out.items()]
+    missing = [f"{name} is not checked: you need the permission {needed}." for name, needed in left_out.items()]
     back = Button(
         label="Roll back",
         style="danger",

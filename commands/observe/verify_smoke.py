@@ -18,7 +18,7 @@ from runbooks.verification.verification import Verification
 class VerifySmoke(Operation):
     """Run the smoke tests of the running release as a Job, and report each user flow.
 
-    They may write, with accounts of made-up patients, so they are approved like a change.
+    The tests may write data of invented patients, so they need an approval like a change.
     """
 
     meta = OperationMeta(
@@ -33,14 +33,14 @@ class VerifySmoke(Operation):
     async def plan(self, context: Context) -> Plan:
         where = context.where
         step = configured(smoke_step(context.use(Verification, "verification"), where), where, "smoke")
-        note = "A Job from the image that runs. No service changes."
+        note = "The tests run as a Job from the running image. No service changes."
         return Plan(title=self.title(where.name), steps=(step,), notes=(note,))
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the findings say it
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The smoke tests in {context.where.name} passed",
-            lines=told(results.only(Smoke, Verified), "Smoke tests"),
+            lines=told(results.only(Smoke, Verified), "Smoke tests", "flow"),
         )
 
     def card(self, outcome: Outcome) -> Card:

@@ -17,9 +17,9 @@ from runbooks.wording import counted, duration
 
 
 class CdnInvalidate(Operation):
-    """Invalidate paths in the CDN's cache, and wait until that is completed.
+    """Invalidate paths in the CDN's cache, and wait until CloudFront has completed it.
 
-    Without paths, those of the configuration are invalidated, as after each deploy and rollback. `*` may be a path's last character.
+    Without paths it invalidates the configured ones, as each deploy and rollback does. A path may end with `*`.
     """
 
     meta = OperationMeta(
@@ -38,7 +38,7 @@ class CdnInvalidate(Operation):
     async def plan(self, context: Context) -> Plan:
         if len(self.paths) > MOST_PATHS:
             raise PermanentError(
-                f"{len(self.paths)} paths are too many for one invalidation: the maximum is {MOST_PATHS}.",
+                f"One invalidation takes at most {MOST_PATHS} paths, not {len(self.paths)}.",
                 code=ReasonCode.USAGE,
                 advice=("Use a wildcard, such as `/assets/*`.",),
             )
@@ -49,7 +49,7 @@ class CdnInvalidate(Operation):
         paths = next(step.paths for step in plan.steps if isinstance(step, InvalidateCdn))
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{counted(len(paths), 'path')} of {context.where.name}'s CDN invalidated",
+            title=f"{counted(len(paths), 'path')} invalidated in {context.where.name}'s CDN",
             lines=(f"Invalidation {result.id}, completed within {duration(result.seconds)}: {' '.join(paths)}",),
             data={"invalidation": result.id, "paths": list(paths)},
         )

@@ -104,6 +104,7 @@ class InvalidateCdn(Step):
             if found is not None:
                 return self._unfinished(found)
             raise (failures or [self._silent()])[-1] from None
+        pulse.say(f"{counted(len(self.paths), 'path')}, {found.id}: completed")
         return Invalidated(id=found.id, seconds=round(time.monotonic() - began, 1))
 
     def _silent(self) -> TemporaryError:
@@ -144,5 +145,5 @@ def plan_invalidate(cdn: Cdn, where: str, paths: tuple[str, ...]) -> Plan:
     return Plan(
         title=f"Invalidate {counted(len(wanted), 'path')} of {where}'s CDN",
         steps=(step,),
-        notes=("Until the CDN has fetched them anew, these paths load more slowly.",),
+        notes=("These paths load more slowly until the CDN has fetched them again.",),
     )

@@ -215,7 +215,7 @@ async def plan_rollback(
             *rollout_capacity.told(waves),
             *((f"{left} is marked bad.",) if left else ()),
         ),
-        not_done=("database schema and configuration are not changed",) if changes else (),
+        not_done=("database schema",) if changes else (),
         links=_compare(environment, changes),
         usual_seconds=None,
     )

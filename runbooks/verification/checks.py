@@ -109,7 +109,7 @@ class MeasuredValue(Check):
         before = asked.before.metrics.get(self.name) if asked.before is not None else None
         reading = await self._prometheus.instant(query)
         if reading.value is None:
-            finding = unknown(self.name, f"{reading.unknown}, asked {query}", required=self.required)
+            finding = unknown(self.name, f"{reading.unknown}; query: {query}", required=self.required)
         else:
             verdict = Verdict.PASSED if metric.holds(reading.value, before) else Verdict.FAILED
             uncompared = metric.compared and asked.before is not None and before is None
@@ -144,7 +144,7 @@ class Receivers(Check):
         wanted, there = self._alertmanager.settings.receivers, await self._alertmanager.receivers()
         missing = [each for each in wanted if each not in there]
         if missing:
-            value, limit = f"without {listed(missing)}", listed(wanted)
+            value, limit = f"{listed(missing)} missing", listed(wanted)
             return Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit=limit)
         return Finding(name=self.name, verdict=Verdict.PASSED, value=listed(wanted or there, most=5))
 
@@ -185,10 +185,10 @@ class NewAlerts(Check):
         before, firing = asked.before.alerts if asked.before is not None else None, await self.firing()
         new = [each.name for each in firing if each.fingerprint not in (before or ())]
         if new:
-            detail = "" if before is not None else "not known which of them fired before"
+            detail = "" if before is not None else "it is unknown which of them fired before"
             names = listed(dict.fromkeys(new), most=5)
             return Finding(name=self.name, verdict=Verdict.FAILED, value=names, limit="none", detail=detail)
-        detail = f"{counted(len(firing), 'alert')} fired before, too" if firing else ""
+        detail = f"{counted(len(firing), 'alert')} already fired before" if firing else ""
         return Finding(name=self.name, verdict=Verdict.PASSED, value="none", detail=detail)
 
 
@@ -211,13 +211,13 @@ class OfflineSync(Check):
     async def look(self, asked: Asked) -> Finding:
         before, now = asked.before.sync if asked.before is not None else None, await self.counts()
         if now is None:
-            return unknown(self.name, "the script does not say how many items wait and have failed")
+            return unknown(self.name, "the script does not say how many items are waiting or have failed")
         shown = before.shown if before is not None else ""
         if now.stuck and not (before is not None and before.stuck):
             return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown)
         if before is None:
             if asked.before is not None:
-                return unknown(self.name, f"now {now.shown}, not known before")
+                return unknown(self.name, f"now {now.shown}; unknown before the deploy")
             return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown)
         if now.failed - before.failed > self._more:
             limit = f"at most {self._more:,} more failed"

@@ -50,7 +50,7 @@ async def judged_job(
         state = next(each for each in await current(cluster, environment) if each.service == service)
         image = pinned(state)
         if image is None:
-            return Verified(findings=(unknown(name, f"nobody knows which image {service} runs"),))
+            return Verified(findings=(unknown(name, f"it is unknown which image {service} runs"),))
         found = environment.service(service)
         spec = JobSpec(
             namespace=environment.namespace,
@@ -65,13 +65,13 @@ async def judged_job(
     except RunbookError as error:
         said = error.message.rstrip(".")
         if error.code is ReasonCode.TIMED_OUT:
-            return Verified(findings=(Finding(name=name, verdict=Verdict.FAILED, value="did not end", detail=said),))
+            return Verified(findings=(Finding(name=name, verdict=Verdict.FAILED, value="did not finish", detail=said),))
         return Verified(findings=(unknown(name, said),))
 
 
 def not_understood(name: str, end: JobEnd, why: object) -> Finding:
     """Return the finding for an output that is not clear: never passed, and failed where the script says that it failed."""
-    detail = f"exited with {end.exit_code}, and its output is not understood: {why}"
+    detail = f"exited with status {end.exit_code}, and its output can't be read: {why}"
     if end.ok:
         return unknown(name, detail)
     return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=detail)
@@ -79,7 +79,7 @@ def not_understood(name: str, end: JobEnd, why: object) -> Finding:
 
 def unexplained(name: str, end: JobEnd, what: str) -> Finding:
     """Return the finding for a script that failed though it reports no failed `what`."""
-    said = f"exited with {end.exit_code}, though it reports no failed {what}"
+    said = f"exited with status {end.exit_code}, but reports no failed {what}"
     return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=said)
 
 

@@ -86,7 +86,7 @@ def _why(finding: Finding, named: dict[str, Verdict]) -> str:
 def flows_of(out: bytes, *, whole: bool = True) -> dict[str, Verdict]:
     """Return each flow's verdict by its name; raises `NotUnderstood`, also where `out` is not the `whole` output."""
     if not whole:
-        raise NotUnderstood("more was printed than is read")
+        raise NotUnderstood("the output is too long")
     tap = _tap(out.decode("utf-8-sig", errors="replace").splitlines())
     if tap is not None:
         return tap
@@ -113,7 +113,9 @@ def _tap(lines: list[str]) -> dict[str, Verdict] | None:
         return None
     numbers = [int(found[2]) for found in results]
     if len(plans) != 1 or numbers != list(range(1, plans[0] + 1)):
-        raise NotUnderstood(f"TAP with {counted(len(plans), 'plan')} and {counted(len(results), 'result')}")
+        raise NotUnderstood(
+            f"its TAP has {counted(len(plans), 'plan')} and {counted(len(results), 'result')}, which don't match"
+        )
     return _once((found[3].strip(), _tap_verdict(found)) for found in results)
 
 

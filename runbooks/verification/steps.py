@@ -24,7 +24,7 @@ from runbooks.verification.findings import Before, Finding, Verdict, Verified, u
 from runbooks.verification.scripts import ReleaseScript
 from runbooks.verification.smoke import smoke
 from runbooks.verification.verification import Verification
-from runbooks.wording import counted, duration, listed
+from runbooks.wording import by_count, counted, duration, listed
 
 S = TypeVar("S", bound=ReleaseScript)
 J = TypeVar("J", bound="ScriptJob")
@@ -106,7 +106,8 @@ class Verify(Step):
         measured = [found for _, found in context.results.each(MeasureBefore, Before)]
 
         async def bake() -> None:
-            context.pulse.say(f"measuring over {duration(bake_seconds)}")
+            if bake_seconds >= 1:
+                context.pulse.say(f"measuring over {duration(bake_seconds)}")
             await asyncio.sleep(bake_seconds)
 
         # without a measurement what has to be compared has no result
@@ -140,7 +141,7 @@ class ScriptJob(Step):
         """Return the configured script; PermanentError where it is another one than in the plan."""
         if script is None or script.program(context.environment.name) != self.words:
             raise PermanentError(
-                f"The program of {self.word} in the configuration is not the one of the plan any more. Ask again.",
+                f"The configured program of {self.word} changed after the plan was made. Request it again.",
                 code=ReasonCode.CHANGED_MEANWHILE,
             )
         return script
@@ -240,28 +241,29 @@ def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool, alone: 
             f"{listed((each.sentence for each in failed), most=3)}.",
             code=ReasonCode.VERIFICATION_FAILED,
             evidence=evidence,
-            advice=(alone or "All pods run the new version. Roll back, or retry, which checks again.",),
+            advice=(alone or "All pods run the new version. Roll back, or retry to check again.",),
         )
     if unknown and not passes_unknown:
         raise PermanentError(
-            f"{listed((each.name for each in unknown), most=3)} can't be judged: {unknown[0].detail}.",
+            f"{listed((each.name for each in unknown), most=3)} {by_count(len(unknown), 'has', 'have')} no result: {unknown[0].detail}.",
             code=ReasonCode.VERIFICATION_INCONCLUSIVE,
             evidence=evidence,
             advice=(
                 alone
                 or (
-                    "Nothing is known to be wrong, but nothing is known to be right either. `retry` checks again, `resolve` keeps the release "
+                    "No required check failed, but at least one has no result. `retry` checks again, `resolve` keeps the release "
                     "as it is, `rollback` goes back."
                 ),
             ),
         )
 
 
-def told(found: Verified, title: str = "Verification") -> tuple[str, ...]:
-    """Return the lines for the card of a run."""
+def told(found: Verified, title: str = "Verification", what: str = "check") -> tuple[str, ...]:
+    """Return the lines for the card of a run; `what` is counted."""
     passed = found.having(Verdict.PASSED)
     values = [f"{each.name} {each.value}".strip() for each in passed]
-    lines = [f"{title}: {len(passed)} of {counted(len(found.findings), 'check')} passed: {listed(values)}."]
+    these = f": {listed(values)}" if values else ""
+    lines = [f"{title}: {len(passed)} of {counted(len(found.findings), what)} passed{these}."]
     lines += [f"⚠ {_described(each)}." for each in found.findings if each.verdict is not Verdict.PASSED]
     return tuple(lines)
 
@@ -283,7 +285,8 @@ async def plan_part(train: Train) -> Part:
     smoke_tests = smoke_step(verification, train.environment)
     left_out = "smoke tests (not after a rollback)" if train.going_back else "smoke tests (not configured)"
     first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
-    note = f"Verification: {listed(names)}{f', measured over {duration(bake)}' if bake else ''}."
+    over = f" Values are measured over {duration(bake)}." if bake >= 1 else ""
+    note = f"Verification: {listed(names)}.{over}"
     measure = () if train.going_back else (MeasureBefore(version=train.version, standing=train.standing),)
     lines = tuple(line for check in verification.checks for line in check.by_hand)
     after = (*first, Verify(going_back=train.going_back, lines=lines))

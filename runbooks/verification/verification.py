@@ -103,7 +103,7 @@ class Verification:
         later = [check for check in checks if check.bakes]
         findings = await side_by_side(*(one(check) for check in checks if not check.bakes))
         if bake is not None and any(each.verdict is Verdict.FAILED and each.required for each in findings):
-            skipped = "not looked at, since another check had failed"
+            skipped = "not checked, because another check failed"
             return Verified(
                 findings=(*findings, *(unknown(each.name, skipped, required=each.required) for each in later))
             )

@@ -43,7 +43,7 @@ async def test_each_query_and_receiver_is_tried_and_what_a_deploy_would_stop_for
         alertmanager.receivers = ["slack"]
         ill = [sentence for sentence, each in (await found()).items() if each.level is not Severity.FINE]
         assert [sentence.split(" (")[0] for sentence in ill] == [
-            "production: alert receivers without pagerduty",
+            "production: alert receivers pagerduty missing",
             "production: critical alert rules 0",
             "production: page load p95 has no result",
         ]

@@ -108,7 +108,9 @@ class MonitoringAccess:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return self._denied(f"{self.name} refuses the bot's account (status {status}).")
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            return self._denied(f"{self.name} redirects the request (status {status}), and the bot follows none.")
+            return self._denied(
+                f"{self.name} redirects the request (status {status}), and the bot does not follow redirects."
+            )
         if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
             verb = "does not accept" if status == HTTPStatus.BAD_REQUEST else "can't execute"
             return self._denied(f"{self.name} {verb} the query: {cited(self._said(body), _QUOTED)}.")

@@ -25,7 +25,7 @@ def mistake_in(query: str) -> str:
     except ValueError as error:
         return f"it is not PromQL: {error}"
     if isinstance(found, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
-        return "it gives a range of values, not one: put a function around it, such as rate(…)"
+        return "it returns a range of values, not one: wrap it in a function, such as rate(…)"
     if isinstance(found, promql_parser.StringLiteral):
-        return "it gives a text, not a number"
+        return "it returns a string, not a number"
     return ""

@@ -37,7 +37,7 @@ async def test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invali
     assert paid(here) == [(PRODUCTION, ("/*",))] * 2
     alone = await here.ask("cdn invalidate /index.html /assets/*")
     await here.press(APPROVER, "approve", alone)
-    await here.ended_with(alone, "2 paths of production's CDN invalidated")
+    await here.ended_with(alone, "2 paths invalidated in production's CDN")
     assert paid(here)[2:] == [(PRODUCTION, ("/index.html", "/assets/*"))]
     await here.type(REQUESTER, "/omnicare cdn invalidate assets")
     await here.whispered(REQUESTER, "a path must begin with `/`")

@@ -27,7 +27,7 @@ async def test_a_failed_flow_and_a_value_over_its_limit_stop_a_deploy_and_a_retr
     again = await here.ask(f"retry {run}")
     await here.ended_with(again, "v2.0.0 runs in production")
     result = here.text(again, "result")
-    assert "Smoke tests: 4 of 4 checks passed" in result
+    assert "Smoke tests: 4 of 4 flows passed" in result
     assert "Verification: 11 of 11 checks passed" in result
     assert "error rate 0.021 %" in result
     assert (here.releases()[0].version, here.releases()[0].verification) == ("v2.0.0", "passed")
@@ -46,7 +46,7 @@ async def test_no_data_stops_the_deploy_without_going_back_and_a_rollback_only_t
         prometheus = here.world.prometheus
         assert prometheus is not None
         prometheus.silent.add("page_load_duration_seconds")
-        run = await here.deployed("v2.0.0", ends="page load p95 can't be judged: no data")
+        run = await here.deployed("v2.0.0", ends="page load p95 has no result: no data")
         result = here.text(run, "result")
         assert "verification-inconclusive" in result
         assert "page_load_duration_seconds_bucket" in result, "the query is shown"
@@ -70,7 +70,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     assert prometheus is not None
     prometheus.values["http_requests_total"] = "3"
     await here.type(REQUESTER, "/omnicare verify")
-    card = await here.answered("10 of 11 checks of production passed: error rate failed")
+    card = await here.answered("10 of 11 checks passed in production: error rate failed")
     assert "API p95" in card
     assert "112 ms" in card
     assert "< 200 ms" in card
@@ -92,7 +92,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     assert here.environment().undecided is None, "no service was changed"
 
     await here.type(AUDITOR, "/omnicare verify")
-    await here.answered("offline sync is not checked: it needs the permission sync:read.")
+    await here.answered("offline sync is not checked: you need the permission sync:read.")
 
 
 async def test_a_retry_that_only_records_is_held_to_the_gates_too(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_all_is_well_where_nothing_changed(here: Place) -> None:
     found = await here.found(before)
     assert {each.verdict for each in found.values()} == {Verdict.PASSED}, found
     assert list(found) == ["database connection", "alert receivers", "new critical alerts", "offline sync"]
-    assert found["new critical alerts"].sentence == "new critical alerts none (1 alert fired before, too)"
+    assert found["new critical alerts"].sentence == "new critical alerts none (1 alert already fired before)"
     assert found["alert receivers"].value == "pagerduty and slack"
     assert [line for check in here.verification().checks for line in check.by_hand] == [
         "kubectl exec -n omnicare-prod deployment/backend -c backend -- npm run db:test",
@@ -106,7 +106,7 @@ async def test_an_alert_that_began_to_fire_fails_and_so_does_any_where_nobody_kn
     for known in (before, None):
         found = (await here.found(known))["new critical alerts"]
         assert (found.verdict, found.value) == (Verdict.FAILED, "HighErrorRate")
-        assert ("not known" in found.detail) is (known is None)
+        assert ("unknown" in found.detail) is (known is None)
 
 
 async def test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive(
@@ -114,7 +114,7 @@ async def test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_a
 ) -> None:
     here.alertmanager.receivers = ["slack", "null"]
     found = (await here.found())["alert receivers"]
-    assert (found.verdict, found.value) == (Verdict.FAILED, "without pagerduty")
+    assert (found.verdict, found.value) == (Verdict.FAILED, "pagerduty missing")
     for answer in (
         web.json_response([{"fingerprint": 1}]),
         web.json_response({"status": "ok"}),

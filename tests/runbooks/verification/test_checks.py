@@ -55,7 +55,7 @@ SAID = '{"status": "error", "errorType": "execution", "error": "query processing
         (answers(422, SAID), PermanentError, ReasonCode.MONITORING_REFUSED, "can't execute the query"),
         (answers(401), PermanentError, ReasonCode.MONITORING_REFUSED, "refuses the bot's account"),
         (answers(403), PermanentError, ReasonCode.MONITORING_REFUSED, "refuses the bot's account"),
-        (answers(302, Location="http://127.0.0.1/"), PermanentError, ReasonCode.MONITORING_REFUSED, "follows none"),
+        (answers(302, Location="http://127.0.0.1/"), PermanentError, ReasonCode.MONITORING_REFUSED, "does not follow redirects"),
         (answers(404, "<html>"), PermanentError, ReasonCode.MONITORING_REFUSED, "`url` may be wrong"),
         (answers(429, **{"Retry-After": "7"}), TemporaryError, ReasonCode.MONITORING_UNREACHABLE, "status 429"),
         (answers(503), TemporaryError, ReasonCode.MONITORING_UNREACHABLE, "status 503"),
@@ -140,8 +140,8 @@ async def test_the_token_is_read_anew_for_each_request_and_a_password_goes_with_
     [
         ("sum(rate(x[$window])", "it is not PromQL"),
         ("sum(rate(x[$windows]))", "it is not PromQL"),
-        ("http_requests_total[5m]", "it gives a range of values"),
-        ('"text"', "it gives a text"),
+        ("http_requests_total[5m]", "it returns a range of values"),
+        ('"text"', "it returns a string"),
         ("", "at least 1 character"),
     ],
 )
@@ -311,7 +311,7 @@ async def test_a_failed_health_check_is_told_at_once_and_nothing_is_measured_aft
 ) -> None:
     with pytest.raises(PermanentError, match="backend health connection refused") as caught:
         await verified(prometheus, metric(), health="http://127.0.0.1:9/health")
-    assert caught.value.evidence[1].startswith("inconclusive: error rate has no result (not looked at")
+    assert caught.value.evidence[1].startswith("inconclusive: error rate has no result (not checked")
     assert prometheus.asked == []
 
 
