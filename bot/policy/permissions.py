@@ -48,7 +48,7 @@ PERMISSIONS: dict[str, Permission] = {
         looks=True,
     ),
     "database:restore": Permission(
-        "request a restore drill, or a restore of a snapshot to a new instance",
+        "request a restore drill, a restore to a new instance, or undoing a migration",
         "restore snapshots of {place}'s database",
     ),
     "data:approve": Permission(

@@ -56,8 +56,8 @@ class BackupsCommand(Query):
 
 
 def _summary(bad: list[str], unknown: list[str]) -> str:
-    said = [f"{', '.join(bad)} not good enough"] if bad else []
-    said += [f"{', '.join(unknown)} unknown"] if unknown else []
+    said = [f"not good enough: {', '.join(bad)}"] if bad else []
+    said += [f"unknown: {', '.join(unknown)}"] if unknown else []
     return "; ".join(said) or "all good"
 
 

@@ -17,9 +17,9 @@ from runbooks.kit.steps import Results
 
 
 class DbDrill(Operation):
-    """Prove that the database can be restored: the newest snapshot, a throw-away instance, its tables read, deleted again.
+    """Prove that the database can be restored: restore the newest snapshot to a throw-away instance, read it, delete it.
 
-    The measured minutes are recorded, and are the evidence of the backup gate.
+    The bot records how long the restore took. The gate `restore` shows it as evidence.
     """
 
     meta = OperationMeta(

@@ -17,7 +17,7 @@ from runbooks.wording import duration
 
 
 class DbRestore(Operation):
-    """Restore a snapshot to a new database instance, and list what is left to move the services to it.
+    """Restore a snapshot to a new database instance, and list the steps that move the services to it.
 
     The old instance is not changed. The plan says how much would be lost: everything that was written after the snapshot.
     """
@@ -46,7 +46,7 @@ class DbRestore(Operation):
             code=ReasonCode.SUCCEEDED,
             title=f"{made.instance} is available, restored from {self.snapshot}",
             lines=(
-                f"It took {duration(made.seconds)}. Its address is {made.address}:{made.port}. {old} is unchanged, and the services still use it.",
+                f"The restore took {duration(made.seconds)}. The address is {made.address}:{made.port}. {old} is unchanged, and the services still use it.",
                 *_left_to_do(made, old, context.where.name),
             ),
             data={"instance": made.instance, "address": made.address, "port": made.port},
@@ -60,8 +60,8 @@ class DbRestore(Operation):
 def _left_to_do(made: Restored, old: str, where: str) -> tuple[str, ...]:
     return (
         f"☐ Lock {where}, so that nothing is deployed meanwhile: `lock --env {where}`.",
-        f"☐ Check what is in {made.instance}, and decide what becomes of what was written to {old} after the snapshot.",
-        "☐ Stop what writes: scale the backend down.",
+        f"☐ Check the data in {made.instance}, and decide what to do with data that was written to {old} after the snapshot.",
+        "☐ Stop all writes: scale the backend down.",
         f"☐ Set `DATABASE_URL` in the backend's Secret to {made.address}:{made.port}.",
         f"☐ `restart backend --env {where}`, and scale it up again.",
         "☐ Set `primary` and `instance` in `omnicare.toml`; create read replicas and alarms again.",

@@ -17,10 +17,10 @@ from runbooks.migrations.undoing import UndoMigration, plan_undo
 
 
 class DbRollback(Operation):
-    """Undo the newest migration, as a Job from the image that applied it.
+    """Undo the newest migration with a Job from the image that applied it.
 
-    Roll back the services first, because the release that applied the migration expects it. What the migration added is lost. Without a
-    version, the image is that of the Job that applied the migration; the release before does not contain it.
+    Roll back the services first, because the release that applied the migration expects it. Everything that the migration added is lost.
+    Without a version, the bot uses the image of the Job that applied the migration: the previous release does not contain it.
     """
 
     meta = OperationMeta(

@@ -47,9 +47,7 @@ class Deploy(Operation):
     only: ServiceName | None = option(
         "the one service to deploy; the others stay as they are, and one more must approve"
     )
-    skip_migrations: bool = option(
-        "leave the release's migrations out; needs a reason and one more approval", default=False
-    )
+    skip_migrations: bool = option("skip the release's migrations; needs a reason and one more approval", default=False)
     override: GateNames | None = option(
         "gates that may stop nothing this time, with commas; needs a reason and one more approval",
         permission="gate:override",

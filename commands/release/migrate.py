@@ -16,10 +16,10 @@ from runbooks.migrations.settings import MigrationSettings
 
 
 class Migrate(Operation):
-    """Apply a release's pending migrations, as a Job from its image, and change no service.
+    """Apply a release's pending migrations with a Job from its image, and change no service.
 
-    Without a version, those of the running release. The plan names what is pending, and what it would lock. A migration that has begun
-    is never ended, also when the run is cancelled.
+    Without a version, it applies those of the running release. The plan names the pending migrations and what they lock. Cancelling the
+    run does not stop a migration that has started.
     """
 
     meta = OperationMeta(

@@ -103,16 +103,18 @@ def judge_snapshot(found: SnapshotState | None, settings: BackupSettings, now: d
             advice="Turn on automated backups, or take a snapshot: `aws rds create-db-snapshot`.",
         )
     age = found.age_hours(now)
-    said = f"{found.id} ({found.kind}), {_age(age)} old, {'encrypted' if found.encrypted else 'not encrypted'}, {found.status}"
+    said = (
+        f"{found.id} ({found.kind}), {_old(age)}, {'encrypted' if found.encrypted else 'not encrypted'}, {found.status}"
+    )
     advice = ""
     if not found.available:
         advice = "Wait until the snapshot is available, or find out in RDS why it is not."
     elif not found.encrypted:
-        advice = "The database is not encrypted: snapshots of it can't be. Restore an encrypted copy, and use that."
+        advice = "The database is not encrypted, so its snapshots can't be. Restore an encrypted copy and move the services to it."
     elif age is not None and age < -_AHEAD:
         advice = _IN_THE_FUTURE
     elif age is None or age > settings.snapshot_hours:
-        advice = f"Find out why there is no newer one than {settings.snapshot_hours:g} h, or take a snapshot now."
+        advice = f"Find out why no snapshot was taken within {settings.snapshot_hours:g} h, or take one now."
     return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
 
 
@@ -124,15 +126,15 @@ def judge_configuration(found: ObjectState | None, settings: BackupSettings, now
         )
     where = f"s3://{settings.bucket}/{settings.prefix}"
     if found is None:
-        return Judgement(good=False, evidence=f"{where} has no object", advice="Run the backup of the configuration.")
+        return Judgement(good=False, evidence=f"{where} has no backup", advice="Run the backup of the configuration.")
     age = (now - found.at).total_seconds() / 3600
-    said, advice = f"{found.key}, {_age(age)} old, {size(found.size)}", ""
+    said, advice = f"{found.key}, {_old(age)}, {size(found.size)}", ""
     if not found.size:
-        advice = "It is empty: run the backup of the configuration again, and find out why it wrote nothing."
+        advice = "The backup is empty. Run it again, and find out why it wrote nothing."
     elif age < -_AHEAD:
         advice = _IN_THE_FUTURE
     elif age > settings.configuration_hours:
-        advice = f"Find out why there is no newer one than {settings.configuration_hours:g} h."
+        advice = f"Find out why no backup was made within {settings.configuration_hours:g} h."
     return Judgement(good=not advice, evidence=said, advice=advice, at=found.at)
 
 
@@ -187,9 +189,11 @@ async def _seen(work: Awaitable[T]) -> tuple[T | None, Judgement | None]:
         return None, Judgement(good=None, evidence=error.message.rstrip("."), advice=" ".join(error.advice))
 
 
-def _age(hours: float | None) -> str:
-    if hours is None:
-        return "of unknown age"
+def _old(hours: float | None) -> str:
+    return "of unknown age" if hours is None else f"{_age(hours)} old"
+
+
+def _age(hours: float) -> str:
     if hours < 1:
         return f"{counted(round(hours * 60), 'minute')}"
     return f"{hours:.0f} h" if hours < 2 * _DAY else f"{hours / _DAY:.0f} days"

@@ -37,12 +37,12 @@ async def plan_restore(backups: Backups, where: str, snapshot: str, now: datetim
         title=f"Restore {snapshot} of {where} to a new instance",
         steps=(RestoreSnapshot(snapshot=found.id, instance=instance, begun=begun),),
         warnings=(
-            f"Whatever was written after the snapshot is not in it: {_lost(found, now)}.",
+            f"The new instance lacks everything that was written after the snapshot, {_lost(found, now)}.",
             *(() if found.encrypted else ("The snapshot is not encrypted, so the new instance won't be either.",)),
         ),
         notes=(
             *((waits,) if begun else ()),
-            f"{instance} is not changed, and nothing points to the new instance until people move the services to it. The card lists how.",
+            f"{instance} is not changed. No service uses the new instance until people move the services to it; the card lists the steps.",
         ),
         not_done=("moving the services to the new instance",),
     )
@@ -54,7 +54,7 @@ async def plan_drill(backups: Backups, where: str, now: datetime) -> Plan:
     instance = backups.settings.instance
     if found is None:
         raise PermanentError(
-            f"{instance} has no snapshot that could be restored.",
+            f"{instance} has no snapshot that can be restored.",
             code=ReasonCode.NOT_FOUND,
             advice=(f"`backups --env {where}` shows all of them.",),
         )
@@ -81,7 +81,7 @@ async def _restorable(backups: Backups, snapshot: str) -> SnapshotState:
         raise PermanentError(
             f"{backups.settings.instance} has no snapshot {snapshot}.",
             code=ReasonCode.NOT_FOUND,
-            advice=(f"The newest are {offered}." if offered else "There is none that could be restored.",),
+            advice=(f"These can be restored: {offered}." if offered else "No snapshot can be restored.",),
         )
     if not found.available:
         raise PermanentError(
@@ -96,7 +96,7 @@ def _being_restored(found: InstanceState, snapshot: str) -> bool:
 
 
 def _lost(found: SnapshotState, now: datetime) -> str:
-    return f"everything since it was taken, {_age(found, now)} ago" if found.at else "its age is unknown"
+    return f"which was taken {_age(found, now)} ago" if found.at else "whose age is unknown"
 
 
 def _age(found: SnapshotState, now: datetime) -> str:

@@ -110,7 +110,9 @@ class BackUp(Step):
 
         def done(found: SnapshotState | None) -> bool:
             if found is not None and found.status in _FAILED_SNAPSHOTS:
-                raise PermanentError(f"The snapshot {name} ended as {found.status}.", code=ReasonCode.BACKUP_FAILED)
+                raise PermanentError(
+                    f"The snapshot {name} ended with status {found.status}.", code=ReasonCode.BACKUP_FAILED
+                )
             return found is not None and found.available
 
         def said(found: SnapshotState | None) -> str:
@@ -172,7 +174,7 @@ class RestoreStep(Step):
         def done(found: InstanceState | None) -> bool:
             if found is not None and (found.status in _FAILED_INSTANCES or found.status.startswith("incompatible")):
                 raise PermanentError(
-                    f"The new instance {name} ended as {found.status}.",
+                    f"The new instance {name} ended with status {found.status}.",
                     code=ReasonCode.BACKUP_FAILED,
                     advice=(
                         f"RDS says why: `aws rds describe-events --source-type db-instance --source-identifier {name}`.",
@@ -234,7 +236,7 @@ class StartDrill(RestoreStep):
         rds, name = context.use(Backups).rds, named(self.instance, self.purpose, context.run)
         for each in await _patient(context, rds.instances):
             if self._left_over(each) and each.id != name:
-                context.pulse.say(f"deleting {each.id} of an earlier drill")
+                context.pulse.say(f"deleting {each.id}, left by an earlier drill")
                 await _patient(context, partial(rds.delete_drill, each))
         return await self._restore(context)
 
@@ -271,7 +273,7 @@ class CheckDrill(Step):
         made = context.results.only(StartDrill, Restored)
         database = context.services.get(Database)
         if not isinstance(database, Database):
-            return DrillCheck(checked=False, evidence="no `database` is configured whose role could read it")
+            return DrillCheck(checked=False, evidence="no `database` is configured, so no role can read it")
         try:
             tables, rows = await database.elsewhere(made.address, made.port).content()
         except RunbookError as error:
@@ -285,7 +287,7 @@ def read_as(instance: str, tables: int, rows: int) -> DrillCheck:
         raise PermanentError(
             f"{instance} was restored, and has no tables.",
             code=ReasonCode.BACKUP_FAILED,
-            advice=("Find out what the snapshot was taken of: nothing of the application is in it.",),
+            advice=("The snapshot holds nothing of the application. Find out which database it was taken of.",),
         )
     if not rows:
         return DrillCheck(
@@ -379,7 +381,9 @@ async def _create(
                 f"RDS says that {name} exists, and does not show it.", code=ReasonCode.AWS_UNREACHABLE, retry_after=2.0
             )
         if found.run != context.run:
-            raise PermanentError(f"{name} exists, and this run did not create it.", code=ReasonCode.CHANGED_MEANWHILE)
+            raise PermanentError(
+                f"{name} already exists, and this run did not create it.", code=ReasonCode.CHANGED_MEANWHILE
+            )
         return None
 
     await _patient(context, once)
@@ -402,7 +406,7 @@ async def _waited(
             raise PermanentError(
                 f"{what} is not available after {duration(settings.patience_seconds)}.",
                 code=ReasonCode.TIMED_OUT,
-                advice=("RDS completes it by itself; `aws rds describe-events` says what it does.",),
+                advice=("RDS completes it by itself; `aws rds describe-events` shows its progress.",),
             )
         await pause(min(settings.look_seconds, left))
     return found

@@ -92,7 +92,7 @@ async def _created(cluster: ClusterClient, spec: JobSpec, run: str) -> JobView:
     if job.run != run:
         whose = f"run {job.run}" if job.run else "somebody else"
         raise PermanentError(
-            f"Job {job.name} exists, but {whose} made it.",
+            f"Job {job.name} exists, but {whose} created it.",
             code=ReasonCode.CHANGED_MEANWHILE,
             advice=(f"Look at it with `kubectl describe job/{job.name} -n {job.namespace}`, then try again.",),
         )
@@ -216,7 +216,7 @@ class _Following:
         code = 0 if self.job.ended == "complete" else main.exit_code if main is not None else None
         if code is None:
             raise PermanentError(
-                f"Job {self.job.name} failed, and its pod is gone, so nobody knows how far it got.",
+                f"Job {self.job.name} failed, and its pod is gone, so it is unknown how far it got.",
                 code=ReasonCode.JOB_FAILED,
                 evidence=_words(self.job.message, self._refused()),
                 diagnosis=Diagnosis(log=_redacted(output, self._spec.log_lines)),
@@ -230,7 +230,7 @@ class _Following:
         if cause is not None and not began:
             return self._failed(cause)
         refused = self._refused()
-        why = f", because the cluster takes no pod of it: {refused}" if refused and not began else ""
+        why = f", because the cluster rejects its pod: {refused}" if refused and not began else ""
         return _late(self._spec, self, f"so Kubernetes ended it{why}")
 
     def _failed(self, cause: Cause) -> PermanentError:
@@ -325,7 +325,7 @@ def _late(spec: JobSpec, following: _Following, what: str) -> PermanentError:
 
 def _vanished(job: JobView) -> PermanentError:
     return PermanentError(
-        f"Somebody deleted Job {job.name} before it ended, so nobody knows how far it got.", code=ReasonCode.NOT_FOUND
+        f"Somebody deleted Job {job.name} before it ended, so it is unknown how far it got.", code=ReasonCode.NOT_FOUND
     )
 
 

@@ -82,7 +82,7 @@ class SchemaStep(Step):
     def goes_on(self) -> tuple[str, ...]:
         where = f"-n {self.spec.namespace}"
         return (
-            f"A migration that has begun is not ended: it would leave the schema half changed. `kubectl get jobs {where} -l omnicare.dev/job={self.spec.what}` shows it.",
+            f"A migration that has started goes on, because stopping it would leave the schema half changed. `kubectl get jobs {where} -l omnicare.dev/job={self.spec.what}` shows it.",
         )
 
     async def apply(self, context: StepContext) -> Migrated:
@@ -109,7 +109,7 @@ class SchemaStep(Step):
             code=ReasonCode.MIGRATION_FAILED,
             diagnosis=Diagnosis(cause=cause, log=end.log, seen=(f"Job {end.name} in {self.spec.namespace}.",)),
             advice=(
-                f"Look at the rows of `{self.settings.table}` before you try again: what was applied before the failure stays.",
+                f"Check the rows of `{self.settings.table}` before you try again: migrations that were applied before the failure stay applied.",
             ),
         )
 
@@ -135,11 +135,11 @@ class Migrate(SchemaStep):
         return {**super().changes(), "pending": list(self.pending) if self.pending is not None else None}
 
     def shown(self) -> Shown:
-        names = self.pending if self.pending is not None else ("whatever is pending",)
+        names = self.pending if self.pending is not None else ("all that are pending",)
         more = len(names) - _SHOWN
         shown = (*names[:_SHOWN], *((f"and {more} more",) if more > 0 else ()))
         rows = tuple((Cell(text=name, strong=self.pending is not None), Cell(text=self.version)) for name in shown)
-        return Shown(columns=("Migration", "Of"), rows=rows)
+        return Shown(columns=("Migration", "Release"), rows=rows)
 
     def in_short(self) -> tuple[Brief, ...]:
         if not self.alone:
@@ -176,14 +176,14 @@ class Migrate(SchemaStep):
 async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
     """Return what a deploy does about the schema before its services change."""
     if SKIP in train.options:
-        what = f"Migrations are left out: {train.version} runs on the schema as it is."
+        what = f"Migrations are skipped: {train.version} runs on the schema as it is."
         return Part(
             unusual=(Unusual(option=f"--{SKIP}", what=what),),
             not_done=("migrations (left out as asked)",),
         )
     change = next((each for each in train.changes if each.service == settings.service), None)
     if change is None:
-        return Part(notes=(f"No migrations run, because {settings.service} stays as it is.",))
+        return Part(notes=(f"No migrations run, because {settings.service} does not change.",))
     cluster = train.find(ClusterClient)
     assert cluster is not None, "every environment has a cluster"
     return await _part(cluster, train.find(Database), settings, train.environment, change.after, train.version)
@@ -207,7 +207,7 @@ async def _part(
     if found.names is not None:
         spec = spec.model_copy(update={"annotations": {MIGRATIONS: json.dumps(found.names)}})
     step = Migrate(spec=spec, version=version, settings=settings, pending=found.names)
-    notes = ("A migration is never ended in the middle, also when the run is cancelled.", *found.notes)
+    notes = ("Cancelling the run does not stop a migration that has started.", *found.notes)
     return Part(before=(step,), warnings=found.warnings, notes=notes)
 
 
@@ -219,7 +219,7 @@ async def none_runs(cluster: ClusterClient, environment: Environment) -> None:
                 f"A migration is still running in {environment.name}: Job {job.name} (image {Image.parse(job.image).short}).",
                 code=ReasonCode.MIGRATION_RUNS,
                 advice=(
-                    f"Wait until it has ended: `kubectl logs -f job/{job.name} -n {job.namespace}` shows how far it is.",
+                    f"Wait until it has finished: `kubectl logs -f job/{job.name} -n {job.namespace}` shows its progress.",
                 ),
             )
 
@@ -238,7 +238,7 @@ async def image_of(
         state = next(each for each in await current(cluster, environment) if each.service == service.name)
         if (image := pinned(state)) is None or state.foreign:
             raise PermanentError(
-                f"It is not known which image of {service.name} runs in {environment.name}.",
+                f"It is unknown which image of {service.name} runs in {environment.name}.",
                 code=ReasonCode.NOT_A_RELEASE,
                 advice=("Name the version: `migrate VERSION`.",),
             )

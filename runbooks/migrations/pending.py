@@ -49,10 +49,10 @@ async def pending(
         _contained(cluster, listing), applied_rows(database, settings)
     )
     if contained is None:
-        return Pending(warnings=tuple(f"Which migrations are pending is unknown: {why}" for why in (no_list,) if why))
+        return Pending(warnings=tuple(f"The pending migrations are unknown: {why}" for why in (no_list,) if why))
     if rows is None:
-        why = no_rows or "no `database` is configured, where the bot reads which are applied."
-        return Pending(warnings=(f"Which migrations are pending is unknown: {why}",))
+        why = no_rows or "no `database` is configured, so the bot can't read which are applied."
+        return Pending(warnings=(f"The pending migrations are unknown: {why}",))
     left = [each for each in contained if each.name not in rows]
     names = {each.name for each in contained}
     foreign = tuple(name for name in reversed(rows) if name not in names)
@@ -83,7 +83,7 @@ async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[t
         async with asyncio.timeout(LIST_DEADLINE):
             end = await run_job(PlainPulse(run), cluster, listing)
     except TimeoutError:
-        return None, f"the release's own list was not there within {LIST_DEADLINE} s. Plan again in a moment."
+        return None, f"the image did not list its migrations within {LIST_DEADLINE} s. Request it again in a moment."
     except RunbookError as error:
         return None, error.message
     if not end.ok:
@@ -91,7 +91,7 @@ async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[t
     try:
         return read_contained(end.output), ""
     except NotUnderstood as error:
-        return None, f"what `{' '.join(listing.words)}` printed can't be read: {error}."
+        return None, f"the output of `{' '.join(listing.words)}` can't be read: {error}."
 
 
 def read_contained(output: bytes) -> tuple[Contained, ...]:
@@ -129,7 +129,7 @@ async def _lint(left: Sequence[Contained]) -> tuple[tuple[Finding, ...], tuple[s
         found = await lint(with_sql)
     except LintUnavailable as error:
         return (), (f"The migrations' SQL was not checked: {error}.",)
-    return found, () if found else ("squawk finds no lock that blocks others in the migrations' SQL.",)
+    return found, () if found else ("squawk finds no lock in the migrations' SQL that blocks others.",)
 
 
 async def _locks(found: Sequence[Finding], database: Database | None) -> tuple[str, ...]:

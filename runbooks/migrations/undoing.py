@@ -117,7 +117,7 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
             count = counted(len(each.names), "migration")
             what = f"{each.version} applied {count} that {target} does not know: {listed(each.names, most=_SHOWN)}."
         warnings.append(
-            f"{what} The schema stays as it is: whether {target} runs on it is unknown. `db rollback` undoes the newest migration afterwards."
+            f"{what} The schema does not change, and it is unknown whether {target} runs on it. After this rollback, `db rollback` undoes the newest migration."
         )
     registry = train.find(RegistryClient)
     if not newer or registry is None:
@@ -148,7 +148,7 @@ class UndoMigration(SchemaStep):
 
     def shown(self) -> Shown:
         row = (Cell(text=self.name or "the newest one", strong=True), Cell(text=self.version))
-        return Shown(columns=("Migration to undo", "By the image of"), rows=(row,))
+        return Shown(columns=("Migration to undo", "Image of"), rows=(row,))
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject="the database", change=f"without {self.name or 'its newest migration'}"),)
@@ -204,10 +204,10 @@ async def plan_undo(
                 f"{what} still runs {label}, which expects this migration."
                 for what in await _expecting(cluster, environment, settings, label)
             ),
-            "What the migration added is lost with all that was written to it. Undoing is not undone.",
+            "Everything that the migration added is lost, with all data in it. That can't be undone.",
             *((why,) if why else ()),
         ),
-        notes=(f"`{' '.join(spec.words)}` runs once, which undoes one migration with most tools.",),
+        notes=(f"`{' '.join(spec.words)}` runs once; with most tools, that undoes one migration.",),
     )
 
 
@@ -217,7 +217,7 @@ def _last(standing: list[AppliedBy], newest: str | None) -> AppliedBy:
     if not fits:
         which = f"{newest}, the newest migration" if newest is not None else "a migration"
         raise PermanentError(
-            f"No Job of the bot that applied {which} is left in the cluster, so it is not known which image can undo it.",
+            f"No Job that applied {which} is left in the cluster, so it is unknown which image can undo it.",
             code=ReasonCode.NO_RELEASE,
             advice=("Name the release that contains it: `db rollback VERSION`.",),
         )

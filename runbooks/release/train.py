@@ -112,8 +112,8 @@ async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -
         if not train.going_back:
             raise
         _log.exception("planning %s failed, and the rollback goes on without it", name)
-        why = "the bot has a bug there; its log says more."
-    return Part(warnings=(f"{name} left out, because it can't be planned: {why}",), not_done=(name,))
+        why = "a bug in the bot; its log has more."
+    return Part(warnings=(f"This plan leaves out {name}: {why}",), not_done=(name,))
 
 
 def _noted(steps: Sequence[Step], unusual: Sequence[Unusual]) -> tuple[Step, ...]:

@@ -37,7 +37,7 @@ async def test_a_job_completes_is_found_again_by_its_run_and_refused_to_another(
         (pod,) = (await cluster.get("pods", "-l", f"job-name={asked.name(RUN)}"))["items"]
         assert pod["spec"]["restartPolicy"] == "Never"
         assert (await client.jobs.of_kind(cluster.namespace, "task"))[0].run == RUN
-        with pytest.raises(PermanentError, match="made it"):
+        with pytest.raises(PermanentError, match="created it"):
             await run_job(PlainPulse(OTHER), client, asked)
 
 

@@ -53,7 +53,9 @@ async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance
     await here.type(REQUESTER, f"/omnicare db restore {newest}")
     await here.whispered(REQUESTER, "may not")
     restore = await here.ask(f"db restore {newest}", who=ON_CALL)
-    assert "Whatever was written after the snapshot is not in it" in await here.says(restore, "new instance", "plan")
+    assert "The new instance lacks everything that was written after the snapshot" in await here.says(
+        restore, "new instance", "plan"
+    )
     await here.press("dana", "approve", restore)
     await here.says(restore, "Dana approved", "approval")
     await here.press(APPROVER, "approve", restore)

@@ -107,7 +107,7 @@ def test_a_snapshot_is_good_if_it_is_available_encrypted_and_young(found: Snapsh
 
 @pytest.mark.parametrize(
     ("hours", "size", "good", "says"),
-    [(2, 1024, True, "2 h old"), (30, 1024, False, "30 h old"), (2, 0, False, "0 B"), (-1, 1024, False, "config/a"), (None, 0, False, "has no object")],
+    [(2, 1024, True, "2 h old"), (30, 1024, False, "30 h old"), (2, 0, False, "0 B"), (-1, 1024, False, "config/a"), (None, 0, False, "has no backup")],
 )  # fmt: skip
 def test_the_configurations_backup_is_good_if_it_is_young_and_not_empty(
     hours: float | None, size: int, good: bool, says: str
@@ -251,7 +251,7 @@ async def test_a_snapshot_that_fails_or_takes_too_long_ends_the_deploy_before_an
         await BackUp(instance=INSTANCE).apply(world.context())
     assert caught.value.code is ReasonCode.TIMED_OUT
     world.rds.snapshots[named(INSTANCE, "backup", RUN)].status = "failed"
-    with pytest.raises(PermanentError, match="ended as failed") as caught:
+    with pytest.raises(PermanentError, match="ended with status failed") as caught:
         await BackUp(instance=INSTANCE).apply(world.context())
     assert caught.value.code is ReasonCode.BACKUP_FAILED
 
@@ -280,7 +280,7 @@ async def test_only_a_deploy_with_that_setting_takes_one(world: World):
 async def test_a_restore_makes_one_new_instance_and_leaves_the_old_one_alone(world: World):
     before = dict(world.rds.instances)
     plan = await plan_restore(world.backups, "production", await world.newest(), datetime.now(UTC))
-    assert "everything since it was taken, 3 h" in plan.warnings[0]
+    assert "which was taken 3 h" in plan.warnings[0]
     (step,) = plan.steps
     assert isinstance(step, RestoreSnapshot)
     run = "production.db-restore.0f3a9b7c"
@@ -331,7 +331,7 @@ async def test_an_instance_that_can_not_be_restored_ends_the_run(world: World):
     step = RestoreSnapshot(snapshot=await world.newest(), instance=INSTANCE)
     made = await step.apply(world.context())
     world.rds.instances[made.instance].status = "incompatible-parameters"
-    with pytest.raises(PermanentError, match="ended as incompatible-parameters") as caught:
+    with pytest.raises(PermanentError, match="ended with status incompatible-parameters") as caught:
         await step.apply(world.context())
     assert caught.value.code is ReasonCode.BACKUP_FAILED
 

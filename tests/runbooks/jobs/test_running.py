@@ -114,7 +114,7 @@ async def test_a_job_of_another_run_is_refused(tmp_path: Path) -> None:
         other = RUN.replace("production", "staging")
         assert SPEC.name(other) == SPEC.name(RUN)
         await run_job(PlainPulse(other), client, SPEC)
-        with pytest.raises(PermanentError, match="made it") as caught:
+        with pytest.raises(PermanentError, match="created it") as caught:
             await run_job(PlainPulse(RUN), client, SPEC)
     assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
 

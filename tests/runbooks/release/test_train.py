@@ -87,7 +87,7 @@ async def test_a_part_that_can_not_be_planned_stops_a_deploy() -> None:
 async def test_going_back_names_a_part_that_can_not_be_planned_and_goes_on() -> None:
     plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, going_back=True, parts=(("migrations", _broken),))
     assert plan.steps == DEPLOY.steps
-    assert plan.warnings == ("migrations left out, because it can't be planned: The database refuses the bot.",)
+    assert plan.warnings == ("This plan leaves out migrations: The database refuses the bot.",)
     assert plan.not_done == ("migrations", "the rest")
 
 
