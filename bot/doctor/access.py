@@ -105,7 +105,9 @@ NEEDED: tuple[Access, ...] = (
     _service("get", "jobs", "Find the Job of a run again after a restart.", group="batch"),
     _service("list", "jobs", "See whether a migration of an earlier run is still running.", group="batch"),
     _service("watch", "jobs", "Follow a Job to its end instead of polling it.", group="batch"),
-    _service("delete", "jobs", "End a test's Job when its run is stopped; a migration is never ended.", group="batch"),
+    _service(
+        "delete", "jobs", "Delete a test's Job when its run is stopped; a migration is never stopped.", group="batch"
+    ),
     Access(
         verb="get",
         group="",

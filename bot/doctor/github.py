@@ -42,12 +42,12 @@ def _reviewed(of: str, branch: str, rules: ReviewRules) -> Finding:
     """Whether a commit that nobody has reviewed could get into the branch."""
     if not rules.approvals and not rules.whole:
         return warning(
-            f"{of}whether {branch} lets a commit through that nobody has reviewed is unknown: the bot may not read its protection.",
+            f"{of}whether {branch} allows commits that nobody has reviewed is unknown: the bot may not read its protection.",
             "Give the token the repository permission Administration (read), or protect the branch by a ruleset.",
         )
     if not rules.approvals:
         return warning(
-            f"{of}the rules of {branch} let a commit through that nobody has reviewed.",
+            f"{of}the rules of {branch} allow commits that nobody has reviewed.",
             "Add a ruleset to the branch that requires a pull request with at least one approving review.",
         )
     needs = f"{branch} is protected, and a commit needs {counted(rules.approvals, 'approving review')}"

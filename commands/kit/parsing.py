@@ -67,7 +67,7 @@ def _as_typed(token: str) -> str:
     return quoted(token) if not token or any(sign.isspace() or sign in "\"'" for sign in token) else token
 
 
-_INSIDE = 'A quotation mark stands inside a word. Put both around the whole value, such as `--reason "two words"`.'
+_INSIDE = 'There is a quotation mark inside a word. Put quotation marks around the whole value, such as `--reason "two words"`.'
 
 
 def split(text: str) -> list[str]:

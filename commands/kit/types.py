@@ -369,7 +369,7 @@ class CdnPathType:
         try:
             return checked_path(text)
         except ValueError as error:
-            raise Invalid(f"{cited(text)} is not a path of the CDN: {error}.") from None
+            raise Invalid(f"{cited(text)} is not a CDN path: {error}.") from None
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return ("/*",)
@@ -384,7 +384,7 @@ class SnapshotType:
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lower()
         if len(plain) > 255 or not re.fullmatch(r"(rds:)?[a-z](-?[a-z0-9])*", plain, re.ASCII):  # noqa: PLR2004 - RDS's bound
-            raise Invalid(f"{cited(text)} is not a snapshot's name. `backups` lists them.")
+            raise Invalid(f"{cited(text)} is not a snapshot name. `backups` lists the snapshots.")
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -400,7 +400,9 @@ class SignatureType:
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lower()
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", plain, re.ASCII):
-            raise Invalid(f"{cited(text)} is not the name of a signature. A deploy's plan names those that it needs.")
+            raise Invalid(
+                f"{cited(text)} is not a signature name. The plan of a deploy names the signatures that it needs."
+            )
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002

@@ -17,15 +17,15 @@ from runbooks.wording import duration, short_digest
 
 
 class Build(Operation):
-    """Build the images of a version by the repository's workflow, and follow it until they are in the registry.
+    """Build the images of a version with the repository's workflow, and follow it until they are in the registry.
 
-    Nothing is built on the bot's machine. The workflow is started once, at the version's tag; a bot that is restarted finds its run again.
+    The bot builds nothing itself. It starts the workflow once, on the version's tag, and finds the workflow's run again after a restart.
     """
 
     meta = OperationMeta(permission="rollout:write", risk=Risk.REVERSIBLE, examples=["v2.0.0"])
 
     version: Version = argument("version to build, a git tag")
-    env: EnvironmentName = option("whose images and workflow", default=CHANNEL_DEFAULT)
+    env: EnvironmentName = option("the environment whose images are built", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:  # noqa: ARG002 - images belong to no environment
         return f"Build the images of {self.version}"

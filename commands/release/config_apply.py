@@ -18,17 +18,17 @@ from runbooks.wording import by_count, listed
 
 
 class ConfigApply(Operation):
-    """Apply the configuration of a release: its ConfigMaps, compared with the cluster key by key, and never by force.
+    """Apply a release's ConfigMaps, compared with the cluster key by key and never forced.
 
-    The files are read from the repository at the release's commit. A value that another field manager owns is named with its owner, and nothing is
-    applied. Pods read changed environment variables only when they start: `restart` makes new ones.
+    The bot reads the files from the repository at the release's commit. If another field manager owns a value, the bot names it and applies
+    nothing. Pods read changed environment variables only when they start: `restart` replaces the pods.
     """
 
     meta = OperationMeta(
         permission="rollout:write", risk=Risk.DISRUPTIVE, name="config apply", examples=["v2.0.0", "v2.0.0 --dry-run"]
     )
 
-    version: Version = argument("release whose configuration it is, a git tag")
+    version: Version = argument("release whose configuration is applied, a git tag")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:

@@ -20,10 +20,10 @@ from runbooks.wording import by_count, counted, listed
 
 
 class SecretRotate(Operation):
-    """Give a secret new random values, and restart the services that read it, each watched until its new pods are ready.
+    """Replace a secret's values with new random ones, and restart the services that read it.
 
-    Nobody types or sees a value: the bot makes it and writes it into the Kubernetes Secret. The old value is not kept. What may be rotated is configured
-    as `[environments.NAME.rotations.WHAT]`.
+    Nobody types or sees the values: the bot generates them and writes them into the Kubernetes Secret. The old ones are not kept.
+    `[environments.NAME.rotations.WHAT]` configures what can be rotated.
     """
 
     meta = OperationMeta(
@@ -34,7 +34,7 @@ class SecretRotate(Operation):
     )
 
     what: Annotated[str, TextType(longest=60, name="name", example="jwt")] = argument(
-        "what to rotate, as the configuration calls it"
+        "name of the rotation in the configuration"
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

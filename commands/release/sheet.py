@@ -41,7 +41,7 @@ class ShowSheet(Query):
         )
         runs = listed(dict.fromkeys((each.image.tag or "untagged") if each.image else "unknown" for each in states))
         to = versions(change.after for change in back) if back else ""
-        summary = f"{where.name} runs {runs}; " + (f"a rollback leads to {to}" if to else "nothing to go back to")
+        summary = f"{where.name} runs {runs}; " + (f"a rollback goes to {to}" if to else "nothing to go back to")
         return Card(
             title=words(Strong(text=f"Sheet for a bad night: {where.name}")),
             summary=summary,

@@ -101,7 +101,7 @@ class StartBuild(BuildStep):
     def shown(self) -> Shown:
         rows = tuple((Cell(text=f"{image}:{self.version}"), Cell(text=self.commit[:7])) for image in self.images)
         return Shown(
-            columns=("Image to build", "Commit"), rows=rows, caption=f"by {self.workflow} of {self.repository}"
+            columns=("Image to build", "Commit"), rows=rows, caption=f"built by {self.workflow} of {self.repository}"
         )
 
     def in_short(self) -> tuple[Brief, ...]:
@@ -174,7 +174,7 @@ class BuildImages(BuildStep):
                 f"The workflow {self.workflow} ended with {found.conclusion or 'no conclusion'}.",
                 code=ReasonCode.BUILD_FAILED,
                 evidence=tuple(filter(None, (found.url,))),
-                advice=("Its log says why; mend it in the repository, then `build` again.",),
+                advice=("Its log says why. Fix it in the repository, then run `build` again.",),
             )
         digests = await self._pushed(context)
         return Built(digests=digests, url=found.url, seconds=round(time.monotonic() - began, 1))
@@ -194,13 +194,15 @@ class BuildImages(BuildStep):
             return PermanentError(
                 f"GitHub shows no run of {self.workflow} for this request.",
                 code=ReasonCode.TIMED_OUT,
-                advice=("Its `run-name` must contain `${{ inputs.request }}`: that is how the bot finds it.",),
+                advice=(
+                    "The workflow's `run-name` must contain `${{ inputs.request }}`, because the bot looks for it.",
+                ),
             )
         return PermanentError(
             f"{self.workflow} is still {found.state.replace('_', ' ')} after {duration(self.seconds)}.",
             code=ReasonCode.TIMED_OUT,
             evidence=tuple(filter(None, (found.url,))),
-            advice=(f"It goes on by itself. `build {self.version}` again finds its images.",),
+            advice=(f"GitHub continues to build it. Run `build {self.version}` again later: it finds the images.",),
         )
 
 
@@ -244,5 +246,5 @@ def _half(images: Sequence[str], missing: Sequence[str]) -> tuple[str, ...]:
     if len(missing) == len(images):
         return ()
     return (
-        f"Some images of this version exist already, and are built again: {listed(sorted({*images} - {*missing}))}.",
+        f"Some images of this version exist already and are built again: {listed(sorted({*images} - {*missing}))}.",
     )

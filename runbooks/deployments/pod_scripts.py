@@ -105,7 +105,7 @@ def _tail(output: Output, *, says: bool) -> tuple[str, ...]:
     if not says and output.out.strip():
         return (
             *lines,
-            f"({counted(len(output.out), 'byte')} of output are hidden: they may be about patients.)",
+            f"({counted(len(output.out), 'byte')} of output hidden, because it may be about patients.)",
         )
     return lines
 

@@ -114,7 +114,7 @@ class SignatureSettings(Frozen):
     name: Name
     """The name that is typed: `api-documentation`."""
     text: str = Field(min_length=1, max_length=150)
-    """What is signed, for people: `The recovery procedures were tested`."""
+    """What is signed, for people: `API documentation updated`."""
     max_age_hours: float = Field(default=72.0, gt=0, allow_inf_nan=False)
     """A signature counts for so long."""
     role: Name | None = None

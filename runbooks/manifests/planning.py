@@ -37,7 +37,7 @@ async def changes_of(
     names = [each.name for each in wanted]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise PermanentError(f"Two files have the ConfigMap {twice}.", code=ReasonCode.MANIFEST_INVALID)
+        raise PermanentError(f"Two files contain the ConfigMap {twice}.", code=ReasonCode.MANIFEST_INVALID)
     steps = await side_by_side(*(_step(cluster, environment.namespace, each, commit) for each in wanted))
     return Changes(
         steps=tuple(step for step in steps if step is not None),
@@ -79,9 +79,11 @@ def notes(found: Changes) -> tuple[str, ...]:
     """What people should know about applying these."""
     said = []
     if found.steps:
-        said.append("Pods read changed environment variables only when they start: `restart SERVICE` makes new pods.")
+        said.append(
+            "Pods read changed environment variables only when they start: `restart SERVICE` replaces the pods."
+        )
     if found.others:
-        said.append(f"Not applied, because only ConfigMaps are: {listed(found.others)}.")
+        said.append(f"Not applied, because the bot applies only ConfigMaps: {listed(found.others)}.")
     return tuple(said)
 
 
@@ -94,7 +96,7 @@ async def plan_part(train: Train) -> Part:
         return Part(
             not_done=("configuration",),
             notes=(
-                f"The configuration stays as it is: `config apply {train.version}` applies that of {train.version}.",
+                f"The configuration does not change. `config apply {train.version}` applies the one of {train.version}.",
             ),
         )
     found = await changes_of(cluster, github, train.environment, settings, train.version)

@@ -91,7 +91,9 @@ def _config_map(path: str, number: int, name: str, found: dict[str, object], nam
     if metadata.get("namespace") not in (None, namespace):
         raise _invalid(path, f"object {number} ({name}) is for another namespace than {namespace}")
     if found.get("binaryData"):
-        raise _invalid(path, f"object {number} ({name}) has binary data, which can't be compared for approval")
+        raise _invalid(
+            path, f"object {number} ({name}) has binary data, which people can't compare before they approve"
+        )
     return WantedConfigMap(
         name=name,
         data=_texts(path, name, "data", found.get("data")),
@@ -104,7 +106,7 @@ def _texts(path: str, name: str, what: str, found: object) -> dict[str, str]:
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in found.items()):
-        raise _invalid(path, f"{what} of {name} are not all texts: put numbers and true/false in quotes")
+        raise _invalid(path, f"{what} of {name} are not all strings: put numbers and true/false in quotes")
     return dict(found)
 
 

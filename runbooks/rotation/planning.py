@@ -25,7 +25,7 @@ async def plan_rotation(
             f"Secret {rotation.secret} in {environment.namespace} has no {listed(missing)}.",
             code=ReasonCode.NOT_FOUND,
             advice=(
-                f"Check `keys` under `environments.{environment.name}.rotations.{what}`; a value that was never there is not made.",
+                f"Check `keys` under `environments.{environment.name}.rotations.{what}`; the bot only replaces values that exist.",
             ),
         )
     plans = [await plan_restart(cluster, fleet, environment, service) for service in rotation.services]
@@ -39,7 +39,7 @@ async def plan_rotation(
         steps=(Take(), rotate, *restarts, CheckRollout(images=images)),
         warnings=tuple(dict.fromkeys(warning for plan in plans for warning in plan.warnings)),
         notes=(
-            "The bot makes the new values. They are written into the Secret and shown nowhere; the old ones are not kept.",
-            "Until all pods are new, old ones use the old values: what one accepts, another may refuse.",
+            "The bot generates the new values and writes them into the Secret. They are shown nowhere, and the old ones are not kept.",
+            "Until all pods are replaced, old and new pods use different values, so one may reject what another has issued.",
         ),
     )

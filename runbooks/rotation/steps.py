@@ -71,7 +71,7 @@ class RotateSecret(Step):
             return done
         if missing := [key for key in self.keys if key not in found.data]:
             raise PermanentError(
-                f"Secret {self.secret} has no {listed(missing)} any more.", code=ReasonCode.CHANGED_MEANWHILE
+                f"Secret {self.secret} no longer has {listed(missing)}.", code=ReasonCode.CHANGED_MEANWHILE
             )
         values = {key: secrets.token_urlsafe(self.size).encode() for key in self.keys}
         default_redactor().learn(values.values())

@@ -20,7 +20,7 @@ def _classic(*, admins: bool = False) -> dict[str, object]:
     ("wrong", "level", "words"),
     [
         ({}, Severity.FINE, "needs 1 approving review, also for what is pushed after one."),
-        ({"reviews": 0}, Severity.WARNING, "let a commit through that nobody has reviewed"),
+        ({"reviews": 0}, Severity.WARNING, "allow commits that nobody has reviewed"),
         ({"stale": False}, Severity.WARNING, "what is pushed after an approval is not reviewed again"),
         ({"stale": False, "classic": _classic()}, Severity.FINE, "also for what is pushed after one"),
         ({"reviews": 0, "classic": _classic(admins=True)}, Severity.FINE, "needs 2 approving reviews"),

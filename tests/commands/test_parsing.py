@@ -100,7 +100,7 @@ def test_a_quote_that_is_left_open_runs_nothing(text: str) -> None:
     ['rollback --env "s"taging', 'rollback --env stag"ing"', '--reason="b"c', 'a""b', '"a""b"', "'it's broken'", '""x'],
 )
 def test_a_quote_inside_a_word_runs_nothing(text: str) -> None:
-    with pytest.raises(UsageError, match="Put both around the whole value"):
+    with pytest.raises(UsageError, match="Put quotation marks around the whole value"):
         split(text)
 
 

@@ -265,7 +265,7 @@ class GithubClient:
                 "GitHub limits the bot's requests.",
                 code=ReasonCode.GITHUB_UNREACHABLE,
                 retry_after=_wait(headers),
-                advice=("A token of its own raises the limit; the limit is over by itself within an hour.",),
+                advice=("A token raises the limit, which resets within an hour.",),
             )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return _unreachable(f"answers with status {status:d}")
@@ -280,7 +280,7 @@ class GithubClient:
             sentence = f"GitHub denies the bot access to {what} of {repository}: {said}"
             advice = f"The token needs the repository permission {right}."
         elif status == HTTPStatus.NOT_FOUND:
-            sentence = f"GitHub shows the bot no {what.removeprefix('the ')} of {repository}: {said}"
+            sentence = f"GitHub does not show the bot {what} of {repository}: {said}"
             advice = f"The token can't see the repository or lacks {right}, or the feature is off there."
         elif status < HTTPStatus.BAD_REQUEST:
             sentence = f"GitHub redirects the request for {what} of {repository}."

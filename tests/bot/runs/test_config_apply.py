@@ -25,7 +25,7 @@ async def test_a_deploy_applies_what_differs_and_an_older_configuration_is_appli
     run = await here.ask("deploy v2.0.0")
     plan = await here.says(run, "backend-config · OFFLINE_SYNC_BATCH", "plan")
     assert "LOG_LEVEL" not in plan
-    assert "Not applied, because only ConfigMaps are: Service backend." in plan
+    assert "Not applied, because the bot applies only ConfigMaps: Service backend." in plan
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "v2.0.0 runs in production")
     assert "ConfigMap backend-config: 1 key changed." in here.text(run, "result")

@@ -9,7 +9,7 @@ async def test_after_a_release_it_has_what_runs_and_what_a_person_types_to_go_ba
     await here.deployed("v2.0.0")
     await here.press(AUDITOR, "type-sheet")
     said = await here.answered("production runs v2.0.0")
-    assert "a rollback leads to v1.2.0" in said
+    assert "a rollback goes to v1.2.0" in said
     page = await here.until(
         lambda: next((each.content for each in here.slack.files.values() if each.name.startswith("sheet-")), None),
         "the page",

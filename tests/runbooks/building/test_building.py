@@ -113,7 +113,7 @@ async def test_a_tag_that_was_moved_since_the_plan_is_not_built(servers: Servers
 async def test_what_is_in_the_registry_is_not_built_again_and_half_of_it_is_said(servers: Servers) -> None:
     servers.images.publish("backend", UNBUILT, datetime.now(UTC))
     plan = await plan_build(servers.client, servers.registry, WHERE, SETTINGS, UNBUILT)
-    assert "exist already, and are built again: ghcr.io/omnicare/backend" in plan.warnings[0]
+    assert "exist already and are built again: ghcr.io/omnicare/backend" in plan.warnings[0]
     servers.images.publish("frontend", UNBUILT, datetime.now(UTC))
     plan = await plan_build(servers.client, servers.registry, WHERE, SETTINGS, UNBUILT)
     assert plan.empty

@@ -161,7 +161,7 @@ async def _hang(_: web.Request) -> web.StreamResponse:
     [
         (lambda _: error(401, "Bad credentials"), ReasonCode.GITHUB_REFUSED, "rejects the bot's token", False),
         (lambda _: error(403, "Resource not accessible by personal access token"), ReasonCode.GITHUB_REFUSED, "denies", False),
-        (lambda _: error(404, "Not Found"), ReasonCode.GITHUB_REFUSED, "shows the bot no", False),
+        (lambda _: error(404, "Not Found"), ReasonCode.GITHUB_REFUSED, "does not show the bot", False),
         (lambda _: error(409, "Git Repository is empty."), ReasonCode.GITHUB_REFUSED, "status 409", False),
         (lambda _: error(301, "Moved", Location="https://elsewhere.example/"), ReasonCode.GITHUB_REFUSED, "redirects", False),
         (lambda _: error(403, "rate limit", x_ratelimit_limit="60", x_ratelimit_remaining="0", x_ratelimit_reset="99999999999"), ReasonCode.GITHUB_UNREACHABLE, "limits", True),
@@ -213,7 +213,7 @@ async def test_a_token_is_sent_and_known_to_the_redactor_and_read_anew(
     settings = GithubSettings(repository="omnicare/emr", api_url=github.url)
     there = GithubClient(settings, GithubToken(redactor), redactor)
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
-    with pytest.raises(RunbookError, match="shows the bot no"):
+    with pytest.raises(RunbookError, match="does not show the bot"):
         await there.commit_of("v2.0.0")
     monkeypatch.setenv("GITHUB_TOKEN", "wrong")
     with pytest.raises(RunbookError, match="rejects the bot's token"):
@@ -228,7 +228,7 @@ async def test_a_token_is_sent_and_known_to_the_redactor_and_read_anew(
 
 
 async def test_a_repository_that_the_bot_may_not_see_is_not_a_missing_tag(github: Github) -> None:
-    with pytest.raises(RunbookError, match="shows the bot no tag of omnicare/other"):
+    with pytest.raises(RunbookError, match="does not show the bot the tag of omnicare/other"):
         await client(github, repository="omnicare/other").commit_of("v2.0.0")
     assert await client(github).commit_of("v9.9.9") is None
 

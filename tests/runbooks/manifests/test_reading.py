@@ -46,7 +46,7 @@ def test_config_maps_are_read_and_other_kinds_are_named() -> None:
         (b"kind: ConfigMap\n", "object 1 has no kind or no name"),
         (
             GOOD.replace(b'"50"', b"50"),
-            "data of backend-config are not all texts: put numbers and true/false in quotes",
+            "data of backend-config are not all strings: put numbers and true/false in quotes",
         ),
         (GOOD.replace(b"omnicare-prod", b"kube-system"), "is for another namespace than omnicare-prod"),
         (GOOD + GOOD, "it has the same ConfigMap twice"),

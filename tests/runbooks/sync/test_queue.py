@@ -171,7 +171,7 @@ async def test_items_that_a_failing_script_printed_are_not_in_its_error(here: Pl
     assert error.code is ReasonCode.SCRIPT_FAILED
     assert error.evidence == (
         "Error: broken pipe",
-        f"({len(items)} bytes of output are hidden: they may be about patients.)",
+        f"({len(items)} bytes of output hidden, because it may be about patients.)",
     )
 
 
