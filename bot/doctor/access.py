@@ -132,7 +132,7 @@ NEEDED: tuple[Access, ...] = (
         where=Where.ROTATIONS,
         reason="Write new values into it (`secret rotate`).",
     ),
-    _configuration("get", "Compare the release's configuration with what is there (`config apply`)."),
+    _configuration("get", "Compare the release's configuration with the cluster (`config apply`)."),
     _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),
     _configuration("create", "The same, for a ConfigMap that is new."),
     _record("get", "Read the environment's lock, run and recorded releases."),

@@ -287,6 +287,6 @@ def guide_coverage() -> str:
     )
     return page(
         "The production guide, line by line",
-        f"{len(every) - left} of {len(every)} commands and checks of the guide are done by the bot or asked of a person; {left} are not yet.",
+        f"{len(every) - left} of {len(every)} commands and checks of the guide are done by the bot or by a person who signs; {left} are missing.",
         *sections,
     )

@@ -42,7 +42,7 @@ class Build(Operation):
             title=f"The images of {self.version} are in the registry",
             lines=(
                 *(f"{image}:{self.version} {short_digest(digest, 12)}" for image, digest in built.digests.items()),
-                f"Built in {duration(built.seconds)}{f': {built.url}' if built.url else ''}.",
+                f"Built in {duration(built.seconds)}.{f' {built.url}' if built.url else ''}",
             ),
             data={"version": self.version, "digests": built.digests},
         )

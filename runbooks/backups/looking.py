@@ -39,11 +39,11 @@ class BackupSettings(RdsSettings):
     before_migration: bool = False
     """Whether a deploy that applies migrations takes a snapshot before it changes anything."""
     before_deploy: bool = False
-    """Whether every deploy does."""
+    """Whether every deploy takes a snapshot first."""
     patience_seconds: float = Field(default=3600.0, gt=0, le=86400, allow_inf_nan=False)
     """How long a run waits for a snapshot, or for a restored instance."""
     look_seconds: float = Field(default=15.0, gt=0, le=300, allow_inf_nan=False)
-    """How often it looks meanwhile."""
+    """How often it checks meanwhile."""
 
     @model_validator(mode="after")
     def _a_prefix_of_a_bucket(self) -> "BackupSettings":

@@ -85,7 +85,8 @@ async def _restorable(backups: Backups, snapshot: str) -> SnapshotState:
         )
     if not found.available:
         raise PermanentError(
-            f"The snapshot {snapshot} can't be restored now: it is {found.status}.", code=ReasonCode.BACKUP_FAILED
+            f"The snapshot {snapshot} can't be restored now: its status is {found.status}.",
+            code=ReasonCode.BACKUP_FAILED,
         )
     return found
 

@@ -8,7 +8,7 @@ from runbooks.kit.targets import Frozen
 class BuildSettings(Frozen):
     """`[environments.NAME.build]`: a workflow of `github`'s repository that is started by dispatch.
 
-    It has two inputs: `version`, the tag, and `request`, which it must show in its `run-name`, since that is how its run is found again.
+    It has two inputs: `version`, the tag, and `request`, which it must show in its `run-name`, because the bot finds its run by it.
     The token needs the repository permission Actions (write).
     """
 

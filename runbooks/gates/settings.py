@@ -55,11 +55,11 @@ class BacklogSettings(Frozen):
     """Limits for offline sync items that are pending when a deploy starts."""
 
     large: int = Field(default=500, ge=0)
-    """With more pending items the plan warns."""
+    """The plan warns about more pending items than this."""
     growth: int = Field(default=1, ge=1)
-    """A large backlog that grows by this many items between two looks has failed."""
+    """The gate fails if a larger backlog grows by this many items between two counts."""
     seconds: float = Field(default=3.0, ge=0, le=8)
-    """Time between the two looks."""
+    """Time between the two counts."""
 
 
 class CodeSettings(Frozen):
@@ -116,7 +116,7 @@ class SignatureSettings(Frozen):
     text: str = Field(min_length=1, max_length=150)
     """What is signed, for people: `API documentation updated`."""
     max_age_hours: float = Field(default=72.0, gt=0, allow_inf_nan=False)
-    """A signature counts for so long."""
+    """How long a signature is valid."""
     role: Name | None = None
     """The role that may give it; it needs the permission `gate:sign`. Without it everybody with that permission may."""
 

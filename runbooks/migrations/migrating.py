@@ -179,7 +179,7 @@ async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
         what = f"Migrations are skipped: {train.version} runs on the schema as it is."
         return Part(
             unusual=(Unusual(option=f"--{SKIP}", what=what),),
-            not_done=("migrations (left out as asked)",),
+            not_done=("migrations (skipped as requested)",),
         )
     change = next((each for each in train.changes if each.service == settings.service), None)
     if change is None:

@@ -94,5 +94,5 @@ def _lines_of(running: Running) -> list[str]:
     pods = f", {running.pods} ready" if running.pods is not None else ""
     return [
         f"{running.service}: {image.repository}:{image.tag or 'untagged'}{pods}",
-        f"  {image.digest or 'no digest: it runs by its tag alone'}",
+        f"  {image.digest or 'no digest: the Deployment names only the tag'}",
     ]

@@ -10,7 +10,7 @@ SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]{1,253}$")
 
 
 class RotationSettings(BaseModel):
-    """`[environments.NAME.rotations.WHAT]`: values of one Secret that get new ones together."""
+    """`[environments.NAME.rotations.WHAT]`: values of one Secret that are replaced together."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -20,7 +20,7 @@ class MetricCheck(Limit):
     query: str = Field(min_length=1, max_length=4000)
     """PromQL. `$window` is the bake time, `$namespace` and `$environment` the environment's. It must give one number: aggregate it."""
     worse_factor: float | None = Field(default=None, gt=1, allow_inf_nan=False)
-    """For `below`: the check fails too if the value is more than so many times the value before the deploy, and has no result where that is unknown."""
+    """For `below`: the check fails too if the value is more than this many times the value before the deploy. It has no result if that is unknown."""
 
     @field_validator("query")
     @classmethod
@@ -83,11 +83,11 @@ class VerificationSettings(Frozen):
     alertmanager: AlertmanagerServer | None = None
     """The Alertmanager that is asked for receivers and alerts; without it neither is checked."""
     new_failed_items: int = Field(default=5, ge=0)
-    """With `sync` scripts: so many more failed items than before the deploy are allowed, since conflicts occur at any time."""
+    """With `sync` scripts: this many more failed items than before the deploy are allowed, since conflicts occur at any time."""
     bake_seconds: float = Field(default=120.0, ge=0, le=3600)
     """How long the new version runs before it is measured, and the time over which it is measured. Prometheus needs at least two scrapes in it."""
     deadline_seconds: float = Field(default=30.0, gt=0, le=600)
-    """Time limit for each check. Health and what can't be reached is tried again until then."""
+    """Time limit for each check. Health checks and unreachable servers are tried again until then."""
     inconclusive: Literal["fail", "pass-with-warning"] = "fail"
     """What follows if a required check has no result. `fail`: the run stops, and people decide; it never rolls back by itself for that."""
 

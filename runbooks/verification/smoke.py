@@ -37,7 +37,7 @@ class SmokeTests(ReleaseScript):
     )
     """The program. `$environment` is the environment's name. It prints the result of each flow as JSON or TAP."""
     flows: tuple[str, ...] = FLOWS
-    """The flows that must be reported. One that is not has no result; others count, too."""
+    """The flows that must be reported. A flow that is not reported has no result. Other flows count too."""
 
 
 async def smoke(

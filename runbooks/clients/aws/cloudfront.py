@@ -28,7 +28,7 @@ _CLOUDFRONT = AwsApi(
             "Request it again: a new run has a reference of its own.",
         ),
         "BatchTooLarge": ("it has too many paths", "Use fewer paths, or one wildcard such as `/assets/*`."),
-        "InvalidArgument": ("it rejects the paths", "Check the paths: each begins with `/`, and `*` is its last character."),
+        "InvalidArgument": ("it rejects the paths", "Check the paths: each must begin with `/`, and `*` may only be its last character."),
     },
     later=frozenset({"TooManyInvalidationsInProgress"}),
 )  # fmt: skip
@@ -41,7 +41,7 @@ def checked_path(path: str) -> str:
     if "*" in path[:-1]:
         raise ValueError("`*` may only be the last character of a path, such as `/assets/*`")
     if len(path) > _LONGEST or not _PATH.fullmatch(path):
-        raise ValueError("a path may only have the characters of a URL, and at most 1000 of them")
+        raise ValueError("a path may only contain characters of a URL, and at most 1000")
     return path
 
 
@@ -59,7 +59,7 @@ class CdnSettings(Frozen):
     rollback_patience_seconds: float = Field(default=60.0, gt=0, le=3600, allow_inf_nan=False)
     """The same for a rollback, which then ends without it: CloudFront completes it by itself."""
     look_seconds: float = Field(default=5.0, gt=0, le=60, allow_inf_nan=False)
-    """How often it is looked at meanwhile."""
+    """How often it checks meanwhile."""
 
     @field_validator("paths")
     @classmethod
@@ -101,7 +101,7 @@ class Cdn:
     async def look(self, distribution: str, invalidation: str) -> Invalidation:
         """Return the invalidation as it is now."""
         answer = await self._cloudfront.call(
-            f"look at the invalidation {invalidation}",
+            f"show the invalidation {invalidation}",
             lambda client: client.get_invalidation(DistributionId=distribution, Id=invalidation),
             needs="cloudfront:GetInvalidation",
         )

@@ -130,7 +130,7 @@ class Rds:
         """Return the snapshot of that name; None where there is none."""
         try:
             found = await self._rds.call(
-                f"look at the snapshot {snapshot}",
+                f"show the snapshot {snapshot}",
                 lambda rds: rds.describe_db_snapshots(DBSnapshotIdentifier=snapshot).get("DBSnapshots", ()),
                 needs="rds:DescribeDBSnapshots",
             )
@@ -143,7 +143,7 @@ class Rds:
         name = instance or self.settings.instance
         try:
             found = await self._rds.call(
-                f"look at the instance {name}",
+                f"show the instance {name}",
                 lambda rds: rds.describe_db_instances(DBInstanceIdentifier=name).get("DBInstances", ()),
                 needs="rds:DescribeDBInstances",
             )

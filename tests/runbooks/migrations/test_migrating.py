@@ -290,7 +290,7 @@ async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
 
 async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: Here) -> None:
     left_out = await here.part(options={SKIP: "the schema is there"})
-    assert (left_out.before, left_out.not_done) == ((), ("migrations (left out as asked)",))
+    assert (left_out.before, left_out.not_done) == ((), ("migrations (skipped as requested)",))
     assert [each.option for each in left_out.unusual] == ["--skip-migrations"]
     assert (await here.part(settings=None)).not_done == ("migrations (not configured)",)
     elsewhere = await here.part(settings=SETTINGS.model_copy(update={"service": "worker"}))

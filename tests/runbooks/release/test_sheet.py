@@ -53,4 +53,4 @@ def test_where_nothing_is_known_it_says_so_and_not_that_all_is_well() -> None:
 
 def test_an_image_without_a_digest_is_told_as_such() -> None:
     loose = NOW.model_copy(update={"digest": None})
-    assert "no digest: it runs by its tag alone" in _sheet(running=(Running(service="backend", image=loose),))
+    assert "no digest: the Deployment names only the tag" in _sheet(running=(Running(service="backend", image=loose),))
