@@ -379,7 +379,7 @@ GATES: tuple[Scenario, ...] = (
     ),
     _gate("github", "GitHub does not answer.", "GitHub answers with status 503", BreakGate("github")),
     _gate("promotion", "v2.0.0 was never in staging.", "Gate Promotion (failed)", BreakGate("promotion")),
-    _gate("signature", "Nobody has signed for v2.0.0.", "tested (waiting)", BreakGate("signature")),
+    _gate("signature", "Nobody has signed for v2.0.0.", "updated (waiting)", BreakGate("signature")),
     _gate("sync", "The sync queue is large and grows.", "Gate Clinical work in flight (failed)", BreakSync("stuck")),
 )
 """One gate of a deploy that does not pass: the plan is refused, and says what to do."""

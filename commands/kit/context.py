@@ -308,7 +308,7 @@ class Outcome(Frozen):
     undone: bool = False
     """It failed before it changed anything, or all that it had changed was undone: nothing is left to decide."""
     untouched: bool = False
-    """It ended before any service that its plan replaces was begun: there is no release to go back from."""
+    """It ended before any service that its plan replaces was begun: there is no release to roll back."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

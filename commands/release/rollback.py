@@ -98,7 +98,7 @@ class Rollback(Operation):
             return
         if failed.untouched:
             raise PermanentError(
-                f"Run {failed.short} ended before it changed a service, so there is nothing to go back from.",
+                f"Run {failed.short} ended before it changed a service, so there is nothing to roll back.",
                 code=ReasonCode.NOTHING_TO_GO_BACK_FROM,
                 advice=(
                     f"`retry {failed.short}` tries it again. `rollback --env {context.where.name}` leaves the release that runs now.",

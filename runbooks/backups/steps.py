@@ -248,7 +248,7 @@ class StartDrill(RestoreStep):
         except (RunbookError, TimeoutError):
             # the lease waits for this; the next drill deletes it
             by_hand = f"aws rds delete-db-instance --db-instance-identifier {name} --skip-final-snapshot --delete-automated-backups"
-            return f"RDS did not answer, so {name} may still be there and cost money. The next drill deletes it, or you do: `{by_hand}`."
+            return f"RDS did not answer, so {name} may still exist and cost money. The next drill deletes it; to delete it now: `{by_hand}`."
         return ""
 
     def _left_over(self, found: InstanceState) -> bool:
@@ -378,7 +378,7 @@ async def _create(
                 found = await look()
         if found is None:
             raise TemporaryError(
-                f"RDS says that {name} exists, and does not show it.", code=ReasonCode.AWS_UNREACHABLE, retry_after=2.0
+                f"RDS says that {name} exists, but does not show it.", code=ReasonCode.AWS_UNREACHABLE, retry_after=2.0
             )
         if found.run != context.run:
             raise PermanentError(

@@ -69,9 +69,9 @@ class CodeSettings(Frozen):
     """Check runs or statuses that must have passed, each a gate `check:NAME`, such as `["CI", "Snyk", "CodeQL"]`. Without any, all of the
     commit's checks must have passed."""
     coverage: str | None = None
-    """The check that must have passed, and whose title or summary names the test coverage in per cent: one percentage and no other."""
+    """The check that must have passed, and whose title or summary contains the test coverage as its only percentage."""
     coverage_pattern: str | None = None
-    """Where it names several: a regular expression (RE2) whose one group is the number, such as `project (\\d+\\.?\\d*)%`."""
+    """If it contains several: a regular expression (RE2) whose one group is the number, such as `project (\\d+\\.?\\d*)%`."""
     coverage_percent: float = Field(default=80.0, ge=0, lt=100)
     """The coverage must be more than this."""
     branch: bool = True

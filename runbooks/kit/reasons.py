@@ -195,7 +195,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.CLUSTER_REFUSED: "The Kubernetes API denies the bot's account. `doctor` lists the missing permissions.",
     ReasonCode.NOT_FOUND: "A Deployment, pod or container named in the configuration does not exist.",
     ReasonCode.REGISTRY_UNREACHABLE: "The image registry does not answer.",
-    ReasonCode.NOTHING_TO_GO_BACK_FROM: "The failed run ended before it changed a service: the release before it still runs. Use `retry`, or `resolve`.",
+    ReasonCode.NOTHING_TO_GO_BACK_FROM: "The failed run ended before it changed a service, so the release before it still runs. Use `retry` or `resolve`.",
     ReasonCode.FOREIGN_IMAGE: "An image is not from the configured repository, or differs from the recorded one, and is not rolled out. Find out who set it; `deploy VERSION` rolls out the repository's image.",
     ReasonCode.RECORD_UNREADABLE: "The fleet's record was changed by hand or by a newer bot. `kubectl get configmap -o yaml` shows it.",
     ReasonCode.MANIFEST_INVALID: "A file of the release's configuration can't be applied as it stands. The message names the file and the place: fix it in the repository and release again.",

@@ -28,9 +28,9 @@ class MigrationSettings(Frozen):
     """The program that undoes the newest migration; `db rollback` runs it."""
     list: Program | None = None
     """A program that prints the migrations that the image contains, oldest first, as JSON: `[{"name": "…", "sql": "…"}]` (`sql` may be
-    left out) or a list of names. It runs while the plan is made, before anybody approved, and so without the database's URL. What of it is
-    applied is read where `database` is configured. Without `list` nothing of the image runs before the approval, and the plan can't name
-    what is pending."""
+    left out) or a list of names. It runs while the plan is made, before anybody approves, so it gets no database URL. The bot reads which are
+    applied if `database` is configured. Without `list` nothing of the image runs before the approval, and the plan can't name the pending
+    migrations."""
     secret: ObjectName = "backend-secret"  # noqa: S105 - a Secret's name
     """The Kubernetes Secret with the URL of the database, for a role that may change the schema. The bot never reads it; the pod gets it."""
     key: SecretKey = "DATABASE_URL"

@@ -119,7 +119,7 @@ class MeasuredValue(Check):
                 name=self.name,
                 verdict=verdict,
                 value=metric.shown(reading.value),
-                detail=", ".join((*reading.warnings, *(("not known before",) if uncompared else ()))),
+                detail=", ".join((*reading.warnings, *(("unknown before the deploy",) if uncompared else ()))),
                 required=self.required,
             )
         shown = metric.shown(before) if before is not None else ""

@@ -104,7 +104,7 @@ REFUSALS = [
     (403, "ExpiredToken", "token has expired", "Renew", PermanentError),
     (403, "InvalidClientTokenId", "does not know the bot's access key", "credentials", PermanentError),
     (404, "NoSuchDistribution", "no such distribution", "`distribution`", PermanentError),
-    (400, "InvalidArgument", "rejects the paths", "begins with `/`", PermanentError),
+    (400, "InvalidArgument", "rejects the paths", "must begin with `/`", PermanentError),
     (400, "TooManyInvalidationsInProgress", "right now", "", TemporaryError),
     (400, "Throttling", "limits the account's requests", "", TemporaryError),
     (429, "OddCode", "limits the account's requests", "", TemporaryError),

@@ -100,7 +100,7 @@ async def test_they_are_looked_at_again_and_a_stored_step_is_read_back() -> None
 async def test_a_gate_that_has_failed_since_ends_the_run_and_says_what_to_do() -> None:
     services = {GateSettings: GateSettings(images=False, windows=NEVER)}
     context = StepContext(pulse=PlainPulse("run"), environment=environment(), services=services)
-    with pytest.raises(PermanentError, match="The gate Time has failed") as raised:
+    with pytest.raises(PermanentError, match="The gate Time failed") as raised:
         await applied(check(result("passed")), context)
     assert raised.value.code is ReasonCode.GATE_FAILED
     assert raised.value.advice[-1] == "Nothing was changed."

@@ -103,8 +103,8 @@ async def test_going_back_waits_for_no_part_and_is_stopped_by_no_bug() -> None:
     plan = await with_parts(DEPLOY, WHERE, {}, now=NOW, going_back=True, parts=parts, patience=0.01)
     assert plan.steps == DEPLOY.steps
     assert plan.warnings == (
-        "migrations left out, because it can't be planned: no answer within 0.01 s.",
-        "verification left out, because it can't be planned: the bot has a bug there; its log says more.",
+        "This plan leaves out migrations: no answer within 0.01 s.",
+        "This plan leaves out verification: a bug in the bot; its log has more.",
     )
     with pytest.raises(ZeroDivisionError):
         await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("verification", stumbles),))

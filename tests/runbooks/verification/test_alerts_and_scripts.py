@@ -155,7 +155,7 @@ async def test_what_a_script_prints_is_judged_against_what_was_before(
 async def test_failed_items_that_can_not_be_compared_have_no_result(here: Place) -> None:
     for before in (Before(), Before(at="2026-05-04T03:00:00+00:00")):
         found = (await here.found(before))["offline sync"]
-        assert (found.verdict, "not known before" in found.detail) == (Verdict.INCONCLUSIVE, True)
+        assert (found.verdict, "unknown before the deploy" in found.detail) == (Verdict.INCONCLUSIVE, True)
     assert (await here.found())["offline sync"].verdict is Verdict.PASSED  # a look at what runs compares nothing
 
 

@@ -246,7 +246,7 @@ async def test_without_a_value_before_a_comparison_has_no_result_except_after_go
 ) -> None:
     prometheus.values["http_requests_total"] = "0.05"
     for before in (None, Before(at="2026-05-04T03:00:00+00:00")):  # a retry measures nothing before
-        with pytest.raises(PermanentError, match="can't be judged: not known before"):
+        with pytest.raises(PermanentError, match="has no result: unknown before the deploy"):
             await verified(prometheus, metric(worse_factor=2), before=before)
     found, _ = await verified(prometheus, metric(worse_factor=2), going_back=True)
     assert found.findings[0].verdict is Verdict.PASSED
