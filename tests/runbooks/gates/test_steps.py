@@ -160,9 +160,9 @@ async def test_a_gate_that_stops_nothing_is_not_overridden() -> None:
     [
         (result("failed", overridden=True), GateSettings(images=False, windows=NEVER), None),
         (result("failed", overridden=True), GateSettings(images=False, windows=ALWAYS), None),
-        (result("unknown", overridden=True), GateSettings(images=False, windows=NEVER), "The gate Time has failed"),
-        (result("passed"), GateSettings(images=False, windows=NEVER), "The gate Time has failed"),
-        (result("failed", overridden=True), GateSettings(windows=NEVER), "The gate Images is unknown now"),
+        (result("unknown", overridden=True), GateSettings(images=False, windows=NEVER), "The gate Time failed"),
+        (result("passed"), GateSettings(images=False, windows=NEVER), "The gate Time failed"),
+        (result("failed", overridden=True), GateSettings(windows=NEVER), "The gate Images is now unknown"),
     ],
 )
 async def test_the_second_look_covers_only_what_was_overridden_in_the_state_that_it_had(

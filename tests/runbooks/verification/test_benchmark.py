@@ -67,7 +67,7 @@ def test_an_unclear_output_is_not_understood_and_fails_where_the_script_failed(o
 
 def test_an_output_that_was_cut_is_not_understood_and_a_script_that_failed_alone_failed() -> None:
     assert [each.verdict for each in found(printed(), whole=False)] == [U]
-    assert "exited with 3" in found(printed(), 3)[-1].detail
+    assert "exited with status 3" in found(printed(), 3)[-1].detail
 
 
 def test_a_values_name_is_shown_without_what_may_be_about_a_patient_and_no_limit_is_named_twice() -> None:
