@@ -118,7 +118,14 @@ def durable_runs(
             settings=settings, permissions=permissions, store=store, notes=notes, context=made, clock=clock
         ),
         schedule=Schedule(permissions, notes, clock),
-        running=Running(store=store, display=display, follow_ups=follow_ups, times=times, clock=clock),
+        running=Running(
+            store=store,
+            display=display,
+            follow_ups=follow_ups,
+            permissions=permissions,
+            settings=settings,
+            clock=clock,
+        ),
         report=Report(
             store=store,
             leases=leases,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
 Tables = Mapping[str, Mapping[str, object]]
-"""Environment → table → what stands in it: `{"production": {"cdn": {"distribution": "E2EXAMPLE"}}}`."""
+"""Environment → table or setting → what stands in it: `{"production": {"cdn": {"distribution": "E2EXAMPLE"}}}`."""
 ServesPart = Callable[["SandboxWorld", AsyncExitStack], Awaitable[Tables]]
 
 
@@ -98,6 +98,10 @@ async def _deployments(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  #
     return {} if world.github is None else gates.on_github(world.github, deployments={"production": True})
 
 
+async def _lock(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - a setting alone
+    return {"production": {"lock_after_rollback": True}}
+
+
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "backups": _backups,
@@ -106,6 +110,7 @@ PARTS: dict[str, ServesPart] = {
     "migrations": _migrations,
     "manifests": _manifests,
     "verification": _verification,
+    "lock": _lock,
 }
 
 

@@ -279,6 +279,7 @@ class Settings(Section):
             record_namespace=found.record_namespace,
             compare_url=found.compare_url,
             on_failure=found.on_failure,
+            lock_after_rollback=found.lock_after_rollback,
             call=found.call,
             contacts=found.contacts,
             regions=tuple(

@@ -172,6 +172,8 @@ class EnvironmentSettings(Section):
     """Whether Slack user groups add roles here (who is on call today)."""
     on_failure: Literal["ask", "rollback"] = "ask"
     """What follows a failed deploy: the bot asks people (`ask`), or rolls back automatically as part of the approved plan (`rollback`)."""
+    lock_after_rollback: bool = False
+    """Whether a rollback locks the environment until somebody unlocks it, so that nothing is deployed over it by accident. Going back again is not stopped by that."""
     call: str | None = None
     """Whom to call when a rollback fails: a team, a schedule, a channel. (A phone number would be redacted.)"""
     contacts: tuple[str, ...] = ()
@@ -242,6 +244,8 @@ class TimeSettings(Section):
     """After this time, the progress line explains what a rollout is waiting for."""
     health_deadline: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 2.0
     """Time limit for a health URL's answer."""
+    late_after: Seconds = 300.0
+    """After this time, a rollback that still runs mentions people on shift, once."""
     drain: Seconds = 20.0
     """Time for short tasks to finish after SIGTERM."""
     query_deadline: Seconds = 20.0

@@ -371,6 +371,32 @@ def held_card(request: Request, hold: HoldAsked, longest: float) -> Card:
     )
 
 
+def late_card(request: Request, people: tuple[str, ...], after: float, call: str | None) -> Card:
+    """Return the message about a rollback that takes longer than it may, which mentions those who can help."""
+    text = f"{request.title} still runs after {duration(after)}"
+    mentions = [part for key in people for part in (person(key, mention=True), " ")]
+    short = short_id(request.id)
+    return Card(
+        state=State.RUNNING,
+        title=words(Strong(text=text)),
+        summary=text,
+        body=(
+            Paragraph(text=words(*mentions)),
+            *((Paragraph(text=sentence(f"Call {call}.")),) if call else ()),
+            Note(
+                text=sentence(
+                    f"The steps above say what it waits for. `sheet --env {request.environment}` has the lines for doing it by hand; `runs {short}` follows the run."
+                )
+            ),
+        ),
+        buttons=(
+            Button(label="Status", does=Typed(text=f"status --env {request.environment}")),
+            Button(label="Sheet", does=Typed(text=f"sheet --env {request.environment}")),
+        ),
+        data={"run": request.id},
+    )
+
+
 def unanswered_card(request: Request, outcome: Outcome, people: tuple[str, ...]) -> Card:
     """Return the card about a failure that nobody has decided, which mentions those who may roll back."""
     text = f"{request.environment} is still undecided: {outcome.title}"

@@ -5,6 +5,7 @@ There is no table of runs: requests are workflows, found by the beginning of the
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -336,11 +337,7 @@ class EngineRuns:
                 f"Run {short} did not fail: {state.outcome.title}. To request it again: `{before.text}`.",
                 code=ReasonCode.ALREADY_DECIDED,
             )
-        request = self._follow_ups.following(before, before.command, before.arguments, actor, reason or before.reason)
-        if await self._engine.view(request.id) is not None:
-            raise Denied(
-                f"Run {short} was already retried: run {short_id(request.id)}.", code=ReasonCode.ALREADY_DECIDED
-            )
+        request = await self._next(before, actor, reason)
         if not await self._notes.requested(request):
             raise Denied(
                 f"{self._notes.trouble}, so nothing was started. Run `doctor` to find out why.",
@@ -350,6 +347,23 @@ class EngineRuns:
         await self._store.start(request)
         text = f"Retried: {request.title} (run {short_id(request.id)})"
         return Card(title=words(text), summary=text, data={"run": request.id, "follows": before.id})
+
+    async def _next(self, before: Request, actor: Actor, reason: str | None) -> Request:
+        """Return the request of a retry: another one only where each before it was refused before anything ran. Raises `Denied`."""
+        for number in itertools.count(1):
+            request = self._follow_ups.following(
+                before, before.command, before.arguments, actor, reason or before.reason, number
+            )
+            if await self._engine.view(request.id) is None:
+                return request
+            state = await self._store.state(request.id)
+            outcome = state.outcome if state is not None and state.started is None else None
+            if outcome is None or outcome.ok or outcome.code in _DECIDED:
+                break
+        raise Denied(
+            f"Run {short_id(before.id)} was already retried: run {short_id(request.id)}.",
+            code=ReasonCode.ALREADY_DECIDED,
+        )
 
     async def follow(self, run: str) -> AsyncIterator[tuple[str, Card]]:
         """Yield slot and card of a run's messages from now on, beginning with its present head, until it has ended."""

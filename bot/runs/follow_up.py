@@ -31,12 +31,12 @@ class FollowUps:
         self._clock = clock
 
     def following(
-        self, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None
+        self, of: Request, command: str, arguments: dict[str, Any], actor: Actor, reason: str | None, number: int = 1
     ) -> Request:
-        """Return the request that follows `of`, in its channel; not yet written down or started."""
+        """Return the request that follows `of` in its channel, the first or a later one; not yet written down or started."""
         asked = self._registry.operation(command, arguments).without_start_time()  # its time was then
         return Request(
-            id=request_id(of.environment, command, f"follows:{of.id}"),
+            id=request_id(of.environment, command, f"follows:{of.id}{f'/{number}' if number > 1 else ''}"),
             command=command,
             arguments=asked.arguments(),
             environment=of.environment,

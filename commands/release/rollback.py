@@ -16,6 +16,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.release import rollback
+from runbooks.release.locking import Locked, LockEnvironment
 from runbooks.release.plans import plan_rollback
 from runbooks.release.steps import RollBack, images_of
 from runbooks.release.train import with_parts
@@ -75,7 +76,7 @@ class Rollback(Operation):
         )
         record = await context.fleet.read(context.where)
         warnings = (*record.warnings, *plan.warnings)
-        if self.goes_back and record.freeze is not None and record.freeze.holds(context.now):
+        if self.goes_back and record.freeze is not None and not record.freeze.run and record.freeze.holds(context.now):
             warnings = (
                 f"This bypasses {record.freeze.name}'s lock ({record.freeze.reason}), which stays in place.",
                 *warnings,
@@ -161,11 +162,23 @@ class Rollback(Operation):
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         went, outcome = results.only(RollBack, rollback.GoneBack), released(context, plan, results)
         lock = (f"{went.lock}'s lock is still in place.",) if went.lock else ()
+        locked = next((each for _, each in results.each(LockEnvironment, Locked)), None)
+        if locked is not None:
+            where = context.where.name
+            stands = (
+                f"{where} is locked ({locked.name}: {locked.reason}). `unlock --env {where}` lets deploys start again."
+            )
+            lock = (locked.problem or stands,)
         return outcome.model_copy(
             update={
                 "title": f"Back on {version_of(plan)} in {context.where.name}",
                 "lines": (*outcome.lines, *lock),
-                "data": {**outcome.data, "budget_minutes": _BUDGET_MINUTES, "evidence": went.evidence},
+                "data": {
+                    **outcome.data,
+                    "budget_minutes": _BUDGET_MINUTES,
+                    "evidence": went.evidence,
+                    "locked": locked is not None and not locked.problem,
+                },
             }
         )
 
@@ -178,6 +191,11 @@ class Rollback(Operation):
             outcome,
             went_back=True,
             succeeded=(
+                *(
+                    (Button(label="Unlock", does=Typed(text=f"unlock --env {where}")),)
+                    if outcome.data.get("locked")
+                    else ()
+                ),
                 Button(label="Evidence", does=Typed(text=f"evidence {outcome.run}")),
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),

@@ -156,6 +156,23 @@ class Fleet:
         kept = freeze.model_copy(update={"reason": freeze.reason[:LONGEST_TEXT]})
         return await self._change(environment, lambda r: (r.having({"freeze": kept}), r.freeze))
 
+    async def freeze_after(self, environment: Environment, freeze: Freeze) -> Freeze:
+        """Locks it after a rollback; returns the lock that stands then.
+
+        A person's lock that has no end stays as it is. One that ends by itself is replaced by this one, which names it.
+        """
+
+        def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Freeze]:
+            stood, kept = record.freeze, freeze
+            if stood is not None and not stood.run and stood.holds(datetime.now(UTC)):
+                if stood.until is None:
+                    return record, stood
+                reason = f"{freeze.reason}; {stood.name} had locked it until {stood.until}: {stood.reason}"
+                kept = freeze.model_copy(update={"reason": reason[:LONGEST_TEXT]})
+            return record.having({"freeze": kept}), kept
+
+        return await self._change(environment, change)
+
     async def unfreeze(self, environment: Environment) -> Freeze | None:
         """Unlocks it; returns the lock that was there."""
         return await self._change(environment, lambda r: (r.having({"freeze": None}), r.freeze))

@@ -108,6 +108,8 @@ class Freeze(Stored):
     since: Stamp
     until: End = None
     """ISO 8601, UTC; None until somebody unlocks it."""
+    run: Text = Field(default="", exclude_if=operator.not_)
+    """The rollback that locked it; empty where a person did."""
 
     def holds(self, now: datetime) -> bool:
         """Whether it has not run out."""

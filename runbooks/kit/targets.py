@@ -71,6 +71,8 @@ class Environment(Frozen):
     """A template with `{before}` and `{after}`, such as a forge's page that compares two tags."""
     on_failure: Literal["ask", "rollback"] = "ask"
     """What follows a deploy that failed."""
+    lock_after_rollback: bool = False
+    """Whether a rollback locks it until somebody unlocks it."""
     call: str | None = None
     """Whom to call when going back fails, for people."""
     contacts: tuple[str, ...] = ()

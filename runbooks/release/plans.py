@@ -29,11 +29,13 @@ from runbooks.release.last_good import (
     runs_all,
     undone,
 )
+from runbooks.release.locking import LockEnvironment
 from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
 from runbooks.wording import age_since, by_count, listed
 
 _UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
 _BACK_BY_ITSELF = "If it fails, it rolls back automatically to the last known good release. The approval covers that."
+_LOCKED_AFTERWARDS = "{} is locked afterwards until somebody unlocks it; going back again is not stopped by that."
 _OFFERED = 5
 """So many of the newest versions are offered when one does not exist."""
 
@@ -190,7 +192,14 @@ async def plan_rollback(
         title=f"Roll back {environment.name} to {version}"
         if changes
         else f"{environment.name} already runs {to or 'it'}. Nothing to do.",
-        steps=_back(changes, waves, tuple((state.service, _end(state, targets)) for state in chosen), left, unproven)
+        steps=_back(
+            changes,
+            waves,
+            tuple((state.service, _end(state, targets)) for state in chosen),
+            left,
+            unproven,
+            locks=environment.lock_after_rollback,
+        )
         if changes
         else (),
         unchanged=tuple(
@@ -214,6 +223,7 @@ async def plan_rollback(
             *_together(chosen),
             *rollout_capacity.told(waves),
             *((f"{left} is marked bad.",) if left else ()),
+            *((_LOCKED_AFTERWARDS.format(environment.name),) if changes and environment.lock_after_rollback else ()),
         ),
         not_done=("database schema",) if changes else (),
         links=_compare(environment, changes),
@@ -237,12 +247,15 @@ def _back(
     ends: tuple[tuple[str, str], ...],
     leaves: str | None,
     unproven: bool,
+    *,
+    locks: bool,
 ) -> tuple[Step, ...]:
     changed = tuple(images)
     what = f"roll back to {versions(change.after for change in images)}"
     return (
         Take(leaves=leaves, services=tuple(change.service for change in images) if leaves else ()),
         RollBack(images=changed, cause=what, waves=waves, ends=ends, leaves=leaves, unproven=unproven),
+        *((LockEnvironment(left=versions(change.before for change in images)),) if locks else ()),
         CheckRollout(images=changed),
         Record(images=changed, unproven=unproven, left=leaves),
     )

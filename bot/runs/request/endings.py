@@ -139,14 +139,26 @@ def withdrawn(request: Request, decided: DecisionMessage) -> Ended:
 def locked(request: Request, freeze: Freeze) -> Ended:
     """Return the ending where the environment is locked."""
     why = f": {freeze.reason}" if freeze.reason else ""
-    name = freeze.name
+    name, where = freeze.name, request.environment
+    again = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
+    if freeze.run:
+        outcome = refusal_outcome(
+            ReasonCode.LOCKED,
+            f"{where} has been locked since {name}'s rollback{why}",
+            request=request,
+            advice=(
+                "Find out why it was rolled back, and whether this release mends that.",
+                f"Then `unlock --env {where}` if you may, and retry. A `rollback` bypasses the lock.",
+            ),
+        )
+        unlock = Button(label="Unlock", does=Typed(text=f"unlock --env {where}"))
+        return Ended(outcome, buttons=(unlock, again))
     outcome = refusal_outcome(
         ReasonCode.LOCKED,
         f"{name} locked {request.environment}{why}",
         request=request,
         advice=(f"Ask {name}, or `unlock` if you may. A `rollback` bypasses a lock.",),
     )
-    again = Button(label="Retry", does=Typed(text=f"retry {request.id}"))
     return Ended(outcome, buttons=(again,))
 
 

@@ -1,12 +1,13 @@
 """What a request does while its run goes on: it listens to people, and tells the run to stop, to wait, to go on."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot import crash_points
-from bot.config.sections import TimeSettings
+from bot.config import Settings
 from bot.policy.approvals import ApprovalDecision, new_word
+from bot.policy.permissions import Permissions
 from bot.runs import cards
 from bot.runs.display import Display
 from bot.runs.engine import Recorded
@@ -23,7 +24,7 @@ from bot.runs.model import (
     RunInput,
 )
 from bot.runs.request.open_request import OpenRequest
-from bot.runs.request.schedule import NonceDrawn
+from bot.runs.request.schedule import Clock, NonceDrawn
 from bot.runs.store import RunStore
 from commands.kit.card import Moment, State, Text, words
 from commands.kit.context import Actor, Outcome
@@ -37,6 +38,12 @@ _A_DAY = 86400.0
 
 _PEOPLE_DECIDE = frozenset({ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN, ReasonCode.VERIFICATION_INCONCLUSIVE})
 """Endings that no rollback follows by itself."""
+
+
+class Helpers(Recorded):
+    """Who is told of a rollback that takes too long."""
+
+    people: tuple[str, ...]
 
 
 class GoingBack(Recorded):
@@ -72,13 +79,16 @@ class Running:
         store: RunStore,
         display: Display,
         follow_ups: FollowUps,
-        times: TimeSettings,
+        permissions: Permissions,
+        settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._display = display
         self._follow_ups = follow_ups
-        self._times = times
+        self._permissions = permissions
+        self._settings = settings
+        self._times = settings.times
         self._clock = clock
 
     async def start(self, open_request: OpenRequest, plan: Plan, approved: tuple[ApprovalDecision, ...]) -> Outcome:
@@ -101,11 +111,19 @@ class Running:
         if plan is not None:
             await self._store.start_run(RunInput(request=request, plan=plan, approved_by=approved, word=word))
         reminders = 0
+        late_at = self._late_at(open_request)
         while True:
             held = open_request.state.hold
-            message = await open_request.receive(_A_DAY if held is None else self._times.hold_reminder)
+            seconds = _A_DAY if held is None else self._times.hold_reminder
+            if late_at is not None:
+                now = (await open_request.step("look at the clock", Clock, self._look_at_the_clock)).now
+                seconds = max(0.05, (late_at - now).total_seconds())
+            message = await open_request.receive(seconds)
             if message is None:
-                if held is not None:
+                if late_at is not None:
+                    late_at = None
+                    await self._tell_late(open_request)
+                elif held is not None:
                     reminders += 1
                     card = cards.held_card(request, held, self._times.hold_longest)
                     await open_request.show(f"held-{reminders}", card)
@@ -114,6 +132,21 @@ class Running:
                 self._display.run_ended(request.id)
                 return message.outcome
             await self._heard(open_request, message, plan, word)
+
+    def _late_at(self, open_request: OpenRequest) -> datetime | None:
+        """Return when the run takes too long; None where it has no budget of time."""
+        started, budget = open_request.state.started, open_request.command.meta.budget_minutes
+        return (
+            started + timedelta(seconds=self._times.late_after) if started is not None and budget is not None else None
+        )
+
+    async def _tell_late(self, open_request: OpenRequest) -> None:
+        """Mention who is on shift; where nobody is known to be, everybody who may roll back."""
+        request = open_request.request
+        found = await open_request.step("find who can help", Helpers, partial(self._helpers, request))
+        call = self._settings.environments[request.environment].call
+        card = cards.late_card(request, found.people, self._times.late_after, call)
+        await open_request.show("late", card, broadcast=True)
 
     async def follow_up(self, open_request: OpenRequest, outcome: Outcome) -> Request | None:
         """Return the rollback that follows, written down and not begun, where the approved plan or the person who stopped the run wanted one."""
@@ -164,6 +197,14 @@ class Running:
 
     async def _draw(self) -> NonceDrawn:
         return NonceDrawn(word=new_word(), now=self._clock())
+
+    async def _look_at_the_clock(self) -> Clock:
+        return Clock(now=self._clock())
+
+    async def _helpers(self, request: Request) -> Helpers:
+        people = await self._permissions.holders("rollout:back", request.environment)
+        shift = await self._permissions.on_shift(people, request.environment)
+        return Helpers(people=tuple(key for key in people if key in shift or not shift))
 
     async def _going_back(self, request: Request, by: Actor) -> GoingBack:
         return GoingBack(request=await self._follow_ups.going_back(request, by))

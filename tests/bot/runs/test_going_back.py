@@ -1,11 +1,12 @@
 """Rolling back: one person, at once, past locks and runs, and further back the second time."""
 
 import asyncio
+from pathlib import Path
 
 from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
-from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, story
 
 
 async def back(here: Story, who: str = ON_CALL, text: str = "rollback") -> str:
@@ -26,19 +27,27 @@ async def test_who_is_on_call_goes_back_alone_with_one_confirmation(here: Story)
     assert "approval:granted" in here.event_names(run)
 
 
-async def test_its_time_runs_on_the_head_message_while_it_goes_on(here: Story):
-    await here.deployed("v2.1.0-slow")
-    older = await here.ask('deploy v2.0.0 --reason "the slow one is slow"')
-    await here.press(APPROVER, "approve", older)
-    await here.ended_with(older, "v2.0.0 runs in production")
-    run = await back(here)
-    said = await here.says(run, "rolling back · ")
-    assert "of the 5 min budget" in said
-    assert "🔵" in said
-    await here.ended_with(run, "Back on v2.1.0-slow in production")
-    assert "🟢" in here.text(run)
-    assert "of the 5 min budget" in here.text(run)
-    here.nothing_was_said_twice(run)
+async def test_its_time_runs_on_the_head_message_and_past_it_people_are_mentioned(tmp_path: Path):
+    async with story(tmp_path / "world", times={"late_after": 0.5}) as here:
+        here.configure(lambda raw: raw["environments"]["production"].update(call="the schedule ops-primary"))
+        await here.inside()
+        await here.deployed("v2.1.0-slow")
+        older = await here.ask('deploy v2.0.0 --reason "the slow one is slow"')
+        await here.press(APPROVER, "approve", older)
+        await here.ended_with(older, "v2.0.0 runs in production")
+        here.keep_unready()
+        run = await back(here)
+        said = await here.says(run, "rolling back · ")
+        assert "of the 5 min budget" in said
+        assert "🔵" in said
+        late = await here.says(run, "Roll back production still runs after", "late")
+        for each in ("U0INES", "U0TOMAS", "Call the schedule ops-primary"):
+            assert each in late
+        here.let_ready()
+        await here.ended_with(run, "Back on v2.1.0-slow in production")
+        assert "🟢" in here.text(run)
+        assert "of the 5 min budget" in here.text(run)
+        here.nothing_was_said_twice(run)
 
 
 async def test_a_second_rollback_goes_further_back_not_forth(here: Story):
@@ -253,3 +262,36 @@ async def test_a_second_rollback_soon_after_the_first_says_that_it_goes_further(
     await here.ended_with(await back(here), "Back on v2.0.0")
     second = await here.ask("rollback", who=REQUESTER)
     await here.says(second, "This goes further back", "plan")
+
+
+async def test_a_rollback_locks_until_somebody_unlocks_and_a_refused_deploy_can_be_retried_again_and_again(
+    tmp_path: Path,
+):
+    async with story(tmp_path / "world", parts=("lock",)) as here:
+        await here.inside()
+        await here.deployed("v2.0.0")
+        run = await back(here)
+        await here.ended_with(run, "Back on v1.2.0 in production")
+        assert "production is locked afterwards" in here.text(run, "plan")
+        lock = here.environment().freeze
+        assert lock is not None
+        assert (lock.name, lock.reason) == ("Ines", f"rolled back from v2.0.0 (run {short_id(run)})")
+        assert f"production is locked (Ines: {lock.reason})" in here.text(run, "result")
+        unlock = here.button_named("Unlock")
+
+        refused = await here.ask("deploy v2.0.0")
+        said = await here.says(refused, "production has been locked since Ines's rollback", "result")
+        assert "unlock --env production" in said
+        await here.type(REQUESTER, f"/omnicare retry {refused}")
+        still = await here.until(lambda: next(iter(set(here.runs()) - {run, refused, here.runs()[0]}), None), "a retry")
+        await here.says(still, "locked since", "result")
+
+        await here.click(ON_CALL, unlock)
+        await here.answered("Ines unlocked production")
+        known = set(here.runs())
+        await here.type(REQUESTER, f"/omnicare retry {refused}")
+        again = await here.until(lambda: next(iter(set(here.runs()) - known), None), "another retry")
+        await here.press(APPROVER, "approve", again)
+        await here.ended_with(again, "v2.0.0 runs in production")
+        await here.type(REQUESTER, f"/omnicare retry {refused}")
+        await here.whispered(REQUESTER, "was already retried")

@@ -278,3 +278,28 @@ def test_a_new_field_is_written_only_where_it_says_something_so_a_version_before
     data = releases_data((alone, usual), {}, unreadable=0)
     assert releases_from(data).releases == (alone, usual)
     assert [set(each) - known for each in json.loads(data["releases"])] == [{"unusual"}, set()]
+
+
+@pytest.mark.parametrize(
+    ("stood", "name", "reason"),
+    [
+        (None, "Ines", "rolled back"),
+        (freeze(), "Approver", "clinic go-live"),
+        (
+            freeze("2100-01-01T00:00:00+00:00"),
+            "Ines",
+            "rolled back; Approver had locked it until 2100-01-01T00:00:00+00:00: clinic go-live",
+        ),
+        (freeze("2020-01-01T00:00:00+00:00"), "Ines", "rolled back"),
+        (freeze().model_copy(update={"run": "an-older-one", "reason": "rolled back before"}), "Ines", "rolled back"),
+    ],
+)
+async def test_a_rollback_locks_and_leaves_a_lock_that_somebody_else_has_to_end(
+    here: Place, stood: Freeze | None, name: str, reason: str
+):
+    if stood is not None:
+        await here.fleet.freeze(here.environment, stood)
+    lock = Freeze(person="", name="Ines", reason="rolled back", since=utc_now(), run="one")
+    found = await here.fleet.freeze_after(here.environment, lock)
+    assert (found.name, found.reason, found.until) == (name, reason, None)
+    assert (await here.fleet.read(here.environment)).freeze == found
