@@ -20,6 +20,7 @@ _PERMISSIONS = {
     "logs:raw": ("on-call",),
     "database:read": ("release-manager", "release-approver", "on-call", "dba"),
     "database:restore": ("on-call", "dba"),
+    "database:kill": ("on-call", "dba"),
     "sync:read": ("release-manager", "release-approver", "on-call", "dba"),
     "rollout:write": ("release-manager", "on-call"),
     "secret:write": ("on-call", "release-manager"),

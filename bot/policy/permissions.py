@@ -51,6 +51,9 @@ PERMISSIONS: dict[str, Permission] = {
         "request a restore drill, a restore to a new instance, or undoing a migration",
         "restore snapshots of {place}'s database",
     ),
+    "database:kill": Permission(
+        "request that a database session is ended (`db kill`)", "end sessions of {place}'s database", unusual=True
+    ),
     "data:approve": Permission(
         "approve or deny requests that delete data", "approve or deny requests that delete data of {place}"
     ),

@@ -225,6 +225,13 @@ def _buttons(found: ActivityReading, where: str, several: bool) -> Iterator[Butt
     if named is not None and named.counted is not None:
         name = query_name(named.counted)
         yield Button(label=f"Explain {name}", does=Typed(text=f"db explain {name}{on} --env {where}"))
+    for tree in found.trees[:_TREES]:
+        if tree.session is not None and tree.session.kind == CLIENT:
+            yield Button(
+                label=f"Kill {tree.holder}…",
+                does=Typed(text=f"db kill {tree.holder}{on} --env {where}"),
+                style="danger",
+            )
     yield Button(label="Look again", does=Typed(text=f"db activity{on} --env {where}"))
     yield Button(label="Locks", does=Typed(text=f"db locks{on} --env {where}"))
     yield Button(label="Slow queries", does=Typed(text=f"slow-queries{on} --env {where}"), quiet=True)

@@ -110,7 +110,8 @@ def _told(place: Instance, tried: DatabaseStatus | RunbookError) -> list[Paragra
                 Fact(label="Kind", value=words(_recovery(tried))),
                 Fact(label="Connection", value=words("with TLS" if who.encrypted else "without TLS")),
                 Fact(label="Statistics", value=_statistics(tried)),
-                Fact(label="Explain", value=words(_explain(tried))),
+                Fact(label="Explain", value=words(_by_function(who.function))),
+                Fact(label="End sessions", value=words(_by_function(who.ends))),
             )
         ),
         *([Paragraph(text=sentence(_SLOWLY))] if tried.latency > _SLOW else []),
@@ -146,13 +147,13 @@ def _statistics(known: DatabaseStatus) -> Text:
     return words(f"pg_stat_statements {who.extension}", *since)
 
 
-def _explain(known: DatabaseStatus) -> str:
-    function = known.identity.function
+def _by_function(may: bool | None) -> str:
+    """How it is done, where a function of the DBA's does it."""
     return (
         "by the DBA's function"
-        if function
+        if may
         else "function not installed"
-        if function is None
+        if may is None
         else "no permission to call the function"
     )
 
@@ -181,5 +182,6 @@ def _data(place: Instance, tried: DatabaseStatus | RunbookError) -> dict[str, ob
         "extension": who.extension,
         "counted_since": who.counted_since.isoformat() if who.counted_since else None,
         "explains": who.function,
+        "ends_sessions": who.ends,
         "concerns": [each.says for each in concerns(who)],
     }

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import activity, locks, migrations, query_plans, statements
+from runbooks.clients.postgres import activity, locks, migrations, query_plans, signals, statements
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.activity import ActiveSession
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
+from runbooks.clients.postgres.signals import Sent, SessionKey, TargetSession
 from runbooks.clients.postgres.statements import By, Counted, Statement
 from runbooks.database import activity as activities
 from runbooks.database import locks as lock_reading
@@ -140,6 +141,22 @@ class Database:
         async with self._asked(on) as session:
             return lock_reading.read(on, session.target.address, await locks.locks(session))
 
+    async def session(self, on: Instance, pid: int) -> TargetSession | None:
+        """The session of that process; None where there is none."""
+        async with self._asked(on) as session:
+            found = await signals.target(session, pid)
+        return replace(found, text=masked(found.text)) if found is not None else None
+
+    async def check_may_end(self, on: Instance, pid: int) -> None:
+        """Raises PermanentError if the bot may not end that session."""
+        async with self._asked(on) as session:
+            await signals.check_may_end(session, pid)
+
+    async def end_session(self, on: Instance, key: SessionKey, *, terminate: bool) -> Sent:
+        """Cancels the session's statement, or ends the session; only while it is in the transaction that the key names."""
+        async with self._asked(on) as session:
+            return await signals.end(session, key, terminate=terminate)
+
     async def applied_migrations(self, table: str, column: str) -> tuple[str, ...]:
         """The names in the table of applied migrations, the newest first; none where there is no such table yet."""
         async with self._client.asked("primary") as session:
@@ -236,6 +253,10 @@ def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
             f"`REVOKE CREATE ON SCHEMA {where} FROM PUBLIC;`",
         )
     yield from _statistics(who)
+    yield from _functions(who)
+
+
+def _functions(who: DatabaseIdentity) -> Iterator[Concern]:
     if who.function is None:
         yield Concern(
             "The function for query plans is not installed, so no statement can be explained.",
@@ -243,8 +264,13 @@ def _concerns(who: DatabaseIdentity) -> Iterator[Concern]:
         )
     elif not who.function:
         yield Concern(
-            f"Role {role} has no permission to call the function for query plans.",
-            f"`GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO {role};`",
+            f"Role {who.role} has no permission to call the function for query plans.",
+            f"`GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO {who.role};`",
+        )
+    if who.ends is False:  # that it is not installed at all is somebody's choice
+        yield Concern(
+            f"Role {who.role} has no permission to call the function that ends sessions.",
+            "Run `deploy/database/kill.sql` again.",
         )
 
 

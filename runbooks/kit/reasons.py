@@ -107,6 +107,7 @@ class ReasonCode(StrEnum):
     DATABASE_BUSY = "database-busy"
     DATABASE_SLOW = "database-slow"
     DATABASE_TOO_OLD = "database-too-old"
+    SESSION_PROTECTED = "session-protected"
     STATISTICS_MISSING = "statistics-missing"
     NO_SUCH_QUERY = "no-such-query"
     NO_PLAN = "no-plan"
@@ -218,6 +219,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.DATABASE_RIGHTS: "The bot's role lacks the privilege to read statistics. Grant it with `GRANT pg_monitor`.",
     ReasonCode.DATABASE_BUSY: "No database connection is free: the server's limit or the bot's own limit of two is reached.",
     ReasonCode.DATABASE_SLOW: "One of the bot's statements exceeded its time limit, or would have waited for a lock.",
+    ReasonCode.SESSION_PROTECTED: "`db kill` ends only clients' sessions: none of a superuser, a replica, autovacuum or the bot itself.",
     ReasonCode.DATABASE_TOO_OLD: "The database server is older than PostgreSQL 10.",
     ReasonCode.STATISTICS_MISSING: "pg_stat_statements is not loaded or not created there, so there are no statistics.",
     ReasonCode.NO_SUCH_QUERY: "That server has no statistics for a statement with that id. `slow-queries` lists them.",

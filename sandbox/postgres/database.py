@@ -218,6 +218,7 @@ class Database:
         await owner.execute(f"ALTER ROLE {schema.READER} PASSWORD '{self.reader_password}'")
         for role in (schema.APPLICATION, schema.REPORTS):
             await server.psql(SQL / "explain.sql", name=schema.NAME, application=role)
+        await server.psql(SQL / "kill.sql", name=schema.NAME)
         await owner.execute("SELECT pg_stat_statements_reset()")
         await owner.close()
 

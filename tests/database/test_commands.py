@@ -17,7 +17,7 @@ from sandbox.people import DEPLOYS, STAGING
 from sandbox.postgres import schema
 from tests.support.databases import Served
 from tests.support.terminals import ended, started
-from tests.support.worlds import AUDITOR, OUTSIDER, Story, shown_text, story
+from tests.support.worlds import APPROVER, AUDITOR, OUTSIDER, Story, shown_text, story
 
 DBA = "dana"
 PLANTED = ("Quartermaine", "MRN8812345", "hunter2-of-the-dba")
@@ -109,6 +109,22 @@ async def test_status_says_who_waits_for_a_lock_and_leads_to_who_holds_it(bot: S
     assert "4 sessions wait for a lock in the database" in said
     assert "🟡" in said
     assert "Slow queries" in said
+
+
+async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approved(bot: Story, here: Served):
+    here.do(here.world.leave_open())
+    pid = here.world._held[0].info.backend_pid
+    answer = await asked(bot, "db activity", f"4 sessions wait for pid {pid}, idle in transaction")
+    assert f"db kill {pid} --on primary --env production" in answer
+    run = await bot.ask(f"db kill {pid}", who=DBA)
+    plan = await bot.says(run, "Plan", "plan")
+    for words in ("4 sessions wait", "omnicare", "where id = ?", "rolled back"):
+        assert words in plan
+    await bot.press(APPROVER, "approve", run)
+    await bot.ended_with(run, f"The session of pid {pid} is ended and its transaction is rolled back")
+    assert "Nobody waits for a lock now" in bot.describe()
+    assert {"step:started", "step:finished"} <= set(bot.event_names(run))
+    assert bot.environment().undecided is None
 
 
 def texts_of(value: Any) -> list[str]:

@@ -287,6 +287,22 @@ def no_select(role: str, schema: str) -> PermanentError:
     )
 
 
+def may_not_end(role: str, pid: int, *, installed: bool) -> PermanentError:
+    """The role has no function to end sessions with."""
+    by_hand = f"By hand, as the DBA: `SELECT pg_terminate_backend({pid});`"
+    if installed:
+        return PermanentError(
+            f"Role {role} has no permission to call the function that ends sessions.",
+            code=ReasonCode.DATABASE_RIGHTS,
+            advice=("A DBA can run `deploy/database/kill.sql` again on the primary.", by_hand),
+        )
+    return PermanentError(
+        "The function that ends sessions is not installed, and the bot's role deliberately can't end any by itself.",
+        code=ReasonCode.DATABASE_RIGHTS,
+        advice=("A DBA can install it with `deploy/database/kill.sql`.", by_hand),
+    )
+
+
 def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took: float) -> RunbookError:
     """Return why a statement failed. Its limit was `seconds`, and it took `took`. Decided by SQLSTATE only, because texts are in many languages."""
     code = error.sqlstate or ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbooks.clients.postgres import statements
+from runbooks.clients.postgres import signals, statements
 from runbooks.clients.postgres.database import Session, limits
 
 _FUNCTION = "omnicare_bot.explain_query(bigint)"
@@ -62,6 +62,8 @@ class DatabaseIdentity:
     """Schemas in which the role can create functions. There should be none."""
     function: bool | None
     """Whether the bot may call the DBA's function for query plans; None if it does not exist."""
+    ends: bool | None
+    """Whether the bot may call the DBA's function that ends sessions; None if it does not exist."""
     extension: str | None
     """pg_stat_statements' version; None if it is not created."""
     loaded: bool
@@ -81,6 +83,7 @@ async def identity(session: Session) -> DatabaseIdentity:
     who = await session.row(_WHO, list(wanted), _FUNCTION, _FUNCTION, _FUNCTION)
     rights = await session.row(_RIGHTS)
     creates = await session.rows(_CREATES)
+    ends = await signals.may_end(session)
     extension = await statements.extension(session)
     loaded, since = await statements.counted_since(session, extension)
     return DatabaseIdentity(
@@ -99,6 +102,7 @@ async def identity(session: Session) -> DatabaseIdentity:
         writable=int(rights["writable"]),
         creates=tuple(str(each["nspname"]) for each in creates),
         function=None if who["function_there"] is None else bool(who["may_explain"]),
+        ends=ends,
         extension=extension.version if extension else None,
         loaded=loaded,
         statistics_usable=extension is None or (extension.usable and extension.readable),
