@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from runbooks.kit.waiting import failed_inside
+
 _log = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
@@ -53,18 +55,15 @@ class Supervisor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, name: str, work: Work) -> None:
-        loop, me, pause = asyncio.get_running_loop(), asyncio.current_task(), self._first
-        assert me is not None
+        loop, pause = asyncio.get_running_loop(), self._first
         while True:
             well = loop.call_later(self._dead_after, self._failing.pop, name, None)
             began = loop.time()
             try:
                 await work()
-            except asyncio.CancelledError as error:
-                if me.cancelling():  # else it comes from inside, and is a failure like any other
+            except BaseException as error:
+                if not failed_inside(error):
                     raise
-                failure: BaseException = error
-            except Exception as error:  # noqa: BLE001 - whatever it is: it may not take the work with it
                 failure = error
             else:
                 self._failing.pop(name, None)

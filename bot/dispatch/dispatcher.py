@@ -36,6 +36,7 @@ from commands.kit.spec import Kind
 from commands.kit.types import Known, TextType
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.waiting import failed_inside
 from runbooks.wording import cited
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ class Dispatcher:
         inbound = parsed.inbound
         try:
             answer = await self._answered(parsed)
-        except Exception:  # noqa: BLE001 - a bug: the person gets an id, the log the rest
+        except BaseException as error:  # a bug: the person gets an id, the log the rest
+            if not failed_inside(error):
+                raise
             bug = secrets.token_hex(4)
             _log.exception("what came in ended by a bug", extra={"bug": bug, "act": act_id(inbound)})
             text = f"The bot failed unexpectedly. Its log has the error under {bug}. Nothing was started."

@@ -23,6 +23,7 @@ from sqlalchemy.pool import Pool
 from bot.runs.versions import APPLICATION_VERSION, TakenOver, take_over
 from runbooks.kit import bugs
 from runbooks.kit.targets import Frozen
+from runbooks.kit.waiting import failed_inside
 
 Json = Any
 Workflow = Callable[[Json], Awaitable[Json]]
@@ -240,8 +241,8 @@ async def _or_broke(act: Awaitable[Json]) -> Json:
     """Return the act's result; an exception that is not the engine's own is raised as `Broke`, with nothing chained to it."""
     try:
         return await act
-    except Exception as error:
-        if isinstance(error, Broke) or type(error).__module__.startswith("dbos"):
+    except BaseException as error:
+        if isinstance(error, Broke) or type(error).__module__.startswith("dbos") or not failed_inside(error):
             raise
         _log.error("something ended by a bug", exc_info=error)
         said = bugs.told(error)

@@ -124,8 +124,8 @@ async def _asked(context: Context) -> _Answers:
 
 
 async def _said(releases: asyncio.Task[StatusPart[KnownReleases]]) -> KnownReleases:
-    """Return the known releases, none where that part failed."""
-    return (await releases).said or KnownReleases()
+    """Return the known releases, none where that part failed. Who gives up waiting does not take them from the others."""
+    return (await asyncio.shield(releases)).said or KnownReleases()
 
 
 async def _part(ask: Callable[[], Awaitable[T]]) -> StatusPart[T]:

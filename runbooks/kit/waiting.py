@@ -93,6 +93,17 @@ async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
     return results
 
 
+def failed_inside(error: BaseException) -> bool:
+    """Return whether what the current task awaited has failed; False where the task itself is being cancelled.
+
+    Awaiting a task that somebody else cancelled raises `CancelledError` too, which would end the waiting one without a word.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return isinstance(error, Exception)
+
+
 async def _end(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         task.cancel()

@@ -30,6 +30,7 @@ from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call,
 from commands.kit.card import Card
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
+from runbooks.kit.waiting import failed_inside
 
 T = TypeVar("T")
 
@@ -222,7 +223,9 @@ class SocketServer:
     async def _taking(self, parsed: ParsedInbound) -> Answer:
         try:
             answer = await self._dispatcher.take(parsed)
-        except Exception:  # noqa: BLE001 - whatever it is: the person is answered, the log has it
+        except BaseException as error:  # whatever it is: the person is answered, the log has it
+            if not failed_inside(error):
+                raise
             _log.exception("the dispatcher failed on a terminal's delivery", extra={"act": parsed.inbound.key})
             return Answer(card=None, exit=Exit.FAILED)
         if answer.terminal_only is not None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
+from runbooks.kit.waiting import failed_inside
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +148,9 @@ class Background:
         try:
             await self._calm.wait()
             await work
-        except Exception:  # noqa: BLE001 - the person is told that there is something in the log
+        except BaseException as error:  # the person is told that there is something in the log
+            if not failed_inside(error):
+                raise
             reference = secrets.token_hex(4)
             _log.exception("an answer could not be made", extra={"reference": reference})
             await self._replies.failed(origin, reference)
