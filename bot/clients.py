@@ -27,6 +27,7 @@ from runbooks.database.databases import Database
 from runbooks.fleet.fleet import Fleet
 from runbooks.gates.promotion import PromotedFrom
 from runbooks.gates.settings import GateSettings
+from runbooks.metrics.reading import Metrics
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations
 from runbooks.sync.queue import SyncQueue
@@ -99,6 +100,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.verification is not None:
         queue = next((each for each in found if isinstance(each, SyncQueue)), None)
         found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
+    if (metrics := settings.metrics(name)) is not None:
+        found.append(Metrics(settings.environment(name), metrics))
     if configured.rotations:
         found.append(Rotations(configured.rotations))
     if configured.github is not None:

@@ -30,6 +30,7 @@ from commands.kit.card import (
     Typed,
     words,
 )
+from runbooks.metrics.chart import Chart, ChartPanel
 from runbooks.redaction.redactor import PrivateKind, Redactor
 
 Redact = Callable[[str], str]
@@ -127,6 +128,25 @@ class _Redaction:
                         "summary": self._redact(element.summary),
                     }
                 )
+            case Chart():
+                return self._chart(element)
+
+    def _chart(self, chart: Chart) -> Chart:
+        """Its texts: the picture is drawn from what is left of them."""
+        return chart.model_copy(
+            update={
+                "filename": self._redact(chart.filename),
+                "caption": self._redact(chart.caption),
+                "alt": self._redact(chart.alt),
+                "panels": tuple(map(self._panel, chart.panels)),
+                "marks": tuple(mark.model_copy(update={"text": self._redact(mark.text)}) for mark in chart.marks),
+            }
+        )
+
+    def _panel(self, panel: ChartPanel) -> ChartPanel:
+        lines = tuple(line.model_copy(update={"name": self._redact(line.name)}) for line in panel.lines)
+        said = {name: self._redact(text) for name, text in panel.texts().items()}
+        return panel.model_copy(update={"lines": lines, **said})
 
     def _fact(self, fact: Fact) -> Fact:
         """Label and value are read together, so that a label such as "Password" is a cue."""

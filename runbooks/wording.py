@@ -76,6 +76,12 @@ def size(count: float) -> str:
     return "an unknown size"
 
 
+def measured(value: float, unit: str = "") -> str:
+    """Return a measured number with its unit, in three digits that matter: `0.021 %`, `112 ms`, `1,240 req/s`."""
+    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from there on `g` writes 1.24e+03
+    return f"{number} {unit}".strip()
+
+
 def short_id(run: str) -> str:
     """Return the part of a run's id that people read and type: `7KQ2` of `production.deploy.7kq2…`; another text as it is."""
     parts = run.split(".")

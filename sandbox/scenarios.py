@@ -74,6 +74,16 @@ class BreakLogs:
 
 
 @dataclass(frozen=True)
+class BreakMetrics:
+    """A metric of Prometheus has been as bad as with a version `…-errors`, for some minutes."""
+
+    metric: str
+    minutes: int
+    alert: str = ""
+    """The alert that has fired for most of that time."""
+
+
+@dataclass(frozen=True)
 class BreakGate:
     """Something that a gate of v2.0.0 looks at is not as it should be (`sandbox.gates`)."""
 
@@ -101,7 +111,7 @@ class Scenario:
     """What to type, as Maya."""
     cause: str
     """The first words of the card that names it."""
-    acts: tuple[Act | BreakDatabase | BreakGate | BreakLogs | BreakSync, ...] = field(default=())
+    acts: tuple[Act | BreakDatabase | BreakGate | BreakLogs | BreakMetrics | BreakSync, ...] = field(default=())
     deadline: int | None = None
     """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
 
@@ -359,6 +369,17 @@ SYNC: tuple[Scenario, ...] = (
 )
 """These two can also be had for a while: the page's *World* has a button for each, and mends them by itself."""
 
+METRICS: tuple[Scenario, ...] = (
+    Scenario(
+        "error-rate",
+        "For 25 minutes more than 2 % of the requests have failed.",
+        "metrics",
+        "error rate is above its limit",
+        (BreakMetrics("http_requests_total", 25, "HighErrorRate"),),
+    ),
+)
+"""Bad nights that only Prometheus and Alertmanager know of."""
+
 
 def _gate(name: str, sentence: str, cause: str, act: BreakGate | BreakSync) -> Scenario:
     return Scenario(f"gate-{name}", sentence, "deploy v2.0.0", cause, (act,))
@@ -384,5 +405,5 @@ GATES: tuple[Scenario, ...] = (
 )
 """One gate of a deploy that does not pass: the plan is refused, and says what to do."""
 
-EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *GATES)
+EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *METRICS, *GATES)
 BY_NAME = {scenario.name: scenario for scenario in EVERY}

@@ -19,6 +19,7 @@ from sandbox.scenarios import (
     BreakDatabase,
     BreakGate,
     BreakLogs,
+    BreakMetrics,
     BreakSync,
     Fault,
     FillNodes,
@@ -37,7 +38,7 @@ def play(cluster: Cluster, scenario: Scenario) -> None:
     """What the scenario breaks is broken when this returns; what runs goes on."""
     for act in scenario.acts:
         if not isinstance(
-            act, BreakDatabase | BreakGate | BreakLogs | BreakSync
+            act, BreakDatabase | BreakGate | BreakLogs | BreakMetrics | BreakSync
         ):  # those are the world's to do, whose they are
             _do(cluster, act)
     if scenario.deadline is not None:

@@ -11,10 +11,10 @@ import secrets
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import yaml
@@ -42,21 +42,24 @@ from sandbox.scenarios import (
     EVERY,
     GATES,
     LOGS,
+    METRICS,
     SYNC,
     BreakDatabase,
     BreakGate,
     BreakLogs,
+    BreakMetrics,
     BreakSync,
     Scenario,
 )
 from sandbox.slack.page import create_page
-from sandbox.slack.page.offers import CommandHint, Try
+from sandbox.slack.page.offers import CommandHint
 from sandbox.slack.page.world import Breakage, Pod
 from sandbox.slack.server import SlackServer
 from sandbox.slack.settings import SlackApp, SlackSettings
 from sandbox.slack.workspace import Workspace
 from sandbox.smoke_tests import SmokeTests
 from sandbox.sync_queue import SyncQueue, scripts_of
+from sandbox.tries import tries
 
 FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
@@ -193,6 +196,10 @@ class SandboxWorld:
             case BreakSync(how):
                 for queue in self.sync.values():
                     queue.break_it(how)
+            case BreakMetrics(metric, minutes, alert) if self.prometheus and self.alertmanager:
+                self.prometheus.raised[metric] = time.time() - minutes * 60
+                if alert:
+                    self.alertmanager.fire(alert, minutes - 2)
             case BreakDatabase(how):
                 if self.database is None:
                     raise SandboxError("This sandbox has no database to break.")
@@ -230,7 +237,11 @@ class SandboxWorld:
         """What the page offers."""
         if not self.offers_scenarios:
             return ()
-        left_out = (*(DATABASE if self.database is None else ()), *(GATES if self.github is None else ()))
+        left_out = (
+            *(DATABASE if self.database is None else ()),
+            *(GATES if self.github is None else ()),
+            *(METRICS if self.prometheus is None else ()),
+        )
         return [night for night in EVERY if night not in left_out]
 
     async def reset(self) -> None:
@@ -243,6 +254,9 @@ class SandboxWorld:
         seed_omnicare(self.cluster)
         if self.github is not None:
             self.github.reset()
+        if self.prometheus is not None and self.alertmanager is not None:
+            self.prometheus.raised.clear()
+            self.alertmanager.firing.clear()
         for add in self.after_seed:
             add()
         if self.database is not None:
@@ -348,44 +362,6 @@ def forget(folder: Path) -> None:
     """The engine's state belongs to a workspace and a cluster that ended with the last sandbox; the audit log may stay."""
     for name in ("engine.sqlite", "engine.sqlite-wal", "engine.sqlite-shm"):
         (folder / "state" / name).unlink(missing_ok=True)
-
-
-def tries(world: SandboxWorld) -> list[Try]:
-    """Three things to try, in order, each ticking itself when done; in a bad night, just that."""
-
-    def said(words: str) -> bool:
-        return any(
-            words in message.text
-            for channel in world.workspace.channels
-            for message in world.workspace.history(channel)
-        )
-
-    def runs(version: str) -> bool:
-        pods = [pod for pod in world.pods() if pod.environment == "production"]
-        return bool(pods) and all(pod.version == version and pod.ready for pod in pods)
-
-    def ended(night: Scenario) -> bool:
-        words = ("stopped at", "runs in production", "The database of", night.cause)
-        return any(map(said, filter(None, words)))
-
-    nights = [
-        Try(night.sentence, f"/omnicare {night.command}", partial(ended, night), "maya") for night in world.played
-    ]
-    return nights or [
-        Try(
-            "Deploy v2.0.0 as Maya, then approve it as Tomas",
-            "/omnicare deploy v2.0.0",
-            lambda: runs("v2.0.0") or said("v2.0.0 runs"),
-            "maya",
-        ),
-        Try("Go back as Ines: one person, one confirmation", "/omnicare rollback", lambda: said("Back on"), "ines"),
-        Try(
-            "Deploy a version that crashes when it starts",
-            "/omnicare deploy v2.1.0-crash",
-            lambda: said("stopped at"),
-            "maya",
-        ),
-    ]
 
 
 def run(options: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ from commands.kit.policy import Policies, Risk
 from runbooks.clients.postgres.access import split_address
 from runbooks.kit.targets import Environment, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
+from runbooks.metrics.settings import MetricsSettings
 
 
 class ConfigurationError(Exception):
@@ -117,7 +118,7 @@ class Settings(Section):
         self._check_database(name, environment)
         self._check_gates(name, environment)
         self._check_repository(name, environment)
-        self._check_verification(name, environment)
+        self._check_monitoring(name, environment)
         self._check_services(name, environment)
         self._check_regions(name, environment)
 
@@ -234,15 +235,22 @@ class Settings(Section):
         if not self.bot.sandbox and database.tls == "disable":
             raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
 
-    def _check_verification(self, name: str, environment: EnvironmentSettings) -> None:
+    def _check_monitoring(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine."""
         verification = environment.verification
         known = [service.name for service in environment.services]
         if verification is not None and verification.db_test and verification.service not in known:
             place = f"environments.{name}.verification.service"
             raise ValueError(f"{place}: there is no service `{verification.service}`")
-        for key, server in verification.servers() if verification is not None else ():
-            place, address = f"environments.{name}.verification.{key}.url", urlsplit(server.url)
+        metrics = environment.metrics
+        if metrics is not None and self.metrics(name) is None:
+            raise ValueError(f"environments.{name}.metrics: set `prometheus` here or in `verification`")
+        asked = [
+            *((f"verification.{key}", server) for key, server in (verification.servers() if verification else ())),
+            *((f"metrics.{key}", server) for key, server in (metrics.servers() if metrics else ())),
+        ]
+        for key, server in asked:
+            place, address = f"environments.{name}.{key}.url", urlsplit(server.url)
             if self.bot.sandbox and address.hostname != "127.0.0.1":
                 raise ValueError(f"{place}: a sandbox may only connect to 127.0.0.1")
             if not self.bot.sandbox and server.secret and address.scheme != "https":
@@ -307,6 +315,16 @@ class Settings(Section):
                 for service in found.services
             ),
         )
+
+    def metrics(self, name: str) -> MetricsSettings | None:
+        """Return what the environment's metrics are read from; None without a Prometheus. What is left out is the verification's."""
+        found = self.environments[name]
+        settings, verification = found.metrics or MetricsSettings(), found.verification
+        if verification is not None:
+            prometheus = settings.prometheus or verification.prometheus
+            alertmanager = settings.alertmanager or verification.alertmanager
+            settings = settings.model_copy(update={"prometheus": prometheus, "alertmanager": alertmanager})
+        return settings if settings.prometheus is not None else None
 
     def patience(self) -> RolloutSettings:
         """Return the deadlines for rollouts."""

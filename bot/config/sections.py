@@ -19,6 +19,7 @@ from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
 from runbooks.manifests.settings import ManifestSettings
+from runbooks.metrics.settings import MetricsSettings
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
@@ -197,6 +198,8 @@ class EnvironmentSettings(Section):
     """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
     verification: VerificationSettings | None = None
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
+    metrics: MetricsSettings | None = None
+    """What `metrics` and `status` read from Prometheus. Default: the guide's metrics, where the verification has a Prometheus."""
     rotations: dict[Key, RotationSettings] = {}
     """Secrets that `secret rotate` may give new values; without an entry it is refused."""
     github: GithubSettings | None = None

@@ -96,6 +96,7 @@ _MIGRATED = f"{_RUNS}/test_migrations.py::test_a_deploy_names_its_migrations_app
 _GATES_ON_BACKUPS = (
     "tests/runbooks/backups/test_backups.py::test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not"
 )
+_METRICS = "tests/contracts/test_monitoring.py::test_the_guides_key_metrics_are_read_over_a_time"
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
 
@@ -195,7 +196,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     },
     "Monitoring Verification": {
         "SLA metrics (availability, response time, error rate)": _step("verify", _VERIFIED),
-        "Resource utilization": _IN_AN_INCIDENT,
+        "Resource utilization": _command("metrics", _METRICS),
         "Database performance": _step("verify", _VERIFIED),
         "Critical alerts configured": _step("verify", _RULES),
         "PagerDuty integration working": _step("verify", _RECEIVERS),
@@ -214,6 +215,24 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "aws rds restore-db-instance-from-db-snapshot --db-instance-identifier omnicare-prod-restored --db-snapshot-identifier omnicare-prod-backup-$TIMESTAMP": _command(
             "db restore", _BACKUPS
         ),
+    },
+    "Key Metrics to Monitor": {
+        "Request rate and latency": _command("metrics", _METRICS),
+        "Error rate (target < 0.1%)": _command("metrics", _METRICS),
+        "Active user sessions": _command("metrics", _METRICS),
+        "API endpoint performance": _command("metrics", _METRICS),
+        "CPU/Memory utilization": _command("metrics", _METRICS),
+        "Pod restart frequency": _command("metrics", _METRICS),
+        "Network I/O": _command("metrics", _METRICS),
+        "Disk usage": _command("metrics", _METRICS),
+        "Connection pool usage": _command("metrics", _METRICS),
+        "Query performance": _command("metrics", _METRICS),
+        "Replication lag": _command("metrics", _METRICS),
+        "Lock contention": _command("metrics", _METRICS),
+        "Audit log generation": _command("metrics", _METRICS),
+        "Failed authentication attempts": _command("metrics", _METRICS),
+        "Data access patterns": _command("metrics", _METRICS),
+        "Encryption status": _command("metrics", _METRICS),
     },
     "1. Deployment Stuck in Pending": {
         "kubectl describe pod <pod-name> -n omnicare-prod": _command("describe", _DESCRIBED),

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Frozen
+from runbooks.metrics.chart import Chart
 
 
 class State(StrEnum):
@@ -216,7 +217,7 @@ class Attachment(Frozen):
 
 
 Element = Annotated[
-    Paragraph | Note | Facts | Table | StepList | Preformatted | Attachment, Field(discriminator="kind")
+    Paragraph | Note | Facts | Table | StepList | Preformatted | Attachment | Chart, Field(discriminator="kind")
 ]
 
 

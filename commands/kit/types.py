@@ -391,18 +391,18 @@ class SnapshotType:
         return ()
 
 
-class SignatureType:
-    """The name of something that people sign for a release."""
+@dataclass(frozen=True, slots=True)
+class KeyType:
+    """A name in lower case that the configuration gives to something; `where` says where such names are listed."""
 
-    name = "signature"
-    example = "api-documentation"
+    name: str
+    example: str
+    where: str
 
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lower()
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", plain, re.ASCII):
-            raise Invalid(
-                f"{cited(text)} is not a signature name. The plan of a deploy names the signatures that it needs."
-            )
+            raise Invalid(f"{cited(text)} is not the name of a {self.name}. {self.where}")
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
@@ -477,10 +477,13 @@ RunId = Annotated[str, RunType()]
 Duration = Annotated[int, DurationType()]
 Until = Annotated[str, UntilType()]
 Start = Annotated[str, StartType()]
-SignatureName = Annotated[str, SignatureType()]
+SignatureName = Annotated[
+    str, KeyType("signature", "api-documentation", "The plan of a deploy names the signatures that it needs.")
+]
 GateNames = Annotated[str, TextType(name="gates", example="time,sync")]
 SnapshotName = Annotated[str, SnapshotType()]
 CdnPath = Annotated[str, CdnPathType()]
+MetricName = Annotated[str, KeyType("metric", "error-rate", "`metrics` lists them.")]
 Regex = Annotated[str, RegexType()]
 Words = Annotated[str, TextType()]
 Ticket = Annotated[str, TextType(longest=60, name="ticket", example="OPS-1234")]

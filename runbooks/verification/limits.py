@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from runbooks.kit.targets import Frozen
+from runbooks.wording import measured
 
 
 class Limit(Frozen):
@@ -27,7 +28,7 @@ class Limit(Frozen):
 
     def shown(self, value: float | None) -> str:
         """Return a value as people read it."""
-        return "unknown" if value is None else f"{value:.3g} {self.unit}".strip()
+        return "unknown" if value is None else measured(value, self.unit)
 
     @property
     def limit_shown(self) -> str:

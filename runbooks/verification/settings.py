@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
-from runbooks.clients.prometheus.promql import mistake_in
+from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, p95
 from runbooks.kit.targets import Frozen
 from runbooks.verification.benchmark import Benchmark
 from runbooks.verification.limits import Limit
@@ -41,24 +41,18 @@ class MetricCheck(Limit):
         return self.must_be == "below" and self.worse_factor is not None
 
 
-def _p95(histogram: str, seconds: float = 1) -> str:
-    per = "" if seconds == 1 else f" * {1 / seconds:g}"
-    return f'histogram_quantile(0.95, sum by (le) (rate({histogram}_bucket{{namespace="$namespace"}}[$window]))){per}'
-
-
 METRICS = (
-    MetricCheck(name="API p95", query=_p95("http_request_duration_seconds", 0.001), limit=200, unit="ms"),
-    MetricCheck(name="database p95", query=_p95("db_query_duration_seconds", 0.001), limit=100, unit="ms"),
-    MetricCheck(name="page load p95", query=_p95("page_load_duration_seconds"), limit=3, unit="s"),
+    MetricCheck(name="API p95", query=p95("http_request_duration_seconds", 0.001), limit=200, unit="ms"),
+    MetricCheck(name="database p95", query=p95("db_query_duration_seconds", 0.001), limit=100, unit="ms"),
+    MetricCheck(name="page load p95", query=p95("page_load_duration_seconds"), limit=3, unit="s"),
     MetricCheck(
         name="error rate",
-        query='100 * (sum(rate(http_requests_total{namespace="$namespace",status=~"5.."}[$window])) or vector(0))'
-        ' / sum(rate(http_requests_total{namespace="$namespace"}[$window]))',
+        query=ERROR_RATE,
         limit=0.1,
         unit="%",
     ),
 )
-"""The guide's limits. Without any request the error rate divides by nothing, which is "no data", not 0 %."""
+"""The guide's limits."""
 
 
 class VerificationSettings(Frozen):

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +29,7 @@ class AlertmanagerServer:
         self._began = datetime.now(UTC)
         self.receivers = list(receivers)
         self.firing: list[Labels] = []
+        self._since: dict[str, datetime] = {}
         self.silenced = False
         self.fault: Callable[[web.Request], web.StreamResponse] | None = None
         self.url = ""
@@ -48,6 +49,11 @@ class AlertmanagerServer:
             yield self.url
         finally:
             await runner.cleanup()
+
+    def fire(self, name: str, minutes: float = 0.0) -> None:
+        """A critical alert of production fires, for so many minutes."""
+        self.firing.append({"alertname": name, "severity": "critical", "namespace": "omnicare-prod"})
+        self._since[name] = datetime.now(UTC) - timedelta(minutes=minutes)
 
     def _answering(self, answer: Callable[[web.Request], object]) -> Callable[..., Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -85,7 +91,7 @@ class AlertmanagerServer:
             "labels": labels,
             "annotations": {},
             "fingerprint": fingerprint,
-            "startsAt": self._stamp(self._began),
+            "startsAt": self._stamp(self._since.get(labels["alertname"], self._began)),
             "endsAt": self._stamp(datetime.now(UTC)),
             "updatedAt": self._stamp(datetime.now(UTC)),
             "generatorURL": "",

@@ -1,11 +1,14 @@
 """A small Prometheus: it answers the queries that the bot asks with values that follow what runs in the cluster.
 
-`/api/v1/query`, `/api/v1/rules` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no PromQL: which of them a
-query is about follows from its names, and its `namespace` from the label. Anything else is an empty vector, as of a metric that nobody exports.
+`/api/v1/query`, `/api/v1/query_range`, `/api/v1/rules` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no
+PromQL: which of them a query is about follows from its names, and its `namespace` from the label. Anything else is an empty vector, as of a metric that nobody exports. Over a
+time each metric has its daily wave and some noise, and what ran in the cluster shows: a rollout makes requests slower for a while, and a version `…-errors` makes errors.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +24,31 @@ VALUES: dict[str, tuple[float, float]] = {
     "db_query_duration_seconds": (31.0, 33.0),
     "page_load_duration_seconds": (1.4, 1.5),
     "http_requests_total": (0.021, 2.4),
+    "active_user_sessions": (214, 190),
+    "container_cpu_usage_seconds_total": (41, 48),
+    "container_memory_working_set_bytes": (58, 61),
+    "kube_pod_container_status_restarts_total": (0, 0),
+    "container_network_receive_bytes_total": (6.2, 6.0),
+    "kubelet_volume_stats_used_bytes": (63, 63),
+    "db_pool_connections": (37, 52),
+    "pg_replication_lag_seconds": (0.4, 0.4),
+    "pg_locks_waiting": (0, 0),
+    "audit_log_events_total": (96, 90),
+    "auth_failures_total": (1.2, 1.4),
+    "patient_record_access_total": (148, 140),
+    "storage_encrypted": (100, 100),
 }
 """Metric → what a query of it gives while a healthy version runs, and while all pods run a version `…-errors`."""
+_REQUESTS = 38.0
+"""Requests a second: what `http_requests_total` gives over a time where errors are not asked for."""
+_ROUTES = {"/api/patients/:id": 2.1, "/api/notes": 1.3, "/api/sync/changes": 0.8}
+"""What a query by `route` gives, as so many times the whole's."""
+_STEADY = ("kube_pod_", "kubelet_", "pg_", "storage_")
+"""Metrics without a daily wave begin so."""
+_WARM_UP, _SLOWER = 240.0, 0.45
+"""After a rollout requests take so much longer, for so many seconds, less and less."""
+_DAY = 86_400
+_MOST_POINTS = 11_000
 _NAMESPACE = re.compile(r'namespace="([^"]*)"')
 
 Answer = Callable[[web.Request], web.StreamResponse]
@@ -38,7 +64,13 @@ class PrometheusServer:
         self.values: dict[str, str] = {}
         """Metric → a value that it has whatever runs, as the API writes it: `NaN`."""
         self.silent: set[str] = set()
+        self.raised: dict[str, float] = {}
+        """Metric → the Unix time since when it is as while a version `…-errors` runs."""
         self.asked: list[str] = []
+        self._past: dict[str, list[tuple[float, float]]] = {}
+        """Namespace → since when which share of its pods had errors."""
+        self._rollouts: dict[str, dict[str, float]] = {}
+        """Namespace → ReplicaSet → when its first pod was ready."""
         self.critical_rules = ["HighErrorRate", "ServiceDown"]
 
     @asynccontextmanager
@@ -46,15 +78,19 @@ class PrometheusServer:
         """Serve until the block ends; gives the address."""
         app = web.Application()
         app.router.add_get("/api/v1/query", self._query)
+        app.router.add_get("/api/v1/query_range", self._query_range)
         app.router.add_get("/api/v1/rules", self._rules)
         app.router.add_get("/-/ready", self._ready)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
+        self._remember()
+        stop = self._cluster.on_change(self._remember)
         try:
             await web.TCPSite(runner, host, port).start()
             self.url = f"http://{host}:{runner.addresses[0][1]}"
             yield self.url
         finally:
+            stop()
             await runner.cleanup()
 
     async def _ready(self, _: web.Request) -> web.Response:
@@ -85,23 +121,103 @@ class PrometheusServer:
         self.asked.append(query)
         if self.fault is not None:
             return self.fault(request)
-        try:
-            promql_parser.parse(query)
-        except ValueError as error:
-            said = f'invalid parameter "query": 1:1: parse error: {error}'
-            return web.json_response({"status": "error", "errorType": "bad_data", "error": said}, status=400)
+        if refused := _refusal(query):
+            return refused
         value = self._value(query)
         result = [] if value is None else [{"metric": {}, "value": [round(time.time(), 3), value]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
+    async def _query_range(self, request: web.Request) -> web.StreamResponse:
+        query = request.query.get("query", "")
+        self.asked.append(query)
+        if self.fault is not None:
+            return self.fault(request)
+        start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
+        if (end - start) / step > _MOST_POINTS:
+            return _bad_data("exceeded maximum resolution of 11,000 points per timeseries")
+        if refused := _refusal(query):
+            return refused
+        times = [start + step * place for place in range(int((end - start) / step + 1e-6) + 1)]
+        metric = self._metric(query)
+        routes = _ROUTES if "route" in query else {"": 1.0}
+        result = [
+            {
+                "metric": {"route": route} if route else {},
+                "values": [[at, _written(self._then(metric, query, at) * factor)] for at in times],
+            }
+            for route, factor in routes.items()
+            if metric is not None
+        ]
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
     def _value(self, query: str) -> str | None:
-        metric = next((name for name in (*self.values, *VALUES) if name in query), None)
-        if metric is None or metric in self.silent:
+        metric = self._metric(query)
+        if metric is None:
             return None
         if metric in self.values:
             return self.values[metric]
         well, ill = VALUES[metric]
-        namespace = _NAMESPACE.search(query)
-        pods = [pod for pod in self._cluster.pods(namespace[1] if namespace else "") if pod.ready]
-        share = sum(pod.version.endswith("-errors") for pod in pods) / len(pods) if pods else 0.0
+        share = 1.0 if metric in self.raised else self._share(_namespace(query))
         return f"{well + (ill - well) * share:g}"
+
+    def _metric(self, query: str) -> str | None:
+        """The metric that a query is about; None where it has no data."""
+        metric = next((name for name in (*self.values, *VALUES) if name in query), None)
+        return None if metric in self.silent else metric
+
+    def _share(self, namespace: str) -> float:
+        """How many of the pods have errors, of 1."""
+        pods = [pod for pod in self._cluster.pods(namespace) if pod.ready]
+        return sum(pod.version.endswith("-errors") for pod in pods) / len(pods) if pods else 0.0
+
+    def _remember(self) -> None:
+        now = time.time()
+        for namespace in {pod.namespace for pod in self._cluster.pods()}:
+            past, share = self._past.setdefault(namespace, []), self._share(namespace)
+            if not past or past[-1][1] != share:
+                past.append((now, share))
+            ready = {pod.name.rpartition("-")[0] for pod in self._cluster.pods(namespace) if pod.ready}
+            began = self._rollouts.setdefault(namespace, dict.fromkeys(ready, 0.0))  # what ran before is no news
+            for replica_set in ready - began.keys():
+                began[replica_set] = now
+
+    def _then(self, metric: str, query: str, at: float) -> float:
+        """What a metric was at a time."""
+        if metric in self.values:
+            return float(self.values[metric])
+        well, ill = VALUES[metric]
+        namespace = _namespace(query)
+        if metric == "http_requests_total" and "5.." not in query:
+            well = ill = _REQUESTS
+        share = next((share for since, share in reversed(self._past.get(namespace, [])) if since <= at), 0.0)
+        value = well + (ill - well) * (1.0 if self.raised.get(metric, math.inf) <= at else share)
+        if metric.startswith(_STEADY):
+            return value
+        if "duration" in metric:
+            ages = (at - since for since in self._rollouts.get(namespace, {}).values())
+            value *= 1 + _SLOWER * max((1 - age / _WARM_UP for age in ages if 0 <= age < _WARM_UP), default=0.0)
+        wave = 0.08 * math.sin(at % _DAY / _DAY * math.tau)
+        noise = hashlib.blake2b(f"{metric} {at:.0f}".encode(), digest_size=2).digest()
+        return value * (1 + wave + 0.06 * (int.from_bytes(noise) / 65_535 - 0.5))
+
+
+def _written(value: float) -> str:
+    return "NaN" if math.isnan(value) else f"{value:g}"
+
+
+def _namespace(query: str) -> str:
+    found = _NAMESPACE.search(query)
+    return found[1] if found else ""
+
+
+def _refusal(query: str) -> web.Response | None:
+    """What the real one says to a query that is no PromQL."""
+    try:
+        promql_parser.parse(query)
+    except ValueError as error:
+        return _bad_data(f'invalid parameter "query": 1:1: parse error: {error}')
+    return None
+
+
+def _bad_data(said: str) -> web.Response:
+    return web.json_response({"status": "error", "errorType": "bad_data", "error": said}, status=400)

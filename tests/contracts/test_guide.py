@@ -32,7 +32,7 @@ def _lines_of(guide: str) -> list[tuple[str, str]]:
             section = heading[1]
         elif line.startswith("- [ ] "):
             found.append((section, line.removeprefix("- [ ] ")))
-        elif section == "Monitoring Verification" and line.startswith("- "):
+        elif section in ("Monitoring Verification", "Key Metrics to Monitor") and line.startswith("- "):
             found.append((section, line.removeprefix("- ")))
         elif inside and (listed := re.match(r"# (\d\. .+|- .+<.+)", line)):
             found.append((section, listed[1]))

@@ -31,6 +31,7 @@ from commands.kit.card import (
     Text,
 )
 from runbooks.logs.parsing import LogLevel, level_of
+from runbooks.metrics.chart import Chart, sparkline
 from runbooks.wording import duration
 
 _STATES = {
@@ -108,10 +109,7 @@ def _element(element: Element, reader: Audience) -> RenderableType:
         case Note():
             return styled(element.text, reader, "bright_black")
         case Facts():
-            grid = Grid.grid(padding=(0, 2, 0, 0))
-            for fact in element.facts:
-                grid.add_row(Styled(safe(fact.label), style="bright_black"), styled(fact.value, reader))
-            return grid
+            return _facts(element, reader)
         case Table():
             return _Fitting(element, reader)
         case StepList():
@@ -123,6 +121,28 @@ def _element(element: Element, reader: Audience) -> RenderableType:
             return Group(*label, Padding(_lines(element.text, log=element.log), (0, 0, 0, 2)))
         case Attachment():
             return Group(Styled(safe(element.summary), style="bright_black"), _lines(element.content, log=element.log))
+        case Chart():
+            return Padding(_panels(element), (0, 0, 0, 2))
+
+
+def _facts(element: Facts, reader: Audience) -> RenderableType:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for fact in element.facts:
+        grid.add_row(Styled(safe(fact.label), style="bright_black"), styled(fact.value, reader))
+    return grid
+
+
+def _panels(chart: Chart) -> RenderableType:
+    """A chart: a sparkline for each metric, then what happened."""
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for panel in chart.panels:
+        spark = "\n".join(f"{sparkline(line.values)} {line.name}".rstrip() for line in panel.lines) or "no data"
+        verdict = Styled(safe(f"{panel.now}, {panel.verdict}"), style="red" if panel.beyond else "")
+        grid.add_row(Styled(safe(panel.title)), Styled(safe(spark, lines=True)), verdict)
+    first, *rest = chart.in_lines()
+    return Group(
+        Styled(safe(first), style="bright_black"), grid, *(Styled(safe(line)) for line in rest[len(chart.panels) :])
+    )
 
 
 _LEVELS = {

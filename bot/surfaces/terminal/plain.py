@@ -27,6 +27,7 @@ from commands.kit.card import (
     StepStatus,
     Table,
 )
+from runbooks.metrics.chart import Chart
 from runbooks.wording import duration
 
 
@@ -71,6 +72,8 @@ def element_lines(element: Element, reader: Audience) -> Iterator[str]:
             # a terminal has room: the file itself, under what is said of it
             yield safe(element.summary)
             yield from safe(element.content.rstrip("\n"), lines=True).split("\n")
+        case Chart():
+            yield from (f"  {safe(line)}" for line in element.in_lines())
 
 
 def _preformatted(element: Preformatted) -> Iterator[str]:

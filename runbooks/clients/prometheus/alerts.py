@@ -1,11 +1,13 @@
 """Alertmanager's HTTP API (v2): which receivers it has, and which alerts fire."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from runbooks.clients.prometheus.access import MonitoringAccess, MonitoringServer
+from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Frozen
 from runbooks.wording import shortened
 
@@ -34,6 +36,8 @@ class Alert(Frozen):
 
     fingerprint: str
     name: str
+    since: datetime | None = None
+    """None where Alertmanager does not say."""
 
 
 class AlertmanagerClient:
@@ -53,7 +57,11 @@ class AlertmanagerClient:
         query = [*chosen, *(("filter", each) for each in self.settings.matchers)]
         found = self._list(await self._access.get("/api/v2/alerts", query))
         return tuple(
-            Alert(fingerprint=self._text(each, "fingerprint"), name=self._text(self._labels(each), "alertname"))
+            Alert(
+                fingerprint=self._text(each, "fingerprint"),
+                name=self._text(self._labels(each), "alertname"),
+                since=read_time(each.get("startsAt")),
+            )
             for each in found
         )
 

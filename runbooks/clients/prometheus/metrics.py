@@ -1,4 +1,4 @@
-"""Prometheus's HTTP API: one number for one query, or why there is none. "No data" is never zero."""
+"""Prometheus's HTTP API: one number for one query, or its numbers over a time, or why there are none. "No data" is never zero."""
 
 import math
 import re
@@ -6,9 +6,11 @@ from typing import Any
 
 from runbooks.clients.prometheus.access import MonitoringAccess, MonitoringServer
 from runbooks.kit.targets import Frozen
-from runbooks.wording import cited, counted
+from runbooks.wording import cited, counted, shortened
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
+MOST_SERIES = 50
+_LONGEST_LABEL, _MOST_LABELS = 60, 20
 _SPECIAL = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
 
 
@@ -23,6 +25,24 @@ class MetricReading(Frozen):
     """What Prometheus itself said about the answer."""
 
 
+class MetricSeries(Frozen):
+    """One series of a query over a time."""
+
+    labels: dict[str, str] = {}
+    """What tells it from the others. Texts from outside."""
+    values: tuple[float | None, ...] = ()
+    """A finite number for each step, None where there is none."""
+
+
+class MetricRange(Frozen):
+    """What a query gave over a time."""
+
+    series: tuple[MetricSeries, ...] = ()
+    unknown: str = ""
+    """Why there is none: `no data`."""
+    warnings: tuple[str, ...] = ()
+
+
 class PrometheusClient:
     """A client for one Prometheus, or for what answers like one (Thanos, Mimir, VictoriaMetrics)."""
 
@@ -31,15 +51,48 @@ class PrometheusClient:
 
     async def instant(self, query: str) -> MetricReading:
         """Return what the query gives now. Raises `RunbookError`."""
-        answer = await self._access.get("/api/v1/query", {"query": query})
-        if not isinstance(answer, dict) or answer.get("status") != "success":
-            raise self._access.unreadable()
-        data, said = answer.get("data"), answer.get("warnings")
-        if not isinstance(data, dict):
-            raise self._access.unreadable()
-        warnings = tuple(cited(each, 200) for each in said if isinstance(each, str)) if isinstance(said, list) else ()
+        data, warnings = await self._data("/api/v1/query", {"query": query})
         values = self._values(data.get("resultType"), data.get("result"))
-        return _reading(values).model_copy(update={"warnings": warnings[:3]})
+        return _reading(values).model_copy(update={"warnings": warnings})
+
+    async def range(self, query: str, *, start: float, step: float, count: int) -> MetricRange:
+        """Return what the query gives at `start` (Unix time) and after each step, `count` times in all. Raises `RunbookError`."""
+        end = start + step * (count - 1)
+        asked = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        data, warnings = await self._data("/api/v1/query_range", asked)
+        found = data.get("result")
+        if data.get("resultType") != "matrix" or not isinstance(found, list):
+            raise self._access.unreadable()
+        if not found:
+            return MetricRange(unknown="no data", warnings=warnings)
+        if len(found) > MOST_SERIES:
+            return MetricRange(unknown=f"{len(found):,} series: aggregate them", warnings=warnings)
+        return MetricRange(series=tuple(self._series(each, start, step, count) for each in found), warnings=warnings)
+
+    async def _data(self, path: str, query: dict[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the answer's data and warnings."""
+        answer = await self._access.get(path, query)
+        match answer:
+            case {"status": "success", "data": dict(data)}:
+                said = answer.get("warnings")
+            case _:
+                raise self._access.unreadable()
+        warnings = tuple(cited(each, 200) for each in said if isinstance(each, str)) if isinstance(said, list) else ()
+        return data, warnings[:3]
+
+    def _series(self, found: Any, start: float, step: float, count: int) -> MetricSeries:
+        match found:
+            case {"metric": dict(labels), "values": list(pairs)}:
+                pass
+            case _:
+                raise self._access.unreadable()
+        values: list[float | None] = [None] * count
+        for pair in pairs:
+            value = self._value(pair)
+            if start - step < pair[0] < start + step * count and math.isfinite(value):
+                values[min(max(0, round((pair[0] - start) / step)), count - 1)] = value
+        known = {name: shortened(text, _LONGEST_LABEL) for name, text in labels.items() if isinstance(text, str)}
+        return MetricSeries(labels=dict([*known.items()][:_MOST_LABELS]), values=tuple(values))
 
     async def critical_rules(self) -> int:
         """Return how many alert rules have the label `severity="critical"`. Raises `RunbookError`."""

@@ -11,6 +11,19 @@ _NAME = re.compile(r"\$(window|namespace|environment)\b")
 _SAMPLE = {"window": "5m", "namespace": "omnicare", "environment": "production"}
 
 
+def p95(histogram: str, seconds: float = 1) -> str:
+    """Return the query for the 95th percentile of a histogram in seconds, in units of so many."""
+    per = "" if seconds == 1 else f" * {1 / seconds:g}"
+    return f'histogram_quantile(0.95, sum by (le) (rate({histogram}_bucket{{namespace="$namespace"}}[$window]))){per}'
+
+
+ERROR_RATE = (
+    '100 * (sum(rate(http_requests_total{namespace="$namespace",status=~"5.."}[$window])) or vector(0))'
+    ' / sum(rate(http_requests_total{namespace="$namespace"}[$window]))'
+)
+"""Errors in percent. Without any request it divides by nothing, which is "no data", not 0 %."""
+
+
 def written_out(query: str, values: Mapping[str, str]) -> str:
     """Return the query with the names replaced."""
     return _NAME.sub(lambda found: values[found[1]], query)

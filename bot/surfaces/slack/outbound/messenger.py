@@ -22,6 +22,7 @@ from bot.surfaces.slack.render.blocks import DrawnCard, Surface
 from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
 from commands.kit.card import Attachment, Card, words
 from runbooks.kit.errors import TemporaryError
+from runbooks.metrics.chart import Chart
 
 _log = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ class SlackMessenger:
                 self._budget.later(error.retry_after)
             raise
 
-    async def _attach(self, run: str, slot: str, file: Attachment, head: Posted, *, search: bool) -> None:
+    async def _attach(self, run: str, slot: str, file: Attachment | Chart, head: Posted, *, search: bool) -> None:
         """Share a run's file. One that Slack refuses is named in words, because the message points to it."""
         try:
             await self._uploads.share(run, slot, file, channel=head.channel, thread=head.ts, search=search)

@@ -17,6 +17,7 @@ from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words
 from commands.kit.follows import LiveState
 from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.metrics.chart import Chart
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Replies:
         messenger, account, url = self._messenger, origin.account, origin.response_url
         channel, thread = origin.channel, origin.thread
         ways: list[Way] = []
-        has_file = any(isinstance(part, Attachment) for part in card.body)
+        has_file = any(isinstance(part, Attachment | Chart) for part in card.body)
         if url is not None and thread is None and not origin.direct and not has_file:
             ways.append(lambda: messenger.respond(card, url, account=account, public=True))
         if channel is not None:

@@ -13,8 +13,11 @@ from bot.surfaces.slack.outbound.own_messages import OwnMessages
 from bot.surfaces.slack.render.mrkdwn import clean, shortened
 from bot.surfaces.slack.transport.web_api import SlackApi
 from commands.kit.card import Attachment
+from runbooks.metrics.chart import Chart
+from runbooks.metrics.picture import png
 
 _REMEMBERED = 1024
+_LONGEST_ALT = 1000
 
 
 class Uploads:
@@ -27,7 +30,9 @@ class Uploads:
         self._shared: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._lock = asyncio.Lock()
 
-    async def share(self, run: str, slot: str, file: Attachment, *, channel: str, thread: str, search: bool) -> None:
+    async def share(
+        self, run: str, slot: str, file: Attachment | Chart, *, channel: str, thread: str, search: bool
+    ) -> None:
         """Share the file in the thread unless it is there already."""
         name = _name(file, f"{run}\0{slot}")
         key = (channel, thread, name)
@@ -46,7 +51,7 @@ class Uploads:
             await self._complete(file_id, file, channel=channel, thread=thread)
             self._done(key)
 
-    async def upload(self, file: Attachment, *, channel: str, thread: str | None) -> None:
+    async def upload(self, file: Attachment | Chart, *, channel: str, thread: str | None) -> None:
         """Share a file that belongs to no run."""
         file_id = await self._upload(_name(file, ""), file)
         await self._complete(file_id, file, channel=channel, thread=thread)
@@ -62,13 +67,16 @@ class Uploads:
         said = await self._api.read("files.info", file=file_id)
         return any(channel in object_at(where) for where in object_at(said, "file", "shares").values())
 
-    async def _upload(self, name: str, file: Attachment) -> str:
-        content = clean(file.content).encode() or b"\n"
-        place = await self._api.read("files.getUploadURLExternal", filename=name, length=len(content))
+    async def _upload(self, name: str, file: Attachment | Chart) -> str:
+        if isinstance(file, Chart):
+            content, alt = await asyncio.to_thread(png, file), shortened(clean(file.alt), _LONGEST_ALT)
+        else:
+            content, alt = clean(file.content).encode() or b"\n", None
+        place = await self._api.read("files.getUploadURLExternal", filename=name, length=len(content), alt_txt=alt)
         await self._api.send(str(place["upload_url"]), data=content)
         return str(place["file_id"])
 
-    async def _complete(self, file_id: str, file: Attachment, *, channel: str, thread: str | None) -> None:
+    async def _complete(self, file_id: str, file: Attachment | Chart, *, channel: str, thread: str | None) -> None:
         title = shortened(clean(file.filename).strip() or "file.txt", 200)
         await self._api.call(
             "files.completeUploadExternal",
@@ -78,9 +86,10 @@ class Uploads:
         )
 
 
-def _name(file: Attachment, salt: str) -> str:
+def _name(file: Attachment | Chart, salt: str) -> str:
     """Return such as `logs-backend-4c1f92ab.txt`, with characters only that every disk accepts."""
-    mark = hashlib.sha256(f"{salt}\0{file.filename}\0{file.content}".encode("utf-8", "replace")).hexdigest()[:12]
+    content = file.model_dump_json() if isinstance(file, Chart) else file.content
+    mark = hashlib.sha256(f"{salt}\0{file.filename}\0{content}".encode("utf-8", "replace")).hexdigest()[:12]
     path = PurePosixPath(clean(file.filename).replace("\n", " ") or "file.txt")
     stem = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in path.stem)[:80] or "file"
     suffix = path.suffix if path.suffix.isascii() and path.suffix[1:].isalnum() and len(path.suffix) < 8 else ".txt"  # noqa: PLR2004

@@ -15,6 +15,7 @@ from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
 from bot.surfaces.slack.render.truncation import Truncation, as_text
 from commands.kit.card import Attachment, Card, words
+from runbooks.metrics.chart import Chart
 from runbooks.wording import duration
 
 TEXT_AT_MOST = 3900
@@ -32,7 +33,8 @@ class DrawnCard:
 
     text: str
     blocks: list[Block] = field(default_factory=list)
-    files: tuple[Attachment, ...] = ()
+    files: tuple[Attachment | Chart, ...] = ()
+    """A chart is a picture of it."""
 
 
 def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> DrawnCard:
@@ -46,8 +48,11 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
         # as drawn it may be longer than its words: columns are padded, and signs are escaped
         if made and space.takes(element, sum(map(len, _shown(made)))):
             blocks += made
-    files = tuple(element for element in card.body if isinstance(element, Attachment))
-    if space.missing and surface == "message" and not (files and space.only_lines):
+    files: tuple[Attachment | Chart, ...] = tuple(
+        element for element in card.body if isinstance(element, Attachment | Chart)
+    )
+    has_lines = any(isinstance(file, Attachment) for file in files)
+    if space.missing and surface == "message" and not (has_lines and space.only_lines):
         files = (*files, _whole(card, names))
     if space.missing:
         said = f"Omitted because of length: {_listed(space.missing)}."

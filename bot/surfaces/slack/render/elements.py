@@ -22,6 +22,7 @@ from commands.kit.card import (
     Text,
     words,
 )
+from runbooks.metrics.chart import Chart
 from runbooks.wording import duration
 
 _FIELD = 2000
@@ -64,6 +65,8 @@ class Drawing:
                 return self._preformatted(element.text, element.label)
             case Attachment():
                 return self.note(words(Strong(text="File "), element.filename, f" · {element.summary}"))
+            case Chart():
+                return self.note(words(Strong(text="Picture "), element.filename, f" · {element.caption}"))
             case _:
                 assert_never(element)
 

@@ -21,6 +21,7 @@ from commands.kit.card import (
     Table,
     Text,
 )
+from runbooks.metrics.chart import Chart
 from runbooks.wording import counted, duration
 
 CHARACTERS = 9000
@@ -83,6 +84,8 @@ class Truncation:
                 element = element.model_copy(update={"text": self._text(element.text, names)})
             case Attachment():
                 self.left -= len(element.summary) + len(element.filename)
+            case Chart():
+                self.left -= len(element.caption) + len(element.filename)
         return element
 
     def _preformatted(self, element: Preformatted) -> Preformatted:
@@ -194,6 +197,8 @@ def _lines(element: Element, names: Directory) -> list[str]:
             return [*([element.label] if element.label else []), element.text.rstrip("\n")]
         case Attachment():
             return [f"{element.filename}: {element.summary}"]
+        case Chart():
+            return element.in_lines()
 
 
 def table_lines(table: Table, names: Directory) -> list[str]:

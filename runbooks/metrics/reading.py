@@ -1,0 +1,104 @@
+"""Reads metrics over a time, side by side, each within its deadline. One that fails is one without values."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from runbooks.clients.prometheus.alerts import Alert, AlertmanagerClient
+from runbooks.clients.prometheus.metrics import MetricRange, PrometheusClient
+from runbooks.clients.prometheus.promql import written_out
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Environment
+from runbooks.metrics.settings import MetricQuery, MetricsSettings
+from runbooks.metrics.standing import MetricHistory, NamedSeries
+
+POINTS = 90
+SHORTEST = 300.0
+"""Seconds; a shorter time shows nothing."""
+_FINEST = 15.0
+"""Seconds between two points at least: Prometheus scrapes no more often as a rule."""
+_SIDE_BY_SIDE = 8
+"""Prometheus takes 20 queries at once, and is not asked by us alone."""
+_LINES = 4
+"""Series of one metric that are kept: those with the worst newest values."""
+
+
+class Metrics:
+    """The environment's metrics and alerts."""
+
+    def __init__(self, environment: Environment, settings: MetricsSettings) -> None:
+        """`settings.prometheus` is set: without it there are no metrics."""
+        assert settings.prometheus is not None, "metrics need a Prometheus"
+        self.settings = settings
+        self._environment = environment
+        self._prometheus = PrometheusClient(settings.prometheus)
+        self._alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
+        self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    @property
+    def has_alerts(self) -> bool:
+        """Whether an Alertmanager is configured."""
+        return self._alertmanager is not None
+
+    def named(self, names: Sequence[str]) -> tuple[MetricQuery, ...]:
+        """Return the metrics of these names that there are, in the configuration's order; all where none is named."""
+        return tuple(each for each in self.settings.queries if not names or each.name in names)
+
+    async def alerts(self) -> tuple[Alert, ...]:
+        """Return the alerts that fire now. Raises `RunbookError`."""
+        return await self._alertmanager.firing() if self._alertmanager is not None else ()
+
+    async def histories(
+        self, queries: Sequence[MetricQuery], now: datetime, seconds: float, *, points: int = POINTS
+    ) -> tuple[MetricHistory, ...]:
+        """Return what each was in the last seconds."""
+        step = max(_FINEST, _even(max(seconds, SHORTEST) / points))
+        end = now.timestamp() // step * step
+        count = int(max(seconds, SHORTEST) // step) + 1
+        start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
+        return tuple(await asyncio.gather(*(self._history(each, start, step, count) for each in queries)))
+
+    async def _history(self, query: MetricQuery, start: datetime, step: float, count: int) -> MetricHistory:
+        empty = MetricHistory(query=query, start=start, step=timedelta(seconds=step), count=count)
+        try:
+            async with asyncio.timeout(self.settings.deadline_seconds), self._turns:
+                found = await self._prometheus.range(
+                    self._written(query, step), start=start.timestamp(), step=step, count=count
+                )
+        except TimeoutError:
+            return _without(empty, f"no answer within {self.settings.deadline_seconds:g} s")
+        except RunbookError as error:
+            return _without(empty, error.message.rstrip("."))
+        return _with(empty, found)
+
+    def _written(self, query: MetricQuery, step: float) -> str:
+        where, window = self._environment, f"{round(max(self.settings.window_seconds, step))}s"
+        return written_out(query.query, {"window": window, "namespace": where.namespace, "environment": where.name})
+
+
+def _with(empty: MetricHistory, found: MetricRange) -> MetricHistory:
+    query = empty.query
+    if found.unknown:
+        return _without(empty, found.unknown)
+    if not query.series and len(found.series) > 1:
+        return _without(empty, f"{len(found.series)} series instead of one: aggregate them")
+    lines = [NamedSeries(name=each.labels.get(query.series, ""), values=each.values) for each in found.series]
+    lines.sort(key=_newest, reverse=query.must_be == "below")
+    return replace(empty, series=tuple(lines[:_LINES]))
+
+
+def _newest(line: NamedSeries) -> float:
+    return next((value for value in reversed(line.values) if value is not None), 0.0)
+
+
+def _without(empty: MetricHistory, why: str) -> MetricHistory:
+    return replace(empty, why=why)
+
+
+def _even(seconds: float) -> float:
+    """Return the next length that divides clocks evenly."""
+    for step in (15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800):
+        if seconds <= step:
+            return float(step)
+    return 43200.0
