@@ -60,8 +60,8 @@ class Api:
         """What a mutating admission webhook rewrites the images of Deployments to: own name → the mirror's."""
         self.scripts: dict[str, Program] = dict(ALWAYS)
         """What `npm run` knows in the pods."""
-        self.printed: dict[str, Printed] = {}
-        """What the program of a Job's pod printed, by the pod's uid."""
+        self.printed: dict[str, dict[str, Printed]] = {}
+        """What the programs of a Job's pod printed, by the pod's uid and the container."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         obj = self.store.get(kind, namespace, name)

@@ -175,25 +175,35 @@ class Kubelet:
             self._initialize(pod)
 
     def _initialize(self, pod: Json) -> None:
-        """The next init container that has not ended well; after the last, the others."""
+        """The next init container that has not ended well, a sidecar that has not started; after the last, the others."""
         life = self._lives[pod["metadata"]["uid"]]
-        open_still = (n for n, each in life.inits.items() if (each.state.get("terminated") or {}).get("exitCode") != 0)
-        name = next(open_still, None)
+        name = next((name for name, each in life.inits.items() if not each.done), None)
         if name is None:
             self._pull(pod)
             return
+        spec = next(spec for spec in pod["spec"]["initContainers"] if spec["name"] == name)
         each = life.inits[name]
+        each.sidecar = spec.get("restartPolicy") == "Always"
         each.started = self._api.clock.stamp()
         each.state = {"running": {"startedAt": each.started}}
         self._write(pod, "Pending")
         self._told_of(pod, name)
-        self._next(pod, self._settings.init_seconds, lambda current: self._end_init(current, name))
+        if each.sidecar:
+            self._next(pod, 0, self._initialize)
+        elif knows(_command(spec)):
+            life.program = asyncio.create_task(self._run(pod, spec, lambda now, code: self._end_init(now, name, code)))
+        else:
+            code = 1 if self.faults.init_fails else 0
+            self._next(pod, self._settings.init_seconds, lambda current: self._end_init(current, name, code))
 
-    def _end_init(self, pod: Json, name: str) -> None:
+    def _end_init(self, pod: Json, name: str, code: int) -> None:
         each = self._lives[pod["metadata"]["uid"]].inits[name]
-        code = 1 if self.faults.init_fails else 0
         end = {"exitCode": code, "reason": "Error" if code else "Completed"}
         each.state = {"terminated": {**end, "startedAt": each.started, "finishedAt": self._api.clock.stamp()}}
+        if code and pod["spec"]["restartPolicy"] == "Never":
+            self._end_sidecars(pod)
+            self._write(pod, "Failed")
+            return
         self._write(pod, "Pending")
         if code:
             self._again(pod, each, name, "Pending", self._initialize)
@@ -250,7 +260,7 @@ class Kubelet:
         self._write(pod, "Running", {"running": {"startedAt": life.main.started}})
         self._maybe_lose(pod)
         if _runs_once(pod) and knows(_command(pod["spec"]["containers"][0])):
-            life.program = asyncio.create_task(self._run(pod))
+            life.program = asyncio.create_task(self._run(pod, pod["spec"]["containers"][0], self._end))
         elif _runs_once(pod):
             self._next(pod, self._settings.job_seconds, self._finish)
         elif what.crashes:
@@ -321,17 +331,17 @@ class Kubelet:
 
         self._next(pod, settings.crash_seconds, back_off if before else restart)
 
-    async def _run(self, pod: Json) -> None:
-        """The pod's own process, to its end."""
-        main, printed = pod["spec"]["containers"][0], Printed(self._api.clock)
-        self._api.printed[pod["metadata"]["uid"]] = printed
+    async def _run(self, pod: Json, container: Json, end: Callable[[Json, int], None]) -> None:
+        """A container's own process, to its end."""
+        printed = Printed(self._api.clock)
+        self._api.printed.setdefault(pod["metadata"]["uid"], {})[container["name"]] = printed
         try:
-            execution = Execution(pod, main["name"], tuple(_command(main)), printed.write, printed.write)
+            execution = Execution(pod, container["name"], tuple(_command(container)), printed.write, printed.write)
             execution.stdin.feed_eof()
             code = await run(execution, self._api.scripts)
         finally:
             printed.end()
-        self._next(pod, 0, lambda current: self._end(current, code))
+        self._next(pod, 0, lambda current: end(current, code))
 
     def _finish(self, pod: Json) -> None:
         words = " ".join(word for container in pod["spec"]["containers"] for word in _command(container))
@@ -351,7 +361,15 @@ class Kubelet:
             name = pod["spec"]["containers"][0]["name"]
             self._again(pod, main, name, "Running", lambda current: self._start(current, 0))
             return
+        self._end_sidecars(pod)
         self._write(pod, "Failed" if code else "Succeeded", {"terminated": ended})
+
+    def _end_sidecars(self, pod: Json) -> None:
+        """What ran beside the pod's program ends with it."""
+        for each in self._lives[pod["metadata"]["uid"]].inits.values():
+            if each.sidecar:
+                times = {"startedAt": each.started, "finishedAt": self._api.clock.stamp()}
+                each.state = {"terminated": {"exitCode": 0, "reason": "Completed", **times}}
 
     def _warn(self, pod: Json, reason: str, message: str, container: str = "") -> None:
         name = container or pod["spec"]["containers"][0]["name"]

@@ -22,6 +22,15 @@ class Container:
     """How its last life ended."""
     restarts: int = 0
     started: str = ""
+    sidecar: bool = False
+    """Listed with the init containers, and runs as long as the pod."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the next container may start: an init container has ended well, or a sidecar has started."""
+        if self.sidecar and "running" in self.state:
+            return True
+        return bool((self.state.get("terminated") or {}).get("exitCode") == 0)
 
 
 @dataclass
@@ -39,7 +48,7 @@ class Life:
 
     @property
     def initialized(self) -> bool:
-        return all((each.state.get("terminated") or {}).get("exitCode") == 0 for each in self.inits.values())
+        return all(each.done for each in self.inits.values())
 
 
 def status_of(pod: Json, life: Life, phase: str, now: str, host: str, *, ready: bool) -> Json:
@@ -56,12 +65,8 @@ def status_of(pod: Json, life: Life, phase: str, now: str, host: str, *, ready: 
     }
     if life.inits:
         inits = pod["spec"]["initContainers"]
-        done = {
-            name: "terminated" in each.state and each.state["terminated"]["exitCode"] == 0
-            for name, each in life.inits.items()
-        }
         status["initContainerStatuses"] = [
-            _entry(each, life.inits[each["name"]], ready=done[each["name"]]) for each in inits
+            _entry(each, life.inits[each["name"]], ready=life.inits[each["name"]].done) for each in inits
         ]
     if pulled or any(_ran(each) for each in life.inits.values()):
         status["podIP"], status["podIPs"] = life.ip, [{"ip": life.ip}]
@@ -102,7 +107,7 @@ def _conditions(pod: Json, life: Life, phase: str, now: str, *, ready: bool) -> 
 
 def _why(pod: Json, life: Life, name: str, *, over: bool) -> Json:
     if name == "Initialized":
-        open_still = [key for key, each in life.inits.items() if "terminated" not in each.state]
+        open_still = [key for key, each in life.inits.items() if "terminated" not in each.state and not each.done]
         message = f"containers with incomplete status: [{' '.join(open_still)}]"
         return {"reason": "ContainersNotInitialized", "message": message}
     if over:

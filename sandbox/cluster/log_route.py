@@ -111,7 +111,7 @@ async def serve_log(api: Api, pod: Json, request: web.Request) -> web.StreamResp
     stamps = _true(query, "timestamps")
     left = int(query["limitBytes"]) if "limitBytes" in query else None
     await response.prepare(request)
-    printed = api.printed.get(pod["metadata"]["uid"])
+    printed = api.printed.get(pod["metadata"]["uid"], {}).get(container)
     if printed is not None:
         async for lines in printed.read(last=last, since=since, follow=_true(query, "follow")):
             await response.write(_text(lines, timestamps=stamps)[:left])

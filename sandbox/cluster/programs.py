@@ -24,6 +24,23 @@ class Execution:
     stdin: asyncio.StreamReader = field(default_factory=lambda: asyncio.StreamReader(limit=16 << 20))
 
     @property
+    def spec(self) -> Json:
+        """Of its container."""
+        kinds = ("containers", "initContainers", "ephemeralContainers")
+        listed = [each for kind in kinds for each in self.pod["spec"].get(kind) or []]
+        return next(each for each in listed if each["name"] == self.container)
+
+    @property
+    def image(self) -> str:
+        """Of its container."""
+        return str(self.spec["image"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with a value of their own."""
+        return {each["name"]: str(each["value"]) for each in self.spec.get("env") or [] if "value" in each}
+
+    @property
     def namespace(self) -> str:
         return str(self.pod["metadata"]["namespace"])
 
