@@ -94,7 +94,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
         source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
         found.append(Database(name, DatabaseClient(configured.database, source)))
     if configured.backups is not None:
-        found.append(Backups(configured.backups, throw_away=settings.bot.sandbox))
+        backups = Backups(configured.backups, throw_away=settings.bot.sandbox)
+        found += [backups, backups.rds]
     if configured.cdn is not None:
         found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
     if configured.verification is not None:

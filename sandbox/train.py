@@ -72,8 +72,14 @@ async def _backups(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
 
 
 async def _migrations(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
-    world.cluster.add_scripts(world.schemas.scripts())
-    table = {"list": ["npm", "run", "--silent", "migrate:list"], "secret": "omnicare-database", "deadline": 120}
+    world.smoke.trouble = world.schemas.trouble
+    world.cluster.add_scripts({**world.schemas.scripts(), **world.smoke.scripts()})
+    table = {
+        "list": ["npm", "run", "--silent", "migrate:list"],
+        "secret": "omnicare-database",
+        "deadline": 120,
+        "proof": {"image": "postgres:15", "deadline": 120},
+    }
     return {"production": {"migrations": table}, "staging": {"migrations": table}}
 
 

@@ -7,19 +7,20 @@ from commands.kit.endings import ending_card
 from commands.kit.policy import Risk
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Version
-from runbooks.database.databases import Database
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.migrations import migrating
 from runbooks.migrations.settings import MigrationSettings
+from runbooks.release.train import plan_migrate
 
 
 class Migrate(Operation):
     """Apply a release's pending migrations with a Job from its image, and change no service.
 
-    Without a version, it applies those of the running release. The plan names the pending migrations and what they lock. Cancelling the
-    run does not stop a migration that has started.
+    Without a version, it applies those of the running release. The plan names the pending migrations and what they lock, and looks at the
+    gates that concern the database. A snapshot is taken first where a deploy takes one. Cancelling the run does not stop a migration that
+    has started.
     """
 
     meta = OperationMeta(
@@ -34,8 +35,15 @@ class Migrate(Operation):
 
     async def plan(self, context: Context) -> Plan:
         settings = context.use(MigrationSettings, "migrations")
-        image = await migrating.image_of(context.cluster, context.registry, context.where, settings, self.version)
-        return await migrating.plan_migrate(context.cluster, context.find(Database), settings, context.where, image)
+        return await plan_migrate(
+            context.cluster,
+            context.registry,
+            settings,
+            context.where,
+            context.services,
+            self.version,
+            now=context.now,
+        )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         step = next(step for step in plan.steps if isinstance(step, migrating.Migrate))

@@ -15,6 +15,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.migrations.undoing import AGAIN, ANYWAY
 from runbooks.release import rollback
 from runbooks.release.locking import Locked, LockEnvironment
 from runbooks.release.plans import plan_rollback
@@ -44,6 +45,9 @@ class Rollback(Operation):
 
     services: tuple[ServiceName, ...] = argument("services to roll back; default: all", default=())
     to: Version | None = option("a recorded release instead of the last known good one")
+    anyway: bool = option(
+        "go back though the older release can't run on the database's schema; needs a reason", default=False
+    )
     after: RunId | None = option("the failed run whose approval covers this rollback")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -87,7 +91,15 @@ class Rollback(Operation):
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
-        return await with_parts(plan, context.where, context.services, now=context.now, going_back=True)
+        options = {AGAIN: self._typed(context.where.name), **({ANYWAY: context.reason or ""} if self.anyway else {})}
+        return await with_parts(
+            plan, context.where, context.services, now=context.now, going_back=True, options=options
+        )
+
+    def _typed(self, environment: str) -> str:
+        """Return it as it is typed again; going on from a failed run is confirmed anew."""
+        to = f" --to {self.to}" if self.to else ""
+        return f"{' '.join(('rollback', *self.services))}{to} --env {environment}"
 
     async def _still_open(self, context: Context) -> None:
         """Going back from a run that something else followed would start from where nothing is any more."""

@@ -24,7 +24,8 @@ async def plan_part(train: Train) -> Part:
     settings = backups.settings
     if not settings.before_deploy and not settings.before_migration:
         return Part()
-    return Part(before=(BackUp(instance=settings.instance, only_before="" if settings.before_deploy else "migrate"),))
+    only_with = "" if settings.before_deploy else "migrate"
+    return Part(before=(BackUp(instance=settings.instance),), only_with=only_with)
 
 
 async def plan_restore(backups: Backups, where: str, snapshot: str, now: datetime) -> Plan:

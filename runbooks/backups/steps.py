@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal, TypeVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, model_validator
 
 from runbooks.backups.looking import Backups
 from runbooks.clients.aws.client import AlreadyExists
@@ -69,9 +69,12 @@ class BackUp(Step):
 
     kind: Literal["back-up"] = "back-up"
     instance: str
-    only_before: str = ""
-    """The kind of step that it is for: without such a step in the plan it is left out."""
     decides: ClassVar[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_version_before(cls, data: object) -> object:
+        return {key: value for key, value in data.items() if key != "only_before"} if isinstance(data, dict) else data
 
     @property
     def target(self) -> str:

@@ -42,7 +42,8 @@ from runbooks.fleet.records import (
     unknown_holder,
     utc_now,
 )
-from runbooks.fleet.signatures import KnownSignatures, Signature, signatures_data, signatures_from
+from runbooks.fleet.schema_proofs import SCHEMA_PROOFS, SchemaProof
+from runbooks.fleet.signatures import SIGNATURES, KnownSignatures, Signature
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -137,15 +138,25 @@ class Fleet:
         return await self._change(environment, change)
 
     async def end(
-        self, environment: Environment, run: str, *, undecided: Undecided | None = None, decided: bool = False
+        self,
+        environment: Environment,
+        run: str,
+        *,
+        undecided: Undecided | None = None,
+        decided: bool = False,
+        decided_of: str = "",
     ) -> bool:
-        """Gives the environment back and says what the run left, in one; nothing where the run does not hold it any more."""
+        """Gives the environment back and says what the run left, in one; nothing where the run does not hold it any more.
+
+        `decided_of`: a command; what a run of it left is decided.
+        """
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is None or record.run.run != run:
                 return record, False
             changed: dict[Part, Lease | Undecided | None] = {"run": None}
-            if decided or undecided is not None:
+            left = record.undecided.run.split(".")[1:2] if record.undecided is not None else []
+            if decided or undecided is not None or left == [decided_of]:
                 changed["undecided"] = None if decided else undecided
             return record.having(changed), True
 
@@ -279,19 +290,39 @@ class Fleet:
     async def signatures(self, environment: Environment) -> KnownSignatures:
         """Those that can be read, newest first."""
         found = await self._find(environment.record_namespace, _signatures_name(environment))
-        return signatures_from(found.data) if found is not None else KnownSignatures()
+        signatures, unreadable = SIGNATURES.read(found.data if found is not None else {})
+        return KnownSignatures(signatures=signatures, unreadable=unreadable)
 
     async def sign(self, environment: Environment, signature: Signature) -> None:
         """Puts a signature first, in place of an older one of the same for the same version."""
 
         def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            known = signatures_from(data)
+            known, unreadable = SIGNATURES.read(data)
             same = (signature.version, signature.name)
-            others = (each for each in known.signatures if (each.version, each.name) != same)
-            return signatures_data((signature, *others), data, unreadable=known.unreadable), None
+            others = (each for each in known if (each.version, each.name) != same)
+            return SIGNATURES.written((signature, *others), data, unreadable=unreadable), None
 
         labels = {_RECORD: "signatures", _ENVIRONMENT: environment.name}
         await self._update(environment.record_namespace, _signatures_name(environment), labels, change)
+
+    # which release runs on which schema
+
+    async def schema_proofs(self, environment: Environment) -> tuple[SchemaProof, ...]:
+        """Return those that can be read, newest first."""
+        found = await self._find(environment.record_namespace, _schema_proofs_name(environment))
+        return SCHEMA_PROOFS.read(found.data if found is not None else {})[0]
+
+    async def record_schema_proof(self, environment: Environment, proof: SchemaProof) -> None:
+        """Put a proof first, in place of an older one of the same two images."""
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            known, unreadable = SCHEMA_PROOFS.read(data)
+            same = (proof.older_digest, proof.newer_digest)
+            others = (each for each in known if (each.older_digest, each.newer_digest) != same)
+            return SCHEMA_PROOFS.written((proof, *others), data, unreadable=unreadable), None
+
+        labels = {_RECORD: "schema-proofs", _ENVIRONMENT: environment.name}
+        await self._update(environment.record_namespace, _schema_proofs_name(environment), labels, change)
 
     # the audit logs' heads
 
@@ -389,6 +420,10 @@ def _releases_name(environment: Environment) -> str:
 
 def _measured_name(environment: Environment) -> str:
     return f"measured-{environment.name}"
+
+
+def _schema_proofs_name(environment: Environment) -> str:
+    return f"schema-proofs-{environment.name}"
 
 
 def _signatures_name(environment: Environment) -> str:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from runbooks.backups.looking import Backups, Judgement, judge_configuration, judge_restore, judge_snapshot
 from runbooks.fleet.fleet import Fleet
@@ -47,6 +48,7 @@ class ConfigurationIsBackedUp(BackupGate):
 
     key: str = "configuration-backup"
     name: str = "Configuration backup"
+    of_services: ClassVar[bool] = True
 
     async def _judged(self, subject: Subject, now: datetime) -> Judgement:
         backups = subject.use(Backups)

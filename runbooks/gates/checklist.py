@@ -45,7 +45,7 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
     gates += [
         Signed(key=each.key, name=each.text, settings=each, required=required(each.key)) for each in settings.signatures
     ]
-    return tuple(gates)
+    return tuple(each for each in gates if not (subject.schema_only and each.of_services))
 
 
 def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]) -> Iterator[Gate]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from runbooks.clients.github.answers import CheckFound
 from runbooks.clients.github.client import GithubClient
@@ -204,6 +205,7 @@ class ReleaseNotes(CodeGate):
 
     key: str = "release"
     name: str = "Release notes"
+    of_services: ClassVar[bool] = True
 
     async def look(self, subject: Subject) -> GateResult:
         found = await self.code.github.release(subject.version)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Literal, TypeVar, cast
+from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
@@ -63,6 +63,8 @@ class Subject:
     at: datetime
     """When it is to start: now, or the time that was asked for."""
     clients: Mapping[type, object]
+    schema_only: bool = False
+    """Only the database's schema is to be changed: what concerns the services alone is not looked at."""
     planned: Mapping[str, GateResult] = field(default_factory=dict)
     """What the plan's look found, by the gates' keys; nothing where the plan is being made."""
 
@@ -82,6 +84,8 @@ class Gate(ABC):
     key: str
     name: str
     required: bool = True
+    of_services: ClassVar[bool] = False
+    """It concerns the services alone, not a migration."""
 
     @abstractmethod
     async def look(self, subject: Subject) -> GateResult:

@@ -10,6 +10,7 @@ from runbooks.gates.settings import GateSettings
 from runbooks.gates.steps import CheckGates
 from runbooks.kit.plan import Refusal, Unusual
 from runbooks.kit.train import Part, Train
+from runbooks.migrations.migrating import ALONE
 from runbooks.wording import by_count, listed
 
 START = "start"
@@ -31,13 +32,16 @@ async def plan_part(train: Train) -> Part:
         version=train.version,
         images=train.changes,
         at=max(start, train.now),
+        schema_only=ALONE in train.options,
         clients=train.clients,
     )
     results = await look_at(gates_of(settings, subject), subject, settings.seconds)
     results, beside = _overridden(results, train.options.get(OVERRIDE, ""))
     stopping = [each for each in results if each.stops]
     return Part(
-        first=(CheckGates(version=train.version, images=train.changes, results=results),),
+        first=(
+            CheckGates(version=train.version, images=train.changes, results=results, schema_only=subject.schema_only),
+        ),
         warnings=(*beside.warnings, *_warnings(results)),
         refused_by=(*beside.refused_by, *_refusals(stopping)),
         notes=_way_past(stopping),

@@ -39,6 +39,8 @@ class CheckGates(Step):
     images: tuple[ImageChange, ...]
     results: tuple[GateResult, ...]
     """What was seen when the plan was made."""
+    schema_only: bool = False
+    """The plan changes the database's schema alone."""
     decides: ClassVar[bool] = False
     comes_first: ClassVar[bool] = True
 
@@ -74,6 +76,7 @@ class CheckGates(Step):
             images=self.images,
             at=datetime.now(UTC),
             clients=context.services,
+            schema_only=self.schema_only,
             planned={each.gate: each for each in self.results},
         )
         context.pulse.say("looking at them again")

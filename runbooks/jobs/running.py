@@ -53,6 +53,8 @@ class JobEnd:
     """How a program ended by itself."""
 
     name: str
+    stage: str = ""
+    """The program before the Job's own that failed, so nothing after it ran; empty where the Job's own ended."""
     exit_code: int
     log: tuple[str, ...]
     """The last lines, redacted."""
@@ -130,7 +132,7 @@ class _Following:
         self._waited: Cause | None = None
         """What its pod waited for when it was last looked at: at its deadline Kubernetes takes the pod away."""
         self._heard = bytearray()
-        self._speaking: asyncio.Task[None] | None = None
+        self._speaking: dict[str, asyncio.Task[None]] = {}
 
     async def to_the_end(self) -> None:
         """Return once the Job has ended; raise where its program can't begin."""
@@ -167,16 +169,29 @@ class _Following:
 
     async def _look(self) -> None:
         pod = self._pod
-        main = pod.container(_MAIN) if pod is not None else None
-        if pod is not None and main is not None and main.phase in ("running", "terminated"):
-            if self._speaking is None:
-                self._speaking = asyncio.create_task(self._speak(pod))
+        begun = self._begun(pod) if pod is not None else None
+        if pod is not None and begun is not None:
+            if begun.name not in self._speaking:
+                if begun.name != _MAIN:
+                    self._pulse.say(f"{begun.name}: running")
+                self._speaking[begun.name] = asyncio.create_task(self._speak(pod, begun.name))
             return
         cause = self._waited = self._cause() or (None if pod is not None else self._waited)
         if cause is not None and cause.certain and self._explained:
             await _deleted(self._cluster, self.job)  # its program never began
             raise self._failed(cause)
         self._pulse.say(self._waits(cause))
+
+    def _begun(self, pod: PodView) -> ContainerView | None:
+        """Return the last of the Job's programs that has begun; None where none has, or where the next one can't."""
+        begun = None
+        for name in (*(stage.name for stage in self._spec.stages), _MAIN):
+            container = pod.container(name)
+            if container is None or container.phase not in ("running", "terminated"):
+                waits = container is not None and container.reason not in ("", "PodInitializing", "ContainerCreating")
+                return None if waits else begun
+            begun = container
+        return begun
 
     def _waits(self, cause: Cause | None) -> str:
         if self.job.suspended:
@@ -206,13 +221,14 @@ class _Following:
         found = await self._cluster.pods(self.job.namespace, self.job.selector)
         self._pods |= {pod.uid: pod for pod in found if pod.owner == self.job.uid}
         pod = self._pod
-        main = pod.container(_MAIN) if pod is not None else None
         if self.job.reason == "DeadlineExceeded":
-            raise self._too_late(main)
-        cause = self._cause()
+            raise self._too_late(pod.container(_MAIN) if pod is not None else None)
+        stage = self._failed_stage(pod)
+        cause = self._cause() if stage is None else None
         if self.job.ended == "failed" and cause is not None:
             raise self._failed(cause)
-        output, whole = await self._output(pod)
+        main = stage or (pod.container(_MAIN) if pod is not None else None)
+        output, whole = await self._output(pod, main.name if main is not None else _MAIN)
         code = 0 if self.job.ended == "complete" else main.exit_code if main is not None else None
         if code is None:
             raise PermanentError(
@@ -221,8 +237,14 @@ class _Following:
                 evidence=_words(self.job.message, self._refused()),
                 diagnosis=Diagnosis(log=_redacted(output, self._spec.log_lines)),
             )
-        log = _redacted(output, self._spec.log_lines)
-        return JobEnd(name=self.job.name, exit_code=code, log=log, output=output, whole=whole)
+        log, failed = _redacted(output, self._spec.log_lines), stage.name if stage is not None else ""
+        return JobEnd(name=self.job.name, stage=failed, exit_code=code, log=log, output=output, whole=whole)
+
+    def _failed_stage(self, pod: PodView | None) -> ContainerView | None:
+        """Return the stage whose program ended by itself, and not well."""
+        names = {stage.name for stage in self._spec.stages}
+        found = (each for each in pod.containers if each.name in names) if pod is not None else ()
+        return next((each for each in found if _failed(each)), None)
 
     def _too_late(self, main: ContainerView | None) -> PermanentError:
         cause = self._cause() or self._waited
@@ -252,13 +274,13 @@ class _Following:
         """The last lines that were heard, redacted."""
         return _redacted(bytes(self._heard), self._spec.log_lines)
 
-    async def _output(self, pod: PodView | None) -> tuple[bytes, bool]:
-        """Return the end of what it printed and whether that is all; what was heard while it ran, where the log can't be read now."""
+    async def _output(self, pod: PodView | None, container: str) -> tuple[bytes, bool]:
+        """Return the end of what its program printed and whether that is all; what was heard while it ran, where the log can't be read now."""
         if pod is None:
             return bytes(self._heard), False
         kept, whole = bytearray(), True
         try:
-            async for chunk in self._cluster.logs(pod.namespace, pod.name, _MAIN):
+            async for chunk in self._cluster.logs(pod.namespace, pod.name, container):
                 kept += chunk
                 if len(kept) > self._spec.output_bytes:
                     whole = False
@@ -267,15 +289,15 @@ class _Following:
             return bytes(self._heard), False
         return bytes(kept), whole
 
-    async def _speak(self, pod: PodView) -> None:
-        """Say each line of its log; one that breaks off is opened again."""
+    async def _speak(self, pod: PodView, container: str) -> None:
+        """Say each line of a program's log; one that breaks off is opened again."""
         scope = default_redactor().scope()
         lines, tail = scope.lines(), None
         while True:
             rest = b""
             with suppress(RunbookError):
                 silence = self._spec.deadline + _OVERDUE
-                log = self._cluster.logs(pod.namespace, pod.name, _MAIN, follow=True, tail=tail, silence=silence)
+                log = self._cluster.logs(pod.namespace, pod.name, container, follow=True, tail=tail, silence=silence)
                 async with aclosing(log):
                     async for chunk in log:
                         self._heard += chunk
@@ -290,10 +312,17 @@ class _Following:
             await asyncio.sleep(_AGAIN)
 
     async def close(self) -> None:
-        """End the reading of its log."""
-        if self._speaking is not None:
-            self._speaking.cancel()
-            await asyncio.gather(self._speaking, return_exceptions=True)
+        """End the reading of its logs."""
+        for task in self._speaking.values():
+            task.cancel()
+        await asyncio.gather(*self._speaking.values(), return_exceptions=True)
+
+
+def _failed(container: ContainerView | None) -> bool:
+    """Whether the program ended by itself, and not well: one that was killed for memory did not."""
+    if container is None or container.phase != "terminated":
+        return False
+    return container.exit_code not in (0, None) and container.reason != "OOMKilled"
 
 
 async def _states(cluster: ClusterClient, job: JobView) -> AsyncGenerator[Seen[JobView], None]:

@@ -23,12 +23,14 @@ class Part(Frozen):
     """Steps that only look, before those that change anything; also where what runs is only checked and recorded."""
     before: tuple[StoredStep, ...] = ()
     """Steps before the services change."""
+    only_with: str = ""
+    """`before` is left out where no other part has a step of this kind there: a backup that is for migrations alone."""
     after: tuple[StoredStep, ...] = ()
     """Steps after all services run and were checked, before the release is recorded."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused_by: tuple[Refusal, ...] = ()
-    """Why the plan can't be approved as it is; never where it goes back."""
+    """Why the plan can't be approved as it is; where it goes back, only because what it leads to can't run."""
     unusual: tuple[Unusual, ...] = ()
     """The options that make it riskier than usual."""
     not_done: tuple[str, ...] = ()

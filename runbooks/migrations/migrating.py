@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
@@ -12,15 +12,17 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobSpec
 from runbooks.database.databases import Database
 from runbooks.deployments.service_state import current, pinned
+from runbooks.fleet.fleet import Fleet
 from runbooks.jobs.running import JobEnd, run_job
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, Plan, Unusual
+from runbooks.kit.plan import Image, Unusual
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import spellings
+from runbooks.migrations.compatibility import before_migrating, compatibility
 from runbooks.migrations.pending import applied_rows, pending
 from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
 from runbooks.wording import counted, duration, listed
@@ -29,6 +31,8 @@ _NEWEST = 5
 _SHOWN = 10
 MIGRATIONS = "omnicare.dev/migrations"
 """The annotation of a Job with the names of what it applies or undoes, as JSON."""
+ALONE = "migrations-alone"
+"""The option of a plan that is about nothing else."""
 SKIP = "skip-migrations"
 """The option of a deploy that leaves the migrations out."""
 
@@ -68,6 +72,7 @@ class SchemaStep(Step):
     spec: JobSpec
     version: str
     settings: MigrationSettings
+    settles: ClassVar[bool] = False
 
     @property
     def target(self) -> str:
@@ -120,6 +125,8 @@ class Migrate(SchemaStep):
     kind: Literal["migrate"] = "migrate"
     pending: tuple[str, ...] | None = None
     """Oldest first; None where the plan could not know them."""
+    going_back: str | None = None
+    """Whether the release that runs now still runs afterwards (`proven`, `unknown`, …); None in a plan of the version before."""
     alone: bool = False
     """It is what the run is for."""
 
@@ -132,7 +139,8 @@ class Migrate(SchemaStep):
         return "migrations"
 
     def changes(self) -> dict[str, JsonValue]:
-        return {**super().changes(), "pending": list(self.pending) if self.pending is not None else None}
+        found: dict[str, JsonValue] = {"going back": self.going_back} if self.going_back is not None else {}
+        return {**super().changes(), "pending": list(self.pending) if self.pending is not None else None, **found}
 
     def shown(self) -> Shown:
         names = self.pending if self.pending is not None else ("all that are pending",)
@@ -186,29 +194,32 @@ async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
         return Part(notes=(f"No migrations run, because {settings.service} does not change.",))
     cluster = train.find(ClusterClient)
     assert cluster is not None, "every environment has a cluster"
-    return await _part(cluster, train.find(Database), settings, train.environment, change.after, train.version)
-
-
-async def _part(
-    cluster: ClusterClient,
-    database: Database | None,
-    settings: MigrationSettings,
-    environment: Environment,
-    image: Image,
-    version: str,
-) -> Part:
+    environment, older, image = train.environment, change.before, change.after
     await none_runs(cluster, environment)
-    found, spec = await asyncio.gather(
-        pending(cluster, database, settings, settings.list_job(environment, image)),
+    found, spec, back = await asyncio.gather(
+        pending(cluster, train.find(Database), settings, settings.list_job(environment, image)),
         cluster.jobs.planned(settings.up_job(environment, image)),
+        compatibility(train.find(RegistryClient), train.find(Fleet), environment, older, image),
     )
     if found.names == ():
         return Part(warnings=found.warnings, notes=("No migration is pending.", *found.notes))
     if found.names is not None:
         spec = spec.model_copy(update={"annotations": {MIGRATIONS: json.dumps(found.names)}})
-    step = Migrate(spec=spec, version=version, settings=settings, pending=found.names)
+    if older.digest == image.digest:
+        back_known, said = None, Part()
+    else:
+        back_known, said = back.verdict, before_migrating(back, environment, older, image, settings.proof)
+    step = Migrate(
+        spec=spec, version=train.version, settings=settings, pending=found.names,
+        going_back=back_known, alone=ALONE in train.options,
+    )  # fmt: skip
     notes = ("Cancelling the run does not stop a migration that has started.", *found.notes)
-    return Part(before=(step,), warnings=found.warnings, notes=notes)
+    return Part(
+        before=(step,),
+        warnings=(*said.warnings, *found.warnings),
+        notes=(*said.notes, *notes),
+        refused_by=said.refused_by,
+    )
 
 
 async def none_runs(cluster: ClusterClient, environment: Environment) -> None:
@@ -253,23 +264,3 @@ async def image_of(
             missing = missing or error
     assert missing is not None, "a version has a spelling"
     raise missing
-
-
-async def plan_migrate(
-    cluster: ClusterClient,
-    database: Database | None,
-    settings: MigrationSettings,
-    environment: Environment,
-    image: Image,
-) -> Plan:
-    """Return the plan of a release's migrations alone."""
-    version = image.tag or image.short
-    part = await _part(cluster, database, settings, environment, image, version)
-    return Plan(
-        title=f"Migrate {environment.name}'s database to {version}"
-        if part.before
-        else f"No migration of {version} is pending in {environment.name}. Nothing to do.",
-        steps=tuple(step.model_copy(update={"alone": True}) for step in part.before),
-        warnings=part.warnings,
-        notes=(*part.notes, "The services are not changed.") if part.before else (),
-    )

@@ -10,25 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runbooks.clients.aws.rds import Rds
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobView
 from runbooks.database.databases import Database
 from runbooks.deployments import images
 from runbooks.deployments.service_state import current, pinned
-from runbooks.kit.answers import NotUnderstood, read_printed
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.answers import NotUnderstood, read_printed, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Image, Plan
+from runbooks.kit.plan import Image, Plan, Refusal, Unusual
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import is_older
+from runbooks.migrations.compatibility import Compatibility, compatibility
 from runbooks.migrations.migrating import MIGRATIONS, Migrated, SchemaStep, image_of, none_runs
 from runbooks.migrations.pending import applied_rows
 from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
-from runbooks.wording import counted, listed
+from runbooks.wording import counted, duration, listed
 
+ANYWAY, AGAIN = "anyway", "again"
+"""Options of a rollback: people insist on it; and how it is typed again."""
+_SNAPSHOT_SECONDS = 2.0
+"""For so long a refusal waits for the list of snapshots."""
 _SHOWN, _MOST, _LONGEST = 5, 200, 200
 
 
@@ -40,6 +47,8 @@ class AppliedBy:
     image: Image
     names: tuple[str, ...] | None
     """Oldest first; None where the Job does not say."""
+    since: str
+    """When the Job was created (ISO 8601)."""
     foreign: bool = False
     """The image is not from the service's repository: the Job is not as the bot made it."""
 
@@ -67,7 +76,7 @@ def applied_by(jobs: Sequence[JobView], rows: tuple[str, ...] | None, service: S
             )
         if names != ():
             image = Image.parse(job.image)
-            found.append(AppliedBy(job.name, image, names, images.foreign(service, image)))
+            found.append(AppliedBy(job.name, image, names, job.created, images.foreign(service, image)))
     return found
 
 
@@ -108,28 +117,105 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
         cluster.jobs.of_kind(train.environment.namespace, KIND, DOWN), applied_rows(train.find(Database), settings)
     )
     running = [job.name for job in jobs if job.what == KIND and job.ended is None and not job.deleting]
-    warnings = [f"A migration is still running (Job {name}); this rollback does not wait for it." for name in running]
+    still = tuple(f"A migration is still running (Job {name}); this rollback does not wait for it." for name in running)
     newer = [each for each in applied_by(jobs, rows, service) if is_older(target, each.image.tag or "")]
-    for each in newer:
-        if each.names is None:
-            what = f"{each.version} ran migrations (Job {each.job}) that {target} may not know."
-        else:
-            count = counted(len(each.names), "migration")
-            what = f"{each.version} applied {count} that {target} does not know: {listed(each.names, most=_SHOWN)}."
-        warnings.append(
-            f"{what} The schema does not change, and it is unknown whether {target} runs on it. After this rollback, `db rollback` undoes the newest migration."
-        )
-    registry = train.find(RegistryClient)
-    if not newer or registry is None:
-        return Part(warnings=tuple(warnings))
-    image = newer[-1].image
-    why, spec = await asyncio.gather(
-        _doubt(registry, service, image), cluster.jobs.planned(settings.down_job(train.environment, image))
+    if not newer:
+        return Part(warnings=still)
+    newest, registry = newer[-1], train.find(RegistryClient)
+    doubt, spec = await asyncio.gather(
+        _doubt(registry, service, newest.image) if registry is not None else _no_registry(),
+        cluster.jobs.planned(settings.down_job(train.environment, newest.image)),
     )
-    if why:
-        return Part(warnings=(*warnings, f"There is no line to undo it by hand, because {why}."))
-    note = f"By hand, with the image that applied it, for one migration: {'; '.join(spec.by_hand())}"
-    return Part(warnings=tuple(warnings), notes=(note,))
+    found = (
+        Compatibility(verdict="unknown", evidence=doubt)
+        if doubt
+        else await compatibility(registry, train.find(Fleet), train.environment, change.after, newest.image)
+    )
+    told = await _going_back(train, newer, target, found)
+    if doubt:
+        no_line = f"There is no line to undo it by hand, because {doubt}."
+        return told.model_copy(update={"warnings": (*still, *told.warnings, no_line)})
+    by_hand = f"By hand, with the image that applied it, for one migration: {'; '.join(spec.by_hand())}"
+    return told.model_copy(update={"warnings": (*still, *told.warnings), "notes": (*told.notes, by_hand)})
+
+
+async def _no_registry() -> str:
+    return "there is no registry to confirm it"
+
+
+async def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Compatibility) -> Part:
+    """Return what is said of the schema that the older release does not know; refused where it can't run on it and nobody insists."""
+    applied = tuple(_applied(each, target) for each in newer)
+    match found.verdict:
+        case "proven" | "declared":
+            runs = f"{target} runs on the present schema ({found.verdict}): {found.evidence}."
+            return Part(notes=(*applied, runs))
+        case "unknown":
+            unknown = (
+                f"The schema does not change, and it is unknown whether {target} runs on it: {found.evidence}. "
+                "After this rollback, `db rollback` undoes the newest migration."
+            )
+            return Part(warnings=(*applied[:-1], f"{applied[-1]} {unknown}"))
+        case "impossible":
+            can_not = f"{target} can't run on the present schema: {found.evidence}."
+            if ANYWAY in train.options:
+                insisted = f"{can_not} The rollback goes back anyway, and does not change the schema."
+                return Part(warnings=applied, unusual=(Unusual(option=f"--{ANYWAY}", what=insisted),))
+            return Part(warnings=applied, refused_by=await _ways_on(train, newer, can_not))
+
+
+def _applied(by: AppliedBy, target: str) -> str:
+    if by.names is None:
+        return f"{by.version} ran migrations (Job {by.job}) that {target} may not know."
+    count = counted(len(by.names), "migration")
+    return f"{by.version} applied {count} that {target} does not know: {listed(by.names, most=_SHOWN)}."
+
+
+async def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str) -> tuple[Refusal, ...]:
+    """Return what people can do instead: undo the migrations, restore, or insist."""
+    where, names = train.environment.name, [each.names for each in newer]
+    undo, again = f"db rollback --env {where}", train.options.get(AGAIN, f"rollback --env {where}")
+    count = sum(len(each) for each in names if each is not None) if None not in names else None
+    runs = "once for each migration" if count is None else "once" if count == 1 else counted(count, "time")
+    return (
+        Refusal(
+            what=can_not,
+            advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost.",
+            button=("Undo a migration", undo),
+        ),
+        await _restore(train, newer[0]),
+        Refusal(
+            what=f"Or go back anyway: `{again} --anyway` with a reason.",
+            advice="The pods may start, and fail where they need what the migration changed.",
+            button=("Go back anyway", f"{again} --anyway"),
+        ),
+    )
+
+
+async def _restore(train: Train, first: AppliedBy) -> Refusal:
+    """Return the offer to restore the newest snapshot from before the migration, with what would be lost."""
+    rds, since = train.find(Rds), read_time(first.since)
+    if rds is None:
+        return Refusal(
+            what="Or restore the database from a snapshot: the bot knows none, because no `backups` are configured."
+        )
+    try:
+        async with asyncio.timeout(_SNAPSHOT_SECONDS):
+            known = await rds.snapshots()
+    except (RunbookError, TimeoutError) as error:
+        why = error.message.rstrip(".") if isinstance(error, RunbookError) else "no answer in time"
+        return Refusal(what=f"Or restore the database: which snapshots there are is unknown ({why}).")
+    before = [(s.at, s) for s in known if s.available and s.at is not None and since is not None and s.at < since]
+    if not before:
+        return Refusal(what="Restoring the database does not help: no snapshot from before the migration is available.")
+    at, newest = max(before, key=lambda each: each[0])
+    lost = duration((train.now - at).total_seconds())
+    line = f"db restore {newest.id} --env {train.environment.name}"
+    return Refusal(
+        what=f"Or restore the database as it was before the migration: `{line}`.",
+        advice=f"Everything written since the snapshot, the last {lost}, is lost.",
+        button=(f"Restore ({lost} lost)", line),
+    )
 
 
 class UndoMigration(SchemaStep):

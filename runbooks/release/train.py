@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from runbooks.backups import plans as backup_plans
-from runbooks.backups.steps import BackUp
 from runbooks.cdn import invalidating
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.service_state import current
 from runbooks.gates import planning as gates
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Plan, Unusual, versions
@@ -22,6 +24,9 @@ from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
+from runbooks.migrations.migrating import ALONE, Migrate, image_of
+from runbooks.migrations.settings import MigrationSettings
+from runbooks.release.last_good import change_of
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.reporting import github_deployment
 from runbooks.verification import steps as verification
@@ -77,10 +82,23 @@ async def with_parts(
         options=options or {},
         now=now,
     )
-    chosen = PARTS if parts is None else parts
-    found = await side_by_side(*(_planned(name, plans, train, patience) for name, plans in chosen))
+    found = await _parts(train, PARTS if parts is None else parts, patience)
     if standing and (left := [step for part in found for step in part.before]):
         raise _left_to_do(train.version, left)
+    return _joined(plan, found)
+
+
+async def _parts(train: Train, chosen: Sequence[tuple[str, PlansPart]], patience: float) -> list[Part]:
+    """Return the parts; steps that are for those of another part are left out where that has none."""
+    found = await side_by_side(*(_planned(name, plans, train, patience) for name, plans in chosen))
+    kinds = {step.kind for part in found for step in part.before}
+    return [
+        part if not part.only_with or part.only_with in kinds else part.model_copy(update={"before": ()})
+        for part in found
+    ]
+
+
+def _joined(plan: Plan, found: Sequence[Part]) -> Plan:
     unusual = (*plan.unusual, *(each for part in found for each in part.unusual))
     return plan.model_copy(
         update={
@@ -93,6 +111,45 @@ async def with_parts(
             "not_done": (*(each for part in found for each in part.not_done), *plan.not_done),
         }
     )
+
+
+async def plan_migrate(
+    cluster: ClusterClient,
+    registry: RegistryClient,
+    settings: MigrationSettings,
+    environment: Environment,
+    clients: Mapping[type, object],
+    version: str | None,
+    *,
+    now: datetime,
+) -> Plan:
+    """Return the plan of a release's migrations alone: with the gates that concern them and the backup, as a deploy has them."""
+    image, states = await asyncio.gather(
+        image_of(cluster, registry, environment, settings, version), current(cluster, environment)
+    )
+    change = change_of(next(each for each in states if each.service == settings.service), image)
+    train = Train(
+        environment=environment,
+        version=image.tag or image.short,
+        before=change.before.tag,
+        changes=(change,),
+        clients=clients,
+        options={ALONE: "yes"},
+        now=now,
+    )
+    chosen = (
+        ("gates", gates.plan_part),
+        ("the backup", backup_plans.plan_part),
+        ("migrations", migrations.plan_part),
+    )
+    found = await _parts(train, chosen, _PATIENCE)
+    if not any(isinstance(step, Migrate) for part in found for step in part.before):
+        title = f"No migration of {train.version} is pending in {environment.name}. Nothing to do."
+        return Plan(title=title, warnings=tuple(each for part in found for each in part.warnings))
+    plan = Plan(
+        title=f"Migrate {environment.name}'s database to {train.version}", notes=("The services are not changed.",)
+    )
+    return _joined(plan, found)
 
 
 async def _planned(name: str, plans: PlansPart, train: Train, patience: float) -> Part:
@@ -136,10 +193,8 @@ def _left_to_do(version: str, left: Sequence[Step]) -> PermanentError:
 def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
     """After the Deployments are taken, and after the check of what runs."""
     begun = max((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
-    checked = max(at for at, step in enumerate(steps) if isinstance(step, CheckRollout)) + 1
-    first = [step for part in parts for step in part.first]
-    changing = [step for part in parts for step in part.before]
-    kinds = {"", *(step.kind for step in changing)}
-    before = (step for step in changing if not isinstance(step, BackUp) or step.only_before in kinds)
+    checked = max((at for at, step in enumerate(steps) if isinstance(step, CheckRollout)), default=begun - 1) + 1
+    first = (step for part in parts for step in part.first)
+    before = (step for part in parts for step in part.before)
     after = (step for part in parts for step in part.after)
     return (*steps[:begun], *first, *before, *steps[begun:checked], *after, *steps[checked:])

@@ -39,10 +39,13 @@ VERSIONS = {
     "v2.1.0-stalls": timedelta(hours=5, minutes=5),
     "v2.1.0-hang": timedelta(hours=5, minutes=6),
     "v2.1.0-errors": timedelta(hours=5, minutes=7),
+    "v2.2.0-drops": timedelta(hours=4, minutes=30),
     "v2.1.0-moved": timedelta(hours=4),
     "v2.0.0": timedelta(hours=2),
 }
 
+_RUNS_ONLY_ITSELF = ("v2.2.0-drops",)
+"""Versions that declare that no older one runs on their database's schema."""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -69,6 +72,8 @@ def _configuration(service: str, version: str) -> dict[str, Any]:
         "org.opencontainers.image.version": version,
         "org.opencontainers.image.revision": commit_of(version),
     }
+    if version in _RUNS_ONLY_ITSELF:
+        labels["dev.omnicare.schema.oldest-release"] = version
     layer = _digest(f"layer of {service} {version}".encode())
     return {
         "architecture": "amd64",

@@ -41,6 +41,7 @@ class Database:
         self.servers: dict[str, Server] = {}
         self.primary = Door(lambda: self._port("primary"))
         self.replica = Door(lambda: self._port("replica"))
+        self._scratch: set[str] = set()
         self._held: list[Any] = []
         self.waiting_since = 0.0
         """When somebody last began to wait for a lock (time.monotonic)."""
@@ -95,6 +96,19 @@ class Database:
         """A connection of psycopg's as that role, straight to the server."""
         password = self.reader_password if role == schema.READER else self._passwords.get(role)
         return await self.servers[place].connect(user=role, password=password, name=schema.NAME)
+
+    async def scratch(self, name: str) -> Any:
+        """A connection of psycopg's to the empty database of that name, which is made where it does not exist; it stays as long as the server."""
+        server = self.servers["primary"]
+        if name not in self._scratch:
+            self._scratch.add(name)
+            admin = await server.connect()
+            await admin.execute(f'CREATE DATABASE "{name}"')
+            await admin.close()
+            made = await server.connect(name=name)
+            await made.execute(schema.BOOKKEEPING)
+            await made.close()
+        return await server.connect(name=name)
 
     # breaking it
 

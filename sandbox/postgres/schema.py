@@ -11,26 +11,35 @@ APPLICATION = "omnicare"
 """The role that the backend logs in with."""
 REPORTS = "omnicare_reports"
 READER = "omnicare_reader"
-FIRST_MIGRATIONS = ("20240311_first_schema", "20250602_encounters_by_patient")
-"""What has been applied since long ago."""
-
-TABLES = """
-CREATE TABLE schema_migrations (version text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
-INSERT INTO schema_migrations (version) VALUES ('20240311_first_schema'), ('20250602_encounters_by_patient');
+BOOKKEEPING = (
+    "CREATE TABLE schema_migrations (version text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());"
+)
+FIRST_MIGRATIONS = {
+    "20240311_first_schema": """
 CREATE TABLE patients (
   id bigint PRIMARY KEY, mrn text NOT NULL UNIQUE, family_name text NOT NULL, given_name text NOT NULL,
   birth_date date NOT NULL, ward text NOT NULL, active boolean NOT NULL DEFAULT true);
 CREATE TABLE encounters (
   id bigint PRIMARY KEY, patient_id bigint NOT NULL REFERENCES patients, status text NOT NULL,
   started_at timestamptz NOT NULL, ended_at timestamptz);
-CREATE INDEX encounters_by_patient ON encounters (patient_id);
 CREATE TABLE observations (
   id bigint PRIMARY KEY, encounter_id bigint NOT NULL, code text NOT NULL, value numeric, taken_at timestamptz NOT NULL);
 CREATE TABLE audit_events (
   id bigint PRIMARY KEY, actor text NOT NULL, action text NOT NULL, subject jsonb NOT NULL, at timestamptz NOT NULL);
 CREATE TABLE sync_items (
   id bigint PRIMARY KEY, device text NOT NULL, state text NOT NULL, queued_at timestamptz NOT NULL);
-"""
+""",
+    "20250602_encounters_by_patient": "CREATE INDEX encounters_by_patient ON encounters (patient_id);",
+}
+"""What has been applied since long ago: name and SQL, oldest first."""
+
+TABLES = "\n".join(
+    (
+        BOOKKEEPING,
+        *FIRST_MIGRATIONS.values(),
+        *(f"INSERT INTO schema_migrations VALUES ('{name}');" for name in FIRST_MIGRATIONS),  # noqa: S608 - the sandbox's own
+    )
+)
 
 ROWS = """
 INSERT INTO patients SELECT n, 'MRN' || (700000 + n), 'Family' || n % 911, 'Given' || n % 127,

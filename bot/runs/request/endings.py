@@ -59,9 +59,9 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
     """Return the ending of a plan that leads to something older without a reason."""
     outcome = refusal_outcome(ReasonCode.USAGE, f"{request.title} needs a reason", request=request, lines=plan.warnings)
     filled = {
-        name: " ".join(value) if isinstance(value, list) else str(value)
+        name: " ".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
         for name, value in request.arguments.items()
-        if isinstance(value, str | list)
+        if isinstance(value, str | list) or value is True
     }
     give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled | {"reason": ""}))
     return Ended(outcome, buttons=(give,))

@@ -137,9 +137,13 @@ class RegistryClient:
         return frozenset({digest, *platforms, *_digests(configurations)})
 
     async def revisions(self, repository: str, digest: str) -> tuple[str | None, ...]:
-        """Return the commit that each platform's image names as its source (`org.opencontainers.image.revision`), in the index's order.
+        """Return the commit that each platform's image names as its source (`org.opencontainers.image.revision`), in the index's order."""
+        return await self.labels(repository, digest, "org.opencontainers.image.revision")
 
-        None where one names none. An index's attestations are no images.
+    async def labels(self, repository: str, digest: str, name: str) -> tuple[str | None, ...]:
+        """Return the value that each platform's image has for the label, in the index's order.
+
+        None where one has none. An index's attestations are no images.
         """
         document = _object(await self._pinned(repository, digest))
         listed = document.get("manifests")
@@ -152,17 +156,18 @@ class RegistryClient:
                 )
         else:
             platforms = [digest]
-        return tuple(await asyncio.gather(*(self._revision(repository, each) for each in platforms)))
+        return tuple(await asyncio.gather(*(self._label(repository, each, name) for each in platforms)))
 
-    async def _revision(self, repository: str, digest: str) -> str | None:
+    async def _label(self, repository: str, digest: str, label: str) -> str | None:
         base, name = self._place(repository)
         configurations = _digests([_object(await self._pinned(repository, digest)).get("config")])
         if not configurations:
             return None
         url = f"{base}/v2/{name}/blobs/{configurations[0]}"
         match _object(await self._requests.get(url, f"{repository}@{digest}")):
-            case {"config": {"Labels": {"org.opencontainers.image.revision": str(revision)}}}:
-                return revision
+            case {"config": {"Labels": dict(labels)}}:
+                value = labels.get(label)
+                return value if isinstance(value, str) else None
             case _:
                 return None
 

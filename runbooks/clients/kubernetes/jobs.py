@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -28,6 +28,8 @@ WHAT = "omnicare.dev/job"
 _MANAGED = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 _BY_HAND_PAUSE = 3
 """Seconds between two tries to read the log by hand."""
+_SCRATCH = "/scratch"
+"""Where the data of a scratch database is."""
 _PLAIN = re.compile(r"[a-z0-9]{4,24}")
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9@%+=:,./_-]{1,200}$")]
@@ -66,6 +68,51 @@ class Likeness(Frozen):
         )
 
 
+class Stage(Frozen):
+    """A program that runs to its end before the Job's own, in the same pod; where it fails, nothing after it runs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}[a-z0-9]$")]
+    """Of its container."""
+    image: str
+    """By its digest."""
+    words: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
+
+
+class ScratchDatabase(Frozen):
+    """An empty PostgreSQL that is in the Job's pod and ends with it; only the pod reaches it, and nothing of it is kept."""
+
+    image: Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9@:./_-]{0,250}$")]
+    """PostgreSQL's official image, or one that is used like it."""
+    user: Annotated[int, Field(gt=0, lt=1 << 31)]
+    """The number of its user `postgres`."""
+
+    URL: ClassVar[str] = "postgresql://postgres@127.0.0.1:5432/postgres"
+    """Its address in the pod. It has no password, because nobody else can reach it."""
+
+    def container(self) -> dict[str, Any]:
+        """Return the container: a sidecar, which is up before any program starts."""
+        probe = ["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]
+        return {
+            "name": "scratch-database",
+            "image": self.image,
+            "restartPolicy": "Always",
+            "args": ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+            "env": [
+                {"name": "POSTGRES_HOST_AUTH_METHOD", "value": "trust"},
+                {"name": "PGDATA", "value": f"{_SCRATCH}/data"},
+            ],
+            "startupProbe": {"exec": {"command": probe}, "periodSeconds": 1, "failureThreshold": 120},
+            "securityContext": {
+                "runAsUser": self.user,
+                "runAsNonRoot": True,
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+            "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],
+        }
+
+
 class JobSpec(Frozen):
     """What a Job runs. It is JSON, so a step can keep it and show it in its plan."""
 
@@ -76,7 +123,12 @@ class JobSpec(Frozen):
     """By its digest, as the plan has it."""
     words: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
     """The program and its arguments, as the container's command."""
+    stages: tuple[Stage, ...] = ()
+    """Programs that run before it, one after the other."""
+    scratch: ScratchDatabase | None = None
     environment: tuple[SecretVariable, ...] = ()
+    values: dict[str, str] = {}
+    """Environment variables that are no secret, for each of its programs."""
     annotations: dict[str, str] = {}
     """Kept on the Job, for whoever looks at it later; people can edit them."""
     like: ObjectName | None = None
@@ -137,20 +189,23 @@ class JobSpec(Frozen):
         self, metadata: Mapping[str, str], annotations: Mapping[str, str], likeness: Likeness | None
     ) -> dict[str, Any]:
         labels, likeness = {**_MANAGED, WHAT: self.what}, likeness or Likeness()
-        container: dict[str, Any] = {
-            "name": "main",
-            "image": self.image,
-            "command": list(self.words),
-            "env": [
-                {"name": each.variable, "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key}}}
-                for each in self.environment
-            ],
-            **likeness.container,
-        }
+        secrets = [
+            {"name": each.variable, "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key}}}
+            for each in self.environment
+        ]
+        env = [*secrets, *({"name": name, "value": value} for name, value in self.values.items())]
+
+        def program(name: str, image: str, words: tuple[str, ...]) -> dict[str, Any]:
+            return {"name": name, "image": image, "command": list(words), "env": env, **likeness.container}
+
+        before = [self.scratch.container()] if self.scratch is not None else []
+        before += [program(each.name, each.image, each.words) for each in self.stages]
         pod: dict[str, Any] = {
             **likeness.pod,
             "restartPolicy": "Never",
-            "containers": [container],
+            "containers": [program("main", self.image, self.words)],
+            **({"initContainers": before} if before else {}),
+            **({"volumes": [{"name": "scratch", "emptyDir": {}}]} if self.scratch is not None else {}),
         }
         if self.service_account is not None:
             pod["serviceAccountName"] = self.service_account

@@ -9,7 +9,7 @@ import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
-from runbooks.fleet.signatures import KEPT_SIGNATURES, UNREADABLE, Signature, signatures_data, signatures_from
+from runbooks.fleet.signatures import SIGNATURES, Signature
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import SignatureSettings
 from runbooks.gates.signatures import Signed, Signers
@@ -78,16 +78,16 @@ async def test_the_gate_waits_for_a_signature_that_counts(
 def test_entries_that_can_not_be_read_hide_no_other_and_are_kept_aside() -> None:
     good = signature().model_dump(mode="json")
     text = json.dumps([good, {**good, "name": 1}, 7, {**good, "at": "yesterday"}])
-    known = signatures_from({"signatures": text})
-    assert (len(known.signatures), known.unreadable) == (2, 2)
-    assert known.signatures[1].at == ""
-    written = signatures_data(known.signatures, {"signatures": text}, unreadable=known.unreadable)
-    assert written[UNREADABLE] == text
-    assert signatures_from(written).unreadable == 0
-    assert signatures_from({"signatures": "{"}).unreadable == 1
+    known, unreadable = SIGNATURES.read({"signatures": text})
+    assert (len(known), unreadable) == (2, 2)
+    assert known[1].at == ""
+    written = SIGNATURES.written(known, {"signatures": text}, unreadable=unreadable)
+    assert written["signatures-unreadable"] == text
+    assert SIGNATURES.read(written)[1] == 0
+    assert SIGNATURES.read({"signatures": "{"}) == ((), 1)
 
 
 def test_only_the_newest_are_kept() -> None:
-    many = [signature(f"v{number}.0.0") for number in range(KEPT_SIGNATURES + 5)]
-    found = signatures_from(signatures_data(many, {}, unreadable=0)).signatures
-    assert (len(found), found[0].version) == (KEPT_SIGNATURES, "v0.0.0")
+    many = [signature(f"v{number}.0.0") for number in range(205)]
+    found, _ = SIGNATURES.read(SIGNATURES.written(many, {}, unreadable=0))
+    assert (len(found), found[0].version) == (200, "v0.0.0")

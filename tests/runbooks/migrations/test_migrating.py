@@ -4,110 +4,42 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from runbooks.clients.image_registry.registry import RegistryClient
-from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobSpec
-from runbooks.database.databases import Database
 from runbooks.kit.answers import NotUnderstood
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, Step, StepContext, Stop, Stopped
-from runbooks.kit.targets import Environment, Service
-from runbooks.kit.train import Part, Train
+from runbooks.kit.steps import PlainPulse, Step, Stop, Stopped
+from runbooks.kit.train import Part
 from runbooks.migrations.lint import lint
-from runbooks.migrations.migrating import MIGRATIONS, SKIP, Migrate
+from runbooks.migrations.migrating import MIGRATIONS, SKIP
 from runbooks.migrations.pending import read_contained
-from runbooks.migrations.planning import plan_part
-from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from runbooks.release.steps import RestartService
-from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.resources import DEPLOYMENT, JOB, Json
-from sandbox.migrations import BROKEN, Schemas
-from sandbox.outside.registry import Registry, digest_of
-from tests.support.clusters import QUICK
+from sandbox.migrations import BROKEN
+from sandbox.outside.registry import digest_of
 from tests.support.databases import Served, served
-
-RUN = "production.deploy.0f3a0f3a0f3a0f3a"
-NAMESPACE = "omnicare-prod"
-WHERE = Environment(
-    name="production",
-    namespace=NAMESPACE,
-    record_namespace="omnicare-bot",
-    services=(
-        Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend"),
-    ),
+from tests.support.migrating import (
+    NAMESPACE,
+    NEW,
+    RUN,
+    SETTINGS,
+    WHERE,
+    MigratingPlace,
+    change,
+    migrating_place,
+    the_step,
 )
-SETTINGS = MigrationSettings(
-    list=("npm", "run", "--silent", "migrate:list"), secret="omnicare-database", deadline=30
-)  # fmt: skip
-NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
-
-
-class Here:
-    """A cluster with OmniCare in it, and the migrations of its backend."""
-
-    def __init__(
-        self,
-        cluster: Cluster,
-        client: ClusterClient,
-        schemas: Schemas,
-        database: Database | None,
-        registry: RegistryClient,
-    ) -> None:
-        self.cluster, self.client, self.schemas, self.database = cluster, client, schemas, database
-        self.registry = registry
-
-    @property
-    def clients(self) -> dict[type, object]:
-        return {
-            ClusterClient: self.client,
-            RegistryClient: self.registry,
-            **({Database: self.database} if self.database is not None else {}),
-        }
-
-    def script(self, name: str, program: Callable[[Execution], Awaitable[int]]) -> None:
-        self.cluster.add_scripts({name: program})
-
-    async def part(
-        self, version: str = "v2.0.0", settings: MigrationSettings | None = SETTINGS, **more: object
-    ) -> Part:
-        train = Train(
-            environment=WHERE, version=version, changes=(_change(version),), now=datetime.now(UTC),
-            clients={**self.clients, **({MigrationSettings: settings} if settings else {})}, **more,  # type: ignore[arg-type]
-        )  # fmt: skip
-        return await plan_part(train)
-
-    def context(self, pulse: PlainPulse | None = None) -> StepContext:
-        return StepContext(pulse=pulse or PlainPulse(RUN), environment=WHERE, services=self.clients)
-
-
-def _change(version: str) -> ImageChange:
-    def image(tag: str) -> Image:
-        return Image(repository="ghcr.io/omnicare/backend", tag=tag, digest=digest_of("backend", tag))
-
-    return ImageChange(
-        service="backend", namespace=NAMESPACE, deployment="backend", container="backend",
-        before=image("v1.2.0"), after=image(version),
-    )  # fmt: skip
-
-
-def _step(part: Part) -> Migrate:
-    (step,) = part.before
-    assert isinstance(step, Migrate)
-    return step
 
 
 @pytest.fixture(scope="module")
@@ -117,23 +49,13 @@ def postgres() -> Iterator[Served]:
 
 
 @pytest.fixture
-async def here(tmp_path: Path, postgres: Served) -> AsyncIterator[Here]:
-    cluster, schemas = Cluster(QUICK), Schemas(postgres.world)
-    seed_omnicare(cluster)
-    cluster.add_scripts(schemas.scripts())
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(cluster.serve())
-        path = tmp_path / "bot.kubeconfig"
-        path.write_text(cluster.kubeconfig("omnicare-bot"))
-        client = await stack.enter_async_context(ClusterClient(kubeconfig=str(path)))
-        address = await stack.enter_async_context(Registry().serve())
-        registry = await stack.enter_async_context(RegistryClient({"ghcr.io": address}, plain_http=True))
-        yield Here(cluster, client, schemas, postgres.database(), registry)
-        await schemas.reset()
+async def here(tmp_path: Path, postgres: Served) -> AsyncIterator[MigratingPlace]:
+    async with migrating_place(tmp_path, postgres) as made:
+        yield made
 
 
-async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here) -> None:
-    step = _step(await here.part())
+async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: MigratingPlace) -> None:
+    step = the_step(await here.part())
     assert step.pending == NEW
     done = await step.apply(here.context())
     assert done.applied == NEW
@@ -144,18 +66,18 @@ async def test_what_is_pending_is_planned_applied_and_then_nothing_is(here: Here
     assert (part.before, part.notes[0]) == ((), "No migration is pending.")
 
 
-async def test_the_plan_names_locks_and_binds_the_approval_to_what_is_pending(here: Here) -> None:
+async def test_the_plan_names_locks_and_binds_the_approval_to_what_is_pending(here: MigratingPlace) -> None:
     part = await here.part(BROKEN)
     index, ward = part.warnings
     assert re.fullmatch(r"20261015_index_observations_by_code locks observations \(.+\) against writing\.", index)
     assert re.fullmatch(r"20261101_ward_as_number locks patients \(.+\) against reading and writing\.", ward)
-    pending = _step(part).changes()["pending"]
+    pending = the_step(part).changes()["pending"]
     assert pending == [*NEW, "20261101_ward_as_number"]
-    assert all("hunter2" not in line and "kubectl" in line for line in _step(part).by_hand())
+    assert all("hunter2" not in line and "kubectl" in line for line in the_step(part).by_hand())
 
 
-async def test_a_failed_migration_is_an_error_with_the_end_of_its_log(here: Here) -> None:
-    step = _step(await here.part(BROKEN))
+async def test_a_failed_migration_is_an_error_with_the_end_of_its_log(here: MigratingPlace) -> None:
+    step = the_step(await here.part(BROKEN))
     with pytest.raises(PermanentError, match="ended with exit status 1") as caught:
         await step.apply(here.context())
     assert caught.value.code is ReasonCode.MIGRATION_FAILED
@@ -169,8 +91,10 @@ async def _waits(execution: Execution) -> int:
     return 0
 
 
-async def test_a_migration_goes_on_when_the_run_is_stopped_and_no_other_is_planned_meanwhile(here: Here) -> None:
-    step = _step(await here.part())
+async def test_a_migration_goes_on_when_the_run_is_stopped_and_no_other_is_planned_meanwhile(
+    here: MigratingPlace,
+) -> None:
+    step = the_step(await here.part())
     here.script("migrate:up", _waits)
     pulse = PlainPulse(RUN)
     pulse.ask_to_stop(Stop(kind="cancelled", by="Maya"))
@@ -196,7 +120,7 @@ async def test_a_migration_goes_on_when_the_run_is_stopped_and_no_other_is_plann
     ],
 )
 async def test_what_the_list_does_not_say_is_said_to_be_unknown_and_stops_nothing(
-    here: Here, printed: bytes, code: int, words: str
+    here: MigratingPlace, printed: bytes, code: int, words: str
 ) -> None:
     async def listing(execution: Execution) -> int:
         await execution.out(printed)
@@ -204,12 +128,12 @@ async def test_what_the_list_does_not_say_is_said_to_be_unknown_and_stops_nothin
 
     here.script("migrate:list", listing)
     part = await here.part()
-    assert _step(part).pending is None
+    assert the_step(part).pending is None
     (warning,) = part.warnings
     assert words in warning
 
 
-async def test_the_list_of_an_image_that_nobody_approved_gets_no_credentials(here: Here) -> None:
+async def test_the_list_of_an_image_that_nobody_approved_gets_no_credentials(here: MigratingPlace) -> None:
     seen: list[dict[str, Any]] = []
 
     async def listing(execution: Execution) -> int:
@@ -237,30 +161,32 @@ async def test_the_list_of_an_image_that_nobody_approved_gets_no_credentials(her
 
 
 def test_a_job_that_nobody_approved_is_refused_credentials() -> None:
-    listing = SETTINGS.list_job(WHERE, _change("v2.0.0").after)
+    listing = SETTINGS.list_job(WHERE, change("v2.0.0").after)
     assert listing is not None
-    up = SETTINGS.up_job(WHERE, _change("v2.0.0").after)
+    up = SETTINGS.up_job(WHERE, change("v2.0.0").after)
     for more in ({"environment": up.environment}, {"service_account": "backend"}):
         with pytest.raises(ValidationError, match="nobody has approved"):
             JobSpec.model_validate({**listing.model_dump(), **more})
 
 
-async def test_where_no_database_is_configured_the_migrations_run_unnamed(here: Here) -> None:
+async def test_where_no_database_is_configured_the_migrations_run_unnamed(here: MigratingPlace) -> None:
     here.database = None
     part = await here.part()
-    assert _step(part).pending is None
+    assert the_step(part).pending is None
     (warning,) = part.warnings
     assert "no `database` is configured" in warning
 
 
-async def test_a_yes_to_whatever_is_pending_covers_each_list_and_a_yes_to_a_list_only_that(here: Here) -> None:
-    named = _step(await here.part())
+async def test_a_yes_to_whatever_is_pending_covers_each_list_and_a_yes_to_a_list_only_that(
+    here: MigratingPlace,
+) -> None:
+    named = the_step(await here.part())
     unknown = named.model_copy(update={"pending": None})
     fewer = named.model_copy(update={"pending": NEW[:1]})
     elsewhere = named.model_copy(
         update={"spec": named.spec.model_copy(update={"image": "ghcr.io/omnicare/backend:v3"})}
     )
-    deploy: list[Step] = [RestartService(change=_change("v2.0.0"), cause="deploy")]
+    deploy: list[Step] = [RestartService(change=change("v2.0.0"), cause="deploy")]
 
     def covers(approved: list[Step], now: list[Step]) -> bool:
         return Plan(title="Deploy", steps=tuple(now)).ends_as(Plan(title="Deploy", steps=tuple(approved)))
@@ -279,16 +205,16 @@ async def test_a_yes_to_whatever_is_pending_covers_each_list_and_a_yes_to_a_list
     assert not covers([unknown], [])
 
 
-async def test_without_a_list_the_migrations_run_unnamed(here: Here) -> None:
+async def test_without_a_list_the_migrations_run_unnamed(here: MigratingPlace) -> None:
     part = await here.part(settings=SETTINGS.model_copy(update={"list": None}))
-    assert _step(part).pending is None
+    assert the_step(part).pending is None
     here.database = None
-    done = await _step(part).apply(here.context())
+    done = await the_step(part).apply(here.context())
     assert done.applied is None
     assert done.lines()[0].startswith("Migrations ran")
 
 
-async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: Here) -> None:
+async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: MigratingPlace) -> None:
     left_out = await here.part(options={SKIP: "the schema is there"})
     assert (left_out.before, left_out.not_done) == ((), ("migrations (skipped as requested)",))
     assert [each.option for each in left_out.unusual] == ["--skip-migrations"]
@@ -297,7 +223,7 @@ async def test_left_out_not_configured_or_not_changed_no_step_is_planned(here: H
     assert elsewhere.before == ()
 
 
-async def test_the_lines_by_hand_make_the_pod_that_the_bot_makes(here: Here) -> None:
+async def test_the_lines_by_hand_make_the_pod_that_the_bot_makes(here: MigratingPlace) -> None:
     def particular(draft: Json) -> None:
         pod = draft["spec"]["template"]["spec"]
         pod |= {
@@ -308,7 +234,7 @@ async def test_the_lines_by_hand_make_the_pod_that_the_bot_makes(here: Here) -> 
         pod["containers"][0]["securityContext"] = {"runAsNonRoot": True}
 
     here.cluster.api.modify(DEPLOYMENT, NAMESPACE, "backend", particular, Writer("kubectl-edit"))
-    step = _step(await here.part())
+    step = the_step(await here.part())
     create = shlex.split(step.by_hand()[0].removeprefix("job=$(").removesuffix(")"))
     by_hand = json.loads(create[2])["spec"]["template"]["spec"]
     await here.client.jobs.create(step.spec, RUN)
@@ -323,9 +249,9 @@ async def test_the_lines_by_hand_make_the_pod_that_the_bot_makes(here: Here) -> 
     assert await here.client.jobs.planned(gone) == gone, "a line that is only shown stops no plan"
 
 
-async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is_undone(here: Here) -> None:
+async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is_undone(here: MigratingPlace) -> None:
     assert (await here.part("v1.2.0", going_back=True)) == Part()
-    await _step(await here.part()).apply(here.context())
+    await the_step(await here.part()).apply(here.context())
     back = await here.part("v1.2.0", going_back=True)
     assert back.before == ()
     (warning,) = back.warnings
@@ -357,8 +283,10 @@ async def test_a_rollback_names_what_the_older_release_does_not_know_until_it_is
         ("ghcr.io/omnicare/backend:v2.0.0", "does not name a version and its digest"),
     ],
 )
-async def test_an_image_that_somebody_wrote_into_a_job_undoes_nothing(here: Here, image: str, why: str) -> None:
-    step = _step(await here.part())
+async def test_an_image_that_somebody_wrote_into_a_job_undoes_nothing(
+    here: MigratingPlace, image: str, why: str
+) -> None:
+    step = the_step(await here.part())
     edited = step.model_copy(update={"spec": step.spec.model_copy(update={"image": image})})
     await edited.apply(here.context())
     back = await here.part("v1.2.0", going_back=True)
@@ -373,11 +301,11 @@ async def test_an_image_that_somebody_wrote_into_a_job_undoes_nothing(here: Here
     assert "db rollback VERSION" in caught.value.advice[0]
     plan = await plan_undo(here.client, here.registry, here.database, SETTINGS, WHERE, "v2.0.0")
     assert isinstance(plan.steps[0], UndoMigration)
-    assert plan.steps[0].spec.image == _change("v2.0.0").after.reference
+    assert plan.steps[0].spec.image == change("v2.0.0").after.reference
 
 
-async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothing(here: Here) -> None:
-    step = _step(await here.part())
+async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothing(here: MigratingPlace) -> None:
+    step = the_step(await here.part())
     here.script("migrate:up", _waits)
     pulse = PlainPulse(RUN)
     pulse.ask_to_stop(Stop(kind="overtaken", by="Ines"))
@@ -387,8 +315,8 @@ async def test_a_rollback_beside_a_running_migration_says_so_and_waits_for_nothi
     assert "A migration is still running" in warning
 
 
-async def test_what_stands_on_a_job_that_somebody_edited_is_unknown_and_ends_nothing(here: Here) -> None:
-    step = _step(await here.part())
+async def test_what_stands_on_a_job_that_somebody_edited_is_unknown_and_ends_nothing(here: MigratingPlace) -> None:
+    step = the_step(await here.part())
     edited = step.model_copy(update={"spec": step.spec.model_copy(update={"annotations": {MIGRATIONS: "[[]]"}})})
     await edited.apply(here.context())
     (warning,) = (await here.part("v1.2.0", going_back=True)).warnings

@@ -152,7 +152,7 @@ async def test_a_release_that_runs_already_is_not_recorded_with_its_parts_missin
 
 async def test_a_backup_that_is_only_for_migrations_is_left_out_without_them() -> None:
     async def backup(train: Train) -> Part:
-        return Part(before=(BackUp(instance="omnicare-prod", only_before="test-warm"),))
+        return Part(before=(BackUp(instance="omnicare-prod"),), only_with="test-warm")
 
     alone = await with_parts(DEPLOY, WHERE, {}, now=NOW, parts=(("the backup", backup),))
     assert alone.steps == DEPLOY.steps

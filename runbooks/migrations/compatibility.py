@@ -1,0 +1,122 @@
+"""Whether an older release runs on the schema of a newer one: proved on a scratch database, declared by the newer image, or not known.
+
+A proof is kept in the fleet's record by the digests of both images. A declaration is a label of the newer image, which is bound to its
+digest like everything in it: the oldest release that runs on its schema. Nothing here raises because something can't be read.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.schema_proofs import SchemaProof, proof_of
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import Image, Refusal
+from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.train import Part
+from runbooks.kit.versions import TAG, is_older
+from runbooks.migrations.settings import OLDEST, ProofSettings
+from runbooks.wording import age_since
+
+T = TypeVar("T")
+Verdict = Literal["proven", "declared", "unknown", "impossible"]
+_RANKS: dict[Verdict, int] = {"impossible": 0, "unknown": 1, "declared": 2, "proven": 3}
+_SECONDS = 2.0
+"""For so long it waits for the record and the registry: a rollback is being planned, perhaps."""
+
+
+class Compatibility(Frozen):
+    """Whether the older release runs on the newer one's schema."""
+
+    verdict: Verdict
+    evidence: str
+    """Why, without a full stop."""
+
+
+async def compatibility(
+    registry: RegistryClient | None, fleet: Fleet | None, environment: Environment, older: Image, newer: Image
+) -> Compatibility:
+    """Return what is known of it. What says that it does not run counts more than what says that it does."""
+    if older.digest is None or newer.digest is None:
+        return Compatibility(verdict="unknown", evidence="an image is known by its tag alone")
+    (proofs, unread), (declared, unlabelled) = await asyncio.gather(
+        _seen(fleet.schema_proofs(environment) if fleet is not None else None),
+        _seen(_declared(registry, newer) if registry is not None else None),
+    )
+    proof = proof_of(proofs or (), older.digest, newer.digest)
+    if proof is not None and not proof.runs:
+        return Compatibility(verdict="impossible", evidence=_proved(proof))
+    runs = _by_declaration(older, newer, declared)
+    if runs is False:
+        said = f"{newer.tag} declares {declared} as the oldest release that runs on its schema"
+        return Compatibility(verdict="impossible", evidence=said)
+    if proof is not None:
+        return Compatibility(verdict="proven", evidence=_proved(proof))
+    if runs:
+        return Compatibility(verdict="declared", evidence=f"{newer.tag} declares that {declared} and newer run on it")
+    why = next(filter(None, (unread, unlabelled)), "nobody proved it, and the image declares nothing of it")
+    return Compatibility(verdict="unknown", evidence=why)
+
+
+def before_migrating(
+    found: Compatibility, environment: Environment, older: Image, newer: Image, proof: ProofSettings | None
+) -> Part:
+    """Return what the plan of a migration says of going back, and why it can't be approved where that is not good enough."""
+    line = f"prove {newer.tag} --env {environment.name}"
+    button = (f"Prove {newer.tag}", line) if proof is not None and found.verdict != "impossible" else None
+    advice = f"`{line}` tries it on a scratch database." if proof is not None else ""
+    refused: tuple[Refusal, ...] = ()
+    if proof is not None and proof.required is not None and _RANKS[found.verdict] < _RANKS[proof.required]:
+        what = f"It is not {proof.required} that {older.tag} still runs after the migration: {found.evidence}."
+        two = "Release it in two steps: first a release that runs on both schemas."
+        refused = (Refusal(what=what, advice=two if found.verdict == "impossible" else advice, button=button),)
+    match found.verdict:
+        case "proven" | "declared":
+            said = f"A rollback to {older.tag} works after the migration ({found.verdict}): {found.evidence}."
+            return Part(notes=(said,), refused_by=refused)
+        case "impossible":
+            said = (
+                f"{older.tag} does not run after the migration: {found.evidence}. "
+                "A rollback is then refused until the migration is undone, also one that follows a failure by itself."
+            )
+            return Part(warnings=(said,), refused_by=refused)
+        case "unknown":
+            said = f"Whether {older.tag} still runs after the migration is unknown: {found.evidence}. {advice}".strip()
+            return Part(warnings=(said,), refused_by=refused) if proof is not None else Part(notes=(said,))
+
+
+def _by_declaration(older: Image, newer: Image, declared: str | None) -> bool | None:
+    """Return what the label says of the older release; None where it says nothing that can be compared."""
+    if declared is None or older.tag is None or newer.tag is None:
+        return None
+    if older.tag == declared or is_older(declared, older.tag):
+        return True
+    return False if is_older(older.tag, declared) else None
+
+
+async def _declared(registry: RegistryClient, newer: Image) -> str | None:
+    """Return the oldest release that all platforms of the image declare; None where they declare none, or different ones."""
+    assert newer.digest is not None, "asked only with a digest"
+    found = set(await registry.labels(newer.repository, newer.digest, OLDEST))
+    said = found.pop() if len(found) == 1 else None
+    return said if said is not None and TAG.fullmatch(said) else None
+
+
+def _proved(proof: SchemaProof) -> str:
+    at = read_time(proof.at)
+    when = f"{age_since(at)} ago" if isinstance(at, datetime) else "at an unknown time"
+    by = f", asked for by {proof.by}" if proof.by else ""
+    return f"{proof.evidence} ({when}{by})"
+
+
+async def _seen(work: Awaitable[T] | None) -> tuple[T | None, str]:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return (await work if work is not None else None), ""
+    except RunbookError as error:
+        return None, error.message.rstrip(".")
+    except TimeoutError:
+        return None, f"no answer within {_SECONDS:g} s"

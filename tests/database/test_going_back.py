@@ -1,0 +1,152 @@
+"""Going back over migrations on a real PostgreSQL: proved on a scratch database, declared, unknown, and refused."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runbooks.fleet.schema_proofs import SchemaProof
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse
+from runbooks.kit.train import Part
+from runbooks.migrations.proving import ProveSchema, plan_proof
+from runbooks.migrations.undoing import ANYWAY, UndoMigration, plan_undo
+from sandbox.cluster.programs import Execution
+from sandbox.cluster.resources import JOB
+from sandbox.migrations import DROPS
+from tests.support.databases import Served
+from tests.support.migrating import NAMESPACE, NEW, PROVING, WHERE, MigratingPlace, migrating_place, the_step
+
+
+@pytest.fixture
+async def place(here: Served, tmp_path: Path) -> AsyncIterator[MigratingPlace]:
+    async with migrating_place(tmp_path, here) as made:
+        yield made
+
+
+async def _planned(place: MigratingPlace, version: str, older: str | None = "v1.2.0") -> ProveSchema:
+    plan = await plan_proof(place.client, place.registry, PROVING, WHERE, version, older)
+    (step,) = plan.steps
+    assert isinstance(step, ProveSchema)
+    return step
+
+
+async def _proved(place: MigratingPlace, version: str, run: str = "production.prove.0f3a0f3c") -> SchemaProof:
+    return await (await _planned(place, version)).apply(place.context(PlainPulse(run)))
+
+
+async def _back(place: MigratingPlace, **options: str) -> Part:
+    return await place.part("v1.2.0", PROVING, going_back=True, options=options)
+
+
+async def test_a_release_that_runs_on_the_new_schema_is_proved_and_goes_back_without_a_warning(
+    here: Served, place: MigratingPlace
+) -> None:
+    before = await place.part("v2.0.0", PROVING)
+    assert before.warnings[0].startswith("Whether v1.2.0 still runs after the migration is unknown: nobody proved it")
+    proof = await _proved(place, "v2.0.0")
+    assert proof.runs
+    assert proof.evidence.endswith("of v1.2.0 passed on v2.0.0's schema")
+    assert place.schemas.ran == [], "no database but the scratch one"
+    assert here.sql("SELECT count(*) FROM information_schema.columns WHERE column_name = 'reason'") == [(0,)]
+    part = await place.part("v2.0.0", PROVING)
+    assert part.notes[0].startswith("A rollback to v1.2.0 works after the migration (proven): `npm run db:test` and")
+    assert the_step(part).changes()["going back"] == "proven"
+    assert not Plan(title="", steps=part.before).ends_as(Plan(title="", steps=before.before)), "it is asked again"
+    await the_step(part).apply(place.context())
+    back = await _back(place)
+    assert (back.warnings, back.refused_by) == ((), ())
+    assert back.notes[1].startswith("v1.2.0 runs on the present schema (proven): ")
+
+
+async def test_a_release_that_fails_on_the_new_schema_is_not_gone_back_to_until_it_is_undone(
+    here: Served, place: MigratingPlace
+) -> None:
+    proof = await _proved(place, DROPS)
+    assert not proof.runs
+    assert proof.evidence.startswith(f"`npm run db:test` of v1.2.0 failed on {DROPS}'s schema (exit status 1)")
+    assert here.sql("SELECT ward FROM patients LIMIT 1"), "production's is as it was"
+    part = await place.part(DROPS, PROVING)
+    assert part.warnings[0].startswith("v1.2.0 does not run after the migration: `npm run db:test` of v1.2.0 failed")
+    await the_step(part).apply(place.context())
+    back = await _back(place)
+    undo, restore, anyway = back.refused_by
+    assert undo.what.startswith("v1.2.0 can't run on the present schema: `npm run db:test` of v1.2.0 failed")
+    assert undo.button == ("Undo a migration", "db rollback --env production")
+    assert "3 times" in undo.advice
+    assert "no `backups` are configured" in restore.what
+    assert anyway.button == ("Go back anyway", "rollback --env production --anyway")
+    insisted = await _back(place, **{ANYWAY: "the ward is on fire"})
+    assert insisted.refused_by == ()
+    (unusual,) = insisted.unusual
+    assert (unusual.option, unusual.needs_reason) == ("--anyway", True)
+    assert unusual.what.endswith("The rollback goes back anyway, and does not change the schema.")
+    for run, name in enumerate(("20261120_drop_ward", *reversed(NEW))):
+        (step,) = (await plan_undo(place.client, place.registry, place.database, PROVING, WHERE, None)).steps
+        assert isinstance(step, UndoMigration)
+        done = await step.apply(place.context(PlainPulse(f"production.db-rollback.0f3a0f{run}d")))
+        assert done.undone == (name,)
+    assert (await _back(place)).refused_by == ()
+    assert here.sql("SELECT ward FROM patients LIMIT 1")
+
+
+async def test_what_an_image_declares_counts_where_nothing_is_proved(here: Served, place: MigratingPlace) -> None:
+    part = await place.part(DROPS, PROVING)
+    assert f"{DROPS} declares {DROPS} as the oldest release that runs on its schema" in part.warnings[0]
+    assert part.refused_by == ()
+    strict = PROVING.model_copy(
+        update={"proof": PROVING.proof and PROVING.proof.model_copy(update={"required": "proven"})}
+    )
+    (refusal,) = (await place.part(DROPS, strict)).refused_by
+    assert (refusal.button, "in two steps" in refusal.advice) == (None, True)
+    (refusal,) = (await place.part("v2.0.0", strict)).refused_by
+    assert refusal.button == ("Prove v2.0.0", "prove v2.0.0 --env production")
+
+
+@pytest.mark.parametrize(
+    ("failing", "says", "code"),
+    [
+        ("db:test v1.2.0", "fails on its own schema already", ReasonCode.JOB_FAILED),
+        ("migrate:up v1.2.0", "don't run on an empty database", ReasonCode.JOB_FAILED),
+        ("migrate:up v2.0.0", "v2.0.0's migrations failed", ReasonCode.MIGRATION_FAILED),
+    ],
+)
+async def test_what_fails_before_the_new_schema_is_there_proves_nothing(
+    here: Served, place: MigratingPlace, failing: str, says: str, code: ReasonCode
+) -> None:
+    name, version = failing.split()
+    program = place.schemas.scripts()[name]
+
+    async def fails(execution: Execution) -> int:
+        if f":{version}@" in execution.image:
+            await execution.err(b"Error: no such host\n")
+            return 3
+        return await program(execution)
+
+    place.script(name, fails)
+    with pytest.raises(PermanentError, match=says) as caught:
+        await _proved(place, "v2.0.0")
+    assert caught.value.code is code
+    assert caught.value.diagnosis.log[-1] == "Error: no such host"
+    assert await place.fleet.schema_proofs(WHERE) == ()
+
+
+async def test_the_job_of_a_proof_knows_no_secret_and_only_its_own_database(
+    here: Served, place: MigratingPlace
+) -> None:
+    step = await _planned(place, "v2.0.0")
+    await step.apply(place.context(PlainPulse("production.prove.0f3a0f3e")))
+    pod = place.cluster.api.get(JOB, NAMESPACE, step.spec.name("production.prove.0f3a0f3e"))["spec"]["template"]["spec"]
+    assert "secret" not in json.dumps(pod).lower()
+    assert pod["automountServiceAccountToken"] is False
+    database, *programs = (*pod["initContainers"], *pod["containers"])
+    assert (database["image"], database["restartPolicy"]) == ("postgres:15", "Always")
+    url = "postgresql://postgres@127.0.0.1:5432/postgres"
+    assert all(each["env"] == [{"name": "DATABASE_URL", "value": url}] for each in programs)
+    images = [each["image"].partition(":")[2].partition("@")[0] for each in programs]
+    assert images == ["v1.2.0", "v1.2.0", "v1.2.0", "v2.0.0", "v1.2.0", "v1.2.0"]
+    assert pod["volumes"] == [{"name": "scratch", "emptyDir": {}}]
+    assert "scratch-database" in step.by_hand()[0]
