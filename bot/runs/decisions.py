@@ -154,7 +154,7 @@ class EngineRuns:
             word=state.word if state else None,
             steps=steps,
             card=state.head if state else None,
-            rolled=bool(state and state.plan and state.plan.decides),
+            rolled=bool(state and state.plan and state.plan.settles),
             untouched=outcome is not None and outcome.untouched,
             left_undecided=bool(state and state.left_undecided),
             follows=request.follows,

@@ -241,6 +241,8 @@ class Ending(Frozen):
     """Somebody has to decide what becomes of it."""
     decided: bool = False
     """What was undecided before is not so any more."""
+    decided_of: str = ""
+    """What a run of this command left undecided is not so any more."""
     put_back: tuple[StoredStep, ...] = ()
     """Steps that changed something only for a while."""
     late: tuple[StoredStep, ...] = ()

@@ -297,6 +297,11 @@ class Plan(Frozen):
         return any(step.decides for step in self.steps)
 
     @property
+    def settles(self) -> bool:
+        """Whether its success decides what was undecided before."""
+        return any(step.decides and step.settles for step in self.steps)
+
+    @property
     def in_short(self) -> str:
         """`backend and frontend v1.2.0 → v2.0.0`."""
         briefs = [brief for step in self.steps for brief in step.in_short()]

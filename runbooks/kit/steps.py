@@ -215,6 +215,8 @@ class Step(Frozen):
     """Left out of the progress message: in the audit log only."""
     decides: ClassVar[bool] = True
     """Where a run with such a step fails or is stopped, the environment is undecided until somebody decides."""
+    settles: ClassVar[bool] = True
+    """Where a run with such a step succeeds, what was undecided before is decided: by it runs what people wanted."""
     remembered: ClassVar[bool] = False
     """Once done it is left out of a retry. False: the planner looks itself at what is left."""
     carried: ClassVar[bool] = True

@@ -61,7 +61,9 @@ class EndWriter:
         recorded = await _done_late(context, ending)
         left = [await step.put_back(context.step(PlainPulse(run)).within(step.region)) for step in ending.put_back]
         undecided = None if recorded else ending.undecided
-        await fleet.end(where, run, undecided=undecided, decided=ending.decided or recorded)
+        await fleet.end(
+            where, run, undecided=undecided, decided=ending.decided or recorded, decided_of=ending.decided_of
+        )
         await self._heads.keep(fleet, where)
         return WrittenEnd(recorded=recorded, left=tuple(filter(None, left)))
 

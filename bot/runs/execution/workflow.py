@@ -307,7 +307,8 @@ class Execution:
         return Ending(
             request=run.request,
             undecided=undecided,
-            decided=outcome.ok and rolls,
+            decided=outcome.ok and run.plan.settles,
+            decided_of=run.request.command.replace(" ", "-") if outcome.ok and rolls and not run.plan.settles else "",
             put_back=tuple(step for step in run.plan.steps if step.temporary),
             late=steps.late,
             results=steps.results.stored() if steps.late else {},
@@ -347,9 +348,12 @@ class Execution:
         """Tell earlier failures of the environment that this run may have decided them."""
         if not run.plan.decides or outcome.code is ReasonCode.OVERTAKEN:
             return
+        # a success that does not say what runs decides only what a run of its own kind left
+        alike = f"{run.request.command.replace(' ', '-')}." if outcome.ok and not run.plan.settles else ""
 
         async def watching() -> Any:
-            views = await self._engine.list(name="vigil", prefix=f"{run.request.environment}.", active=True)
+            prefix = f"{run.request.environment}.{alike}"
+            views = await self._engine.list(name="vigil", prefix=prefix, active=True)
             return [view.id for view in views if view.id != escalation_id(run.request.id)]
 
         text = f"{outcome.title}, requested by {run.request.requester.name} (run {short_id(run.request.id)})."

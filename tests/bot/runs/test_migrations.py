@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runbooks.fleet.fleet import Undecided, utc_now
 from sandbox.cluster.programs import Execution
 from sandbox.migrations import BROKEN
 from sandbox.postgres import Database
@@ -31,7 +32,7 @@ async def test_a_deploy_names_its_migrations_applies_them_first_and_says_what_th
     assert all(name in plan for name in NEW), plan
     assert "20261015_index_observations_by_code locks observations" in plan
     await here.ended_with(run, "v2.0.0 runs in production")
-    assert "2 migrations applied: " in here.text(run, "result")
+    assert "2 migrations applied" in here.text(run, "result")
     assert (await here.world.schemas.applied(PRODUCTION))[-2:] == list(NEW)
     assert here.world.schemas.ran == [(PRODUCTION, "migrate:up")]
 
@@ -108,3 +109,15 @@ async def test_a_list_that_is_there_only_when_the_run_starts_is_not_asked_for_ag
     assert f"2 migrations applied: {NEW[0]} and {NEW[1]}" in here.text(run, "result")
     assert told > 1
     assert here.event_names(run).count("approval:granted") == 2, "of the list it is noted that the yes covers it"
+
+
+async def test_a_good_migration_decides_nothing_that_a_failed_deploy_left(here: Story) -> None:
+    left = Undecided(run="production.deploy.0000000000000", title="Deploy v2.0.0 failed", since=utc_now())
+    metadata = {"name": "environment-production", "namespace": "omnicare-bot"}
+    data = {"undecided": left.model_dump_json()}
+    here.world.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    run = await here.ask("migrate v2.0.0")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "production's database has the migrations of v2.0.0")
+    await here.until(lambda: here.environment().run is None, "the lease is given back")
+    assert here.environment().undecided == left

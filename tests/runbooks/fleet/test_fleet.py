@@ -129,6 +129,17 @@ async def test_what_is_undecided_stays_until_somebody_decides(here: Place):
     assert (await fleet.read(where)).undecided is None
 
 
+async def test_a_migration_decides_only_what_a_migration_left(here: Place):
+    fleet, where = here.fleet, here.environment
+    for command, stays in (("deploy", True), ("migrate", False)):
+        left = Undecided(run=f"production.{command}.0", title="It failed", since=utc_now())
+        await fleet.take(where, run(left.run))
+        await fleet.end(where, left.run, undecided=left)
+        await fleet.take(where, run("production.migrate.1"))
+        await fleet.end(where, "production.migrate.1", decided_of="migrate")
+        assert ((await fleet.read(where)).undecided == left) is stays
+
+
 async def test_the_newest_releases_are_kept_and_the_last_good_one_whatever_came_after(here: Place):
     fleet, where = here.fleet, here.environment
     await fleet.record_release(where, release("v1.0.0", "good"))
