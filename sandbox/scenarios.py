@@ -63,7 +63,7 @@ class Fault:
 class BreakDatabase:
     """The database is in a bad way: a lock that is held, a transaction left open, answers that take their time, no answer at all."""
 
-    how: Literal["lock", "blocked", "slow", "gone"]
+    how: Literal["lock", "blocked", "lag", "slow", "gone"]
 
 
 @dataclass(frozen=True)
@@ -303,6 +303,13 @@ DATABASE: tuple[Scenario, ...] = (
         "db activity",
         "4 sessions wait for pid",
         (BreakDatabase("blocked"),),
+    ),
+    Scenario(
+        "replica-lag",
+        "Somebody paused the replica and forgot it, and the application goes on writing.",
+        "db replication",
+        "The replica does not replay what it receives",
+        (BreakDatabase("lag"),),
     ),
     Scenario(
         "database-slow",

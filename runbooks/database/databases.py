@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import activity, locks, migrations, query_plans, signals, statements
+from runbooks.clients.postgres import activity, locks, migrations, query_plans, replication, signals, statements
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.activity import ActiveSession
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
+from runbooks.clients.postgres.replication import ReplicationState
 from runbooks.clients.postgres.signals import Sent, SessionKey, TargetSession
 from runbooks.clients.postgres.statements import By, Counted, Statement
 from runbooks.database import activity as activities
 from runbooks.database import locks as lock_reading
+from runbooks.database import replication as replications
 from runbooks.database.activity import ActivityReading
 from runbooks.database.locks import LockReading
+from runbooks.database.replication import ReplicationReading
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
@@ -140,6 +143,20 @@ class Database:
         """The locks that somebody waits for, or that keep others out."""
         async with self._asked(on) as session:
             return lock_reading.read(on, session.target.address, await locks.locks(session))
+
+    async def replication(self) -> ReplicationReading:
+        """The replication as each server tells it, asked side by side; one that can't be asked is part of the answer."""
+
+        async def told(place: Instance) -> ReplicationState | RunbookError:
+            try:
+                async with self._client.asked(place) as session:
+                    return await replication.replication(session)
+            except RunbookError as error:
+                return error
+
+        places = self.settings.places()
+        states = await asyncio.gather(*map(told, places))
+        return replications.read(dict(zip(places, states, strict=True)))
 
     async def session(self, on: Instance, pid: int) -> TargetSession | None:
         """The session of that process; None where there is none."""

@@ -43,6 +43,7 @@ class Database:
         self.replica = Door(lambda: self._port("replica"))
         self._scratch: set[str] = set()
         self._held: list[Any] = []
+        self._paused = False
         self.waiting_since = 0.0
         """When somebody last began to wait for a lock (time.monotonic)."""
         self._waiting: list[asyncio.Task[None]] = []
@@ -119,6 +120,8 @@ class Database:
             await self.hold()
         elif how == "blocked":
             await self.leave_open()
+        elif how == "lag":
+            await self.fall_behind()
         elif how == "slow":
             self.slow_down(0.4)
         else:
@@ -157,6 +160,20 @@ class Database:
             self._wait(waits, f"SELECT id, status FROM encounters WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608
         self.waiting_since = time.monotonic()
 
+    async def fall_behind(self) -> None:
+        """Somebody paused the replica, and the application goes on writing."""
+        await self.ready()
+        await self._replay("pause")
+        writes = await self.connect(schema.APPLICATION)
+        async with writes:
+            await writes.execute("UPDATE sync_items SET queued_at = now()")
+
+    async def _replay(self, what: str) -> None:
+        replica = await self.connect("postgres", place="replica")
+        async with replica:
+            await replica.execute(f"SELECT pg_wal_replay_{what}()")
+        self._paused = what == "pause"
+
     def _wait(self, connection: Any, sql: str) -> None:
         self._held.append(connection)
         self._waiting.append(asyncio.ensure_future(_quietly(connection, sql)))
@@ -181,6 +198,8 @@ class Database:
         await asyncio.gather(*waiting)
         for connection in held:
             await connection.close()
+        if self._paused:
+            await self._replay("resume")
 
     # coming up
 
