@@ -104,7 +104,7 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if (metrics := settings.metrics(name)) is not None:
         found.append(Metrics(settings.environment(name), metrics))
     if configured.rotations:
-        found.append(Rotations(configured.rotations))
+        found.append(Rotations(configured.rotations, throw_away=settings.bot.sandbox))
     if configured.github is not None:
         token = GithubToken(default_redactor(), throw_away=settings.bot.sandbox)
         found.append(GithubClient(configured.github, token, default_redactor()))

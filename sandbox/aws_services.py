@@ -7,6 +7,7 @@ snapshots and instances are being created for a while; an instance's address is 
 from __future__ import annotations
 
 import io
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ DISTRIBUTIONS = {"production": "E2PRODSANDBOX1", "staging": "E2STAGSANDBOX1"}
 INSTANCES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 BACKUPS = "omnicare-backups"
 """The bucket with the backups of the configuration."""
+
+SIGNING_SECRET = "omnicare/production/backend"  # noqa: S105 - its name
 
 Refusal = tuple[str, bytes]
 """The status line and the body of an answer that the API gives instead of moto."""
@@ -165,6 +168,40 @@ class Rds:
         if self.place:
             for each in self.instances.values():
                 _move(each, self.place)
+        return None
+
+
+class SecretsManager:
+    """One secret, with a signing key and the account of a database."""
+
+    def furnish(self) -> None:
+        self.backend.create_secret(
+            name=SIGNING_SECRET,
+            secret_string="{}",  # noqa: S106 - nothing yet
+            secret_binary=None,
+            description=None,
+            tags=[],
+            kms_key_id=None,
+            client_request_token=None,
+            replica_regions=[],
+            force_overwrite=True,
+        )
+        self.put(
+            json.dumps({"JWT_SECRET": "from-aws-4f1d09b2c7", "user": "omnicare", "password": "from-aws-9c01e7aa53"})
+        )
+
+    @property
+    def backend(self) -> Any:
+        """Moto's own."""
+        from moto.backends import get_backend
+
+        return get_backend("secretsmanager")[ACCOUNT][REGION]
+
+    def put(self, value: str) -> None:
+        """Make this the current version."""
+        self.backend.put_secret_value(SIGNING_SECRET, value, None, None, ["AWSCURRENT"])
+
+    def before(self, environ: dict[str, Any]) -> Refusal | None:  # noqa: ARG002 - moto answers as AWS does
         return None
 
 

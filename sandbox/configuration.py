@@ -43,6 +43,10 @@ _APPROVAL = {
 }
 
 
+JWT = {"secret": "backend-secret", "keys": ["JWT_SECRET"], "services": ["backend"]}
+"""The rotation of the guide's signing key."""
+
+
 def write(
     folder: Path,
     *,
@@ -99,9 +103,7 @@ def write(
                 **({"exports": _exports(exports)} if exports else {}),
                 **({"database": database} if database and name != "staging" else {}),
                 "approval": _APPROVAL,
-                "rotations": {
-                    "jwt": {"secret": "backend-secret", "keys": ["JWT_SECRET"], "services": ["backend"]},
-                },
+                "rotations": {"jwt": JWT},
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
                 **((train or {}).get(name, {})),
             }

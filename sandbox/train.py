@@ -13,8 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sandbox import gates
-from sandbox.aws_services import BACKUPS, DISTRIBUTIONS, INSTANCES, REGION, CloudFront, Rds
+from sandbox.aws_services import (
+    BACKUPS,
+    DISTRIBUTIONS,
+    INSTANCES,
+    REGION,
+    SIGNING_SECRET,
+    CloudFront,
+    Rds,
+    SecretsManager,
+)
 from sandbox.cluster.seed import BOT_NAMESPACE
+from sandbox.configuration import JWT
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.github import CONFIG
 from sandbox.outside.prometheus import PrometheusServer
@@ -108,6 +118,12 @@ async def _lock(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: 
     return {"production": {"lock_after_rollback": True}}
 
 
+async def _secrets(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
+    world.aws.services.append(SecretsManager())
+    source = {"secret_id": SIGNING_SECRET, "region": REGION, "endpoint": world.aws.url}
+    return {"production": {"rotations": {"jwt": JWT, "jwt-from-aws": {**JWT, "aws": source}}}}
+
+
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "backups": _backups,
@@ -115,6 +131,7 @@ PARTS: dict[str, ServesPart] = {
     "deployments": _deployments,
     "migrations": _migrations,
     "manifests": _manifests,
+    "secrets": _secrets,
     "verification": _verification,
     "lock": _lock,
 }

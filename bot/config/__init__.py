@@ -163,11 +163,12 @@ class Settings(Section):
 
     def _check_aws(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that AWS is called over TLS, and by a sandbox only on this machine."""
-        tables = {"cdn": environment.cdn, "backups": environment.backups}
-        for table, found in tables.items():
-            if found is None:
-                continue
-            endpoint = found.endpoint
+        endpoints = {
+            **({"cdn": environment.cdn.endpoint} if environment.cdn is not None else {}),
+            **({"backups": environment.backups.endpoint} if environment.backups is not None else {}),
+            **{f"rotations.{what}.aws": each.aws.endpoint for what, each in environment.rotations.items() if each.aws},
+        }
+        for table, endpoint in endpoints.items():
             address = urlsplit(endpoint or "")
             if self.bot.sandbox and address.hostname != "127.0.0.1":
                 raise ValueError(f"environments.{name}.{table}.endpoint: a sandbox may only connect to 127.0.0.1")

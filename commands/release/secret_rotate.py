@@ -1,4 +1,4 @@
-"""`secret rotate NAME`: new random values for a Secret, and new pods that read them."""
+"""`secret rotate NAME`: new values for a Secret, and new pods that read them."""
 
 from typing import Annotated
 
@@ -15,15 +15,15 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.rotation.planning import plan_rotation
 from runbooks.rotation.settings import Rotations
-from runbooks.rotation.steps import Rotated, RotateSecret
+from runbooks.rotation.steps import ReplaceValues, Rotated
 from runbooks.wording import by_count, counted, listed
 
 
 class SecretRotate(Operation):
-    """Replace a secret's values with new random ones, and restart the services that read it.
+    """Replace a secret's values with new ones, and restart the services that read it.
 
-    Nobody types or sees the values: the bot generates them and writes them into the Kubernetes Secret. The old ones are not kept.
-    `[environments.NAME.rotations.WHAT]` configures what can be rotated.
+    Nobody types or sees the values: the bot generates them, or reads them from AWS Secrets Manager, and writes them into the Kubernetes Secret. The old ones
+    are not kept. `[environments.NAME.rotations.WHAT]` configures what can be rotated.
     """
 
     meta = OperationMeta(
@@ -42,7 +42,8 @@ class SecretRotate(Operation):
         return f"Rotate {self.what} in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        known = context.use(Rotations, "rotations").known
+        rotations = context.use(Rotations, "rotations")
+        known = rotations.known
         if self.what not in known:
             raise PermanentError(
                 f"There is no rotation {self.what} in {context.where.name}.",
@@ -51,10 +52,10 @@ class SecretRotate(Operation):
                     f"Configured: {listed(sorted(known))}. Add `[environments.{context.where.name}.rotations.NAME]` for another.",
                 ),
             )
-        return await plan_rotation(context.cluster, context.fleet, context.where, self.what, known[self.what])
+        return await plan_rotation(context.cluster, context.fleet, context.where, self.what, rotations)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        rotated = results.only(RotateSecret, Rotated)
+        rotated = results.only(ReplaceValues, Rotated)
         services = [name for step in plan.steps for name in step.replaces()]
         return Outcome(
             code=ReasonCode.SUCCEEDED,

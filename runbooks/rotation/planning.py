@@ -9,15 +9,16 @@ from runbooks.kit.targets import Environment
 from runbooks.redaction.redactor import default_redactor
 from runbooks.release.plans import plan_restart
 from runbooks.release.steps import CheckRollout, RestartService, Take, images_of
-from runbooks.rotation.settings import RotationSettings
-from runbooks.rotation.steps import RotateSecret
+from runbooks.rotation.settings import Rotations
+from runbooks.rotation.steps import AWS_VERSION, CopyFromAws, ReplaceValues, RotateSecret
 from runbooks.wording import listed
 
 
 async def plan_rotation(
-    cluster: ClusterClient, fleet: Fleet, environment: Environment, what: str, rotation: RotationSettings
+    cluster: ClusterClient, fleet: Fleet, environment: Environment, what: str, rotations: Rotations
 ) -> Plan:
     """New values, then new pods of every service that reads them, one service after the other, then a check."""
+    rotation = rotations.known[what]
     found = await cluster.secret(environment.namespace, rotation.secret)
     default_redactor().learn(found.data.values())
     if missing := [key for key in rotation.keys if key not in found.data]:
@@ -29,17 +30,39 @@ async def plan_rotation(
             ),
         )
     plans = [await plan_restart(cluster, fleet, environment, service) for service in rotation.services]
-    rotate = RotateSecret(
-        namespace=environment.namespace, secret=rotation.secret, keys=rotation.keys, size=rotation.size
-    )
+    namespace, secret, keys = environment.namespace, rotation.secret, rotation.keys
+    manager = rotations.aws(what)
+    replace: ReplaceValues
+    if manager is None:
+        replace = RotateSecret(namespace=namespace, secret=secret, keys=keys, size=rotation.size)
+        about = [
+            "The bot generates the new values and writes them into the Secret. They are shown nowhere, and the old ones are not kept."
+        ]
+    else:
+        source = manager.settings
+        current = await manager.current()
+        replace = CopyFromAws(
+            namespace=namespace,
+            secret=secret,
+            keys=keys,
+            what=what,
+            source=source.secret_id,
+            version=current.id,
+            fields=source.fields,
+        )
+        about = [
+            "The new values are read from AWS once this is approved, written into the Secret in one change, and shown nowhere."
+        ]
+        if found.annotations.get(AWS_VERSION) == current.id:
+            about.append("The Secret already has the values of this version; they are written again.")
     restarts = [step for plan in plans for step in plan.steps if isinstance(step, RestartService)]
     images = tuple(image for plan in plans for image in images_of(plan))
     return Plan(
         title=f"Rotate {what} in {environment.name}",
-        steps=(Take(), rotate, *restarts, CheckRollout(images=images)),
+        steps=(Take(), replace, *restarts, CheckRollout(images=images)),
         warnings=tuple(dict.fromkeys(warning for plan in plans for warning in plan.warnings)),
         notes=(
-            "The bot generates the new values and writes them into the Secret. They are shown nowhere, and the old ones are not kept.",
+            *about,
             "Until all pods are replaced, old and new pods use different values, so one may reject what another has issued.",
         ),
     )

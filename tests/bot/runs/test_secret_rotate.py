@@ -1,9 +1,10 @@
 """`secret rotate`: new values that nobody types or sees, and new pods that read them."""
 
 import base64
+from pathlib import Path
 
 from sandbox.cluster.resources import SECRET
-from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story
+from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 
 def _value(here: Story) -> bytes:
@@ -47,3 +48,19 @@ async def test_what_is_not_configured_or_not_there_is_refused_before_anybody_is_
     run = await here.ask("secret rotate jwt", who=REQUESTER)
     await here.says(run, "does not exist", "result")
     assert not [event for event in here.events() if event.name == "approval:asked"]
+
+
+async def test_a_value_is_read_from_aws_once_it_is_approved_and_shown_nowhere(tmp_path: Path):
+    async with story(tmp_path / "world", parts=("secrets",)) as here:
+        await here.inside()
+        run = await here.ask("secret rotate jwt-from-aws", who=ON_CALL)
+        await here.says(run, "read from AWS once this is approved", "plan")
+        before = _value(here)
+        await here.press(APPROVER, "approve", run)
+        await here.ended_with(run, "jwt-from-aws has a new value in production")
+        after = _value(here)
+        assert after.decode().startswith("from-aws-")
+        said = _everything_said(here)
+        assert before.decode() not in said
+        assert after.decode() not in said
+        assert base64.b64encode(after).decode() not in said
