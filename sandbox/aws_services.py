@@ -18,6 +18,8 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 """moto's own."""
 DISTRIBUTIONS = {"production": "E2PRODSANDBOX1", "staging": "E2STAGSANDBOX1"}
 
+CACHE_TAGS = "x-amz-meta-cache-tag"
+
 INSTANCES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 BACKUPS = "omnicare-backups"
 """The bucket with the backups of the configuration."""
@@ -52,6 +54,8 @@ class CloudFront:
         self.seconds = seconds
         self.created: list[tuple[str, tuple[str, ...]]] = []
         """What was paid for: the distribution and the paths of each invalidation."""
+        self.tags: str | None = CACHE_TAGS
+        """The header with the cache tags; None: the distributions read none."""
         self._since: dict[str, float] = {}
 
     def furnish(self) -> None:
@@ -67,6 +71,8 @@ class CloudFront:
         for invalidations in backend.invalidations.values():
             for each in invalidations:
                 each.status = "Completed" if now - self._since[each.id] >= self.seconds else "InProgress"
+        for made in backend.distributions.values():
+            made.distribution_config.cache_tag_config = {"HeaderName": self.tags} if self.tags else None
         path = environ["PATH_INFO"].rstrip("/").split("/")
         if environ["REQUEST_METHOD"] != "POST" or path[-1] != "invalidation" or path[-2] not in backend.distributions:
             return None
@@ -77,6 +83,8 @@ class CloudFront:
             return "400 Bad Request", _error("InvalidationBatchAlreadyExists")
         if found is None:
             found = backend.create_invalidation(path[-2], list(paths), reference)
+            known = backend.invalidations[path[-2]]
+            known.insert(0, known.pop())  # the newest is listed first
             found.status, self._since[found.id] = "InProgress" if self.seconds else "Completed", now
             self.created.append((path[-2], paths))
         look = f"{'/'.join(path)}/{found.id}"

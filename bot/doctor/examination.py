@@ -68,6 +68,11 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         if environment.backups is not None
     ]
     found += [
+        Check(subject=f"{what} of {name}", look=partial(look, settings, name), seconds=30.0)
+        for name in settings.environments
+        for what, look in (("CDN", storage.cdn), ("Secrets in AWS", storage.secrets))
+    ]
+    found += [
         Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
         for name in settings.environments
     ]

@@ -1,4 +1,4 @@
-"""Checks of the buckets for exports and the audit log's heads (existing, encrypted, versioned, locked), and of the backups."""
+"""Checks of what is in AWS: buckets for exports and the audit log's heads (existing, encrypted, versioned, locked), backups, CDN and secrets."""
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
@@ -7,7 +7,9 @@ from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.backups.looking import Backups, judge_configuration, judge_snapshot
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
+from runbooks.clients.aws.cloudfront import TAG, Cdn
 from runbooks.kit.errors import RunbookError
+from runbooks.rotation.settings import Rotations
 
 
 async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
@@ -48,6 +50,43 @@ async def backups(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     for what, each in judged:
         said = f"{name}: the newest backup of {what}: {each.evidence}."
         yield fine(said) if each.good else warning(said, each.advice)
+
+
+async def cdn(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Check whether the distribution can be seen, is enabled, and reads cache tags where some are configured."""
+    configured = settings.environments[name].cdn
+    if configured is None:
+        return
+    try:
+        found = await Cdn(configured, throw_away=settings.bot.sandbox).distribution()
+    except RunbookError as error:
+        yield failed(f"{name}: CDN: {error.message}", " ".join(error.advice))
+        return
+    about = f"{name}: the CDN {configured.distribution} ({found.domain})"
+    if not found.enabled:
+        yield failed(f"{about} is disabled.", f"Check `distribution` in `[environments.{name}.cdn]`.")
+    elif found.tag_header is None and any(path.startswith(TAG) for path in configured.paths):
+        yield failed(
+            f"{about} reads no cache tags, so invalidating one does nothing.",
+            f"Set `CacheTagConfig` of the distribution, or name paths in `[environments.{name}.cdn]`.",
+        )
+    else:
+        yield fine(f"{about} is enabled.")
+
+
+async def secrets(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Check whether each secret in AWS that a rotation reads has a current version; no value is read."""
+    rotations = settings.environments[name].rotations
+    known = Rotations(rotations, throw_away=settings.bot.sandbox)
+    for what in rotations:
+        if (manager := known.aws(what)) is None:
+            continue
+        try:
+            await manager.current()
+        except RunbookError as error:
+            yield failed(f"{name}: the rotation {what}: {error.message}", " ".join(error.advice))
+            continue
+        yield fine(f"{name}: the rotation {what} has a current version in AWS.")
 
 
 async def heads(settings: Settings) -> AsyncGenerator[Finding]:

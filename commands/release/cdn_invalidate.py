@@ -7,29 +7,30 @@ from commands.kit.endings import ending_card
 from commands.kit.policy import Risk
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import CdnPath, EnvironmentName
-from runbooks.cdn.invalidating import InvalidateCdn, Invalidated, plan_invalidate
+from runbooks.cdn.invalidating import InvalidateCdn, Invalidated, amount, plan_invalidate
 from runbooks.clients.aws.cloudfront import MOST_PATHS, Cdn
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
-from runbooks.wording import counted, duration
+from runbooks.wording import duration
 
 
 class CdnInvalidate(Operation):
-    """Invalidate paths in the CDN's cache, and wait until CloudFront has completed it.
+    """Invalidate paths or cache tags in the CDN's cache, and wait until CloudFront has completed it.
 
-    Without paths it invalidates the configured ones, as each deploy and rollback does. A path may end with `*`.
+    Without any it invalidates the configured ones, as each deploy and rollback does. A path may end with `*`. `#TAG` is everything that the origin has
+    marked with that cache tag.
     """
 
     meta = OperationMeta(
         permission="rollout:write",
         risk=Risk.REVERSIBLE,
-        examples=["", "/index.html /assets/*", "--env staging"],
+        examples=["", "/index.html /assets/*", "#release:v2.0.0"],
         name="cdn invalidate",
     )
 
-    paths: tuple[CdnPath, ...] = argument("paths to invalidate; default: the configured ones", default=())
+    paths: tuple[CdnPath, ...] = argument("paths or #TAGs to invalidate; default: the configured ones", default=())
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
@@ -42,14 +43,14 @@ class CdnInvalidate(Operation):
                 code=ReasonCode.USAGE,
                 advice=("Use a wildcard, such as `/assets/*`.",),
             )
-        return plan_invalidate(context.use(Cdn, "cdn", "CDN"), context.where.name, self.paths)
+        return await plan_invalidate(context.use(Cdn, "cdn", "CDN"), context.where.name, self.paths)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         result = results.only(InvalidateCdn, Invalidated)
         paths = next(step.paths for step in plan.steps if isinstance(step, InvalidateCdn))
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{counted(len(paths), 'path')} invalidated in {context.where.name}'s CDN",
+            title=f"{amount(paths).capitalize()} invalidated in {context.where.name}'s CDN",
             lines=(f"Invalidation {result.id}, completed within {duration(result.seconds)}: {' '.join(paths)}",),
             data={"invalidation": result.id, "paths": list(paths)},
         )

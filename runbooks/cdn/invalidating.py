@@ -3,12 +3,13 @@
 import asyncio
 import shlex
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
-from runbooks.clients.aws.cloudfront import Cdn, Invalidation
+from runbooks.clients.aws.cloudfront import TAG, Cdn, Invalidation
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -16,7 +17,7 @@ from runbooks.kit.retry import hearing, retried
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.kit.train import Part, Train
-from runbooks.wording import counted, duration
+from runbooks.wording import counted, duration, listed
 
 _RETRIES_SECONDS = 60.0
 """For so long a CDN that does not answer is tried again."""
@@ -34,7 +35,7 @@ class Invalidated(Frozen):
 
 
 class InvalidateCdn(Step):
-    """The CDN fetches the paths anew. In a deploy or a rollback a failure here is told and ends nothing, since the services run."""
+    """The CDN fetches the paths, and what has the cache tags, anew. In a deploy or a rollback a failure here is told and ends nothing, since the services run."""
 
     kind: Literal["invalidate-cdn"] = "invalidate-cdn"
     distribution: str
@@ -61,7 +62,7 @@ class InvalidateCdn(Step):
 
     def shown(self) -> Shown:
         rows = ((Cell(text=self.distribution), Cell(text=" ".join(self.paths))),)
-        return Shown(columns=("CDN", "Paths to invalidate"), rows=rows)
+        return Shown(columns=("CDN", "To invalidate"), rows=rows)
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject="the CDN", change=" ".join(self.paths)),) if self.required else ()
@@ -97,7 +98,7 @@ class InvalidateCdn(Step):
                     waited = time.monotonic() - began
                     if waited >= self.patience_seconds:
                         return self._unfinished(found)
-                    pulse.say(f"{counted(len(self.paths), 'path')}, {found.id}: in progress for {duration(waited)}")
+                    pulse.say(f"{amount(self.paths)}, {found.id}: in progress for {duration(waited)}")
                     await hearing(pulse)(min(cdn.settings.look_seconds, self.patience_seconds - waited))
                     found = await patiently(partial(cdn.look, self.distribution, found.id))
         except TimeoutError:
@@ -135,15 +136,42 @@ async def plan_part(train: Train) -> Part:
     return Part(after=(step,))
 
 
-def plan_invalidate(cdn: Cdn, where: str, paths: tuple[str, ...]) -> Plan:
-    """Return the plan of an invalidation alone: of these paths, or of the configured ones where none is named."""
+async def plan_invalidate(cdn: Cdn, where: str, paths: tuple[str, ...]) -> Plan:
+    """Return the plan of an invalidation alone: of these paths and cache tags, or of the configured ones where none is named.
+
+    A tag on a distribution that reads none would be paid for and do nothing: PermanentError.
+    """
     settings = cdn.settings
     wanted = tuple(dict.fromkeys(paths)) or settings.paths
     step = InvalidateCdn(
         distribution=settings.distribution, paths=wanted, patience_seconds=settings.patience_seconds, required=True
     )
     return Plan(
-        title=f"Invalidate {counted(len(wanted), 'path')} of {where}'s CDN",
+        title=f"Invalidate {amount(wanted)} of {where}'s CDN",
         steps=(step,),
-        notes=("These paths load more slowly until the CDN has fetched them again.",),
+        warnings=await _about_tags(cdn, [each for each in wanted if each.startswith(TAG)]),
+        notes=("What is invalidated loads more slowly until the CDN has fetched it again.",),
     )
+
+
+async def _about_tags(cdn: Cdn, tags: Sequence[str]) -> tuple[str, ...]:
+    if not tags:
+        return ()
+    try:
+        found = await cdn.distribution()
+    except RunbookError as error:
+        return (f"Whether the distribution has cache tags is unknown. {error.message}",)
+    if found.tag_header is None:
+        raise PermanentError(
+            f"The distribution {cdn.settings.distribution} reads no cache tags, so invalidating {listed(tags)} would do nothing.",
+            code=ReasonCode.NOT_CONFIGURED,
+            advice=("Set `CacheTagConfig` of the distribution to the origin's header with the tags, or name paths.",),
+        )
+    return ()
+
+
+def amount(wanted: Sequence[str]) -> str:
+    """Return how many paths and cache tags these are: `2 paths and 1 cache tag`."""
+    tags = sum(each.startswith(TAG) for each in wanted)
+    said = [counted(len(wanted) - tags, "path")] if len(wanted) > tags else []
+    return listed([*said, *([counted(tags, "cache tag")] if tags else [])])

@@ -1,12 +1,14 @@
 """A CloudFront distribution: its invalidations are created by a reference that makes them once only, and looked at until they are completed."""
 
+import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from runbooks.clients.aws.client import AwsApi, AwsClient
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 
@@ -14,6 +16,9 @@ MOST_PATHS = 30
 """In one invalidation; CloudFront allows 15 with a wildcard at once, and says so itself."""
 _PATH = re.compile(r"/[A-Za-z0-9_.~:/?#\[\]@!$&'()+,;=%-]*\*?", re.ASCII)
 _LONGEST = 1000
+TAG = "#"
+"""What begins with it is a cache tag: everything that the origin has marked with it."""
+_TAG = re.compile(r"#[!-+\--~]{1,256}", re.ASCII)
 
 _CLOUDFRONT = AwsApi(
     id="cloudfront",
@@ -35,14 +40,24 @@ _CLOUDFRONT = AwsApi(
 
 
 def checked_path(path: str) -> str:
-    """Return the path; ValueError, as a sentence without a full stop, where CloudFront would not take it."""
+    """Return the path or the `#TAG`; ValueError, as a sentence without a full stop, where CloudFront would not take it."""
+    if path.startswith(TAG):
+        return _checked_tag(path)
     if not path.startswith("/"):
-        raise ValueError("a path must begin with `/`, such as `/index.html` or `/*`")
+        raise ValueError("a path must begin with `/`, such as `/index.html` or `/*`, and a cache tag with `#`")
     if "*" in path[:-1]:
         raise ValueError("`*` may only be the last character of a path, such as `/assets/*`")
     if len(path) > _LONGEST or not _PATH.fullmatch(path):
         raise ValueError("a path may only contain characters of a URL, and at most 1000")
     return path
+
+
+def _checked_tag(tag: str) -> str:
+    if "*" in tag:
+        raise ValueError("a cache tag has no `*`: it is named in full, such as `#release:v2.0.0`")
+    if not _TAG.fullmatch(tag):
+        raise ValueError("a cache tag may have at most 256 visible ASCII characters after its `#`, and no comma")
+    return tag
 
 
 class CdnSettings(Frozen):
@@ -51,7 +66,7 @@ class CdnSettings(Frozen):
     distribution: str = Field(pattern=r"^[A-Z0-9]{10,20}$")
     """Its id, such as `E2EXAMPLE1ABCD`; default: `CLOUDFRONT_DISTRIBUTION_ID`."""
     paths: tuple[str, ...] = Field(default=("/*",), min_length=1, max_length=MOST_PATHS)
-    """What is invalidated after each deploy and rollback. Each path begins with `/`; `*` may be its last character."""
+    """What is invalidated after each deploy and rollback. Each path begins with `/`, and `*` may be its last character; `#TAG` is a cache tag."""
     endpoint: str | None = None
     """An address other than AWS's own, `https://…`."""
     patience_seconds: float = Field(default=900.0, gt=0, le=3600, allow_inf_nan=False)
@@ -72,6 +87,28 @@ class Invalidation(Frozen):
 
     id: str
     completed: bool
+
+
+class InvalidationSeen(Invalidation):
+    """One of the newest, with what was invalidated."""
+
+    at: datetime | None
+    paths: tuple[str, ...] | None
+    """None where that can't be read."""
+
+
+class Distribution(Frozen):
+    """A distribution as CloudFront knows it."""
+
+    domain: str
+    enabled: bool
+    deployed: bool
+    """Its configuration has reached all edges."""
+    changed: datetime | None
+    in_progress: int
+    """Invalidations that are not completed."""
+    tag_header: str | None
+    """The origin's header with the cache tags; None where the distribution has none, and invalidating a tag does nothing."""
 
 
 class Cdn:
@@ -107,10 +144,74 @@ class Cdn:
         )
         return _invalidation(answer)
 
+    async def distribution(self) -> Distribution:
+        """Return the configured distribution as it is now."""
+        name = self.settings.distribution
+        answer = await self._cloudfront.call(
+            f"look at the distribution {name}",
+            lambda client: client.get_distribution(Id=name),
+            needs="cloudfront:GetDistribution",
+        )
+        match answer:
+            case {
+                "Distribution": {"Status": str(status), "DomainName": str(domain), "DistributionConfig": dict(config)}
+            }:
+                found, tags = answer["Distribution"], config.get("CacheTagConfig")
+                count = found.get("InProgressInvalidationBatches")
+                header = tags.get("HeaderName") if isinstance(tags, dict) else None
+                return Distribution(
+                    domain=domain[:_LONGEST],
+                    enabled=config.get("Enabled") is True,
+                    deployed=status.lower() == "deployed",
+                    changed=_time(found.get("LastModifiedTime")),
+                    in_progress=count if isinstance(count, int) else 0,
+                    tag_header=header[:100] if isinstance(header, str) and header else None,
+                )
+            case _:
+                raise _unreadable()
+
+    async def newest(self, most: int) -> tuple[InvalidationSeen, ...]:
+        """Return the newest invalidations, the newest first, each with its paths."""
+        name = self.settings.distribution
+        answer = await self._cloudfront.call(
+            f"list the invalidations of {name}",
+            lambda client: client.list_invalidations(DistributionId=name, MaxItems=str(most)),
+            needs="cloudfront:ListInvalidations",
+        )
+        match answer:
+            case {"InvalidationList": dict(listed)}:
+                items = [each for each in listed.get("Items") or [] if isinstance(each, dict)]
+            case _:
+                raise _unreadable()
+        items.sort(key=lambda each: _time(each.get("CreateTime")) or datetime.min.replace(tzinfo=UTC), reverse=True)
+        return tuple(await asyncio.gather(*(self._seen(name, each) for each in items[:most])))
+
+    async def _seen(self, distribution: str, item: Any) -> InvalidationSeen:
+        plain = _invalidation({"Invalidation": item})
+        try:
+            answer = await self._cloudfront.call(
+                f"look at the invalidation {plain.id}",
+                lambda client: client.get_invalidation(DistributionId=distribution, Id=plain.id),
+                needs="cloudfront:GetInvalidation",
+            )
+            paths = tuple(str(each) for each in answer["Invalidation"]["InvalidationBatch"]["Paths"].get("Items", ()))
+        except (RunbookError, KeyError, TypeError):
+            paths = None
+        at = _time(item.get("CreateTime"))
+        return InvalidationSeen(id=plain.id, completed=plain.completed, at=at, paths=paths)
+
+
+def _time(found: object) -> datetime | None:
+    return found.astimezone(UTC) if isinstance(found, datetime) else None
+
+
+def _unreadable() -> PermanentError:
+    return PermanentError("CloudFront's answer can't be read.", code=ReasonCode.AWS_REFUSED)
+
 
 def _invalidation(answer: Any) -> Invalidation:
     match answer:
         case {"Invalidation": {"Id": str(name), "Status": str(status)}} if re.fullmatch(r"[A-Za-z0-9]{1,40}", name):
             return Invalidation(id=name, completed=status.lower() == "completed")
         case _:
-            raise PermanentError("CloudFront's answer can't be read.", code=ReasonCode.AWS_REFUSED)
+            raise _unreadable()

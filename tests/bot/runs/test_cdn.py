@@ -39,6 +39,14 @@ async def test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invali
     await here.press(APPROVER, "approve", alone)
     await here.ended_with(alone, "2 paths invalidated in production's CDN")
     assert paid(here)[2:] == [(PRODUCTION, ("/index.html", "/assets/*"))]
+    alone = await here.ask("cdn invalidate #release:v2.0.0")
+    await here.press(APPROVER, "approve", alone)
+    await here.ended_with(alone, "1 cache tag invalidated in production's CDN")
+    assert paid(here)[3:] == [(PRODUCTION, ("#release:v2.0.0",))]
+    await here.type(REQUESTER, "/omnicare cdn")
+    card = await here.answered("The CDN of production is deployed, 0 invalidations in progress")
+    assert "#release:v2.0.0" in card
+    assert "x-amz-meta-cache-tag" in card
     await here.type(REQUESTER, "/omnicare cdn invalidate assets")
     await here.whispered(REQUESTER, "a path must begin with `/`")
 

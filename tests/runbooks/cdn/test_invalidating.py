@@ -146,7 +146,7 @@ async def test_a_deploy_goes_on_when_the_cdn_refuses_is_silent_talks_nonsense_or
 
 @pytest.mark.parametrize(
     ("path", "why"),
-    [("index.html", "must begin"), ("/a*b", "last character"), ("/a b", "characters of a URL"), ("/" + "a" * 1001, "1000")],
+    [("index.html", "must begin"), ("#", "256 visible"), ("#a,b", "no comma"), ("#a b", "no comma"), ("#release:*", "named in full"), ("#" + "a" * 257, "256"), ("/a*b", "last character"), ("/a b", "characters of a URL"), ("/" + "a" * 1001, "1000")],
 )  # fmt: skip
 def test_a_path_that_cloudfront_would_not_take_is_refused_when_it_is_typed(path: str, why: str):
     with pytest.raises(ValueError, match=why):
@@ -171,9 +171,52 @@ async def test_it_is_the_last_of_a_deploy_and_a_rollback_waits_less_for_it():
     )  # the guide's own line
 
 
-def test_a_run_of_its_own_takes_each_path_once_or_the_configured_ones():
+async def test_a_run_of_its_own_takes_each_path_once_or_the_configured_ones():
     cdn = cdn_at("http://127.0.0.1:1")
-    (chosen,) = plan_invalidate(cdn, "production", ("/a", "/b", "/a")).steps
-    (configured,) = plan_invalidate(cdn, "production", ()).steps
+    (chosen,) = (await plan_invalidate(cdn, "production", ("/a", "/b", "/a"))).steps
+    (configured,) = (await plan_invalidate(cdn, "production", ())).steps
     assert chosen.changes() == {"distribution": DISTRIBUTION, "paths": ["/a", "/b"]}
     assert configured.changes() == {"distribution": DISTRIBUTION, "paths": ["/*"]}
+
+
+async def test_a_cache_tag_is_invalidated_where_the_distribution_reads_tags_and_refused_where_it_reads_none():
+    tags = ("#release:v2.0.0", "/index.html")
+    async with cloudfront() as (service, cdn):
+        plan = await plan_invalidate(cdn, "production", tags)
+        assert plan.title == "Invalidate 1 path and 1 cache tag of production's CDN"
+        assert not plan.warnings
+        await plan.steps[0].apply(context(cdn))
+        assert service.created == [(DISTRIBUTION, tags)]
+        assert "'#release:v2.0.0'" in plan.steps[0].by_hand()[0]
+        service.tags = None
+        with pytest.raises(PermanentError, match="reads no cache tags") as caught:
+            await plan_invalidate(cdn, "production", tags)
+        assert caught.value.code is ReasonCode.NOT_CONFIGURED
+    async with refusing(403, "AccessDenied") as url:
+        unknown = await plan_invalidate(cdn_at(url), "production", tags)
+    assert "lacks the permission" in unknown.warnings[0]
+
+
+async def test_a_distribution_and_its_newest_invalidations_are_read():
+    async with cloudfront(seconds=600) as (_, cdn):
+        for number in range(4):
+            await cdn.invalidate(DISTRIBUTION, (f"/{number}",), f"run {number}")
+        found, newest = await cdn.distribution(), await cdn.newest(3)
+    assert (found.enabled, found.deployed, found.tag_header) == (True, True, "x-amz-meta-cache-tag")
+    assert [each.paths for each in newest] == [("/3",), ("/2",), ("/1",)]
+    assert not any(each.completed for each in newest)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", PermanentError),
+        (404, "NoSuchDistribution", PermanentError),
+        (500, "InternalFailure", TemporaryError),
+    ],
+)
+async def test_a_distribution_that_can_not_be_read_is_a_sentence(status: int, code: str, kind: type[RunbookError]):
+    async with refusing(status, code) as url:
+        with pytest.raises(kind) as caught:
+            await cdn_at(url).distribution()
+    assert SECRET not in f"{caught.value.message}{caught.value.advice}"
