@@ -7,6 +7,7 @@ sandbox never need it. Who connects meanwhile waits in the socket's queue.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import socket
 import threading
@@ -71,6 +72,9 @@ class Aws:
         """Somebody is at the door."""
         assert self._socket is not None, "it is served"
         loop.remove_reader(self._socket)
+        importlib.import_module(
+            "requests"
+        )  # moto and Kubernetes' client need it: two threads at once find it half imported
         self._thread = threading.Thread(target=self._live, name="sandbox-aws", daemon=True)
         self._thread.start()
 
