@@ -59,9 +59,7 @@ def _not_yet(why: str) -> Coverage:
 
 _RUNS = "tests/bot/runs"
 _VARIABLES = "tests/bot/test_config.py::test_the_guides_variables_fill_in_what_the_file_leaves_out"
-_CONFIGURED = (
-    f"{_RUNS}/test_config_apply.py::test_a_deploy_applies_what_differs_and_an_older_configuration_is_applied_alone"
-)
+_CONFIGURED = f"{_RUNS}/test_config_apply.py::test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back"
 _BUILT = f"{_RUNS}/test_build.py::test_the_images_of_a_tag_are_built_once_and_then_are_there"
 _DEPLOYED = f"{_RUNS}/test_deploys.py::test_a_deploy_that_somebody_else_approved_runs_everywhere"
 _BACK = f"{_RUNS}/test_going_back.py::test_who_is_on_call_goes_back_alone_with_one_confirmation"

@@ -41,6 +41,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     )
     idle = [result.service for result in checked.services if result.desired == 0]
     cdn = [(step, result) for step, result in results.each(InvalidateCdn, Invalidated) if result.problem]
+    applied = results.each(ApplyConfigMap, Applied)
     title = f"{version} {'is set' if idle else 'runs'} in {context.where.name}"
     return Outcome(
         code=ReasonCode.SUCCEEDED,
@@ -50,7 +51,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(each.what for each in plan.unusual),
             *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
-            *(f"{step.title}: {step.amount} changed." for step, _ in results.each(ApplyConfigMap, Applied)),
+            *(done.problem or f"{step.title}: {step.amount} changed." for step, done in applied),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *checked.warnings,
             *(result.problem for _, result in cdn),
@@ -62,7 +63,10 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             ),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),
-        kubectl=tuple(line for step, result in cdn if result.id is None for line in step.by_hand()),
+        kubectl=(
+            *(line for step, done in applied if done.problem for line in step.by_hand()),
+            *(line for step, result in cdn if result.id is None for line in step.by_hand()),
+        ),
         data={
             "version": version,
             "before": before,

@@ -15,6 +15,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.manifests.planning import ALONE
 from runbooks.migrations.undoing import AGAIN, ANYWAY
 from runbooks.release import rollback
 from runbooks.release.locking import Locked, LockEnvironment
@@ -92,6 +93,8 @@ class Rollback(Operation):
         covered = await self._covered_by(context) if self.after and self.to is None else ()
         plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
         options = {AGAIN: self._typed(context.where.name), **({ANYWAY: context.reason or ""} if self.anyway else {})}
+        if self.services:
+            options[ALONE] = listed(self.services)
         return await with_parts(
             plan, context.where, context.services, now=context.now, going_back=True, options=options
         )

@@ -15,6 +15,7 @@ from typing import TypeVar
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import AlreadyThere, Conflict
 from runbooks.clients.kubernetes.views import ConfigMapView
+from runbooks.fleet.configurations import configuration_from, configurations_data
 from runbooks.fleet.records import (
     KEPT_RELEASES,
     LONGEST_TEXT,
@@ -244,6 +245,21 @@ class Fleet:
         await self._change_releases(environment, change)
         return count
 
+    # the configurations of releases
+
+    async def keep_configuration(self, environment: Environment, text: str) -> None:
+        """Put the content of a release's ConfigMaps first among those that are kept."""
+        labels = {_RECORD: "configurations", _ENVIRONMENT: environment.name}
+        name = _configurations_name(environment)
+        await self._update(
+            environment.record_namespace, name, labels, lambda data: (configurations_data(text, data), None)
+        )
+
+    async def configuration(self, environment: Environment, sha256: str) -> str | None:
+        """Return the content with that SHA-256; None where it is not kept."""
+        found = await self._find(environment.record_namespace, _configurations_name(environment))
+        return configuration_from(found.data, sha256) if found is not None else None
+
     # restores
 
     async def proven_restore(self, environment: Environment) -> ProvenRestore | None:
@@ -416,6 +432,10 @@ def _restores_name(environment: Environment) -> str:
 
 def _releases_name(environment: Environment) -> str:
     return f"releases-{environment.name}"
+
+
+def _configurations_name(environment: Environment) -> str:
+    return f"configurations-{environment.name}"
 
 
 def _measured_name(environment: Environment) -> str:

@@ -181,6 +181,15 @@ class ReleasedService(Stored):
     revision: Count = 0
 
 
+class ReleasedConfiguration(Stored):
+    """The ConfigMaps that were applied with a release."""
+
+    commit: Text
+    """Of the repository that they were read from."""
+    sha256: Text
+    """Of their content, under which the record may keep it."""
+
+
 class Release(Stored):
     """What was rolled out completely, once."""
 
@@ -199,6 +208,8 @@ class Release(Stored):
 
     unusual: tuple[Text, ...] = Field(default=(), exclude_if=operator.not_)
     """The options that made its deploy riskier than usual: `--only backend`."""
+    configuration: ReleasedConfiguration | None = Field(default=None, exclude_if=operator.not_)
+    """None: it is not known which it had."""
 
     def image(self, service: str) -> Image | None:
         return next((s.image for s in self.services if s.service == service), None)

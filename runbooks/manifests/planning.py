@@ -1,17 +1,26 @@
 """What of the release's configuration differs from the cluster's, as steps: for `config apply` and for the release train."""
 
+import asyncio
+from collections.abc import Sequence
+
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Plan
+from runbooks.fleet.fleet import Fleet, Release
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.reading import LARGEST, FileOfManifests, WantedConfigMap, read_manifests
 from runbooks.manifests.settings import ManifestSettings
-from runbooks.manifests.steps import ApplyConfigMap, differences
+from runbooks.manifests.steps import ApplyConfigMap, KeepConfiguration, differences, keep, kept_config_maps
 from runbooks.wording import listed
+
+ALONE = "alone"
+"""The option of a rollback with the services that go back, where it is not all of them."""
+_GITHUB = 2.0
+"""Seconds that a rollback waits for GitHub."""
 
 
 class Changes(Frozen):
@@ -20,6 +29,8 @@ class Changes(Frozen):
     steps: tuple[ApplyConfigMap, ...]
     others: tuple[str, ...]
     """Objects of other kinds in the files, which are left alone."""
+    kept: KeepConfiguration
+    """The step that keeps all of it with the release."""
 
 
 async def changes_of(
@@ -32,17 +43,26 @@ async def changes_of(
             f"{github.settings.repository} has no tag {version}, so its configuration is not known.",
             code=ReasonCode.NO_SUCH_VERSION,
         )
-    files = await side_by_side(*(_read(github, path, commit, environment.namespace) for path in settings.paths))
-    wanted = [each for file in files for each in file.config_maps]
+    wanted, others = await _wanted(github, settings, commit, environment.namespace)
+    steps = await side_by_side(*(_step(cluster, environment.namespace, each, commit) for each in wanted))
+    return Changes(
+        steps=tuple(step for step in steps if step is not None),
+        others=others,
+        kept=keep(commit, wanted),
+    )
+
+
+async def _wanted(
+    github: GithubClient, settings: ManifestSettings, commit: str, namespace: str
+) -> tuple[tuple[WantedConfigMap, ...], tuple[str, ...]]:
+    """Return the ConfigMaps that the files have at that commit, and the other objects by name."""
+    files = await side_by_side(*(_read(github, path, commit, namespace) for path in settings.paths))
+    wanted = tuple(each for file in files for each in file.config_maps)
     names = [each.name for each in wanted]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise PermanentError(f"Two files contain the ConfigMap {twice}.", code=ReasonCode.MANIFEST_INVALID)
-    steps = await side_by_side(*(_step(cluster, environment.namespace, each, commit) for each in wanted))
-    return Changes(
-        steps=tuple(step for step in steps if step is not None),
-        others=tuple(each for file in files for each in file.others),
-    )
+    return wanted, tuple(each for file in files for each in file.others)
 
 
 async def _read(github: GithubClient, path: str, commit: str, namespace: str) -> FileOfManifests:
@@ -88,17 +108,74 @@ def notes(found: Changes) -> tuple[str, ...]:
 
 
 async def plan_part(train: Train) -> Part:
-    """What a deploy changes of the configuration, after its services run; going back leaves the configuration as it is."""
+    """What a deploy changes of the configuration, after its services run; a rollback takes it back before its services start."""
     settings, github, cluster = train.find(ManifestSettings), train.find(GithubClient), train.find(ClusterClient)
     if settings is None or github is None or cluster is None:
         return Part(not_done=("configuration (not configured)",))
     if train.going_back:
-        return Part(
-            not_done=("configuration",),
-            notes=(
-                f"The configuration does not change. `config apply {train.version}` applies the one of {train.version}.",
-            ),
-        )
+        return await _taken_back(train, cluster, github, settings)
     found = await changes_of(cluster, github, train.environment, settings, train.version)
     unchanged = () if found.steps else ("The configuration does not change.",)
-    return Part(after=found.steps, notes=(*notes(found), *unchanged))
+    return Part(after=(*found.steps, found.kept), notes=(*notes(found), *unchanged))
+
+
+async def _taken_back(train: Train, cluster: ClusterClient, github: GithubClient, settings: ManifestSettings) -> Part:
+    """Return the steps that apply the ConfigMaps of the release that is gone back to; where they are not known, what to do instead."""
+    fleet, version, where = train.find(Fleet), train.version, train.environment
+    by_hand = f"`config apply {version} --env {where.name}` applies the one of {version}."
+    if alone := train.options.get(ALONE):
+        return _as_it_is(f"The configuration does not change, because only {alone} goes back. {by_hand}")
+    releases = await fleet.releases(where) if fleet is not None else ()
+    had = [each for each in releases if each.configuration is not None and _is_gone_back_to(each, train.changes)]
+    known = min(had, key=lambda each: each.verdict == "bad").configuration if had else None
+    if fleet is None or known is None:
+        return _as_it_is(f"The configuration does not change, because none is recorded for {version}. {by_hand}")
+    text = await fleet.configuration(where, known.sha256)
+    wanted = kept_config_maps(text) if text is not None else None
+    try:
+        if wanted is None:
+            async with asyncio.timeout(_GITHUB):
+                wanted, _ = await _wanted(github, settings, known.commit, where.namespace)
+    except (RunbookError, TimeoutError) as error:
+        why = error.message if isinstance(error, RunbookError) else "GitHub does not answer."
+        return Part(
+            not_done=("configuration",),
+            warnings=(f"The configuration of {version} can't be read, so it does not change: {why} {by_hand}",),
+        )
+    found = await asyncio.gather(*(_step_back(cluster, where.namespace, each, known.commit) for each in wanted))
+    steps = [each for each in found if isinstance(each, ApplyConfigMap)]
+    failed = [each for each in found if isinstance(each, str)]
+    if not steps and not failed:
+        return Part(after=(keep(known.commit, wanted),), notes=("The configuration does not change.",))
+    said = f"The configuration goes back to the one of {version} (commit {known.commit[:7]}), before the pods start."
+    return Part(
+        before=tuple(steps),
+        after=() if failed else (keep(known.commit, wanted),),
+        notes=(said,) if steps else (),
+        warnings=tuple(f"{each} {by_hand}" for each in failed),
+    )
+
+
+def _as_it_is(note: str) -> Part:
+    return Part(not_done=("configuration",), notes=(note,))
+
+
+def _is_gone_back_to(release: Release, changes: Sequence[ImageChange]) -> bool:
+    """Whether each service that goes back gets the image that it had in this release."""
+    return all(
+        (had := release.image(change.service)) is not None
+        and had.digest is not None
+        and had.digest == change.after.digest
+        for change in changes
+    )
+
+
+async def _step_back(
+    cluster: ClusterClient, namespace: str, wanted: WantedConfigMap, commit: str
+) -> ApplyConfigMap | str | None:
+    """Return the step; nothing where the ConfigMap is already so, and why where the cluster refuses it."""
+    try:
+        step = await _step(cluster, namespace, wanted, commit)
+    except RunbookError as error:
+        return f"ConfigMap {wanted.name} does not change: {error.message}"
+    return step.model_copy(update={"back": True}) if step is not None else None

@@ -3,11 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.configurations import LARGEST, sha256_of
+from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.records import ReleasedConfiguration
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.manifests.reading import WantedConfigMap
@@ -17,6 +22,7 @@ from runbooks.wording import counted, shortened
 _WIDEST = 60
 """Characters of a value that are shown in the plan's table."""
 _ROWS = 30
+_CONFIG_MAPS: TypeAdapter[tuple[WantedConfigMap, ...]] = TypeAdapter(tuple[WantedConfigMap, ...])
 
 
 class KeyChange(Frozen):
@@ -32,6 +38,8 @@ class Applied(Frozen):
 
     name: str
     resource_version: str
+    problem: str = ""
+    """Why it was not, where a rollback goes on without it."""
 
 
 class ApplyConfigMap(Step):
@@ -45,6 +53,8 @@ class ApplyConfigMap(Step):
     """The commit that the file is read at."""
     alone: bool = False
     """It is what the run is for, not a part of a deploy."""
+    back: bool = False
+    """It is part of a rollback, which does not fail by it."""
     decides: ClassVar[bool] = True
 
     @property
@@ -90,10 +100,63 @@ class ApplyConfigMap(Step):
 
     async def apply(self, context: StepContext) -> Applied:
         wanted = self.wanted
-        applied = await context.use(ClusterClient).apply_config_map(
-            self.namespace, wanted.name, wanted.data, wanted.labels
-        )
+        try:
+            applied = await context.use(ClusterClient).apply_config_map(
+                self.namespace, wanted.name, wanted.data, wanted.labels
+            )
+        except RunbookError as error:
+            if not self.back:
+                raise
+            return Applied(
+                name=wanted.name, resource_version="", problem=f"{self.title} was not taken back: {error.message}"
+            )
         return Applied(name=wanted.name, resource_version=applied.resource_version)
+
+
+class Kept(Frozen):
+    """Which configuration the release has."""
+
+    configuration: ReleasedConfiguration | None
+    """None where a part of it could not be applied."""
+
+
+class KeepConfiguration(Step):
+    """The content of the release's ConfigMaps is kept in the fleet's record, for a rollback to this release."""
+
+    kind: Literal["keep-configuration"] = "keep-configuration"
+    commit: str
+    sha256: str
+    text: str = ""
+    """Empty where it is not kept: it is too large, or the bot would have to hide a part of it."""
+    hidden: ClassVar[bool] = True
+    decides: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return "Keep the configuration"
+
+    async def apply(self, context: StepContext) -> Kept:
+        if any(result.problem for _, result in context.results.each(ApplyConfigMap, Applied)):
+            return Kept(configuration=None)
+        if self.text:
+            with suppress(RunbookError):  # the repository has it, too
+                await context.use(Fleet).keep_configuration(context.environment, self.text)
+        return Kept(configuration=ReleasedConfiguration(commit=self.commit, sha256=self.sha256))
+
+
+def keep(commit: str, config_maps: Sequence[WantedConfigMap]) -> KeepConfiguration:
+    """Return the step that keeps them."""
+    text = _CONFIG_MAPS.dump_json(tuple(config_maps), indent=1).decode()
+    plain = len(text) <= LARGEST and default_redactor().text(text) == text
+    return KeepConfiguration(commit=commit, sha256=sha256_of(text), text=text if plain else "")
+
+
+def kept_config_maps(text: str) -> tuple[WantedConfigMap, ...] | None:
+    """Return what was kept; None where it can't be read."""
+    try:
+        return _CONFIG_MAPS.validate_json(text)
+    except ValidationError:
+        return None
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[KeyChange, ...]:

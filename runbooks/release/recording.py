@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.service_state import ServiceState, current, pinned
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService, utc_now
+from runbooks.fleet.records import ReleasedConfiguration
 from runbooks.kit.plan import Image, ImageChange, versions
 from runbooks.kit.targets import Environment
 from runbooks.release.rollback import left_by
@@ -56,6 +57,7 @@ def release_of(
     approved_by: tuple[str, ...],
     unproven: bool,
     unusual: tuple[str, ...] = (),
+    configuration: ReleasedConfiguration | None = None,
     seconds: float | None,
     verified: Sequence[Verified] = (),
 ) -> Release:
@@ -74,6 +76,7 @@ def release_of(
         why=UNPROVEN if unproven else "",
         seconds=seconds,
         unusual=unusual,
+        configuration=configuration,
         verification=worst(verified),
     )
 

@@ -15,6 +15,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange, Plan, Wave, reads_before, versions
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext, Undo
 from runbooks.kit.timeouts import RolloutSettings
+from runbooks.manifests.steps import KeepConfiguration, Kept
 from runbooks.release import max_surge, recording, rollback, rollouts
 from runbooks.release.rollback import GoneBack
 from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
@@ -293,6 +294,7 @@ class Record(Step):
             approved_by=context.approved_by,
             unproven=self.unproven,
             unusual=self.unusual,
+            configuration=next((kept.configuration for _, kept in context.results.each(KeepConfiguration, Kept)), None),
             seconds=_seconds(context),
             verified=[found for kind in (Smoke, Verify) for _, found in context.results.each(kind, Verified)],
         )

@@ -1,4 +1,4 @@
-"""The release's configuration: applied by a deploy after its services, and alone by `config apply`."""
+"""The release's configuration: applied by a deploy after its services, alone by `config apply`, and taken back by a rollback."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.cluster.resources import CONFIG_MAP
-from tests.support.worlds import APPROVER, PRODUCTION, REQUESTER, Story, story
+from sandbox.outside.github import CONFIG, commit_of, error
+from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def _config(here: Story) -> dict[str, str]:
     return dict(here.world.cluster.store.get(CONFIG_MAP, PRODUCTION, "backend-config")["data"])
 
 
-async def test_a_deploy_applies_what_differs_and_an_older_configuration_is_applied_alone(here: Story):
+async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: Story):
     before = _config(here)
     run = await here.ask("deploy v2.0.0")
     plan = await here.says(run, "backend-config · OFFLINE_SYNC_BATCH", "plan")
@@ -38,3 +39,21 @@ async def test_a_deploy_applies_what_differs_and_an_older_configuration_is_appli
     assert _config(here) == before
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "already has the configuration of v1.2.0", "result")
+
+    server = here.world.github
+    assert server is not None
+    server.versions["v2.1.0-slow"].files[CONFIG] = server.versions["v2.0.0"].files[CONFIG].replace("50", "99")
+    await here.deployed("v2.1.0-slow")
+    assert _config(here)["OFFLINE_SYNC_BATCH"] == "99"
+    server.fault = lambda _: error(503, "Service unavailable")  # the record has it
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v2.0.0 in production")
+    plan = here.text(back, "plan")
+    assert "The configuration goes back to the one of v2.0.0" in plan
+    assert "backend-config · OFFLINE_SYNC_BATCH" in plan
+    assert "ConfigMap backend-config: 1 key changed." in here.text(back, "result")
+    assert _config(here) == before | {"OFFLINE_SYNC_BATCH": "50"}
+    kept = here.releases()[0].configuration
+    assert kept is not None
+    assert kept.commit == commit_of("v2.0.0")
