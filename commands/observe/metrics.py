@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, State, Strong, Table, Text, Typed, words
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
+from commands.kit.metric_facts import alerts_in_words, firing, in_sentence, metric_data, side
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, DurationType, EnvironmentName, MetricName, nearest
 from runbooks.clients.prometheus.alerts import Alert
@@ -80,7 +81,7 @@ async def _beside(context: Context, metrics: Metrics) -> _Beside:
     releases, runs, alerts = await asyncio.gather(
         _or_none(context.fleet.known_releases(where)),
         _or_none(context.runs.recent(environment=where.name)),
-        _or_none(metrics.alerts()),
+        firing(metrics, _BESIDE_SECONDS),
     )
     return _Beside(releases, runs or (), alerts)
 
@@ -103,8 +104,8 @@ def _card(
     body: list[Element] = [Paragraph(text=_beyond(each)) for each in beyond]
     if unknown:
         body.append(Paragraph(text=words(Strong(text="Unknown: "), _why(unknown))))
-    if alerts := _alerts(beside.alerts):
-        body.append(Paragraph(text=alerts))
+    if alerts := alerts_in_words(beside.alerts):
+        body.append(Paragraph(text=words(Strong(text="Alerts: "), alerts)))
     body.append(Table(columns=_COLUMNS, rows=tuple(_row(each) for each in histories)))
     chart = _chart(where, histories, beside)
     body.append(chart)
@@ -125,7 +126,7 @@ def _card(
         data={
             "environment": where,
             "seconds": since,
-            "metrics": [_data(each) for each in histories],
+            "metrics": [metric_data(each) for each in histories],
             "alerts": None if beside.alerts is None else [each.model_dump(mode="json") for each in beside.alerts],
         },
     )
@@ -135,25 +136,15 @@ def _answer(histories: Sequence[MetricHistory], beyond: list[MetricHistory], unk
     """The one sentence."""
     also = f", {counted(len(unknown), 'metric')} {by_count(len(unknown), 'is', 'are')} unknown" if unknown else ""
     if len(beyond) == 1:
-        return f"{_small(beyond[0])} is {_side(beyond[0])} its limit{also}"
+        return f"{in_sentence(beyond[0])} is {side(beyond[0])} its limit{also}"
     if beyond:
-        return f"{listed(map(_small, beyond), most=_NAMED)} are beyond their limits{also}"
+        return f"{listed(map(in_sentence, beyond), most=_NAMED)} are beyond their limits{also}"
     if unknown:
         return f"{len(unknown)} of {counted(len(histories), 'metric')} {by_count(len(unknown), 'is', 'are')} unknown"
     limited = sum(each.query.limit is not None for each in histories)
     if not limited:
         return f"{counted(len(histories), 'metric')}, none of which has a limit"
     return f"{counted(limited, 'metric')} within {by_count(limited, 'its limit', 'their limits')}"
-
-
-def _small(history: MetricHistory) -> str:
-    """A title inside of a sentence: `error rate`, and `API p95` as it is."""
-    title = history.query.title
-    return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
-
-
-def _side(history: MetricHistory) -> str:
-    return "above" if history.query.must_be == "below" else "below"
 
 
 def _beyond(history: MetricHistory) -> Text:
@@ -166,7 +157,7 @@ def _beyond(history: MetricHistory) -> Text:
     usually = f", usually {query.shown(usual)}" if usual is not None and query.holds(usual) else ""
     return words(
         Strong(text=f"{query.title}: {query.shown(history.now)}"),
-        f", {_side(history)} its limit ({query.limit_shown}) ",
+        f", {side(history)} its limit ({query.limit_shown}) ",
         *began,
         usually,
     )
@@ -180,24 +171,12 @@ def _why(unknown: Sequence[MetricHistory]) -> str:
     return "; ".join(f"{', '.join(titles)} ({why})" for why, titles in by_reason.items())
 
 
-def _alerts(alerts: Sequence[Alert] | None) -> Text | None:
-    if alerts is None:
-        return words(Strong(text="Alerts: "), "unknown, because Alertmanager does not answer")
-    if not alerts:
-        return None
-    spans: list[str | Moment] = []
-    for each in alerts[:_MARKS]:
-        spans += [f"{', ' if spans else ''}{each.name}", *((" since ", Moment(at=each.since)) if each.since else ())]
-    more = len(alerts) - _MARKS
-    return words(Strong(text="Alerts: "), *spans, *([f" and {more} more"] if more > 0 else []))
-
-
 def _row(history: MetricHistory) -> tuple[Text, ...]:
     query = history.query
-    side = f", {_side(history)}" if history.standing is Standing.BEYOND else ""
+    beyond = f", {side(history)}" if history.standing is Standing.BEYOND else ""
     return (
         words(query.title),
-        words(f"{query.shown(history.now)}{side}"),
+        words(f"{query.shown(history.now)}{beyond}"),
         words("" if history.usual is None else query.shown(history.usual)),
         words("" if history.worst is None else query.shown(history.worst)),
         words(query.limit_shown),
@@ -228,7 +207,7 @@ def _panel(history: MetricHistory) -> ChartPanel:
     query = history.query
     since = history.beyond_since
     verdict = {
-        Standing.BEYOND: f"{_side(history)} its limit since {f'{since:%H:%M}' if since else f'before {history.start:%H:%M}'}",
+        Standing.BEYOND: f"{side(history)} its limit since {f'{since:%H:%M}' if since else f'before {history.start:%H:%M}'}",
         Standing.WITHIN: "within its limit",
         Standing.NO_LIMIT: "no limit is set",
         Standing.UNKNOWN: history.unknown,
@@ -268,19 +247,3 @@ def _marks(beside: _Beside, start: datetime, end: datetime) -> tuple[ChartMark, 
 
 def _kind(run: str) -> Literal["deploy", "rollback"]:
     return "rollback" if run.split(".")[1:2] == ["rollback"] else "deploy"
-
-
-def _data(history: MetricHistory) -> dict[str, object]:
-    query, since = history.query, history.beyond_since
-    return {
-        "name": query.name,
-        "group": query.group.value,
-        "unit": query.unit,
-        "now": history.now,
-        "usual": history.usual,
-        "worst": history.worst,
-        "limit": query.limit,
-        "standing": history.standing.value,
-        "since": since.isoformat() if since else None,
-        "unknown": history.unknown,
-    }

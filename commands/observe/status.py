@@ -33,6 +33,7 @@ from commands.kit.card import (
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
+from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -42,6 +43,7 @@ from runbooks.database.databases import Database
 from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, Lease, Undecided
 from runbooks.kit.errors import RunbookError
+from runbooks.metrics.reading import Metrics
 from runbooks.observe import service_health
 from runbooks.observe.service_health import ServiceHealth
 from runbooks.sync.queue import SyncQueue
@@ -67,7 +69,7 @@ class StatusPart(Generic[T]):
 
 
 class Status(Query):
-    """Show what runs and whether it is healthy: versions, pods, sync, waiting requests, lock, last release."""
+    """Show what runs and whether it is healthy: versions, pods, metrics, sync, waiting requests, lock, last release."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
 
@@ -90,6 +92,7 @@ class _Answers:
     sync: StatusPart[SyncStatus]
     database: list[QueryResult]
     health: list[tuple[str, Health]]
+    measured: MeasuredState
 
 
 async def _asked(context: Context) -> _Answers:
@@ -108,6 +111,8 @@ async def _asked(context: Context) -> _Answers:
         runs = together.create_task(_part(partial(context.runs.recent, environment=where.name, active=True)))
         health = together.create_task(_health(context))
         database = together.create_task(_database(context)) if may_ask else None
+        metrics = context.find(Metrics)
+        measured = together.create_task(measured_state(metrics, context.now, DEADLINE)) if metrics is not None else None
         queue = context.use(SyncQueue, "sync", "sync scripts") if may_sync else None
         sync = together.create_task(_part(partial(queue.status, seconds=DEADLINE))) if queue is not None else None
     return _Answers(
@@ -120,6 +125,7 @@ async def _asked(context: Context) -> _Answers:
         sync.result() if sync is not None else StatusPart(),
         database.result() if database is not None else [],
         health.result(),
+        measured.result() if measured is not None else MeasuredState(),
     )
 
 
@@ -169,7 +175,7 @@ def _card(context: Context, answers: _Answers) -> Card:
         Paragraph(text=words(Strong(text=f"{each.state.service}: "), each.trouble)) for each in services if each.trouble
     ]
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
-    if facts := _facts(context, answers, record):
+    if facts := (*metric_facts(answers.measured), *_facts(context, answers, record)):
         body.append(Facts(facts=facts))
     body.append(Note(text=words("Read from the cluster ", Moment(at=context.now))))
     return Card(
@@ -198,6 +204,8 @@ def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
         looks.insert(0, ("Database", "db connect"))
     if _locks(answers.database):
         looks.insert(0, ("Slow queries", "slow-queries"))
+    if metric_trouble(answers.measured):
+        looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):
         looks.insert(0, ("Sync", "sync status"))
     return tuple(Button(label=label, does=Typed(text=f"{command} --env {where}")) for label, command in looks)
@@ -216,6 +224,8 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         "database": {each.place: each.why or round(each.seconds, 4) for each in answers.database},
         "waiting_for_locks": sum(each.waiting for each in answers.database),
         "health": {name: each.status for name, each in answers.health},
+        "metrics": [metric_data(each) for each in answers.measured.histories],
+        "alerts": None if answers.measured.alerts is None else [each.name for each in answers.measured.alerts],
         "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
         "unanswered": {name: part.why for name, part in parts.items() if part.why},
     }
@@ -258,8 +268,9 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     locks = _locks(answers.database)
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
     database += f", {locks} for a lock in the database" if locks else ""
-    if undecided or sync or database:
-        return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}"
+    trouble = metric_trouble(answers.measured)
+    if undecided or sync or database or trouble:
+        return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
     return State.DONE, f"{where} runs {versions}"
 
 

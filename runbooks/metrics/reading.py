@@ -36,11 +36,6 @@ class Metrics:
         self._alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
         self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-    @property
-    def has_alerts(self) -> bool:
-        """Whether an Alertmanager is configured."""
-        return self._alertmanager is not None
-
     def named(self, names: Sequence[str]) -> tuple[MetricQuery, ...]:
         """Return the metrics of these names that there are, in the configuration's order; all where none is named."""
         return tuple(each for each in self.settings.queries if not names or each.name in names)
@@ -50,24 +45,33 @@ class Metrics:
         return await self._alertmanager.firing() if self._alertmanager is not None else ()
 
     async def histories(
-        self, queries: Sequence[MetricQuery], now: datetime, seconds: float, *, points: int = POINTS
+        self,
+        queries: Sequence[MetricQuery],
+        now: datetime,
+        seconds: float,
+        *,
+        points: int = POINTS,
+        within: float | None = None,
     ) -> tuple[MetricHistory, ...]:
-        """Return what each was in the last seconds."""
+        """Return what each was in the last seconds, at most so many points. `within`: the time limit, where it is shorter."""
+        limit = min(self.settings.deadline_seconds, within or self.settings.deadline_seconds)
         step = max(_FINEST, _even(max(seconds, SHORTEST) / points))
         end = now.timestamp() // step * step
         count = int(max(seconds, SHORTEST) // step) + 1
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
-        return tuple(await asyncio.gather(*(self._history(each, start, step, count) for each in queries)))
+        return tuple(await asyncio.gather(*(self._history(each, start, step, count, limit) for each in queries)))
 
-    async def _history(self, query: MetricQuery, start: datetime, step: float, count: int) -> MetricHistory:
+    async def _history(
+        self, query: MetricQuery, start: datetime, step: float, count: int, limit: float
+    ) -> MetricHistory:
         empty = MetricHistory(query=query, start=start, step=timedelta(seconds=step), count=count)
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds), self._turns:
+            async with asyncio.timeout(limit), self._turns:
                 found = await self._prometheus.range(
                     self._written(query, step), start=start.timestamp(), step=step, count=count
                 )
         except TimeoutError:
-            return _without(empty, f"no answer within {self.settings.deadline_seconds:g} s")
+            return _without(empty, f"no answer within {limit:g} s")
         except RunbookError as error:
             return _without(empty, error.message.rstrip("."))
         return _with(empty, found)

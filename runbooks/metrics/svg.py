@@ -29,11 +29,10 @@ _DASHES = ("", "6 3", "2 3", "8 3 2 3", "4 4", "1 3")
 
 def svg(chart: Chart) -> str:
     """Return the document."""
-    plots = _PANEL * len(chart.panels)
-    height = plots + _AXIS + _LEGEND_LINE * len(chart.marks) + _PAD
+    plots, high = _PANEL * len(chart.panels), height(chart)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">',
-        f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{_GROUND}"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{high}" viewBox="0 0 {WIDTH} {high}">',
+        f'<rect width="{WIDTH}" height="{high}" rx="8" fill="{_GROUND}"/>',
     ]
     for place, panel in enumerate(chart.panels):
         parts += _panel(panel, place * _PANEL)
@@ -41,6 +40,11 @@ def svg(chart: Chart) -> str:
     parts += _marks(chart, plots)
     parts.append("</svg>")
     return "".join(parts)
+
+
+def height(chart: Chart) -> int:
+    """Return how high its drawing is."""
+    return _PANEL * len(chart.panels) + _AXIS + _LEGEND_LINE * len(chart.marks) + _PAD
 
 
 def _panel(panel: ChartPanel, top: int) -> Iterator[str]:

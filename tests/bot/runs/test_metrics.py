@@ -30,6 +30,12 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     assert "Error rate: 2." in (picture.alt_txt or "")
     assert (picture.content or b"").startswith(b"\x89PNG")
 
+    await here.type(ON_CALL, "/omnicare status")
+    said = await here.answered("production runs v1.2.0")
+    assert "🟡 production runs v1.2.0, error rate above its limit, 1 alert fires" in said
+    assert "above its limit (&lt; 0.1 %) since" in said
+    assert "HighErrorRate since" in said
+    assert "*API p95*" in said
     assert here.world.prometheus is not None
     here.world.prometheus.silent.add("db_query_duration_seconds")
     await here.type(ON_CALL, "/omnicare metrics db-p95 --since 1h")
