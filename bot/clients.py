@@ -24,6 +24,7 @@ from runbooks.clients.kubernetes.connection import Timing
 from runbooks.clients.postgres.credentials import CredentialsSource
 from runbooks.clients.postgres.database import DatabaseClient
 from runbooks.database.databases import Database
+from runbooks.database.pool import ApplicationPool
 from runbooks.fleet.fleet import Fleet
 from runbooks.gates.promotion import PromotedFrom
 from runbooks.gates.settings import GateSettings
@@ -90,9 +91,7 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     found: list[object] = [each for each in plain if each is not None]
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
-    if configured.database is not None:
-        source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
-        found.append(Database(name, DatabaseClient(configured.database, source)))
+    found += _database_clients(settings, name, cluster)
     if configured.backups is not None:
         backups = Backups(configured.backups, throw_away=settings.bot.sandbox)
         found += [backups, backups.rds]
@@ -111,6 +110,16 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.gates is not None:
         found += _gate_clients(settings, configured.gates, clusters)
     return {type(each): each for each in found}
+
+
+def _database_clients(settings: Settings, name: str, cluster: ClusterClient) -> Iterator[object]:
+    """The server's, and the application's own view of its pool."""
+    configured = settings.environments[name]
+    if configured.database is not None:
+        source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
+        yield Database(name, DatabaseClient(configured.database, source))
+    if configured.pool is not None:
+        yield ApplicationPool(cluster, settings.environment(name), configured.pool)
 
 
 def _gate_clients(settings: Settings, gates: GateSettings, clusters: Mapping[str, ClusterClient]) -> Iterator[object]:

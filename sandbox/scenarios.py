@@ -63,7 +63,7 @@ class Fault:
 class BreakDatabase:
     """The database is in a bad way: a lock that is held, a transaction left open, answers that take their time, no answer at all."""
 
-    how: Literal["lock", "blocked", "lag", "slow", "gone"]
+    how: Literal["lock", "blocked", "lag", "full", "slow", "gone"]
 
 
 @dataclass(frozen=True)
@@ -303,6 +303,13 @@ DATABASE: tuple[Scenario, ...] = (
         "db activity",
         "4 sessions wait for pid",
         (BreakDatabase("blocked"),),
+    ),
+    Scenario(
+        "pool-exhausted",
+        "The backend has used all connections that its role may have; most of them do nothing, in an open transaction.",
+        "db pool",
+        "omnicare uses 12 of 12 connections that it may have: none is left",
+        (BreakDatabase("full"),),
     ),
     Scenario(
         "replica-lag",

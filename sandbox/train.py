@@ -23,6 +23,7 @@ from sandbox.aws_services import (
     Rds,
     SecretsManager,
 )
+from sandbox.cluster.programs import Execution
 from sandbox.cluster.seed import BOT_NAMESPACE
 from sandbox.configuration import JWT
 from sandbox.outside.alertmanager import AlertmanagerServer
@@ -81,6 +82,17 @@ async def _backups(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
     return {name: {"backups": {"instance": instance, **where}} for name, instance in INSTANCES.items()}
 
 
+async def _pool(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
+    async def status(execution: Execution) -> int:
+        full = world.database is not None and world.database.limited
+        told = {"max": 4, "total": 4, "active": 4 if full else 1, "idle": 0 if full else 3, "waiting": 9 if full else 0}
+        await execution.out(json.dumps(told).encode() + b"\n")
+        return 0
+
+    world.cluster.add_scripts({"db:pool:status": status})
+    return {"production": {"pool": {"service": "backend"}}}
+
+
 async def _migrations(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
     world.smoke.trouble = world.schemas.trouble
     world.cluster.add_scripts({**world.schemas.scripts(), **world.smoke.scripts()})
@@ -126,6 +138,7 @@ async def _secrets(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
 
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
+    "pool": _pool,
     "backups": _backups,
     "gates": gates.served,  # on those above
     "deployments": _deployments,

@@ -147,7 +147,11 @@ class Settings(Section):
                 raise ValueError(f"environments.{name}.rotations.{what}.services: there is no service `{strange[0]}`")
         if len(set(names)) != len(names):
             raise ValueError(f"environments.{name}.services: two services have the same name")
-        for table, settings in (("sync", environment.sync), ("migrations", environment.migrations)):
+        for table, settings in (
+            ("sync", environment.sync),
+            ("migrations", environment.migrations),
+            ("pool", environment.pool),
+        ):
             if settings is not None and settings.service not in names:
                 raise ValueError(f"environments.{name}.{table}.service: there is no service `{settings.service}`")
 

@@ -82,7 +82,7 @@ NEEDED: tuple[Access, ...] = (
     _service(
         "create",
         "pods",
-        "Run the sync scripts and `db:test` in a backend pod; nothing else is ever run there.",
+        "Run the sync scripts, `db:test` and `db:pool:status` in a backend pod; nothing else is ever run there.",
         subresource="exec",
     ),
     _service(

@@ -237,7 +237,10 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
     },
     "2. Database Connection Errors": {
         "kubectl exec -it backend-pod -- nc -zv postgres-primary 5432": _command("db connect", _CONNECTED),
-        "kubectl exec -it backend-pod -- npm run db:pool:status": _IN_AN_INCIDENT,
+        "kubectl exec -it backend-pod -- npm run db:pool:status": _command(
+            "db pool",
+            "tests/database/test_commands.py::test_the_pool_is_told_by_the_server_and_by_the_application",
+        ),
         "kubectl get secret postgres-prod-secret -o jsonpath='{.data.DATABASE_URL}' | base64 -d": _command(
             "db connect", _CONNECTED
         ),

@@ -12,9 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from runbooks.clients.postgres import activity, locks, migrations, query_plans, replication, signals, statements
+from runbooks.clients.postgres import (
+    activity,
+    connections,
+    locks,
+    migrations,
+    query_plans,
+    replication,
+    signals,
+    statements,
+)
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.activity import ActiveSession
+from runbooks.clients.postgres.connections import Connections
 from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Session
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
@@ -143,6 +153,11 @@ class Database:
         """The locks that somebody waits for, or that keep others out."""
         async with self._asked(on) as session:
             return lock_reading.read(on, session.target.address, await locks.locks(session))
+
+    async def connections(self, on: Instance) -> Connections:
+        """Who has connections there, against the limits."""
+        async with self._asked(on) as session:
+            return await connections.connections(session)
 
     async def replication(self) -> ReplicationReading:
         """The replication as each server tells it, asked side by side; one that can't be asked is part of the answer."""

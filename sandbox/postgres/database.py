@@ -44,6 +44,8 @@ class Database:
         self._scratch: set[str] = set()
         self._held: list[Any] = []
         self._paused = False
+        self.limited = False
+        """The backend's role may have only so many connections, and has them."""
         self.waiting_since = 0.0
         """When somebody last began to wait for a lock (time.monotonic)."""
         self._waiting: list[asyncio.Task[None]] = []
@@ -122,6 +124,8 @@ class Database:
             await self.leave_open()
         elif how == "lag":
             await self.fall_behind()
+        elif how == "full":
+            await self.exhaust()
         elif how == "slow":
             self.slow_down(0.4)
         else:
@@ -159,6 +163,24 @@ class Database:
             await waits.execute("SET application_name = 'backend'")
             self._wait(waits, f"SELECT id, status FROM encounters WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608
         self.waiting_since = time.monotonic()
+
+    async def exhaust(self, most: int = 12) -> None:
+        """The backend's role has used all connections that it may have; most of them do nothing, in an open transaction."""
+        await self.ready()
+        await self._limit(most)
+        for number in range(most):
+            connection = await self.connect(schema.APPLICATION)
+            self._held.append(connection)
+            await connection.execute("SET application_name = 'backend'")
+            if number % 4:
+                await connection.execute("BEGIN")
+            await connection.execute("SELECT count(*) FROM sync_items WHERE state = 'pending'")
+
+    async def _limit(self, most: int) -> None:
+        owner = await self.connect("postgres")
+        async with owner:
+            await owner.execute(f"ALTER ROLE {schema.APPLICATION} CONNECTION LIMIT {most}")
+        self.limited = most >= 0
 
     async def fall_behind(self) -> None:
         """Somebody paused the replica, and the application goes on writing."""
@@ -198,6 +220,8 @@ class Database:
         await asyncio.gather(*waiting)
         for connection in held:
             await connection.close()
+        if self.limited:
+            await self._limit(-1)
         if self._paused:
             await self._replay("resume")
 

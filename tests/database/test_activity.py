@@ -1,4 +1,4 @@
-"""What goes on in a real server now: who waits for whom, what is idle in a transaction, what was prepared and left."""
+"""What goes on in a real server now: who waits for whom, what is idle in a transaction, what was prepared and left, who has connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -112,6 +112,19 @@ async def test_a_row_and_an_advisory_lock_are_told_by_their_names(here: Served):
         assert [thing.name for thing in found.things] == ["a row of sync_items", "advisory lock 4711"]
         here.do(other.cancel_safe())
         assert waiting.exception(30) is not None
+
+
+async def test_connections_are_counted_by_who_has_them_and_against_the_roles_limit(here: Served):
+    here.do(here.world.exhaust(8))
+    found = await here.database().connections("primary")
+    assert (found.server.most, found.server.used >= 9) == (37, True)
+    limit = next(each for each in found.limits if each.name == schema.APPLICATION)
+    assert (limit.used, limit.most, limit.left) == (8, 8, 0)
+    group = found.groups[0]
+    assert (group.role, group.application, group.sessions) == (schema.APPLICATION, "backend", 8)
+    assert (group.active, group.in_transaction, group.idle) == (0, 6, 2)
+    here.mend()
+    assert all(each.name != schema.APPLICATION for each in (await here.database().connections("primary")).limits)
 
 
 async def test_a_role_that_can_not_see_other_sessions_is_told_which_right_is_missing(here: Served):
