@@ -43,7 +43,7 @@ async def served(world: SandboxWorld, stack: AsyncExitStack) -> Mapping[str, Map
         "signatures": [
             {"name": name, "text": text, "max_age_hours": 720.0, "role": "on-call"} for name, text in SIGNATURES.items()
         ],
-        "code": {"checks": list(CHECKS), "coverage": COVERAGE},
+        "code": {"checks": list(CHECKS), "coverage": COVERAGE, "provenance": {}},
         "promoted_from": "staging",
         "windows": {"zone": "UTC", "allowed": ["* * * * *"]},
         "sync": {"large": 100, "seconds": 2.0},

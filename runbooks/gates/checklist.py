@@ -18,6 +18,7 @@ from runbooks.gates.code import (
 from runbooks.gates.gate import Gate, Subject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.promotion import Promoted
+from runbooks.gates.provenance import Provenance
 from runbooks.gates.settings import CodeSettings, GateSettings, check_key
 from runbooks.gates.signatures import Signed
 from runbooks.gates.windows import OpenWindow
@@ -65,3 +66,5 @@ def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]
         yield ReleaseNotes(code=code, required=required("release"))
     if settings.revision:
         yield Revision(code=code, required=required("revision"))
+    if settings.provenance is not None:
+        yield Provenance(settings=settings.provenance, code=code, required=required("provenance"))

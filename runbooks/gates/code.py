@@ -119,7 +119,7 @@ class AllChecks(CodeGate):
         checks = await self.code.checks()
         if not any(each.state == "passed" for each in checks) and not any(each.state == "failed" for each in checks):
             return self.not_passed("unknown", "no check of the commit has finished", "Wait for CI, then deploy again.")
-        return _judged(self, [each for each in checks if each.state != "skipped"])
+        return judged(self, [each for each in checks if each.state != "skipped"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +129,12 @@ class NamedCheck(CodeGate):
     check: str
 
     async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
-        found = _called(self.check, await self.code.checks())
+        found = called(self.check, await self.code.checks())
         if not found:
             return self.not_passed(
                 "unknown", f"the commit has no check {self.check}", "Run the check for the release's commit."
             )
-        return _judged(self, found)
+        return judged(self, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +147,14 @@ class Coverage(CodeGate):
 
     async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
         check, limit = self.settings.coverage or "", self.settings.coverage_percent
-        found = _called(check, await self.code.checks())
+        found = called(check, await self.code.checks())
         if not found:
             return self.not_passed(
                 "unknown", f"the commit has no check {check}", "Run the check for the release's commit."
             )
-        judged = _judged(self, found)
-        if judged.state != "passed":
-            return judged
+        result = judged(self, found)
+        if result.state != "passed":
+            return result
         newest, figures = found[0], {each for one in found for each in self._figures(one.text)}
         covered = figures.pop() if len(figures) == 1 else None
         if covered is None or not 0 <= covered <= 100:  # noqa: PLR2004 - per cent
@@ -248,12 +248,13 @@ async def _other(registry: RegistryClient, change: ImageChange, commit: str) -> 
     return f"{change.service} was built from {others or 'an unknown commit'}, but the tag points to {commit[:_DIGITS]}"
 
 
-def _called(name: str, checks: Sequence[CheckFound]) -> list[CheckFound]:
+def called(name: str, checks: Sequence[CheckFound]) -> list[CheckFound]:
+    """Return the checks of that name."""
     return [each for each in checks if each.name.casefold() == name.casefold()]
 
 
-def _judged(gate: Gate, checks: Sequence[CheckFound]) -> GateResult:
-    """All have passed, or which have not."""
+def judged(gate: Gate, checks: Sequence[CheckFound]) -> GateResult:
+    """Return whether all of them have passed, or which have not."""
     failed = [each for each in checks if each.state == "failed"]
     if failed:
         names = listed([f"{each.name} ({each.said})" for each in failed[:_SHOWN]])

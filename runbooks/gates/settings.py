@@ -62,6 +62,23 @@ class BacklogSettings(Frozen):
     """Time between the two counts."""
 
 
+class ProvenanceSettings(Frozen):
+    """How the gate `provenance` knows where the images were built: by a check that verified it, or by GitHub's attestations of their digests, whose
+    signatures the bot does not verify.
+    """
+
+    check: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """The check run or status that verified the provenance, such as one that runs `gh attestation verify`. Without it, GitHub's attestations count."""
+    workflow: Annotated[str, StringConstraints(pattern=r"^\.github/workflows/[A-Za-z0-9._-]{1,100}$")] | None = None
+    """The only workflow that may have built the images: `.github/workflows/images.yml`."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ProvenanceSettings":
+        if self.check is not None and self.workflow is not None:
+            raise ValueError("`workflow` is compared with GitHub's attestations, so it can't stand beside `check`")
+        return self
+
+
 class CodeSettings(Frozen):
     """What GitHub must say about the release's commit. Needs the table `github`."""
 
@@ -82,6 +99,7 @@ class CodeSettings(Frozen):
     """Whether the version must have a published release with notes."""
     revision: bool = True
     """Whether every image must name the commit in its label `org.opencontainers.image.revision`."""
+    provenance: ProvenanceSettings | None = None
 
     @field_validator("coverage_pattern")
     @classmethod
@@ -100,6 +118,7 @@ class CodeSettings(Frozen):
             *(("code-scanning",) if self.code_scanning else ()),
             *(("release",) if self.release else ()),
             *(("revision",) if self.revision else ()),
+            *(("provenance",) if self.provenance is not None else ()),
         )
 
 

@@ -1,13 +1,14 @@
 """A small GitHub: the REST calls by which a release is judged, with the forms, status codes and pages of the public documents.
 
 It knows: a repository, a tag's reference, an annotated tag, check runs and the combined status of a commit, a branch and its rules, comparing a branch
-with a commit, open code scanning alerts, the release of a tag, a workflow's runs, and deployments with their statuses. Every version of the registry has a tag; all of them are fine at first.
+with a commit, open code scanning alerts, the release of a tag, a workflow's runs, deployments with their statuses, and attestations. Every version of the registry has a tag; all of them are fine at first.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.outside.registry import VERSIONS, commit_of
+from sandbox.outside.registry import SERVICES, VERSIONS, commit_of, digest_of
 
 Json = dict[str, Any]
 Answer = Callable[[web.Request], web.StreamResponse]
@@ -45,6 +46,10 @@ class Version:
     notes: str | None = "Multi-region deployment."
     """None: no release is published."""
     annotated: bool = True
+    attested: Json = field(default_factory=dict)
+    """What its images' provenance states otherwise: `{"repository": "https://github.com/somebody/else"}`."""
+    attests: bool = True
+    """False: nobody has attested its images."""
     files: dict[str, str] = field(default_factory=dict)
     """Path → what stands there at its commit."""
 
@@ -85,6 +90,8 @@ class Github:
         self.fault: Answer | None = None
         self.token: str | None = None
         """If given, only who shows it sees the repository."""
+        self.attestations: Answer | None = None
+        """Answers what is asked about attestations, instead."""
         self.denies = ""
         """What the token has no right to, as a part of its path: `/deployments`."""
         self.page_size = 100
@@ -129,6 +136,7 @@ class Github:
         app.router.add_post(f"{base}/actions/workflows/{{workflow}}/dispatches", self._dispatch)
         app.router.add_get(f"{base}/actions/workflows/{{workflow}}/runs", self._builds)
         app.router.add_get(f"{base}/contents/{{path:.+}}", self._contents)
+        app.router.add_get(f"{base}/attestations/{{digest}}", self._attestations)
         app.router.add_get(f"{base}/deployments", self._deployments)
         app.router.add_post(f"{base}/deployments", self._deploy)
         app.router.add_get(f"{base}/deployments/{{number}}/statuses", self._states)
@@ -334,6 +342,22 @@ class Github:
             }
         )
 
+    async def _attestations(self, request: web.Request) -> web.StreamResponse:
+        if self.attestations is not None:
+            return self.attestations(request)
+        digest = request.match_info["digest"]
+        images = (
+            (found, name)
+            for version, found in self.versions.items()
+            for name in SERVICES
+            if digest_of(name, version) == digest
+        )
+        found = next(((found, name) for found, name in images if found.attests), None)
+        if found is None:
+            return error(404, "Not Found")
+        page, headers = self._page(request, [_attestation(digest, *found)])
+        return web.json_response({"attestations": page}, headers=headers)
+
     async def _deployments(self, request: web.Request) -> web.Response:
         wanted = request.query.get("environment")
         found = [each for each in reversed(self.deployments) if wanted in (None, each.asked["environment"])]
@@ -394,6 +418,31 @@ class Github:
 def _versions() -> dict[str, Version]:
     tags = (*VERSIONS, UNBUILT)
     return {version: Version(commit_of(version), files={CONFIG: _config(version)}) for version in tags}
+
+
+def _attestation(digest: str, of: Version, name: str) -> Json:
+    """As `actions/attest-build-provenance` writes it; its signature is none."""
+    workflow = {
+        "repository": f"https://github.com/{OWNER}/{NAME}",
+        "path": f".github/workflows/{WORKFLOW}",
+        **of.attested,
+    }
+    commit = workflow.pop("commit", of.commit)
+    build = {
+        "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+        "externalParameters": {"workflow": workflow},
+        "resolvedDependencies": [{"uri": f"git+{workflow['repository']}", "digest": {"gitCommit": commit}}],
+    }
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": f"ghcr.io/omnicare/{name}", "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": build},
+    }
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    envelope = {"payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": ""}]}
+    bundle = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}
+    return {"bundle": bundle, "repository_id": 1}
 
 
 def _config(version: str) -> str:

@@ -20,6 +20,7 @@ from runbooks.clients.github.answers import (
     WorkflowRun,
 )
 from runbooks.clients.github.api import Api, opened, unreadable
+from runbooks.clients.github.attestations import Attestation, attestation
 from runbooks.kit.answers import read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -126,6 +127,15 @@ class GithubClient:
         async with self._api("the release", "Contents (read)") as api:
             found = await self._or_none(api, "/releases/tags/{tag}", tag=tag)
             return answers.release(found) if found is not None else None
+
+    async def attestations(self, digest: str) -> tuple[Attestation, ...]:
+        """Return what the attestations state that are stored in the repository for an image's digest. Their signatures are not verified."""
+        path = "/attestations/{digest}?per_page=30"
+        async with self._api("attestations", "Attestations (read)") as api:
+            first = await self._or_none(api, path, digest=digest)
+            if first is None:
+                return ()
+            return await self._listed(api, path, "attestations", attestation, digest=digest)
 
     async def file(self, path: str, commit: str, *, largest: int) -> bytes:
         """Return a file as it is at a commit. Raises PermanentError where it is not there or larger than `largest` bytes."""
