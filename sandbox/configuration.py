@@ -1,7 +1,7 @@
 """The sandbox's `omnicare.toml`: the same settings as in production, with addresses of this machine."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.people import DEPLOYS, INCIDENTS, PEOPLE, ROLES, STAGING
@@ -62,9 +62,12 @@ def write(
     health: Callable[[str, str], str] | None = None,
     database: dict[str, object] | None = None,
     train: Mapping[str, Mapping[str, object]] | None = None,
+    regions: Sequence[str] = (),
+    bake: float = 0.0,
 ) -> Path:
     """Writes `omnicare.toml` into `folder` and returns its path. `namespaces`: environment → namespace; `health`: (environment,
-    service) → its health URL; `database`: production's, as its table stands in the file; `train`: the tables of each environment's release train (`sandbox.train`).
+    service) → its health URL; `database`: production's, as its table stands in the file; `train`: the tables of each environment's release train (`sandbox.train`);
+    `regions`: production's, each a context of the kubeconfig, and for how long a release bakes in each.
     """
     document: dict[str, object] = {
         "bot": {
@@ -90,6 +93,7 @@ def write(
                 "compare_url": "https://github.com/omnicare/emr/compare/{before}...{after}",
                 "contacts": ["DevOps on call: #incidents", "DBA team: #dba", "Security team: #security"],
                 "cluster": {"kubeconfig": str(kubeconfig)},
+                **({"regions": _regions(regions, bake)} if regions and name != "staging" else {}),
                 "services": [
                     {
                         "name": service,
@@ -118,6 +122,14 @@ def write(
     path.write_text("\n".join(_lines(document)) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+_AWS_REGIONS = {"eu": "eu-west-1", "us": "us-east-1"}
+
+
+def _regions(names: Sequence[str], bake: float) -> list[dict[str, object]]:
+    aws = {name: {"aws_region": _AWS_REGIONS[name]} if name in _AWS_REGIONS else {} for name in names}
+    return [{"name": name, "cluster": {"context": name}, "bake": bake, **aws[name]} for name in names]
 
 
 def _sync(environment: str) -> dict[str, object]:

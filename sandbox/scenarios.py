@@ -419,5 +419,16 @@ GATES: tuple[Scenario, ...] = (
 )
 """One gate of a deploy that does not pass: the plan is refused, and says what to do."""
 
-EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *METRICS, *GATES)
+TWO_REGIONS = ("eu", "us")
+REGIONS: tuple[Scenario, ...] = (
+    Scenario(
+        "two-regions",
+        "Production runs in two regions, eu and us. The page's World can make us unreachable.",
+        "deploy v2.0.0",
+        "runs in production",
+    ),
+)
+"""These need a world of their own: a second cluster."""
+
+EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *METRICS, *GATES, *REGIONS)
 BY_NAME = {scenario.name: scenario for scenario in EVERY}

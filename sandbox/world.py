@@ -22,6 +22,7 @@ from aiohttp import web
 
 from bot.surfaces.slack.manifest import manifest
 from commands.kit import registry as commands
+from runbooks.kit.waiting import merged
 from sandbox import configuration, gates, staging, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
@@ -36,6 +37,8 @@ from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import Registry
 from sandbox.people import furnish
 from sandbox.postgres import Database
+from sandbox.regions import RegionServer
+from sandbox.regions import kubeconfig as kubeconfig_of
 from sandbox.scenarios import (
     BY_NAME,
     DATABASE,
@@ -43,7 +46,9 @@ from sandbox.scenarios import (
     GATES,
     LOGS,
     METRICS,
+    REGIONS,
     SYNC,
+    TWO_REGIONS,
     BreakDatabase,
     BreakGate,
     BreakLogs,
@@ -60,6 +65,7 @@ from sandbox.slack.workspace import Workspace
 from sandbox.smoke_tests import SmokeTests
 from sandbox.sync_queue import SyncQueue, scripts_of
 from sandbox.tries import tries
+from sandbox.welcome import welcome
 
 FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
@@ -108,6 +114,8 @@ class SandboxWorld:
         self.folder = folder
         self.database = database
         self.cluster = Cluster(cluster or ClusterSettings(nodes=3))
+        self.regions: dict[str, RegionServer] = {}
+        """Production's regions away from home."""
         self.sync = {namespace: SyncQueue(takes_ids=name != "staging") for name, namespace in NAMESPACES.items()}
         self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
@@ -141,16 +149,22 @@ class SandboxWorld:
 
     def pods(self) -> list[Pod]:
         """Every pod of the environments; a Job's that has ended well serves nothing any more."""
+        places = [("", self.cluster), *((f" in {name}", region.cluster) for name, region in self.regions.items())]
         return [
-            Pod(self._environments[pod.namespace], pod.deployment, pod.name, pod.version, pod.status, pod.ready)
-            for pod in self.cluster.pods()
-            if pod.namespace in self._environments and pod.phase != "Succeeded"
+            Pod(self._environments[pod.namespace] + place, pod.deployment, pod.name, pod.version, pod.status, pod.ready)
+            for place, cluster in places
+            for pod in cluster.pods()
+            if pod.namespace in self._environments
+            and pod.phase != "Succeeded"
+            and (not place or self._environments[pod.namespace] == next(iter(NAMESPACES)))
         ]
 
     async def changes(self) -> AsyncIterator[None]:
         """Whenever a pod comes, changes or goes."""
-        async for _ in self.cluster.changes():
-            yield
+        streams = [cluster.changes() for cluster in (self.cluster, *(each.cluster for each in self.regions.values()))]
+        async with merged(*streams) as changes:
+            async for _ in changes:
+                yield
 
     async def break_something(self, kind: str) -> str:
         """Breaks it. What is not a scenario mends itself; a scenario stays until a reset, and begins with one."""
@@ -162,6 +176,10 @@ class SandboxWorld:
             self.slack.go_down()
             self._tend(self._back_up(20.0))
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
+        if kind in self.regions:
+            await self.regions[kind].go_down()
+            self._tend(self._reachable_again(kind, 60.0))
+            return f"The cluster of {kind} does not answer for 60 s."
         if kind.endswith(_BRIEFLY):
             night = BY_NAME[kind.removesuffix(_BRIEFLY)]
             seconds = 300.0 if night in LOGS else 120.0
@@ -216,6 +234,10 @@ class SandboxWorld:
         await asyncio.sleep(seconds)
         self.slack.come_back()
 
+    async def _reachable_again(self, region: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.regions[region].come_back()
+
     def _tend(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload] # a coroutine
         self._tending.add(task)
@@ -241,6 +263,7 @@ class SandboxWorld:
             *(DATABASE if self.database is None else ()),
             *(GATES if self.github is None else ()),
             *(METRICS if self.prometheus is None else ()),
+            *REGIONS,
         )
         return [night for night in EVERY if night not in left_out]
 
@@ -252,6 +275,9 @@ class SandboxWorld:
         await self.schemas.reset()
         self.cluster.reset()
         seed_omnicare(self.cluster)
+        for region in self.regions.values():
+            await region.come_back()
+            region.reset()
         if self.github is not None:
             self.github.reset()
         if self.prometheus is not None and self.alertmanager is not None:
@@ -262,6 +288,13 @@ class SandboxWorld:
         if self.database is not None:
             await self.database.mend()
             self.database.hand_out(self.cluster)
+
+    def kubeconfig(self, regions: Sequence[str], user: str) -> str:
+        """The kubeconfig of the one cluster, or of all regions with a context for each."""
+        if not regions:
+            return self.cluster.kubeconfig(user)
+        others = {name: region.cluster for name, region in self.regions.items()}
+        return kubeconfig_of({regions[0]: self.cluster, **others}, user)
 
     # the bot
 
@@ -308,9 +341,11 @@ async def opened(
     record_namespace: str = "omnicare-bot",
     database: Database | None = None,
     parts: Collection[str] = (),
+    regions: Sequence[str] = (),
+    bake: float = 5.0,
 ) -> AsyncIterator[SandboxWorld]:
     """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up; `parts`: of the
-    release train (`sandbox.train`).
+    release train (`sandbox.train`); `regions`: production's, the home region first; `bake`: seconds that a release runs in each.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -321,11 +356,13 @@ async def opened(
         if kubeconfig is None:
             seed_omnicare(world.cluster)
             await stack.enter_async_context(world.cluster.serve())
-            world.kubeconfig_path.write_text(world.cluster.kubeconfig("admin"), encoding="utf-8")
-            world.kubeconfig_path.chmod(0o600)
+            for name in regions[1:]:
+                away = RegionServer(name, cluster or ClusterSettings(nodes=3))
+                world.regions[name] = await stack.enter_async_context(away)
             account = folder / "bot.kubeconfig"
-            account.write_text(world.cluster.kubeconfig("omnicare-bot"), encoding="utf-8")
-            account.chmod(0o600)
+            for path, user in ((world.kubeconfig_path, "admin"), (account, "omnicare-bot")):
+                path.write_text(world.kubeconfig(regions, user), encoding="utf-8")
+                path.chmod(0o600)
             await stack.enter_async_context(world.health.serve())
             if database is not None:
                 database.hand_out(world.cluster)
@@ -347,6 +384,8 @@ async def opened(
             health=world.health.url_of if kubeconfig is None else None,
             database=database.settings(folder if kubeconfig else None) if database is not None else None,
             train=tables,
+            regions=regions,
+            bake=bake,
         )
         world.bot = BotProcess(
             config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
@@ -397,13 +436,18 @@ async def _live(folder: Path, options: argparse.Namespace) -> int:
                 kubeconfig=options.kubeconfig,
                 database=database,
                 parts=() if options.kubeconfig else train.PARTS,
+                regions=TWO_REGIONS if scenario in REGIONS else (),
             )
+        )
+        world.breakages = (
+            *world.breakages,
+            *(Breakage(name, f"Region {name} away for 60 s") for name in world.regions),
         )
         if scenario is not None:
             await world.play(scenario)
         await world.start_bot()
         address = await _page(world, stack, options.port or 0) if options.page else None
-        sys.stdout.write(_welcome(world, address, scenario))
+        sys.stdout.write(welcome(world, address, scenario))
         sys.stdout.flush()
         stopping = asyncio.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -427,36 +471,6 @@ async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     return f"http://127.0.0.1:{runner.addresses[0][1]}/?token={token}"
-
-
-def _welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None = None) -> str:
-    page = f"\n  {address}\n" if address else ""
-    if scenario is not None:
-        todo = f"Scenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
-    else:
-        todo = (
-            f"Three things to try{' in #deploys there' if address else ''}:\n"
-            "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
-            "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
-            "  3. As Maya:  /omnicare deploy v2.1.0-crash  and see what a failure looks like\n"
-        )
-    return (
-        "\nOmniCare sandbox: nothing here is real."
-        f"\n{page}\n{todo}"
-        "\nThe same in another terminal (--as says who you are, in a sandbox only):\n"
-        f"  {_program()} --config {world.folder / 'omnicare.toml'} --as maya status\n"
-        "\nThe cluster, for your own kubectl:\n"
-        f"  export KUBECONFIG={world.kubeconfig_path}\n"
-        "\nCtrl-C ends it.\n"
-    )
-
-
-def _program() -> str:
-    """As it is typed in another terminal: `make` has the environment in its path, people's shells have not."""
-    beside = Path(sys.executable).with_name("omnicare")
-    if not beside.exists():
-        return "omnicare"
-    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 async def _check_throw_away(kubeconfig: Path) -> None:

@@ -331,9 +331,17 @@ class Settings(Section):
             settings = settings.model_copy(update={"prometheus": prometheus, "alertmanager": alertmanager})
         return settings if settings.prometheus is not None else None
 
+    def regions(self) -> tuple[str, ...]:
+        """Return the names of all regions."""
+        return tuple(dict.fromkeys(each.name for one in self.environments.values() for each in one.regions))
+
     def patience(self) -> RolloutSettings:
         """Return the deadlines for rollouts."""
-        return RolloutSettings(deadline_seconds=self.times.rollout_deadline, explain_seconds=self.times.explain_after)
+        return RolloutSettings(
+            deadline_seconds=self.times.rollout_deadline,
+            explain_seconds=self.times.explain_after,
+            region_seconds=self.times.region_patience,
+        )
 
     def policies(self, name: str) -> Policies:
         """Return the environment's approval policies."""

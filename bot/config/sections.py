@@ -275,6 +275,8 @@ class TimeSettings(Section):
     """Time limit for a call of Slack's API; after that, the bot checks whether the call took effect."""
     cluster_patience: Seconds = 600.0
     """How long a started step is retried on a cluster that does not answer."""
+    region_patience: Seconds = 60.0
+    """How long a rollback tries to reach a region other than the home region; after that, it goes on without it and says so."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
     """A held run reminds its requester and whoever holds it after this time, and again after the same time."""
     hold_longest: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 14400.0

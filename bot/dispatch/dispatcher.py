@@ -77,6 +77,7 @@ class Dispatcher:
             services=tuple(sorted({each.name for one in settings.environments.values() for each in one.services})),
             commands=registry.names(),
             people=people.keys(),
+            regions=settings.regions(),
             terminal=of_the_machine,
             versions=settings.bot.versions,
         )

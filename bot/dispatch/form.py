@@ -8,6 +8,7 @@ from bot.dispatch.act import Act
 from bot.inbound import Filled, Form, FormField
 from commands.kit.command import Command
 from commands.kit.parsing import UsageError
+from commands.kit.regions import RegionsType
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter
 from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
@@ -67,7 +68,7 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
     fields = tuple(
         _field(parameter, filled.get(parameter.name, ""), known, default_environment)
         for parameter in spec.parameters
-        if not parameter.terminal
+        if not parameter.terminal and not (isinstance(parameter.type, RegionsType) and not known.regions)
     )
     usual = {Kind.QUERY: "Show", Kind.OPERATION: "Request", Kind.DECISION: spec.name.capitalize()}[spec.kind]
     return Form(

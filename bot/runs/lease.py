@@ -33,7 +33,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import PlainPulse
-from runbooks.release import rollouts
+from runbooks.release import rollback
 from runbooks.wording import short_id
 
 T = TypeVar("T")
@@ -166,7 +166,7 @@ class Leases:
             overtaken = await self._patiently(lambda: self._taken_over(context, place))
             # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
             await self._patiently(
-                lambda: rollouts.stamp(PlainPulse(place.run), context.cluster, context.fleet, context.where)
+                lambda: rollback.taken_everywhere(PlainPulse(place.run), context.fleet, context.places)
             )
             if await self._plan(command, context, request) != digest:
                 return LeaseTaken(result="changed", overtaken=overtaken)

@@ -15,7 +15,9 @@ from bot.runs.heads import KeptHeads
 from bot.runs.services import MakesContext
 from commands.kit.context import Actor
 from runbooks.clients.kubernetes.views import DeploymentView
+from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import RUN, SURGE
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.retry import Pauses, retried
 from runbooks.release import max_surge
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE = 600.0
 """Seconds after a start for which a cluster that does not answer is asked again."""
+_AWAY = 3.0
+"""Seconds that a request waits for a region other than the home region; the next one looks again."""
 
 
 class Leftovers:
@@ -47,10 +51,20 @@ class Leftovers:
         """Put the rollout settings back that a killed run left. Raises `RunbookError`."""
         name = self._settings.bot.executor
         context = self._context(Actor(key=name, name=name, surface="bot"), environment)
-        for found in await max_surge.left(context.cluster, context.fleet, context.where):
+        for place in context.places:
+            try:
+                async with asyncio.timeout(_AWAY if place.name != context.where.home else None):
+                    await self._put_back(environment, context.fleet, place)
+            except (RunbookError, TimeoutError):
+                if place.name == context.where.home:
+                    raise
+                _log.warning("what a run left in %s could not be put back: no answer", place.name)
+
+    async def _put_back(self, environment: str, fleet: Fleet, place: Place) -> None:
+        for found in await max_surge.left(place.cluster, fleet, place.environment):
             if await self._noted(environment, found):
                 await max_surge.put_back(
-                    context.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
+                    place.cluster, found.namespace, found.name, run=found.annotations.get(RUN), seen=found
                 )
 
     async def put_back_everywhere(self) -> None:

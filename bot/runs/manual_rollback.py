@@ -82,7 +82,9 @@ class ManualRollbacks:
     async def _find(self, environment: str) -> None:
         nobody = Actor(key="bot", name="OmniCare", surface="bot")
         context = self._context(nobody, environment)
-        plan = await plan_rollback(context.cluster, context.registry, context.fleet, context.where)
+        plan = await plan_rollback(
+            context.cluster, context.registry, context.fleet, context.where, places=context.places
+        )
         if not plan.empty:
             version = versions(change.after for change in images_of(plan))
             lines = tuple(line for step in plan.steps for line in step.by_hand())

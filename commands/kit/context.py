@@ -4,7 +4,7 @@ The memories and what a decision may change are Protocols: the bot implements th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -226,6 +226,15 @@ class Context:
     regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
     """Region → the clients that are others there, each by its class; empty where the environment has one cluster."""
 
+    def within(self, region: str | None) -> "Context":
+        """Return what a command is given for that region, or for the home region. Raises PermanentError for a region that there is not."""
+        from runbooks.deployments.places import named
+
+        if not (region or self.where.home):
+            return self
+        (place,) = named(self.places, (region or self.where.home,))
+        return replace(self, environment=place.environment, cluster=place.cluster)
+
     def find(self, kind: type[T]) -> T | None:
         """Return the environment's client or settings of that class; None where the configuration has none."""
         return cast("T | None", self.services.get(kind))
@@ -309,6 +318,8 @@ class Outcome(Frozen):
     """It failed before it changed anything, or all that it had changed was undone: nothing is left to decide."""
     untouched: bool = False
     """It ended before any service that its plan replaces was begun: there is no release to roll back."""
+    remains: tuple[str, ...] = ()
+    """Regions where it could not be done, so that somebody has to decide about them."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

@@ -1,5 +1,7 @@
 """What the ends of `deploy` and `rollback` have in common: what runs now, in words, and what to do next."""
 
+from collections.abc import Iterator
+
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
@@ -12,7 +14,7 @@ from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
-from runbooks.release.steps import CheckRollout, Record, images_of
+from runbooks.release.steps import CheckRollout, Record, RollBack, images_of, left_regions
 from runbooks.reporting.github_deployment import Reported, ReportToGithub
 from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Smoke, Verify, told
@@ -31,15 +33,17 @@ def version_before(plan: Plan) -> str:
 
 def released(context: Context, plan: Plan, results: Results) -> Outcome:
     """Say what runs now, of a plan that was checked and recorded."""
-    checked = results.only(CheckRollout, CheckResult)
+    checks = {step.region: found for step, found in results.each(CheckRollout, CheckResult)}
     record = next(step for step in plan.steps if isinstance(step, Record))
     version = version_of(plan)
-    pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in checked.services)
+    pods = "; ".join(_pods(region, found) for region, found in checks.items() if found.services)
     before = "" if record.standing else version_before(plan)
     kept = (
         f"{before} marked bad" if record.left else f"{before} kept as last known good" if before else "recorded as good"
     )
-    idle = [result.service for result in checked.services if result.desired == 0]
+    idle = list(
+        dict.fromkeys(result.service for found in checks.values() for result in found.services if result.desired == 0)
+    )
     cdn = [(step, result) for step, result in results.each(InvalidateCdn, Invalidated) if result.problem]
     applied = results.each(ApplyConfigMap, Applied)
     title = f"{version} {'is set' if idle else 'runs'} in {context.where.name}"
@@ -53,7 +57,8 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
             *(done.problem or f"{step.title}: {step.amount} changed." for step, done in applied),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
-            *checked.warnings,
+            *(warning for found in checks.values() for warning in found.warnings),
+            *_elsewhere(context, plan, record, results, version),
             *(result.problem for _, result in cdn),
             *(found.problem for _, found in results.each(ReportToGithub, Reported) if found.problem),
             *(
@@ -66,7 +71,9 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
         kubectl=(
             *(line for step, done in applied if done.problem for line in step.by_hand()),
             *(line for step, result in cdn if result.id is None for line in step.by_hand()),
+            *(line for step in left_regions(results).values() for line in step.by_hand()),
         ),
+        remains=tuple(left_regions(results)),
         data={
             "version": version,
             "before": before,
@@ -74,6 +81,22 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             "services": [change.service for change in record.images],
         },
     )
+
+
+def _pods(region: str, checked: CheckResult) -> str:
+    pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in checked.services)
+    return f"{region}: {pods}" if region else pods
+
+
+def _elsewhere(context: Context, plan: Plan, record: Record, results: Results, version: str) -> Iterator[str]:
+    """Say what is left in the other regions, and what to type for them."""
+    where, back = context.where, any(isinstance(step, RollBack) for step in plan.steps)
+    for region in left_regions(results):
+        yield f"{region} could not be reached, so it still runs what it ran. When it answers again: `rollback --regions {region} --env {where.name}`."
+    for each in where.regions:
+        if record.regions and each.name not in record.regions:
+            line = f"rollback --regions {each.name}" if back else f"deploy {version} --regions {each.name}"
+            yield f"{each.name} was left as it is. `{line} --env {where.name}` does it there."
 
 
 def _verified(results: Results) -> list[tuple[Step, Verified]]:

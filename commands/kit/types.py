@@ -30,6 +30,7 @@ class Known:
     services: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
     terminal: tuple[str, ...] = ()
     """Commands that only a terminal has, for the machine that it stands on."""
     versions: str = PATTERN

@@ -19,6 +19,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Query
 from commands.kit.context import Context
+from commands.kit.regions import RegionName
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, Target
 from runbooks.observe.descriptions import ContainerLine, Described, describe
@@ -36,12 +37,14 @@ class Describe(Query):
     meta = QueryMeta(permission="fleet:read", examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"])
 
     target: Target = argument("a service, or a pod by the end of its name")
+    region: RegionName | None = option("the region to look in; default: the home region")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        found = await describe(context.cluster, context.where, self.target)
+        there = context.within(self.region)
+        found = await describe(there.cluster, there.where, self.target)
         where = context.where.name
-        text = f"{found.name} in {where} {found.summary}"
+        text = f"{found.name} in {there.where.shown} {found.summary}"
         body: list[Element] = []
         if found.trouble:
             body.append(Paragraph(text=words(Strong(text="Cause: "), found.trouble)))

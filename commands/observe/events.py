@@ -5,8 +5,10 @@ from datetime import timedelta
 from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, words
 from commands.kit.command import Query
 from commands.kit.context import Context
+from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
+from runbooks.deployments.places import Place, asked, named
 from runbooks.kit.plan import with_short_digests
 from runbooks.observe import events
 from runbooks.wording import counted
@@ -22,16 +24,21 @@ class Events(Query):
 
     service: ServiceName | None = argument("only this service", default=None)
     since: Duration = option("how far back", default=_HOUR)
+    region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        found = await events.told(
-            context.cluster, context.where, self.service, since=context.now - timedelta(seconds=self.since)
-        )
+        since = context.now - timedelta(seconds=self.since)
+
+        async def of(place: Place) -> list[events.EventGroup]:
+            told = await events.told(place.cluster, place.environment, self.service, since=since)
+            return [each.model_copy(update={"region": place.name}) for each in told]
+
+        found, missing = await asked(named(context.places, names_of(self.region)), of)
         warnings = sum(each.warning for each in found)
-        of = self.service or context.where.name
-        kinds = f"{counted(len(found), 'kind')} of events of {of}, {counted(warnings, 'warning')}"
-        text = kinds if found else f"No events of {of}"
+        whose = self.service or context.where.name
+        kinds = f"{counted(len(found), 'kind')} of events of {whose}, {counted(warnings, 'warning')}"
+        text = kinds if found else f"No events of {whose}"
         body: list[Element] = []
         if found:
             columns = ("Reason", "About", "Message", "Times", "Last")
@@ -40,6 +47,7 @@ class Events(Query):
             body.append(Table(columns=(*kind, *columns), rows=rows))
         if len(found) > _MOST:
             body.append(Note(text=words(f"{len(found) - _MOST} more; name a service, or a shorter --since.")))
+        body += [Note(text=words(why)) for why in missing]
         return Card(
             title=words(Strong(text=text)),
             summary=text,
@@ -53,7 +61,7 @@ def _row(each: events.EventGroup, *, kind: bool) -> tuple[Text, ...]:
     return (
         *((words("warning" if each.warning else "normal"),) if kind else ()),
         words(each.reason),
-        words(Code(text=each.about[0]), more),
+        words(Code(text=each.about[0]), f"{more} in {each.region}" if each.region else more),
         words(with_short_digests(each.message)),
         words(str(each.count)),
         words(Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"),

@@ -31,6 +31,7 @@ from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError, typed_again
+from commands.kit.regions import RegionName
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
@@ -82,6 +83,7 @@ class Logs(Query):
         permission="logs:raw",
     )
     reason: Annotated[str | None, TextType()] = option("why, for the audit log; required with `--raw`", terminal=True)
+    region: RegionName | None = option("the region to read in; default: the home region")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
@@ -96,7 +98,9 @@ class Logs(Query):
                 "--follow shows new lines; --since, --until, --run and --previous show past ones. Use one or the other.",
                 code=ReasonCode.USAGE,
             )
-        return followed(context, self._asked(context, None), self.follow, again(self, context.where.name))
+        return followed(
+            context.within(self.region), self._asked(context, None), self.follow, again(self, context.where.name)
+        )
 
     async def disclosure(self, context: Context) -> Disclosure:
         if self.follow is not None:
@@ -106,6 +110,7 @@ class Logs(Query):
             )
         if self.reason is None:
             raise UsageError('`--raw` needs a reason for the audit log: add `--reason "…"`.')
+        context = context.within(self.region)
         record = await context.runs.find(self.run) if self.run else None
         asked = self._asked(context, record)
         return _Disclosure(self, context, record, asked, await logs.unread(context.cluster, context.where, asked))
@@ -113,6 +118,7 @@ class Logs(Query):
     async def answer(self, context: Context) -> Card:
         if self.raw:
             raise PermanentError("Unredacted lines can't be shown in this way.", code=ReasonCode.BUG)
+        context = context.within(self.region)
         record = await context.runs.find(self.run) if self.run else None
         asked = self._asked(context, record)
         found = await logs.read(context.cluster, context.where, asked)
@@ -186,8 +192,8 @@ class LogCard:
     def card(self) -> Card:
         found = self._found
         return Card(
-            title=words(Strong(text=f"{found.title} in {self._context.where.name}"), " · ", *self._count()),
-            summary=f"{found.title} in {self._context.where.name}: {_words(self._count())}",
+            title=words(Strong(text=f"{found.title} in {self._context.where.shown}"), " · ", *self._count()),
+            summary=f"{found.title} in {self._context.where.shown}: {_words(self._count())}",
             body=(*self._summary(), *self._text(), *(Note(text=note) for note in self._notes())),
             buttons=() if self._request.raw else self._buttons(),  # each look gives its own reason
             data={

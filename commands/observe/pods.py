@@ -3,8 +3,10 @@
 from commands.kit.card import Card, Note, Strong, Table, words
 from commands.kit.command import Query
 from commands.kit.context import Context
+from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
+from runbooks.deployments.places import asked, named
 from runbooks.observe import pods
 from runbooks.wording import counted
 
@@ -18,14 +20,18 @@ class Pods(Query):
     meta = QueryMeta(permission="fleet:read", examples=["", "backend"])
 
     service: ServiceName | None = argument("only this service", default=None)
+    region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        found = await pods.list_pods(context.cluster, context.where, self.service)
+        found, missing = await asked(
+            named(context.places, names_of(self.region)),
+            lambda place: pods.list_pods(place.cluster, place.environment, self.service),
+        )
         ready = sum(each.ready for each in found)
         rows = tuple(
             (
-                words(each.service),
+                words(f"{each.service} in {each.region}" if each.region else each.service),
                 words(each.name),
                 words(each.version),
                 words("ready" if each.ready else each.detail or each.phase),
@@ -36,7 +42,10 @@ class Pods(Query):
         )
         left = len(found) - _MOST
         body = [Table(columns=("Service", "Pod", "Version", "State", "Restarts", "Age"), rows=rows)] if rows else []
-        notes = (Note(text=words(f"{left} more; name a service to see only its pods.")),) if left > 0 else ()
+        notes: tuple[Note, ...] = (
+            (Note(text=words(f"{left} more; name a service to see only its pods.")),) if left > 0 else ()
+        )
+        notes += tuple(Note(text=words(why)) for why in missing)
         over = sum(each.over for each in found)
         text = f"{ready} of {counted(len(found) - over, 'pod')} ready in {context.where.name}"
         text += f", {over} ended before" if over else ""

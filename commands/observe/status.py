@@ -35,6 +35,7 @@ from commands.kit.context import Context, RunRecord
 from commands.kit.endings import held
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
+from commands.kit.regions import side_by_side, told
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
@@ -82,6 +83,8 @@ class Status(Query):
 @dataclass(frozen=True, slots=True)
 class _Answers:
     services: StatusPart[list[ServiceHealth]]
+    away: tuple[str, ...]
+    """The regions whose cluster did not answer, while others did."""
     record: StatusPart[EnvironmentRecord]
     releases: StatusPart[KnownReleases]
     lost: StatusPart[Lease | None]
@@ -106,7 +109,10 @@ async def _asked(context: Context) -> _Answers:
     async with asyncio.TaskGroup() as together:
         releases = together.create_task(_part(partial(context.fleet.known_releases, where)))
         known = partial(_said, releases)
-        services = together.create_task(_part(partial(service_health.look, context.cluster, where, known)))
+        looks = [
+            together.create_task(_part(partial(service_health.look, place.cluster, place.environment, known)))
+            for place in context.places
+        ]
         record = together.create_task(_part(partial(context.fleet.read, where)))
         runs = together.create_task(_part(partial(context.runs.recent, environment=where.name, active=True)))
         health = together.create_task(_health(context))
@@ -115,8 +121,10 @@ async def _asked(context: Context) -> _Answers:
         measured = together.create_task(measured_state(metrics, context.now, DEADLINE)) if metrics is not None else None
         queue = context.use(SyncQueue, "sync", "sync scripts") if may_sync else None
         sync = together.create_task(_part(partial(queue.status, seconds=DEADLINE))) if queue is not None else None
+    services, away = _side_by_side(context, [look.result() for look in looks])
     return _Answers(
-        services.result(),
+        services,
+        away,
         record.result(),
         releases.result(),
         await _part(partial(holder, context, seen)) if (seen := record.result().said) is not None else StatusPart(),
@@ -127,6 +135,19 @@ async def _asked(context: Context) -> _Answers:
         health.result(),
         measured.result() if measured is not None else MeasuredState(),
     )
+
+
+def _side_by_side(
+    context: Context, parts: Sequence[StatusPart[list[ServiceHealth]]]
+) -> tuple[StatusPart[list[ServiceHealth]], tuple[str, ...]]:
+    """Return the services of all regions, each beside itself in the other regions, and the regions that did not answer."""
+    found = [each for part in parts for each in part.said or ()]
+    if not found:
+        return parts[0], ()
+    order = [service.name for service in context.where.services]
+    found.sort(key=lambda each: order.index(each.state.service))
+    pairs = zip(context.places, parts, strict=True)
+    return StatusPart(said=found), tuple(place.name for place, part in pairs if part.said is None)
 
 
 async def _said(releases: asyncio.Task[StatusPart[KnownReleases]]) -> KnownReleases:
@@ -172,7 +193,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     else:
         body.append(Paragraph(text=words(Strong(text="Cluster: "), answers.services.why)))
     body += [
-        Paragraph(text=words(Strong(text=f"{each.state.service}: "), each.trouble)) for each in services if each.trouble
+        Paragraph(text=words(Strong(text=f"{each.state.named}: "), each.trouble)) for each in services if each.trouble
     ]
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
     if facts := (*metric_facts(answers.measured), *_facts(context, answers, record)):
@@ -190,7 +211,7 @@ def _card(context: Context, answers: _Answers) -> Card:
 
 def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]:
     """What somebody wrote into the cluster or the record and can't be read; it is shown as unknown."""
-    said = [f"{each.state.service}: {unknown}" for each in services for unknown in each.state.unknown]
+    said = [f"{each.state.named}: {unknown}" for each in services for unknown in each.state.unknown]
     said += answers.record.said.warnings if answers.record.said is not None else ()
     known = answers.releases.said
     return [*said, *(known.warnings if known is not None else ())]
@@ -240,19 +261,25 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     where, services = context.where.name, answers.services.said
     if services is None:
         return State.FAILED, f"{where}: the cluster does not answer"
-    versions = _versions([each.state for each in services if each.state.image])
+    by_region: dict[str, list[ServiceState]] = {}
+    for each in (each.state for each in services if each.state.image):
+        by_region.setdefault(each.region, []).append(each)
+    versions, differs = side_by_side({region: _versions(own) for region, own in by_region.items()})
     ill = [each for each in services if not each.well]
-    idle = [each.state.service for each in services if each.state.idle]
+    idle = [each.state.named for each in services if each.state.idle]
     bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
     sync = _sync_trouble(context, answers.sync)
     undecided = ", undecided" if record.undecided is not None and record.run is None else ""
     if bad:
-        names = listed(each.state.service for each in bad)
+        names = listed(each.state.named for each in bad)
         return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} unhealthy{undecided}"
+    if answers.away:
+        does = "do" if len(answers.away) > 1 else "does"
+        return State.FAILED, f"{where}: {listed(answers.away)} {does} not answer, the rest runs {versions}{undecided}"
     if idle:
         # nothing of a service that is scaled to 0 runs, whatever its Deployment asks for
         return State.WAITING, f"{where}: {listed(idle)} {'are' if len(idle) > 1 else 'is'} scaled to 0{undecided}"
-    if mixed := [each.state.service for each in services if each.state.state == "complete" and each.state.mixed]:
+    if mixed := [each.state.named for each in services if each.state.state == "complete" and each.state.mixed]:
         verb = "run" if len(mixed) > 1 else "runs"
         return State.WAITING, f"{where}: {listed(mixed)} {verb} several versions{undecided}"
     if ill:
@@ -269,7 +296,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
     database += f", {locks} for a lock in the database" if locks else ""
     trouble = metric_trouble(answers.measured)
-    if undecided or sync or database or trouble:
+    if undecided or sync or database or trouble or differs:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
     return State.DONE, f"{where} runs {versions}"
 
@@ -299,7 +326,7 @@ def _sync_trouble(context: Context, part: StatusPart[SyncStatus]) -> str:
 
 def _row(service: ServiceState) -> tuple[Text, ...]:
     return (
-        words(service.service),
+        words(service.named),
         words(service.shown),
         words(WORDS[service.state]),
         words(service.readiness),
@@ -313,7 +340,7 @@ def _since(services: Sequence[ServiceHealth]) -> Text | None:
     for each in (each.state for each in services):
         if each.since:
             by = f", by {each.by}" if each.by else ""
-            alike.setdefault((each.since, f"{', by hand' if each.by_hand else ''}{by}"), []).append(each.service)
+            alike.setdefault((each.since, f"{', by hand' if each.by_hand else ''}{by}"), []).append(each.named)
     spans: list[Moment | str] = []
     for (since, by), names in alike.items():
         whose = f"{listed(names)} " if len(alike) > 1 else ""
@@ -326,7 +353,7 @@ def _since(services: Sequence[ServiceHealth]) -> Text | None:
 
 
 def _counted(service: ServiceState) -> str:
-    return f"{service.service} {service.readiness}"
+    return f"{service.named} {service.readiness}"
 
 
 def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[Fact, ...]:
@@ -342,6 +369,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
         ("Sync", _sync(context, answers.sync)),
         ("Database", _servers(answers.database, context.where.name)),
         ("Last release", _last(answers.releases)),
+        ("Regions", told(context, answers.releases.said)),
     ]
     if answers.record.said is not None and answers.record.said.run != record.run:
         facts.append(("Record", words("can't be written now, so it still names that run; the bot keeps trying")))
@@ -465,4 +493,5 @@ def _last(part: StatusPart[KnownReleases]) -> Text | None:
         return words(f"{unknown}: ", Code(text="releases adopt"))
     last = part.said.releases[0]
     by = f" by {last.by}" if last.by else ""
-    return words(f"{last.version}{by}, ", moment(last.at))
+    where = f" in {listed(last.regions)} only" if last.regions else ""
+    return words(f"{last.version}{where}{by}, ", moment(last.at))

@@ -8,6 +8,7 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
 from commands.kit.policy import Risk
+from commands.kit.regions import RegionNames, names_of
 from commands.kit.rolling import released, result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, GateNames, Invalid, ServiceName, Start, Version, start
@@ -52,6 +53,7 @@ class Deploy(Operation):
         "gates that may stop nothing this time, with commas; needs a reason and one more approval",
         permission="gate:override",
     )
+    regions: RegionNames | None = option("only these regions, such as `eu`; default: all, in their order")
     at: Start | None = option("a time such as 02:00: approved now, started then after a final go")
 
     def with_full_times(self, now: datetime) -> "Deploy":
@@ -82,7 +84,14 @@ class Deploy(Operation):
 
     async def plan(self, context: Context) -> Plan:
         plan = await plan_deploy(
-            context.cluster, context.registry, context.fleet, context.where, self.version, only=self.only
+            context.cluster,
+            context.registry,
+            context.fleet,
+            context.where,
+            self.version,
+            places=context.places,
+            regions=names_of(self.regions),
+            only=self.only,
         )
         options = {START: self.at} if self.at else {}
         if self.skip_migrations:

@@ -4,6 +4,7 @@ from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
+from commands.kit.regions import RegionName, names_of
 from commands.kit.rolling import result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
@@ -11,7 +12,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.release import steps
-from runbooks.release.plans import plan_restart
+from runbooks.release.restarting import plan_restart
 from runbooks.release.rollouts import RolloutResult
 
 
@@ -28,17 +29,25 @@ class Restart(Operation):
     )
 
     service: ServiceName = argument("service to restart")
+    region: RegionName | None = option("only this region; default: all, one after the other")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
         return f"Restart {self.service} in {environment}"
 
     async def plan(self, context: Context) -> Plan:
-        return await plan_restart(context.cluster, context.fleet, context.where, self.service)
+        return await plan_restart(
+            context.cluster,
+            context.fleet,
+            context.where,
+            self.service,
+            places=context.places,
+            regions=names_of(self.region),
+        )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        done = [result for _, result in results.each(steps.RestartService, RolloutResult)]
-        pods = " · ".join(f"{result.service} {result.ready}/{result.desired}" for result in done)
+        done = results.each(steps.RestartService, RolloutResult)
+        pods = " · ".join(f"{step.change.named} {result.ready}/{result.desired}" for step, result in done)
         version = steps.images_of(plan)[0].after.short
         return Outcome(
             code=ReasonCode.SUCCEEDED,

@@ -7,6 +7,7 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Denied, Outcome
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
+from commands.kit.regions import RegionNames, names_of
 from commands.kit.rolling import released, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
@@ -50,6 +51,7 @@ class Rollback(Operation):
         "go back though the older release can't run on the database's schema; needs a reason", default=False
     )
     after: RunId | None = option("the failed run whose approval covers this rollback")
+    regions: RegionNames | None = option("only these regions; default: all at the same time")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
@@ -77,7 +79,14 @@ class Rollback(Operation):
     async def plan(self, context: Context) -> Plan:
         await self._still_open(context)
         plan = await plan_rollback(
-            context.cluster, context.registry, context.fleet, context.where, services=self.services, to=self.to
+            context.cluster,
+            context.registry,
+            context.fleet,
+            context.where,
+            services=self.services,
+            to=self.to,
+            places=context.places,
+            regions=names_of(self.regions),
         )
         record = await context.fleet.read(context.where)
         warnings = (*record.warnings, *plan.warnings)
@@ -175,8 +184,12 @@ class Rollback(Operation):
         return failed.approved_by if fits and open_still else ()
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        went, outcome = results.only(RollBack, rollback.GoneBack), released(context, plan, results)
-        lock = (f"{went.lock}'s lock is still in place.",) if went.lock else ()
+        went, outcome = results.each(RollBack, rollback.GoneBack), released(context, plan, results)
+        locks = dict.fromkeys(each.lock for _, each in went if each.lock)
+        lock = tuple(f"{name}'s lock is still in place." for name in locks)
+        kept = [(step.region, each.evidence) for step, each in went if not each.unreachable]
+        said = "; ".join(f"{region}: {found}" if region else found for region, found in kept)
+        left = f", but not in {listed(outcome.remains)}" if outcome.remains else ""
         locked = next((each for _, each in results.each(LockEnvironment, Locked)), None)
         if locked is not None:
             where = context.where.name
@@ -186,12 +199,12 @@ class Rollback(Operation):
             lock = (locked.problem or stands,)
         return outcome.model_copy(
             update={
-                "title": f"Back on {version_of(plan)} in {context.where.name}",
+                "title": f"Back on {version_of(plan)} in {context.where.name}{left}",
                 "lines": (*outcome.lines, *lock),
                 "data": {
                     **outcome.data,
                     "budget_minutes": _BUDGET_MINUTES,
-                    "evidence": went.evidence,
+                    "evidence": said,
                     "locked": locked is not None and not locked.problem,
                 },
             }

@@ -5,7 +5,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.deployments.service_state import current
+from runbooks.deployments.places import for_rollback
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan, versions
 from runbooks.release.plans import plan_rollback
@@ -27,13 +27,14 @@ class ShowSheet(Query):
 
     async def answer(self, context: Context) -> Card:
         where = context.where
-        states = await current(context.cluster, where)
+        reached = await for_rollback(context.places, ())
+        states = [state for each in reached.states for state in each]
         plan, why_not = await _way_back(context)
         back = images_of(plan) if plan is not None else ()
         sheet = Sheet(
             environment=where,
             at=context.now,
-            running=tuple(Running(service=each.service, image=each.image, pods=each.ready) for each in states),
+            running=tuple(Running(service=each.named, image=each.image, pods=each.ready) for each in states),
             back=back,
             back_lines=tuple(line for step in plan.steps for line in step.by_hand()) if plan is not None else (),
             why_not=why_not,
@@ -59,6 +60,8 @@ class ShowSheet(Query):
 async def _way_back(context: Context) -> tuple[Plan | None, str]:
     """The rollback's plan, or why there is none: the page is worth printing all the same."""
     try:
-        return await plan_rollback(context.cluster, context.registry, context.fleet, context.where), ""
+        return await plan_rollback(
+            context.cluster, context.registry, context.fleet, context.where, places=context.places
+        ), ""
     except RunbookError as error:
         return None, f"There is no rollback: {error.message}"

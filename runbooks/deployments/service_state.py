@@ -57,6 +57,10 @@ class ServiceState(Frozen):
     namespace: str
     deployment: str
     container: str
+    region: str = ""
+    """Where the environment has several."""
+    kubectl: str = "kubectl"
+    """As a person types it for that region."""
     state: Condition
     detail: str = ""
     """Kubernetes' own words where it is stuck or missing."""
@@ -101,6 +105,11 @@ class ServiceState(Frozen):
     """What somebody wrote on the Deployment and can't be read, each a sentence."""
     owned: str | None = None
     """A sentence, where a controller owns the Deployment and would put back what the bot changes."""
+
+    @property
+    def named(self) -> str:
+        """`backend`, or `backend in us` where there are regions."""
+        return f"{self.service} in {self.region}" if self.region else self.service
 
     @property
     def foreign(self) -> str:
@@ -228,11 +237,11 @@ def pinned(state: ServiceState) -> Image | None:
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:
     """The commands by which a person makes these changes by hand, digests included."""
     setting = [
-        f"kubectl set image deployment/{c.deployment} {' '.join(f'{name}={c.after.reference}' for name in c.references_before)} -n {c.namespace}"
+        f"{c.kubectl} set image deployment/{c.deployment} {' '.join(f'{name}={c.after.reference}' for name in c.references_before)} -n {c.namespace}"
         for c in changes
     ]
     waiting = [
-        f"kubectl rollout status deployment/{c.deployment} -n {c.namespace} --timeout={minutes}m" for c in changes
+        f"{c.kubectl} rollout status deployment/{c.deployment} -n {c.namespace} --timeout={minutes}m" for c in changes
     ]
     return setting + waiting
 
@@ -258,6 +267,8 @@ def _state(
     place = {
         "repository": service.repository,
         "service": service.name,
+        "region": environment.region,
+        "kubectl": environment.kubectl,
         "namespace": environment.namespace,
         "deployment": service.deployment,
         "container": service.container,

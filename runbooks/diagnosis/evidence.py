@@ -78,9 +78,16 @@ class _Log:
     why: str = ""
 
 
-async def keep(pulse: Pulse, cluster: ClusterClient, environment: Environment, services: Sequence[str]) -> Kept:
-    """Keep what the services' pods show as evidence. Never raises `RunbookError`."""
-    kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event())
+async def keep(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    environment: Environment,
+    services: Sequence[str],
+    *,
+    home: ClusterClient | None = None,
+) -> Kept:
+    """Keep what the services' pods show as evidence. Never raises `RunbookError`. `home`: where it is kept, if that is another cluster."""
+    kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event(), home)
     pulse.say(kept.said)
     return kept
 
@@ -108,11 +115,16 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(
-    run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str]
+    run: str,
+    cluster: ClusterClient,
+    environment: Environment,
+    services: Sequence[str],
+    *,
+    home: ClusterClient | None = None,
 ) -> AsyncGenerator[Keeping, None]:
     """Keep the evidence while the body runs; end when both have ended."""
     looked = asyncio.Event()
-    task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked))
+    task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked, home))
     try:
         yield Keeping(task, looked)
     finally:
@@ -120,13 +132,18 @@ async def keeping(
 
 
 async def _keep(
-    run: str, cluster: ClusterClient, environment: Environment, services: Sequence[str], looked: asyncio.Event
+    run: str,
+    cluster: ClusterClient,
+    environment: Environment,
+    services: Sequence[str],
+    looked: asyncio.Event,
+    home: ClusterClient | None,
 ) -> Kept:
     chosen = [service for service in environment.services if service.name in services]
     try:
         async with asyncio.timeout(_LOOKING + _WRITING):
             return await retried(
-                lambda: _kept(cluster, environment, chosen, run, looked),
+                lambda: _kept(cluster, environment, chosen, run, looked, home or cluster),
                 # the pods are still there just now, and may not be later: nobody waits for as long as a server asks
                 pause=lambda seconds: asyncio.sleep(min(seconds, _AGAIN)),
             )
@@ -137,9 +154,22 @@ async def _keep(
 
 
 async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
-    """Return the evidence of that run; None where none was kept, or newer evidence has replaced it."""
+    """Return the evidence of that run, of all regions; None where none was kept, or newer evidence has replaced it."""
+    regions = [each.name for each in environment.regions] or [""]
+    read = await asyncio.gather(*(_find(cluster, environment.within(region), run) for region in regions))
+    found = [(region, each) for region, each in zip(regions, read, strict=True) if each is not None]
+    if len(found) < 2:  # noqa: PLR2004 - one has no need of a heading
+        return found[0][1] if found else None
+    return Evidence(
+        at=max(each.at for _, each in found),
+        summary="; ".join(f"{region}: {each.summary}" for region, each in found),
+        text="\n".join(f"Region {region}\n{each.text}" for region, each in found),
+    )
+
+
+async def _find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
     try:
-        found = await cluster.config_map(environment.record_namespace, _name(run))
+        found = await cluster.config_map(environment.record_namespace, _name(run, environment))
     except PermanentError as error:
         if error.code is ReasonCode.NOT_FOUND:
             return None
@@ -147,12 +177,18 @@ async def find(cluster: ClusterClient, environment: Environment, run: str) -> Ev
     return Evidence(at=found.data.get("at", ""), summary=found.data.get("summary", ""), text=found.data.get("text", ""))
 
 
-def _name(run: str) -> str:
-    return re.sub(r"[^a-z0-9.-]", "-", f"evidence-{run.lower()}")
+def _name(run: str, environment: Environment) -> str:
+    away = f"-{environment.region}" if environment.region != environment.home and environment.region else ""
+    return re.sub(r"[^a-z0-9.-]", "-", f"evidence-{run.lower()}{away}")
 
 
 async def _kept(
-    cluster: ClusterClient, environment: Environment, services: Sequence[Service], run: str, looked: asyncio.Event
+    cluster: ClusterClient,
+    environment: Environment,
+    services: Sequence[Service],
+    run: str,
+    looked: asyncio.Event,
+    home: ClusterClient,
 ) -> Kept:
     deployments, sets, pods, events = await asyncio.gather(
         cluster.deployments(environment.namespace),
@@ -174,7 +210,7 @@ async def _kept(
     lines = sum(len(log.lines) for each in logs.values() for log in each)
     kept = Kept(pods=len(own[:_PODS]), events=len(told), lines=lines)
     if own or told:
-        await _write(cluster, environment, run, kept, await asyncio.to_thread(_fitting, scope, parts))
+        await _write(home, environment, run, kept, await asyncio.to_thread(_fitting, scope, parts))
     return kept
 
 
@@ -290,7 +326,7 @@ async def _write(cluster: ClusterClient, environment: Environment, run: str, kep
     data = {"run": run, "at": utc_now(), "summary": kept.said, "text": text}
     namespace = environment.record_namespace
     try:
-        await cluster.create_config_map(namespace, _name(run), data, labels)
+        await cluster.create_config_map(namespace, _name(run, environment), data, labels)
     except AlreadyThere:  # the step was killed and runs again: what was kept first is nearer to the cause
         return
     selector = ",".join(f"{key}={value}" for key, value in labels.items())

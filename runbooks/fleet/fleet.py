@@ -81,6 +81,11 @@ class Fleet:
     def __init__(self, cluster: ClusterClient) -> None:
         self._cluster = cluster
 
+    @property
+    def cluster(self) -> ClusterClient:
+        """The cluster that has the record: the home region's."""
+        return self._cluster
+
     # the environment
 
     async def read(self, environment: Environment) -> EnvironmentRecord:

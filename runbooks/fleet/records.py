@@ -205,6 +205,12 @@ class Release(Stored):
     seconds: Seconds = None
     verification: Literal["passed", "failed", "inconclusive"] | None = None
     """How its verification ended. None: none was made, or a version recorded it that did not keep this."""
+    regions: tuple[Text, ...] = ()
+    """The regions that it was released to, where that was not all of them."""
+
+    def reached(self, region: str) -> bool:
+        """Whether it was released to that region."""
+        return not self.regions or region in self.regions
 
     unusual: tuple[Text, ...] = Field(default=(), exclude_if=operator.not_)
     """The options that made its deploy riskier than usual: `--only backend`."""

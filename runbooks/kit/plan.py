@@ -116,6 +116,10 @@ class ImageChange(Frozen):
     """Set to `after` with the same change."""
     repository: str = ""
     """The configured one: an image of another is shown with its host and repository."""
+    region: str = ""
+    """Where the environment has several."""
+    kubectl: str = "kubectl"
+    """As a person types it for that region; not part of the digest."""
     # what follows is shown, and not part of the digest: it moves by itself
     replicas: int = 0
     since: str | None = None
@@ -124,6 +128,11 @@ class ImageChange(Frozen):
     """Who deployed it: a person's name by the release record, else a field manager."""
     run: str | None = None
     """The run that deployed it."""
+
+    @property
+    def named(self) -> str:
+        """`backend`, or `backend in us` where there are regions."""
+        return f"{self.service} in {self.region}" if self.region else self.service
 
     @property
     def restarts(self) -> bool:
@@ -140,7 +149,7 @@ class ImageChange(Frozen):
         beside = {f"beside/{each.container}": each.image.reference for each in self.beside}
         return beside | {
             "kind": self.kind,
-            "target": f"{self.namespace}/{self.deployment}/{self.container}",
+            "target": f"{self.region}{'/' if self.region else ''}{self.namespace}/{self.deployment}/{self.container}",
             "before": self.before.reference,
             "after": self.after.reference,
         }

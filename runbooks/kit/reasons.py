@@ -72,6 +72,7 @@ class ReasonCode(StrEnum):
     QUOTA_EXCEEDED = "quota-exceeded"
     ADMISSION_REFUSED = "admission-refused"
     PAUSED = "paused"
+    IN_MAINTENANCE = "in-maintenance"
     GATE_FAILED = "gate-failed"
     WRONG_DIGEST = "wrong-digest"
     CHANGED_MEANWHILE = "changed-meanwhile"
@@ -186,6 +187,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.QUOTA_EXCEEDED: "The namespace's quota rejects the new pods. A rollout needs room for one more pod.",
     ReasonCode.ADMISSION_REFUSED: "The cluster rejects the new pods (limits, pod security, a webhook, a service account).",
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. Run `kubectl rollout resume` first.",
+    ReasonCode.IN_MAINTENANCE: "The region is in maintenance by `omnicare.toml`, so nothing is deployed there. Remove `maintenance` when it is over.",
     ReasonCode.GATE_FAILED: "A required gate no longer passed right before the start, so nothing was changed. The card says which one and what to do.",
     ReasonCode.WRONG_DIGEST: "The pods run a different image from the approved one.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment, or the items, since the plan was made. Plan again.",

@@ -93,6 +93,11 @@ class Environment(Frozen):
         return self.model_copy(update={"region": region, "services": services})
 
     @property
+    def shown(self) -> str:
+        """`production`, or `production (us)` where it is about one region."""
+        return f"{self.name} ({self.region})" if self.region else self.name
+
+    @property
     def kubectl(self) -> str:
         """`kubectl` as a person types it for the region that this value is about."""
         return next((each.kubectl for each in self.regions if each.name == self.region), "kubectl")

@@ -10,6 +10,8 @@ class RolloutSettings(Frozen):
     """Of our own, over the whole rollout; the Deployment's progress deadline ends it too, and usually first."""
     settle_seconds: float = 30.0
     """How long `check` gives pods to be ready again."""
+    region_seconds: float = 60.0
+    """How long going back tries to reach a region that the others do without."""
     crash_restarts: int = 3
     """So many ends of a container that are alike are certain."""
     explain_seconds: float = 30.0

@@ -24,6 +24,7 @@ class EventGroup(Frozen):
     """Of the newest."""
     count: int
     last: datetime | None
+    region: str = ""
     """When the newest was last seen; None where none of them gives a time that can be read."""
 
 

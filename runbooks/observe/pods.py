@@ -20,6 +20,8 @@ class PodLine(Frozen):
     """One pod."""
 
     service: str
+    region: str = ""
+    """Where the environment has several."""
     name: str
     image: str
     version: str = "unknown"
@@ -40,7 +42,8 @@ async def list_pods(cluster: ClusterClient, environment: Environment, service: s
     wanted = [each for each in environment.services if service in (None, each.name)]
     deployments = await side_by_side(*(cluster.deployment(environment.namespace, each.deployment) for each in wanted))
     found = await side_by_side(*(cluster.pods_of(deployment) for deployment in deployments))
-    return [line(pod, each) for each, pods in zip(wanted, found, strict=True) for pod in pods]
+    region = {"region": environment.region}
+    return [line(pod, each).model_copy(update=region) for each, pods in zip(wanted, found, strict=True) for pod in pods]
 
 
 def line(pod: PodView, service: Service) -> PodLine:

@@ -5,7 +5,7 @@ the bot never deployed it is the previous revision, as `kubectl rollout undo` wo
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.clients.image_registry.registry import RegistryClient
@@ -36,8 +36,8 @@ def runs_all(state: ServiceState, image: Image) -> bool:
 
 
 def runs_completely(release: Release, states: Sequence[ServiceState]) -> bool:
-    """Return whether every service of the release that is looked at runs exactly its image, everywhere."""
-    pairs = [(state, release.image(state.service)) for state in states]
+    """Return whether every service of the release that is looked at runs exactly its image, everywhere where it was released."""
+    pairs = [(state, release.image(state.service)) for state in states if release.reached(state.region)]
     return all(image is None or runs_all(state, image) for state, image in pairs)
 
 
@@ -97,13 +97,11 @@ class Earlier:
 
 
 async def undone(
-    cluster: ClusterClient,
-    registry: RegistryClient,
-    environment: Environment,
+    previous: Callable[[Sequence[ServiceState]], Awaitable[Earlier]],
     states: Sequence[ServiceState],
     releases: Sequence[Release],
 ) -> Earlier:
-    """Return where an unrecorded rollback of all services leads.
+    """Return where an unrecorded rollback of all services leads, in all regions. `previous`: where the history of those services does.
 
     A service that still runs what was left as bad is one that the rollback before this did not get to: it follows the others to where
     they went, and they stay there.
@@ -111,15 +109,15 @@ async def undone(
     bad = bad_versions(releases)
     marked = [state for state in states if state.image is not None and _version(state.image) in bad]
     if not marked:
-        return await previous_images(cluster, registry, environment, left_behind(states), releases)
-    followed = await previous_images(cluster, registry, environment, marked, releases)
+        return await previous(left_behind(states))
+    followed = await previous(marked)
     arrived = {_version(image) for image in followed.images.values()} | bad
     hanging = [
         state
         for state in states
         if state.image is not None and not state.runs_completely and _version(state.image) not in arrived
     ]
-    return followed | await previous_images(cluster, registry, environment, hanging, releases)
+    return followed | await previous(hanging)
 
 
 async def previous_images(
@@ -210,6 +208,8 @@ def change_of(state: ServiceState, after: Image) -> ImageChange:
         after=after,
         beside=state.beside,
         repository=state.repository,
+        region=state.region,
+        kubectl=state.kubectl,
         replicas=state.desired,
         since=state.since,
         by=state.by,

@@ -1,16 +1,17 @@
 """The plans of `deploy` and `rollback`: what will be changed, and what people should know before they say yes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.images import usable
-from runbooks.deployments.service_state import ServiceState, current, kubectl_lines, pinned, with_record
-from runbooks.fleet.fleet import EnvironmentRecord, Fleet, Release
+from runbooks.deployments.places import Chosen, Place, Reached, for_deploy, for_rollback
+from runbooks.deployments.service_state import ServiceState, kubectl_lines, pinned, with_record
+from runbooks.fleet.fleet import Fleet, Release
 from runbooks.fleet.records import unknown_holder
-from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange, Plan, Unusual, Wave, versions
 from runbooks.kit.reasons import ReasonCode
@@ -30,7 +31,22 @@ from runbooks.release.last_good import (
     undone,
 )
 from runbooks.release.locking import LockEnvironment
-from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Take, deployed
+from runbooks.release.plan_warnings import (
+    as_recorded,
+    idle,
+    marked_bad,
+    not_trusted,
+    older_version,
+    one_by_one,
+    owned,
+    paused,
+    set_by_hand,
+    together,
+    undecided,
+    unsettled,
+)
+from runbooks.release.region_by_region import deployed
+from runbooks.release.steps import CheckRollout, Record, RollBack, Take
 from runbooks.wording import age_since, by_count, listed
 
 _UNPROVEN = "No record lists this image as good; somebody may have set it. It is not recorded as good after the rollout; use `releases adopt` for that."
@@ -56,21 +72,28 @@ async def plan_deploy(
     version: str,
     *,
     only: str | None = None,
+    places: Sequence[Place] = (),
+    regions: Sequence[str] = (),
 ) -> Plan:
     """Every service, or the one that is named, to `version`, each pinned by the digest that its tag stands for now.
 
     Where all of it is there, but the last run was not seen through (it failed at its check, or somebody finished it by hand), that is
-    checked and recorded, so that the environment is decided and a rollback knows this release.
+    checked and recorded, so that the environment is decided and a rollback knows this release. `places`: its regions, where it has some;
+    `regions`: those that are named, else all.
     """
     services = [service for service in environment.services if only in (None, service.name)]
-    (everything, wanted), (record, known) = await asyncio.gather(
-        asyncio.gather(current(cluster, environment), _resolved(registry, services, version)),
+    chosen = await for_deploy(places or (Place(environment, cluster),), regions, version)
+    (found, resolved), (record, known) = await asyncio.gather(
+        asyncio.gather(
+            side_by_side(*(place.states() for place in chosen.places)), _resolved(registry, services, version)
+        ),
         asyncio.gather(fleet.read(environment), fleet.known_releases(environment)),
     )
+    wanted = [*resolved] * len(found)
     if (unknown := unknown_holder(record)) is not None:
         raise unknown
     releases, left_out = usable(known, environment.services)
-    everything = with_record(everything, releases)
+    everything = with_record([state for each in found for state in each], releases)
     states = [state for state in everything if only in (None, state.service)]
     asked, version = version, wanted[0].tag or version
     unusual = _alone(version, only, [state for state in everything if state not in states])
@@ -80,26 +103,28 @@ async def plan_deploy(
     ]
     older = [change for change in changes if _goes_back(change)]
     warnings = [
-        *_undecided(record),
-        *_not_trusted(states),
+        *undecided(record),
+        *chosen.left,
+        *not_trusted(states),
         *record.warnings,
         *known.warnings,
         *left_out,
-        *_bad(known.releases, version),
-        *_older(older, version),
-        *_by_hand(states),
-        *_owned(states),
-        *_paused(states),
-        *_idle(states),
-        *_unsettled(states),
+        *marked_bad(known.releases, version),
+        *older_version(older, version),
+        *set_by_hand(states),
+        *owned(states),
+        *paused(states),
+        *idle(states),
+        *unsettled(states),
     ]
-    title = f"Deploy {what} to {environment.name}"
+    where = environment.name + (f" ({listed(chosen.regions)} only)" if chosen.regions else "")
+    title = f"Deploy {what} to {where}"
     if not changes and record.undecided is not None:
         # as the Deployments have it: by its tag alone where somebody set it so
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
-            title=f"Check {what} in {environment.name}, and record it",
-            steps=(Take(), CheckRollout(images=tuple(standing)), Record(images=tuple(standing), standing=True)),
+            title=f"Check {what} in {where}, and record it",
+            steps=(*_looked_at(standing), Record(images=tuple(standing), standing=True, regions=chosen.regions)),
             warnings=tuple(warnings),
             notes=(
                 f"{what} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
@@ -108,19 +133,19 @@ async def plan_deploy(
             on_failure=environment.on_failure,
         )
     if not changes:
-        title = f"{environment.name} already runs {what} ({_all(len(states))}). Nothing to do."
+        title = f"{where} already runs {what} ({_all(len(services))}). Nothing to do."
+    changed = {change.named for change in changes}
     return Plan(
         title=title,
-        steps=deployed(changes, f"deploy {asked}{f' --only {only}' if only else ''}") if changes else (),
-        unchanged=tuple(
-            state.service for state in states if state.service not in {change.service for change in changes}
-        )
+        steps=_deployed(changes, states, f"deploy {asked}{f' --only {only}' if only else ''}", chosen)
         if changes
         else (),
+        unchanged=tuple(state.named for state in states if state.named not in changed) if changes else (),
         warnings=tuple(warnings),
         notes=(
             "Old pods serve until new ones are ready.",
-            *_together([state for state in states if state.service in {change.service for change in changes}]),
+            *one_by_one(chosen.places),
+            *together([state for state in states if state.named in changed]),
             *((_BACK_BY_ITSELF,) if environment.on_failure == "rollback" else ()),
         )
         if changes
@@ -133,6 +158,29 @@ async def plan_deploy(
     )
 
 
+def _deployed(
+    changes: Sequence[ImageChange], states: Sequence[ServiceState], cause: str, chosen: Chosen
+) -> tuple[Step, ...]:
+    changed = {change.region for change in changes}
+    standing = [
+        change_of(state, state.image)
+        for state in states
+        if state.region and state.region not in changed and state.image is not None
+    ]
+    regions = [place.region for place in chosen.places]
+    return deployed(changes, cause, regions, standing, chosen.regions)
+
+
+def _looked_at(images: Sequence[ImageChange]) -> list[Step]:
+    """Return the steps that check what runs, region by region."""
+    found = ((region, tuple(each for each in images if each.region == region)) for region in _regions_of(images))
+    return [step for region, own in found for step in (Take(region=region), CheckRollout(images=own, region=region))]
+
+
+def _regions_of(images: Sequence[ImageChange]) -> list[str]:
+    return list(dict.fromkeys(change.region for change in images))
+
+
 async def plan_rollback(
     cluster: ClusterClient,
     registry: RegistryClient,
@@ -141,9 +189,18 @@ async def plan_rollback(
     *,
     services: Sequence[str] = (),
     to: str | None = None,
+    places: Sequence[Place] = (),
+    regions: Sequence[str] = (),
 ) -> Plan:
-    """The services (all where none is named) back to the last known good release, or to the recorded release `to`."""
-    states, known = await asyncio.gather(current(cluster, environment), fleet.known_releases(environment))
+    """The services (all where none is named) back to the last known good release, or to the recorded release `to`.
+
+    `places`: its regions, where it has some; `regions`: those that are named, else all. One whose cluster does not answer is left as it
+    is, and named, but the home region, which has the record.
+    """
+    reached, known = await asyncio.gather(
+        for_rollback(places or (Place(environment, cluster),), regions), fleet.known_releases(environment)
+    )
+    there, states = reached.places, [state for each in reached.states for state in each]
     releases, left_out = usable(known, environment.services)
     chosen = [state for state in with_record(states, releases) if not services or state.service in services]
     to = _as_recorded(to, releases, chosen) if to is not None else None
@@ -152,23 +209,27 @@ async def plan_rollback(
     unproven = False
     targets: Mapping[str, Image]
     if release is not None:
-        targets = {service.service: service.image for service in release.services}
-        notes = [_recorded(release)]
+        targets = {state.named: image for state in chosen if (image := release.image(state.service)) is not None}
+        notes = [as_recorded(release)]
         unproven = release.verdict == "unproven"
     else:
         judged = [*releases, *(each for each in known.releases if each.verdict == "bad" and each not in releases)]
+        history = partial(_previous, there, registry, judged)
         if to is not None:
             for tag in spellings(to):
-                earlier |= await previous_images(cluster, registry, environment, chosen, judged, to=tag)
+                earlier |= await history(chosen, to=tag)
                 if earlier.images:
                     to = tag
                     break
         elif services:
-            earlier = await previous_images(cluster, registry, environment, chosen, judged)
+            earlier = await history(chosen)
         else:
-            earlier = await undone(cluster, registry, environment, chosen, judged)
+            earlier = await undone(history, chosen, judged)
         targets = earlier.images
-        unproven = not all(proven(releases, service, image) for service, image in targets.items())
+        known_good = (
+            proven(releases, state.service, targets[state.named]) for state in chosen if state.named in targets
+        )
+        unproven = not all(known_good)
         bad = bad_versions(known.releases)
         notes = [
             f"{to} was never recorded as a release; it comes from the Deployments' revision history."
@@ -176,52 +237,54 @@ async def plan_rollback(
             else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
         ]
     left_out = (*left_out, *earlier.left_out)
-    if not targets and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen)):
+    if (
+        release is None
+        and not targets
+        and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen))
+    ):
         if left_out:
             raise await _not_one_of_ours(registry, environment, chosen, earlier, left_out, to)
         raise _nothing_to_go_back_to(releases, to)
     changes = [
-        change_of(state, targets[state.service])
+        change_of(state, targets[state.named])
         for state in chosen
-        if state.service in targets and not runs_all(state, targets[state.service])
+        if state.named in targets and not runs_all(state, targets[state.named])
     ]
-    waves = await _waves(cluster, environment, changes)
+    changed = {change.named for change in changes}
+    waves = {place.name: await _waves(place, changes) for place in there}
     version = versions(change.after for change in changes)
     left = _left(changes) if to is None else None
+    where = environment.name + (f" ({listed(reached.regions)} only)" if reached.regions else "")
     return Plan(
-        title=f"Roll back {environment.name} to {version}"
-        if changes
-        else f"{environment.name} already runs {to or 'it'}. Nothing to do.",
+        title=f"Roll back {where} to {version}" if changes else f"{where} already runs {to or 'it'}. Nothing to do.",
         steps=_back(
             changes,
             waves,
-            tuple((state.service, _end(state, targets)) for state in chosen),
+            [(state, _end(state, targets)) for state in chosen],
             left,
             unproven,
+            reached,
             locks=environment.lock_after_rollback,
         )
         if changes
         else (),
-        unchanged=tuple(
-            state.service for state in chosen if state.service not in {change.service for change in changes}
-        )
-        if changes
-        else (),
+        unchanged=tuple(state.named for state in chosen if state.named not in changed) if changes else (),
         warnings=(
-            *_not_trusted(chosen),
+            *reached.left,
+            *not_trusted(chosen),
             *known.warnings,
             *left_out,
             *((_UNPROVEN,) if unproven and changes else ()),
-            *_paused(chosen),
-            *_idle(chosen),
-            *_by_hand(chosen),
-            *_owned(chosen),
-            *(_bad(known.releases, to) if to is not None else ()),
+            *paused(chosen),
+            *idle(chosen),
+            *set_by_hand(chosen),
+            *owned(chosen),
+            *(marked_bad(known.releases, to) if to is not None else ()),
         ),
         notes=(
             *notes,
-            *_together(chosen),
-            *rollout_capacity.told(waves),
+            *together(chosen),
+            *(sentence for place in there for sentence in _told(place, waves[place.name])),
             *((f"{left} is marked bad.",) if left else ()),
             *((_LOCKED_AFTERWARDS.format(environment.name),) if changes and environment.lock_after_rollback else ()),
         ),
@@ -236,29 +299,72 @@ def _alone(version: str, only: str | None, others: Sequence[ServiceState]) -> tu
     other = [state for state in others if state.image is None or state.image.tag != version]
     if only is None or not other:
         return ()
-    stays = listed(f"{each.service} ({each.shown})" for each in other)
+    stays = listed(f"{each.named} ({each.shown})" for each in other)
     verb = by_count(len(other), "stays as it is", "stay as they are")
     return (Unusual(option=f"--only {only}", what=f"Only {only} is deployed: {stays} {verb}.", needs_reason=False),)
 
 
 def _back(
     images: Sequence[ImageChange],
-    waves: tuple[Wave, ...],
-    ends: tuple[tuple[str, str], ...],
+    waves: Mapping[str, tuple[Wave, ...]],
+    ends: Sequence[tuple[ServiceState, str]],
     leaves: str | None,
     unproven: bool,
+    reached: Reached,
     *,
     locks: bool,
 ) -> tuple[Step, ...]:
-    changed = tuple(images)
-    what = f"roll back to {versions(change.after for change in images)}"
+    """Return the steps: all regions at the same time. Each takes its own Deployments there, so that none waits for another."""
+    regions, home = _regions_of(images), reached.places[0].environment.home
+    leaving = tuple(change.service for change in images) if leaves else ()
+    back, checks = [], []
+    for at, region in enumerate(regions):
+        own = tuple(change for change in images if change.region == region)
+        back.append(
+            RollBack(
+                images=own,
+                cause=f"roll back to {versions(change.after for change in own)}",
+                waves=waves[region],
+                ends=tuple((state.service, end) for state, end in ends if state.region == region),
+                leaves=leaves,
+                unproven=unproven,
+                region=region,
+                beside=at > 0,
+                may_be_left=len(reached.places) > 1 and region != home,
+            )
+        )
+        checks.append(CheckRollout(images=own, region=region, beside=at > 0))
     return (
-        Take(leaves=leaves, services=tuple(change.service for change in images) if leaves else ()),
-        RollBack(images=changed, cause=what, waves=waves, ends=ends, leaves=leaves, unproven=unproven),
+        *((Take(leaves=leaves, services=leaving),) if regions == [""] else ()),
+        *back,
         *((LockEnvironment(left=versions(change.before for change in images)),) if locks else ()),
-        CheckRollout(images=changed),
-        Record(images=changed, unproven=unproven, left=leaves),
+        *checks,
+        Record(images=tuple(images), unproven=unproven, left=leaves, regions=reached.regions),
     )
+
+
+async def _previous(
+    places: Sequence[Place],
+    registry: RegistryClient,
+    releases: Sequence[Release],
+    states: Sequence[ServiceState],
+    *,
+    to: str | None = None,
+) -> Earlier:
+    """Return where the revision history of these services leads in their regions, by their names with the region."""
+    found = Earlier({})
+    for place in places:
+        names = {state.service: state.named for state in states if state.region == place.name}
+        own = [state for state in states if state.region == place.name]
+        one = await previous_images(place.cluster, registry, place.environment, own, releases, to=to)
+        images = {names[service]: image for service, image in one.images.items()}
+        found |= Earlier(images, one.left_out, {names[service]: tag for service, tag in one.tags.items()})
+    return found
+
+
+def _told(place: Place, waves: Sequence[Wave]) -> Iterator[str]:
+    for sentence in rollout_capacity.told(waves):
+        yield f"{place.name}: {sentence}" if place.name else sentence
 
 
 async def _not_one_of_ours(
@@ -272,7 +378,7 @@ async def _not_one_of_ours(
     """The refusal, with the lines for a person: the same version as the configured repository has it."""
     changes = []
     for state in states:
-        service, tag = environment.service(state.service), to or earlier.tags.get(state.service)
+        service, tag = environment.service(state.service), to or earlier.tags.get(state.named)
         if service is None or tag is None or state.image is None:
             continue
         try:
@@ -295,79 +401,21 @@ def _as_recorded(to: str, releases: Sequence[Release], states: Sequence[ServiceS
     return next((each for each in spellings(to) if each in known), to)
 
 
-async def _waves(cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange]) -> tuple[Wave, ...]:
+async def _waves(place: Place, changes: Sequence[ImageChange]) -> tuple[Wave, ...]:
     """A forecast: a plan is made without it, too."""
+    own = [change for change in changes if change.region == place.name]
     try:
-        return tuple(await rollout_capacity.waves(cluster, environment, changes)) if changes else ()
+        return tuple(await rollout_capacity.waves(place.cluster, place.environment, own)) if own else ()
     except RunbookError:
         return ()
-
-
-async def plan_restart(cluster: ClusterClient, fleet: Fleet, environment: Environment, service: str) -> Plan:
-    """New pods of the image that the service asks for now."""
-    states, record, known = await asyncio.gather(
-        current(cluster, environment), fleet.read(environment), fleet.known_releases(environment)
-    )
-    states = with_record(states, usable(known, environment.services)[0])
-    chosen = next(state for state in states if state.service == service)
-    if chosen.image is None:
-        raise PermanentError(chosen.detail or f"{service} does not exist.", code=ReasonCode.NOT_FOUND)
-    change = change_of(chosen, chosen.image)
-    return Plan(
-        title=f"Restart {service} in {environment.name}",
-        steps=(Take(), RestartService(change=change, cause=f"restart {service}"), CheckRollout(images=(change,))),
-        warnings=(
-            *_undecided(record),
-            *_not_trusted([chosen]),
-            *record.warnings,
-            *_by_hand([chosen]),
-            *_owned([chosen]),
-            *_idle([chosen]),
-            *_unsettled([chosen]),
-        ),
-        notes=("The image does not change. Old pods serve until new ones are ready.",),
-    )
 
 
 def _all(count: int) -> str:
     return {1: "its digest", 2: "both digests"}.get(count, f"all {count} digests")
 
 
-def _together(states: Sequence[ServiceState]) -> list[str]:
-    """By which mirror it is pulled, which containers go with their service, and which of the same repository do not."""
-    said = [
-        f"{state.service}: the cluster pulls it from {state.mirror} (`mirrors`)." for state in states if state.mirror
-    ]
-    for state in states:
-        if state.beside:
-            names = ", ".join(each.named for each in state.beside)
-            verb = by_count(len(state.beside), "goes", "go")
-            said.append(f"{state.service}: {names} {verb} with it, because of the same repository.")
-        if state.kept:
-            verb = by_count(len(state.kept), "is not changed", "are not changed")
-            said.append(
-                f"{state.service}: {', '.join(state.kept)} {verb} (`keeps`), although the repository is the same."
-            )
-    return said
-
-
 def _goes_back(change: ImageChange) -> bool:
     return is_older(change.after.tag or "", change.before.tag or "")
-
-
-def _recorded(release: Release) -> str:
-    by = f" by {release.by}" if release.by else ""
-    found = read_time(release.at)
-    at = f"{age_since(found)} ago" if found is not None else "at an unknown time"
-    good = "the last known good release" if release.verdict == "good" else "a recorded release"
-    did = "rolled out" if release.run else "recorded while running"  # what was adopted may have run for weeks before
-    return f"{release.version} is {good}, {did} {at}{by}."
-
-
-def _not_trusted(states: Sequence[ServiceState]) -> list[str]:
-    """What runs and is not ours, and what was written on the Deployments and can't be read."""
-    foreign = [state.foreign for state in states if state.foreign]
-    return [*foreign, *(f"{state.service}: {each}" for state in states for each in state.unknown)]
 
 
 def _nothing_to_go_back_to(releases: Sequence[Release], to: str | None) -> PermanentError:
@@ -408,56 +456,6 @@ async def _resolved(registry: RegistryClient, services: Sequence[Service], versi
     ages = ", ".join(f"{each.tag} ({age_since(each.created)} old)" if each.created else each.tag for each in newest)
     newest_words = f" Newest: {ages}." if ages else ""
     raise NoSuchVersion(f"{missing.message}{newest_words}", tuple(each.tag for each in newest)) from missing
-
-
-def _undecided(record: EnvironmentRecord) -> list[str]:
-    return [f"The environment is undecided since: {record.undecided.title}"] if record.undecided is not None else []
-
-
-def _bad(releases: Sequence[Release], version: str) -> list[str]:
-    found = next((release for release in releases if release.version == version and release.verdict == "bad"), None)
-    return [f"{version} was marked bad ({found.why})."] if found is not None else []
-
-
-def _older(older: Sequence[ImageChange], version: str) -> list[str]:
-    if not older:
-        return []
-    running = ", ".join(dict.fromkeys(change.before.tag or "untagged" for change in older))
-    return [
-        f"{version} is older than the running version ({running}). Use `rollback` to go back; to deploy it, give a reason."
-    ]
-
-
-def _by_hand(states: Sequence[ServiceState]) -> list[str]:
-    return [
-        f"{state.service}'s image was set by hand since the last deploy ({state.by}{f', {age_since(at)} ago' if (at := read_time(state.since)) is not None else ''})."
-        for state in states
-        if state.drifted
-    ]
-
-
-def _owned(states: Sequence[ServiceState]) -> list[str]:
-    return [f"{state.service}: {state.owned}." for state in states if state.owned is not None]
-
-
-def _paused(states: Sequence[ServiceState]) -> list[str]:
-    return [
-        f"{state.service} is paused, so nothing would roll out. First run `kubectl rollout resume deployment/{state.deployment} -n {state.namespace}`."
-        for state in states
-        if state.paused
-    ]
-
-
-def _idle(states: Sequence[ServiceState]) -> list[str]:
-    return [f"{state.service} is scaled to 0 replicas: none of its pods will run." for state in states if state.idle]
-
-
-def _unsettled(states: Sequence[ServiceState]) -> list[str]:
-    return [
-        f"{state.service} is {state.state} now{f': {state.detail}' if state.detail else ''}."
-        for state in states
-        if state.state not in ("complete", "paused")
-    ]
 
 
 def _compare(environment: Environment, changes: Sequence[ImageChange]) -> tuple[tuple[str, str], ...]:

@@ -60,6 +60,7 @@ def release_of(
     configuration: ReleasedConfiguration | None = None,
     seconds: float | None,
     verified: Sequence[Verified] = (),
+    regions: tuple[str, ...] = (),
 ) -> Release:
     """Return what was rolled out, in the form of the fleet's record."""
     return Release(
@@ -78,6 +79,7 @@ def release_of(
         unusual=unusual,
         configuration=configuration,
         verification=worst(verified),
+        regions=regions,
     )
 
 

@@ -17,7 +17,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.deployments.service_state import DEPLOYED_AT, SURGE, ServiceState, current, kubectl_lines
 from runbooks.diagnosis import Snapshot
-from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.fleet import Fleet, utc_now
 from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange, Wave
@@ -77,6 +77,8 @@ class CheckResult(Frozen):
     seconds: float
     warnings: tuple[str, ...] = ()
     """What is worth a look, though all is ready."""
+    at: str = ""
+    """When that was so (ISO 8601, UTC)."""
 
 
 _DEFAULTS = RolloutSettings()
@@ -188,7 +190,8 @@ async def check(
     results = await unless_stopped(pulse, side_by_side(*(one(change) for change in changes)))
     warnings = await foreign_digests(registry, changes, results)
     pulse.say("all ready, but nodes report other digests" if warnings else "same digests, all ready")
-    return CheckResult(services=tuple(results), seconds=round(time.monotonic() - began, 3), warnings=warnings)
+    seconds = round(time.monotonic() - began, 3)
+    return CheckResult(services=tuple(results), seconds=seconds, warnings=warnings, at=utc_now())
 
 
 async def foreign_digests(

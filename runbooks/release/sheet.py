@@ -58,8 +58,17 @@ class Sheet(Frozen):
     def _look(self, namespace: str, deployments: Sequence[str]) -> list[str]:
         return [
             f"omnicare status --env {self.environment.name}",
-            f"kubectl get pods -n {namespace} -o wide",
-            *(f"kubectl rollout status deployment/{name} -n {namespace} --timeout=10s" for name in deployments),
+            *(
+                line
+                for kubectl in self._kubectls
+                for line in (
+                    f"{kubectl} get pods -n {namespace} -o wide",
+                    *(
+                        f"{kubectl} rollout status deployment/{name} -n {namespace} --timeout=10s"
+                        for name in deployments
+                    ),
+                )
+            ),
         ]
 
     def _back(self) -> list[str]:
@@ -67,19 +76,28 @@ class Sheet(Frozen):
         if not self.back:
             return [*lines, "", self.why_not or "Everything runs the last known good release: nothing to go back to."]
         to = versions(change.after for change in self.back)
-        found = [
-            each for change in self.back for each in _lines_of(Running(service=change.service, image=change.after))
-        ]
+        found = [each for change in self.back for each in _lines_of(Running(service=change.named, image=change.after))]
         by_hand = self.back_lines or tuple(kubectl_lines(self.back))
         return [*lines, "", f"To {to}:", *found, "", "Without the bot, line by line:", *by_hand]
 
     def _else(self, namespace: str, deployments: Sequence[str]) -> list[str]:
         return [
             f"omnicare describe SERVICE --env {self.environment.name}",
-            *(f"kubectl describe deployment/{name} -n {namespace}" for name in deployments),
-            f"kubectl get events -n {namespace} --sort-by=.lastTimestamp",
-            *(f"kubectl logs deployment/{name} -n {namespace} --tail=100" for name in deployments),
+            *(
+                line
+                for kubectl in self._kubectls
+                for line in (
+                    *(f"{kubectl} describe deployment/{name} -n {namespace}" for name in deployments),
+                    f"{kubectl} get events -n {namespace} --sort-by=.lastTimestamp",
+                    *(f"{kubectl} logs deployment/{name} -n {namespace} --tail=100" for name in deployments),
+                )
+            ),
         ]
+
+    @property
+    def _kubectls(self) -> tuple[str, ...]:
+        """Return `kubectl` as it is typed for each region."""
+        return tuple(each.kubectl for each in self.environment.regions) or ("kubectl",)
 
 
 def _part(title: str, lines: Sequence[str]) -> list[str]:

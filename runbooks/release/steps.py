@@ -1,9 +1,9 @@
 """The steps of `deploy`, `rollback` and `restart`: taking the Deployments, rolling out, going back, checking, recording."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
@@ -12,8 +12,8 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import ImageChange, Plan, Wave, reads_before, versions
-from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext, Undo
+from runbooks.kit.plan import ImageChange, Plan, Wave, versions
+from runbooks.kit.steps import Brief, Cell, Results, Shown, Step, StepContext, Undo
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.manifests.steps import KeepConfiguration, Kept
 from runbooks.release import max_surge, recording, rollback, rollouts
@@ -37,7 +37,7 @@ class Take(Step):
 
     @property
     def title(self) -> str:
-        return "Take the Deployments"
+        return f"Take the Deployments{self.place}"
 
     async def apply(self, context: StepContext) -> Stamped:
         cluster, fleet = context.use(ClusterClient), context.use(Fleet)
@@ -57,7 +57,7 @@ class ServiceStep(Step):
 
     @property
     def word(self) -> str:
-        return self.change.service
+        return self.change.named
 
     def changes(self) -> dict[str, JsonValue]:
         return {**self.change.substance()}
@@ -74,7 +74,7 @@ class ServiceStep(Step):
     def goes_on(self) -> tuple[str, ...]:
         after = self.change.after
         return (
-            f"Kubernetes continues to roll out {self.change.service} {after.tag or after.short}; `rollback` reverts it.",
+            f"Kubernetes continues to roll out {self.change.named} {after.tag or after.short}; `rollback` reverts it.",
         )
 
     def completes(self, approved: Step) -> bool:
@@ -98,7 +98,7 @@ class Rollout(ServiceStep):
 
     @property
     def title(self) -> str:
-        return f"{self.change.service.capitalize()} rollout"
+        return f"{self.change.service.capitalize()} rollout{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
         return (_brief(self.change),)
@@ -114,17 +114,18 @@ class RestartService(ServiceStep):
 
     @property
     def title(self) -> str:
-        return f"{self.change.service.capitalize()} restart"
+        return f"{self.change.service.capitalize()} restart{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject=self.change.service, change=f"{self.change.after.tag or '?'}, new pods"),)
 
     def by_hand(self) -> tuple[str, ...]:
         where = f"deployment/{self.change.deployment} -n {self.change.namespace}"
-        return (f"kubectl rollout restart {where} && kubectl rollout status {where} --timeout=10m",)
+        kubectl = self.change.kubectl
+        return (f"{kubectl} rollout restart {where} && {kubectl} rollout status {where} --timeout=10m",)
 
     def goes_on(self) -> tuple[str, ...]:
-        return (f"Kubernetes continues to restart {self.change.service}, on the same image.",)
+        return (f"Kubernetes continues to restart {self.change.named}, on the same image.",)
 
 
 class RollBack(Step):
@@ -141,14 +142,16 @@ class RollBack(Step):
     """The release that it leaves as bad."""
     unproven: bool = False
     """It goes back to an image that no record knows as good."""
+    may_be_left: bool = False
+    """A region without which the others go back, where its cluster can't be reached."""
 
     @property
     def title(self) -> str:
-        return "Roll back all services"
+        return f"Roll back all services{self.place}"
 
     @property
     def word(self) -> str:
-        return "all at once"
+        return f"all at once{self.place}"
 
     def changes(self) -> dict[str, JsonValue]:
         return {"images": [{**change.substance()} for change in self.images]}
@@ -171,6 +174,10 @@ class RollBack(Step):
     def completes(self, approved: Step) -> bool:
         return isinstance(approved, RollBack) and _all_complete(self.images, approved.images)
 
+    @property
+    def may_do_nothing(self) -> bool:
+        return self.may_be_left
+
     def ends_as(self, confirmed: Step) -> bool:
         """A deploy that is overtaken may reach one more service between the plan and the yes: going back from that is what was confirmed."""
         if not isinstance(confirmed, RollBack) or not self.ends:
@@ -181,21 +188,40 @@ class RollBack(Step):
         return from_there and alike
 
     async def apply(self, context: StepContext) -> GoneBack:
-        went = await rollback.go_back(
-            context.pulse,
-            context.use(ClusterClient),
-            context.environment,
-            self.images,
-            self.waves,
-            cause=cause(context, self.cause),
-            by=context.asked_by,
-            settings=context.use(RolloutSettings),
-        )
+        if self.may_be_left:
+            went = await rollback.unless_unreachable(
+                context.pulse, lambda: self._gone_back(context), context.use(RolloutSettings).region_seconds
+            )
+        else:
+            went = await self._gone_back(context)
         with suppress(RunbookError):  # worth a line, and nobody waits for it
             freeze = (await context.use(Fleet).read(context.environment)).freeze
             if freeze is not None and freeze.holds(datetime.now(UTC)):
                 return went.model_copy(update={"lock": freeze.name})
         return went
+
+    async def _gone_back(self, context: StepContext) -> GoneBack:
+        cluster, environment = context.use(ClusterClient), context.environment
+        if self.region:  # each takes its own Deployments, so that no region waits for another
+            await rollback.begin(
+                context.pulse,
+                cluster,
+                context.use(Fleet),
+                environment,
+                self.leaves,
+                [change.service for change in self.images],
+            )
+        return await rollback.go_back(
+            context.pulse,
+            cluster,
+            environment,
+            self.images,
+            self.waves,
+            cause=cause(context, self.cause),
+            by=context.asked_by,
+            settings=context.use(RolloutSettings),
+            home=context.use(Fleet).cluster,
+        )
 
     async def put_back(self, context: StepContext) -> str:
         for change in self.images:
@@ -211,17 +237,26 @@ class CheckRollout(Step):
 
     kind: Literal["check"] = "check"
     images: tuple[ImageChange, ...]
+    baked: bool = False
+    """Looked at again, after the bake time."""
     decides: ClassVar[bool] = False
 
     @property
+    def target(self) -> str:
+        return "baked" if self.baked else ""
+
+    @property
     def title(self) -> str:
-        return "Check"
+        return f"Check after the bake time{self.place}" if self.baked else f"Check{self.place}"
 
     @property
     def word(self) -> str:
-        return "a check"
+        return f"a check{self.place}"
 
     async def apply(self, context: StepContext) -> CheckResult:
+        if self.region in left_regions(context.results):
+            context.pulse.say("not reached")
+            return CheckResult(services=(), seconds=0.0)
         return await rollouts.check(
             context.pulse,
             context.use(ClusterClient),
@@ -243,6 +278,8 @@ class Record(Step):
     """The version that is marked bad with it."""
     unusual: tuple[str, ...] = ()
     """The options that made the run riskier than usual, kept with the release."""
+    regions: tuple[str, ...] = ()
+    """Where it runs then, where that is not in all regions."""
     release: Release | None = None
     """Where it was made before; else it is made of what the steps before have found."""
     hidden: ClassVar[bool] = True
@@ -254,7 +291,8 @@ class Record(Step):
 
     def changes(self) -> dict[str, JsonValue]:
         images: dict[str, JsonValue] = {change.service: change.after.reference for change in self.images}
-        return {"records": images, "unproven": self.unproven, "bad": self.left, "standing": self.standing}
+        where: dict[str, JsonValue] = {"regions": list(self.regions)} if self.regions else {}
+        return {"records": images, "unproven": self.unproven, "bad": self.left, "standing": self.standing, **where}
 
     def shown(self) -> Shown | None:
         return _table(self.images, stays=True) if self.standing else None
@@ -280,15 +318,28 @@ class Record(Step):
         return f"{version} is now recorded as good"
 
     async def apply(self, context: StepContext) -> int:
-        cluster, fleet = context.use(ClusterClient), context.use(Fleet)
         release = self.release or self._made(context)
         leaving = [change.service for change in self.images]
-        return await recording.record(cluster, fleet, context.environment, release, self.left, leaving)
+        # what this run did not change belongs to the release as it stands where the run changed something
+        there = context.within(self.images[0].region if self.images else "")
+        return await recording.record(
+            there.use(ClusterClient), context.use(Fleet), there.environment, release, self.left, leaving
+        )
 
     def _made(self, context: StepContext) -> Release:
+        checked = {
+            (step.region, result.service): result
+            for step, found in context.results.each(CheckRollout, CheckResult)
+            for result in found.services
+        }
+        images = [change for change in self.images if (change.region, change.service) in checked]
+        once = {change.service: change for change in reversed(images)}  # the first region's: the same image in all
+        chosen = [change for change in images if once[change.service] is change]
+        left = left_regions(context.results)
+        reached = self.regions or (tuple(each.name for each in context.environment.regions) if left else ())
         return recording.release_of(
-            self.images,
-            context.results.only(CheckRollout, CheckResult).services,
+            chosen,
+            [checked[change.region, change.service] for change in chosen],
             run=context.run,
             by=context.asked_by,
             approved_by=context.approved_by,
@@ -297,6 +348,7 @@ class Record(Step):
             configuration=next((kept.configuration for _, kept in context.results.each(KeepConfiguration, Kept)), None),
             seconds=_seconds(context),
             verified=[found for kind in (Smoke, Verify) for _, found in context.results.each(kind, Verified)],
+            regions=tuple(name for name in reached if name not in left),
         )
 
 
@@ -307,15 +359,15 @@ def _seconds(context: StepContext) -> float | None:
     return round(sum(in_turn) + max(at_once, default=0.0), 1) if in_turn or at_once else None
 
 
-def deployed(images: Sequence[ImageChange], cause: str) -> tuple[Step, ...]:
-    """Return the steps that roll these images out, one service after the other, and record them."""
-    rolled = (Rollout(change=change, cause=cause) for change in images)
-    return (Take(), *rolled, CheckRollout(images=tuple(images)), Record(images=tuple(images)))
+def left_regions(results: Results) -> dict[str, RollBack]:
+    """Return the regions that could not be reached to go back, each with what is left to do there."""
+    return {step.region: step for step, went in results.each(RollBack, GoneBack) if went.unreachable}
 
 
 def images_of(plan: Plan) -> tuple[ImageChange, ...]:
     """Return every image that the plan changes, checks or records."""
-    return next((step.images for step in plan.steps if isinstance(step, CheckRollout)), ())
+    checks = [step for step in plan.steps if isinstance(step, CheckRollout) and not step.baked]
+    return tuple(change for step in checks for change in step.images)
 
 
 def cause(context: StepContext, what: str) -> str:
@@ -359,7 +411,7 @@ def _brief(change: ImageChange) -> Brief:
 def _table(images: Sequence[ImageChange], *, stays: bool = False) -> Shown:
     rows = tuple(
         (
-            Cell(text=change.service),
+            Cell(text=change.named),
             Cell(text=change.before.shown(change.repository)),
             _next(change, stays=stays),
             Cell(text=str(change.replicas)),
@@ -383,26 +435,3 @@ def _since(change: ImageChange) -> Cell:
     run = f" (run {short_id(change.run)})" if change.run else ""
     text = f"{', ' if change.since and by else ''}{by}{run}"
     return Cell(at=change.since, text=text) if change.since or text else Cell(text="unknown")
-
-
-@reads_before
-def _of_the_version_before(stored: Mapping[str, Any]) -> tuple[Step, ...]:
-    images = tuple(ImageChange.model_validate(each) for each in stored.get("changes", ()))
-    if not images:
-        return ()
-    if stored.get("confirms"):
-        return (Take(), CheckRollout(images=images), Record(images=images, standing=True))
-    if str(stored.get("title", "")).startswith("Restart ") and all(change.restarts for change in images):
-        return (Take(), *(RestartService(change=each, cause="restart") for each in images), CheckRollout(images=images))
-    what = versions(change.after for change in images)
-    if not stored.get("together"):
-        return deployed(images, f"deploy {what}")
-    leaves, unproven = stored.get("leaves"), bool(stored.get("unproven"))
-    fields = {name: stored[name] for name in ("waves", "ends", "leaves", "unproven") if name in stored}
-    back = RollBack.model_validate({"images": images, "cause": f"roll back to {what}", **fields})
-    return (
-        Take(leaves=leaves),
-        back,
-        CheckRollout(images=images),
-        Record(images=images, unproven=unproven, left=leaves),
-    )

@@ -75,7 +75,7 @@ async def with_parts(
         environment=environment,
         version=versions(change.after for change in changes),
         before=before.pop() if len(before) == 1 else None,
-        changes=changes,
+        changes=tuple({change.service: change for change in reversed(changes)}.values())[::-1],
         going_back=going_back,
         standing=standing,
         clients=clients,
@@ -192,7 +192,7 @@ def _left_to_do(version: str, left: Sequence[Step]) -> PermanentError:
 
 def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
     """After the Deployments are taken, and after the check of what runs."""
-    begun = max((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
+    begun = min((at for at, step in enumerate(steps) if isinstance(step, Take)), default=-1) + 1
     checked = max((at for at, step in enumerate(steps) if isinstance(step, CheckRollout)), default=begun - 1) + 1
     first = (step for part in parts for step in part.first)
     before = (step for part in parts for step in part.before)

@@ -7,7 +7,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment
 from runbooks.redaction.redactor import default_redactor
-from runbooks.release.plans import plan_restart
+from runbooks.release.restarting import plan_restart
 from runbooks.release.steps import CheckRollout, RestartService, Take, images_of
 from runbooks.rotation.settings import Rotations
 from runbooks.rotation.steps import AWS_VERSION, CopyFromAws, ReplaceValues, RotateSecret

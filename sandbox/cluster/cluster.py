@@ -12,7 +12,7 @@ import logging
 import random
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,7 +184,7 @@ class Cluster:
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         return view.on_change(self.store, callback)
 
-    def changes(self, namespace: str = "") -> AsyncIterator[tuple[view.PodView, ...]]:
+    def changes(self, namespace: str = "") -> AsyncGenerator[tuple[view.PodView, ...]]:
         return view.changes(self.store, namespace)
 
     def user(self, name: str) -> User:

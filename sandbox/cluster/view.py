@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from sandbox.cluster.clock import parse
@@ -68,7 +68,7 @@ def on_change(store: Store, callback: Callable[[], None]) -> Callable[[], None]:
     return store.listen(see)
 
 
-async def changes(store: Store, namespace: str = "") -> AsyncIterator[tuple[PodView, ...]]:
+async def changes(store: Store, namespace: str = "") -> AsyncGenerator[tuple[PodView, ...]]:
     """The pods now, and again after each change; changes of one moment come together."""
     changed = asyncio.Event()
     changed.set()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from commands.kit.command import Command, Operation, RunDecision
 from commands.kit.parsing import UsageError, parse, split, typed_again
+from commands.kit.regions import RegionsType, RegionType
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_text import made_plain
@@ -43,6 +44,7 @@ KNOWN = Known(
     services=("backend", "frontend"),
     commands=REGISTRY.names(),
     people=("maya", "requester", "approver"),
+    regions=("eu", "us"),
 )
 EVERY = pytest.mark.parametrize("spec", list(REGISTRY), ids=lambda spec: spec.name)
 OPERATIONS = [spec for spec in REGISTRY if spec.kind is Kind.OPERATION]
@@ -172,6 +174,8 @@ _VALUES: dict[type, st.SearchStrategy[str]] = {
     ),
     EnvironmentType: st.sampled_from(KNOWN.environments),
     ServiceType: st.sampled_from(KNOWN.services),
+    RegionType: st.sampled_from(KNOWN.regions),
+    RegionsType: st.sampled_from([*KNOWN.regions, "eu,us", "us eu"]),
     TargetType: st.sampled_from(KNOWN.services),
     CommandNameType: st.sampled_from(KNOWN.commands),
     PersonType: st.sampled_from([*KNOWN.people, "@maya", "MAYA"]),

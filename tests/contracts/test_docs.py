@@ -39,6 +39,7 @@ NAMED = Known(
     services=("backend", "frontend"),
     commands=registry.load().names(),
     people=("maya", "tomas", "ines", "dana", "noor"),
+    regions=("eu", "us"),
 )
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from sandbox.scenarios import BY_NAME
-from sandbox.world import SandboxWorld, _welcome
+from sandbox.welcome import welcome
+from sandbox.world import SandboxWorld
 
 
 def test_the_program_is_named_so_that_another_shell_finds_it(tmp_path: Path):
-    said = _welcome(SandboxWorld(tmp_path), "http://127.0.0.1:1/?token=x")
+    said = welcome(SandboxWorld(tmp_path), "http://127.0.0.1:1/?token=x")
     (line,) = [line.strip() for line in said.splitlines() if "--as maya status" in line]
     assert Path(line.split()[0]).name == "omnicare"
     assert Path(line.split()[0]).exists()
@@ -15,7 +16,7 @@ def test_the_program_is_named_so_that_another_shell_finds_it(tmp_path: Path):
 
 def test_a_bad_night_says_what_is_broken_and_no_other_thing_to_try(tmp_path: Path):
     night = BY_NAME["quota"]
-    said = _welcome(SandboxWorld(tmp_path), None, night)
+    said = welcome(SandboxWorld(tmp_path), None, night)
     assert night.sentence in said
     assert f"/omnicare {night.command}" in said
     assert "Three things to try" not in said

@@ -8,7 +8,7 @@ import asyncio
 import json
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -325,16 +325,18 @@ class Story:
 
     # what is
 
-    def deployment(self, service: str, namespace: str = PRODUCTION) -> Json:
-        found = self.world.cluster.store.get(DEPLOYMENT, namespace, service)
+    def deployment(self, service: str, namespace: str = PRODUCTION, region: str = "") -> Json:
+        """In a region away from home, or in the one cluster."""
+        cluster = self.world.regions[region].cluster if region else self.world.cluster
+        found = cluster.store.get(DEPLOYMENT, namespace, service)
         assert found is not None
         return found
 
-    def image(self, service: str, namespace: str = PRODUCTION) -> str:
-        return str(self.deployment(service, namespace)["spec"]["template"]["spec"]["containers"][0]["image"])
+    def image(self, service: str, namespace: str = PRODUCTION, region: str = "") -> str:
+        return str(self.deployment(service, namespace, region)["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    def tag(self, service: str, namespace: str = PRODUCTION) -> str:
-        return self.image(service, namespace).partition("@")[0].rpartition(":")[2]
+    def tag(self, service: str, namespace: str = PRODUCTION, region: str = "") -> str:
+        return self.image(service, namespace, region).partition("@")[0].rpartition(":")[2]
 
     def revision(self, service: str, namespace: str = PRODUCTION) -> int:
         return int(self.deployment(service, namespace)["metadata"]["annotations"][REVISION])
@@ -443,9 +445,11 @@ async def story(
     database: Database | None = None,
     elsewhere: Place | None = None,
     parts: Collection[str] = (),
+    regions: Sequence[str] = (),
+    bake: float = 0.2,
 ) -> AsyncIterator[Story]:
     """The world without a bot yet; `elsewhere`: its production is there, instead of in the sandbox's cluster; `parts`: of the release
-    train (`sandbox.train.PARTS`). At its end nothing that is private may have left it (`tests.support.leaks`)."""
+    train (`sandbox.train.PARTS`); `regions`: production's, the home region first. At its end nothing that is private may have left it (`tests.support.leaks`)."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
             opened(
@@ -456,6 +460,8 @@ async def story(
                 slack=LIVELY,
                 database=database,
                 parts=parts,
+                regions=regions,
+                bake=bake,
                 **_elsewhere(elsewhere),
             )
         )

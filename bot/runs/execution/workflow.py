@@ -6,7 +6,7 @@ It holds the environment's place from before its first step to its end; its requ
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from commands.kit.card import Card, StepLine, StepStatus
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.registry import Registry
+from runbooks.deployments.places import Place
 from runbooks.diagnosis import evidence
 from runbooks.fleet.fleet import Undecided
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -253,22 +254,33 @@ class Execution:
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         """Return which version serves now, as measured, the pods of each version after a stop, and what the run did not begin."""
-        touched = {service: before for step in steps.begun for service, before in step.replaces().items()}
+        touched: dict[str, dict[str, str | None]] = {}
+        for step in steps.begun:
+            touched.setdefault(step.region, {}).update(step.replaces())
         context = self._context(run.request.requester, run.request.environment, run_id=run.request.id)
-        told, data = [], {}
-        if touched:
-            found, kept = await asyncio.gather(
-                serving.measure(context.cluster, context.health, context.where, list(touched)),
-                evidence.keep(PlainPulse(run.request.id), context.cluster, context.where, list(touched)),
+        told: list[str] = []
+        kept: list[str] = []
+        places = {place.name: place for place in context.places}
+        home = Place(context.where, context.cluster)  # what is done once is done there
+        for place, before in ((places.get(region, home), each) for region, each in touched.items() if each):
+            found, saved = await asyncio.gather(
+                serving.measure(place.cluster, context.health, place.environment, list(before)),
+                evidence.keep(
+                    PlainPulse(run.request.id), place.cluster, place.environment, list(before), home=context.cluster
+                ),
             )
-            told += [self._redact(each.sentence(before=touched[each.service])) for each in found]
-            data = {"evidence": kept.said} if kept.pods else {}
+            there = f"{place.name}: " if place.name else ""
+            told += [self._redact(f"{there}{each.sentence(before=before[each.service])}") for each in found]
+            kept += [f"{there}{saved.said}"] if saved.pods else []
+        data = {"evidence": "; ".join(kept)} if kept else {}
         if outcome.stop is not None:
             cut = steps.standing(StepStatus.RUNNING, StepStatus.FAILED)
             told += [sentence for step in cut for sentence in step.goes_on()]
             if any(step.replaces() for step in run.plan.steps):
-                with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
-                    told.append(f"Now: {await pods.by_version(context.cluster, context.where)}.")
+                for place in places.values():
+                    with contextlib.suppress(RunbookError):  # a cluster that does not say so stops nothing
+                        there = f" in {place.name}" if place.name else ""
+                        told.append(f"Now{there}: {await pods.by_version(place.cluster, place.environment)}.")
         return {"told": [*told, *_not_begun(steps.standing(StepStatus.PENDING), touched)], "data": data}
 
     def _stopped(self, run: RunInput, steps: DurableSteps, stopped: Stopped) -> Outcome:
@@ -299,15 +311,15 @@ class Execution:
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
         rolls = run.plan.decides  # what runs is decided, or not, only by who changes it
-        if (
-            rolls and not outcome.ok and not outcome.undone
+        if rolls and (
+            outcome.remains or not (outcome.ok or outcome.undone)
         ):  # of one that was overtaken, who took its place wrote it already
             since = self._clock().isoformat(timespec="seconds")
             undecided = Undecided(run=run.request.id, title=outcome.title[:200], since=since)
         return Ending(
             request=run.request,
             undecided=undecided,
-            decided=outcome.ok and run.plan.settles,
+            decided=outcome.ok and run.plan.settles and not outcome.remains,
             decided_of=run.request.command.replace(" ", "-") if outcome.ok and rolls and not run.plan.settles else "",
             put_back=tuple(step for step in run.plan.steps if step.temporary),
             late=steps.late,
@@ -361,13 +373,18 @@ class Execution:
             await self._engine.send(escalation, Answered(text=text).model_dump(mode="json"))
 
 
-def _not_begun(steps: Sequence[Step], touched: Collection[str]) -> list[str]:
+def _not_begun(steps: Sequence[Step], touched: Mapping[str, Collection[str]]) -> list[str]:
     """Return what the run did not begin: services by their names, anything else by its step's title."""
-    services = [service for step in steps for service in step.replaces() if service not in touched]
+    services: dict[str, list[str]] = {}
+    for step in steps:
+        own = [name for name in step.replaces() if name not in touched.get(step.region, ())]
+        services.setdefault(step.place, []).extend(own)
     others = [step.title for step in steps if step.changes() and not step.replaces() and not step.hidden]
-    told = []
-    if services:
-        told.append(f"{listed(services).capitalize()} {by_count(len(services), 'was', 'were')} not touched.")
+    told = [
+        f"{listed(names).capitalize()} {by_count(len(names), 'was', 'were')} not touched{place}."
+        for place, names in services.items()
+        if names
+    ]
     if others:
         told.append(f"Not begun: {listed(others)}.")
     return told

@@ -40,6 +40,7 @@ def _known(registry: Registry, settings: "Settings | None") -> Known:
         services=tuple(sorted(services)),
         commands=registry.names(),
         people=tuple(settings.people),
+        regions=settings.regions(),
         versions=settings.bot.versions,
     )
 

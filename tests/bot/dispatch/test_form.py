@@ -1,5 +1,7 @@
 """A form asks for what a typed command would: the same parameters, and what is hidden stays hidden."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.dispatch.form import form_for
@@ -12,6 +14,7 @@ KNOWN = Known(
     services=("backend", "frontend"),
     commands=load().names(),
     people=("requester", "approver"),
+    regions=("eu", "us"),
 )
 EVERY = pytest.mark.parametrize("spec", list(load()), ids=lambda spec: spec.name)
 
@@ -30,6 +33,12 @@ def test_a_form_has_an_input_for_every_parameter_that_may_be_typed(spec: Command
         assert parameter is not None
         assert field.required or not parameter.required
         assert field.flag == (parameter.type is None)
+
+
+def test_a_form_asks_for_regions_only_where_there_are_some() -> None:
+    deploy = load().get("deploy")
+    form = form_for(deploy, {}, replace(KNOWN, regions=()), default_environment=None)
+    assert "regions" not in {field.name for field in form.fields}
 
 
 @EVERY

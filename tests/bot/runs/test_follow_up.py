@@ -12,7 +12,8 @@ from commands.kit.context import Actor
 from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.steps import Step
-from runbooks.release.steps import RollBack, deployed
+from runbooks.release.region_by_region import deployed
+from runbooks.release.steps import RollBack
 from runbooks.sync.changes import ItemsChange
 from runbooks.sync.plans import ClearItems
 

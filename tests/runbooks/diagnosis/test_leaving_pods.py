@@ -4,7 +4,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.observe import pods, service_health
 from runbooks.observe.descriptions import describe
 from runbooks.release import rollouts
-from runbooks.release.plans import plan_restart
+from runbooks.release.restarting import plan_restart
 from tests.runbooks.release.test_rollouts import CAUSE, only_backend, refused, stamped
 from tests.support.real import Place
 

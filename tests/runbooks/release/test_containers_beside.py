@@ -10,7 +10,8 @@ from runbooks.observe import service_health
 from runbooks.release import rollouts
 from runbooks.release.last_good import change_of, runs_all
 from runbooks.release.plans import plan_deploy, plan_rollback
-from runbooks.release.steps import deployed, images_of
+from runbooks.release.region_by_region import deployed
+from runbooks.release.steps import images_of
 from sandbox.outside.registry import Registry, digest_of
 from tests.runbooks.release.test_rollouts import CAUSE, only_backend, stamped
 from tests.support.real import Place, image

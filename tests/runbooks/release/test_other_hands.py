@@ -15,7 +15,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import rollouts
-from runbooks.release.plans import plan_restart
+from runbooks.release.restarting import plan_restart
 from runbooks.release.rollouts import RolloutResult
 from tests.support.real import Place
 

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from runbooks.kit.plan import Image, ImageChange, Plan
-from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, Take, deployed
+from runbooks.release.region_by_region import deployed
+from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, Take
 
 V1, V2 = (
     "registry.example/omnicare/backend:v1@sha256:" + "1" * 64,

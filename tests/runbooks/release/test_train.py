@@ -14,7 +14,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
-from runbooks.release.steps import CheckRollout, Record, Take, deployed
+from runbooks.release.region_by_region import deployed
+from runbooks.release.steps import CheckRollout, Record, Take
 from runbooks.release.train import with_parts
 
 NOW = datetime(2026, 5, 4, 3, 0, tzinfo=UTC)

@@ -1,0 +1,102 @@
+"""What people should know about a deploy, a rollback or a restart before they say yes, in sentences."""
+
+from collections.abc import Sequence
+
+from runbooks.deployments.places import Place
+from runbooks.deployments.service_state import ServiceState
+from runbooks.fleet.fleet import EnvironmentRecord, Release
+from runbooks.kit.answers import read_time
+from runbooks.kit.plan import ImageChange
+from runbooks.wording import age_since, by_count, duration, listed
+
+
+def one_by_one(places: Sequence[Place]) -> list[str]:
+    """Say in which order the regions go, and what is between them."""
+    if len(places) < 2:  # noqa: PLR2004 - one has no order
+        return []
+    baked = [
+        f"{place.name} for {duration(place.region.bake_seconds)}" for place in places[:-1] if place.region.bake_seconds
+    ]
+    between = f"; the release bakes in {listed(baked)} and is checked again before the next region" if baked else ""
+    return [f"Region by region: {', then '.join(place.name for place in places)}{between}."]
+
+
+def together(states: Sequence[ServiceState]) -> list[str]:
+    """By which mirror it is pulled, which containers go with their service, and which of the same repository do not."""
+    said = [f"{state.named}: the cluster pulls it from {state.mirror} (`mirrors`)." for state in states if state.mirror]
+    for state in states:
+        if state.beside:
+            names = ", ".join(each.named for each in state.beside)
+            verb = by_count(len(state.beside), "goes", "go")
+            said.append(f"{state.named}: {names} {verb} with it, because of the same repository.")
+        if state.kept:
+            verb = by_count(len(state.kept), "is not changed", "are not changed")
+            said.append(
+                f"{state.named}: {', '.join(state.kept)} {verb} (`keeps`), although the repository is the same."
+            )
+    return said
+
+
+def as_recorded(release: Release) -> str:
+    by = f" by {release.by}" if release.by else ""
+    found = read_time(release.at)
+    at = f"{age_since(found)} ago" if found is not None else "at an unknown time"
+    good = "the last known good release" if release.verdict == "good" else "a recorded release"
+    did = "rolled out" if release.run else "recorded while running"  # what was adopted may have run for weeks before
+    return f"{release.version} is {good}, {did} {at}{by}."
+
+
+def not_trusted(states: Sequence[ServiceState]) -> list[str]:
+    """What runs and is not ours, and what was written on the Deployments and can't be read."""
+    foreign = [state.foreign for state in states if state.foreign]
+    return [*foreign, *(f"{state.named}: {each}" for state in states for each in state.unknown)]
+
+
+def undecided(record: EnvironmentRecord) -> list[str]:
+    return [f"The environment is undecided since: {record.undecided.title}"] if record.undecided is not None else []
+
+
+def marked_bad(releases: Sequence[Release], version: str) -> list[str]:
+    found = next((release for release in releases if release.version == version and release.verdict == "bad"), None)
+    return [f"{version} was marked bad ({found.why})."] if found is not None else []
+
+
+def older_version(older: Sequence[ImageChange], version: str) -> list[str]:
+    if not older:
+        return []
+    running = ", ".join(dict.fromkeys(change.before.tag or "untagged" for change in older))
+    return [
+        f"{version} is older than the running version ({running}). Use `rollback` to go back; to deploy it, give a reason."
+    ]
+
+
+def set_by_hand(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.named}'s image was set by hand since the last deploy ({state.by}{f', {age_since(at)} ago' if (at := read_time(state.since)) is not None else ''})."
+        for state in states
+        if state.drifted
+    ]
+
+
+def owned(states: Sequence[ServiceState]) -> list[str]:
+    return [f"{state.named}: {state.owned}." for state in states if state.owned is not None]
+
+
+def paused(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.named} is paused, so nothing would roll out. First run `{state.kubectl} rollout resume deployment/{state.deployment} -n {state.namespace}`."
+        for state in states
+        if state.paused
+    ]
+
+
+def idle(states: Sequence[ServiceState]) -> list[str]:
+    return [f"{state.named} is scaled to 0 replicas: none of its pods will run." for state in states if state.idle]
+
+
+def unsettled(states: Sequence[ServiceState]) -> list[str]:
+    return [
+        f"{state.named} is {state.state} now{f': {state.detail}' if state.detail else ''}."
+        for state in states
+        if state.state not in ("complete", "paused")
+    ]

@@ -1,0 +1,107 @@
+"""How a release is rolled out: one service after the other, and region by region where there are several.
+
+Each region is rolled out and checked. Then it runs the release for its bake time and is checked again before the next one is touched.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+from runbooks.kit.answers import read_time
+from runbooks.kit.plan import ImageChange, reads_before, versions
+from runbooks.kit.steps import Step, StepContext
+from runbooks.kit.targets import Region
+from runbooks.kit.waiting import unless_stopped
+from runbooks.release.rollouts import CheckResult
+from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, Take
+from runbooks.wording import duration
+
+_TICK = 10.0
+"""Seconds between two words on how much of the bake time is left."""
+
+
+class Bake(Step):
+    """A region runs the release for a while before the next one gets it. Returns the seconds that were waited for."""
+
+    kind: Literal["bake"] = "bake"
+    seconds: float
+    since: str = ""
+    """When it began to run (ISO 8601), where this run did not roll it out."""
+    decides: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return f"Bake time{self.place}"
+
+    @property
+    def word(self) -> str:
+        return f"{duration(self.seconds)} of bake time"
+
+    async def apply(self, context: StepContext) -> float:
+        checked = [
+            found.at for step, found in context.results.each(CheckRollout, CheckResult) if step.region == self.region
+        ]
+        # counted from a recorded time, so that a bot which starts again does not begin anew
+        began = read_time(next(iter(checked), "")) or read_time(self.since) or datetime.now(UTC)
+        while (left := self.seconds - (datetime.now(UTC) - began).total_seconds()) > 0:
+            context.pulse.say(f"{duration(left)} left")
+            await unless_stopped(context.pulse, asyncio.sleep(min(left, _TICK)))
+        context.pulse.say(f"ran for {duration(self.seconds)}")
+        return self.seconds
+
+
+def deployed(
+    images: Sequence[ImageChange],
+    cause: str,
+    regions: Sequence[Region] = (),
+    standing: Sequence[ImageChange] = (),
+    limited: tuple[str, ...] = (),
+) -> tuple[Step, ...]:
+    """Return the steps that roll these images out, region by region and there one service after the other, and record them.
+
+    `standing`: what runs the release already, region by region; such a region may still have to run it for its bake time. `limited`: the
+    regions that it is released to, where these are not all.
+    """
+    steps: list[Step] = []
+    places = list(regions or (Region(name=""),))
+    for place, later in zip(places, _later(places, images), strict=True):
+        name, own = place.name, [change for change in images if change.region == place.name]
+        found = own or [change for change in standing if change.region == name]
+        if own:
+            rolled = (Rollout(change=change, cause=cause, region=name) for change in own)
+            steps += [Take(region=name), *rolled, CheckRollout(images=tuple(own), region=name)]
+        if later and place.bake_seconds and found:
+            since = "" if own else max((change.since or "" for change in found), default="")
+            again = CheckRollout(images=tuple(found), region=name, baked=True)
+            steps += [Bake(seconds=place.bake_seconds, since=since, region=name), again]
+    return (*steps, Record(images=tuple(images), regions=limited))
+
+
+def _later(places: Sequence[Region], images: Sequence[ImageChange]) -> list[bool]:
+    """Return for each region whether one after it gets something."""
+    changed = [any(change.region == place.name for change in images) for place in places]
+    return [any(changed[at + 1 :]) for at in range(len(places))]
+
+
+@reads_before
+def _of_the_version_before(stored: Mapping[str, Any]) -> tuple[Step, ...]:
+    images = tuple(ImageChange.model_validate(each) for each in stored.get("changes", ()))
+    if not images:
+        return ()
+    if stored.get("confirms"):
+        return (Take(), CheckRollout(images=images), Record(images=images, standing=True))
+    if str(stored.get("title", "")).startswith("Restart ") and all(change.restarts for change in images):
+        return (Take(), *(RestartService(change=each, cause="restart") for each in images), CheckRollout(images=images))
+    what = versions(change.after for change in images)
+    if not stored.get("together"):
+        return deployed(images, f"deploy {what}")
+    leaves, unproven = stored.get("leaves"), bool(stored.get("unproven"))
+    fields = {name: stored[name] for name in ("waves", "ends", "leaves", "unproven") if name in stored}
+    back = RollBack.model_validate({"images": images, "cause": f"roll back to {what}", **fields})
+    return (
+        Take(leaves=leaves),
+        back,
+        CheckRollout(images=images),
+        Record(images=images, unproven=unproven, left=leaves),
+    )

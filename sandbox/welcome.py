@@ -1,0 +1,42 @@
+"""What a sandbox prints as it opens: where it is, and what to type."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.scenarios import Scenario
+
+if TYPE_CHECKING:
+    from sandbox.world import SandboxWorld
+
+
+def welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None = None) -> str:
+    page = f"\n  {address}\n" if address else ""
+    if scenario is not None:
+        todo = f"Scenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
+    else:
+        todo = (
+            f"Three things to try{' in #deploys there' if address else ''}:\n"
+            "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
+            "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
+            "  3. As Maya:  /omnicare deploy v2.1.0-crash  and see what a failure looks like\n"
+        )
+    return (
+        "\nOmniCare sandbox: nothing here is real."
+        f"\n{page}\n{todo}"
+        "\nThe same in another terminal (--as says who you are, in a sandbox only):\n"
+        f"  {_program()} --config {world.folder / 'omnicare.toml'} --as maya status\n"
+        "\nThe cluster, for your own kubectl:\n"
+        f"  export KUBECONFIG={world.kubeconfig_path}\n"
+        "\nCtrl-C ends it.\n"
+    )
+
+
+def _program() -> str:
+    """As it is typed in another terminal: `make` has the environment in its path, people's shells have not."""
+    beside = Path(sys.executable).with_name("omnicare")
+    if not beside.exists():
+        return "omnicare"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)

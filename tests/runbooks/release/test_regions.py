@@ -1,0 +1,279 @@
+"""An environment in two clusters: what is planned for each region, in which order it is done, and what is left where one is away."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.image_registry.registry import RegistryClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
+from runbooks.fleet.fleet import Fleet, Lease, utc_now
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse, Results, StepContext, Stop, Stopped, applied, done
+from runbooks.kit.targets import Environment, Region, Service
+from runbooks.kit.timeouts import RolloutSettings
+from runbooks.release.plans import plan_deploy, plan_rollback
+from runbooks.release.region_by_region import Bake
+from runbooks.release.restarting import plan_restart
+from runbooks.release.rollouts import CheckResult
+from runbooks.release.steps import CheckRollout, Record, left_regions
+from sandbox.cluster.resources import DEPLOYMENT
+from sandbox.outside.registry import Registry
+from sandbox.regions import RegionServer
+from tests.support.real import QUICK
+from tests.support.worlds import FAST_CLUSTER
+
+NAMESPACE = "omnicare-prod"
+SETTINGS = RolloutSettings(region_seconds=0.3)
+
+
+@dataclass
+class TwoRegions:
+    """Both clusters, and the clients of the environment that is in them."""
+
+    environment: Environment
+    servers: dict[str, RegionServer]
+    clusters: dict[str, ClusterClient]
+    registry: RegistryClient
+
+    @property
+    def fleet(self) -> Fleet:
+        return Fleet(self.clusters["eu"])
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(Place(self.environment.within(name), self.clusters[name]) for name in self.clusters)
+
+    async def deploy(self, version: str = "v2.0.0", *regions: str) -> Plan:
+        return await plan_deploy(
+            self.clusters["eu"],
+            self.registry,
+            self.fleet,
+            self.environment,
+            version,
+            places=self.places,
+            regions=regions,
+        )
+
+    async def rollback(self, *regions: str) -> Plan:
+        home = self.clusters["eu"]
+        return await plan_rollback(
+            home, self.registry, self.fleet, self.environment, places=self.places, regions=regions
+        )
+
+    def context(self, run: str) -> StepContext:
+        home = self.clusters["eu"]
+        return StepContext(
+            pulse=PlainPulse(run),
+            environment=self.environment,
+            services={type(each): each for each in (home, self.registry, self.fleet, SETTINGS)},
+            regions={name: {ClusterClient: cluster} for name, cluster in self.clusters.items()},
+        )
+
+    async def do(self, plan: Plan, run: str) -> Results:
+        """What the bot does with an approved plan."""
+        lease = Lease(run=run, title=plan.title, by="requester", since=utc_now())
+        holder = (await self.fleet.read(self.environment)).run
+        assert await self.fleet.take_over(self.environment, lease, of=holder)
+        return await done(plan.steps, self.context(run))
+
+    def tags(self, region: str) -> list[str]:
+        found = [
+            self.servers[region].cluster.store.get(DEPLOYMENT, NAMESPACE, name) for name in ("backend", "frontend")
+        ]
+        images = [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in found if each is not None]
+        return [image.partition("@")[0].rpartition(":")[2] for image in images]
+
+
+def with_regions(**more: Region) -> Environment:
+    regions = {
+        "eu": Region(name="eu", kubectl="kubectl --context eu", bake_seconds=0.2),
+        "us": Region(name="us", kubectl="kubectl --context us"),
+    }
+    return Environment(
+        name="production",
+        namespace=NAMESPACE,
+        record_namespace="omnicare-bot",
+        services=tuple(
+            Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}")
+            for name in ("backend", "frontend")
+        ),
+        regions=tuple((regions | more).values()),
+        home="eu",
+    )
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[TwoRegions]:
+    async with (
+        RegionServer("eu", FAST_CLUSTER) as eu,
+        RegionServer("us", FAST_CLUSTER) as us,
+        Registry().serve() as url,
+        RegistryClient({"ghcr.io": url}, plain_http=True) as registry,
+    ):
+        servers = {"eu": eu, "us": us}
+        for name, server in servers.items():
+            (tmp_path / name).write_text(server.cluster.kubeconfig("admin"))
+        async with (
+            ClusterClient(kubeconfig=str(tmp_path / "eu"), timing=QUICK) as home,
+            ClusterClient(kubeconfig=str(tmp_path / "us"), timing=QUICK) as away,
+        ):
+            yield TwoRegions(with_regions(), servers, {"eu": home, "us": away}, registry)
+
+
+IN_TURN = [
+    *("take@eu", "rollout:backend@eu", "rollout:frontend@eu", "check@eu", "bake@eu", "check:baked@eu"),
+    *("take@us", "rollout:backend@us", "rollout:frontend@us", "check@us", "record"),
+]
+
+
+async def test_a_deploy_goes_region_by_region_and_a_rollback_through_all_at_once(both: TwoRegions):
+    plan = await both.deploy()
+    assert [step.key for step in plan.steps] == IN_TURN
+    assert not any(step.beside for step in plan.steps)
+    assert plan.steps[1].by_hand()[0].startswith("kubectl --context eu set image deployment/backend")
+    assert plan.steps[7].by_hand()[0].count("kubectl --context us ") == 2
+    await both.do(plan, "production.deploy.1111")
+    assert both.tags("eu") == both.tags("us") == ["v2.0.0"] * 2
+    back = await both.rollback()
+    assert [(step.key, step.beside) for step in back.steps] == [
+        ("rollback@eu", False),
+        ("rollback@us", True),
+        ("check@eu", False),
+        ("check@us", True),
+        ("record", False),
+    ]
+    await both.do(back, "production.rollback.2222")
+    assert both.tags("eu") == both.tags("us") == ["v1.2.0"] * 2
+    assert [(each.version, each.regions) for each in await both.fleet.releases(both.environment)] == [
+        ("v1.2.0", ()),
+        ("v2.0.0", ()),
+    ]
+
+
+async def test_a_limited_deploy_is_recorded_so_and_going_back_leaves_the_other_region_alone(both: TwoRegions):
+    plan = await both.deploy("v2.0.0", "eu")
+    assert plan.title == "Deploy v2.0.0 to production (eu only)"
+    assert plan.warnings == (
+        "us is not named by `--regions` and stays on v1.2.0. `deploy v2.0.0 --regions us` lets it catch up.",
+    )
+    assert [step.key for step in plan.steps] == [*IN_TURN[:4], "record"]
+    await both.do(plan, "production.deploy.1111")
+    assert [each.regions for each in await both.fleet.releases(both.environment)] == [("eu",)]
+    back = await both.rollback()
+    assert [step.key for step in back.steps] == ["rollback@eu", "check@eu", "record"]
+    assert back.unchanged == ("backend in us", "frontend in us")
+    catching_up = await both.deploy("v2.0.0", "us")
+    assert [step.region for step in catching_up.changing[:-1]] == ["us", "us"]
+
+
+async def test_a_region_in_maintenance_is_left_out_by_name_and_by_a_refusal_where_it_is_named(both: TwoRegions):
+    closed = Region(name="us", kubectl="kubectl --context us", maintenance="new nodes")
+    both.environment = with_regions(us=closed)
+    plan = await both.deploy()
+    assert {step.region for step in plan.steps} == {"eu", ""}
+    assert plan.warnings[0] == (
+        "us is in maintenance (new nodes) and stays on v1.2.0. Afterwards, `deploy v2.0.0 --regions us` lets it catch up."
+    )
+    with pytest.raises(PermanentError, match="us is in maintenance") as refused:
+        await both.deploy("v2.0.0", "us")
+    assert refused.value.code is ReasonCode.IN_MAINTENANCE
+    with pytest.raises(PermanentError, match=r"has no region `asia`\. Its regions: eu and us\."):
+        await both.deploy("v2.0.0", "asia")
+
+
+async def test_a_retry_goes_on_in_the_second_region_after_the_rest_of_the_bake_time(both: TwoRegions):
+    both.environment = with_regions(eu=Region(name="eu", kubectl="kubectl --context eu", bake_seconds=300))
+    plan = await both.deploy()
+    lease = Lease(run="production.deploy.1111", title="x", by="requester", since=utc_now())
+    await both.fleet.take(both.environment, lease)
+    await done(plan.steps[:4], both.context("production.deploy.1111"))
+    again = await both.deploy()
+    assert [step.key for step in again.steps] == [*IN_TURN[4:]]
+    (bake,) = [step for step in again.steps if isinstance(step, Bake)]
+    assert datetime.fromisoformat(bake.since) > datetime.now(UTC) - timedelta(minutes=1)
+    assert again.completes(plan)
+
+
+async def test_a_deploy_names_the_region_that_does_not_answer(both: TwoRegions):
+    await both.servers["us"].go_down()
+    with pytest.raises(RunbookError) as failed:
+        await both.deploy()
+    assert failed.value.code is ReasonCode.CLUSTER_UNREACHABLE
+    assert failed.value.message.startswith("us: ")
+    assert failed.value.advice[-1] == "Name the other regions to leave us out."
+
+
+async def test_a_region_that_is_away_when_a_rollback_is_planned_is_left_with_the_line_for_later(both: TwoRegions):
+    await both.do(await both.deploy(), "production.deploy.1111")
+    await both.servers["us"].go_down()
+    plan = await both.rollback()
+    assert plan.warnings[0].startswith("us: ")
+    assert plan.warnings[0].endswith("It is left as it is. When it answers again: `rollback --regions us`.")
+    assert [step.key for step in plan.steps] == ["rollback@eu", "check@eu", "record"]
+    await both.do(plan, "production.rollback.2222")
+    assert both.tags("eu") == ["v1.2.0"] * 2
+    await both.servers["us"].come_back()
+    later = await both.rollback("us")
+    assert [step.key for step in later.steps] == ["rollback@us", "check@us", "record"]
+    await both.do(later, "production.rollback.3333")
+    assert both.tags("us") == ["v1.2.0"] * 2
+
+
+async def test_a_region_that_is_lost_during_a_rollback_holds_up_no_other_one(both: TwoRegions):
+    await both.do(await both.deploy(), "production.deploy.1111")
+    plan = await both.rollback()
+    await both.servers["us"].go_down()
+    results = await both.do(plan, "production.rollback.2222")
+    assert both.tags("eu") == ["v1.2.0"] * 2
+    assert list(left_regions(results)) == ["us"]
+    (newest, *_) = await both.fleet.releases(both.environment)
+    assert (newest.version, newest.regions) == ("v1.2.0", ("eu",))
+    await both.servers["us"].come_back()
+    assert both.tags("us") == ["v2.0.0"] * 2
+    assert [step.key for step in (await both.rollback()).steps] == ["rollback@us", "check@us", "record"]
+
+
+async def test_a_plan_without_a_region_that_was_lost_since_is_still_the_confirmed_one(both: TwoRegions):
+    await both.do(await both.deploy(), "production.deploy.1111")
+    confirmed = await both.rollback()
+    await both.servers["us"].go_down()
+    assert (await both.rollback()).ends_as(confirmed)
+
+
+async def test_a_restart_goes_through_all_regions_or_the_named_one(both: TwoRegions):
+    for regions, wanted in (((), ["eu", "us"]), (("us",), ["us"])):
+        plan = await plan_restart(
+            both.clusters["eu"], both.fleet, both.environment, "backend", places=both.places, regions=regions
+        )
+        assert [step.region for step in plan.changing] == wanted
+
+
+async def test_the_bake_time_counts_from_the_check_and_ends_by_a_stop(both: TwoRegions):
+    check = CheckRollout(images=(), region="eu")
+    context = both.context("production.deploy.1111")
+    context.results.keep(
+        check, CheckResult(services=(), seconds=0, at="2026-01-01T00:00:00+00:00").model_dump(mode="json")
+    )
+    assert await applied(Bake(seconds=3600, region="eu"), context) == 3600
+    pulse = PlainPulse("production.deploy.1111")
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Tomas"))
+    with pytest.raises(Stopped):
+        await Bake(seconds=3600).apply(StepContext(pulse=pulse, environment=both.environment))
+
+
+def test_a_step_of_a_region_that_is_not_configured_any_more_is_refused():
+    context = StepContext(pulse=PlainPulse("x"), environment=with_regions())
+    with pytest.raises(PermanentError, match="has no region asia"):
+        context.within("asia")
+    assert context.within("") is context
+
+
+def test_a_record_without_regions_is_approved_as_before():
+    assert "regions" not in Record().changes()
+    assert Record(regions=("eu",)).changes()["regions"] == ["eu"]
