@@ -338,8 +338,8 @@ class Story:
     def tag(self, service: str, namespace: str = PRODUCTION, region: str = "") -> str:
         return self.image(service, namespace, region).partition("@")[0].rpartition(":")[2]
 
-    def revision(self, service: str, namespace: str = PRODUCTION) -> int:
-        return int(self.deployment(service, namespace)["metadata"]["annotations"][REVISION])
+    def revision(self, service: str, namespace: str = PRODUCTION, region: str = "") -> int:
+        return int(self.deployment(service, namespace, region)["metadata"]["annotations"][REVISION])
 
     def new_pods(self, service: str, version: str, namespace: str = PRODUCTION) -> int:
         """Ready pods of that version."""
