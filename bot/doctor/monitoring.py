@@ -1,19 +1,24 @@
-"""Checks of what an environment's verification asks: each query has data, Alertmanager answers and has its receivers."""
+"""Checks of what an environment's verification and metrics ask: each query has data, Alertmanager answers and has its receivers."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
+from runbooks.metrics.reading import SHORTEST, Metrics
 from runbooks.verification.checks import AlertRules, Asked, MeasuredValue, Receivers
 from runbooks.verification.findings import Verdict
 from runbooks.verification.verification import Verification
+from runbooks.wording import counted
 
 
 async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     """Make those checks of the verification that ask Prometheus and Alertmanager. A value over its limit is no fault of the set-up."""
+    async for finding in _metrics(settings, name):
+        yield finding
     wanted = settings.environments[name].verification
     if wanted is None:
         return
@@ -37,3 +42,20 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             yield warning(f"{name}: {found.sentence}.", f"Configure it there, or correct {place}.")
         else:
             yield fine(f"{name}: {found.sentence}.")
+
+
+async def _metrics(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Say which metrics have no value now: people read them as unknown in an incident."""
+    wanted = settings.metrics(name)
+    if wanted is None:
+        return
+    found = await Metrics(settings.environment(name), wanted).histories(wanted.queries, datetime.now(UTC), SHORTEST)
+    unknown = [each for each in found if each.unknown]
+    if unknown:
+        said = ", ".join(f"{each.query.name} ({each.unknown})" for each in unknown)
+        yield warning(
+            f"{name}: {counted(len(unknown), 'metric')} of {len(found)} can't be read: {said}.",
+            f"Set environments.{name}.metrics.queries to the names that your exporters use, or leave these out.",
+        )
+    else:
+        yield fine(f"{name}: {counted(len(found), 'metric')} can be read.")

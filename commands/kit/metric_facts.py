@@ -105,7 +105,7 @@ def metric_data(history: MetricHistory) -> dict[str, object]:
 def _now(history: MetricHistory) -> Text:
     if history.standing is Standing.UNKNOWN:
         return words(f"unknown: {history.unknown}")
-    said = f"{history.query.shown(history.now)} {sparkline(history.values)}"
+    said = f"{history.query.shown(history.now)} {sparkline(history.values, limit=history.query.limit)}"
     if history.standing is not Standing.BEYOND:
         return words(said)
     since = history.beyond_since

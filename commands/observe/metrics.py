@@ -187,7 +187,7 @@ def _row(history: MetricHistory) -> tuple[Text, ...]:
 def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> Chart:
     shown = sorted(histories, key=lambda each: _ORDER[each.standing])[:_PANELS]
     start, end = histories[0].start, histories[0].end
-    marks = _marks(beside, start, end)
+    marks = _marks(beside, start, end + histories[0].step)
     panels = tuple(_panel(each) for each in shown)
     alt = [f"{panel.title}: {panel.now}, {panel.verdict}." for panel in panels]
     alt += [f"{mark.at.astimezone(end.tzinfo):%H:%M} {mark.text}." for mark in marks]

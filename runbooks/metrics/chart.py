@@ -42,9 +42,13 @@ class ChartPanel(Frozen):
         """Return what people read of it, by its fields."""
         return {"title": self.title, "now": self.now, "verdict": self.verdict, "limit_shown": self.limit_shown}
 
+    def spark(self, line: ChartLine) -> str:
+        """Return one of its series as a sparkline."""
+        return sparkline(line.values, limit=self.limit)
+
     def in_words(self) -> str:
         """Return it in one line, with a sparkline for each series."""
-        sparks = (f"{sparkline(line.values)}{f' {line.name}' if line.name else ''}" for line in self.lines)
+        sparks = (f"{self.spark(line)}{f' {line.name}' if line.name else ''}" for line in self.lines)
         return f"{self.title}  {', '.join(sparks) or 'no data'}  {self.now}, {self.verdict}"
 
 
@@ -86,12 +90,16 @@ class Chart(Frozen):
         ]
 
 
-def sparkline(values: tuple[float | None, ...], width: int = 16) -> str:
-    """Return the values as a row of at most `width` bars: the largest of each part, from zero; `·` where there is none."""
+def sparkline(values: tuple[float | None, ...], width: int = 16, *, limit: float | None = None) -> str:
+    """Return the values as a row of at most `width` bars: the largest of each part, from zero; `·` where there is none.
+
+    `limit` is the height of a full bar unless a value is beyond it, so a steady metric shows how near to its limit it is.
+    """
     count = min(width, len(values))
     edges = [place * len(values) // count for place in range(count + 1)] if count else [0]
     parts = [[value for value in values[a:b] if value is not None] for a, b in pairwise(edges)]
     largest = max((max(part) for part in parts if part), default=0.0)
+    largest = max(largest, limit) if limit is not None else largest
     return "".join(_bar(max(part), largest) if part else _GAP for part in parts)
 
 

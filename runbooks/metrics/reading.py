@@ -56,7 +56,7 @@ class Metrics:
         """Return what each was in the last seconds, at most so many points. `within`: the time limit, where it is shorter."""
         limit = min(self.settings.deadline_seconds, within or self.settings.deadline_seconds)
         step = max(_FINEST, _even(max(seconds, SHORTEST) / points))
-        end = now.timestamp() // step * step
+        end = now.timestamp() // _FINEST * _FINEST  # not of the step: the newest minutes matter most
         count = int(max(seconds, SHORTEST) // step) + 1
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
         return tuple(await asyncio.gather(*(self._history(each, start, step, count, limit) for each in queries)))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from runbooks.metrics.change_points import usual
 from runbooks.metrics.settings import MetricQuery
@@ -29,7 +30,7 @@ class NamedSeries:
     values: tuple[float | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricHistory:
     """What a metric was over a time."""
 
@@ -42,7 +43,7 @@ class MetricHistory:
     why: str = ""
     """Why nothing could be read."""
 
-    @property
+    @cached_property
     def values(self) -> tuple[float | None, ...]:
         """The worst of the series at each step."""
         return tuple(self._worst(step) for step in zip(*(each.values for each in self.series), strict=True))
@@ -52,7 +53,7 @@ class MetricHistory:
         """The newest value, unless it is too old."""
         return next((value for value in reversed(self.values[-_FRESH:]) if value is not None), None)
 
-    @property
+    @cached_property
     def usual(self) -> float | None:
         """The level that lasted longest."""
         return usual(self.values)

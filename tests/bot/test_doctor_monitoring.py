@@ -36,13 +36,15 @@ async def test_each_query_and_receiver_is_tried_and_what_a_deploy_would_stop_for
             return {each.sentence: each async for each in monitoring(settings, "production")}
 
         well = await found()
-        assert len(well) == 6
+        assert len(well) == 7
         assert all(each.level is Severity.FINE for each in well.values()), well
+        prometheus.silent.add("storage_encrypted")
         prometheus.silent.add("page_load_duration_seconds")
         prometheus.critical_rules.clear()
         alertmanager.receivers = ["slack"]
         ill = [sentence for sentence, each in (await found()).items() if each.level is not Severity.FINE]
         assert [sentence.split(" (")[0] for sentence in ill] == [
+            "production: 1 metric of 18 can't be read: encryption",
             "production: alert receivers pagerduty missing",
             "production: critical alert rules 0",
             "production: page load p95 has no result",

@@ -31,7 +31,7 @@ from commands.kit.card import (
     Text,
 )
 from runbooks.logs.parsing import LogLevel, level_of
-from runbooks.metrics.chart import Chart, sparkline
+from runbooks.metrics.chart import Chart
 from runbooks.wording import duration
 
 _STATES = {
@@ -136,7 +136,7 @@ def _panels(chart: Chart) -> RenderableType:
     """A chart: a sparkline for each metric, then what happened."""
     grid = Grid.grid(padding=(0, 2, 0, 0))
     for panel in chart.panels:
-        spark = "\n".join(f"{sparkline(line.values)} {line.name}".rstrip() for line in panel.lines) or "no data"
+        spark = "\n".join(f"{panel.spark(line)} {line.name}".rstrip() for line in panel.lines) or "no data"
         verdict = Styled(safe(f"{panel.now}, {panel.verdict}"), style="red" if panel.beyond else "")
         grid.add_row(Styled(safe(panel.title)), Styled(safe(spark, lines=True)), verdict)
     first, *rest = chart.in_lines()

@@ -17,6 +17,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 
 
 async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_words(here: Story) -> None:
+    await here.deployed("v2.0.0")
     await here.world.play(BY_NAME["error-rate"])
     await here.type(ON_CALL, "/omnicare metrics")
     said = await here.answered("error rate is above its limit")
@@ -28,11 +29,12 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     (picture,) = files.values()
     assert (picture.title, picture.mimetype) == ("production-metrics.png", "image/png")
     assert "Error rate: 2." in (picture.alt_txt or "")
+    assert "v2.0.0 by Maya." in (picture.alt_txt or ""), "the deploy is marked"
     assert (picture.content or b"").startswith(b"\x89PNG")
 
     await here.type(ON_CALL, "/omnicare status")
-    said = await here.answered("production runs v1.2.0")
-    assert "🟡 production runs v1.2.0, error rate above its limit, 1 alert fires" in said
+    said = await here.answered("production runs v2.0.0, error")
+    assert "🟡 production runs v2.0.0, error rate above its limit, 1 alert fires" in said
     assert "above its limit (&lt; 0.1 %) since" in said
     assert "HighErrorRate since" in said
     assert "*API p95*" in said

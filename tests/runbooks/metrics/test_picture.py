@@ -98,5 +98,10 @@ def test_a_sparkline_begins_at_zero(values: tuple[float | None, ...], bars: str)
     assert sparkline(values) == bars
 
 
+def test_a_steady_metric_shows_how_near_to_its_limit_it_is() -> None:
+    assert sparkline((50.0, 50.0), limit=200) == "▃▃"
+    assert sparkline((50.0, 400.0), limit=200) == "▂█"
+
+
 def test_a_sparkline_has_the_largest_of_each_part() -> None:
     assert sparkline((*(1.0,) * 99, 8.0), width=4) == "▂▂▂█"

@@ -42,11 +42,11 @@ async def test_a_metric_beyond_its_limit_says_since_when_and_what_is_usual(prome
     prometheus.raised["http_requests_total"] = (NOW - timedelta(minutes=25)).timestamp()
     errors, latency = await looked(prometheus, "error-rate", "api-p95")
     assert errors.standing is Standing.BEYOND
-    assert errors.beyond_since == datetime(2026, 11, 29, 14, 6, tzinfo=UTC)
+    assert errors.beyond_since == datetime(2026, 11, 29, 14, 6, 30, tzinfo=UTC)
     assert errors.usual == pytest.approx(0.021, rel=0.2)
     assert errors.worst == pytest.approx(2.4, rel=0.2)
     assert (latency.standing, latency.beyond_since) == (Standing.WITHIN, None)
-    assert (latency.count, latency.step, latency.end) == (91, timedelta(minutes=2), NOW.replace(second=0))
+    assert (latency.count, latency.step, latency.end) == (91, timedelta(minutes=2), NOW.replace(second=30))
     (short,) = await looked(prometheus, "error-rate", seconds=300)
     assert (short.standing, short.beyond_since) == (Standing.BEYOND, None), "it was beyond its limit all the time"
 
