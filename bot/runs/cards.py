@@ -54,10 +54,11 @@ def head_card(
     *,
     plan: Plan | None = None,
     detail: Text | None = None,
+    progress: str = "",
     buttons: tuple[Button, ...] = (),
     elapsed: float | None = None,
 ) -> Card:
-    """Return the one message in the channel: always the present state."""
+    """Return the one message in the channel: always the present state. `progress`: how far its run is."""
     line = words(
         person(request.requester.key),
         *(f" · {part}" for part in (_versions(plan),) if part),
@@ -67,6 +68,8 @@ def head_card(
     body: list[Element] = [Note(text=line)]
     if detail is not None:
         body.insert(0, Paragraph(text=detail))
+    if progress:
+        body.insert(0, Paragraph(text=words(progress)))
     return Card(
         state=state,
         title=words(Strong(text=request.title), f" · {what}"),

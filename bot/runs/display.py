@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 from bot.outbound import Messenger, Posted
 from bot.runs.model import HoldAsked
-from commands.kit.card import Card, StepLine
+from commands.kit.card import Card, StepLine, Text
 
 
 class Display:
@@ -25,6 +25,8 @@ class Display:
         """Request → its run's steps as they stand now; the engine has those that ended."""
         self.holds: dict[str, HoldAsked] = {}
         """Request → who holds its run now; the request's own state has it too."""
+        self.interrupted: dict[str, Text] = {}
+        """Request → the notice that its run was interrupted, which stays on the head message."""
         self.stopping: set[str] = set()
         """Requests whose run was asked to stop: their head message says that, and not how long it takes."""
 
@@ -76,6 +78,7 @@ class Display:
     def run_ended(self, run: str) -> None:
         """Forget who held or stopped the run."""
         self.holds.pop(run, None)
+        self.interrupted.pop(run, None)
         self.stopping.discard(run)
 
     def end(self, run: str) -> None:

@@ -236,6 +236,8 @@ class Plan(Frozen):
     """Names of those whose approval of a failed run covers going back from it; nobody is asked again."""
     usual_seconds: float | None = None
     """How long it took before, where that is known."""
+    usual: dict[str, float] = {}
+    """How many seconds each step took before, by its key, where that is known."""
     substance_before: dict[str, JsonValue] | None = None
     """Of a plan that the version before stored: what its digest was made of."""
 

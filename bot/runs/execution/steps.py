@@ -23,6 +23,7 @@ from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.display import Display
 from bot.runs.engine import Broke, Engine
+from bot.runs.estimate import progress
 from bot.runs.model import HoldAsked, RunInput
 from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, Preformatted, State, StepLine, StepStatus
@@ -109,7 +110,8 @@ class DurableSteps:
         self._hidden = {step.key for step in run.plan.steps if step.hidden}
         """In the audit log only."""
         self.results = Results()
-        self._began = time.monotonic()
+        self._since: dict[str, float] = {}
+        """When each step began, by its key."""
         self.redact = redact
         self.current: StepName | None = None
         self.started = clock()
@@ -149,6 +151,7 @@ class DurableSteps:
     def show(self, step: StepName, status: StepStatus, detail: str, seconds: float | None = None) -> None:
         """Show a step's progress: the newest wins, any may be dropped."""
         self._lines[step.key] = _line(step, status, detail, seconds)
+        self._since.setdefault(step.key, time.monotonic())
         if step.key not in self._hidden:
             self.redraw()
 
@@ -191,18 +194,32 @@ class DurableSteps:
         """Draw the progress in Slack and in terminals."""
         self._display.steps[self.run_id] = outage_notice.noticed(self.lines, self._notice)
         self._display.draw(self.run_id, PROGRESS, self.card())
-        if self._budget is not None and self.run_id not in self._display.stopping:
+        self._draw_head()
+
+    def _draw_head(self) -> None:
+        """Draw the head message with the time or the progress, unless people have asked the run to stop or to wait."""
+        if self.run_id in self._display.stopping or self.run_id in self._display.holds:
+            return
+        what, plan = "running", self._run.plan
+        if self._budget is not None:
             spent = duration((self._clock() - self.started).total_seconds())
-            what = f"rolling back · {spent} of the {self._budget} min budget"
-            head = head_card(self._run.request, State.RUNNING, what, plan=self._run.plan)
-            self._display.draw(self.run_id, HEAD, head)
+            what, bar = f"rolling back · {spent} of the {self._budget} min budget", ""
+        elif not (bar := self._progress()):
+            return
+        notice = self._display.interrupted.get(self.run_id)
+        head = head_card(self._run.request, State.RUNNING, what, plan=plan, detail=notice, progress=bar)
+        self._display.draw(self.run_id, HEAD, head)
+
+    def _progress(self) -> str:
+        now = time.monotonic()
+        return progress(self._run.plan, self._lines, {key: now - since for key, since in self._since.items()})
 
     @asynccontextmanager
     async def _stopwatch(self) -> AsyncIterator[None]:
-        """Keep the elapsed time of a rollback moving on the messages while the body runs."""
+        """Keep the elapsed time of a rollback, and the progress, moving on the messages while the body runs."""
 
         async def tick() -> None:
-            while self._budget is not None:
+            while self._budget is not None or self._run.plan.usual:
                 await asyncio.sleep(_TICK)
                 self.redraw()
 

@@ -9,6 +9,7 @@ from bot.audit import EventName
 from bot.config.sections import TimeSettings
 from bot.runs import cards
 from bot.runs.engine import Recorded
+from bot.runs.estimate import usual_seconds, with_usual
 from bot.runs.failures import Failure, Failures
 from bot.runs.follow_up import planned
 from bot.runs.model import digest_of
@@ -91,7 +92,10 @@ class Planning:
 
         async def plan() -> Plan:
             context = self._context(request.requester, request.environment, run_id=request.id, reason=request.reason)
-            return await planned(self._store, request, open_request.command, context)
+            plan = await planned(self._store, request, open_request.command, context)
+            if open_request.goes_back:  # its time runs against a budget, and it waits for nothing
+                return plan
+            return with_usual(plan, await usual_seconds(self._store, request))
 
         try:
             async with asyncio.timeout(self._times.plan_deadline):

@@ -162,7 +162,9 @@ class Running:
     async def _heard(self, open_request: OpenRequest, message: RequestMessage, plan: Plan | None, word: str) -> None:
         match message:
             case InterruptedMessage():
-                await open_request.head(State.RUNNING, "running", plan=plan, detail=interruption(message))
+                notice = interruption(message)
+                self._display.interrupted[open_request.request.id] = notice
+                await open_request.head(State.RUNNING, "running", plan=plan, detail=notice)
             case OvertakeMessage():
                 await self._stop(open_request, message.stop)
             case DecisionMessage(act="cancel") if message.word == word:

@@ -221,3 +221,17 @@ async def test_one_service_alone_needs_two_and_status_names_both_versions(here: 
     await here.answered("production runs different versions (backend v2.0.0 and frontend v1.2.0)")
     await here.type(ON_CALL, "/omnicare releases")
     await here.answered("v2.0.0, v1.2.0 (--only backend)")
+
+
+async def test_the_head_message_has_a_bar_and_an_estimate_from_earlier_runs(here: Story) -> None:
+    await here.deployed("v2.1.0-slow")
+    here.keep_unready("backend", "v2.0.0")
+    run = await here.ask('deploy v2.0.0 --reason "the slow one is slow"')
+    await here.press(APPROVER, "approve", run)
+    assert "Usually takes" in here.text(run, "plan")
+    head = await here.says(run, "left")
+    assert " % · about " in head
+    assert "▱" in head
+    here.let_ready("backend", "v2.0.0")
+    await here.ended_with(run, "v2.0.0 runs in production")
+    assert "▱" not in here.text(run)
