@@ -29,6 +29,7 @@ from sandbox.configuration import JWT
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.github import CONFIG
 from sandbox.outside.prometheus import PrometheusServer
+from sandbox.postgres.schema import DRILL_TABLES
 
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
@@ -79,7 +80,12 @@ async def _backups(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
         world.after_seed.append(lambda: _prove_restores(world))
         _prove_restores(world)
     where = {"region": REGION, "endpoint": world.aws.url, "bucket": BACKUPS, "prefix": "config/", "look_seconds": 0.2}
-    return {name: {"backups": {"instance": instance, **where}} for name, instance in INSTANCES.items()}
+    tables: dict[str, dict[str, object]] = {
+        name: {"backups": {"instance": instance, **where}} for name, instance in INSTANCES.items()
+    }
+    if world.database is not None:
+        tables["production"]["backups"] = {"instance": INSTANCES["production"], **where, "drill_tables": DRILL_TABLES}
+    return tables
 
 
 async def _pool(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster

@@ -5,7 +5,7 @@
 
 from collections.abc import Awaitable, Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,16 @@ class BackupSettings(RdsSettings):
     """Maximum age of the newest backup of the configuration."""
     restore_days: float = Field(default=90.0, gt=0, le=3650, allow_inf_nan=False)
     """Maximum age of the last restore that was proved."""
+    drill_tables: dict[
+        Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")],
+        Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")],
+    ] = Field(default={}, max_length=20)
+    """Tables whose rows a drill counts, each with the column that has the time of a row: `{encounters = "started_at"}`. The role of `database`
+    needs `SELECT` on that column alone. Without any the drill reads the statistics, which are estimates."""
+    drill_newest_hours: float = Field(default=24.0, gt=0, le=8760, allow_inf_nan=False)
+    """How much older than the snapshot the newest row of each of these tables may be."""
+    drill_read_seconds: float = Field(default=300.0, gt=0, le=3600, allow_inf_nan=False)
+    """Time limit for counting one table."""
     before_migration: bool = False
     """Whether a deploy that applies migrations takes a snapshot before it changes anything."""
     before_deploy: bool = False

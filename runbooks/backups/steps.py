@@ -7,7 +7,7 @@ instance is never changed, and nothing is deleted that a drill did not create.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal, TypeVar
@@ -17,6 +17,7 @@ from pydantic import JsonValue, model_validator
 from runbooks.backups.looking import Backups
 from runbooks.clients.aws.client import AlreadyExists
 from runbooks.clients.aws.rds import InstanceState, SnapshotState
+from runbooks.clients.postgres.table_counts import TableCount
 from runbooks.database.databases import Database
 from runbooks.fleet.fleet import Fleet, ProvenRestore
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -24,7 +25,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
-from runbooks.wording import counted, duration
+from runbooks.kit.waiting import unless_stopped
+from runbooks.wording import counted, duration, listed
 
 T = TypeVar("T")
 
@@ -263,7 +265,7 @@ class StartDrill(RestoreStep):
 
 
 class CheckDrill(Step):
-    """The restored instance is read with the bot's own role: its tables and their rows, as its statistics count them."""
+    """The restored instance is read with the bot's own role: the rows of the configured tables, else what its statistics count."""
 
     kind: Literal["drill-check"] = "drill-check"
     decides: ClassVar[bool] = False
@@ -277,11 +279,23 @@ class CheckDrill(Step):
         database = context.services.get(Database)
         if not isinstance(database, Database):
             return DrillCheck(checked=False, evidence="no `database` is configured, so no role can read it")
+        backups, there = context.use(Backups), database.elsewhere(made.address, made.port)
+        settings = backups.settings
+        ((step, _),) = context.results.each(StartDrill, Restored)
         try:
-            tables, rows = await database.elsewhere(made.address, made.port).content()
+            tables, rows = await there.content()
+            found = read_as(made.instance, tables, rows)
+            if not settings.drill_tables:
+                return found
+            context.pulse.say(f"counting the rows of {listed(settings.drill_tables)}")
+            reading = there.table_counts(settings.drill_tables, settings.drill_read_seconds)
+            counts = await unless_stopped(context.pulse, reading)
+            snapshot = await backups.rds.snapshot(step.snapshot)
         except RunbookError as error:
+            if error.code is ReasonCode.BACKUP_FAILED:
+                raise
             return DrillCheck(checked=False, evidence=f"it could not be read: {error.message.rstrip('.')}")
-        return read_as(made.instance, tables, rows)
+        return counted_as(counts, snapshot.at if snapshot is not None else None, settings.drill_newest_hours)
 
 
 def read_as(instance: str, tables: int, rows: int) -> DrillCheck:
@@ -297,6 +311,20 @@ def read_as(instance: str, tables: int, rows: int) -> DrillCheck:
             checked=False, evidence=f"{counted(tables, 'table')} and no row, as the statistics count them (`ANALYZE`)"
         )
     return DrillCheck(checked=True, evidence=f"{counted(tables, 'table')} with about {counted(rows, 'row')}")
+
+
+def counted_as(counts: Sequence[TableCount], snapshot: datetime | None, hours: float) -> DrillCheck:
+    """Return what the rows of a restored instance prove: each table has some, and its newest is about as old as the snapshot."""
+    said, wrong = [], []
+    for each in counts:
+        if each.newest is None:
+            wrong.append(f"{each.name} has {counted(each.rows, 'row')} and no time in any")
+            continue
+        said.append(f"{each.name}: {counted(each.rows, 'row')}, the newest of {each.newest:%Y-%m-%d %H:%M} UTC")
+        if snapshot is not None and (snapshot - each.newest).total_seconds() > hours * 3600:
+            older = duration((snapshot - each.newest).total_seconds())
+            wrong.append(f"the newest row of {each.name} is {older} older than the snapshot")
+    return DrillCheck(checked=not wrong, evidence="; ".join((*wrong, *said)))
 
 
 class EndDrill(Step):

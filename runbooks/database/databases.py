@@ -6,7 +6,7 @@ else.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from runbooks.clients.postgres import (
     replication,
     signals,
     statements,
+    table_counts,
 )
 from runbooks.clients.postgres.access import DatabaseSettings, Instance
 from runbooks.clients.postgres.activity import ActiveSession
@@ -32,6 +33,7 @@ from runbooks.clients.postgres.query_plans import QueryPlan
 from runbooks.clients.postgres.replication import ReplicationState
 from runbooks.clients.postgres.signals import Sent, SessionKey, TargetSession
 from runbooks.clients.postgres.statements import By, Counted, Statement
+from runbooks.clients.postgres.table_counts import TableCount
 from runbooks.database import activity as activities
 from runbooks.database import locks as lock_reading
 from runbooks.database import replication as replications
@@ -117,6 +119,14 @@ class Database:
         async with self._client.asked("primary") as session:
             found = await session.row(_CONTENT)
             return int(found["tables"]), int(found["rows"])
+
+    async def table_counts(self, columns: Mapping[str, str], seconds: float) -> tuple[TableCount, ...]:
+        """Return how many rows these tables have, and when each one's newest was written; `columns`: a table's column with a time.
+
+        Each table is read within `seconds`.
+        """
+        async with self._client.asked("primary", limit=seconds) as session:
+            return tuple([await table_counts.counted(session, table, column) for table, column in columns.items()])
 
     @asynccontextmanager
     async def _asked(self, on: Instance) -> AsyncIterator[Session]:

@@ -272,6 +272,8 @@ class Database:
         await owner.execute(f"ALTER ROLE {schema.REPORTS} SET work_mem = '256kB'")
         await owner.execute("ANALYZE")
         await server.psql(SQL / "reader.sql", name=schema.NAME)
+        for table, column in schema.DRILL_TABLES.items():
+            await owner.execute(f"GRANT SELECT ({column}) ON {table} TO {schema.READER}")
         await owner.execute(f"ALTER ROLE {schema.READER} PASSWORD '{self.reader_password}'")
         for role in (schema.APPLICATION, schema.REPORTS):
             await server.psql(SQL / "explain.sql", name=schema.NAME, application=role)

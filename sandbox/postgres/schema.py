@@ -11,6 +11,8 @@ APPLICATION = "omnicare"
 """The role that the backend logs in with."""
 REPORTS = "omnicare_reports"
 READER = "omnicare_reader"
+DRILL_TABLES = {"encounters": "started_at", "audit_events": "at"}
+"""What a restore drill counts, each with its column with a time."""
 BOOKKEEPING = (
     "CREATE TABLE schema_migrations (version text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());"
 )

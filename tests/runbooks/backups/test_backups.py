@@ -9,9 +9,10 @@ import pytest
 
 from runbooks.backups.looking import Backups, BackupSettings, judge_configuration, judge_restore, judge_snapshot, look
 from runbooks.backups.plans import plan_drill, plan_part, plan_restore
-from runbooks.backups.steps import BackUp, EndDrill, Restored, RestoreSnapshot, StartDrill, named, read_as
+from runbooks.backups.steps import BackUp, EndDrill, Restored, RestoreSnapshot, StartDrill, counted_as, named, read_as
 from runbooks.clients.aws.bucket import ObjectState
 from runbooks.clients.aws.rds import InstanceState, SnapshotState
+from runbooks.clients.postgres.table_counts import TableCount
 from runbooks.fleet.fleet import Fleet, ProvenRestore
 from runbooks.gates.checklist import gates_of
 from runbooks.gates.gate import Subject
@@ -132,6 +133,22 @@ def test_tables_without_rows_prove_nothing():
     assert not read_as(INSTANCE, 12, 0).checked
     with pytest.raises(PermanentError, match="has no tables"):
         read_as(INSTANCE, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "hours", "checked", "says"),
+    [
+        (16000, 1, True, "encounters: 16,000 rows, the newest of 2026-05-04 02:00 UTC"),
+        (16000, 25, False, "the newest row of encounters is 25 h older than the snapshot"),
+        (0, None, False, "encounters has 0 rows and no time in any"),
+    ],
+)
+def test_rows_prove_a_restore_if_the_newest_is_about_as_old_as_the_snapshot(
+    rows: int, hours: float | None, checked: bool, says: str
+):
+    newest = NOW - timedelta(hours=hours) if hours is not None else None
+    found = counted_as([TableCount("encounters", rows, newest)], NOW, 24)
+    assert (found.checked, says in found.evidence) == (checked, True), found
 
 
 async def test_all_of_it_is_seen_and_a_snapshot_in_progress_hides_no_good_one(world: World):
