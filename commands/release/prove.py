@@ -51,7 +51,7 @@ class Prove(Operation):
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{proof.older} {runs} on {proof.newer}'s schema",
-            lines=(f"{proof.evidence}.", follows),
+            lines=(f"{proof.evidence[:1].upper()}{proof.evidence[1:]}.", follows),
             data={"environment": context.where.name, **proof.model_dump(mode="json")},
         )
 

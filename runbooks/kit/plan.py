@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, model_validator
 
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step, StepName, StoredStep
 from runbooks.kit.targets import Frozen
 from runbooks.wording import listed, short_digest, shortened
@@ -179,6 +180,8 @@ class Refusal(Frozen):
     """What to do, as a sentence."""
     button: tuple[str, str] | None = None
     """A label, and the command that does it: `("Sign: API documentation updated", "sign v2.0.0 api-documentation --env production")`."""
+    code: ReasonCode = ReasonCode.GATES_NOT_PASSED
+    """Of the request's end."""
 
 
 class Unusual(Frozen):

@@ -37,6 +37,7 @@ class ReasonCode(StrEnum):
     NO_GO = "no-go"
     NOTHING_TO_DO = "nothing-to-do"
     GATES_NOT_PASSED = "gates-not-passed"
+    SCHEMA_TOO_NEW = "schema-too-new"
     DRY_RUN = "dry-run"
     PLAN_FAILED = "plan-failed"
     UPGRADED = "upgraded"
@@ -153,6 +154,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.NO_GO: "Somebody said no-go before it started. Nothing was changed.",
     ReasonCode.NOTHING_TO_DO: "The environment is already in the requested state.",
     ReasonCode.GATES_NOT_PASSED: "A required gate has not passed, so nobody was asked to approve. The plan shows each gate with its evidence and what to do.",
+    ReasonCode.SCHEMA_TOO_NEW: "The release to go back to can't run on the database's present schema. The plan says how that is known, and offers what to do instead.",
     ReasonCode.DRY_RUN: "Only the plan was requested.",
     ReasonCode.PLAN_FAILED: "The plan could not be made. The card says why.",
     ReasonCode.UPGRADED: "The bot was upgraded during the run, and the new version can't read its plan. Its changes stay in place: decide what to do with them.",

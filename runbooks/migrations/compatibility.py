@@ -34,6 +34,8 @@ class Compatibility(Frozen):
     verdict: Verdict
     evidence: str
     """Why, without a full stop."""
+    proved: bool = False
+    """It was tried, one way or the other."""
 
 
 async def compatibility(
@@ -48,13 +50,13 @@ async def compatibility(
     )
     proof = proof_of(proofs or (), older.digest, newer.digest)
     if proof is not None and not proof.runs:
-        return Compatibility(verdict="impossible", evidence=_proved(proof))
+        return Compatibility(verdict="impossible", evidence=_proved(proof), proved=True)
     runs = _by_declaration(older, newer, declared)
     if runs is False:
         said = f"{newer.tag} declares {declared} as the oldest release that runs on its schema"
         return Compatibility(verdict="impossible", evidence=said)
     if proof is not None:
-        return Compatibility(verdict="proven", evidence=_proved(proof))
+        return Compatibility(verdict="proven", evidence=_proved(proof), proved=True)
     if runs:
         return Compatibility(verdict="declared", evidence=f"{newer.tag} declares that {declared} and newer run on it")
     why = next(filter(None, (unread, unlabelled)), "nobody proved it, and the image declares nothing of it")

@@ -18,8 +18,17 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment
 from runbooks.migrations.migrating import image_of
-from runbooks.migrations.settings import NEW_SCHEMA, OLD_SCHEMA, OLD_SMOKE, OLD_TEST, MigrationSettings
+from runbooks.migrations.settings import (
+    NEW_SCHEMA,
+    OLD_SCHEMA,
+    OLD_SMOKE,
+    OLD_TEST,
+    TEST_AFTER,
+    MigrationSettings,
+)
 from runbooks.wording import listed
+
+_DATABASE_TEST, _SMOKE_TESTS = "the database test", "the smoke tests"
 
 
 class ProveSchema(Step):
@@ -43,8 +52,7 @@ class ProveSchema(Step):
         return {"older": self.older.reference, "newer": self.newer.reference, "scratch database": self._scratch}
 
     def shown(self) -> Shown:
-        tests = listed([f"`{' '.join(words)}`" for words in self._tests])
-        row = (Cell(text=self.older.short, strong=True), Cell(text=self.newer.short), Cell(text=tests))
+        row = (Cell(text=self.older.short, strong=True), Cell(text=self.newer.short), Cell(text=listed(self._tests)))
         return Shown(columns=("Tested", "On the schema of", "By"), rows=(row,))
 
     def in_short(self) -> tuple[Brief, ...]:
@@ -75,16 +83,14 @@ class ProveSchema(Step):
         return self.spec.scratch.image if self.spec.scratch is not None else ""
 
     @property
-    def _tests(self) -> tuple[tuple[str, ...], ...]:
-        after = [each.name for each in self.spec.stages].index(NEW_SCHEMA) + 1
-        return (*(stage.words for stage in self.spec.stages[after:]), self.spec.words)
+    def _tests(self) -> tuple[str, ...]:
+        return (_DATABASE_TEST, _SMOKE_TESTS) if self.spec.stages[-1].name == TEST_AFTER else (_DATABASE_TEST,)
 
     def _evidence(self, end: JobEnd) -> str:
         if end.ok:
-            ran = listed([f"`{' '.join(words)}`" for words in self._tests])
-            return f"{ran} of {self.older.tag} passed on {self.newer.tag}'s schema"
-        words = next((stage.words for stage in self.spec.stages if stage.name == end.stage), self.spec.words)
-        return f"`{' '.join(words)}` of {self.older.tag} failed on {self.newer.tag}'s schema (exit status {end.exit_code}), and passed on its own"
+            return f"{listed(self._tests)} of {self.older.tag} passed on {self.newer.tag}'s schema"
+        failed = self._tests[0] if end.stage == TEST_AFTER else self._tests[-1]
+        return f"{failed} of {self.older.tag} failed on {self.newer.tag}'s schema (exit status {end.exit_code}), and passed on its own"
 
     def _raise_if_inconclusive(self, end: JobEnd) -> None:
         """What fails before the newer release migrated says nothing of its schema."""

@@ -30,12 +30,12 @@ from runbooks.migrations.compatibility import Compatibility, compatibility
 from runbooks.migrations.migrating import MIGRATIONS, Migrated, SchemaStep, image_of, none_runs
 from runbooks.migrations.pending import applied_rows
 from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
-from runbooks.wording import counted, duration, listed
+from runbooks.wording import counted, listed
 
 ANYWAY, AGAIN = "anyway", "again"
 """Options of a rollback: people insist on it; and how it is typed again."""
-_SNAPSHOT_SECONDS = 2.0
-"""For so long a refusal waits for the list of snapshots."""
+_SECONDS = 2.0
+"""For so long a rollback's plan waits for the registry, and for the list of snapshots."""
 _SHOWN, _MOST, _LONGEST = 5, 200, 200
 
 
@@ -121,17 +121,18 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     newer = [each for each in applied_by(jobs, rows, service) if is_older(target, each.image.tag or "")]
     if not newer:
         return Part(warnings=still)
-    newest, registry = newer[-1], train.find(RegistryClient)
-    doubt, spec = await asyncio.gather(
-        _doubt(registry, service, newest.image) if registry is not None else _no_registry(),
+    newest, registry, fleet = newer[-1], train.find(RegistryClient), train.find(Fleet)
+    labelled = None if newest.foreign else registry
+    # side by side, each within its time: a rollback waits for none of them
+    doubt, spec, found, restore = await asyncio.gather(
+        _doubt_in_time(registry, service, newest.image),
         cluster.jobs.planned(settings.down_job(train.environment, newest.image)),
+        compatibility(labelled, fleet, train.environment, change.after, newest.image),
+        _restore(train, newer[0]),
     )
-    found = (
-        Compatibility(verdict="unknown", evidence=doubt)
-        if doubt
-        else await compatibility(registry, train.find(Fleet), train.environment, change.after, newest.image)
-    )
-    told = await _going_back(train, newer, target, found)
+    if doubt and not found.proved:
+        found = Compatibility(verdict="unknown", evidence=doubt)
+    told = _going_back(train, newer, target, found, restore)
     if doubt:
         no_line = f"There is no line to undo it by hand, because {doubt}."
         return told.model_copy(update={"warnings": (*still, *told.warnings, no_line)})
@@ -139,11 +140,17 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     return told.model_copy(update={"warnings": (*still, *told.warnings), "notes": (*told.notes, by_hand)})
 
 
-async def _no_registry() -> str:
-    return "there is no registry to confirm it"
+async def _doubt_in_time(registry: RegistryClient | None, service: Service, image: Image) -> str:
+    if registry is None:
+        return "there is no registry to confirm it"
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await _doubt(registry, service, image)
+    except TimeoutError:
+        return f"{image.named} is not confirmed: the registry does not answer within {_SECONDS:g} s"
 
 
-async def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Compatibility) -> Part:
+def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Compatibility, restore: Refusal) -> Part:
     """Return what is said of the schema that the older release does not know; refused where it can't run on it and nobody insists."""
     applied = tuple(_applied(each, target) for each in newer)
     match found.verdict:
@@ -161,7 +168,7 @@ async def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, fou
             if ANYWAY in train.options:
                 insisted = f"{can_not} The rollback goes back anyway, and does not change the schema."
                 return Part(warnings=applied, unusual=(Unusual(option=f"--{ANYWAY}", what=insisted),))
-            return Part(warnings=applied, refused_by=await _ways_on(train, newer, can_not))
+            return Part(warnings=applied, refused_by=_ways_on(train, newer, can_not, restore))
 
 
 def _applied(by: AppliedBy, target: str) -> str:
@@ -171,7 +178,7 @@ def _applied(by: AppliedBy, target: str) -> str:
     return f"{by.version} applied {count} that {target} does not know: {listed(by.names, most=_SHOWN)}."
 
 
-async def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str) -> tuple[Refusal, ...]:
+def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str, restore: Refusal) -> tuple[Refusal, ...]:
     """Return what people can do instead: undo the migrations, restore, or insist."""
     where, names = train.environment.name, [each.names for each in newer]
     undo, again = f"db rollback --env {where}", train.options.get(AGAIN, f"rollback --env {where}")
@@ -180,10 +187,11 @@ async def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str) -> tu
     return (
         Refusal(
             what=can_not,
+            code=ReasonCode.SCHEMA_TOO_NEW,
             advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost.",
             button=("Undo a migration", undo),
         ),
-        await _restore(train, newer[0]),
+        restore,
         Refusal(
             what=f"Or go back anyway: `{again} --anyway` with a reason.",
             advice="The pods may start, and fail where they need what the migration changed.",
@@ -200,7 +208,7 @@ async def _restore(train: Train, first: AppliedBy) -> Refusal:
             what="Or restore the database from a snapshot: the bot knows none, because no `backups` are configured."
         )
     try:
-        async with asyncio.timeout(_SNAPSHOT_SECONDS):
+        async with asyncio.timeout(_SECONDS):
             known = await rds.snapshots()
     except (RunbookError, TimeoutError) as error:
         why = error.message.rstrip(".") if isinstance(error, RunbookError) else "no answer in time"
@@ -209,12 +217,13 @@ async def _restore(train: Train, first: AppliedBy) -> Refusal:
     if not before:
         return Refusal(what="Restoring the database does not help: no snapshot from before the migration is available.")
     at, newest = max(before, key=lambda each: each[0])
-    lost = duration((train.now - at).total_seconds())
+    minutes = max(1, round((train.now - at).total_seconds() / 60))
+    lost = counted(minutes, "minute")
     line = f"db restore {newest.id} --env {train.environment.name}"
     return Refusal(
         what=f"Or restore the database as it was before the migration: `{line}`.",
-        advice=f"Everything written since the snapshot, the last {lost}, is lost.",
-        button=(f"Restore ({lost} lost)", line),
+        advice=f"Everything written after that snapshot, the last {lost}, is lost.",
+        button=("Restore a snapshot", line),
     )
 
 

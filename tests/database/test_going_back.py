@@ -53,7 +53,9 @@ async def test_a_release_that_runs_on_the_new_schema_is_proved_and_goes_back_wit
     assert place.schemas.ran == [], "no database but the scratch one"
     assert here.sql("SELECT count(*) FROM information_schema.columns WHERE column_name = 'reason'") == [(0,)]
     part = await place.part("v2.0.0", PROVING)
-    assert part.notes[0].startswith("A rollback to v1.2.0 works after the migration (proven): `npm run db:test` and")
+    assert part.notes[0].startswith(
+        "A rollback to v1.2.0 works after the migration (proven): the database test and the smoke tests of v1.2.0"
+    )
     assert the_step(part).changes()["going back"] == "proven"
     assert not Plan(title="", steps=part.before).ends_as(Plan(title="", steps=before.before)), "it is asked again"
     await the_step(part).apply(place.context())
@@ -67,14 +69,14 @@ async def test_a_release_that_fails_on_the_new_schema_is_not_gone_back_to_until_
 ) -> None:
     proof = await _proved(place, DROPS)
     assert not proof.runs
-    assert proof.evidence.startswith(f"`npm run db:test` of v1.2.0 failed on {DROPS}'s schema (exit status 1)")
+    assert proof.evidence.startswith(f"the database test of v1.2.0 failed on {DROPS}'s schema (exit status 1)")
     assert here.sql("SELECT ward FROM patients LIMIT 1"), "production's is as it was"
     part = await place.part(DROPS, PROVING)
-    assert part.warnings[0].startswith("v1.2.0 does not run after the migration: `npm run db:test` of v1.2.0 failed")
+    assert part.warnings[0].startswith("v1.2.0 does not run after the migration: the database test of v1.2.0 failed")
     await the_step(part).apply(place.context())
     back = await _back(place)
     undo, restore, anyway = back.refused_by
-    assert undo.what.startswith("v1.2.0 can't run on the present schema: `npm run db:test` of v1.2.0 failed")
+    assert undo.what.startswith("v1.2.0 can't run on the present schema: the database test of v1.2.0 failed")
     assert undo.button == ("Undo a migration", "db rollback --env production")
     assert "3 times" in undo.advice
     assert "no `backups` are configured" in restore.what

@@ -17,6 +17,7 @@ EVENTS = {
     ReasonCode.NOTHING_TO_DO: EventName.RUN_SKIPPED,
     ReasonCode.USAGE: EventName.RUN_SKIPPED,
     ReasonCode.GATES_NOT_PASSED: EventName.RUN_SKIPPED,
+    ReasonCode.SCHEMA_TOO_NEW: EventName.RUN_SKIPPED,
     ReasonCode.EXPIRED: EventName.RUN_EXPIRED,
     ReasonCode.NO_GO: EventName.GO_REFUSED,
     ReasonCode.CANCELLED: EventName.RUN_CANCELLED,
@@ -70,7 +71,7 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
 def refused(request: Request, plan: Plan) -> Ended:
     """Return the ending of a plan that says itself why it can't be approved; nobody is asked."""
     outcome = refusal_outcome(
-        ReasonCode.GATES_NOT_PASSED,
+        plan.refused_by[0].code,
         f"{request.title} can't be approved as it is",
         request=request,
         lines=tuple(f"{each.what} {each.advice}".strip() for each in plan.refused_by),
@@ -187,4 +188,5 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.NO_APPROVER: "nobody could approve it",
         ReasonCode.USAGE: "needs a reason",
         ReasonCode.GATES_NOT_PASSED: "gates not passed",
+        ReasonCode.SCHEMA_TOO_NEW: "the release can't run on the schema",
     }.get(outcome.code, "not started")

@@ -8,7 +8,7 @@ import pytest
 
 from runbooks.fleet.fleet import Undecided, utc_now
 from sandbox.cluster.programs import Execution
-from sandbox.migrations import BROKEN
+from sandbox.migrations import BROKEN, DROPS
 from sandbox.postgres import Database
 from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, Story, story
 
@@ -121,3 +121,36 @@ async def test_a_good_migration_decides_nothing_that_a_failed_deploy_left(here: 
     await here.ended_with(run, "production's database has the migrations of v2.0.0")
     await here.until(lambda: here.environment().run is None, "the lease is given back")
     assert here.environment().undecided == left
+
+
+async def test_a_rollback_that_can_not_run_is_refused_with_three_ways_on_and_insisted_on_with_a_reason(
+    tmp_path: Path,
+) -> None:
+    async with (
+        Database(replica=False).serve() as database,
+        story(tmp_path / "world", parts=("migrations", "backups"), database=database) as here,
+    ):
+        await database.ready()
+        await here.inside()
+        await here.type(ON_CALL, "/omnicare backups")
+        await here.answered("Backups of production")
+        proof = await here.ask(f"prove {DROPS}")
+        await here.ended_with(proof, f"v1.2.0 does not run on {DROPS}'s schema")
+        assert "without any Secret" in here.text(proof, "plan")
+        assert here.world.schemas.ran == [], "nothing of production was touched, and nobody approved"
+        run = await here.ask(f"deploy {DROPS}")
+        await here.press(APPROVER, "approve", run)
+        assert "A rollback is then refused until the migration is undone" in here.text(run, "plan")
+        await here.ended_with(run, f"{DROPS} runs in production")
+        back = await here.ask("rollback", who=ON_CALL)
+        said = await here.says(back, "can't be approved as it is", "result")
+        for each in ("v1.2.0 can't run on the present schema", "3 times", "minutes, is lost", "schema-too-new"):
+            assert each in said
+        assert all(each in said for each in ("Undo a migration", "Restore a snapshot", "Go back anyway"))
+        assert here.environment().undecided is None
+        unsaid = await here.ask("rollback --anyway", who=ON_CALL)
+        await here.says(unsaid, "needs a reason", "result")
+        anyway = await here.ask('rollback --anyway --reason "nobody reads wards"', who=ON_CALL)
+        await here.press(ON_CALL, "approve", anyway)
+        await here.ended_with(anyway, "Back on v1.2.0 in production")
+        assert "goes back anyway, and does not change the schema" in here.text(anyway, "plan")
