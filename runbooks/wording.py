@@ -78,7 +78,7 @@ def size(count: float) -> str:
 
 def measured(value: float, unit: str = "") -> str:
     """Return a measured number with its unit, in three digits that matter: `0.021 %`, `112 ms`, `1,240 req/s`."""
-    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from there on `g` writes 1.24e+03
+    number = f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.3g}"  # noqa: PLR2004 - where `g` writes 1.24e+03
     return f"{number} {unit}".strip()
 
 

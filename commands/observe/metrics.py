@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, State, Strong, Table, Text, Typed, words
@@ -17,7 +17,7 @@ from runbooks.fleet.records import KnownReleases
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel
+from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, clock, preceding
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory, Standing
 from runbooks.wording import by_count, counted, duration, listed
@@ -101,13 +101,13 @@ def _card(
     beyond = [each for each in histories if each.standing is Standing.BEYOND]
     unknown = [each for each in histories if each.standing is Standing.UNKNOWN]
     text = f"{where}: {_answer(histories, beyond, unknown)}"
-    body: list[Element] = [Paragraph(text=_beyond(each)) for each in beyond]
+    chart = _chart(where, histories, beside)
+    body: list[Element] = [Paragraph(text=_beyond(each, chart)) for each in beyond]
     if unknown:
         body.append(Paragraph(text=words(Strong(text="Unknown: "), _why(unknown))))
     if alerts := alerts_in_words(beside.alerts):
         body.append(Paragraph(text=words(Strong(text="Alerts: "), alerts)))
     body.append(Table(columns=_COLUMNS, rows=tuple(_row(each) for each in histories)))
-    chart = _chart(where, histories, beside)
     body.append(chart)
     step = duration(histories[0].step.total_seconds())
     body.append(
@@ -147,7 +147,7 @@ def _answer(histories: Sequence[MetricHistory], beyond: list[MetricHistory], unk
     return f"{counted(limited, 'metric')} within {by_count(limited, 'its limit', 'their limits')}"
 
 
-def _beyond(history: MetricHistory) -> Text:
+def _beyond(history: MetricHistory, chart: Chart) -> Text:
     query = history.query
     since = history.beyond_since
     began: tuple[str | Moment, ...] = (
@@ -160,7 +160,16 @@ def _beyond(history: MetricHistory) -> Text:
         f", {side(history)} its limit ({query.limit_shown}) ",
         *began,
         usually,
+        *_after(since, chart, history.step),
     )
+
+
+def _after(since: datetime | None, chart: Chart, step: timedelta) -> tuple[str, ...]:
+    """Which release or rollback came shortly before: the first thing to look at."""
+    mark = preceding(chart.marks, since, step) if since is not None else None
+    if mark is None or since is None:
+        return ()
+    return (f". {duration(max(0.0, (since - mark.at).total_seconds()))} before: {mark.text}",)
 
 
 def _why(unknown: Sequence[MetricHistory]) -> str:
@@ -190,12 +199,11 @@ def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> C
     marks = _marks(beside, start, end + histories[0].step)
     panels = tuple(_panel(each) for each in shown)
     alt = [f"{panel.title}: {panel.now}, {panel.verdict}." for panel in panels]
-    alt += [f"{mark.at.astimezone(end.tzinfo):%H:%M} {mark.text}." for mark in marks]
-    clock = f"{start:%d %b %H:%M} to {end:%d %b %H:%M}"
+    alt += [f"{clock(mark.at.astimezone(end.tzinfo), end - start)} {mark.text}." for mark in marks]
     return Chart(
         filename=f"{where}-metrics.png",
         caption=listed(each.query.title for each in shown),
-        alt=f"Metrics of {where}, {clock}. {' '.join(alt)}",
+        alt=f"Metrics of {where}, {start:%d %b %H:%M} to {end:%d %b %H:%M}. {' '.join(alt)}",
         start=start,
         end=end,
         panels=panels,
@@ -205,9 +213,9 @@ def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> C
 
 def _panel(history: MetricHistory) -> ChartPanel:
     query = history.query
-    since = history.beyond_since
+    since, span = history.beyond_since, history.end - history.start
     verdict = {
-        Standing.BEYOND: f"{side(history)} its limit since {f'{since:%H:%M}' if since else f'before {history.start:%H:%M}'}",
+        Standing.BEYOND: f"{side(history)} its limit since {clock(since, span) if since else f'before {clock(history.start, span)}'}",
         Standing.WITHIN: "within its limit",
         Standing.NO_LIMIT: "no limit is set",
         Standing.UNKNOWN: history.unknown,

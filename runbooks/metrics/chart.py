@@ -3,6 +3,7 @@
 Its texts come from outside (labels, alerts, the fleet record), so whoever shows it has them redacted first.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Literal
@@ -65,6 +66,16 @@ class ChartMark(Frozen):
         return {"deploy": "▲", "rollback": "◀", "alert": "●"}[self.kind]
 
 
+_SOON = timedelta(minutes=15)
+"""What a release broke shows within this time, as a rule."""
+
+
+def preceding(marks: Sequence[ChartMark], at: datetime, step: timedelta) -> ChartMark | None:
+    """Return the last deploy or rollback shortly before; `step`: how far the time may be off."""
+    changes = [each for each in marks if each.kind != "alert" and at - _SOON <= each.at <= at + step]
+    return max(changes, key=lambda each: each.at, default=None)
+
+
 class Chart(Frozen):
     """The whole."""
 
@@ -82,12 +93,17 @@ class Chart(Frozen):
 
     def in_lines(self) -> list[str]:
         """Return it in words and sparklines, for who has no pictures: a line for each panel, then what happened."""
-        clock = "%d %b %H:%M" if self.end - self.start >= timedelta(days=1) else "%H:%M"
+        span = self.end - self.start
         return [
-            f"{self.start:{clock}} to {self.end:{clock}} {self.end.tzname() or ''}".rstrip(),
+            f"{clock(self.start, span)} to {clock(self.end, span)} {self.end.tzname() or ''}".rstrip(),
             *(panel.in_words() for panel in self.panels),
-            *(f"{mark.at.astimezone(self.end.tzinfo):{clock}} {mark.sign} {mark.text}" for mark in self.marks),
+            *(f"{clock(mark.at.astimezone(self.end.tzinfo), span)} {mark.sign} {mark.text}" for mark in self.marks),
         ]
+
+
+def clock(at: datetime, span: timedelta) -> str:
+    """Return a time on an axis of that length: with its date where one day is not enough to know it."""
+    return f"{at:%d %b %H:%M}" if span >= timedelta(days=1) else f"{at:%H:%M}"
 
 
 def sparkline(values: tuple[float | None, ...], width: int = 16, *, limit: float | None = None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from xml.sax.saxutils import escape
 
-from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel
+from runbooks.metrics.chart import Chart, ChartLine, ChartPanel, clock
 from runbooks.wording import measured, shortened
 
 WIDTH = 390
@@ -141,16 +141,11 @@ def _marks(chart: Chart, plots: int) -> Iterator[str]:
         label = max(x, free)  # two of one time stand beside each other
         free = label + 12
         yield _said(label, plots + 28, str(place + 1), 11, _MARK, anchor="middle")
-        said = f"{place + 1} {mark.sign} {_clock(mark, chart)} {mark.text}"
+        said = f"{place + 1} {mark.sign} {clock(mark.at.astimezone(chart.end.tzinfo), chart.end - chart.start)} {mark.text}"
         y = plots + _AXIS + _LEGEND_LINE * (place + 1) - 4
         yield _said(_LEFT, y, _text(said, WIDTH - 2 * _LEFT, 12), 12, _TEXT)
     if chart.marks:
         yield f'<line x1="{_LEFT}" x2="{WIDTH - 12}" y1="{plots + _AXIS}" y2="{plots + _AXIS}" stroke="{_FRAME}"/>'
-
-
-def _clock(mark: ChartMark, chart: Chart) -> str:
-    at: datetime = mark.at.astimezone(chart.end.tzinfo)
-    return f"{at:%d %b %H:%M}" if chart.end - chart.start >= timedelta(days=1) else f"{at:%H:%M}"
 
 
 def _x(at: datetime, chart: Chart) -> float:

@@ -15,6 +15,7 @@ from runbooks.wording import (
     counted,
     duration,
     listed,
+    measured,
     short_digest,
     short_id,
     shortened,
@@ -144,3 +145,20 @@ def test_a_digest_is_named_by_its_first_digits():
     assert short_digest("sha256:" + "ab" * 32) == "ab" * 6
     assert short_digest("ab" * 32, 8) == "ab" * 4
     assert short_digest("") == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (0.0213, "%", "0.0213 %"),
+        (112.4, "ms", "112 ms"),
+        (1240.4, "ms", "1,240 ms"),
+        (3, "", "3"),
+        (-2500, "", "-2,500"),
+        (1e300, "s", "1e+300 s"),
+    ],
+)
+def test_a_measured_value_has_three_digits_and_no_exponent_where_people_count(
+    value: float, unit: str, said: str
+) -> None:
+    assert measured(value, unit) == said

@@ -7,7 +7,7 @@ import pytest
 
 from bot.redacting import redacted
 from commands.kit.card import Card, words
-from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, sparkline
+from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, preceding, sparkline
 from runbooks.metrics.picture import png
 from runbooks.metrics.svg import WIDTH, svg
 from runbooks.redaction.redactor import default_redactor
@@ -96,6 +96,16 @@ def test_a_terminal_gets_sparklines_and_what_happened() -> None:
 )
 def test_a_sparkline_begins_at_zero(values: tuple[float | None, ...], bars: str) -> None:
     assert sparkline(values) == bars
+
+
+def test_what_was_changed_shortly_before_is_found_and_an_alert_is_no_change() -> None:
+    marks = (*chart().marks, ChartMark(at=END - timedelta(minutes=27), kind="alert", text="HighErrorRate"))
+    step = timedelta(minutes=2)
+    deploy, rollback = chart().marks
+    assert preceding(marks, END - timedelta(minutes=24), step) == deploy
+    assert preceding(marks, deploy.at - step, step) == deploy, "the time is of a point, and may be early by a step"
+    assert preceding(marks, rollback.at + timedelta(minutes=14), step) == rollback
+    assert preceding(marks, END, step) is None
 
 
 def test_a_steady_metric_shows_how_near_to_its_limit_it_is() -> None:

@@ -8,7 +8,10 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
+from commands.kit.card import words
+from commands.kit.metric_facts import measured_state, metric_facts, metric_trouble
 from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.kit.targets import Environment
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import METRICS, MetricGroup, MetricQuery, MetricsSettings
@@ -100,10 +103,16 @@ async def test_too_many_series_and_a_server_that_hangs_are_unknown(prometheus: P
     silent = await asyncio.start_server(never, "127.0.0.1", 0)
     async with silent:
         url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-        settings = MetricsSettings(prometheus=MonitoringServer(url=url), deadline_seconds=0.05)
-        found = await Metrics(WHERE, settings).histories(METRICS[:2], NOW, 600)
+        server = MonitoringServer(url=url)
+        settings = MetricsSettings(prometheus=server, alertmanager=AlertmanagerServer(url=url))
+        state = await measured_state(Metrics(WHERE, settings), NOW, 0.05)
         gone.set()
-    assert {each.unknown for each in found} == {"no answer within 0.05 s"}
+    assert [fact.value for fact in metric_facts(state)] == [
+        words("unknown: no answer within 0.05 s"),
+        words("unknown: no answer within 0.05 s"),
+        words("unknown, because Alertmanager does not answer"),
+    ]
+    assert metric_trouble(state) == "", "unknown is no trouble that is known"
 
 
 def test_a_metric_that_has_gone_silent_has_no_value_now() -> None:
