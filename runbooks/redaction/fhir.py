@@ -40,7 +40,7 @@ _TELLS = {
 @lru_cache(maxsize=256)
 def _key_of(hit: bytes) -> bytes:
     """Return which structure a hit such as `"name": [` begins."""
-    written = hit.lower().rstrip(b"[{ :\t\r\n\\\"'")
+    written = hit.lower().rstrip(b"[{ :\t\r\n\x0b\x0c\\\"'")
     return next(key for key in _STRUCTURES if written.endswith(key))
 
 
