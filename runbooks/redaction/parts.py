@@ -11,24 +11,25 @@ from typing import NamedTuple
 from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql
 from runbooks.redaction.checks import is_random
 from runbooks.redaction.part import Part, Reader, exactly, none
-from runbooks.redaction.rules import MARK, PrivateKind, candidates, patterns, rules
+from runbooks.redaction.rules import MARK, Hit, Hits, PrivateKind, patterns, rules
 from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, ScannedText
 from runbooks.redaction.values import left
 
 
-def private_parts(text: ScannedText, start: int, end: int) -> Sequence[Part]:
-    """What of the hit between `start` and `end` is private, in reading order; one part at least. Raises `TooDense`.
+def private_parts(text: ScannedText, hit: Hit) -> Sequence[Part]:
+    """What of the hit is private, in reading order; one part at least. Raises `TooDense`.
 
     Where the two engines disagree all of it is.
     """
     data = text.data
+    start, end, could_be = hit
     if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
         return none(mark.end())  # `[password 1]`: its own words are no cue
-    for numbers in (candidates(data[start:end]), _ALL):
+    for numbers in (could_be, _ALL):
         for number in numbers:
             rule = _RULES[number]
-            if (hit := rule.pattern.match(data, start)) is not None:
-                return _of(text, rule, hit)
+            if (read := rule.pattern.match(data, start)) is not None:
+                return _of(text, rule, read)
     return (Part(PrivateKind.SECRET, start, end, end),)
 
 
@@ -72,9 +73,9 @@ def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> 
     end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
     if not data[start:end].translate(None, b"0123456789abcdef"):
         return none(end)  # a digest: the most frequent of them by far
-    within = patterns().within.search(data, start, min(len(data), end + _REACH))
+    within = Hits(data, patterns().groups[:-1], min(len(data), end + _REACH)).next(start)
     if within is not None and within[0] < end:
-        return private_parts(text, *within)
+        return private_parts(text, within)
     if not is_random(data[start:end]):
         return none(end)
     right = _RIGHT_OF_TOKEN.match(data, end)

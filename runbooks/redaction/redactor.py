@@ -1,9 +1,9 @@
 """What must never leave the process: secrets and patient data become typed marks, on every way out.
 
 Every text passes through here: Slack messages, terminal answers, the bot's log, the audit log, what is
-kept with a run. One pass: google-re2 looks through the bytes with one alternation (`redaction.rules`), exact checks
+kept with a run. One pass: google-re2 looks through the bytes with a few alternations (`redaction.rules`), exact checks
 follow on hits only (`redaction.parts`), and the exact values of Secrets that the bot has read are sought in all their
-forms (`redaction.known`). A text without a hit costs one search and comes back as it was. What wears a disguise (colours inside a number,
+forms (`redaction.known`). A text without a hit costs these searches and comes back as it was. What wears a disguise (colours inside a number,
 signs without width, escapes) is read without it too (`redaction.disguise`).
 
     redactor = default_redactor()
@@ -31,7 +31,7 @@ from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
 from runbooks.redaction.part import Part
 from runbooks.redaction.parts import private_parts
-from runbooks.redaction.rules import MARK, PrivateKind, patterns
+from runbooks.redaction.rules import MARK, Hits, PrivateKind, patterns
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 
 __all__ = [
@@ -129,9 +129,9 @@ class Redactor:
         return self.scope().json(value)
 
     def finds_nothing(self, data: bytes) -> bool:
-        """One search: nothing in these bytes even looks like something that must not leave. Raises `RedactionFailed`."""
+        """A few searches: nothing in these bytes even looks like something that must not leave. Raises `RedactionFailed`."""
         try:
-            return self._nothing_known(data) and patterns().first.search(data) is None
+            return self._nothing_known(data) and all(each.search(data) is None for each in patterns().first)
         except Exception:  # noqa: BLE001 - fails closed
             raise RedactionFailed from None
 
@@ -173,7 +173,7 @@ class Scope:
         return self.redact(text).text
 
     def finds_nothing(self, data: bytes) -> bool:
-        """One search: nothing in these bytes even looks like something that this takes out. Raises `RedactionFailed`."""
+        """A few searches: nothing in these bytes even looks like something that this takes out. Raises `RedactionFailed`."""
         return self.redactor.finds_nothing(data)
 
     @property
@@ -372,16 +372,15 @@ def _known_parts(known: Compiled | None, data: bytes) -> list[Part]:
 
 def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
-    search = patterns().any.search
+    hits = Hits(data, patterns().groups)
     text = text or ScannedText(data)
     at = 0
-    while (hit := search(data, at)) is not None:
-        start, end = hit
-        text.at = start
+    while (hit := hits.next(at)) is not None:
+        text.at = start = hit[0]
         try:
-            parts: Iterable[Part] = private_parts(text, start, end)
+            parts: Iterable[Part] = private_parts(text, hit)
         except TooDense:
-            ends = text.line_end(end)
+            ends = text.line_end(hit[1])
             parts = (Part(PrivateKind.SECRET, start, ends, ends, withheld=True),)
         for part in parts:
             if part.end > part.start and part.end > at:

@@ -10,11 +10,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runbooks.redaction.redactor import Redactor, _parts
-from runbooks.redaction.rules import PrivateKind, rules
+from runbooks.redaction.rules import PrivateKind, patterns, rules
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 
 WIDEST = 4096
@@ -25,6 +25,11 @@ WIDEST = 4096
 def test_every_pattern_has_a_greatest_width(name: str) -> None:
     _, widest = re._parser.parse(rules()[name]).getwidth()  # type: ignore[attr-defined]  # says exactly what is asked
     assert widest <= WIDEST
+
+
+def test_every_rule_is_searched_in_one_group() -> None:
+    numbers = [number for group in patterns().groups for number in group.numbers]
+    assert sorted(numbers) == list(range(len(rules())))
 
 
 def _lines_run(work: Callable[[], object]) -> int:
@@ -79,6 +84,7 @@ def _repeated() -> Iterator[st.SearchStrategy[bytes]]:
     st.lists(st.one_of(*_repeated()) | st.sampled_from(_HOSTILE), min_size=1, max_size=3).map(b"".join),
     st.integers(0, 40),
 )
+@example(b'"name":\x0c[', 0)
 def test_what_a_pattern_finds_costs_no_more_where_it_is_repeated(hit: bytes, cut: int) -> None:
     """Whole, or cut at its end, so that it stays open. One pass: there are twelve at most."""
     fragment = hit[:400][: max(1, min(len(hit), 400) - cut)]
