@@ -136,6 +136,10 @@ async def _lock(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: 
     return {"production": {"lock_after_rollback": True}}
 
 
+async def _sheet(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - a setting alone
+    return {"production": {"sheet_in_thread": True}}
+
+
 async def _secrets(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
     world.aws.services.append(SecretsManager())
     source = {"secret_id": SIGNING_SECRET, "region": REGION, "endpoint": world.aws.url}
@@ -153,6 +157,7 @@ PARTS: dict[str, ServesPart] = {
     "secrets": _secrets,
     "verification": _verification,
     "lock": _lock,
+    "sheet": _sheet,
 }
 
 

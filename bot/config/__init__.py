@@ -295,6 +295,7 @@ class Settings(Section):
             lock_after_rollback=found.lock_after_rollback,
             call=found.call,
             contacts=found.contacts,
+            sheet_in_thread=found.sheet_in_thread,
             regions=tuple(
                 Region(
                     name=each.name,

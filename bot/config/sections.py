@@ -181,6 +181,8 @@ class EnvironmentSettings(Section):
     contacts: tuple[str, ...] = ()
     """Teams and how to reach them, a line each, on the sheet for a bad night: `"DBA team: #dba, or the schedule dba-primary"`. (Phone numbers
     would be redacted.)"""
+    sheet_in_thread: bool = False
+    """Whether the thread of each deploy that succeeded gets the sheet for a bad night as a file."""
     compare_url: str | None = None
     """`https://…/compare/{before}...{after}`."""
     permissions: dict[str, tuple[Key, ...]] = {}

@@ -275,15 +275,9 @@ class Context:
     @property
     def places(self) -> tuple["Place", ...]:
         """Each region with its cluster, in the order in which a release reaches them; the one cluster where there are no regions."""
-        from runbooks.clients.kubernetes.cluster import ClusterClient
-        from runbooks.deployments.places import Place
+        from runbooks.deployments.places import places_of
 
-        if not self.where.regions:
-            return (Place(self.where, self.cluster),)
-        return tuple(
-            Place(self.where.within(each.name), cast("ClusterClient", self.regions[each.name][ClusterClient]))
-            for each in self.where.regions
-        )
+        return places_of(self.where, self.cluster, self.regions)
 
     @property
     def where(self) -> Environment:

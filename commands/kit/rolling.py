@@ -14,6 +14,7 @@ from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.migrations.migrating import Migrate, Migrated
 from runbooks.release.recording import UNPROVEN
 from runbooks.release.rollouts import CheckResult
+from runbooks.release.sheet_making import MakeSheet, SheetMade
 from runbooks.release.steps import CheckRollout, Record, RollBack, images_of, left_regions
 from runbooks.reporting.github_deployment import Reported, ReportToGithub
 from runbooks.verification.findings import Verified
@@ -46,6 +47,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     )
     cdn = [(step, result) for step, result in results.each(InvalidateCdn, Invalidated) if result.problem]
     applied = results.each(ApplyConfigMap, Applied)
+    sheets = [found for _, found in results.each(MakeSheet, SheetMade)]
     title = f"{version} {'is set' if idle else 'runs'} in {context.where.name}"
     return Outcome(
         code=ReasonCode.SUCCEEDED,
@@ -79,6 +81,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             "before": before,
             "requester": context.actor.key,
             "services": [change.service for change in record.images],
+            **({"sheet": sheets[0].text} if sheets and sheets[0].text else {}),
         },
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from commands.kit.card import Button, Card, Typed
+from commands.kit.card import Attachment, Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.parsing import UsageError
@@ -110,7 +110,7 @@ class Deploy(Operation):
         back = f"Roll back to {before}" if before else "Roll back"
         # a run that ended before its services were kept has no such button
         first = services[:1] if isinstance(services, list) else []
-        return result_card(
+        card = result_card(
             outcome,
             succeeded=(
                 Button(label=back, does=Typed(text=f"rollback --env {where}")),
@@ -119,3 +119,8 @@ class Deploy(Operation):
                 Button(label="Sheet", does=Typed(text=f"sheet --env {where}")),
             ),
         )
+        page = outcome.data.get("sheet")
+        if not isinstance(page, str):
+            return card
+        sheet = Attachment(filename=f"sheet-{where}.txt", content=page, summary="The sheet for a bad night, to print:")
+        return card.model_copy(update={"body": (*card.body, sheet)})

@@ -5,12 +5,8 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.deployments.places import for_rollback
-from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import Plan, versions
-from runbooks.release.plans import plan_rollback
-from runbooks.release.sheet import Running, Sheet
-from runbooks.release.steps import images_of
+from runbooks.kit.plan import versions
+from runbooks.release.sheet_making import sheet_of
 from runbooks.wording import listed
 
 
@@ -27,21 +23,10 @@ class ShowSheet(Query):
 
     async def answer(self, context: Context) -> Card:
         where = context.where
-        reached = await for_rollback(context.places, ())
-        states = [state for each in reached.states for state in each]
-        plan, why_not = await _way_back(context)
-        back = images_of(plan) if plan is not None else ()
-        sheet = Sheet(
-            environment=where,
-            at=context.now,
-            running=tuple(Running(service=each.named, image=each.image, pods=each.ready) for each in states),
-            back=back,
-            back_lines=tuple(line for step in plan.steps for line in step.by_hand()) if plan is not None else (),
-            why_not=why_not,
-            contacts=where.contacts,
-        )
-        runs = listed(dict.fromkeys((each.image.tag or "untagged") if each.image else "unknown" for each in states))
-        to = versions(change.after for change in back) if back else ""
+        sheet = await sheet_of(context.places, context.registry, context.fleet, where, context.now)
+        images = (each.image for each in sheet.running)
+        runs = listed(dict.fromkeys((image.tag or "untagged") if image else "unknown" for image in images))
+        to = versions(change.after for change in sheet.back) if sheet.back else ""
         summary = f"{where.name} runs {runs}; " + (f"a rollback goes to {to}" if to else "nothing to go back to")
         return Card(
             title=words(Strong(text=f"Sheet for a bad night: {where.name}")),
@@ -55,13 +40,3 @@ class ShowSheet(Query):
             buttons=(Button(label="Status", does=Typed(text=f"status --env {where.name}")),),
             data={"environment": where.name, "to": to, "text": sheet.text},
         )
-
-
-async def _way_back(context: Context) -> tuple[Plan | None, str]:
-    """The rollback's plan, or why there is none: the page is worth printing all the same."""
-    try:
-        return await plan_rollback(
-            context.cluster, context.registry, context.fleet, context.where, places=context.places
-        ), ""
-    except RunbookError as error:
-        return None, f"There is no rollback: {error.message}"

@@ -1,9 +1,9 @@
 """A region of an environment with the client of its cluster: what plans and answers about several regions go through."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.service_state import ServiceState, current
@@ -54,6 +54,18 @@ class Place:
         """Return the error for no answer within so many seconds."""
         message = f"{self.name}: its cluster did not answer within {seconds:g} s."
         return PermanentError(message, code=ReasonCode.CLUSTER_UNREACHABLE)
+
+
+def places_of(
+    environment: Environment, cluster: ClusterClient, regions: Mapping[str, Mapping[type, object]]
+) -> tuple[Place, ...]:
+    """Return each region with its cluster, in the order in which a release reaches them; the one cluster where there are no regions."""
+    if not environment.regions:
+        return (Place(environment, cluster),)
+    return tuple(
+        Place(environment.within(each.name), cast("ClusterClient", regions[each.name][ClusterClient]))
+        for each in environment.regions
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class Environment(Frozen):
     """Whom to call when going back fails, for people."""
     contacts: tuple[str, ...] = ()
     """Teams and how to reach them, for the sheet for a bad night."""
+    sheet_in_thread: bool = False
+    """Whether a deploy's thread gets the sheet as a file."""
     regions: tuple[Region, ...] = ()
     """In the order in which a release reaches them; none where there is one cluster only."""
     home: str = ""

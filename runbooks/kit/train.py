@@ -27,6 +27,8 @@ class Part(Frozen):
     """`before` is left out where no other part has a step of this kind there: a backup that is for migrations alone."""
     after: tuple[StoredStep, ...] = ()
     """Steps after all services run and were checked, before the release is recorded."""
+    last: tuple[StoredStep, ...] = ()
+    """Steps after the release is recorded. They tell a failure and raise none."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused_by: tuple[Refusal, ...] = ()

@@ -26,6 +26,7 @@ from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
 from runbooks.migrations.migrating import ALONE, Migrate, image_of
 from runbooks.migrations.settings import MigrationSettings
+from runbooks.release import sheet_making
 from runbooks.release.last_good import change_of
 from runbooks.release.steps import CheckRollout, Record, Take, images_of
 from runbooks.reporting import github_deployment
@@ -44,6 +45,7 @@ PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("CDN invalidation", invalidating.plan_part),
     ("configuration", manifests.plan_part),
     ("verification", verification.plan_part),
+    ("the sheet", sheet_making.plan_part),
 )
 """Each part's name for people, and its planner, in the order in which their steps go."""
 
@@ -197,4 +199,5 @@ def _placed(steps: Sequence[Step], parts: Sequence[Part]) -> tuple[Step, ...]:
     first = (step for part in parts for step in part.first)
     before = (step for part in parts for step in part.before)
     after = (step for part in parts for step in part.after)
-    return (*steps[:begun], *first, *before, *steps[begun:checked], *after, *steps[checked:])
+    last = (step for part in parts for step in part.last)
+    return (*steps[:begun], *first, *before, *steps[begun:checked], *after, *steps[checked:], *last)
