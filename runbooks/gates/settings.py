@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from runbooks.gates.minutes import Minutes, calendar_of
+from runbooks.kit.minutes import Minutes, calendar_of
 from runbooks.kit.patterns import compiled
 from runbooks.kit.targets import Frozen
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from runbooks.gates.gate import Gate, GateResult, Subject
-from runbooks.gates.minutes import Minutes, calendar_of
 from runbooks.gates.settings import WindowSettings
+from runbooks.kit.minutes import Minutes, calendar_of
 
 _MINUTE = timedelta(minutes=1)
 _FURTHEST = timedelta(days=4)
