@@ -35,6 +35,7 @@ from bot.runs.engine import Engine, EngineSettings
 from bot.runs.heads import KeptHeads
 from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
+from bot.runs.scheduled_drills import ScheduledDrills
 from bot.supervision import Supervisor
 from bot.surfaces.http.server import Web
 from bot.surfaces.terminal.server import SocketServer
@@ -195,6 +196,8 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.push_async_callback(supervisor.close)
         runs.recovery.in_background(supervisor)
         supervisor.start("copying the audit log's heads", copies.each_day)
+        drills = ScheduledDrills(settings, menu, runs.submissions, _now)
+        supervisor.start("asking for restore drills", drills.keep)
         supervisor.start("finding ways back", partial(runs.manual_rollbacks.remember, settings.environments))
         yield Bot(
             durable=runs,

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Iterable
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runbooks.clients.aws.bucket import READS, Bucket, BucketSettings, ObjectState
 from runbooks.clients.aws.rds import Rds, RdsSettings, SnapshotState
 from runbooks.fleet.fleet import Fleet, ProvenRestore
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.minutes import Minutes
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.wording import counted, size
 
@@ -46,6 +47,9 @@ class BackupSettings(RdsSettings):
     """How much older than the snapshot the newest row of each of these tables may be."""
     drill_read_seconds: float = Field(default=300.0, gt=0, le=3600, allow_inf_nan=False)
     """Time limit for counting one table."""
+    drill_schedule: str | None = None
+    """When the bot requests a drill by itself, as a cron expression in UTC: `0 9 1 * *`. People approve it as they approve `db drill`. Times
+    that pass while no bot runs are not made up for, but for the last one within 12 hours."""
     before_migration: bool = False
     """Whether a deploy that applies migrations takes a snapshot before it changes anything."""
     before_deploy: bool = False
@@ -54,6 +58,13 @@ class BackupSettings(RdsSettings):
     """How long a run waits for a snapshot, or for a restored instance."""
     look_seconds: float = Field(default=15.0, gt=0, le=300, allow_inf_nan=False)
     """How often it checks meanwhile."""
+
+    @field_validator("drill_schedule")
+    @classmethod
+    def _an_expression(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            Minutes(expression)
+        return expression
 
     @model_validator(mode="after")
     def _a_prefix_of_a_bucket(self) -> "BackupSettings":

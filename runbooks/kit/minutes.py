@@ -31,6 +31,14 @@ class Minutes:
         minute = wall.replace(second=0, microsecond=0)
         return self._next(minute - _MINUTE) == minute
 
+    def after(self, at: datetime) -> datetime:
+        """Return the first minute after that time which it matches."""
+        return self._next(at)
+
+    def before(self, at: datetime) -> datetime | None:
+        """Return the last minute that it matches, that of `at` included; None where none is near."""
+        return next(CronSim(self.expression, at.replace(second=0, microsecond=0) + _MINUTE, reverse=True), None)
+
     def _next(self, after: datetime) -> datetime:
         return next(CronSim(self.expression, after))
 

@@ -1,6 +1,7 @@
 """Backups as people see them: how good they are, a drill that reads a real PostgreSQL, and a restore that two others approve."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,22 @@ async def test_a_deploy_takes_a_snapshot_before_its_migrations(tmp_path: Path):
         assert f"The snapshot {taken} was taken first." in here.text(run, "result")
         keys = [event.details["key"] for event in here.events() if event.name == "step:finished"]
         assert keys[:3] == ["take", f"back-up:{INSTANCE}", "migrate:backend"]
+
+
+async def test_a_drill_that_is_due_is_requested_once_by_the_bot_itself_and_approved_like_any_other(tmp_path: Path):
+    async with story(tmp_path / "world", parts=("backups",)) as here:
+        due = datetime.now(UTC) - timedelta(hours=1)
+
+        def scheduled(document: dict[str, Any]) -> None:
+            document["environments"]["production"]["backups"]["drill_schedule"] = f"{due.minute} {due.hour} * * *"
+
+        here.configure(scheduled)
+        await here.inside()
+        await here.until(here.runs, "it is asked for without anybody's word")
+        (drill,) = here.runs()
+        await here.says(drill, "the drill schedule", "head")
+        await here.leave()
+        await here.inside()
+        await here.press(APPROVER, "approve", drill)
+        await here.ended_with(drill, "was restored in")
+        assert here.runs() == [drill]
