@@ -61,6 +61,10 @@ def _service(verb: str, resource: str, reason: str, *, group: str = "", subresou
     )
 
 
+def _secret(verb: str, name: str, where: Where, reason: str) -> Access:
+    return Access(verb=verb, group="", resource="secrets", name=name, where=where, reason=reason)
+
+
 def _configuration(verb: str, reason: str) -> Access:
     return Access(verb=verb, group="", resource="configmaps", where=Where.CONFIGURATION, reason=reason)
 
@@ -108,30 +112,14 @@ NEEDED: tuple[Access, ...] = (
     _service(
         "delete", "jobs", "Delete a test's Job when its run is stopped; a migration is never stopped.", group="batch"
     ),
-    Access(
-        verb="get",
-        group="",
-        resource="secrets",
-        name=SECRET,
-        where=Where.SERVICES,
-        reason="Read the database reader's name and password; this Secret only.",
+    _secret("get", SECRET, Where.SERVICES, "Read the database reader's name and password; this Secret only."),
+    _secret(
+        "get",
+        ROTATED,
+        Where.ROTATIONS,
+        "See which values a Secret has before they are replaced (`secret rotate`); this Secret only.",
     ),
-    Access(
-        verb="get",
-        group="",
-        resource="secrets",
-        name=ROTATED,
-        where=Where.ROTATIONS,
-        reason="See which values a Secret has before they are replaced (`secret rotate`); this Secret only.",
-    ),
-    Access(
-        verb="patch",
-        group="",
-        resource="secrets",
-        name=ROTATED,
-        where=Where.ROTATIONS,
-        reason="Write new values into it (`secret rotate`).",
-    ),
+    _secret("patch", ROTATED, Where.ROTATIONS, "Write new values into it (`secret rotate`)."),
     _configuration("get", "Compare the release's configuration with the cluster (`config apply`)."),
     _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),
     _configuration("create", "The same, for a ConfigMap that is new."),

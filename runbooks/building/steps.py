@@ -210,13 +210,7 @@ async def plan_build(
     github: GithubClient, registry: RegistryClient, environment: Environment, settings: BuildSettings, version: str
 ) -> Plan:
     """Return the plan of `build VERSION`; nothing to do where every image is there."""
-    commit = await github.commit_of(version)
-    if commit is None:
-        raise PermanentError(
-            f"{github.settings.repository} has no tag {version}.",
-            code=ReasonCode.NO_SUCH_VERSION,
-            advice=("Tag the commit first; the images are built from the tag.",),
-        )
+    commit = await github.release_commit(version)
     images = tuple(dict.fromkeys(service.repository for service in environment.services))
     there = await side_by_side(*(_digest(registry, image, version) for image in images))
     missing = tuple(image for image, digest in zip(images, there, strict=True) if digest is None)

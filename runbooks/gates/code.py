@@ -10,10 +10,8 @@ from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.gates.gate import Gate, GateResult, Once, Subject
 from runbooks.gates.settings import CodeSettings
-from runbooks.kit.errors import PermanentError
 from runbooks.kit.patterns import compiled
 from runbooks.kit.plan import ImageChange
-from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import side_by_side
 from runbooks.wording import by_count, counted, listed
 
@@ -47,19 +45,10 @@ class Code:
         return await self._checks.get()
 
     async def _fetch_commit(self) -> str:
-        commit = await self.github.commit_of(self._subject.version)
-        if commit is None:
-            raise _NoTag(self._subject.version, self.github.settings.repository)
-        return commit
+        return await self.github.release_commit(self._subject.version)
 
     async def _fetch_checks(self) -> tuple[CheckFound, ...]:
         return await self.github.checks(await self.commit())
-
-
-class _NoTag(PermanentError):
-    def __init__(self, version: str, repository: str) -> None:
-        advice = (f"Push the tag to {repository}, or deploy a version that has one.",)
-        super().__init__(f"{repository} has no tag {version}.", code=ReasonCode.NO_SUCH_VERSION, advice=advice)
 
 
 @dataclass(frozen=True, kw_only=True)

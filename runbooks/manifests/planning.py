@@ -37,12 +37,7 @@ async def changes_of(
     cluster: ClusterClient, github: GithubClient, environment: Environment, settings: ManifestSettings, version: str
 ) -> Changes:
     """Return what the release's files would change. The server is asked by a dry run, so that defaults and other owners count."""
-    commit = await github.commit_of(version)
-    if commit is None:
-        raise PermanentError(
-            f"{github.settings.repository} has no tag {version}, so its configuration is not known.",
-            code=ReasonCode.NO_SUCH_VERSION,
-        )
+    commit = await github.release_commit(version)
     wanted, others = await _wanted(github, settings, commit, environment.namespace)
     steps = await side_by_side(*(_step(cluster, environment.namespace, each, commit) for each in wanted))
     return Changes(

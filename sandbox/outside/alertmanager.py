@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.cluster import Cluster
+from sandbox.outside.serving import serving
 
 _MATCHER = re.compile(r'([a-zA-Z_]\w*)="([^"]*)"')
 Labels = dict[str, str]
@@ -41,14 +42,8 @@ class AlertmanagerServer:
         app.router.add_get("/api/v2/status", self._answering(self._status))
         app.router.add_get("/api/v2/receivers", self._answering(self._receivers))
         app.router.add_get("/api/v2/alerts", self._answering(self._alerts))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
+        async with serving(app, host, port) as self.url:
             yield self.url
-        finally:
-            await runner.cleanup()
 
     def fire(self, name: str, minutes: float = 0.0) -> None:
         """A critical alert of production fires, for so many minutes."""

@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.outside.registry import SERVICES, VERSIONS, commit_of, digest_of
+from sandbox.outside.serving import serving
 
 Json = dict[str, Any]
 Answer = Callable[[web.Request], web.StreamResponse]
@@ -141,14 +142,8 @@ class Github:
         app.router.add_post(f"{base}/deployments", self._deploy)
         app.router.add_get(f"{base}/deployments/{{number}}/statuses", self._states)
         app.router.add_post(f"{base}/deployments/{{number}}/statuses", self._set_state)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
+        async with serving(app, host, port) as self.url:
             yield self.url
-        finally:
-            await runner.cleanup()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:

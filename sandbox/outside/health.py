@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sandbox.cluster import Cluster
 from sandbox.cluster.resources import ENDPOINTS
+from sandbox.outside.serving import serving
 
 
 class HealthServer:
@@ -30,14 +31,8 @@ class HealthServer:
         """Serve until the block ends; gives the address."""
         app = web.Application()
         app.router.add_get("/{environment}/{service}/health", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
+        async with serving(app, host, port) as self.url:
             yield self.url
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
         namespace = self._namespaces.get(request.match_info["environment"], "")

@@ -18,6 +18,7 @@ import promql_parser
 from aiohttp import web
 
 from sandbox.cluster import Cluster
+from sandbox.outside.serving import serving
 
 VALUES: dict[str, tuple[float, float]] = {
     "http_request_duration_seconds": (112.0, 118.0),
@@ -81,17 +82,13 @@ class PrometheusServer:
         app.router.add_get("/api/v1/query_range", self._query_range)
         app.router.add_get("/api/v1/rules", self._rules)
         app.router.add_get("/-/ready", self._ready)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
         self._remember()
         stop = self._cluster.on_change(self._remember)
         try:
-            await web.TCPSite(runner, host, port).start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
-            yield self.url
+            async with serving(app, host, port) as self.url:
+                yield self.url
         finally:
             stop()
-            await runner.cleanup()
 
     async def _ready(self, _: web.Request) -> web.Response:
         return web.Response(text="Prometheus Server is Ready.\n")

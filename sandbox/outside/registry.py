@@ -18,6 +18,8 @@ from typing import Any
 
 from aiohttp import encode_basic_auth, web
 
+from sandbox.outside.serving import serving
+
 REGISTRY = "ghcr.io"
 SERVICES = ("backend", "frontend")
 
@@ -158,15 +160,8 @@ class Registry:
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """Serve until the block ends; gives the address."""
-        runner = web.AppRunner(self._application(), access_log=None)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
+        async with serving(self._application(), host, port) as self.url:
             yield self.url
-        finally:
-            await runner.cleanup()
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard])

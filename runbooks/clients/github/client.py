@@ -65,6 +65,18 @@ class GithubClient:
                 at = answers.fields(answers.fields(annotated).get("object"))
             return answers.commit(at.get("sha")) if at.get("type") == "commit" else None
 
+    async def release_commit(self, tag: str) -> str:
+        """Return the commit that a version's tag stands for. Raises PermanentError where there is no such tag."""
+        commit = await self.commit_of(tag)
+        if commit is None:
+            repository = self.settings.repository
+            raise PermanentError(
+                f"{repository} has no tag {tag}.",
+                code=ReasonCode.NO_SUCH_VERSION,
+                advice=(f"Push the tag to {repository}, or name a version that has one.",),
+            )
+        return commit
+
     async def checks(self, commit: str) -> tuple[CheckFound, ...]:
         """Return the newest check runs and statuses of a commit, each name as often as there are apps that use it."""
         async with self._api("checks", "Checks and Commit statuses (read)") as api:
