@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, State, Strong, Table, Text, Typed, words
@@ -31,6 +31,7 @@ _PANELS = 3
 """Metrics in the picture: with more, a phone shows it too small."""
 _MARKS = 6
 _NAMED = 3
+_RAN = ("running", "succeeded", "failed", "cancelled")
 _ORDER = {Standing.BEYOND: 0, Standing.WITHIN: 1, Standing.NO_LIMIT: 1, Standing.UNKNOWN: 2}
 _COLUMNS = ("Metric", "Now", "Usual", "Worst", "Limit", "Group")
 
@@ -235,22 +236,29 @@ def _panel(history: MetricHistory) -> ChartPanel:
 def _marks(beside: _Beside, start: datetime, end: datetime) -> tuple[ChartMark, ...]:
     """What happened in that time, the newest where it is too much: releases by the fleet's record, runs that it has not, alerts."""
     known = beside.releases.releases if beside.releases is not None else ()
+    runs = {each.id: each for each in beside.runs if each.rolled and not each.untouched and each.state in _RAN}
     found = [
         ChartMark(at=at, kind=_kind(each.run), text=f"{each.version} by {each.by}")
         for each in known
-        if (at := read_time(each.at)) is not None
+        if (at := _began(runs[each.run]) if each.run in runs else read_time(each.at)) is not None
     ]
     recorded = {each.run for each in known}
     found += [
-        ChartMark(at=each.ended or each.at, kind=_kind(each.id), text=f"{each.title}, {each.state}")
-        for each in beside.runs
-        if each.rolled and not each.untouched and each.id not in recorded and each.state in ("failed", "cancelled")
+        ChartMark(at=_began(each), kind=_kind(each.id), text=f"{each.title}, {each.state}")
+        for each in runs.values()
+        if each.id not in recorded
     ]
     found += [
         ChartMark(at=each.since, kind="alert", text=each.name) for each in beside.alerts or () if each.since is not None
     ]
     inside = [each for each in found if start <= each.at <= end]
     return tuple(sorted(inside, key=lambda each: each.at)[-_MARKS:])
+
+
+def _began(run: RunRecord) -> datetime:
+    """When its first step began: what it broke, it broke long before its verification ended."""
+    took = timedelta(seconds=sum(each.seconds or 0.0 for each in run.steps))
+    return run.ended - took if run.ended is not None else datetime.now(UTC) - took
 
 
 def _kind(run: str) -> Literal["deploy", "rollback"]:

@@ -78,6 +78,10 @@ class AlertmanagerServer:
 
     def _errors(self) -> list[Labels]:
         ill = {pod.namespace for pod in self._cluster.pods() if pod.ready and pod.version.endswith("-errors")}
+        if not ill and not self.firing:
+            self._since.pop("HighErrorRate", None)
+        elif ill:
+            self._since.setdefault("HighErrorRate", datetime.now(UTC))
         return [{"alertname": "HighErrorRate", "severity": "critical", "namespace": each} for each in sorted(ill)]
 
     def _alert(self, labels: Labels) -> object:
