@@ -95,7 +95,10 @@ def _elsewhere(context: Context, plan: Plan, record: Record, results: Results, v
     """Say what is left in the other regions, and what to type for them."""
     where, back = context.where, any(isinstance(step, RollBack) for step in plan.steps)
     for region in left_regions(results):
-        yield f"{region} could not be reached, so it still runs what it ran. When it answers again: `rollback --regions {region} --env {where.name}`."
+        yield (
+            f"{region} stopped answering, so what runs there is not known. When it answers again: "
+            f"`rollback --regions {region} --env {where.name}`."
+        )
     for each in where.regions:
         if record.regions and each.name not in record.regions:
             line = f"rollback --regions {each.name}" if back else f"deploy {version} --regions {each.name}"

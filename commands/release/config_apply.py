@@ -37,10 +37,13 @@ class ConfigApply(Operation):
     async def plan(self, context: Context) -> Plan:
         settings = context.use(ManifestSettings, "manifests")
         github = context.use(GithubClient, "github")
-        return await plan_config_apply(context.cluster, github, context.where, settings, self.version)
+        open_places = [place for place in context.places if not place.region.maintenance]
+        return await plan_config_apply(
+            context.cluster, github, context.where, settings, self.version, places=open_places
+        )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the results name them
-        names = [applied.name for _, applied in results.each(ApplyConfigMap, Applied)]
+        names = [f"{applied.name}{step.place}" for step, applied in results.each(ApplyConfigMap, Applied)]
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{context.where.name} has the configuration of {self.version}",

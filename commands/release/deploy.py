@@ -98,7 +98,9 @@ class Deploy(Operation):
             options[SKIP] = ""
         if self.override:
             options[OVERRIDE] = self.override
-        return await with_parts(plan, context.where, context.services, now=context.now, options=options)
+        return await with_parts(
+            plan, context.where, context.services, now=context.now, regions=context.regions, options=options
+        )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         outcome = released(context, plan, results)

@@ -105,13 +105,20 @@ class Rollback(Operation):
         if self.services:
             options[ALONE] = listed(self.services)
         return await with_parts(
-            plan, context.where, context.services, now=context.now, going_back=True, options=options
+            plan,
+            context.where,
+            context.services,
+            now=context.now,
+            regions=context.regions,
+            going_back=True,
+            options=options,
         )
 
     def _typed(self, environment: str) -> str:
         """Return it as it is typed again; going on from a failed run is confirmed anew."""
         to = f" --to {self.to}" if self.to else ""
-        return f"{' '.join(('rollback', *self.services))}{to} --env {environment}"
+        regions = f" --regions {self.regions}" if self.regions else ""
+        return f"{' '.join(('rollback', *self.services))}{to}{regions} --env {environment}"
 
     async def _still_open(self, context: Context) -> None:
         """Going back from a run that something else followed would start from where nothing is any more."""

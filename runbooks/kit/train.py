@@ -5,7 +5,7 @@ them in their order. What is not configured is a sentence in `Part.not_done`, so
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, cast
 
@@ -56,9 +56,19 @@ class Train:
     """Nothing is rolled out: what runs is checked and recorded, so nothing may be left to do before the services."""
     clients: Mapping[type, object] = field(default_factory=dict)
     """Clients and settings of the environment, each by its class."""
+    regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
+    """The regions that the release reaches → the clients that are others there; empty where the environment has one cluster."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What the requester asked for beyond the version: `skip-migrations`."""
     now: datetime
+
+    @property
+    def by_region(self) -> "tuple[Train, ...]":
+        """The train as each region has it, for what every cluster has of its own; this one where there is one cluster."""
+        return tuple(
+            replace(self, environment=self.environment.within(name), clients={**self.clients, **clients}, regions={})
+            for name, clients in self.regions.items()
+        ) or (self,)
 
     def find(self, kind: type[T]) -> T | None:
         """Return the client or the settings of that class; None where the configuration has none."""

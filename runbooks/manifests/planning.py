@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange, Plan
@@ -39,7 +40,7 @@ async def changes_of(
     """Return what the release's files would change. The server is asked by a dry run, so that defaults and other owners count."""
     commit = await github.release_commit(version)
     wanted, others = await _wanted(github, settings, commit, environment.namespace)
-    steps = await side_by_side(*(_step(cluster, environment.namespace, each, commit) for each in wanted))
+    steps = await side_by_side(*(_step(cluster, environment, each, commit) for each in wanted))
     return Changes(
         steps=tuple(step for step in steps if step is not None),
         others=others,
@@ -64,7 +65,10 @@ async def _read(github: GithubClient, path: str, commit: str, namespace: str) ->
     return read_manifests(path, await github.file(path, commit, largest=LARGEST), namespace)
 
 
-async def _step(cluster: ClusterClient, namespace: str, wanted: WantedConfigMap, commit: str) -> ApplyConfigMap | None:
+async def _step(
+    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, commit: str
+) -> ApplyConfigMap | None:
+    namespace = environment.namespace
     try:
         now = (await cluster.config_map(namespace, wanted.name)).data
     except PermanentError as error:
@@ -75,19 +79,44 @@ async def _step(cluster: ClusterClient, namespace: str, wanted: WantedConfigMap,
     changed = differences(now, after.data)
     if not changed:
         return None
-    return ApplyConfigMap(namespace=namespace, wanted=wanted, differences=changed, commit=commit)
+    return ApplyConfigMap(
+        namespace=namespace,
+        wanted=wanted,
+        differences=changed,
+        commit=commit,
+        region=environment.region,
+        kubectl=environment.kubectl,
+    )
 
 
 async def plan_config_apply(
-    cluster: ClusterClient, github: GithubClient, environment: Environment, settings: ManifestSettings, version: str
+    cluster: ClusterClient,
+    github: GithubClient,
+    environment: Environment,
+    settings: ManifestSettings,
+    version: str,
+    *,
+    places: Sequence[Place] = (),
 ) -> Plan:
-    """The plan of `config apply VERSION`."""
-    found = await changes_of(cluster, github, environment, settings, version)
+    """The plan of `config apply VERSION`, in each region where there are several."""
+    found = _together(
+        await side_by_side(
+            *(
+                changes_of(place.cluster, github, place.environment, settings, version)
+                for place in places or (Place(environment, cluster),)
+            )
+        )
+    )
     title = f"Apply the configuration of {version} to {environment.name}"
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
     steps = tuple(step.model_copy(update={"alone": True}) for step in found.steps)
     return Plan(title=title, steps=steps, notes=notes(found))
+
+
+def _together(found: Sequence[Changes]) -> Changes:
+    """Return what differs in all regions; the files are the same in each."""
+    return found[0].model_copy(update={"steps": tuple(step for each in found for step in each.steps)})
 
 
 def notes(found: Changes) -> tuple[str, ...]:
@@ -108,13 +137,15 @@ async def plan_part(train: Train) -> Part:
     if settings is None or github is None or cluster is None:
         return Part(not_done=("configuration (not configured)",))
     if train.going_back:
-        return await _taken_back(train, cluster, github, settings)
-    found = await changes_of(cluster, github, train.environment, settings, train.version)
+        return await _taken_back(train, github, settings)
+    there = ((each.find(ClusterClient) or cluster, each.environment) for each in train.by_region)
+    changed = (changes_of(client, github, where, settings, train.version) for client, where in there)
+    found = _together(await side_by_side(*changed))
     unchanged = () if found.steps else ("The configuration does not change.",)
     return Part(after=(*found.steps, found.kept), notes=(*notes(found), *unchanged))
 
 
-async def _taken_back(train: Train, cluster: ClusterClient, github: GithubClient, settings: ManifestSettings) -> Part:
+async def _taken_back(train: Train, github: GithubClient, settings: ManifestSettings) -> Part:
     """Return the steps that apply the ConfigMaps of the release that is gone back to; where they are not known, what to do instead."""
     fleet, version, where = train.find(Fleet), train.version, train.environment
     by_hand = f"`config apply {version} --env {where.name}` applies the one of {version}."
@@ -137,7 +168,10 @@ async def _taken_back(train: Train, cluster: ClusterClient, github: GithubClient
             not_done=("configuration",),
             warnings=(f"The configuration of {version} can't be read, so it does not change: {why} {by_hand}",),
         )
-    found = await asyncio.gather(*(_step_back(cluster, where.namespace, each, known.commit) for each in wanted))
+    places = [(cluster, one.environment) for one in train.by_region if (cluster := one.find(ClusterClient)) is not None]
+    found = await asyncio.gather(
+        *(_step_back(cluster, there, each, known.commit) for cluster, there in places for each in wanted)
+    )
     steps = [each for each in found if isinstance(each, ApplyConfigMap)]
     failed = [each for each in found if isinstance(each, str)]
     if not steps and not failed:
@@ -166,11 +200,12 @@ def _is_gone_back_to(release: Release, changes: Sequence[ImageChange]) -> bool:
 
 
 async def _step_back(
-    cluster: ClusterClient, namespace: str, wanted: WantedConfigMap, commit: str
+    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, commit: str
 ) -> ApplyConfigMap | str | None:
     """Return the step; nothing where the ConfigMap is already so, and why where the cluster refuses it."""
     try:
-        step = await _step(cluster, namespace, wanted, commit)
+        step = await _step(cluster, environment, wanted, commit)
     except RunbookError as error:
-        return f"ConfigMap {wanted.name} does not change: {error.message}"
+        there = f" in {environment.region}" if environment.region else ""
+        return f"ConfigMap {wanted.name}{there} does not change: {error.message}"
     return step.model_copy(update={"back": True}) if step is not None else None

@@ -51,6 +51,8 @@ class ApplyConfigMap(Step):
     differences: tuple[KeyChange, ...]
     commit: str
     """The commit that the file is read at."""
+    kubectl: str = "kubectl"
+    """As a person types it for the region."""
     alone: bool = False
     """It is what the run is for, not a part of a deploy."""
     back: bool = False
@@ -63,7 +65,7 @@ class ApplyConfigMap(Step):
 
     @property
     def title(self) -> str:
-        return f"ConfigMap {self.wanted.name}"
+        return f"ConfigMap {self.wanted.name}{self.place}"
 
     @property
     def word(self) -> str:
@@ -80,7 +82,11 @@ class ApplyConfigMap(Step):
 
     def shown(self) -> Shown:
         rows = tuple(
-            (Cell(text=f"{self.wanted.name} · {each.key}"), _cell(each.before), _cell(each.after, strong=True))
+            (
+                Cell(text=f"{self.wanted.name} · {each.key}{self.place}"),
+                _cell(each.before),
+                _cell(each.after, strong=True),
+            )
             for each in self.differences[:_ROWS]
         )
         more = len(self.differences) - _ROWS
@@ -96,7 +102,9 @@ class ApplyConfigMap(Step):
         return counted(len(self.differences), "key")
 
     def by_hand(self) -> tuple[str, ...]:
-        return (f"git show {self.commit}:{self.wanted.source} | kubectl apply --server-side -n {self.namespace} -f -",)
+        return (
+            f"git show {self.commit}:{self.wanted.source} | {self.kubectl} apply --server-side -n {self.namespace} -f -",
+        )
 
     async def apply(self, context: StepContext) -> Applied:
         wanted = self.wanted

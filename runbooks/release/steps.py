@@ -1,5 +1,6 @@
 """The steps of `deploy`, `rollback` and `restart`: taking the Deployments, rolling out, going back, checking, recording."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
 from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Smoke, Verify
 from runbooks.wording import listed, short_id
+
+_AWAY = 3.0
+"""Seconds that the end of a run waits for a region away from home."""
 
 
 class Take(Step):
@@ -224,6 +228,15 @@ class RollBack(Step):
         )
 
     async def put_back(self, context: StepContext) -> str:
+        if not self.may_be_left:
+            return await self._put_back(context)
+        # the next request, or the next start of the bot, puts back what a region away from home still has
+        with suppress(RunbookError, TimeoutError):
+            async with asyncio.timeout(_AWAY):
+                await self._put_back(context)
+        return ""
+
+    async def _put_back(self, context: StepContext) -> str:
         for change in self.images:
             with suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
                 await max_surge.put_back(

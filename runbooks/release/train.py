@@ -56,6 +56,7 @@ async def with_parts(
     clients: Mapping[type, object],
     *,
     now: datetime,
+    regions: Mapping[str, Mapping[type, object]] | None = None,
     going_back: bool = False,
     options: Mapping[str, str] | None = None,
     parts: Sequence[tuple[str, PlansPart]] | None = None,
@@ -65,7 +66,7 @@ async def with_parts(
 
     Where what runs is only checked and recorded, such as by a retry, the gates are looked at, and what goes after the services is done again;
     a step that belongs before them is refused.
-    `clients`: clients and settings of the environment, each by its class. Raises RunbookError where a part can't be planned, but
+    `clients`: clients and settings of the environment, each by its class; `regions`: those that are others in each region. Raises RunbookError where a part can't be planned, but
     going back is not stopped by that, nor by a part that takes longer than `patience` seconds: the part is named instead.
     """
     changes = images_of(plan)
@@ -73,6 +74,7 @@ async def with_parts(
         return plan
     standing = any(isinstance(step, Record) and step.standing for step in plan.steps)
     before = {change.before.tag for change in changes}
+    limited = next((step.regions for step in plan.steps if isinstance(step, Record)), ())
     train = Train(
         environment=environment,
         version=versions(change.after for change in changes),
@@ -81,6 +83,7 @@ async def with_parts(
         going_back=going_back,
         standing=standing,
         clients=clients,
+        regions={name: found for name, found in (regions or {}).items() if not limited or name in limited},
         options=options or {},
         now=now,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.worlds import APPROVER, ON_CALL, SERVICES, Story, story
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, story
 
 REGIONS = ("eu", "us")
 
@@ -60,17 +60,36 @@ async def test_the_second_region_is_not_touched_where_the_first_fails(here: Stor
 
 async def test_a_rollback_goes_on_without_a_region_that_is_away_and_says_what_remains(here: Story):
     await here.deployed("v2.0.0")
-    await here.world.regions["us"].go_down()
     run = await here.ask("rollback", who=ON_CALL)
-    plan = await here.says(run, "rollback --regions us", "plan")
-    assert "us" in plan
-    await here.press(ON_CALL, "approve", run)
+    await here.says(run, "backend in us", "plan")
+    await here.world.regions["us"].go_down()
+    await here.press(ON_CALL, "approve", run)  # covers going back without it
     await here.ended_with(run, "Back on v1.2.0 in production")
     assert (tags(here), tags(here, "us")) == ({"v1.2.0"}, {"v2.0.0"})
-    assert "us was left as it is" in here.text(run, "result")
+    assert "us was left as it is." in here.text(run, "result")
+    assert "rollback --regions us --env production" in here.text(run, "result")
+    await here.type(REQUESTER, "/omnicare status")
+    assert "production: us does not answer, the rest runs v1.2.0" in await here.answered("us does not answer")
     await here.world.regions["us"].come_back()
     later = await here.ask("rollback --regions us", who=ON_CALL)
     await here.press(ON_CALL, "approve", later)
     await here.ended_with(later, "Back on v1.2.0 in production")
     assert tags(here, "us") == {"v1.2.0"}
-    assert here.environment().undecided is None
+
+
+async def test_a_region_that_is_lost_during_a_rollback_leaves_the_environment_undecided(here: Story):
+    await here.deployed("v2.0.0")
+    away = here.world.regions["us"]
+    away.cluster.faults.unready.add("/backend:v1.2.0")
+    run = await here.ask("rollback", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.until(lambda: here.tag("backend", region="us") == "v1.2.0", "us goes back")
+    await away.go_down()
+    await here.ended_with(run, "Back on v1.2.0 in production, but not in us")
+    assert tags(here) == {"v1.2.0"}
+    result = here.text(run, "result")
+    assert "us stopped answering" in result
+    assert "kubectl --context us set image deployment/backend" in result
+    undecided = here.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runbooks.clients.github.access import GithubSettings, GithubToken
+from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place
@@ -17,12 +19,18 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext, Stop, Stopped, applied, done
 from runbooks.kit.targets import Environment, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
+from runbooks.manifests.planning import plan_part as plan_configuration
+from runbooks.manifests.settings import ManifestSettings
+from runbooks.manifests.steps import ApplyConfigMap
+from runbooks.redaction.redactor import default_redactor
 from runbooks.release.plans import plan_deploy, plan_rollback
 from runbooks.release.region_by_region import Bake
 from runbooks.release.restarting import plan_restart
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, Record, left_regions
+from runbooks.release.train import with_parts
 from sandbox.cluster.resources import DEPLOYMENT
+from sandbox.outside.github import CONFIG, NAME, OWNER, Github
 from sandbox.outside.registry import Registry
 from sandbox.regions import RegionServer
 from tests.support.real import QUICK
@@ -277,3 +285,30 @@ def test_a_step_of_a_region_that_is_not_configured_any_more_is_refused():
 def test_a_record_without_regions_is_approved_as_before():
     assert "regions" not in Record().changes()
     assert Record(regions=("eu",)).changes()["regions"] == ["eu"]
+
+
+async def test_each_region_gets_the_configuration_of_the_release(both: TwoRegions):
+    github = Github()
+    async with github.serve():
+        text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: flags}\ndata:\n  LOG_LEVEL: warn\n"
+        github.versions["v2.0.0"].files[CONFIG] = text
+        settings = GithubSettings(repository=f"{OWNER}/{NAME}", api_url=github.url)
+        client = GithubClient(settings, GithubToken(default_redactor()), default_redactor())
+        context = both.context("production.deploy.1111")
+        clients = {**context.services, ManifestSettings: ManifestSettings(paths=(CONFIG,)), GithubClient: client}
+        for regions in (("eu",), ()):
+            plan = await with_parts(
+                await both.deploy("v2.0.0", *regions),
+                both.environment,
+                clients,
+                now=datetime.now(UTC),
+                regions=context.regions,
+                parts=(("configuration", plan_configuration),),
+            )
+            applying = [step for step in plan.steps if isinstance(step, ApplyConfigMap)]
+            assert [step.region for step in applying] == list(regions or both.clusters)
+    assert applying[1].title == "ConfigMap flags in us"
+    assert "| kubectl --context us apply --server-side" in applying[1].by_hand()[0]
+    await done(applying, context)
+    for cluster in both.clusters.values():
+        assert (await cluster.config_map(NAMESPACE, "flags")).data["LOG_LEVEL"] == "warn"
