@@ -52,9 +52,13 @@ class MetricsCommand(Query):
     names others. A metric that can't be read is unknown, never well. Without names the picture shows what is beyond its limit first.
     """
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "error-rate api-p95 --since 1h"], name="metrics")
+    meta = QueryMeta(
+        permission="fleet:read", examples=["", "error-rate api-p95 --since 1h", "database"], name="metrics"
+    )
 
-    names: tuple[MetricName, ...] = argument("metrics, all by default", default=())
+    names: tuple[MetricName, ...] = argument(
+        "metrics or groups of them (application, infrastructure, database, compliance); all by default", default=()
+    )
     since: Duration = option("the time to look at", default=_SINCE)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -69,12 +73,13 @@ class MetricsCommand(Query):
 
 
 def _check_names(metrics: Metrics, names: Sequence[str]) -> None:
-    known = [each.name for each in metrics.settings.queries]
+    queries = metrics.settings.queries
+    known = [*dict.fromkeys(each.group.value for each in queries), *(each.name for each in queries)]
     for name in names:
         if name not in known:
             meant = nearest(name, known)
             hint = f"Did you mean `{meant}`?" if meant else f"There are: {', '.join(known)}."
-            raise PermanentError(f"There is no metric `{name}`. {hint}", code=ReasonCode.USAGE)
+            raise PermanentError(f"There is no metric or group `{name}`. {hint}", code=ReasonCode.USAGE)
 
 
 async def _beside(context: Context, metrics: Metrics) -> _Beside:

@@ -37,8 +37,8 @@ class Metrics:
         self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     def named(self, names: Sequence[str]) -> tuple[MetricQuery, ...]:
-        """Return the metrics of these names that there are, in the configuration's order; all where none is named."""
-        return tuple(each for each in self.settings.queries if not names or each.name in names)
+        """Return the metrics of these names or groups, in the configuration's order; all where none is named."""
+        return tuple(each for each in self.settings.queries if not names or {each.name, each.group.value} & {*names})
 
     async def alerts(self) -> tuple[Alert, ...]:
         """Return the alerts that fire now. Raises `RunbookError`."""

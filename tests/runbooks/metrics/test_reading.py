@@ -61,6 +61,12 @@ async def test_all_of_the_guides_metrics_have_values_and_the_slowest_routes_a_na
     assert [each.query for each in found] == list(METRICS)
     assert {each.query.group for each in found} == set(MetricGroup)
     assert all(each.standing in (Standing.WITHIN, Standing.NO_LIMIT) for each in found)
+    assert [each.query.name for each in await looked(prometheus, "database")] == [
+        "pool",
+        "db-p95",
+        "replication-lag",
+        "locks",
+    ]
     (routes,) = await looked(prometheus, "endpoints")
     assert [each.name for each in routes.series] == ["/api/patients/:id", "/api/notes", "/api/sync/changes"]
     assert routes.now == routes.series[0].values[-1], "the slowest counts"
