@@ -187,7 +187,7 @@ class Operation(Command, base=True):
         """Return the card of its end, with buttons for what a person does next."""
 
     def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:
-        """Return who has to approve the plan; None: nobody can. By default it goes by the definition's risk, with one more for each unusual option."""
+        """Return who has to approve the plan; None: nobody can. By default it goes by the definition's risk, with one more where its options are unusual."""
         return raised(policies.of(self.meta.risk), plan.unusual)
 
     @property

@@ -51,8 +51,11 @@ class Policies(Frozen):
 
 
 def raised(policy: ApprovalPolicy | None, unusual: Sequence[Unusual]) -> ApprovalPolicy | None:
-    """Return the policy with one more approval for each option that makes the run riskier than usual."""
+    """Return the policy with one more approval where options make the run riskier than usual, however many they are.
+
+    One for each would leave nobody to approve an emergency where few people can.
+    """
     if policy is None or not unusual:
         return policy
     role = next((each.role for each in unusual if each.role), policy.one_of_role)
-    return policy.model_copy(update={"count": policy.count + len(unusual), "one_of_role": role})
+    return policy.model_copy(update={"count": policy.count + 1, "one_of_role": role})

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from runbooks.fleet.fleet import Fleet, Freeze, utc_now
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.steps import Step, StepContext
+from runbooks.kit.steps import Brief, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.wording import short_id
 
@@ -35,6 +35,9 @@ class LockEnvironment(Step):
 
     def changes(self) -> dict[str, JsonValue]:
         return {"locks": True}  # the version that is left may be another one by then
+
+    def in_short(self) -> tuple[Brief, ...]:
+        return ()
 
     async def apply(self, context: StepContext) -> Locked:
         reason = f"rolled back from {self.left} (run {short_id(context.run)})"

@@ -88,9 +88,10 @@ def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
         if policy
         else "the configuration has no approval policy for its risk"
     )
+    too_few = "Too few people" if policy is not None and policy.count > 1 else "Nobody but you"
     outcome = refusal_outcome(
         ReasonCode.NO_APPROVER,
-        f"Nobody but you could approve this: {why}",
+        f"{too_few} could approve this: {why}",
         request=request,
         advice=("The maintainers of `omnicare.toml` can add an approver; `doctor` lists such policies.",),
     )

@@ -273,6 +273,7 @@ async def test_a_rollback_locks_until_somebody_unlocks_and_a_refused_deploy_can_
         run = await back(here)
         await here.ended_with(run, "Back on v1.2.0 in production")
         assert "production is locked afterwards" in here.text(run, "plan")
+        assert "backend and frontend v2.0.0 → v1.2.0" in here.text(run)
         lock = here.environment().freeze
         assert lock is not None
         assert (lock.name, lock.reason) == ("Ines", f"rolled back from v2.0.0 (run {short_id(run)})")
