@@ -1,13 +1,14 @@
 """The sandbox's cluster and a real control plane answer alike: Jobs, as our client makes them and follows them to their end."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.jobs import JobSpec
+from runbooks.clients.kubernetes.jobs import JobSpec, ScratchDatabase
 from runbooks.jobs.running import run_job
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -15,6 +16,8 @@ from runbooks.kit.steps import PlainPulse
 from tests.support.clusters import BOTH, ClusterUnderTest, opened
 from tests.support.conformance import deployment
 
+FIRST_WITH_SIDECARS = 29
+"""The minor version of Kubernetes; a build that names none is older."""
 RUN, OTHER = "production.deploy.0f3a0f3a0f3a0f3a", "staging.deploy.0f3a0f3a0f3a0f3a"
 
 
@@ -48,6 +51,28 @@ async def test_a_job_that_fails_ends_with_its_exit_status_after_one_try(cluster:
     (job,) = (await cluster.get("jobs"))["items"]
     (condition,) = [each for each in job["status"]["conditions"] if each["type"] == "Failed"]
     assert (condition["reason"], job["status"]["failed"]) == ("BackoffLimitExceeded", 1)
+
+
+async def test_a_scratch_database_is_a_sidecar_or_the_cluster_is_said_to_be_too_old(cluster: ClusterUnderTest) -> None:
+    asked = spec(
+        cluster,
+        "work",
+        stages=({"name": "old-schema", "image": "x/tool:v1", "words": ("work",)},),
+        scratch=ScratchDatabase(image="postgres:15", user=999),
+        values={"DATABASE_URL": ScratchDatabase.URL},
+        approved=False,
+    )
+    version = json.loads((await cluster.kubectl("version", "-o", "json")).out)["serverVersion"]
+    async with ClusterClient(kubeconfig=str(cluster.config_of("admin"))) as client:
+        if int(version["minor"].rstrip("+") or 0) < FIRST_WITH_SIDECARS:
+            with pytest.raises(PermanentError, match="the request is invalid") as caught:
+                await run_job(PlainPulse(RUN), client, asked)
+            assert "Kubernetes 1.29 or newer" in caught.value.advice[0]
+            return
+        assert (await run_job(PlainPulse(RUN), client, asked)).exit_code == 0
+        (pod,) = (await cluster.get("pods", "-l", f"job-name={asked.name(RUN)}"))["items"]
+    database, stage = pod["status"]["initContainerStatuses"]
+    assert (database["name"], stage["state"]["terminated"]["exitCode"]) == ("scratch-database", 0)
 
 
 async def test_past_its_deadline_a_job_fails_and_its_pod_is_why(cluster: ClusterUnderTest) -> None:

@@ -15,10 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, Connection
+from runbooks.clients.kubernetes.errors import Unprocessable
 from runbooks.clients.kubernetes.fields import Json, count, fields, listed, mapped, stamp, text
 from runbooks.clients.kubernetes.views import Seen
 from runbooks.clients.kubernetes.watch import Watch
-from runbooks.kit.errors import RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.targets import Frozen
 
 RUN = "omnicare.dev/run"
@@ -287,13 +288,23 @@ class Jobs:
     async def create(self, spec: JobSpec, run: str) -> JobView:
         """Create it. Raises `AlreadyThere` where a Job has its name."""
         likeness = await self._likeness(spec)
-        answer = await self._connection.call(
-            "POST",
-            _path(spec.namespace),
-            doing=f"create Job {spec.namespace}/{spec.name(run)}",
-            query={"fieldManager": FIELD_MANAGER},
-            body=spec.body(run, likeness),
-        )
+        try:
+            answer = await self._connection.call(
+                "POST",
+                _path(spec.namespace),
+                doing=f"create Job {spec.namespace}/{spec.name(run)}",
+                query={"fieldManager": FIELD_MANAGER},
+                body=spec.body(run, likeness),
+            )
+        except Unprocessable as error:
+            if spec.scratch is None:
+                raise
+            raise PermanentError(
+                error.message,
+                code=error.code,
+                evidence=error.evidence,
+                advice=("A scratch database is a sidecar: that needs Kubernetes 1.29 or newer.",),
+            ) from error
         return job_view(answer)
 
     async def _likeness(self, spec: JobSpec) -> Likeness | None:
