@@ -51,7 +51,7 @@ async def compatibility(
     proof = proof_of(proofs or (), older.digest, newer.digest)
     if proof is not None and not proof.runs:
         return Compatibility(verdict="impossible", evidence=_proved(proof), proved=True)
-    runs = _by_declaration(older, newer, declared)
+    runs = runs_by_declaration(older, newer, declared)
     if runs is False:
         said = f"{newer.tag} declares {declared} as the oldest release that runs on its schema"
         return Compatibility(verdict="impossible", evidence=said)
@@ -90,7 +90,7 @@ def before_migrating(
             return Part(warnings=(said,), refused_by=refused) if proof is not None else Part(notes=(said,))
 
 
-def _by_declaration(older: Image, newer: Image, declared: str | None) -> bool | None:
+def runs_by_declaration(older: Image, newer: Image, declared: str | None) -> bool | None:
     """Return what the label says of the older release; None where it says nothing that can be compared."""
     if declared is None or older.tag is None or newer.tag is None:
         return None

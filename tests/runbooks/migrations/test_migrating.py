@@ -5,13 +5,17 @@ import json
 import re
 import shlex
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from runbooks.backups.looking import Backups, BackupSettings
 from runbooks.clients.kubernetes.jobs import JobSpec
+from runbooks.gates.settings import GateSettings, SignatureSettings
+from runbooks.gates.steps import CheckGates
 from runbooks.kit.answers import NotUnderstood
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
@@ -21,8 +25,10 @@ from runbooks.kit.train import Part
 from runbooks.migrations.lint import lint
 from runbooks.migrations.migrating import MIGRATIONS, SKIP
 from runbooks.migrations.pending import read_contained
+from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from runbooks.release.steps import RestartService
+from runbooks.release.train import plan_migrate
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.resources import DEPLOYMENT, JOB, Json
@@ -345,3 +351,30 @@ async def test_sql_that_locks_or_drops_is_found_with_its_table() -> None:
         ("1", "Notes", "against writing"),
         ("1", "notes", "drops data"),
     }
+
+
+async def test_a_migration_alone_waits_for_the_gates_that_concern_it_and_for_the_backup(here: MigratingPlace) -> None:
+    gates = GateSettings(
+        images=True,
+        backups=("configuration-backup",),
+        signatures=(SignatureSettings(name="recovery-tested", text="Recovery procedures tested"),),
+    )
+    backups = Backups(BackupSettings(instance="omnicare-prod", before_migration=True), throw_away=True)
+    clients = {**here.clients, GateSettings: gates, Backups: backups, MigrationSettings: SETTINGS}
+
+    async def planned(version: str | None) -> Plan:
+        now = datetime.now(UTC)
+        return await plan_migrate(here.client, here.registry, SETTINGS, WHERE, clients, version, now=now)
+
+    plan = await planned("v2.0.0")
+    (checked,) = [step for step in plan.steps if isinstance(step, CheckGates)]
+    assert [each.gate for each in checked.results] == ["images", "signature:recovery-tested"], (
+        "not what concerns services alone"
+    )
+    assert [step.kind for step in plan.steps] == ["gates", "back-up", "migrate"]
+    (refusal,) = plan.refused_by
+    assert refusal.button == ("Sign: Recovery procedures tested", "sign v2.0.0 recovery-tested --env production")
+    assert (plan.decides, plan.settles) == (True, False)
+    assert (await planned(None)).steps == (), (
+        "nothing of the running release is pending, so nothing is asked or refused"
+    )
