@@ -32,7 +32,8 @@ class Verify(Query):
         seconds = verification.settings.bake_seconds
         asked = Asked(health=context.health, seconds=seconds)
         found = await verification.look(asked, left_out=left_out, within=_WITHIN)
-        return _card(context.where.name, found, seconds, left_out)
+        measured = frozenset(each.name for each in verification.settings.metrics)
+        return _card(context.where.name, found, seconds, left_out, measured)
 
 
 async def _not_permitted(context: Context) -> dict[str, str]:
@@ -46,7 +47,7 @@ async def _not_permitted(context: Context) -> dict[str, str]:
     }
 
 
-def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str]) -> Card:
+def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str], measured: frozenset[str]) -> Card:
     failed, unknown = found.having(Verdict.FAILED), found.having(Verdict.INCONCLUSIVE)
     passed = len(found.having(Verdict.PASSED))
     said = f"{passed} of {counted(len(found.findings), 'check')} passed in {where}"
@@ -64,7 +65,9 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str])
             title=f"Roll back {where}?", text="This plans a rollback to the last known good release.", yes="Roll back"
         ),
     )
-    status = Button(label="Status", does=Typed(text=f"status --env {where}"))
+    looks = [Button(label="Status", does=Typed(text=f"status --env {where}"))]
+    if any(each.name in measured for each in (*failed, *unknown)):
+        looks.insert(0, Button(label="Metrics", does=Typed(text=f"metrics --env {where}")))
     return Card(
         state=State.FAILED if failed else State.WAITING if unknown else State.DONE,
         title=words(Strong(text=text)),
@@ -74,7 +77,7 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str])
             *(Note(text=words(line)) for line in (*why, *missing)),
             Note(text=sentence(over)),
         ),
-        buttons=(status, back) if failed else (status,),
+        buttons=(*looks, back) if failed else (*looks,),
         data={
             "environment": where,
             "ok": not failed and not unknown,

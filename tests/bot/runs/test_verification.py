@@ -75,6 +75,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     assert "112 ms" in card
     assert "< 200 ms" in card
     assert "Roll back" in card
+    assert "metrics --env production" in card, "where to look next"
 
     run = await here.ask("verify smoke")
     await here.press(APPROVER, "approve", run)
