@@ -6,7 +6,7 @@ else.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,11 +15,13 @@ from typing import TypeVar
 from runbooks.clients.postgres import (
     activity,
     connections,
+    indexes,
     locks,
     migrations,
     query_plans,
     replication,
     signals,
+    sizes,
     statements,
     table_counts,
 )
@@ -30,20 +32,24 @@ from runbooks.clients.postgres.database import DatabaseClient, QueryResult, Sess
 from runbooks.clients.postgres.identity import DatabaseIdentity, identity
 from runbooks.clients.postgres.migrations import TableSize
 from runbooks.clients.postgres.query_plans import QueryPlan
-from runbooks.clients.postgres.replication import ReplicationState
 from runbooks.clients.postgres.signals import Sent, SessionKey, TargetSession
+from runbooks.clients.postgres.sizes import Storage
 from runbooks.clients.postgres.statements import By, Counted, Statement
 from runbooks.clients.postgres.table_counts import TableCount
 from runbooks.database import activity as activities
+from runbooks.database import indexes as index_reading
 from runbooks.database import locks as lock_reading
 from runbooks.database import replication as replications
 from runbooks.database.activity import ActivityReading
+from runbooks.database.indexes import IndexReading
 from runbooks.database.locks import LockReading
 from runbooks.database.replication import ReplicationReading
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
 from runbooks.wording import counted
+
+U = TypeVar("U")
 
 _CONTENT = """
 SELECT count(*) AS tables, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS rows
@@ -169,19 +175,34 @@ class Database:
         async with self._asked(on) as session:
             return await connections.connections(session)
 
-    async def replication(self) -> ReplicationReading:
-        """The replication as each server tells it, asked side by side; one that can't be asked is part of the answer."""
+    async def storage(self) -> Storage:
+        """How large the database and its tables are, and how its clean-up stands. The same on each server, so the primary is asked."""
+        async with self._asked("primary") as session:
+            return await sizes.storage(session)
 
-        async def told(place: Instance) -> ReplicationState | RunbookError:
+    async def replication(self) -> ReplicationReading:
+        """The replication as each server tells it; one that can't be asked is part of the answer."""
+        return replications.read(await self._each(replication.replication))
+
+    async def indexes(self) -> IndexReading:
+        """The indexes, and how each server uses them; only the primary must answer."""
+        found = await self._each(indexes.indexes)
+        if isinstance(error := found["primary"], RunbookError):
+            raise error
+        return index_reading.read(found)
+
+    async def _each(self, ask: Callable[[Session], Awaitable[U]]) -> dict[Instance, U | RunbookError]:
+        """What each server tells, asked side by side, or why it does not."""
+
+        async def told(place: Instance) -> U | RunbookError:
             try:
                 async with self._client.asked(place) as session:
-                    return await replication.replication(session)
+                    return await ask(session)
             except RunbookError as error:
                 return error
 
         places = self.settings.places()
-        states = await asyncio.gather(*map(told, places))
-        return replications.read(dict(zip(places, states, strict=True)))
+        return dict(zip(places, await asyncio.gather(*map(told, places)), strict=True))
 
     async def session(self, on: Instance, pid: int) -> TargetSession | None:
         """The session of that process; None where there is none."""

@@ -12,7 +12,7 @@ from runbooks.clients.postgres.connections import Connections, Usage
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.targets import Environment, Frozen
-from runbooks.wording import counted
+from runbooks.wording import by_count, counted
 
 HIGH, FULL = 0.8, 0.95
 """Shares of a limit, from which it is worth a look, and from which the next burst fails."""
@@ -132,4 +132,4 @@ def answer(found: Connections) -> str:
     if server.share >= HIGH:
         left = "none is left" if not server.left else f"{server.left} left"
         return f"{server.used} of {counted(server.most, 'connection')} are in use: {left}"
-    return f"{server.used} of {counted(server.most, 'connection')} are in use"
+    return f"{server.used} of {counted(server.most, 'connection')} {by_count(server.used, 'is', 'are')} in use"

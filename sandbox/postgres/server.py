@@ -36,7 +36,8 @@ _SETTINGS: Mapping[str, str] = {
     "pg_stat_statements.track_planning": "off",
     "wal_level": "replica",
     "hot_standby": "on",
-    "autovacuum": "off",
+    "autovacuum": "on",
+    "autovacuum_naptime": "2147483",  # seconds: it never comes, so that statistics stay as a test or a scenario left them
     "max_worker_processes": "2",
     "log_min_messages": "fatal",
     "log_statement": "none",
