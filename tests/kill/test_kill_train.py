@@ -57,6 +57,7 @@ async def test_a_deploy_that_is_killed_after_each_of_its_steps_does_each_once(tm
         assert here.world.github is not None
         (shown,) = here.world.github.deployments
         assert [state["state"] for state in shown.states] == ["in_progress", "success"]
+        assert sum(each.name.startswith("sheet-") for each in here.slack.files.values()) == 1
         finished = Counter(event.id for event in here.events() if event.name == "step:finished")
         assert set(finished.values()) == {1}
         assert [(each.version, each.verdict) for each in here.releases()] == [("v2.0.0", "good")]
