@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tries(world: SandboxWorld) -> list[Try]:
-    """Three things to try, in order, each ticking itself when done; in a bad night, just that."""
+    """Four things to try, in order, each ticking itself when done; in a bad night, just that."""
 
     def said(words: str) -> bool:
         return any(
@@ -41,6 +41,7 @@ def tries(world: SandboxWorld) -> list[Try]:
             "maya",
         ),
         Try("Go back as Ines: one person, one confirmation", "/omnicare rollback", lambda: said("Back on"), "ines"),
+        Try("Unlock production, which the rollback has locked", "/omnicare unlock", lambda: said("unlocked"), "ines"),
         Try(
             "Deploy a version that crashes when it starts",
             "/omnicare deploy v2.1.0-crash",

@@ -18,10 +18,11 @@ def welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None 
         todo = f"Scenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
     else:
         todo = (
-            f"Three things to try{' in #deploys there' if address else ''}:\n"
+            f"Four things to try{' in #deploys there' if address else ''}:\n"
             "  1. As Maya:  /omnicare deploy v2.0.0      then become Tomas (bottom left) and approve it in the thread\n"
             "  2. As Ines:  /omnicare rollback           one person, one confirmation\n"
-            "  3. As Maya:  /omnicare deploy v2.1.0-crash  and see what a failure looks like\n"
+            "  3. As Ines:  /omnicare unlock             the rollback has locked production\n"
+            "  4. As Maya:  /omnicare deploy v2.1.0-crash  and see what a failure looks like\n"
         )
     return (
         "\nOmniCare sandbox: nothing here is real."

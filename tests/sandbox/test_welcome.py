@@ -19,4 +19,4 @@ def test_a_bad_night_says_what_is_broken_and_no_other_thing_to_try(tmp_path: Pat
     said = welcome(SandboxWorld(tmp_path), None, night)
     assert night.sentence in said
     assert f"/omnicare {night.command}" in said
-    assert "Three things to try" not in said
+    assert "Four things to try" not in said
