@@ -45,7 +45,7 @@ EVENTS: dict[EventName, str] = {
     EventName.GATE_OVERRIDDEN: "A deploy was approved although gates had not passed: which ones, in which state, with what evidence.",
     EventName.LOCK_TAKEN: "Somebody locked an environment.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
-    EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release.",
+    EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release. Written until `releases adopt` became a run of its own; kept to be read.",
     EventName.STRATEGY_RESTORED: "The bot restored a Deployment's `maxSurge` that a killed bot had left raised.",
 }
 """The meaning of each event; a test checks that the set is complete."""

@@ -5,33 +5,22 @@ A new installation has no releases recorded, and so nothing that a rollback coul
 
 from typing import Annotated
 
-from commands.kit.card import (
-    Button,
-    Card,
-    Code,
-    Element,
-    Note,
-    State,
-    Strong,
-    Table,
-    Text,
-    Typed,
-    moment,
-    sentence,
-    words,
-)
-from commands.kit.command import EnvironmentDecision, Query
-from commands.kit.context import Context
-from commands.kit.orphaned_run import as_it_is
-from commands.kit.spec import CHANNEL_DEFAULT, DecisionMeta, QueryMeta, option
-from commands.kit.types import EnvironmentName, NumberType, Words
-from runbooks.deployments import images, service_state
-from runbooks.fleet.fleet import Release, ReleasedService, utc_now
-from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import Image, versions
+from commands.kit.card import Button, Card, Code, Element, Note, Strong, Table, Text, Typed, moment, sentence, words
+from commands.kit.command import Operation, Query
+from commands.kit.context import Context, Outcome
+from commands.kit.endings import ending_card
+from commands.kit.policy import Risk
+from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, QueryMeta, option
+from commands.kit.types import EnvironmentName, NumberType
+from runbooks.deployments import images
+from runbooks.fleet.fleet import Release
+from runbooks.kit.plan import Image, Plan, versions
 from runbooks.kit.reasons import ReasonCode
-from runbooks.release import last_good
-from runbooks.wording import by_count, counted, duration, listed, short_digest
+from runbooks.kit.steps import Results
+from runbooks.release.adopting import plan_adopt
+from runbooks.release.rollouts import CheckResult
+from runbooks.release.steps import CheckRollout, images_of
+from runbooks.wording import counted, duration, short_digest
 
 
 class Releases(Query):
@@ -95,91 +84,35 @@ def _short(image: Image) -> str:
     return short_digest(image.digest or "") or "tag only"
 
 
-class ReleasesAdopt(EnvironmentDecision):
-    """Record what runs now as a good release that a later rollback can go back to."""
+class ReleasesAdopt(Operation):
+    """Record what runs now as a good release that a later rollback can go back to; no pod is changed."""
 
-    meta = DecisionMeta(
+    meta = OperationMeta(
         permission="rollout:write",
-        group="act",
+        risk=Risk.REVERSIBLE,
         examples=["", '--env staging --reason "before the first deploy"'],
         name="releases adopt",
-        private=False,
-        audit_event="release:adopted",
     )
 
-    reason: Words | None = option("why, for the audit log")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
-    async def decide(self, context: Context) -> Card:
-        where = context.where
-        record = await as_it_is(context, await context.fleet.read(where))
-        if record.run is not None:
-            raise PermanentError(
-                f"{record.run.by}'s run is changing {where.name} right now: {record.run.title}. Adopt after it has ended.",
-                code=ReasonCode.NOT_A_RELEASE,
-            )
-        current = await service_state.current(context.cluster, where)
-        known = await context.fleet.releases(where)
-        release = _adopted(context, current, known)
-        await context.fleet.record_release(where, release)
-        text = f"{context.actor.name} recorded {release.version} as a good release in {where.name}"
-        return Card(
-            state=State.DONE,
-            title=words(Strong(text=text)),
-            summary=text,
-            body=(Note(text=sentence("Nothing was changed; `rollback` can go back to this release from now on.")),),
-            data={"environment": where.name, "release": release.model_dump(mode="json")},
+    def title(self, environment: str) -> str:
+        return f"Record what runs in {environment} as a good release"
+
+    async def plan(self, context: Context) -> Plan:
+        return await plan_adopt(context.cluster, context.fleet, context.where)
+
+    def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
+        checked = results.only(CheckRollout, CheckResult)
+        version = versions(change.after for change in images_of(plan))
+        return Outcome(
+            code=ReasonCode.SUCCEEDED,
+            title=f"{version} is recorded as a good release of {context.where.name}",
+            lines=("Nothing was changed; `rollback` can go back to this release from now on.", *checked.warnings),
+            data={"version": version},
         )
 
-
-def _adopted(context: Context, current: list[service_state.ServiceState], known: tuple[Release, ...]) -> Release:
-    """What runs, as a release; `PermanentError` where it could not be gone back to."""
-    where = context.where.name
-    for service in current:
-        if service.foreign:
-            raise PermanentError(
-                f"{service.foreign[:-1]}, so it is not a release.",
-                code=ReasonCode.FOREIGN_IMAGE,
-                advice=("`deploy VERSION` rolls out an image from the configured repository.",),
-            )
-        if not service.runs_completely or service.ready < service.desired or service.desired == 0:
-            why = (
-                service.detail
-                or f"{service.ready} of {counted(service.desired, 'pod')} {by_count(service.ready, 'is', 'are')} ready"
-            )
-            raise PermanentError(
-                f"{service.service} does not run completely in {where} ({why}), so this is not a good release yet.",
-                code=ReasonCode.NOT_A_RELEASE,
-            )
-    running = {service.service: service_state.pinned(service) for service in current}
-    pinned = {name: image for name, image in running.items() if image is not None and image.digest is not None}
-    if missing := [name for name in running if name not in pinned]:
-        raise PermanentError(
-            f"The digest of {listed(missing)} in {where} is unknown, so a rollback could not restore it exactly.",
-            code=ReasonCode.NOT_A_RELEASE,
+    def card(self, outcome: Outcome) -> Card:
+        return ending_card(
+            outcome, buttons=(Button(label="Releases", does=Typed(text=f"releases --env {outcome.environment}")),)
         )
-    version = versions(pinned.values())
-    if version in last_good.bad_versions(known):
-        raise PermanentError(
-            f"{version} was marked bad in {where}, so a rollback would never use it.", code=ReasonCode.NOT_A_RELEASE
-        )
-    if (
-        known
-        and known[0].verdict == "good"
-        and known[0].version == version
-        and last_good.runs_completely(known[0], current)
-    ):
-        raise PermanentError(
-            f"{version} is already the newest recorded release in {where}.", code=ReasonCode.NOTHING_TO_DO
-        )
-    return Release(
-        version=version,
-        services=tuple(
-            ReleasedService(service=each.service, image=pinned[each.service], revision=each.revision)
-            for each in current
-        ),
-        run="",
-        by=context.actor.name,
-        at=utc_now(),
-        why="adopted as it ran",
-    )

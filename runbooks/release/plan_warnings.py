@@ -42,7 +42,8 @@ def as_recorded(release: Release) -> str:
     found = read_time(release.at)
     at = f"{age_since(found)} ago" if found is not None else "at an unknown time"
     good = "the last known good release" if release.verdict == "good" else "a recorded release"
-    did = "rolled out" if release.run else "recorded while running"  # what was adopted may have run for weeks before
+    # what was adopted may have run for weeks before
+    did = "rolled out" if release.seconds is not None else "recorded while running"
     return f"{release.version} is {good}, {did} {at}{by}."
 
 

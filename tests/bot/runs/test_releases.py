@@ -6,28 +6,33 @@ import pytest
 
 from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
-from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
+
+
+async def adopted(here: Story, more: str = "") -> str:
+    run = await here.ask(f"releases adopt {more}")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "v1.2.0 is recorded as a good release of production")
+    return run
 
 
 async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(here: Story):
     await here.type(REQUESTER, "/omnicare releases")
     await here.answered("No releases in production yet")
-    await here.type(REQUESTER, '/omnicare releases adopt --reason "before the first deploy"')
-    await here.answered("Maya recorded v1.2.0 as a good release in production")
-    (adopted,) = here.releases()
-    assert (adopted.version, adopted.verdict, adopted.by, adopted.run) == ("v1.2.0", "good", "Maya", "")
-    assert {each.service: each.image.digest for each in adopted.services} == {
+    run = await adopted(here, '--reason "before the first deploy"')
+    (release,) = here.releases()
+    assert (release.version, release.verdict, release.by, release.run) == ("v1.2.0", "good", "Maya", run)
+    assert {each.service: each.image.digest for each in release.services} == {
         service: digest_of(service, "v1.2.0") for service in SERVICES
     }
-    assert "release:adopted" in [event.name for event in here.events()]
-    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.type(REQUESTER, "/omnicare releases adopt --dry-run")
     await here.whispered(REQUESTER, "v1.2.0 is already the newest recorded release in production")
     await here.type(REQUESTER, "/omnicare releases")
     await here.answered("1 release of production, good")
 
     await here.deployed("v2.0.0")
     back = await here.ask("rollback", who=ON_CALL)
-    await here.says(back, "v1.2.0 is the last known good release", "plan")
+    await here.says(back, "v1.2.0 is the last known good release, recorded while running", "plan")
     await here.press(ON_CALL, "approve", back)
     await here.ended_with(back, "Back on v1.2.0")
     await here.type(REQUESTER, "/omnicare releases")
@@ -37,7 +42,7 @@ async def test_what_ran_before_the_bot_came_is_adopted_once_and_gone_back_to(her
 
 async def test_what_does_not_run_completely_is_no_release(here: Story):
     await here.deployed("v2.1.0-bad", ends="stopped")
-    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.type(REQUESTER, "/omnicare releases adopt --dry-run")
     await here.whispered(REQUESTER, "does not run completely in production")
     assert here.releases() == []
 
@@ -50,15 +55,14 @@ async def test_a_version_that_was_marked_bad_is_not_adopted(here: Story):
     again = await here.ask('deploy v2.0.0 --reason "again"')
     await here.press("tomas", "approve", again)
     await here.ended_with(again, "v2.0.0 runs in production")
-    await here.type(REQUESTER, "/omnicare releases adopt")
+    await here.type(REQUESTER, "/omnicare releases adopt --dry-run")
     await here.whispered(REQUESTER, "v2.0.0 was marked bad in production")
 
 
 async def test_what_runs_is_no_other_release_to_go_back_to(here: Story):
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
     assert "No good release is recorded" in await here.answered("previous revision")
-    await here.type(REQUESTER, "/omnicare releases adopt")
-    await here.answered("as a good release in production")
+    await adopted(here)
     await here.type(REQUESTER, "/omnicare rollback --dry-run")
     await here.answered("No other good release is recorded")
     await here.deployed("v2.0.0")
