@@ -100,15 +100,15 @@ class ReleasesAdopt(Operation):
         return f"Record what runs in {environment} as a good release"
 
     async def plan(self, context: Context) -> Plan:
-        return await plan_adopt(context.cluster, context.fleet, context.where)
+        return await plan_adopt(context.fleet, context.where, context.places)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        checked = results.only(CheckRollout, CheckResult)
+        warnings = [each for _, found in results.each(CheckRollout, CheckResult) for each in found.warnings]
         version = versions(change.after for change in images_of(plan))
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{version} is recorded as a good release of {context.where.name}",
-            lines=("Nothing was changed; `rollback` can go back to this release from now on.", *checked.warnings),
+            lines=("Nothing was changed; `rollback` can go back to this release from now on.", *warnings),
             data={"version": version},
         )
 

@@ -45,7 +45,7 @@ from runbooks.release.plan_warnings import (
     undecided,
     unsettled,
 )
-from runbooks.release.region_by_region import deployed
+from runbooks.release.region_by_region import deployed, looked_at, regions_of
 from runbooks.release.steps import CheckRollout, Record, RollBack, Take
 from runbooks.wording import age_since, by_count, listed
 
@@ -124,7 +124,7 @@ async def plan_deploy(
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
             title=f"Check {what} in {where}, and record it",
-            steps=(*_looked_at(standing), Record(images=tuple(standing), standing=True, regions=chosen.regions)),
+            steps=(*looked_at(standing), Record(images=tuple(standing), standing=True, regions=chosen.regions)),
             warnings=tuple(warnings),
             notes=(
                 f"{what} already runs. Nothing is rolled out: the running version is checked and recorded as good.",
@@ -169,16 +169,6 @@ def _deployed(
     ]
     regions = [place.region for place in chosen.places]
     return deployed(changes, cause, regions, standing, chosen.regions)
-
-
-def _looked_at(images: Sequence[ImageChange]) -> list[Step]:
-    """Return the steps that check what runs, region by region."""
-    found = ((region, tuple(each for each in images if each.region == region)) for region in _regions_of(images))
-    return [step for region, own in found for step in (Take(region=region), CheckRollout(images=own, region=region))]
-
-
-def _regions_of(images: Sequence[ImageChange]) -> list[str]:
-    return list(dict.fromkeys(change.region for change in images))
 
 
 async def plan_rollback(
@@ -315,7 +305,7 @@ def _back(
     locks: bool,
 ) -> tuple[Step, ...]:
     """Return the steps: all regions at the same time. Each takes its own Deployments there, so that none waits for another."""
-    regions, home = _regions_of(images), reached.places[0].environment.home
+    regions, home = regions_of(images), reached.places[0].environment.home
     leaving = tuple(change.service for change in images) if leaves else ()
     back, checks = [], []
     for at, region in enumerate(regions):

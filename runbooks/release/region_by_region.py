@@ -78,6 +78,17 @@ def deployed(
     return (*steps, Record(images=tuple(images), regions=limited))
 
 
+def looked_at(images: Sequence[ImageChange]) -> list[Step]:
+    """Return the steps that check what runs, region by region."""
+    found = ((region, tuple(each for each in images if each.region == region)) for region in regions_of(images))
+    return [step for region, own in found for step in (Take(region=region), CheckRollout(images=own, region=region))]
+
+
+def regions_of(images: Sequence[ImageChange]) -> list[str]:
+    """Return the names of the regions of these images, in their order."""
+    return list(dict.fromkeys(change.region for change in images))
+
+
 def _later(places: Sequence[Region], images: Sequence[ImageChange]) -> list[bool]:
     """Return for each region whether one after it gets something."""
     changed = [any(change.region == place.name for change in images) for place in places]

@@ -93,3 +93,19 @@ async def test_a_region_that_is_lost_during_a_rollback_leaves_the_environment_un
     undecided = here.environment().undecided
     assert undecided is not None
     assert undecided.run == run
+
+
+async def test_what_all_regions_run_is_adopted_and_different_versions_are_not(here: Story):
+    run = await here.ask("releases adopt")
+    await here.press(APPROVER, "approve", run)
+    await here.ended_with(run, "v1.2.0 is recorded as a good release of production")
+    checked = [event.details["key"] for event in here.events(run) if event.name == "step:started"]
+    assert checked == ["take@eu", "check@eu", "take@us", "check@us", "record"]
+    ((version, services),) = [(each.version, each.services) for each in here.releases()]
+    assert (version, [each.service for each in services]) == ("v1.2.0", list(SERVICES))
+
+    only = await here.ask("deploy v2.0.0 --regions eu")
+    await here.press(APPROVER, "approve", only)
+    await here.ended_with(only, "v2.0.0 runs in production")
+    await here.type(REQUESTER, "/omnicare releases adopt --dry-run")
+    await here.whispered(REQUESTER, "so production runs no one release")
