@@ -21,6 +21,7 @@ from benchmarks.figures import Figure
 from runbooks.redaction.redactor import Redactor
 from tests.support.corpus import Item, Score, corpus
 from tests.support.formats import scored_by_format, streamed, unremarkable
+from tests.support.secrets import secrets
 
 PEERS = "REDACTION_PEERS"
 _CLEAN = (
@@ -54,6 +55,11 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
         Figure(name="redaction: recall of the weakest kind", ours=_weakest(ours) * 100, unit="%", goal=99.5, sense="at least"),
         Figure(name="redaction: look-alikes that stayed", ours=ours.kept * 100, unit="%", goal=99.5, sense="at least"),
     ]  # fmt: skip
+    made = list(secrets(each=2 if smoke else 20))
+    hidden = sum(secret.value not in redactor.text(secret.text) for secret in made) / len(made)
+    figures.append(
+        Figure(name="redaction: secrets in all ways, recall", ours=hidden * 100, unit="%", goal=97, sense="at least")
+    )
     figures += _formats(redactor, each=4 if smoke else 60)
     for name in ("datafog-core", "presidio"):
         theirs = await _peer(name, items)

@@ -68,9 +68,12 @@ def is_random(token: bytes) -> bool:
     if not letters or len(letters) == len(token.translate(None, b"+/_-")) or not 0.2 <= upper / len(letters) <= 0.85:  # noqa: PLR2004
         return False
     sample = token[:512]
-    classes = sample.translate(_CLASSES)
-    changes = sum(first != second for first, second in pairwise(classes))
-    return changes / (len(sample) - 1) >= 0.33 and len(set(sample)) >= 10  # noqa: PLR2004
+    return class_changes(sample) / (len(sample) - 1) >= 0.33 and len(set(sample)) >= 10  # noqa: PLR2004
+
+
+def class_changes(value: bytes) -> int:
+    """How often a digit, a lower-case letter, an upper-case letter and another sign take turns."""
+    return sum(first != second for first, second in pairwise(value.translate(_CLASSES)))
 
 
 _CLASSES = bytes(

@@ -57,6 +57,17 @@ class SideBySide:
         return self._match(data)
 
 
+_TAIL = re.compile(rb"\{(\d+),\d+\}(\)*)\Z")
+
+
+def shortest(source: bytes) -> bytes:
+    """Return a pattern that begins to match at the same bytes, but ends where it could end first.
+
+    What is counted at its end costs the search a state for each count, and only the place where a hit begins matters.
+    """
+    return _TAIL.sub(rb"{\1}\2", source)
+
+
 def without_groups(source: bytes) -> bytes:
     """Return the same pattern for google-re2."""
     return re.sub(rb"\(\?P<\w+>", b"(?:", source)

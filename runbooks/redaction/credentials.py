@@ -15,8 +15,22 @@ _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
 _BARE_IN_URL = re.compile(rb"(?:(?!" + STOP + rb"|%(?:26|22|20|0[AaDd]|7[Dd]|2[Cc]|3[Bb]))[^\s\"'<>])+")
 _LINE = re.compile(rb"(?:(?!\\[nr])[^\r\n\"'])+")
 
+_TWO_WORDS = re.compile(rb"[a-z]{3,10} key")
+_ONLY_A_SECRET = re.compile(rb"[\\\"']{0,4}(?!/[a-z])[^\s\"',;:]{0,64}?[\d!#$%^&*]")
+"""`secret key: tls.key` and `private key: /etc/tls/key` are names."""
 
-def _assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
+
+def _cued(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
+    """As `assigned`, where a cue of two words has a secret behind it and no name."""
+    if _TWO_WORDS.match(hit.group().lower()):
+        blank = BLANK.match(text.data, end)
+        at = blank.end() if blank else end
+        if not _ONLY_A_SECRET.match(text.data, at):
+            return none(max(at, end))
+    return assigned(text, hit, start, end)
+
+
+def assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
     data = text.data
     cue = hit.group().lower()
     in_url = data[end - 3 : end].lower() in (b"%3d", b"%3a")
@@ -51,64 +65,6 @@ def _assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) ->
     bare = (_BARE_IN_URL if in_url else BARE).match(data, at)
     prose = not in_url and at > end and kind is not PrivateKind.PASSWORD
     return checked(data, kind, at, bare.end() if bare else at, strict=not prose)
-
-
-_NUMBER_ONLY = re.compile(rb"\d{1,5}|[\d.]+%?|\d+(?:ms|s|m|h)")
-_LEAST_SECRET = 6
-_STRICT = (b"pass", b"_pass", b"pw", b"_pw")
-
-
-def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
-    """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords."""
-    data = text.data
-    found = _assigned(text, hit, _start, end)[0]
-    value = data[found.start : found.end]
-    cue = hit.group()[: hit.start("short") - hit.start()].lower()
-    assigned = b"=" in hit["short"] or hit["short"][:1] in b"\"'\\"
-    if _NUMBER_ONLY.fullmatch(value) or (
-        not (cue in _STRICT and assigned) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
-    ):
-        return none(max(end, found.start))
-    return (found._replace(kind=PrivateKind.PASSWORD if cue in _STRICT else PrivateKind.SECRET),)
-
-
-def _called(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
-    data = text.data
-    quote = QUOTE.match(data, start)
-    return checked(data, PrivateKind.SECRET, *quoted(data, quote), strict=True) if quote else none(end)
-
-
-_BEFORE = 300
-
-
-def _on_a_line_of(*programs: bytes) -> Reader:
-    """An option that is a password only of these programs."""
-
-    def read(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
-        data = text.data
-        before = data[max(0, hit.start() - _BEFORE) : start].rpartition(b"\n")[2]
-        if not any(program in before for program in programs) or data[start:end].isdigit():
-            return none(start)
-        return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
-
-    return read
-
-
-def _stated(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
-    """`IDENTIFIED BY '…'`, `requirepass …`."""
-    data = text.data
-    if quote := QUOTE.match(data, start):
-        return checked(data, PrivateKind.PASSWORD, *quoted(data, quote), strict=True)
-    return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
-
-
-def _query(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
-    data = text.data
-    return (
-        none(start)
-        if looks_like_a_word(data[start:end]) or _NUMBER_ONLY.fullmatch(data[start:end])
-        else one(PrivateKind.SECRET, start, end)
-    )
 
 
 def _secret_kind(cue: bytes) -> PrivateKind:
@@ -192,13 +148,6 @@ READERS: dict[str, Reader] = {
     "url_password": _url_password,
     "bearer": _bearer,
     "flag": _flag,
-    "assigned": _assigned,
+    "assigned": _cued,
     "said": _said,
-    "short": _short,
-    "called": _called,
-    "user_password": _on_a_line_of(b"curl", b"wget", b"http "),
-    "glued": _on_a_line_of(b"mysql", b"mariadb"),
-    "stated": _stated,
-    "set": _stated,
-    "query": _query,
 }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql
+from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql, ways_readers
 from runbooks.redaction.checks import is_random
 from runbooks.redaction.part import Part, Reader, exactly, none
 from runbooks.redaction.rules import MARK, Hit, Hits, PrivateKind, patterns, rules
@@ -117,6 +117,7 @@ _READERS: dict[str, Reader] = {
     "github": exactly(PrivateKind.GITHUB),
     "slack": exactly(PrivateKind.SLACK),
     **credentials.READERS,
+    **ways_readers.READERS,
     **demographics.READERS,
     **identifiers.READERS,
     **fhir.READERS,

@@ -28,9 +28,7 @@ NAME = (
     + rb"|[A-Z]\b\.?)){0,3}"
 )
 
-ASSIGN = (
-    rb"(?:\\{0,3}[\"'](?:\])?|%22|&quot;)?(?:\s{0,3}|[ \t]{4,40})(?:=>|[ \t]->|:{1,3}=|[.?+]=|={1,3}|[:>]|%3[AaDd])"
-)
+ASSIGN = rb"(?:\\{0,3}[\"']{1,2}(?:\])?|\[\]|%22|&quot;)?(?:\s{0,3}|[ \t]{4,40})(?:=>|[ \t]->|:{1,3}=|[.?+|]{1,2}=|={1,3}|[:>]|%3[AaDd])"
 GAPS = rb"(?:[:=]?[ \t]{4,60})?" + GAP
 """Behind a cue, where columns are aligned with blanks; a number of repetitions follows."""
 FILLER = rb"(?:(?i:number|num|no|nr|id|is|was|of|value)" + GAP + rb"{1,3})?"

@@ -374,7 +374,7 @@ def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
     hits = Hits(data, patterns().groups)
     text = text or ScannedText(data)
-    at = 0
+    at = taken = 0
     while (hit := hits.next(at)) is not None:
         text.at = start = hit[0]
         try:
@@ -383,8 +383,9 @@ def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
             ends = text.line_end(hit[1])
             parts = (Part(PrivateKind.SECRET, start, ends, ends, withheld=True),)
         for part in parts:
-            if part.end > part.start and part.end > at:
-                yield part if part.start >= at else part._replace(start=at)
+            if part.end > part.start and part.end > taken:
+                yield part if part.start >= taken else part._replace(start=taken)
+                taken = part.end
             at = max(at, part.resume, start + 1)
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from typing import NamedTuple
 
 from runbooks.redaction.begins import BEGINS
-from runbooks.redaction.compiled import Compiled, SideBySide
+from runbooks.redaction.compiled import Compiled, SideBySide, shortest
 from runbooks.redaction.disguise import DISGUISE
 from runbooks.redaction.people import RULES as _OF_PEOPLE
 from runbooks.redaction.pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, GAPS, NAME, OPENS, SEP, SLASH, SPACE
@@ -70,9 +70,9 @@ DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
 """A mark, with its number or, in the shape of many lines, without."""
 
 _SECRET_WORDS = (
-    rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|api[_.-]?key|access[_.-]?key(?:[_-]?id)?"
-    rb"|(?:private|signing|encryption|account|shared|storage)[_.-]?key|credentials?|authorization|cookie"
-    rb"|connection[_-]?string|session[_-]?(?:id|key))(?i:[_-]?(?:key|value|[0-9]{1,3}))?"
+    rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|access[ _.-]?key(?:[_-]?id)?"
+    rb"|(?:api|private|signing|encryption|account|master|hmac)[ _.-]?key|(?:shared|storage)[_.-]?key|credentials?|authorization|cookie"
+    rb"|connection[_-]?string|session[_-]?(?:id|key)|code[_-]?verifier|[_-]crumb)(?i:[ _-]?key|[_-]?(?:value|[0-9]{1,3}))?(?i:_(?:base|hash))?"
 )
 
 _MRN = rb"(?i:mrn|medical[ _-]?record(?:[ _-]?(?:number|num|no|nr|id))?|patient[ _-]?(?:id|identifier|number|num|no)|chart[ _-]?(?:number|no))"
@@ -133,7 +133,10 @@ _RULES: tuple[tuple[str, bytes], ...] = (
         + ASSIGN
         + rb"|[ ]{0,3}(?:->|\|\|))",
     ),
-    ("said", rb"(?i:pass(?:word|phrase|wd)|\bpwd)\s{1,3}(?:(?i:is|was|to)\s{1,3})?(?P<said>[^\s:=]{4,128})"),
+    (
+        "said",
+        rb"(?i:pass(?:word|phrase|wd)|\bpwd)\s{1,3}(?:[ ]{0,40}-{2,8}\s{1,4})?(?:(?i:is|was|to)\s{1,3})?(?P<said>[^\s:=]{4,128})",
+    ),
     ("ssn", rb"(?P<ssn>\d{3}" + DASH + rb"\s?\d{2}" + DASH + rb"\s?\d{4})\b"),
     (
         "phone",
@@ -183,7 +186,7 @@ class Group:
     def __init__(self, names: list[str]) -> None:
         every = rules()
         sources = [source for name, source in every.items() if name in names]
-        self.search = Compiled(b"|".join(sources))
+        self.search = Compiled(b"|".join(map(shortest, sources)))
         self._which = SideBySide(sources) if len(sources) > 1 else None
         self.numbers = [number for number, name in enumerate(every) if name in names]
         self._known: dict[bytes, list[int]] = {}

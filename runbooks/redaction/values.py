@@ -10,6 +10,8 @@ QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
 BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")
 STOP = rb"[,;&)\]}|]{1,64}+(?:\s|\Z|[\"']|[\w.\-]{1,40}\s?[=:])|[\"']{1,64}+(?:\s|\Z|[,;)\]}:\\>])|\\{1,64}+[nrt\"']|</|&(?:quot|amp);"
 BARE = re.compile(rb"(?:(?!" + STOP + rb")[^\s])+")
+_DOUBLED = re.compile(rb"(?P<marks>\"{2,4}|'{2,4})(?P<value>[^\s\"',;)}\]][^\s\"']{0,4096})(?P=marks)")
+"""How CSV, SQL and Python write a quotation mark within marks, and a text between three."""
 LONGEST = 64 << 10
 _BACKSLASH = 0x5C
 
@@ -22,6 +24,8 @@ def quoted(data: bytes, quote: re.Match[bytes]) -> tuple[int, int]:
     """
     sign, first = quote.group(2) or quote.group(), quote.end()
     slashes = len(quote.group(1) or b"")
+    if doubled := _DOUBLED.match(data, quote.start()):
+        return doubled.span("value")
     at = first
     while (at := data.find(sign, at, first + LONGEST)) >= 0:
         run = at

@@ -239,12 +239,16 @@ AMBIGUOUS = frozenset((b"value", b"reference", b"id", b"url", *_NARRATIVE)).unio
 """Names of fields that alone say nothing: what they stand in does."""
 
 
+_EMPTY_MEMBERS = re.compile(rb"(?:null|true|false)(?:,[ ]?\"[\w.-]{1,60}\":[ ]?(?:null|true|false|\"\"))*+,?")
+"""`null, "password": ""`: what follows a key of JSON that stands in YAML, where nothing is in any of them."""
+
+
 def judge(key: bytes, context: FieldContext, value: bytes, *, clinical: bool = False) -> PrivateKind | None:
     """What the value under this key in this context tells, or None where it may be seen.
 
     In a clinical document (`clinical`) only what is a code, a measured number or an address of a definition stays.
     """
-    if is_placeholder(value) or MARK.fullmatch(value) is not None:
+    if is_placeholder(value) or MARK.fullmatch(value) is not None or _EMPTY_MEMBERS.fullmatch(value) is not None:
         return None
     name = plain(key)
     under = _UNDER.get(context)

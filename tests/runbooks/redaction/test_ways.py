@@ -6,7 +6,8 @@ import re
 import pytest
 
 from runbooks.redaction.redactor import Redactor
-from runbooks.redaction.vendors import VENDORS, Vendor
+from runbooks.redaction.vendors import NAMED, VENDORS, Named, Vendor
+from tests.support.secrets import secrets
 
 
 def redact(text: str) -> str:
@@ -53,6 +54,33 @@ VALUE = "q7Rz!m2xW"
         f'{{"kind":"Secret","data":{{"user":"{VALUE}"}}}}',
         f'{{"data":{{"user":"x y","user2":"{VALUE}"}},"kind":"Secret"}}',
         f'{{"stringData":{{"user":"{VALUE}"}}}}',
+        f'token=""{VALUE}""',
+        f"{{''password'':''{VALUE}''}}",
+        f"password,{VALUE}",
+        f'("API_KEY", "{VALUE}")',
+        f'apikey "{VALUE}";',
+        f"private_key '{VALUE}';",
+        f"theapikey[] = '{VALUE}'",
+        f"secret key: {VALUE}",
+        f"Access Key: {VALUE}",
+        f"SECRET_KEY_BASE={VALUE}",
+        f"Jenkins-Crumb:{VALUE}",
+        f"# {VALUE} is the password",
+        f"{VALUE} is my token",
+        f"the password for user 'postgres' is '{VALUE}'",
+        f"Ldap password               ----   {VALUE}",
+        f'new NetworkCredential("a@example.org", "{VALUE}")',
+        f"requests.get(u, auth=HTTPBasicAuth('maria', '{VALUE}'))",
+        f"PSEXEC 10.0.94.120 -u Administrator -p {VALUE} CMD",
+        f"ldapsearch -D cn=admin -w {VALUE} -b dc=x",
+        f"sqlplus scott/{VALUE}@db",
+        f"keytool -storepass {VALUE}",
+        f"echo {VALUE} | docker login -u bot --password-stdin",
+        f'curl -u ":{VALUE}" https://x.example.org',
+        f"curl --user kevin:'{VALUE}' -X GET",
+        f"curl -X POST h \\\n  -u dev:{VALUE}",
+        f"verification code: {VALUE}",
+        f"one-time code={VALUE}",
         f'last-applied: "{{\\"data\\":{{\\"user\\":\\"{VALUE}\\"}},\\"kind\\":\\"Secret\\"}}"',
     ],
 )
@@ -61,6 +89,33 @@ def test_a_secret_is_hidden_however_it_is_written(text: str) -> None:
     assert VALUE not in said
     assert "[" in said
     assert redact(said) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+        "$1$28772684$iEwNOgGugqO9.bIz5sk8k/",
+        "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM$RdescudvJCsgt3ub+b2dWRWJTmaaO8l3",
+        "pbkdf2_sha256$260000$QKsXvGm0dzvS$8rN7bP3nY1mXkq4cW9vQ2tZ6sL5jH0dFgA1eR7uTyI=",
+        "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$Zm9vYmFyYmF6cXV4Zm9vYmFy:YWJjZGVmZ2hpamtsbW5vcHFyc3R1",
+        "md5a3556571e93b0d20722ba62be61e8c2d",
+        "https://6a4059eeb5846a19556e432ec2918fa8@sentry.example.org/123",
+        "https://x.webhook.office.com/webhookb2/8d1fa3bc-11d2-4e6f-9a2b-0c1d2e3f4a5b@8d1fa3bc-11d2-4e6f-9a2b-0c1d2e3f4a5b/IncomingWebhook/6a4059ee/x",
+    ],
+)
+def test_a_secret_is_known_by_its_form(text: str) -> None:
+    """A password's hash, a webhook, a key in a URL."""
+    value = max(re.split(r"[ @]|://", text), key=len)
+    said = redact(f"a {text} b")
+    assert value[-12:] not in said
+    assert redact(said) == said
+
+
+def test_secrets_of_every_form_are_hidden_in_every_way() -> None:
+    made = list(secrets(each=4))
+    missed = [secret.text for secret in made if secret.value in redact(secret.text)]
+    assert len(missed) <= 0.01 * len(made), missed
 
 
 @pytest.mark.parametrize(
@@ -105,6 +160,23 @@ def test_what_opens_a_door_in_a_url_is_hidden(text: str) -> None:
         "city: unknown",
         "certificate issued 2026-01-03, period 5m",
         "GET /api/pods?name=backend&family=IPv4",
+        "references non-existent secret key: tls.key",
+        'name: backend\n"token": null, "password": ""',
+        "private key: /etc/tls/private/tls.key",
+        "access key: expired, API key is missing",
+        "configmap,secret,backend-7c9f8d6b5-x2lqp,3",
+        'fields("id", "password", "oauth2_token", "token", "s3_bucket")',
+        "token,2026-11-24T11:20:00Z,v2.0.0-rc.1",
+        "version v2.0.0 is the token that Kubernetes wants",
+        'the message is "ok", "7 of 12" is "done"',
+        "jira: 1a410efbd13591db07496601ebc7a059dd55cfe9",
+        "sentry: 550e8400-e29b-41d4-a716-446655440000",
+        "datadog: datadog-agent-7c9f8d6b5-x2lqp",
+        "docker run -p 8080:80 -w /srv image",
+        "mkdir -p /var/lib/app/cache1",
+        'def cookie() -> Cookie:\n    """Return one2three of it."""',
+        "backup code=0, security code: 200",
+        "ssh://git-deploy-production-host@git.example.org/x",
     ],
 )
 def test_what_only_looks_like_it_stays(text: str) -> None:
@@ -134,6 +206,17 @@ def test_each_vendors_token_is_known_by_its_form_alone(vendor: Vendor) -> None:
         said = redact(f"got {token} there, and x={token}")
         assert token[-vendor.least :] not in said, token
         assert said.endswith("]")
+
+
+@pytest.mark.parametrize("row", NAMED, ids=lambda row: row.names.split()[0])
+def test_a_token_without_a_form_of_its_own_is_known_by_its_vendors_name(row: Named) -> None:
+    rng = random.Random(row.names)
+    for name in row.names.split():
+        for count in row.counts:
+            token = "1a" + _signs(row.signs.removeprefix("s."), count - 2, rng)
+            token = "s." + token[2:] if row.signs.startswith("s.") else token
+            for text in (f"{name}: {token}", f'"{name.upper()}_ID": "{token}"', f"{name}-app = {token};"):
+                assert token not in redact(text), text
 
 
 @pytest.mark.parametrize(
