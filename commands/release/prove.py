@@ -58,6 +58,8 @@ class Prove(Operation):
     def card(self, outcome: Outcome) -> Card:
         if not outcome.ok:
             return ending_card(outcome, buttons=(Button(label="Retry", does=Typed(text=f"retry {outcome.run}")),))
-        deploy = f"deploy {outcome.data['newer']} --env {outcome.environment}"
-        card = ending_card(outcome, buttons=(Button(label=f"Deploy {outcome.data['newer']}", does=Typed(text=deploy)),))
-        return card if outcome.data["runs"] else card.model_copy(update={"state": State.WAITING})
+        if not outcome.data["runs"]:
+            return ending_card(outcome).model_copy(update={"state": State.WAITING})
+        version = outcome.data["newer"]
+        deploy = Typed(text=f"deploy {version} --env {outcome.environment}")
+        return ending_card(outcome, buttons=(Button(label=f"Deploy {version}", does=deploy),))

@@ -59,7 +59,7 @@ async def compatibility(
         return Compatibility(verdict="proven", evidence=_proved(proof), proved=True)
     if runs:
         return Compatibility(verdict="declared", evidence=f"{newer.tag} declares that {declared} and newer run on it")
-    why = next(filter(None, (unread, unlabelled)), "nobody proved it, and the image declares nothing of it")
+    why = next(filter(None, (unread, unlabelled)), "there is no proof, and the image declares nothing")
     return Compatibility(verdict="unknown", evidence=why)
 
 

@@ -90,7 +90,7 @@ class ProveSchema(Step):
         if end.ok:
             return f"{listed(self._tests)} of {self.older.tag} passed on {self.newer.tag}'s schema"
         failed = self._tests[0] if end.stage == TEST_AFTER else self._tests[-1]
-        return f"{failed} of {self.older.tag} failed on {self.newer.tag}'s schema (exit status {end.exit_code}), and passed on its own"
+        return f"{failed} of {self.older.tag} passed on its own schema, and failed on {self.newer.tag}'s (exit status {end.exit_code})"
 
     def _raise_if_inconclusive(self, end: JobEnd) -> None:
         """What fails before the newer release migrated says nothing of its schema."""

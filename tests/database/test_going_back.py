@@ -46,7 +46,7 @@ async def test_a_release_that_runs_on_the_new_schema_is_proved_and_goes_back_wit
     here: Served, place: MigratingPlace
 ) -> None:
     before = await place.part("v2.0.0", PROVING)
-    assert before.warnings[0].startswith("Whether v1.2.0 still runs after the migration is unknown: nobody proved it")
+    assert before.warnings[0].startswith("Whether v1.2.0 still runs after the migration is unknown: there is no proof")
     proof = await _proved(place, "v2.0.0")
     assert proof.runs
     assert proof.evidence.endswith("of v1.2.0 passed on v2.0.0's schema")
@@ -69,14 +69,20 @@ async def test_a_release_that_fails_on_the_new_schema_is_not_gone_back_to_until_
 ) -> None:
     proof = await _proved(place, DROPS)
     assert not proof.runs
-    assert proof.evidence.startswith(f"the database test of v1.2.0 failed on {DROPS}'s schema (exit status 1)")
+    assert proof.evidence.startswith(
+        f"the database test of v1.2.0 passed on its own schema, and failed on {DROPS}'s (exit status 1)"
+    )
     assert here.sql("SELECT ward FROM patients LIMIT 1"), "production's is as it was"
     part = await place.part(DROPS, PROVING)
-    assert part.warnings[0].startswith("v1.2.0 does not run after the migration: the database test of v1.2.0 failed")
+    assert part.warnings[0].startswith(
+        "v1.2.0 does not run after the migration: the database test of v1.2.0 passed on its own schema, and failed"
+    )
     await the_step(part).apply(place.context())
     back = await _back(place)
     undo, restore, anyway = back.refused_by
-    assert undo.what.startswith("v1.2.0 can't run on the present schema: the database test of v1.2.0 failed")
+    assert undo.what.startswith(
+        "v1.2.0 can't run on the present schema: the database test of v1.2.0 passed on its own schema, and failed"
+    )
     assert undo.button == ("Undo a migration", "db rollback --env production")
     assert "3 times" in undo.advice
     assert "no `backups` are configured" in restore.what

@@ -43,4 +43,4 @@ async def test_what_can_not_be_read_is_unknown_and_raises_nothing(tmp_path: Path
         async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
             found = await compatibility(silent, Fleet(client), WHERE, image("v1.2.0"), image("v2.0.0"))
     assert found.verdict == "unknown"
-    assert "nobody proved it" not in found.evidence, "the registry's silence is said"
+    assert "there is no proof" not in found.evidence, "the registry's silence is said"
