@@ -145,9 +145,8 @@ class Leases:
                     code=ReasonCode.BOOK_UNAVAILABLE,
                     advice=("Run `omnicare audit verify` to see what was changed.",),
                 )
-            taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
-            if not taken.taken:
-                return LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
+            if (held := await self._held(request, command, context)) is not None:
+                return held
             if await self._plan(command, context, request) != digest:
                 await self._patiently(lambda: context.fleet.leave(context.where, request.id))
                 return LeaseTaken(result="changed")
@@ -155,6 +154,15 @@ class Leases:
             return LeaseTaken(result="held", failure=self._failures.of(request, error))
         crash_points.reached("place-taken")
         return LeaseTaken(result="taken")
+
+    async def _held(self, request: Request, command: Operation, context: Context) -> LeaseTaken | None:
+        """Take the lease and return None, or return what is in the way. What is done beside runs takes none; a lock holds it up too."""
+        if command.beside_runs:
+            freeze = (await self._patiently(lambda: context.fleet.read(context.where))).freeze
+            locked = freeze is not None and freeze.holds(self._clock())
+            return LeaseTaken(result="held", freeze=freeze) if locked else None
+        taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
+        return None if taken.taken else LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
 
     async def _take_over(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
         """Take the lease, whoever has it. A rollback keeps it, so that the other run does not go on while people are asked again."""

@@ -37,6 +37,11 @@ class DbKill(Operation):
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
+    @property
+    def beside_runs(self) -> bool:
+        """A run may be what waits for this session: a deploy whose migration needs a lock."""
+        return True
+
     def title(self, environment: str) -> str:
         return f"End what pid {self.pid} does in {environment}'s database"
 

@@ -196,6 +196,11 @@ class Operation(Command, base=True):
         return False
 
     @property
+    def beside_runs(self) -> bool:
+        """Whether it waits for no run and takes no lease: it changes nothing that another run changes. By default it takes the lease."""
+        return False
+
+    @property
     def starts_at(self) -> datetime | None:
         """When it starts; None, the default: once it is approved."""
         return None

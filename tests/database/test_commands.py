@@ -114,6 +114,9 @@ async def test_status_says_who_waits_for_a_lock_and_leads_to_who_holds_it(bot: S
 async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approved(bot: Story, here: Served):
     here.do(here.world.leave_open())
     pid = here.world._held[0].info.backend_pid
+    hanging = await bot.ask("deploy v2.1.0-hang")
+    await bot.press(APPROVER, "approve", hanging)
+    await bot.until(lambda: bot.environment().run, "a deploy has the lease")
     answer = await asked(bot, "db activity", f"4 sessions wait for pid {pid}, idle in transaction")
     assert f"db kill {pid} --on primary --env production" in answer
     run = await bot.ask(f"db kill {pid}", who=DBA)
@@ -125,6 +128,9 @@ async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approv
     assert "Nobody waits for a lock now" in bot.describe()
     assert {"step:started", "step:finished"} <= set(bot.event_names(run))
     assert bot.environment().undecided is None
+    lease = bot.environment().run
+    assert lease is not None
+    assert "deploy" in lease.run, "a deploy may be what waits for the session, so it is not waited for"
 
 
 async def test_the_pool_is_told_by_the_server_and_by_the_application(here: Served, tmp_path: Path):

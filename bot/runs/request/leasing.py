@@ -27,7 +27,7 @@ class Leasing:
         self._settings = settings
 
     async def wait(self, open_request: OpenRequest) -> None:
-        """Wait until no run holds the environment; a rollback waits for nobody. Raises `Ended` where it is locked or withdrawn."""
+        """Wait until no run holds the environment; a rollback, and what is done beside runs, waits for nobody. Raises `Ended` where it is locked or withdrawn."""
         request, back = open_request.request, open_request.goes_back
         while True:
             look = partial(self._leases.look, request, back=back)
@@ -36,7 +36,7 @@ class Leasing:
                 raise endings.failed(request, seen.failure)
             if seen.freeze is not None and not back and not schedule.over_by_then(open_request, seen.freeze):
                 raise endings.locked(request, seen.freeze)
-            if seen.holder is None or back:
+            if seen.holder is None or back or open_request.command.beside_runs:
                 return
             await open_request.publish(phase="waiting", holder=seen.holder, word=seen.word, pending=None)
             await open_request.head(
