@@ -34,6 +34,9 @@ class Deploy(Operation):
 
     With `--at` it is planned and approved now and started at that time, at most 7 days ahead. Shortly before, the requester and people on call are asked
     for a final go or no-go. Without a go it expires; nothing starts unwatched.
+
+    `--only`, `--skip-migrations` and `--override` make it riskier than usual: the cards name them, one more person than usual must approve, and they
+    are recorded with the release. `--override` lets named gates stop nothing, in the state in which the approvers see them; every other gate still stops it.
     """
 
     meta = OperationMeta(

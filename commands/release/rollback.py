@@ -36,6 +36,9 @@ class Rollback(Operation):
     A rollback has priority: a current run is asked to stop and is replaced, a lock is bypassed and named, and one person with
     the permission confirms. Any other target (`--to`) is approved like a deploy. The replaced release is marked bad, so that a second
     rollback goes further back instead of forward again.
+
+    The release's ConfigMaps go back with the images, if the bot applies them and knows which they were. If the configuration says so, the
+    environment is locked afterwards until somebody unlocks it; that does not stop another rollback.
     """
 
     meta = OperationMeta(

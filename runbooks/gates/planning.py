@@ -11,7 +11,7 @@ from runbooks.gates.steps import CheckGates
 from runbooks.kit.plan import Refusal, Unusual
 from runbooks.kit.train import Part, Train
 from runbooks.migrations.migrating import ALONE
-from runbooks.wording import by_count, listed
+from runbooks.wording import by_count, cited, listed
 
 START = "start"
 """The option with the time for which a deploy is planned (ISO 8601)."""
@@ -25,7 +25,8 @@ async def plan_part(train: Train) -> Part:
     if train.going_back:
         return Part()
     if settings is None:
-        return Part(not_done=("gates (not configured)",))
+        none = Refusal(what=f"{train.environment.name} has no gates to override.", advice=f"Leave out `--{OVERRIDE}`.")
+        return Part(not_done=("gates (not configured)",), refused_by=(none,) if OVERRIDE in train.options else ())
     start = datetime.fromisoformat(train.options[START]) if START in train.options else train.now
     subject = Subject(
         environment=train.environment,
@@ -59,7 +60,9 @@ def _overridden(results: Sequence[GateResult], typed: str) -> tuple[tuple[GateRe
     )
     there = listed(f"`{each.gate}`" for each in results)
     return marked, Part(
-        refused_by=tuple(Refusal(what=f"There is no gate `{each}`.", advice=f"There are {there}.") for each in unknown),
+        refused_by=tuple(
+            Refusal(what=f"There is no gate {cited(each)}.", advice=f"There are {there}.") for each in unknown
+        ),
         warnings=tuple(
             f"Gate {each.name} ({each.state}) stops nothing now, so it is not overridden."
             for each in chosen

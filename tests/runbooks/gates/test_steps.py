@@ -148,6 +148,11 @@ async def test_a_gate_that_does_not_exist_refuses_the_override_and_names_those_t
     ]
 
 
+async def test_an_override_where_there_are_no_gates_is_refused() -> None:
+    (refusal,) = (await plan_part(train(None, options=MappingProxyType({OVERRIDE: "time"})))).refused_by
+    assert (refusal.what, refusal.advice) == ("production has no gates to override.", "Leave out `--override`.")
+
+
 async def test_a_gate_that_stops_nothing_is_not_overridden() -> None:
     part = await plan_part(overriding("time", GateSettings(images=False, windows=ALWAYS)))
     assert part.unusual == part.refused_by == ()
