@@ -332,7 +332,7 @@ class Step(Frozen):
         return type(self).put_back is not Step.put_back
 
     async def put_back(self, context: StepContext) -> str:  # noqa: ARG002 - what a subclass changed
-        """Take back what it changed only for a while, however its run ended. The lease waits for it, so it takes a few seconds at most.
+        """Take back what it changed only for a while, or tell others that the run is over, however its run ended. The lease waits for it, so it takes a few seconds at most.
 
         Return what is left, and what people can do about it, in sentences; empty where nothing is.
         """
