@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runbooks.clients.health import HealthClient
     from runbooks.clients.image_registry.registry import RegistryClient
     from runbooks.clients.kubernetes.cluster import ClusterClient
+    from runbooks.clients.kubernetes.connection import ClusterOutage
     from runbooks.deployments.places import Place
     from runbooks.fleet.fleet import Fleet
 
@@ -225,6 +226,11 @@ class Context:
     """What the configuration gives the environment: clients and settings, each by its class."""
     regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
     """Region → the clients that are others there, each by its class; empty where the environment has one cluster."""
+
+    def unanswered(self, region: str) -> "ClusterOutage":
+        """Return how long the region's cluster has not answered; empty: the one cluster, or the home region's."""
+        place = next((place for place in self.places if place.name == region), None) if region else None
+        return (place.cluster if place is not None else self.cluster).unanswered()
 
     def within(self, region: str | None) -> "Context":
         """Return what a command is given for that region, or for the home region. Raises PermanentError for a region that there is not."""

@@ -77,6 +77,7 @@ class _Followed:
         self._zone = context.now.tzinfo
         self._name = context.now.tzname() or "UTC"
         self._where = context.where.name
+        self._shown = context.where.shown
         self._asked = asked
         self._going = going
         self._typed = typed
@@ -111,7 +112,7 @@ class _Followed:
         lines = self.take(fresh)
         records = tuple(map(record_of, fresh.lines))
         stop = Button(label="Stop", does=Typed(text=f"logs stop {self._going.id} --env {self._where}"))
-        title = f"Following {self._asked.target} in {self._where}"
+        title = f"Following {self._asked.target} in {self._shown}"
         card = Card(
             state=State.RUNNING,
             title=words(Strong(text=title), f" · {self._counted()} · until ", Moment(at=self.until)),
@@ -132,7 +133,7 @@ class _Followed:
 
     def ended(self) -> LiveState:
         took = duration((datetime.now(UTC) - self._began).total_seconds())
-        title = f"Followed {self._asked.target} in {self._where} for {took}"
+        title = f"Followed {self._asked.target} in {self._shown} for {took}"
         by = (
             f", stopped {self._going.by if self._going.by.startswith('because') else 'by ' + self._going.by}"
             if self._going.by

@@ -96,13 +96,13 @@ def _elsewhere(context: Context, plan: Plan, record: Record, results: Results, v
     where, back = context.where, any(isinstance(step, RollBack) for step in plan.steps)
     for region in left_regions(results):
         yield (
-            f"{region} stopped answering, so what runs there is not known. When it answers again: "
+            f"Region {region} stopped answering, so what runs there is not known. When it answers again: "
             f"`rollback --regions {region} --env {where.name}`."
         )
     for each in where.regions:
         if record.regions and each.name not in record.regions:
             line = f"rollback --regions {each.name}" if back else f"deploy {version} --regions {each.name}"
-            yield f"{each.name} was left as it is. `{line} --env {where.name}` does it there."
+            yield f"Region {each.name} was left as it is. `{line} --env {where.name}` does it there."
 
 
 def _verified(results: Results) -> list[tuple[Step, Verified]]:

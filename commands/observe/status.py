@@ -274,8 +274,10 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
         names = listed(each.state.named for each in bad)
         return State.FAILED, f"{where}: {names} {'are' if len(bad) > 1 else 'is'} unhealthy{undecided}"
     if answers.away:
+        away = "regions" if len(answers.away) > 1 else "region"
         does = "do" if len(answers.away) > 1 else "does"
-        return State.FAILED, f"{where}: {listed(answers.away)} {does} not answer, the rest runs {versions}{undecided}"
+        what = f"{away} {listed(answers.away)} {does} not answer, the rest runs {versions}"
+        return State.FAILED, f"{where}: {what}{undecided}"
     if idle:
         # nothing of a service that is scaled to 0 runs, whatever its Deployment asks for
         return State.WAITING, f"{where}: {listed(idle)} {'are' if len(idle) > 1 else 'is'} scaled to 0{undecided}"

@@ -20,7 +20,7 @@ from runbooks.kit.steps import Results
 from runbooks.release.adopting import plan_adopt
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.steps import CheckRollout, images_of
-from runbooks.wording import counted, duration, short_digest
+from runbooks.wording import counted, duration, listed, short_digest
 
 
 class Releases(Query):
@@ -68,7 +68,8 @@ class Releases(Query):
 def _row(release: Release) -> tuple[Text, ...]:
     digests = " ".join(dict.fromkeys(f"{each.service} {_short(each.image)}" for each in release.services))
     verdict = f"bad: {release.why}" if release.verdict == "bad" and release.why else release.verdict
-    options = f" ({', '.join(release.unusual)})" if release.unusual else ""
+    limits = (*release.unusual, *((f"{listed(release.regions)} only",) if release.regions else ()))
+    options = f" ({', '.join(limits)})" if limits else ""
     return (
         words(f"{release.version}{options}"),
         words(verdict),

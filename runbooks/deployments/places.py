@@ -47,7 +47,7 @@ class Place:
         except RunbookError as error:
             if self.name:
                 error.message = f"{self.name}: {error.message}"
-                error.advice = (*error.advice, f"Name the other regions to leave {self.name} out.")
+                error.advice = (*error.advice, f"Name the other regions to leave the region {self.name} out.")
             raise
 
     def unanswered(self, seconds: float) -> PermanentError:
@@ -94,7 +94,7 @@ async def for_deploy(places: Sequence[Place], regions: Sequence[str], version: s
     if closed := [place for place in chosen if place.region.maintenance]:
         chosen = tuple(place for place in chosen if not place.region.maintenance)
         if not chosen or regions:
-            told = "; ".join(f"{place.name} is in maintenance ({place.region.maintenance})" for place in closed)
+            told = "; ".join(f"Region {place.name} is in maintenance ({place.region.maintenance})" for place in closed)
             raise PermanentError(
                 f"{told}.",
                 code=ReasonCode.IN_MAINTENANCE,
@@ -116,7 +116,7 @@ async def _left_out(place: Place, version: str) -> str:
     except RunbookError:
         stays = "does not say what it runs"
     after = "Afterwards, " if place.region.maintenance else ""
-    return f"{place.name} {why} and {stays}. {after}`deploy {version} --regions {place.name}` lets it catch up."
+    return f"Region {place.name} {why} and {stays}. {after}`deploy {version} --regions {place.name}` lets it catch up."
 
 
 def versions_of(states: Sequence[ServiceState]) -> str:

@@ -60,9 +60,16 @@ async def plan_rotation(
     return Plan(
         title=f"Rotate {what} in {environment.name}",
         steps=(Take(), replace, *restarts, CheckRollout(images=images)),
-        warnings=tuple(dict.fromkeys(warning for plan in plans for warning in plan.warnings)),
+        warnings=(*_here_only(environment), *dict.fromkeys(warning for plan in plans for warning in plan.warnings)),
         notes=(
             *about,
             "Until all pods are replaced, old and new pods use different values, so one may reject what another has issued.",
         ),
     )
+
+
+def _here_only(environment: Environment) -> list[str]:
+    others = [each.name for each in environment.regions if each.name != environment.home]
+    if not others:
+        return []
+    return [f"Only the Secret in {environment.home} changes; {listed(others)} keep the old values, and their pods too."]

@@ -42,7 +42,9 @@ def test_earlier_lines_of_a_log_without_times_are_not_offered_by_time(stamp: str
         title="backend", streams=1, lines=(line,), read=7, groups=groups, labels=("x2lqp",), left_out=6, oldest=stamp
     )
     request = cast("Any", Logs)(target="backend", tail=logs.MOST, env="production")
-    context = cast("Any", SimpleNamespace(where=SimpleNamespace(name="production"), now=datetime.now(UTC)))
+    context = cast(
+        "Any", SimpleNamespace(where=SimpleNamespace(name="production", shown="production"), now=datetime.now(UTC))
+    )
     card = LogCard(request, context, found, None, logs.Asked(target="backend", tail=logs.MOST)).card()
     assert "6 older lines omitted here" in card.model_dump_json()
     assert "--until" not in card.model_dump_json()

@@ -88,9 +88,9 @@ class DurableSteps:
         clock: Callable[[], datetime],
         redact: Callable[[str], str],
         budget: int | None = None,
-        unanswered: Callable[[], ClusterOutage],
+        unanswered: Callable[[str], ClusterOutage],
     ) -> None:
-        """`budget`: minutes for the whole run. `unanswered`: what the cluster does instead of answering."""
+        """`budget`: minutes for the whole run. `unanswered`: what the cluster of a region does instead of answering."""
         self._engine = engine
         self._display = display
         self._notes = notes
@@ -107,6 +107,7 @@ class DurableSteps:
         self._audit_log_failed = False
         self._by_hand: tuple[str, ...] = ()
         self._lines: dict[str, StepLine] = {step.key: _line(step.label, StepStatus.PENDING) for step in run.plan.steps}
+        self._regions = {step.key: step.region for step in run.plan.steps}
         self._hidden = {step.key for step in run.plan.steps if step.hidden}
         """In the audit log only."""
         self.results = Results()
@@ -344,6 +345,7 @@ class DurableSteps:
     async def _recorded(self, step: StepName, pulse: Pulse, once: Callable[[], Awaitable[Any]]) -> Any:
         """Write the intent, act, write the outcome; return the result."""
         request, slug = self._run.request, slug_of(step.key)
+        region = self._regions.get(step.key.removeprefix(UNDO), "")
         told = {"step": step.title, "key": step.key}
         noted = not self._audit_log_failed and await self._notes.write(
             request, EventName.STEP_STARTED, about=slug, details=told
@@ -354,7 +356,7 @@ class DurableSteps:
         self.show(step, StepStatus.RUNNING, "")
         began = time.monotonic()
         async with (
-            outage_notice.told(self._unanswered, self._times.silence_told, self.notice),
+            outage_notice.told(partial(self._unanswered, region), self._times.silence_told, self.notice),
             self._stopwatch(),
         ):
             result = await self._tried(pulse, once)

@@ -102,7 +102,7 @@ class Execution:
             clock=self._clock,
             redact=self._redact,
             budget=command.meta.budget_minutes,
-            unanswered=context.cluster.unanswered,
+            unanswered=context.unanswered,
         )
         self._display.run_begins(run.request.id, steps.redraw)
         try:

@@ -69,7 +69,9 @@ async def test_a_rollback_goes_on_without_a_region_that_is_away_and_says_what_re
     assert "us was left as it is." in here.text(run, "result")
     assert "rollback --regions us --env production" in here.text(run, "result")
     await here.type(REQUESTER, "/omnicare status")
-    assert "production: us does not answer, the rest runs v1.2.0" in await here.answered("us does not answer")
+    assert "production: region us does not answer, the rest runs v1.2.0" in await here.answered(
+        "region us does not answer"
+    )
     await here.world.regions["us"].come_back()
     later = await here.ask("rollback --regions us", who=ON_CALL)
     await here.press(ON_CALL, "approve", later)

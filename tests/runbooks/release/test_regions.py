@@ -168,7 +168,7 @@ async def test_a_limited_deploy_is_recorded_so_and_going_back_leaves_the_other_r
     plan = await both.deploy("v2.0.0", "eu")
     assert plan.title == "Deploy v2.0.0 to production (eu only)"
     assert plan.warnings == (
-        "us is not named by `--regions` and stays on v1.2.0. `deploy v2.0.0 --regions us` lets it catch up.",
+        "Region us is not named by `--regions` and stays on v1.2.0. `deploy v2.0.0 --regions us` lets it catch up.",
     )
     assert [step.key for step in plan.steps] == [*IN_TURN[:4], "record"]
     await both.do(plan, "production.deploy.1111")
@@ -186,7 +186,7 @@ async def test_a_region_in_maintenance_is_left_out_by_name_and_by_a_refusal_wher
     plan = await both.deploy()
     assert {step.region for step in plan.steps} == {"eu", ""}
     assert plan.warnings[0] == (
-        "us is in maintenance (new nodes) and stays on v1.2.0. Afterwards, `deploy v2.0.0 --regions us` lets it catch up."
+        "Region us is in maintenance (new nodes) and stays on v1.2.0. Afterwards, `deploy v2.0.0 --regions us` lets it catch up."
     )
     with pytest.raises(PermanentError, match="us is in maintenance") as refused:
         await both.deploy("v2.0.0", "us")
@@ -214,7 +214,7 @@ async def test_a_deploy_names_the_region_that_does_not_answer(both: TwoRegions):
         await both.deploy()
     assert failed.value.code is ReasonCode.CLUSTER_UNREACHABLE
     assert failed.value.message.startswith("us: ")
-    assert failed.value.advice[-1] == "Name the other regions to leave us out."
+    assert failed.value.advice[-1] == "Name the other regions to leave the region us out."
 
 
 async def test_a_region_that_is_away_when_a_rollback_is_planned_is_left_with_the_line_for_later(both: TwoRegions):
