@@ -98,6 +98,7 @@ NEEDED: tuple[Access, ...] = (
     _service("list", "events", "Show Kubernetes' own message when a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
+    _service("get", "services", "Name a service's ports in `forward`."),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
     _service(
         "create",

@@ -272,7 +272,10 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "nobody: there is no general exec, on purpose",
             "tests/contracts/test_guide.py::test_there_is_no_command_that_runs_anything",
         ),
-        "kubectl port-forward svc/backend 3001:3001 -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl port-forward svc/backend 3001:3001 -n omnicare-prod": _command(
+            "forward",
+            "tests/runbooks/observe/test_forwarding.py::test_the_line_is_the_guides_with_the_services_own_port",
+        ),
         "kubectl top nodes": _IN_AN_INCIDENT,
         "kubectl top pods -n omnicare-prod": _IN_AN_INCIDENT,
         "kubectl get events -n omnicare-prod --sort-by='.lastTimestamp'": _command(

@@ -31,6 +31,7 @@ from runbooks.clients.kubernetes.views import (
     ReplicaSetView,
     SecretView,
     Seen,
+    ServiceView,
 )
 from runbooks.clients.kubernetes.watch import Watch
 from runbooks.kit.reasons import ReasonCode
@@ -129,6 +130,10 @@ class ClusterClient:
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"
         return reading.endpoints(await self._get(_core(namespace, "endpoints", service), doing))
+
+    async def service(self, namespace: str, name: str) -> ServiceView:
+        """Return a Service with its ports."""
+        return reading.service(await self._get(_core(namespace, "services", name), f"read service {namespace}/{name}"))
 
     async def logs(
         self,

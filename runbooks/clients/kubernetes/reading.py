@@ -27,6 +27,8 @@ from runbooks.clients.kubernetes.views import (
     QuotaView,
     ReplicaSetView,
     SecretView,
+    ServicePort,
+    ServiceView,
     Taint,
 )
 
@@ -360,6 +362,20 @@ def endpoints(item: Json) -> EndpointsView:
         return tuple(sorted(text(fields(each, "targetRef"), "name") or text(each, "ip") for each in found))
 
     return EndpointsView(_meta(item)["name"], names("addresses"), names("notReadyAddresses"))
+
+
+def service(item: Json) -> ServiceView:
+    spec = fields(item, "spec")
+    ports = tuple(
+        ServicePort(
+            port=count(each, "port"),
+            target=str(each.get("targetPort") or count(each, "port")),
+            name=text(each, "name"),
+            protocol=text(each, "protocol", "TCP"),
+        )
+        for each in listed(spec, "ports")
+    )
+    return ServiceView(_meta(item)["name"], text(spec, "type", "ClusterIP"), ports)
 
 
 def config_map(item: Json) -> ConfigMapView:

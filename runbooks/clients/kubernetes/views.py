@@ -388,6 +388,26 @@ class EndpointsView:
 
 
 @dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service."""
+
+    port: int
+    target: str
+    """The pods' port: a number, or the name of one."""
+    name: str = ""
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A Service: a name and ports for the pods that it selects."""
+
+    name: str
+    type: str
+    ports: tuple[ServicePort, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Taint:
     """A taint, which keeps pods without a toleration off a node."""
 
