@@ -11,10 +11,11 @@ from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.policy.permissions import PERMISSIONS
 from bot.process_lock import holder
-from commands.kit.policy import ApprovalPolicy
+from commands.kit.policy import ApprovalPolicy, Risk, raised
 from commands.kit.registry import Registry
 from commands.kit.spec import Kind
 from commands.kit.types import nearest
+from runbooks.kit.plan import Unusual
 
 
 async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Finding]:
@@ -130,7 +131,11 @@ async def people(settings: Settings) -> AsyncGenerator[Finding]:
 async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Finding]:
     """For each environment, find unknown permissions, and policies that nobody, or only one person, could satisfy."""
     for name in settings.environments:
-        for finding in (*_permissions(settings, name), *_approvals(settings, registry, name)):
+        for finding in (
+            *_permissions(settings, name),
+            *_approvals(settings, registry, name),
+            *_overrides(settings, name),
+        ):
             yield finding
 
 
@@ -172,6 +177,30 @@ def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Fi
         )
     else:
         yield _enough(settings, name, environment.going_back, "rollback")
+
+
+def _overrides(settings: Settings, name: str) -> Iterator[Finding]:
+    """Warn where somebody may override gates, and no such request could ever be approved."""
+    environment = settings.environments[name]
+    who, role = (
+        _holders(settings, name, "gate:override"),
+        environment.gates.override_role if environment.gates else None,
+    )
+    policy = raised(environment.approval.get(Risk.DISRUPTIVE), (Unusual(option="--override", what="", role=role),))
+    if not who or policy is None:
+        return
+    approvers = _holders(settings, name, policy.permission)
+    others = [[key for key in approvers if key != requester] for requester in who]
+    if not any(
+        len(each) >= policy.count
+        and (not policy.one_of_role or any(policy.one_of_role in settings.people[key].roles for key in each))
+        for each in others
+    ):
+        one = f", one of them with the role {policy.one_of_role}," if policy.one_of_role else ""
+        yield warning(
+            f"{name}: nobody who may override gates could get it approved: {policy.count} others{one} must approve.",
+            f"Give more people the permission {policy.permission}, or gate:override to somebody else.",
+        )
 
 
 def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> Finding:

@@ -92,7 +92,7 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     body += _tables(plan)
     facts = [Fact(label="Order", value=words(plan.order))] if not plan.empty else []
     if plan.usual_seconds:
-        facts.append(Fact(label="Usually takes", value=words(duration(plan.usual_seconds))))
+        facts.append(Fact(label="Usually takes", value=words(_usual(plan.usual_seconds, plan))))
     if request.follows:
         verb = "Retries" if request.follows.split(".")[1] == request.command else "Rolls back from"
         facts.append(Fact(label=verb, value=words("run ", Code(text=short_id(request.follows)))))
@@ -116,6 +116,13 @@ def plan_card(request: Request, plan: Plan, digest: str) -> Card:
         body=tuple(body),
         data={"plan": plan.model_dump(mode="json"), "digest": digest, "run": request.id},
     )
+
+
+def _usual(seconds: float, plan: Plan) -> str:
+    """Return how long it takes, with what each of its longer steps does."""
+    known = [(step.word, plan.usual.get(step.key, 0.0)) for step in plan.steps if not step.hidden]
+    parts = [f"{word} {duration(took)}" for word, took in known if took >= 1]
+    return f"{duration(seconds)} ({', '.join(parts)})" if parts[1:] else duration(seconds)
 
 
 def _unusual(plan: Plan) -> list[Paragraph]:

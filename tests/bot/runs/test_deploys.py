@@ -228,7 +228,8 @@ async def test_the_head_message_has_a_bar_and_an_estimate_from_earlier_runs(here
     here.keep_unready("backend", "v2.0.0")
     run = await here.ask('deploy v2.0.0 --reason "the slow one is slow"')
     await here.press(APPROVER, "approve", run)
-    assert "Usually takes" in here.text(run, "plan")
+    assert "Usually takes" in (plan := here.text(run, "plan"))
+    assert "(backend " in plan
     head = await here.says(run, "left")
     assert " % · about " in head
     assert "▱" in head
