@@ -6,7 +6,6 @@ Used by `runbooks.redaction.rules`. Small and pure, on bytes.
 import base64
 import binascii
 import re
-from itertools import pairwise
 
 _PLACEHOLDER = re.compile(
     rb"(?i:\*+|x{3,}|\.{3}|\xe2\x80\xa6|null|none|nil|true|false|undefined|redacted|<[\w -]{0,40}>|\$\{[\w.:-]{1,80}\}"
@@ -64,7 +63,7 @@ def is_random(token: bytes) -> bool:
     if len(token) < _SHORTEST_RANDOM:
         return False
     letters = token.translate(None, b"0123456789+/_-")
-    upper = sum(65 <= byte <= 90 for byte in letters)  # noqa: PLR2004 - ASCII
+    upper = len(letters) - len(letters.translate(None, _UPPER))
     if not letters or len(letters) == len(token.translate(None, b"+/_-")) or not 0.2 <= upper / len(letters) <= 0.85:  # noqa: PLR2004
         return False
     sample = token[:512]
@@ -73,9 +72,11 @@ def is_random(token: bytes) -> bool:
 
 def class_changes(value: bytes) -> int:
     """How often a digit, a lower-case letter, an upper-case letter and another sign take turns."""
-    return sum(first != second for first, second in pairwise(value.translate(_CLASSES)))
+    return max(0, len(_RUN.findall(value.translate(_CLASSES))) - 1)
 
 
+_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_RUN = re.compile(rb"\x00++|\x01++|\x02++|\x03++")
 _CLASSES = bytes(
     0 if 48 <= byte <= 57 else 1 if 65 <= byte <= 90 else 2 if 97 <= byte <= 122 else 3  # noqa: PLR2004
     for byte in range(256)

@@ -73,9 +73,10 @@ def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> 
     end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
     if not data[start:end].translate(None, b"0123456789abcdef"):
         return none(end)  # a digest: the most frequent of them by far
-    within = Hits(data, patterns().groups[:-1], min(len(data), end + _REACH)).next(start)
-    if within is not None and within[0] < end:
-        return private_parts(text, within)
+    if text.cue() < end:
+        within = Hits(data, patterns().groups[:-1], min(len(data), end + _REACH)).next(start)
+        if within is not None and within[0] < end:
+            return private_parts(text, within)
     if not is_random(data[start:end]):
         return none(end)
     right = _RIGHT_OF_TOKEN.match(data, end)

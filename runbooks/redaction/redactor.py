@@ -374,6 +374,7 @@ def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
     """The private parts in reading order; they do not overlap."""
     hits = Hits(data, patterns().groups)
     text = text or ScannedText(data)
+    text.cue = hits.cue
     at = taken = 0
     while (hit := hits.next(at)) is not None:
         text.at = start = hit[0]

@@ -264,5 +264,9 @@ class Hits:
                     end = max(end, ends[number])
         return start, end, numbers
 
+    def cue(self) -> int:
+        """Return where the next hit begins, at or behind the last one, that is more than a random token."""
+        return min(self._starts[:-1])
+
 
 _NOWHERE = 1 << 62

@@ -6,7 +6,7 @@ closing bracket) asks here, and pays for each byte. The purse fills as reading g
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 LONGEST_LINE = 256 << 10
 """Bytes. A longer line in which something is found is withheld whole: nobody reads it, and its reading would hold up everything else."""
@@ -33,6 +33,10 @@ class TooDense(Exception):
     """Readers would look at the same bytes too often. Has none of the text."""
 
 
+def _anywhere() -> int:
+    return 0
+
+
 class ScannedText:
     """The bytes, and what is known of them ahead of where reading is."""
 
@@ -42,6 +46,8 @@ class ScannedText:
         """Bytes that readers looked at beyond what they took."""
         self.at = 0
         """Where reading is: what lies behind fills the purse."""
+        self.cue: Callable[[], int] = _anywhere
+        """Where the next cue is, at or behind where reading is."""
         self._purse = _PURSE
         self._filled = 0
         self._closings: dict[int, int] = {}
