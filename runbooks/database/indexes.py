@@ -105,9 +105,11 @@ def answer(found: IndexReading) -> str:
         tables = len({table.name for table, _ in found.missing})
         parts.append(f"{counted(tables, 'table')} {by_count(tables, 'seems', 'seem')} to lack an index")
     if found.duplicate:
-        parts.append(f"{counted(len(found.duplicate), 'index is', 'indexes are')} there twice")
+        count = len(found.duplicate)
+        parts.append(f"{counted(count, 'index', 'indexes')} {by_count(count, 'is', 'are')} there twice")
     if found.unused:
-        parts.append(f"{counted(len(found.unused), 'index is', 'indexes are')} unused")
+        count = len(found.unused)
+        parts.append(f"{counted(count, 'index', 'indexes')} {by_count(count, 'is', 'are')} unused")
     if not parts:
         return f"All {counted(found.of, 'index', 'indexes')} are valid, used and there once"
     return ", ".join(parts)
