@@ -24,8 +24,6 @@ from runbooks.wording import age_since
 T = TypeVar("T")
 Verdict = Literal["proven", "declared", "unknown", "impossible"]
 _RANKS: dict[Verdict, int] = {"impossible": 0, "unknown": 1, "declared": 2, "proven": 3}
-_SECONDS = 2.0
-"""For so long it waits for the record and the registry: a rollback is being planned, perhaps."""
 
 
 class Compatibility(Frozen):
@@ -39,14 +37,20 @@ class Compatibility(Frozen):
 
 
 async def compatibility(
-    registry: RegistryClient | None, fleet: Fleet | None, environment: Environment, older: Image, newer: Image
+    registry: RegistryClient | None,
+    fleet: Fleet | None,
+    environment: Environment,
+    older: Image,
+    newer: Image,
+    *,
+    seconds: float,
 ) -> Compatibility:
-    """Return what is known of it. What says that it does not run counts more than what says that it does."""
+    """Return what is known of it, within that time. What says that it does not run counts more than what says that it does."""
     if older.digest is None or newer.digest is None:
         return Compatibility(verdict="unknown", evidence="an image is known by its tag alone")
     (proofs, unread), (declared, unlabelled) = await asyncio.gather(
-        _seen(fleet.schema_proofs(environment) if fleet is not None else None),
-        _seen(_declared(registry, newer) if registry is not None else None),
+        _seen(fleet.schema_proofs(environment) if fleet is not None else None, seconds),
+        _seen(_declared(registry, newer) if registry is not None else None, seconds),
     )
     proof = proof_of(proofs or (), older.digest, newer.digest)
     if proof is not None and not proof.runs:
@@ -114,11 +118,11 @@ def _proved(proof: SchemaProof) -> str:
     return f"{proof.evidence} ({when}{by})"
 
 
-async def _seen(work: Awaitable[T] | None) -> tuple[T | None, str]:
+async def _seen(work: Awaitable[T] | None, seconds: float) -> tuple[T | None, str]:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(seconds):
             return (await work if work is not None else None), ""
     except RunbookError as error:
         return None, error.message.rstrip(".")
     except TimeoutError:
-        return None, f"no answer within {_SECONDS:g} s"
+        return None, f"no answer within {seconds:g} s"

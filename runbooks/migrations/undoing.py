@@ -127,7 +127,7 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     doubt, spec, found, restore = await asyncio.gather(
         _doubt_in_time(registry, service, newest.image),
         cluster.jobs.planned(settings.down_job(train.environment, newest.image)),
-        compatibility(labelled, fleet, train.environment, change.after, newest.image),
+        compatibility(labelled, fleet, train.environment, change.after, newest.image, seconds=_SECONDS),
         _restore(train, newer[0]),
     )
     if doubt and not found.proved:

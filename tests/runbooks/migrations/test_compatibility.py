@@ -41,6 +41,6 @@ async def test_what_can_not_be_read_is_unknown_and_raises_nothing(tmp_path: Path
         cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
         (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
         async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
-            found = await compatibility(silent, Fleet(client), WHERE, image("v1.2.0"), image("v2.0.0"))
+            found = await compatibility(silent, Fleet(client), WHERE, image("v1.2.0"), image("v2.0.0"), seconds=2)
     assert found.verdict == "unknown"
     assert "there is no proof" not in found.evidence, "the registry's silence is said"
