@@ -31,7 +31,7 @@ from runbooks.wording import duration, listed
 
 _SLOW = 0.1
 """Seconds, from which a statement that does nothing is slow."""
-_SLOWLY = "It answers slowly even to an empty statement: the server or the network is overloaded. `slow-queries` shows what is running there."
+_SLOWLY = "It answers slowly even to an empty statement: the server or the network is overloaded. `db activity` shows what is running there."
 
 
 class DbConnect(Query):
@@ -61,7 +61,7 @@ class DbConnect(Query):
             title=words(Strong(text=text)),
             summary=text,
             body=(*body, Note(text=words(_source(database)))),
-            buttons=(Button(label="Slow queries", does=Typed(text=f"slow-queries --env {where}")),) if well else (),
+            buttons=(Button(label="Activity", does=Typed(text=f"db activity --env {where}")),) if well else (),
             data={
                 "environment": where,
                 "ok": len(well) == len(tried),

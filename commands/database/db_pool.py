@@ -87,14 +87,14 @@ def _advice(found: Connections, share: float) -> Iterator[Element]:
     if stuck * 4 >= sessions:
         yield Paragraph(
             text=sentence(
-                f"{counted(stuck, 'session')} of {sessions} have a transaction open and do nothing: something that the code waits for "
-                "inside of a transaction. `db activity` shows which."
+                f"{stuck} of {counted(sessions, 'session')} have a transaction open and do nothing: the code probably waits for something "
+                "else inside of a transaction. `db activity` shows which."
             )
         )
     elif idle * 2 >= sessions:
         yield Paragraph(
             text=sentence(
-                f"{counted(idle, 'session')} of {sessions} are idle: the pools of all pods together are larger than needed. "
+                f"{idle} of {counted(sessions, 'session')} are idle: the pools of all pods together are larger than needed. "
                 "Make each smaller, or put a pooler in between."
             )
         )

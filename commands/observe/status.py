@@ -224,7 +224,7 @@ def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
     if not all(each.well for each in answers.database):
         looks.insert(0, ("Database", "db connect"))
     if _locks(answers.database):
-        looks.insert(0, ("Slow queries", "slow-queries"))
+        looks.insert(0, ("Activity", "db activity"))
     if metric_trouble(answers.measured):
         looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):

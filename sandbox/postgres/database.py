@@ -43,6 +43,8 @@ class Database:
         self.replica = Door(lambda: self._port("replica"))
         self._scratch: set[str] = set()
         self._held: list[Any] = []
+        self.broken = ""
+        """How it is broken, once it is."""
         self._paused = False
         self.limited = False
         """The backend's role may have only so many connections, and has them."""
@@ -130,6 +132,7 @@ class Database:
             self.slow_down(0.4)
         else:
             self.vanish()
+        self.broken = how
 
     async def hold(self, table: str = "encounters", waiting: int = 4) -> None:
         """Somebody's migration has a table locked and does not end; the application's sessions wait behind it."""
@@ -211,6 +214,7 @@ class Database:
 
     async def mend(self) -> None:
         """As it was."""
+        self.broken = ""
         self.primary.mend()
         self.replica.mend()
         held, self._held = self._held, []

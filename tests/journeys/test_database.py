@@ -89,14 +89,16 @@ async def test_a_bad_night_of_the_database(here: Story, browser: Browser, night:
         await expect(page.locator("#toasts")).to_contain_text(night.sentence)
         await expect(page.locator("#composer-text")).to_have_value(f"/omnicare {night.command}")
         await page.keyboard.press("Escape")
-        if night.name in ("database-lock", "blocked-db"):  # who waits is told once they have waited for two seconds
-            assert here.world.database is not None
-            await here.until(lambda: waits_for(here.world.database) > 2.5, "they have waited for long enough")
+        database = here.world.database
+        assert database is not None
+        await here.until(lambda: database.broken, "the database is in that state")
+        if night.name == "database-lock":  # who waits is told once they have waited for two seconds
+            await here.until(lambda: waits_for(database) > 2.5, "they have waited for long enough")
         await type_in(page, f"/omnicare {night.command}")
         await expect(page.get_by_role("log")).to_contain_text(night.cause)
         await page.screenshot(path=SHOWN / f"{night.name}.png")
 
 
-def waits_for(database: Database | None) -> float:
+def waits_for(database: Database) -> float:
     """Seconds since somebody began to wait; 0 where nobody does."""
-    return time.monotonic() - database.waiting_since if database is not None and database.waiting_since else 0.0
+    return time.monotonic() - database.waiting_since if database.waiting_since else 0.0

@@ -321,7 +321,7 @@ def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took:
             code=ReasonCode.DATABASE_SLOW,
             retry_after=5.0,
             advice=(
-                "The server is busy or waits for a lock. `slow-queries` shows what is running, `db connect` how fast it answers.",
+                "The server is busy or waits for a lock. `db activity` shows what is running, `db connect` how fast it answers.",
             ),
         )
     if code == "55P03":
@@ -329,7 +329,7 @@ def asking(error: "psycopg.Error", server: str, user: str, seconds: float, took:
             f"{server}: the bot's statement would have to wait for a lock.",
             code=ReasonCode.DATABASE_SLOW,
             retry_after=5.0,
-            advice=("`slow-queries` shows who waits for whom.",),
+            advice=("`db activity` shows who waits for whom.",),
         )
     if code.startswith("40"):
         return TemporaryError(
