@@ -142,6 +142,6 @@ async def plan_proof(
         steps=(ProveSchema(spec=spec, older=older, newer=newer),),
         notes=(
             f"Nothing in {environment.name} is changed or read: it is a Job with an empty PostgreSQL ({settings.proof.image}) in its own pod, without any Secret.",
-            "Nobody has to approve it. The result is kept, and shown in the plans of `deploy` and `rollback`.",
+            "The result is kept, and shown in the plans of `deploy` and `rollback`.",
         ),
     )
