@@ -56,7 +56,7 @@ async def test_a_statement_of_the_applications_is_planned_by_who_reads_no_table(
     assert reading.dearest.own > 0.8
     assert "reading all of audit_events" in query_plans.meaning(reading.dearest)
     assert abs(sum(step.own for step in reading.steps) - 1) < 1e-6
-    assert state_of(here, "SELECT count(*) FROM audit_events", role=schema.READER) == "42501"
+    assert state_of(here, "SELECT subject FROM audit_events", role=schema.READER) == "42501"
 
 
 async def test_planning_executes_nothing(here: Served):
