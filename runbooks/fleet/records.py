@@ -205,7 +205,7 @@ class Release(Stored):
     seconds: Seconds = None
     verification: Literal["passed", "failed", "inconclusive"] | None = None
     """How its verification ended. None: none was made, or a version recorded it that did not keep this."""
-    regions: tuple[Text, ...] = ()
+    regions: tuple[Text, ...] = Field(default=(), exclude_if=operator.not_)
     """The regions that it was released to, where that was not all of them."""
 
     def reached(self, region: str) -> bool:

@@ -155,7 +155,7 @@ class RollBack(Step):
 
     @property
     def word(self) -> str:
-        return f"all at once{self.place}"
+        return f"all of {self.region}" if self.region else "all at once"
 
     def changes(self) -> dict[str, JsonValue]:
         return {"images": [{**change.substance()} for change in self.images]}
