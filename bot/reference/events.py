@@ -43,7 +43,7 @@ EVENTS: dict[EventName, str] = {
     EventName.STEP_FAILED: "The step failed; the reason code says why.",
     EventName.GATE_SIGNED: "Somebody signed off a manual check for a release; a gate of its deploy waited for it.",
     EventName.GATE_OVERRIDDEN: "A deploy was approved although gates had not passed: which ones, in which state, with what evidence.",
-    EventName.LOCK_TAKEN: "Somebody locked an environment.",
+    EventName.LOCK_TAKEN: "Somebody locked an environment. The lock that a rollback leaves is its step `lock`.",
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
     EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release. Written until `releases adopt` became a run of its own; kept to be read.",
     EventName.STRATEGY_RESTORED: "The bot restored a Deployment's `maxSurge` that a killed bot had left raised.",
