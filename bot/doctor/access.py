@@ -99,6 +99,7 @@ NEEDED: tuple[Access, ...] = (
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
     _service("get", "services", "Name a service's ports in `forward`."),
+    _service("list", "pods", "Show the CPU and memory that pods use (`top pods`).", group="metrics.k8s.io"),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
     _service(
         "create",
@@ -143,6 +144,13 @@ NEEDED: tuple[Access, ...] = (
         resource="pods",
         where=Where.CLUSTER,
         reason="See the nodes' free capacity: whether a rollback can start all new pods at once.",
+    ),
+    Access(
+        verb="list",
+        group="metrics.k8s.io",
+        resource="nodes",
+        where=Where.CLUSTER,
+        reason="Show the CPU and memory that nodes use (`top nodes`).",
     ),
 )
 

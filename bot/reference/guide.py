@@ -95,6 +95,7 @@ _GATES_ON_BACKUPS = (
     "tests/runbooks/backups/test_backups.py::test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not"
 )
 _METRICS = "tests/contracts/test_monitoring.py::test_the_guides_key_metrics_are_read_over_a_time"
+_TOP = "tests/runbooks/observe/test_usage.py::test_pods_and_nodes_are_measured_beside_requests_and_limits"
 _IN_THE_TRAIN = _not_yet("a step of the release train")
 _IN_AN_INCIDENT = _not_yet("comes with troubleshooting from the incident channel")
 
@@ -250,7 +251,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "slow-queries", _SLOW
         ),
         "kubectl logs -f deployment/backend -n omnicare-prod --tail=100": _command("logs", _FOLLOWED),
-        "kubectl top pods -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl top pods -n omnicare-prod": _command("top", _TOP),
     },
     "4. Offline Sync Issues": {
         "kubectl exec -it backend-pod -- npm run sync:status": _command(
@@ -276,8 +277,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "forward",
             "tests/runbooks/observe/test_forwarding.py::test_the_line_is_the_guides_with_the_services_own_port",
         ),
-        "kubectl top nodes": _IN_AN_INCIDENT,
-        "kubectl top pods -n omnicare-prod": _IN_AN_INCIDENT,
+        "kubectl top nodes": _command("top", _TOP),
+        "kubectl top pods -n omnicare-prod": _command("top", _TOP),
         "kubectl get events -n omnicare-prod --sort-by='.lastTimestamp'": _command(
             "events", "tests/runbooks/observe/test_events.py::test_every_form_of_an_event_says_the_same"
         ),

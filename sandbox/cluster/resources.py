@@ -66,6 +66,11 @@ REPLICA_SET = Kind(
     "apps", "v1", "ReplicaSet", "replicasets", short=("rs",), categories=("all",), subresources=("status", "scale")
 )
 JOB = Kind("batch", "v1", "Job", "jobs", categories=("all",), subresources=("status",))
+_MEASURED = ("get", "list")
+POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=_MEASURED)
+NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False, verbs=_MEASURED)
+METRICS = (POD_METRICS, NODE_METRICS)
+"""Computed when they are asked for, and never stored."""
 ACCESS_REVIEW = Kind(
     "authorization.k8s.io",
     "v1",
@@ -100,7 +105,7 @@ STORED = (
     REPLICA_SET,
     JOB,
 )
-KINDS = (*STORED, *REVIEWS)
+KINDS = (*STORED, *METRICS, *REVIEWS)
 
 _BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 _BY_KIND = {(kind.api_version, kind.name): kind for kind in KINDS}

@@ -24,12 +24,13 @@ from sandbox.cluster.requests import (
     object_of,
     target_of,
 )
-from sandbox.cluster.resources import REVIEWS, Json
+from sandbox.cluster.resources import METRICS, REVIEWS, Json
 from sandbox.cluster.scale import scale_of, scaled
 from sandbox.cluster.selectors import Match, field_match, label_match
 from sandbox.cluster.settings import User
 from sandbox.cluster.strategic import strategic_merge
 from sandbox.cluster.tables import table
+from sandbox.cluster.usage import usage_of
 from sandbox.cluster.watch import Event, Watch, error_event
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Routes:
             body = body_of(await request.read(), request.content_type)
             asked = object_of(target.kind, body)
             return _json(rbac.review(self.tokens, user, target.kind, asked, self._api.clock.now()), 201)
+        if target.kind in METRICS:
+            return self._usage(target, request)
         return await self._verb(target, request)
 
     def _authorise(self, user: User, target: Target, request: web.Request) -> None:
@@ -140,6 +143,22 @@ class Routes:
     def _list(self, target: Target, request: web.Request) -> web.Response:
         objects = self._api.list(target.kind, target.namespace, *self._matches(target, request))
         return self._shown(target, objects, request, single=False)
+
+    def _usage(self, target: Target, request: web.Request) -> web.Response:
+        if request.method != "GET" or _is_watch(request):
+            raise errors.method_not_allowed()
+        labels = label_match(request.query.get("labelSelector", ""))
+        found = [
+            each
+            for each in usage_of(self._api, target.kind, target.namespace)
+            if (not labels or labels(each)) and target.name in ("", each["metadata"]["name"])
+        ]
+        if not target.name:
+            kind = target.kind
+            return _json({"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": {}, "items": found})
+        if not found:
+            raise errors.not_found(target.kind, target.name)
+        return _json(found[0])
 
     def _shown(self, target: Target, objects: list[Json], request: web.Request, *, single: bool) -> web.Response:
         version = str(self._api.store.version)

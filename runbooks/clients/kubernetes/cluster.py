@@ -17,6 +17,7 @@ from runbooks.clients.kubernetes import cluster_events, reading
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.clients.kubernetes.exec import Exec, Program
+from runbooks.clients.kubernetes.fields import listed, text
 from runbooks.clients.kubernetes.jobs import Jobs
 from runbooks.clients.kubernetes.mirrors import Mirrors
 from runbooks.clients.kubernetes.views import (
@@ -32,6 +33,7 @@ from runbooks.clients.kubernetes.views import (
     SecretView,
     Seen,
     ServiceView,
+    UsageView,
 )
 from runbooks.clients.kubernetes.watch import Watch
 from runbooks.kit.reasons import ReasonCode
@@ -42,6 +44,7 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 """The body is JSON, which is YAML too."""
 _CONFLICT = 'conflict with "'
 """In Kubernetes' message of a server-side apply that another field manager's value stands against."""
+_METRICS = "/apis/metrics.k8s.io/v1beta1"
 _CHUNK = 256 * 1024
 
 
@@ -134,6 +137,20 @@ class ClusterClient:
     async def service(self, namespace: str, name: str) -> ServiceView:
         """Return a Service with its ports."""
         return reading.service(await self._get(_core(namespace, "services", name), f"read service {namespace}/{name}"))
+
+    async def api_groups(self) -> frozenset[str]:
+        """Return the names of the API groups that the cluster serves, the core group apart."""
+        answer = await self._get("/apis", "list the API groups")
+        return frozenset(text(each, "name") for each in listed(answer, "groups"))
+
+    async def usage_of_pods(self, namespace: str) -> list[UsageView]:
+        """Return what the metrics API measured of each running pod; a pod that has just started is not there yet."""
+        items = await self._items(f"{_METRICS}/namespaces/{namespace}/pods", f"read the usage of pods in {namespace}")
+        return [reading.usage(item) for item in items]
+
+    async def usage_of_nodes(self) -> list[UsageView]:
+        """Return what the metrics API measured of each node."""
+        return [reading.usage(item) for item in await self._items(f"{_METRICS}/nodes", "read the usage of nodes")]
 
     async def logs(
         self,

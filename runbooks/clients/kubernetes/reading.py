@@ -30,6 +30,7 @@ from runbooks.clients.kubernetes.views import (
     ServicePort,
     ServiceView,
     Taint,
+    UsageView,
 )
 
 _PHASES: tuple[ContainerPhase, ...] = ("waiting", "running", "terminated")
@@ -362,6 +363,11 @@ def endpoints(item: Json) -> EndpointsView:
         return tuple(sorted(text(fields(each, "targetRef"), "name") or text(each, "ip") for each in found))
 
     return EndpointsView(_meta(item)["name"], names("addresses"), names("notReadyAddresses"))
+
+
+def usage(item: Json) -> UsageView:
+    parts = {text(each, "name"): mapped(each, "usage") for each in listed(item, "containers")}
+    return UsageView(_meta(item)["name"], parts or {"": mapped(item, "usage")})
 
 
 def service(item: Json) -> ServiceView:

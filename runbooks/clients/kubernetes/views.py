@@ -442,6 +442,15 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageView:
+    """What the metrics API measured of a pod or a node."""
+
+    name: str
+    parts: Mapping[str, Mapping[str, str]]
+    """Container → resource → quantity; a node is one part without a name."""
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaView:
     """The parts of a ResourceQuota that concern pods."""
 

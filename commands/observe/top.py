@@ -1,0 +1,137 @@
+"""`top pods|nodes [SERVICE]`: CPU and memory beside requests and limits, what is near a limit first."""
+
+from typing import Annotated
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    sentence,
+    words,
+)
+from commands.kit.command import Query
+from commands.kit.context import Context
+from commands.kit.regions import RegionName, names_of
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.types import ChoiceType, EnvironmentName, ServiceName
+from runbooks.deployments.places import Place, asked, named
+from runbooks.diagnosis.quantities import shown
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.observe.usage import NEAR, Amount, Usage, top_nodes, top_pods
+from runbooks.observe.usage import Top as Found
+from runbooks.wording import counted, size
+
+_MOST = 40
+"""Rows of the table; the rest is counted."""
+
+
+class Top(Query):
+    """Show the CPU and memory that pods or nodes use, beside requests and limits: what is near a limit first."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["pods", "pods backend", "nodes"])
+
+    what: Annotated[str, ChoiceType("what", ("pods", "nodes"))] = argument("pods or nodes", default="pods")
+    service: ServiceName | None = argument("only this service's pods", default=None)
+    region: RegionName | None = option("only this region; default: all")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def answer(self, context: Context) -> Card:
+        if self.what == "nodes" and self.service is not None:
+            raise PermanentError("A node has no service. `top pods` takes one.", code=ReasonCode.USAGE)
+
+        async def of(place: Place) -> list[Found]:
+            if self.what == "nodes":
+                return [await top_nodes(place.cluster, place.name)]
+            return [await top_pods(place.cluster, place.environment, self.service)]
+
+        found, missing = await asked(named(context.places, names_of(self.region)), of)
+        lines = sorted((line for each in found for line in each.lines), key=lambda line: -line.share)
+        unknown = tuple(dict.fromkeys(each.unknown for each in found if each.unknown))
+        near = sum(line.share >= NEAR for line in lines)
+        where, one = context.where.name, self.what.removesuffix("s")
+        if near:
+            text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
+        elif unknown:
+            text = f"What {self.what} in {where} use is unknown"
+        else:
+            text = (
+                f"None of {counted(len(lines), one)} in {where} is near a limit"
+                if lines
+                else f"No {self.what} in {where}"
+            )
+        body: list[Element] = [Paragraph(text=sentence(why)) for why in unknown]
+        if lines:
+            body.append(_table(lines[:_MOST], one))
+        if (left := len(lines) - _MOST) > 0:
+            body.append(Note(text=words(f"{left} more, farther from their limits.")))
+        body.append(Note(text=words(f"Near means {NEAR:.0%} of a limit or more. {_LIMIT[one]}")))
+        body += [Note(text=words(why)) for why in missing]
+        other = "nodes" if one == "pod" else "pods"
+        return Card(
+            state=State.WAITING if near or unknown else State.DONE,
+            title=words(Strong(text=text)),
+            summary=text,
+            body=tuple(body),
+            buttons=(
+                Button(label=f"Top {other}", does=Typed(text=f"top {other} --env {where}")),
+                Button(label="Metrics", does=Typed(text=f"metrics --env {where}")),
+            ),
+            data={
+                "environment": where,
+                "unknown": list(unknown),
+                self.what: [line.model_dump(mode="json") for line in lines],
+            },
+        )
+
+
+_LIMIT = {
+    "pod": "A container over its memory limit is killed; at its CPU limit it is slowed down.",
+    "node": "A node's limit is what it can give to pods.",
+}
+
+
+def _table(lines: list[Usage], one: str) -> Table:
+    last = "Restarts" if one == "pod" else "State"
+    limits = "Limits" if one == "pod" else "Allocatable"
+    return Table(
+        columns=(one.capitalize(), "Memory", "CPU", "Requests", limits, last),
+        rows=tuple(_row(line) for line in lines),
+    )
+
+
+def _row(line: Usage) -> tuple[Text, ...]:
+    ends = (
+        line.detail or "ready" if line.restarts is None else ", ".join(filter(None, (str(line.restarts), line.detail)))
+    )
+    return (
+        words(Code(text=line.name), f" in {line.region}" if line.region else ""),
+        _used("memory", line.memory),
+        _used("cpu", line.cpu),
+        words(_both(line.cpu.requested, line.memory.requested)),
+        words(_both(line.cpu.limit, line.memory.limit)),
+        words(ends),
+    )
+
+
+def _used(resource: str, found: Amount) -> Text:
+    if found.used is None:
+        return words("unknown")
+    number = size(found.used) if resource == "memory" else f"{round(found.used, 3):g}"
+    if found.share is None:
+        return words(number)
+    told = f"{number} ({found.share:.0%})"
+    return words(Strong(text=told)) if found.near else words(told)
+
+
+def _both(cpu: float | None, memory: float | None) -> str:
+    amounts = {"cpu": cpu, "memory": memory}
+    return ", ".join(shown(resource, value) for resource, value in amounts.items() if value is not None) or "none"
