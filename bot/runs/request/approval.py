@@ -83,14 +83,13 @@ class Approval:
         asking = partial(self._asking, open_request, planned)
         asked = await open_request.step(f"ask {planned.digest[:8]}", ApprovalAsked, asking)
         if asked.policy is not None and asked.policy.count == 0:
-            # it needs none (a proof), or has that of what was approved before (a rollback of a failed run)
+            # its approval is part of what was approved before (a rollback of a failed run)
             reason = "covered by the failed run's approval"
             given = tuple(
                 ApprovalDecision(act="approve", by=name, name=name, at=request.at, reason=reason)
                 for name in plan.covered_by
             )
-            if given:
-                await self._note(open_request, "note the cover", given, about=planned.digest[:16], covered=True)
+            await self._note(open_request, "note the cover", given, about=planned.digest[:16], covered=True)
             return given
         if asked.carried:
             about = planned.digest[:16]
