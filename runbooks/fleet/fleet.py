@@ -92,7 +92,7 @@ class Fleet:
         found = await self._find(environment.record_namespace, _environment_name(environment))
         return _environment(found)
 
-    async def take(self, environment: Environment, run: Lease, *, despite_freeze: bool = False) -> LeaseAttempt:
+    async def take(self, environment: Environment, run: Lease) -> LeaseAttempt:
         """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, LeaseAttempt]:
@@ -101,7 +101,7 @@ class Fleet:
             if record.run is not None and record.run.run == run.run:
                 return record, LeaseAttempt(taken=True, holder=record.run)
             frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
-            if record.run is not None or (frozen is not None and not despite_freeze):
+            if record.run is not None or frozen is not None:
                 return record, LeaseAttempt(taken=False, holder=record.run, freeze=frozen)
             return record.having({"run": run}), LeaseAttempt(taken=True, holder=run, freeze=frozen)
 
