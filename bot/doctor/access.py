@@ -98,7 +98,10 @@ NEEDED: tuple[Access, ...] = (
     _service("list", "events", "Show Kubernetes' own message when a rollout fails."),
     _service("watch", "events", "The same, as it happens."),
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
+    _service("list", "endpoints", "Show which Services have ready pods behind them (`resources`)."),
     _service("get", "services", "Name a service's ports in `forward`."),
+    _service("list", "services", "Show the Services of the namespace (`resources`)."),
+    _service("list", "horizontalpodautoscalers", "Show the autoscalers (`resources`).", group="autoscaling"),
     _service("list", "pods", "Show the CPU and memory that pods use (`top pods`).", group="metrics.k8s.io"),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
     _service(

@@ -66,6 +66,16 @@ REPLICA_SET = Kind(
     "apps", "v1", "ReplicaSet", "replicasets", short=("rs",), categories=("all",), subresources=("status", "scale")
 )
 JOB = Kind("batch", "v1", "Job", "jobs", categories=("all",), subresources=("status",))
+AUTOSCALER = Kind(
+    "autoscaling",
+    "v2",
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    short=("hpa",),
+    categories=("all",),
+    subresources=("status",),
+)
+"""Kept as it was written: no controller scales anything."""
 _MEASURED = ("get", "list")
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=_MEASURED)
 NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False, verbs=_MEASURED)
@@ -104,6 +114,7 @@ STORED = (
     DEPLOYMENT,
     REPLICA_SET,
     JOB,
+    AUTOSCALER,
 )
 KINDS = (*STORED, *METRICS, *REVIEWS)
 

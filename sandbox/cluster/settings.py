@@ -27,7 +27,7 @@ class User:
 
 
 _READ = ("get", "list", "watch")
-_WATCHED = ("pods", "services", "endpoints", "events", "deployments", "replicasets", "jobs")
+_WATCHED = ("pods", "services", "endpoints", "events", "deployments", "replicasets", "jobs", "horizontalpodautoscalers")
 
 ADMIN = User("admin", "admin-token", (Rule(ANY),), ("system:masters",))
 VIEWER = User(

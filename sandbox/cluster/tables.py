@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers.owners import condition, is_leaving, is_ready
 from sandbox.cluster.resources import (
+    AUTOSCALER,
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINTS,
@@ -257,6 +258,11 @@ def _quota(obj: Json, now: datetime) -> list[Any]:
     return [_name(obj), _age(obj, now), ", ".join(requests), ", ".join(limits)]
 
 
+def _autoscaler(obj: Json, now: datetime) -> list[Any]:
+    target = obj["spec"].get("scaleTargetRef") or {}
+    return [_name(obj), f"{target.get('kind')}/{target.get('name')}", _age(obj, now)]
+
+
 _TABLES: dict[Kind, tuple[str, Cells]] = {
     POD: ("Name Ready Status Restarts Age IP Node Nominated-Node Readiness-Gates", _pod),
     DEPLOYMENT: ("Name Ready Up-to-date Available Age Containers Images Selector", _deployment),
@@ -278,6 +284,7 @@ _TABLES: dict[Kind, tuple[str, Cells]] = {
     PERSISTENT_VOLUME_CLAIM: ("Name Status Volume Capacity Access-Modes StorageClass Age", _claim),
     RESOURCE_QUOTA: ("Name Age Request Limit", _quota),
     LIMIT_RANGE: ("Name Created-At", lambda obj, _: [_name(obj), obj["metadata"].get("creationTimestamp", "")]),
+    AUTOSCALER: ("Name Reference Age", _autoscaler),
     SERVICE_ACCOUNT: (
         "Name Secrets Age",
         lambda obj, now: [_name(obj), len(obj.get("secrets") or []), _age(obj, now)],

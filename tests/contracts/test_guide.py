@@ -63,9 +63,6 @@ def test_what_covers_a_line_exists_and_so_does_the_test_that_proves_it(coverage:
             code = CodeSettings(checks=("any",), coverage="any")
             known = GateSettings(code=code, backups=("snapshot", "configuration-backup", "restore")).keys()
             assert coverage.what in (*known, "checks") or coverage.what.startswith(("check:", "signature:"))
-        case "not-yet":
-            assert not coverage.test
-            return
     path, _, name = coverage.test.partition("::")
     assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), coverage.test
 

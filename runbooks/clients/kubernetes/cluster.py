@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runbooks.clients.kubernetes import cluster_events, reading
+from runbooks.clients.kubernetes.autoscalers import AutoscalerView, autoscaler
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.clients.kubernetes.exec import Exec, Program
@@ -137,6 +138,19 @@ class ClusterClient:
     async def service(self, namespace: str, name: str) -> ServiceView:
         """Return a Service with its ports."""
         return reading.service(await self._get(_core(namespace, "services", name), f"read service {namespace}/{name}"))
+
+    async def services(self, namespace: str) -> list[ServiceView]:
+        items = await self._items(_core(namespace, "services"), f"list services in {namespace}")
+        return [reading.service(item) for item in items]
+
+    async def every_endpoints(self, namespace: str) -> list[EndpointsView]:
+        """Return the endpoints of each Service in the namespace."""
+        items = await self._items(_core(namespace, "endpoints"), f"list endpoints in {namespace}")
+        return [reading.endpoints(item) for item in items]
+
+    async def autoscalers(self, namespace: str) -> list[AutoscalerView]:
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
+        return [autoscaler(item) for item in await self._items(path, f"list autoscalers in {namespace}")]
 
     async def api_groups(self) -> frozenset[str]:
         """Return the names of the API groups that the cluster serves, the core group apart."""

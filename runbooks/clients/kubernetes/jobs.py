@@ -328,6 +328,11 @@ class Jobs:
             await self._connection.call("GET", _path(namespace, name), doing=f"read Job {namespace}/{name}")
         )
 
+    async def every(self, namespace: str) -> list[JobView]:
+        """Return the namespace's Jobs, whoever made them."""
+        answer = await self._connection.call("GET", _path(namespace), doing=f"list Jobs in {namespace}")
+        return [job_view(item) for item in listed(answer, "items")]
+
     async def of_kind(self, namespace: str, *what: str) -> list[JobView]:
         """Return the bot's Jobs that are for one of these: `migrate`."""
         query = {"labelSelector": f"{WHAT} in ({','.join(what)})"}

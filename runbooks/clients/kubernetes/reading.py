@@ -381,7 +381,7 @@ def service(item: Json) -> ServiceView:
         )
         for each in listed(spec, "ports")
     )
-    return ServiceView(_meta(item)["name"], text(spec, "type", "ClusterIP"), ports)
+    return ServiceView(_meta(item)["name"], text(spec, "type", "ClusterIP"), ports, _created(item))
 
 
 def config_map(item: Json) -> ConfigMapView:

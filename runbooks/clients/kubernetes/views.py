@@ -405,6 +405,7 @@ class ServiceView:
     name: str
     type: str
     ports: tuple[ServicePort, ...]
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ async def test_what_is_not_there_and_who_may_not_look(here: Story):
     assert "permission:denied" in [event.name for event in here.events()]
 
 
-async def test_what_pods_and_nodes_use_and_how_to_reach_a_service(here: Story):
+async def test_what_there_is_what_it_uses_and_how_to_reach_it(here: Story):
     await here.type(AUDITOR, "/omnicare top pods backend")
     said = await here.answered("None of 3 pods in production is near a limit")
     for each in ("🟢", "0.1 cpu, 128 MiB memory", "512 MiB memory", *pods(here)):
@@ -62,4 +62,8 @@ async def test_what_pods_and_nodes_use_and_how_to_reach_a_service(here: Story):
     await here.type(ON_CALL, "/omnicare forward frontend")
     said = await here.answered("frontend in production through port 3000 of your machine")
     for each in ("kubectl port-forward svc/frontend 3000:80 -n omnicare-prod", "not in the audit log"):
+        assert each in said
+    await here.type(AUDITOR, "/omnicare resources")
+    said = await here.answered("12 resources in production, all as wanted")
+    for each in ("🟢", "3/3 ready", "ClusterIP 3001, 3 ready behind it", *pods(here)):
         assert each in said
