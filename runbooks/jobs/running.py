@@ -292,7 +292,7 @@ class _Following:
     async def _speak(self, pod: PodView, container: str) -> None:
         """Say each line of a program's log; one that breaks off is opened again."""
         scope = default_redactor().scope()
-        lines, tail = scope.lines(), None
+        lines, tail = scope.lines(cut=False), None
         while True:
             rest = b""
             with suppress(RunbookError):

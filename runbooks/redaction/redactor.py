@@ -230,9 +230,9 @@ class Scope:
         data = whole(data, partial(self._counted, counts), partial(self._lost, counts))
         return self._without(data, _parts, counts), counts
 
-    def lines(self) -> Lines:
-        """For the lines of one stream as they come, so that what belongs together is read together."""
-        return Lines(self._mark, partial(self._lost, Counter()))
+    def lines(self, *, cut: bool = True) -> Lines:
+        """For the lines of one stream as they come, so that what belongs together is read together. `cut`: its beginning was not read."""
+        return Lines(self._mark, partial(self._lost, Counter()), cut=cut)
 
     def tail(self, log: bytes) -> bytes:
         """The end of a log with what is private in its blocks taken out; its lines are then redacted like any other text."""
@@ -336,7 +336,7 @@ class KnownSecrets(Scope):
         except Exception:  # noqa: BLE001 - fails closed
             raise RedactionFailed from None
 
-    def lines(self) -> Lines:
+    def lines(self, *, cut: bool = True) -> Lines:  # noqa: ARG002 - as above
         """Nothing of a block is read: a value that was learned is known by itself, whatever stands around it."""
         return Lines(None)
 

@@ -27,6 +27,8 @@ Lost = Callable[[], None]
 _HELD = 64
 """Lines at the beginning of a stream that wait for what says whether they are the end of a block."""
 _HELD_BYTES = 64 << 10
+_PAUSES = 8
+"""Pauses after which they no longer wait; a program writes a block at once, and what it takes on its way is less."""
 _STAMP = re.compile(STAMP)
 _CLOSES_JSON = re.compile(rb"\s*+[\]}]++,?\s*+$")
 _CLOSES_TABLE = re.compile(rb"[ ]*+\(\d{1,12} rows?\)[ ]*+$")
@@ -76,6 +78,7 @@ class Lines:
         """Stands in whatever else is open."""
         self._held: list[bytes] | None = [] if cut and mark is not None else None
         self._held_bytes = 0
+        self._pauses = 0
         self._previous = b""
         """The line before: the names of a table's columns stand above the rule that says that they are."""
         self._withheld = ""
@@ -126,10 +129,14 @@ class Lines:
         return b"".join(out)
 
     def pause(self) -> bytes:
-        """Nothing more came for a moment: lines that wait are given out, and what was withheld is told, unless it goes on."""
+        """Nothing more came for a moment: what was withheld is told, unless it goes on. Lines that wait at the beginning wait for some more
+        moments, since the rest of their block may come late.
+        """
         out: list[bytes] = []
         if self._held:
-            self._release(out)
+            self._pauses += 1
+            if self._pauses >= _PAUSES:
+                self._release(out)
         if self._reader is None and self._key is None:
             self._told(out)
         return b"".join(out)
@@ -311,7 +318,11 @@ class Lines:
             self._reader = tables.Expanded() if any(tables.tells(text, 0) for text in texts) else None
         elif held and all(_YAML_ITEM.match(text) for text in texts):
             self._reader = _Rest(_OF_YAML, _INDENTED)
-        for each in held:
+        for each, text in zip(held, texts, strict=True):
+            if self._reader is None and text.startswith((b" ", b"|")) and tables.is_row(text, 0):
+                self._reader = (
+                    tables.Unnamed()
+                )  # as psql and MySQL print one, and the names of its columns may stand above it
             self._read(each, out)
 
 

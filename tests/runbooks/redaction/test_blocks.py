@@ -60,6 +60,26 @@ def test_a_tail_that_begins_within_a_block_passes_nothing_of_it() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize("pause", [1, 2, 3])
+def test_a_stream_that_begins_within_a_block_passes_nothing_of_it_where_it_pauses(pause: int) -> None:
+    """What follows a pod asks for its last line, and the next ones may come late."""
+    redactor, missed = Redactor(), list[tuple[str, str, str]]()
+    for item in formats(seed=5, each=2):
+        came = item.text.split("\n")
+        for first in range(2, len(came) - 1):
+            scope = redactor.scope()
+            lines = scope.lines()
+            early, late = (
+                "".join(f"{line}\n" for line in part).encode()
+                for part in (came[first : first + pause], came[first + pause :])
+            )
+            passed = lines.feed(early) + lines.pause() + lines.pause() + lines.feed(late) + lines.end()
+            out = "\n".join(scope.text(line) for line in passed.decode().split("\n"))
+            cut = "\n".join(came[first:])
+            missed += [(item.source, value, cut[:200]) for _, value in item.private if value in cut and value in out]
+    assert missed == []
+
+
 @pytest.mark.parametrize(
     ("came", "left"),
     [
@@ -128,7 +148,7 @@ def test_the_sentence_has_the_time_of_the_last_line_that_it_stands_for() -> None
 def test_a_block_goes_on_behind_a_pause_and_what_waits_is_given_out_by_it() -> None:
     lines = Redactor().scope().lines()
     assert lines.feed(b"a line that says nothing\n") == b""
-    assert lines.pause() == b"a line that says nothing\n"
+    assert [lines.pause() for _ in range(8)] == [b""] * 7 + [b"a line that says nothing\n"]
     assert lines.feed(b"{\n") + lines.pause() + lines.feed(b'  "family": "Lopez"\n') == b'{\n  "family": "[name 1]"\n'
 
 
