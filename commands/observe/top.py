@@ -58,22 +58,20 @@ class Top(Query):
         unknown = tuple(dict.fromkeys(each.unknown for each in found if each.unknown))
         near = sum(line.share >= NEAR for line in lines)
         where, one = context.where.name, self.what.removesuffix("s")
+        measured = sum(line.measured for line in lines)
         if near:
             text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
-        elif unknown:
+        elif unknown and not measured:
             text = f"What {self.what} in {where} use is unknown"
         else:
-            text = (
-                f"None of {counted(len(lines), one)} in {where} is near a limit"
-                if lines
-                else f"No {self.what} in {where}"
-            )
+            text = f"{counted(len(lines), one)} in {where}, none near a limit"
+            text += f" ({len(lines) - measured} not measured)" if measured < len(lines) else ""
         body: list[Element] = [Paragraph(text=sentence(why)) for why in unknown]
         if lines:
             body.append(_table(lines[:_MOST], one))
         if (left := len(lines) - _MOST) > 0:
             body.append(Note(text=words(f"{left} more, farther from their limits.")))
-        body.append(Note(text=words(f"Near means {NEAR:.0%} of a limit or more. {_LIMIT[one]}")))
+        body.append(Note(text=words(f"Near means {NEAR * 100:.0f} % of a limit or more. {_LIMIT[one]}")))
         body += [Note(text=words(why)) for why in missing]
         other = "nodes" if one == "pod" else "pods"
         return Card(
@@ -128,7 +126,7 @@ def _used(resource: str, found: Amount) -> Text:
     number = size(found.used) if resource == "memory" else f"{round(found.used, 3):g}"
     if found.share is None:
         return words(number)
-    told = f"{number} ({found.share:.0%})"
+    told = f"{number} ({found.share * 100:.0f} %)"
     return words(Strong(text=told)) if found.near else words(told)
 
 

@@ -48,6 +48,11 @@ class Usage(Frozen):
     """Why it does not run as it should, where it doesn't."""
 
     @property
+    def measured(self) -> bool:
+        """Whether anything of it was measured."""
+        return self.cpu.used is not None or self.memory.used is not None
+
+    @property
     def share(self) -> float:
         """Of the limit that it is nearest to; below zero where nothing is known of one."""
         return max((each.share for each in (self.cpu, self.memory) if each.share is not None), default=-1.0)

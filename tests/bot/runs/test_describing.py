@@ -54,11 +54,11 @@ async def test_what_is_not_there_and_who_may_not_look(here: Story):
 
 async def test_what_there_is_what_it_uses_and_how_to_reach_it(here: Story):
     await here.type(AUDITOR, "/omnicare top pods backend")
-    said = await here.answered("None of 3 pods in production is near a limit")
+    said = await here.answered("3 pods in production, none near a limit")
     for each in ("🟢", "0.1 cpu, 128 MiB memory", "512 MiB memory", *pods(here)):
         assert each in said
     await here.type(ON_CALL, "/omnicare top nodes")
-    await here.answered("None of 1 node in production is near a limit")
+    await here.answered("1 node in production, none near a limit")
     await here.type(ON_CALL, "/omnicare forward frontend")
     said = await here.answered("frontend in production through port 3000 of your machine")
     for each in ("kubectl port-forward svc/frontend 3000:80 -n omnicare-prod", "not in the audit log"):
