@@ -20,6 +20,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import AlreadyThere
@@ -29,6 +30,7 @@ from runbooks.diagnosis import Cause, PodsSnapshot, clean, of_job
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.waiting import merged, ticking, unless_stopped
 from runbooks.redaction.redactor import default_redactor
@@ -43,6 +45,8 @@ _GONE = 10.0
 """Seconds for deleting it, when somebody stops the run."""
 _AGAIN = 1.0
 """Pause before a log that broke off is opened again."""
+_READ_AGAIN = 5.0
+"""Seconds for which the log of a program that has ended is asked for again."""
 _LONGEST_LINE = 200
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LISTED: Seen[EventView] = Seen("synced", None)
@@ -278,15 +282,18 @@ class _Following:
         """Return the end of what its program printed and whether that is all; what was heard while it ran, where the log can't be read now."""
         if pod is None:
             return bytes(self._heard), False
-        kept, whole = bytearray(), True
         try:
-            async for chunk in self._cluster.logs(pod.namespace, pod.name, container):
-                kept += chunk
-                if len(kept) > self._spec.output_bytes:
-                    whole = False
-                    del kept[: -self._spec.output_bytes]
+            return await retried(partial(self._printed, pod, container), seconds=_READ_AGAIN)
         except RunbookError:  # a missing log hides nothing of how it ended
             return bytes(self._heard), False
+
+    async def _printed(self, pod: PodView, container: str) -> tuple[bytes, bool]:
+        kept, whole = bytearray(), True
+        async for chunk in self._cluster.logs(pod.namespace, pod.name, container):
+            kept += chunk
+            if len(kept) > self._spec.output_bytes:
+                whole = False
+                del kept[: -self._spec.output_bytes]
         return bytes(kept), whole
 
     async def _speak(self, pod: PodView, container: str) -> None:

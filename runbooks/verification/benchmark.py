@@ -52,7 +52,7 @@ class Benchmark(ReleaseScript):
 async def run_benchmark(
     pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, script: Benchmark
 ) -> Verified:
-    """Return a finding for each value; one for all of them where the Job or its output gives no result. Raises only `Stopped`."""
+    """Return a finding for each value; one for all of them where the Job or its output gives no result. Raises `Stopped`, and TemporaryError where asking again may help."""
     return await judged_job(
         pulse,
         cluster,

@@ -8,7 +8,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable, Word
 from runbooks.deployments.service_state import current, pinned
 from runbooks.jobs.running import JobEnd, run_job
-from runbooks.kit.errors import RunbookError
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen
@@ -45,7 +45,10 @@ async def judged_job(
     name: str,
     judge: Judge,
 ) -> Verified:
-    """Return what `judge` finds in the script's output; one finding called `name` where the Job gives no result. Raises only `Stopped`."""
+    """Return what `judge` finds in the script's output; one finding called `name` where the Job gives no result.
+
+    Raises `Stopped`, and TemporaryError: asked again, it goes on with the Job that it has created.
+    """
     try:
         state = next(each for each in await current(cluster, environment) if each.service == service)
         image = pinned(state)
@@ -62,7 +65,7 @@ async def judged_job(
             deadline=script.seconds,
         )
         return Verified(findings=judge(await run_job(pulse, cluster, spec)))
-    except RunbookError as error:
+    except PermanentError as error:
         said = error.message.rstrip(".")
         if error.code is ReasonCode.TIMED_OUT:
             return Verified(findings=(Finding(name=name, verdict=Verdict.FAILED, value="did not finish", detail=said),))

@@ -43,7 +43,7 @@ class SmokeTests(ReleaseScript):
 async def smoke(
     pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, tests: SmokeTests
 ) -> Verified:
-    """Return a finding for each flow; one for all of them where the Job or its output gives no result. Raises only `Stopped`."""
+    """Return a finding for each flow; one for all of them where the Job or its output gives no result. Raises `Stopped`, and TemporaryError where asking again may help."""
     return await judged_job(
         pulse,
         cluster,

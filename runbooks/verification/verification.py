@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -56,21 +57,23 @@ class Verification:
     async def measured(self) -> Before:
         """Return how it is now. Never raises: what can't be had is left out."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        values = {each.name: each.value(self.settings.bake_seconds) for each in self._those(MeasuredValue)}
+        over = self.settings.bake_seconds
+        values = {each.name: partial(each.value, over) for each in self._those(MeasuredValue)}
         found = await side_by_side(*map(self._in_time, values.values()))
         metrics = {name: value for name, value in zip(values, found, strict=True) if value is not None}
-        firing = [await self._in_time(each.firing()) for each in self._those(NewAlerts)]
-        counts = [await self._in_time(each.counts()) for each in self._those(OfflineSync)]
+        firing = [await self._in_time(each.firing) for each in self._those(NewAlerts)]
+        counts = [await self._in_time(each.counts) for each in self._those(OfflineSync)]
         alerts = tuple(each.fingerprint for each in firing[0]) if firing and firing[0] is not None else None
         return Before(at=at, metrics=metrics, alerts=alerts, sync=counts[0] if counts else None)
 
     def _those(self, kind: type[T]) -> list[T]:
         return [each for each in self.checks if isinstance(each, kind)]
 
-    async def _in_time(self, looking: Awaitable[T]) -> T | None:
+    async def _in_time(self, look: Callable[[], Awaitable[T]]) -> T | None:
+        seconds = self.settings.deadline_seconds
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
-                return await looking
+            async with asyncio.timeout(seconds):
+                return await retried(look, seconds=seconds)
         except (RunbookError, TimeoutError):
             return None
         except Exception:  # noqa: BLE001 - whatever it is, it is not compared

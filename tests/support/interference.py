@@ -92,6 +92,8 @@ class Interference:
     down: bool = False
     """Every connection is reset, those that are open too."""
     seen: Counter[str] = field(default_factory=Counter)
+    as_aws: bool = False
+    """Refusals are AWS's XML instead of Kubernetes' JSON."""
     watchers: list[Callable[[web.Request], None]] = field(default_factory=list)
     """Told of each request, before it is answered."""
     socket: SocketWire = field(init=False)
@@ -143,6 +145,8 @@ class Interference:
     async def _answer(self, request: web.Request, how: How | None) -> web.StreamResponse:
         if (status := REFUSALS.get(how)) is not None:
             later = {"Retry-After": "1"} if how is How.BUSY else None
+            if self.as_aws:
+                return web.Response(text=_aws(status), status=status, headers=later, content_type="text/xml")
             return web.json_response(_status(status), status=status, headers=later)
         match how:
             case How.LOST:
@@ -184,7 +188,40 @@ class Interference:
                     return _reset(request)
             case _:
                 pass
+        if (spoken := request.headers.get("Sec-WebSocket-Protocol", "")) != "":
+            return await self._stream(request, self._session, tuple(each.strip() for each in spoken.split(",")))
         return await self.socket.handle(request, self._session)
+
+    async def _stream(
+        self, request: web.Request, session: aiohttp.ClientSession, spoken: tuple[str, ...]
+    ) -> web.StreamResponse:
+        """A WebSocket to the cluster, such as of an exec: forwarded as it is."""
+        kept = {name: value for name, value in request.headers.items() if name == "Authorization"}
+        try:
+            there = await session.ws_connect(f"{self.upstream}{request.rel_url}", protocols=spoken, headers=kept)
+        except aiohttp.WSServerHandshakeError as error:
+            return web.Response(status=error.status)
+        async with there:
+            here = web.WebSocketResponse(protocols=(there.protocol,) if there.protocol else (), max_msg_size=0)
+            await here.prepare(request)
+            heard = asyncio.ensure_future(_frames(here, there))
+            try:
+                await _frames(there, here)
+            finally:
+                heard.cancel()
+            await here.close(code=there.close_code or aiohttp.WSCloseCode.OK)
+            return here
+
+
+async def _frames(
+    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+    sink: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+) -> None:
+    async for message in source:
+        if message.type is aiohttp.WSMsgType.BINARY:
+            await sink.send_bytes(message.data)
+        elif message.type is aiohttp.WSMsgType.TEXT:
+            await sink.send_str(message.data)
 
 
 async def _pass(
@@ -249,6 +286,11 @@ async def _gone(request: web.Request) -> web.StreamResponse:
 
 def _event(code: int) -> bytes:
     return json.dumps({"type": "ERROR", "object": _status(code)}).encode() + b"\n"
+
+
+def _aws(code: int) -> str:
+    name = {403: "AccessDenied", 409: "Conflict", 429: "Throttling", 500: "InternalError"}.get(code, "Refused")
+    return f"<ErrorResponse><Error><Code>{name}</Code><Message>on purpose</Message></Error></ErrorResponse>"
 
 
 def _status(code: int) -> dict[str, object]:

@@ -157,6 +157,7 @@ def _wrapped(error: Exception, api: AwsApi, doing: str, needs: str) -> RunbookEr
         ProfileNotFound,
         SSOError,
     )
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, RecursionError):
         # if a server redirects without naming a region, botocore asks that server for the region, endlessly
@@ -193,6 +194,8 @@ def _wrapped(error: Exception, api: AwsApi, doing: str, needs: str) -> RunbookEr
         return TemporaryError(
             f"{api.name} can't be reached (to {doing}; {type(error).__name__}).", code=api.unreachable, retry_after=2.0
         )
+    if isinstance(error, ResponseParserError):  # such as a load balancer's page
+        return TemporaryError(f"{api.name}'s answer can't be read (to {doing}).", code=api.unreachable, retry_after=2.0)
     return PermanentError(f"{api.name} can't {doing} ({type(error).__name__}).", code=api.refused)
 
 

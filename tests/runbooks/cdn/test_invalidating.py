@@ -124,6 +124,14 @@ async def test_a_refusal_says_what_it_is_and_what_to_do(
     assert SECRET not in f"{caught.value.message}{caught.value.advice}"
 
 
+@pytest.mark.parametrize("status", [200, 429, 502])
+async def test_a_page_in_place_of_an_answer_may_be_another_one_later(status: int):
+    async with refusing(status, text="<html>a proxy</p>") as url:
+        with pytest.raises(TemporaryError, match="CloudFront") as caught:
+            await step(patience=0.01, required=True).apply(context(cdn_at(url)))
+    assert caught.value.code is ReasonCode.AWS_UNREACHABLE
+
+
 async def told(url: str) -> Invalidated:
     return await step(patience=4.0).apply(context(cdn_at(url, read_seconds=0.2)))
 
