@@ -17,6 +17,7 @@ from runbooks.clients.kubernetes.views import (
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.observe.pods import age_of
+from runbooks.wording import counted
 
 V = TypeVar("V")
 
@@ -155,7 +156,7 @@ def _job(each: JobView) -> Resource:
 
 
 def _autoscaler(each: AutoscalerView) -> Resource:
-    state = f"{each.target}: {each.current} of {each.least} to {each.most} replicas"
+    state = f"{each.target}: {counted(each.current, 'replica')}, between {each.least} and {each.most}"
     if each.trouble:
         return Resource(name=each.name, state=f"{state}, {each.trouble}", well=False, age=age_of(each.created))
     at_most = each.current >= each.most

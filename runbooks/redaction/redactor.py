@@ -33,6 +33,7 @@ from runbooks.redaction.part import Part
 from runbooks.redaction.parts import private_parts
 from runbooks.redaction.rules import MARK, Hits, PrivateKind, patterns
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
+from runbooks.wording import shortened
 
 __all__ = [
     "Ignored",
@@ -392,9 +393,14 @@ def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
 
 @cache
 def default_redactor() -> Redactor:
-    """The one of this process: what a client learns from a Secret is then hidden in every room.
+    """Return the one of this process: what a client learns from a Secret is then hidden everywhere.
 
-    `bot.app` hands it on as a value (`House.redact`); only where nothing is handed (a runbook's evidence) is it asked
-    for by name. Tests make a `Redactor` of their own.
+    `bot.app` hands it on as a value; only where nothing is handed (a runbook's evidence) is it asked for by name. Tests make a
+    `Redactor` of their own.
     """
     return Redactor()
+
+
+def cut_redacted(text: str, most: int) -> str:
+    """Return a text from outside, redacted and then shortened: a part of a secret or of a name would no longer be recognised."""
+    return shortened(default_redactor().text(text), most)

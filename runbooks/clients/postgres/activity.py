@@ -9,6 +9,7 @@ from datetime import datetime
 
 from runbooks.clients.postgres import errors
 from runbooks.clients.postgres.database import Row, Session
+from runbooks.redaction.redactor import default_redactor
 
 MOST = 100
 """Sessions that one look returns; those that wait or are waited for come first."""
@@ -137,6 +138,11 @@ async def active(session: Session, *, longer_than: float) -> tuple[ActiveSession
     return tuple(map(_active, rows))
 
 
+def application_of(row: Row) -> str:
+    """Return what the session calls itself, redacted: any text that its program has chosen."""
+    return default_redactor().text(str(row["application"] or ""))
+
+
 def _active(row: Row) -> ActiveSession:
     return ActiveSession(
         pid=row["pid"],
@@ -148,7 +154,7 @@ def _active(row: Row) -> ActiveSession:
         blocked_by=tuple(dict.fromkeys(pid for pid in row["blocked_by"] or () if pid > 0)),  # 0 is a prepared one
         prepared=tuple(row["prepared"] or ()),
         text=row["text"] or "",
-        application=row["application"] or "",
+        application=application_of(row),
         client=row["client"] or "",
         kind=row["kind"] or "",
         began=row["began"],

@@ -95,7 +95,7 @@ async def connections(session: Session) -> Connections:
         groups=tuple(
             ConnectionGroup(
                 role=str(row["role"] or ""),
-                application=str(row["application"] or ""),
+                application=activity.application_of(row),
                 sessions=int(row["sessions"]),
                 active=int(row["active"]),
                 in_transaction=int(row["in_transaction"]),

@@ -79,7 +79,7 @@ def _lock(row: Row) -> HeldLock:
         pid=row["pid"],
         gid=str(row["gid"] or ""),
         role=str(row["role"] or ""),
-        application=str(row["application"] or ""),
+        application=activity.application_of(row),
         state=str(row["state"] or ""),
         process=str(row["process"] or ""),
         seconds=float(row["seconds"] or 0.0),

@@ -88,7 +88,7 @@ async def target(session: Session, pid: int) -> TargetSession | None:
     return TargetSession(
         pid=int(row["pid"]),
         role=str(row["role"] or ""),
-        application=str(row["application"] or ""),
+        application=activity.application_of(row),
         client=str(row["client"] or ""),
         kind=str(row["kind"] or ""),
         state=str(row["state"] or ""),

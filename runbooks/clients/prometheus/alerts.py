@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from runbooks.clients.prometheus.access import MonitoringAccess, MonitoringServer
 from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Frozen
-from runbooks.wording import shortened
+from runbooks.redaction.redactor import cut_redacted
 
 _MATCHER = re.compile(r'[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"[^"\n]*"')
 _LONGEST = 80
@@ -77,4 +77,4 @@ class AlertmanagerClient:
         found = value.get(key) if isinstance(value, dict) else None
         if not isinstance(found, str) or not found:
             raise self._access.unreadable()
-        return shortened(found, _LONGEST)
+        return cut_redacted(found, _LONGEST)

@@ -6,7 +6,8 @@ from typing import Any
 
 from runbooks.clients.prometheus.access import MonitoringAccess, MonitoringServer
 from runbooks.kit.targets import Frozen
-from runbooks.wording import cited, counted, shortened
+from runbooks.redaction.redactor import cut_redacted
+from runbooks.wording import cited, counted
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 MOST_SERIES = 50
@@ -91,7 +92,7 @@ class PrometheusClient:
             value = self._value(pair)
             if start - step < pair[0] < start + step * count and math.isfinite(value):
                 values[min(max(0, round((pair[0] - start) / step)), count - 1)] = value
-        known = {name: shortened(text, _LONGEST_LABEL) for name, text in labels.items() if isinstance(text, str)}
+        known = {name: cut_redacted(text, _LONGEST_LABEL) for name, text in labels.items() if isinstance(text, str)}
         return MetricSeries(labels=dict([*known.items()][:_MOST_LABELS]), values=tuple(values))
 
     async def critical_rules(self) -> int:

@@ -89,6 +89,17 @@ async def test_what_cannot_be_read_is_unknown_with_the_reason_and_costs_the_othe
     assert errors.unknown == "Prometheus's answer can't be read"
 
 
+async def test_a_label_is_redacted_before_it_is_cut(prometheus: PrometheusServer) -> None:
+    """Half of a secret is not recognised any more."""
+    routes = [f"/{'a' * 47}/523-45-6789", f"/{'a' * 38}/john.fitzgerald@example.org"]
+    series = [{"metric": {"route": route}, "values": [[NOW.timestamp(), "1"]]} for route in routes]
+    data = {"resultType": "matrix", "result": series}
+    prometheus.fault = lambda _: web.json_response({"status": "success", "data": data})
+    (found,) = await looked(prometheus, "endpoints")
+    assert [each for each in found.series if "523" in each.name or "fitzgerald" in each.name] == []
+    assert any("[" in each.name for each in found.series), found.series
+
+
 async def test_too_many_series_and_a_server_that_hangs_are_unknown(prometheus: PrometheusServer) -> None:
     series = [{"metric": {"route": f"/{place}"}, "values": [[NOW.timestamp(), "1"]]} for place in range(51)]
     data = {"resultType": "matrix", "result": series}

@@ -60,7 +60,7 @@ async def test_each_kind_is_told_with_how_ready_it_is(tmp_path: Path):
     first, second, _ = found["Service"].found
     assert (first.name, first.state, first.well) == ("orphan", "ClusterIP 9000, 0 ready behind it", False)
     assert (second.name, second.state, second.well) == ("backend", "ClusterIP 3001, 3 ready behind it", True)
-    assert found["Autoscaler"].found[0].state.startswith("Deployment/backend: 0 of 3 to 9 replicas")
+    assert found["Autoscaler"].found[0].state.startswith("Deployment/backend: 0 replicas, between 3 and 9")
 
 
 async def test_what_may_not_be_read_is_unknown_and_the_rest_is_told(tmp_path: Path):

@@ -114,7 +114,7 @@ async def test_a_run_that_never_began_is_not_shown(here: Place) -> None:
     [
         (lambda _: error(401, "Bad credentials"), "rejects the bot's token"),
         (lambda _: error(403, "Resource not accessible"), "Deployments (write)"),
-        (lambda _: error(404, "Not Found"), "shows the bot no deployments"),
+        (lambda _: error(404, "Not Found"), "does not show the bot deployments"),
         (lambda _: error(409, "Conflict"), "status 409"),
         (lambda _: error(422, "No ref found"), "status 422"),
         (lambda _: error(429, "Slow down", retry_after="120"), "limits the bot's requests"),
