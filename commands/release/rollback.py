@@ -75,7 +75,7 @@ class Rollback(Operation):
         if self.to is not None:
             return policies.of(Risk.DISRUPTIVE)
         going_back = policies.going_back
-        if going_back is not None and plan.covered_by:
+        if going_back is not None and plan.covered_by and not plan.unusual:
             return going_back.model_copy(update={"count": 0})
         return going_back
 
@@ -107,7 +107,7 @@ class Rollback(Operation):
         options = {AGAIN: self._typed(context.where.name), **({ANYWAY: context.reason or ""} if self.anyway else {})}
         if self.services:
             options[ALONE] = listed(self.services)
-        return await with_parts(
+        whole = await with_parts(
             plan,
             context.where,
             context.services,
@@ -116,6 +116,8 @@ class Rollback(Operation):
             going_back=True,
             options=options,
         )
+        # who approved the deploy did not approve what is insisted on
+        return whole.model_copy(update={"covered_by": ()}) if whole.unusual else whole
 
     def _typed(self, environment: str) -> str:
         """Return it as it is typed again; going on from a failed run is confirmed anew."""

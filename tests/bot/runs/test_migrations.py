@@ -10,7 +10,7 @@ from runbooks.fleet.fleet import Undecided, utc_now
 from sandbox.cluster.programs import Execution
 from sandbox.migrations import BROKEN, DROPS
 from sandbox.postgres import Database
-from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, Story, story
+from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
 
@@ -157,3 +157,29 @@ async def test_a_rollback_that_can_not_run_is_refused_with_three_ways_on_and_ins
         await here.press(ON_CALL, "approve", anyway)
         await here.ended_with(anyway, "Back on v1.2.0 in production")
         assert "goes back anyway, and does not change the schema" in here.text(anyway, "plan")
+
+
+async def test_insisting_on_an_old_release_is_confirmed_also_where_the_failed_deploy_was_approved(
+    tmp_path: Path,
+) -> None:
+    async with (
+        Database(replica=False).serve() as database,
+        story(tmp_path / "world", parts=("migrations",), database=database) as here,
+    ):
+        await database.ready()
+        await here.inside()
+        proof = await here.ask(f"prove {DROPS}")
+        await here.press(APPROVER, "approve", proof)
+        await here.ended_with(proof, f"v1.2.0 does not run on {DROPS}'s schema")
+        here.keep_unready(version=DROPS)
+        run = await here.ask(f"deploy {DROPS}")
+        await here.press(APPROVER, "approve", run)
+        await here.until(lambda: here.tag("backend") == DROPS, "the backend is rolling")
+        await here.stop_run(REQUESTER, run)
+        await here.ended_with(run, "was stopped by Maya")
+        anyway = await here.ask(f'rollback --after {run} --anyway --reason "nobody reads wards"', who=ON_CALL)
+        await here.shown("approve", anyway)
+        assert here.tag("backend") == DROPS, "nothing runs before somebody confirms"
+        await here.press(ON_CALL, "approve", anyway)
+        await here.ended_with(anyway, "Back on v1.2.0 in production")
+        assert "covered by" not in here.text(anyway, "result")
