@@ -6,6 +6,7 @@ instance is never changed, and nothing is deleted that a drill did not create.
 
 import asyncio
 import re
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -155,7 +156,7 @@ class RestoreStep(Step):
         name = f"{self.instance}-restored"
         return (
             (
-                f"aws rds restore-db-instance-from-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {self.snapshot} "
+                f"aws rds restore-db-instance-from-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {shlex.quote(self.snapshot)} "
                 f"&& aws rds wait db-instance-available --db-instance-identifier {name}"
             ),
         )

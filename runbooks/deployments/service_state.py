@@ -4,6 +4,7 @@ Also the names of the annotations by which the bot's own changes are known again
 """
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -237,7 +238,7 @@ def pinned(state: ServiceState) -> Image | None:
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:
     """The commands by which a person makes these changes by hand, digests included."""
     setting = [
-        f"{c.kubectl} set image deployment/{c.deployment} {' '.join(f'{name}={c.after.reference}' for name in c.references_before)} -n {c.namespace}"
+        f"{c.kubectl} set image deployment/{c.deployment} {shlex.join(f'{name}={c.after.reference}' for name in c.references_before)} -n {c.namespace}"
         for c in changes
     ]
     waiting = [

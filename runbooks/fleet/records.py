@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import (
     AwareDatetime,
@@ -19,6 +19,8 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
 from runbooks.kit.answers import read_json, read_stamp
@@ -184,10 +186,24 @@ class ReleasedService(Stored):
 class ReleasedConfiguration(Stored):
     """The ConfigMaps that were applied with a release."""
 
-    commit: Text
+    commit: str = Field(pattern=r"^[0-9a-f]{40}$")
     """Of the repository that they were read from."""
-    sha256: Text
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of their content, under which the record may keep it."""
+
+
+def _configuration(
+    value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> ReleasedConfiguration | None:
+    try:
+        return cast("ReleasedConfiguration | None", handler(value))
+    except ValidationError:
+        _told(info, f"`{info.field_name}` is not a commit with a SHA-256")
+        return None
+
+
+KnownConfiguration = Annotated[ReleasedConfiguration | None, WrapValidator(_configuration)]
+"""None where it is not known, or where what stands in the record is none: its commit goes into lines that people paste into a shell."""
 
 
 class Release(Stored):
@@ -214,7 +230,7 @@ class Release(Stored):
 
     unusual: tuple[Text, ...] = Field(default=(), exclude_if=operator.not_)
     """The options that made its deploy riskier than usual: `--only backend`."""
-    configuration: ReleasedConfiguration | None = Field(default=None, exclude_if=operator.not_)
+    configuration: KnownConfiguration = Field(default=None, exclude_if=operator.not_)
     """None: it is not known which it had."""
 
     def image(self, service: str) -> Image | None:

@@ -157,7 +157,11 @@ async def _taken_back(train: Train, github: GithubClient, settings: ManifestSett
     if fleet is None or known is None:
         return _as_it_is(f"The configuration does not change, because none is recorded for {version}. {by_hand}")
     text = await fleet.configuration(where, known.sha256)
-    wanted = kept_config_maps(text) if text is not None else None
+    wanted = kept_config_maps(text, settings.paths) if text is not None else None
+    kept_wrong = (
+        f"The configuration that is kept for {version} is not one of the configured files, so GitHub is asked for it."
+    )
+    unread = (kept_wrong,) if text is not None and wanted is None else ()
     try:
         if wanted is None:
             async with asyncio.timeout(_GITHUB):
@@ -166,7 +170,10 @@ async def _taken_back(train: Train, github: GithubClient, settings: ManifestSett
         why = error.message if isinstance(error, RunbookError) else "GitHub does not answer."
         return Part(
             not_done=("configuration",),
-            warnings=(f"The configuration of {version} can't be read, so it does not change: {why} {by_hand}",),
+            warnings=(
+                *unread,
+                f"The configuration of {version} can't be read, so it does not change: {why} {by_hand}",
+            ),
         )
     places = [(cluster, one.environment) for one in train.by_region if (cluster := one.find(ClusterClient)) is not None]
     found = await asyncio.gather(
@@ -175,13 +182,14 @@ async def _taken_back(train: Train, github: GithubClient, settings: ManifestSett
     steps = [each for each in found if isinstance(each, ApplyConfigMap)]
     failed = [each for each in found if isinstance(each, str)]
     if not steps and not failed:
-        return Part(after=(keep(known.commit, wanted),), notes=("The configuration does not change.",))
+        unchanged = "The configuration does not change."
+        return Part(after=(keep(known.commit, wanted),), notes=(unchanged,), warnings=unread)
     said = f"The configuration goes back to the one of {version} (commit {known.commit[:7]}), before the pods start."
     return Part(
         before=tuple(steps),
         after=() if failed else (keep(known.commit, wanted),),
         notes=(said,) if steps else (),
-        warnings=tuple(f"{each} {by_hand}" for each in failed),
+        warnings=(*unread, *(f"{each} {by_hand}" for each in failed)),
     )
 
 

@@ -4,6 +4,7 @@ The file comes from the release's repository, which others may write: it is boun
 never applied. Secrets do not belong in a repository, and a Deployment's image is the rollout's to change.
 """
 
+import re
 from collections.abc import Iterator
 from typing import cast
 
@@ -19,6 +20,9 @@ _MANY = 200
 """Objects in one file."""
 _EVENTS = 100_000
 """Values, keys and brackets in one file."""
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
+_LABEL = re.compile(r"[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
 
 
 class WantedConfigMap(Frozen):
@@ -61,6 +65,23 @@ def read_manifests(path: str, content: bytes, namespace: str) -> FileOfManifests
     return FileOfManifests(config_maps=tuple(maps), others=tuple(others))
 
 
+def fault_of(wanted: WantedConfigMap) -> str:
+    """Return why Kubernetes could not have such a ConfigMap; empty where it could."""
+    if not _SUBDOMAIN.fullmatch(wanted.name):
+        return "its name is not a DNS subdomain"
+    if not all(_KEY.fullmatch(key) for key in wanted.data):
+        return "not every key consists of letters, digits, `-`, `_` and `.`"
+    if not all(_is_label(key, value) for key, value in wanted.labels.items()):
+        return "not all of its labels are valid"
+    return ""
+
+
+def _is_label(key: str, value: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    named = _LABEL.fullmatch(name) and (not slash or _SUBDOMAIN.fullmatch(prefix))
+    return bool(named) and (not value or _LABEL.fullmatch(value) is not None)
+
+
 def _documents(path: str, content: bytes) -> Iterator[object]:
     try:
         text = content.decode()
@@ -94,12 +115,15 @@ def _config_map(path: str, number: int, name: str, found: dict[str, object], nam
         raise _invalid(
             path, f"object {number} ({name}) has binary data, which people can't compare before they approve"
         )
-    return WantedConfigMap(
+    wanted = WantedConfigMap(
         name=name,
         data=_texts(path, name, "data", found.get("data")),
         labels=_texts(path, name, "labels", metadata.get("labels")),
         source=path,
     )
+    if why := fault_of(wanted):
+        raise _invalid(path, f"object {number} is not a valid ConfigMap: {why}")
+    return wanted
 
 
 def _texts(path: str, name: str, what: str, found: object) -> dict[str, str]:

