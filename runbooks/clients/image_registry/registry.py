@@ -203,7 +203,14 @@ class RegistryClient:
             raise PermanentError(f"There is no image {repository}:{reference}.", code=ReasonCode.NO_SUCH_VERSION)
         base, name = self._place(repository)
         joint = "@" if _DIGEST.fullmatch(reference) else ":"
-        return await self._requests.get(f"{base}/v2/{name}/manifests/{reference}", f"{repository}{joint}{reference}")
+        answer = await self._requests.get(f"{base}/v2/{name}/manifests/{reference}", f"{repository}{joint}{reference}")
+        if not {"config", "manifests"} & _object(answer).keys():
+            # a proxy's page or an error that came with 200: its hash would become the digest of the release
+            raise PermanentError(
+                f"The registry's answer for {repository}{joint}{reference} is not an image manifest.",
+                code=ReasonCode.REGISTRY_UNREACHABLE,
+            )
+        return answer
 
     async def _created_or_none(self, repository: str, tag: str) -> datetime | None:
         known = self._made.get((repository, tag))

@@ -58,7 +58,10 @@ class PrometheusClient:
 
     async def range(self, query: str, *, start: float, step: float, count: int) -> MetricRange:
         """Return what the query gives at `start` (Unix time) and after each step, `count` times in all. Raises `RunbookError`."""
-        start, step = round(start, 3), round(step, 3)  # its unit is the millisecond, and the last time has to be within the end
+        start, step = (
+            round(start, 3),
+            round(step, 3),
+        )  # its unit is the millisecond, and the last time has to be within the end
         end = start + step * (count - 1)
         asked = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         data, warnings = await self._data("/api/v1/query_range", asked)

@@ -48,9 +48,22 @@ async def test_a_version_that_no_image_has_is_told_as_such(registry: RegistryCli
     assert caught.value.code is ReasonCode.NO_SUCH_VERSION
 
 
+@pytest.mark.parametrize("body", ["<html>a proxy's page</html>", '{"errors": []}', "[]", ""])
+async def test_what_is_no_manifest_gets_no_digest(body: str):
+    """Its hash would be pinned as the release's digest."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    async with answering(answer) as client:
+        with pytest.raises(PermanentError) as raised:
+            await client.resolve(BACKEND, "v2.0.0")
+    assert raised.value.code is ReasonCode.REGISTRY_UNREACHABLE
+
+
 async def test_a_manifest_that_is_not_what_its_digest_says_is_refused():
     async def lies(_: web.Request) -> web.Response:
-        return web.json_response({}, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
+        return web.json_response({"config": {}}, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
 
     async with answering(lies) as registry:
         with pytest.raises(PermanentError) as caught:
