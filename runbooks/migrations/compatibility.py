@@ -32,8 +32,6 @@ class Compatibility(Frozen):
     verdict: Verdict
     evidence: str
     """Why, without a full stop."""
-    proved: bool = False
-    """It was tried, one way or the other."""
 
 
 async def compatibility(
@@ -54,13 +52,13 @@ async def compatibility(
     )
     proof = proof_of(proofs or (), older.digest, newer.digest)
     if proof is not None and not proof.runs:
-        return Compatibility(verdict="impossible", evidence=_proved(proof), proved=True)
+        return Compatibility(verdict="impossible", evidence=_proved(proof))
     runs = runs_by_declaration(older, newer, declared)
     if runs is False:
         said = f"{newer.tag} declares {declared} as the oldest release that runs on its schema"
         return Compatibility(verdict="impossible", evidence=said)
     if proof is not None:
-        return Compatibility(verdict="proven", evidence=_proved(proof), proved=True)
+        return Compatibility(verdict="proven", evidence=_proved(proof))
     if runs:
         return Compatibility(verdict="declared", evidence=f"{newer.tag} declares that {declared} and newer run on it")
     why = next(filter(None, (unread, unlabelled)), "there is no proof, and the image declares nothing")
@@ -86,7 +84,8 @@ def before_migrating(
         case "impossible":
             said = (
                 f"{older.tag} does not run after the migration: {found.evidence}. "
-                "A rollback is then refused until the migration is undone, also one that follows a failure by itself."
+                "A rollback is then refused until the migration is undone, also one that follows a failure by itself. "
+                "If the bot can't read what was applied, it goes back with a warning."
             )
             return Part(warnings=(said,), refused_by=refused)
         case "unknown":

@@ -1,7 +1,8 @@
 """Going back with a schema that went on: which image applied what, what an older release does not know, and undoing the newest migration.
 
-What was applied is read from the Jobs that applied it, which stay in the cluster for 30 days; people can edit them, so they only warn,
-and name an image to undo with that the registry confirms, and the database's own table where it can be read.
+What was applied is read from the Jobs that applied it, which stay in the cluster for 30 days. People can edit them, so alone they only
+warn: a rollback is refused where the database's own table has what they name, too. They also name an image to undo with, which the
+registry confirms.
 """
 
 import asyncio
@@ -49,6 +50,8 @@ class AppliedBy:
     """Oldest first; None where the Job does not say."""
     since: str
     """When the Job was created (ISO 8601)."""
+    in_table: bool
+    """The database's own table shows that they stand."""
     foreign: bool = False
     """The image is not from the service's repository: the Job is not as the bot made it."""
 
@@ -76,7 +79,8 @@ def applied_by(jobs: Sequence[JobView], rows: tuple[str, ...] | None, service: S
             )
         if names != ():
             image = Image.parse(job.image)
-            found.append(AppliedBy(job.name, image, names, job.created, images.foreign(service, image)))
+            in_table = rows is not None and names is not None
+            found.append(AppliedBy(job.name, image, names, job.created, in_table, images.foreign(service, image)))
     return found
 
 
@@ -130,7 +134,7 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
         compatibility(labelled, fleet, train.environment, change.after, newest.image, seconds=_SECONDS),
         _restore(train, newer[0]),
     )
-    if doubt and not found.proved:
+    if doubt and found.verdict != "proven":
         found = Compatibility(verdict="unknown", evidence=doubt)
     told = _going_back(train, newer, target, found, restore)
     if doubt:
@@ -151,7 +155,11 @@ async def _doubt_in_time(registry: RegistryClient | None, service: Service, imag
 
 
 def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Compatibility, restore: Refusal) -> Part:
-    """Return what is said of the schema that the older release does not know; refused where it can't run on it and nobody insists."""
+    """Return what is said of the schema that the older release does not know.
+
+    It is refused where the release can't run on it and nobody insists, but only on what the database's table shows: anybody who may
+    create a Job can write what else is known of it.
+    """
     applied = tuple(_applied(each, target) for each in newer)
     match found.verdict:
         case "proven" | "declared":
@@ -163,6 +171,12 @@ def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Co
                 "After this rollback, `db rollback` undoes the newest migration."
             )
             return Part(warnings=(*applied[:-1], f"{applied[-1]} {unknown}"))
+        case "impossible" if not newer[-1].in_table:
+            perhaps = (
+                "It is not known whether that still stands, because the names or the database's table can't be read. "
+                f"If it does, {target} can't run on the schema: {found.evidence}. `db rollback` undoes the newest migration."
+            )
+            return Part(warnings=(*applied[:-1], f"{applied[-1]} {perhaps}"))
         case "impossible":
             can_not = f"{target} can't run on the present schema: {found.evidence}."
             if ANYWAY in train.options:

@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from runbooks.fleet.schema_proofs import SchemaProof
+from runbooks.jobs.running import run_job
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.kit.train import Part
+from runbooks.migrations.migrating import MIGRATIONS
 from runbooks.migrations.proving import ProveSchema, plan_proof
 from runbooks.migrations.undoing import ANYWAY, UndoMigration, plan_undo
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.resources import JOB
 from sandbox.migrations import DROPS
+from sandbox.postgres.schema import FIRST_MIGRATIONS
 from tests.support.databases import Served
-from tests.support.migrating import NAMESPACE, NEW, PROVING, WHERE, MigratingPlace, migrating_place, the_step
+from tests.support.migrating import NAMESPACE, NEW, PROVING, WHERE, MigratingPlace, image, migrating_place, the_step
 
 
 @pytest.fixture
@@ -99,6 +102,75 @@ async def test_a_release_that_fails_on_the_new_schema_is_not_gone_back_to_until_
         assert done.undone == (name,)
     assert (await _back(place)).refused_by == ()
     assert here.sql("SELECT ward FROM patients LIMIT 1")
+
+
+async def _known_not_to_run(place: MigratingPlace) -> None:
+    older, newer = image("v1.2.0"), image(DROPS)
+    proof = SchemaProof(
+        older="v1.2.0", older_digest=older.digest or "", newer=DROPS, newer_digest=newer.digest or "",
+        runs=False, evidence="the database test failed", at="2026-11-20T10:00:00+00:00", by="Dana",
+    )  # fmt: skip
+    await place.fleet.record_schema_proof(WHERE, proof)
+
+
+async def test_a_migration_that_no_list_names_is_warned_of_and_stops_no_rollback(
+    here: Served, place: MigratingPlace
+) -> None:
+    unlisted = PROVING.model_copy(update={"list": None})
+    await _known_not_to_run(place)
+    await the_step(await place.part(DROPS, unlisted)).apply(place.context())
+    back = await place.part("v1.2.0", unlisted, going_back=True)
+    assert back.refused_by == ()
+    (warning,) = back.warnings
+    assert "It is not known whether that still stands" in warning
+    assert "v1.2.0 can't run on the schema: the database test failed" in warning
+    for run in range(3):
+        (step,) = (await plan_undo(place.client, place.registry, place.database, unlisted, WHERE, DROPS)).steps
+        await step.apply(place.context(PlainPulse(f"production.db-rollback.0f3a0f{run}d")))
+    assert here.sql("SELECT ward FROM patients LIMIT 1")
+    assert (await place.part("v1.2.0", unlisted, going_back=True)).refused_by == ()
+
+
+async def test_a_migration_that_failed_where_the_table_is_not_read_stops_no_rollback(place: MigratingPlace) -> None:
+    async def fails(execution: Execution) -> int:
+        await execution.err(b"Error: no such host\n")
+        return 3
+
+    await _known_not_to_run(place)
+    place.script("migrate:up", fails)
+    step = the_step(await place.part(DROPS, PROVING))
+    place.database = None
+    with pytest.raises(PermanentError, match="exit status 3"):
+        await step.apply(place.context())
+    back = await _back(place)
+    assert back.refused_by == ()
+    assert "It is not known whether that still stands" in back.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("tag", "names", "says"),
+    [
+        (DROPS, None, "It is not known whether that still stands"),
+        (DROPS, ["20261120_drop_ward"], ""),
+        ("v9.9.9", list(FIRST_MIGRATIONS)[:1], "is not confirmed"),
+    ],
+)
+async def test_a_job_that_anybody_may_create_stops_no_rollback(
+    place: MigratingPlace, tag: str, names: list[str] | None, says: str
+) -> None:
+    await _known_not_to_run(place)
+    spec = PROVING.up_job(WHERE, image(DROPS).model_copy(update={"tag": tag}))
+    if names is not None:
+        spec = spec.model_copy(update={"annotations": {MIGRATIONS: json.dumps(names)}})
+
+    async def nothing(_: Execution) -> int:
+        return 0
+
+    place.script("migrate:up", nothing)
+    await run_job(PlainPulse("production.deploy.0f3a0f3f"), place.client, spec)
+    back = await _back(place)
+    assert back.refused_by == ()
+    assert says in " ".join(back.warnings)
 
 
 async def test_what_an_image_declares_counts_where_nothing_is_proved(here: Served, place: MigratingPlace) -> None:
