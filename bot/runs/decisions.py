@@ -27,6 +27,7 @@ from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
+from runbooks.release.steps import limited_to
 from runbooks.wording import cited, listed, short_id
 
 _SHORTEST = 3
@@ -155,6 +156,7 @@ class EngineRuns:
             steps=steps,
             card=state.head if state else None,
             rolled=bool(state and state.plan and state.plan.settles),
+            regions=limited_to(state.plan) if state and state.plan else (),
             untouched=outcome is not None and outcome.untouched,
             left_undecided=bool(state and state.left_undecided),
             follows=request.follows,

@@ -96,6 +96,8 @@ class RunRecord(Frozen):
     """The newest card of its head message."""
     rolled: bool = False
     """Its plan changes what runs."""
+    regions: tuple[str, ...] = ()
+    """The regions that its plan is limited to; empty where it is about all of them."""
     untouched: bool = False
     """It ended before any service that its plan replaces was begun."""
     left_undecided: bool = False

@@ -99,10 +99,15 @@ def _elsewhere(context: Context, plan: Plan, record: Record, results: Results, v
             f"Region {region} stopped answering, so what runs there is not known. When it answers again: "
             f"`rollback --regions {region} --env {where.name}`."
         )
+    changed = {change.region for change in images_of(plan)}
     for each in where.regions:
-        if record.regions and each.name not in record.regions:
-            line = f"rollback --regions {each.name}" if back else f"deploy {version} --regions {each.name}"
-            yield f"Region {each.name} was left as it is. `{line} --env {where.name}` does it there."
+        if not record.regions or each.name in record.regions or each.name in changed:
+            continue
+        line = f"rollback --regions {each.name}" if back else f"deploy {version} --regions {each.name}"
+        # a rollback leaves a region that runs what it should, too: going back there would lead further back than anybody meant
+        remains = not back or any(f"`{line}`" in warning for warning in plan.warnings)
+        does = f" `{line} --env {where.name}` does it there." if remains else ""
+        yield f"Region {each.name} was left as it is.{does}"
 
 
 def _verified(results: Results) -> list[tuple[Step, Verified]]:

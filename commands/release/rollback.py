@@ -1,10 +1,11 @@
 """`rollback`: back to the newest good release that does not run completely now, all services at once."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
-from commands.kit.context import Context, Denied, Outcome
+from commands.kit.context import Context, Denied, Outcome, RunRecord
 from commands.kit.orphaned_run import as_it_is
 from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.regions import RegionNames, names_of
@@ -54,7 +55,7 @@ class Rollback(Operation):
         "go back though the older release can't run on the database's schema; needs a reason", default=False
     )
     after: RunId | None = option("the failed run whose approval covers this rollback")
-    regions: RegionNames | None = option("only these regions; default: all at the same time")
+    regions: RegionNames | None = option("only these regions; default: those of `--after`, else all at the same time")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     @property
@@ -80,7 +81,10 @@ class Rollback(Operation):
         return going_back
 
     async def plan(self, context: Context) -> Plan:
-        await self._still_open(context)
+        failed = await self._failed(context)
+        regions = names_of(self.regions)
+        if not regions and failed is not None and failed.command == "deploy":
+            regions = tuple(each.name for each in context.where.regions if each.name in failed.regions)
         plan = await plan_rollback(
             context.cluster,
             context.registry,
@@ -89,7 +93,7 @@ class Rollback(Operation):
             services=self.services,
             to=self.to,
             places=context.places,
-            regions=names_of(self.regions),
+            regions=regions,
         )
         record = await context.fleet.read(context.where)
         warnings = (*record.warnings, *plan.warnings)
@@ -102,9 +106,12 @@ class Rollback(Operation):
         if self.goes_back and going is not None and going.run != context.run_id:
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)
         warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
-        covered = await self._covered_by(context) if self.after and self.to is None else ()
+        covered = await self._covered_by(context, failed, plan) if failed is not None and self.to is None else ()
         plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
-        options = {AGAIN: self._typed(context.where.name), **({ANYWAY: context.reason or ""} if self.anyway else {})}
+        options = {
+            AGAIN: self._typed(context.where.name, regions),
+            **({ANYWAY: context.reason or ""} if self.anyway else {}),
+        }
         if self.services:
             options[ALONE] = listed(self.services)
         whole = await with_parts(
@@ -119,20 +126,20 @@ class Rollback(Operation):
         # who approved the deploy did not approve what is insisted on
         return whole.model_copy(update={"covered_by": ()}) if whole.unusual else whole
 
-    def _typed(self, environment: str) -> str:
+    def _typed(self, environment: str, regions: Sequence[str]) -> str:
         """Return it as it is typed again; going on from a failed run is confirmed anew."""
         to = f" --to {self.to}" if self.to else ""
-        regions = f" --regions {self.regions}" if self.regions else ""
-        return f"{' '.join(('rollback', *self.services))}{to}{regions} --env {environment}"
+        named = f" --regions {','.join(regions)}" if regions else ""
+        return f"{' '.join(('rollback', *self.services))}{to}{named} --env {environment}"
 
-    async def _still_open(self, context: Context) -> None:
-        """Going back from a run that something else followed would start from where nothing is any more."""
+    async def _failed(self, context: Context) -> RunRecord | None:
+        """Return the run to go back from, where one is named; going back from one that something else followed would start from where nothing is any more."""
         if self.after is None:
-            return
+            return None
         try:
             failed = await context.runs.find(self.after)
         except Denied:
-            return
+            return None
         if failed.untouched:
             raise PermanentError(
                 f"Run {failed.short} ended before it changed a service, so there is nothing to roll back.",
@@ -153,6 +160,7 @@ class Rollback(Operation):
                 code=ReasonCode.ALREADY_DECIDED,
                 advice=(f"Use `rollback --env {context.where.name}` to go back from what runs now.",),
             )
+        return failed
 
     async def _just_gone_back(self, context: Context) -> tuple[str, ...]:
         """Two people go back from the same thing; the second would go further back than either meant."""
@@ -179,13 +187,8 @@ class Rollback(Operation):
         what = f"{whose} has already rolled back {listed(sorted(left))}: {version_before(plan)} runs."
         return (f"{what} This goes further back.",)
 
-    async def _covered_by(self, context: Context) -> tuple[str, ...]:
-        """Who approved the failed run; nobody where it was not one, or another one ended since."""
-        assert self.after is not None, "asked only with --after"
-        try:
-            failed = await context.runs.find(self.after)
-        except Denied:
-            return ()
+    async def _covered_by(self, context: Context, failed: RunRecord, plan: Plan) -> tuple[str, ...]:
+        """Who approved the failed run; nobody where it was not one, another one ended since, or a region changes that it was not about."""
         undecided = (await as_it_is(context, await context.fleet.read(context.where))).undecided
         open_still = undecided is not None and undecided.run == failed.id
         fits = (
@@ -193,7 +196,8 @@ class Rollback(Operation):
             and failed.environment == context.where.name
             and failed.command == "deploy"
         )
-        return failed.approved_by if fits and open_still else ()
+        beyond = {change.region for change in images_of(plan)}.difference(failed.regions) if failed.regions else ()
+        return failed.approved_by if fits and open_still and not beyond else ()
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
         went, outcome = results.each(RollBack, rollback.GoneBack), released(context, plan, results)

@@ -5,7 +5,7 @@ the bot never deployed it is the previous revision, as `kubectl rollout undo` wo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.clients.image_registry.registry import RegistryClient
@@ -47,14 +47,62 @@ def bad_versions(releases: Sequence[Release]) -> frozenset[str]:
 
 
 def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to: str | None = None) -> Release | None:
-    """Return the newest good release to go back to; with `to`, the newest record of that version, good or bad."""
-    recorded = [release for release in releases if release.services]
+    """Return the newest good release of one region to go back to; with `to`, the newest record of that version there, good or bad."""
+    recorded = [each for each in releases if each.services and all(each.reached(state.region) for state in states)]
     if to is not None:
         return next((release for release in recorded if release.version == to), None)
     bad = bad_versions(releases)
     left = [release for release in recorded if release.version not in bad and not runs_completely(release, states)]
     # one that nobody called good did run here, all of it: better than what stands in an old ReplicaSet
     return next((release for release in left if release.verdict == "good"), next(iter(left), None))
+
+
+def by_region(states: Sequence[ServiceState]) -> dict[str, list[ServiceState]]:
+    """Return the services of each region, in their order; all under an empty name where there is one cluster."""
+    return {region: [each for each in states if each.region == region] for region in {s.region: None for s in states}}
+
+
+def going_back(releases: Sequence[Release], states: Sequence[ServiceState]) -> dict[str, list[ServiceState]]:
+    """Return the services of the regions that a rollback takes back, by region; the others run what they should.
+
+    Where a region does not run completely what was released there last, only such regions go back. Where all do, those of the newest
+    release go back. A region without any release goes with those whose version it runs.
+    """
+    regions, bad = by_region(states), bad_versions(releases)
+    good = [release for release in releases if release.services and release.version not in bad]
+    last = {region: next((each for each in good if each.reached(region)), None) for region in regions}
+    unsettled = [state for state in states if not _settled(state, last[state.region], bad)]
+    going = {state.region for state in unsettled}
+    left = {_version(state.image) for state in unsettled if state.image is not None}
+    if not unsettled:
+        newest = next((release for release in good if release in last.values()), None)
+        if newest is None:
+            return regions
+        going = {region for region, known in last.items() if known is not None and known.version == newest.version}
+        left = {_version(each.image) for each in newest.services}
+    going |= {s.region for s in states if last[s.region] is None and s.image is not None and _version(s.image) in left}
+    return {region: own for region, own in regions.items() if region in going}
+
+
+def _settled(state: ServiceState, last: Release | None, bad: Collection[str]) -> bool:
+    """Return whether the service runs completely what was released last in its region; without a release, anything that is not bad."""
+    if last is None:
+        return state.runs_completely and state.image is not None and _version(state.image) not in bad
+    image = last.image(state.service)
+    return image is None or runs_all(state, image)
+
+
+def alike(
+    states: Sequence[ServiceState], targets: Mapping[str, Image], changed: Sequence[str], home: str
+) -> tuple[str, ...]:
+    """Return the regions that run the same release after a rollback: the one of home if that changes, else of the first that does."""
+    first = home if home in changed else changed[0]
+    ends = {(state.region, state.service): targets.get(state.named) or pinned(state) for state in states}
+    return tuple(
+        region
+        for region, own in by_region(states).items()
+        if region == first or all(same_image(ends[region, s.service], ends.get((first, s.service))) for s in own)
+    )
 
 
 def proven(releases: Sequence[Release], service: str, image: Image) -> bool:

@@ -1,8 +1,8 @@
 """What people should know about a deploy, a rollback or a restart before they say yes, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from runbooks.deployments.places import Place
+from runbooks.deployments.places import Place, versions_of
 from runbooks.deployments.service_state import ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, Release
 from runbooks.kit.answers import read_time
@@ -45,6 +45,15 @@ def as_recorded(release: Release) -> str:
     # what was adopted may have run for weeks before
     did = "rolled out" if release.seconds is not None else "recorded while running"
     return f"{release.version} is {good}, {did} {at}{by}."
+
+
+def staying(regions: Mapping[str, Sequence[ServiceState]], targets: Collection[str], to: str | None) -> list[str]:
+    """Name the regions that have nothing to go back to."""
+    return [
+        f"{to or 'An earlier good release'} was never released in {region}, which stays on {versions_of(states)}."
+        for region, states in regions.items()
+        if region and not any(state.named in targets for state in states)
+    ]
 
 
 def not_trusted(states: Sequence[ServiceState]) -> list[str]:

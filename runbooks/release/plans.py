@@ -22,8 +22,11 @@ from runbooks.kit.waiting import side_by_side
 from runbooks.release import rollout_capacity
 from runbooks.release.last_good import (
     Earlier,
+    alike,
     bad_versions,
+    by_region,
     change_of,
+    going_back,
     good_release,
     previous_images,
     proven,
@@ -41,6 +44,7 @@ from runbooks.release.plan_warnings import (
     owned,
     paused,
     set_by_hand,
+    staying,
     together,
     undecided,
     unsettled,
@@ -194,41 +198,44 @@ async def plan_rollback(
     releases, left_out = usable(known, environment.services)
     chosen = [state for state in with_record(states, releases) if not services or state.service in services]
     to = _as_recorded(to, releases, chosen) if to is not None else None
-    release = good_release(releases, chosen, to)
+    going = by_region(chosen) if to is not None else going_back(releases, chosen)
+    found = {region: good_release(releases, own, to) for region, own in going.items()}
+    released = {region: release for region, release in found.items() if release is not None}
+    targets: dict[str, Image] = {
+        state.named: image
+        for region, release in released.items()
+        for state in going[region]
+        if (image := release.image(state.service)) is not None
+    }
+    notes = list(dict.fromkeys(as_recorded(release) for release in released.values()))
+    unproven = any(release.verdict == "unproven" for release in released.values())
+    rest = [state for region, own in going.items() if region not in released for state in own]
     earlier = Earlier({})
-    unproven = False
-    targets: Mapping[str, Image]
-    if release is not None:
-        targets = {state.named: image for state in chosen if (image := release.image(state.service)) is not None}
-        notes = [as_recorded(release)]
-        unproven = release.verdict == "unproven"
-    else:
+    if rest:
         judged = [*releases, *(each for each in known.releases if each.verdict == "bad" and each not in releases)]
         history = partial(_previous, there, registry, judged)
         if to is not None:
             for tag in spellings(to):
-                earlier |= await history(chosen, to=tag)
+                earlier |= await history(rest, to=tag)
                 if earlier.images:
                     to = tag
                     break
         elif services:
-            earlier = await history(chosen)
+            earlier = await history(rest)
         else:
-            earlier = await undone(history, chosen, judged)
-        targets = earlier.images
-        known_good = (
-            proven(releases, state.service, targets[state.named]) for state in chosen if state.named in targets
-        )
-        unproven = not all(known_good)
-        bad = bad_versions(known.releases)
-        notes = [
+            earlier = await undone(history, rest, judged)
+        targets |= earlier.images
+        known_good = (proven(releases, state.service, targets[state.named]) for state in rest if state.named in targets)
+        unproven = unproven or not all(known_good)
+    if rest and (earlier.images or not released):
+        notes.append(
             f"{to} was never recorded as a release; it comes from the Deployments' revision history."
             if to is not None
-            else f"No {'other ' if any(each.version not in bad for each in releases) else ''}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
-        ]
+            else f"No {'other ' if any(each.version not in bad_versions(known.releases) for each in releases) else ''}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
+        )
     left_out = (*left_out, *earlier.left_out)
     if (
-        release is None
+        not released
         and not targets
         and not (to is not None and all(s.image is not None and s.image.tag == to for s in chosen))
     ):
@@ -254,6 +261,7 @@ async def plan_rollback(
             left,
             unproven,
             reached,
+            alike(states, targets, regions_of(changes), environment.home),
             locks=environment.lock_after_rollback,
         )
         if changes
@@ -261,6 +269,7 @@ async def plan_rollback(
         unchanged=tuple(state.named for state in chosen if state.named not in changed) if changes else (),
         warnings=(
             *reached.left,
+            *staying(by_region(rest), targets, to),
             *not_trusted(chosen),
             *known.warnings,
             *left_out,
@@ -301,10 +310,14 @@ def _back(
     leaves: str | None,
     unproven: bool,
     reached: Reached,
+    same: tuple[str, ...],
     *,
     locks: bool,
 ) -> tuple[Step, ...]:
-    """Return the steps: all regions at the same time. Each takes its own Deployments there, so that none waits for another."""
+    """Return the steps: all regions at the same time. Each takes its own Deployments there, so that none waits for another.
+
+    `same`: the regions that run one release afterwards, which is recorded for them. What another region goes back to is recorded already.
+    """
     regions, home = regions_of(images), reached.places[0].environment.home
     leaving = tuple(change.service for change in images) if leaves else ()
     back, checks = [], []
@@ -329,7 +342,12 @@ def _back(
         *back,
         *((LockEnvironment(left=versions(change.before for change in images)),) if locks else ()),
         *checks,
-        Record(images=tuple(images), unproven=unproven, left=leaves, regions=reached.regions),
+        Record(
+            images=tuple(change for change in images if change.region in same),
+            unproven=unproven,
+            left=leaves,
+            regions=same if len(same) < len(reached.places) else reached.regions,
+        ),
     )
 
 

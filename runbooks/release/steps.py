@@ -383,6 +383,11 @@ def images_of(plan: Plan) -> tuple[ImageChange, ...]:
     return tuple(change for step in checks for change in step.images)
 
 
+def limited_to(plan: Plan) -> tuple[str, ...]:
+    """Return the regions that the plan is about; nothing where it is about all of them."""
+    return next((step.regions for step in plan.steps if isinstance(step, Record)), ())
+
+
 def cause(context: StepContext, what: str) -> str:
     """Return the text for `kubernetes.io/change-cause`: who, what, which run."""
     by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""

@@ -28,7 +28,7 @@ from runbooks.migrations.migrating import ALONE, Migrate, image_of
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.release import sheet_making
 from runbooks.release.last_good import change_of
-from runbooks.release.steps import CheckRollout, Record, Take, images_of
+from runbooks.release.steps import CheckRollout, Record, Take, images_of, limited_to
 from runbooks.reporting import github_deployment
 from runbooks.verification import steps as verification
 from runbooks.wording import listed
@@ -74,7 +74,7 @@ async def with_parts(
         return plan
     standing = any(isinstance(step, Record) and step.standing for step in plan.steps)
     before = {change.before.tag for change in changes}
-    limited = next((step.regions for step in plan.steps if isinstance(step, Record)), ())
+    limited = limited_to(plan)
     train = Train(
         environment=environment,
         version=versions(change.after for change in changes),

@@ -111,3 +111,31 @@ async def test_what_all_regions_run_is_adopted_and_different_versions_are_not(he
     await here.ended_with(only, "v2.0.0 runs in production")
     await here.type(REQUESTER, "/omnicare releases adopt --dry-run")
     await here.whispered(REQUESTER, "so production runs no one release")
+
+
+async def test_a_rollback_by_itself_stays_in_the_regions_of_the_deploy_that_failed(here: Story):
+    await here.leave()
+    here.configure(lambda document: document["environments"]["production"].update({"on_failure": "rollback"}))
+    await here.inside()
+    run = await here.ask("deploy v2.1.0-bad --regions eu")
+    await here.press(APPROVER, "approve", run)
+    back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
+    await here.ended_with(back, "Back on v1.2.0")
+    keys = [event.details["key"] for event in here.events(back) if event.name == "step:started"]
+    assert keys == ["rollback@eu", "check@eu", "record"]
+    (granted,) = [event for event in here.events(back) if event.name == "approval:granted"]
+    assert granted.details["covered_by"] == ["Tomas"]
+    assert "Region us was left as it is." in here.text(back, "result")
+    assert "rollback --regions us" not in here.text(back, "result")
+
+
+async def test_the_approval_of_a_deploy_does_not_cover_a_region_that_it_was_not_about(here: Story):
+    await here.deployed("v2.0.0")
+    failed = await here.ask("deploy v2.1.0-bad --regions eu")
+    await here.press(APPROVER, "approve", failed)
+    await here.ended_with(failed, "stopped at Backend rollout in eu")
+    run = await here.ask(f"rollback --regions us --after {failed}", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    (granted,) = [event for event in here.events(run) if event.name == "approval:granted"]
+    assert "covered_by" not in granted.details

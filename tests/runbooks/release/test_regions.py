@@ -27,11 +27,11 @@ from runbooks.release.plans import plan_deploy, plan_rollback
 from runbooks.release.region_by_region import Bake
 from runbooks.release.restarting import plan_restart
 from runbooks.release.rollouts import CheckResult
-from runbooks.release.steps import CheckRollout, Record, left_regions
+from runbooks.release.steps import CheckRollout, Record, images_of, left_regions
 from runbooks.release.train import with_parts
 from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.outside.github import CONFIG, NAME, OWNER, Github
-from sandbox.outside.registry import Registry
+from sandbox.outside.registry import Registry, digest_of
 from sandbox.regions import RegionServer
 from tests.support.real import QUICK
 from tests.support.worlds import FAST_CLUSTER
@@ -68,10 +68,10 @@ class TwoRegions:
             regions=regions,
         )
 
-    async def rollback(self, *regions: str) -> Plan:
+    async def rollback(self, *regions: str, to: str | None = None) -> Plan:
         home = self.clusters["eu"]
         return await plan_rollback(
-            home, self.registry, self.fleet, self.environment, places=self.places, regions=regions
+            home, self.registry, self.fleet, self.environment, places=self.places, regions=regions, to=to
         )
 
     def context(self, run: str) -> StepContext:
@@ -178,6 +178,59 @@ async def test_a_limited_deploy_is_recorded_so_and_going_back_leaves_the_other_r
     assert back.unchanged == ("backend in us", "frontend in us")
     catching_up = await both.deploy("v2.0.0", "us")
     assert [step.region for step in catching_up.changing[:-1]] == ["us", "us"]
+
+
+async def hangs(both: TwoRegions, region: str, version: str = "v2.1.0-bad") -> None:
+    """Somebody asked for a version in that region, and it does not get ready."""
+    server, cluster = both.servers[region], both.clusters[region]
+    for name in ("backend", "frontend"):
+        found = server.cluster.store.get(DEPLOYMENT, NAMESPACE, name)
+        assert found is not None
+        image = f"ghcr.io/omnicare/{name}:{version}@{digest_of(name, version)}"
+        path = "/spec/template/spec/containers/0/image"
+        await cluster.patch_deployment(NAMESPACE, name, [{"op": "replace", "path": path, "value": image}])
+
+
+async def test_a_region_goes_back_to_what_was_released_there_and_another_one_is_not_moved(both: TwoRegions):
+    await both.do(await both.deploy("v1.1.0"), "production.deploy.0000")
+    await both.do(await both.deploy("v1.2.0"), "production.deploy.1111")
+    await both.do(await both.deploy("v2.0.0", "eu"), "production.deploy.2222")
+    await hangs(both, "eu")
+    for back in (await both.rollback(), await both.rollback("eu")):
+        assert [step.key for step in back.steps][-3:] == ["rollback@eu", "check@eu", "record"]
+        assert {change.after.tag for change in images_of(back)} == {"v2.0.0"}
+    back = await both.rollback()
+    assert back.unchanged == ("backend in us", "frontend in us")
+    await both.do(back, "production.rollback.3333")
+    assert (both.tags("eu"), both.tags("us")) == (["v2.0.0"] * 2, ["v1.2.0"] * 2)
+    known = [(each.version, each.regions, each.verdict) for each in await both.fleet.releases(both.environment)]
+    assert known[:2] == [("v2.0.0", ("eu",), "good"), ("v2.1.0-bad", (), "bad")]
+    # the second one goes further back from the newest release alone
+    further = await both.rollback()
+    assert {(change.region, change.after.tag) for change in images_of(further)} == {("eu", "v1.2.0")}
+
+
+async def test_regions_that_hang_go_back_each_to_its_own_release(both: TwoRegions):
+    await both.do(await both.deploy("v1.2.0"), "production.deploy.1111")
+    await both.do(await both.deploy("v2.0.0", "eu"), "production.deploy.2222")
+    for region in ("eu", "us"):
+        await hangs(both, region)
+    back = await both.rollback()
+    moved = {(change.region, change.after.tag) for change in images_of(back)}
+    assert moved == {("eu", "v2.0.0"), ("us", "v1.2.0")}
+    await both.do(back, "production.rollback.3333")
+    assert (both.tags("eu"), both.tags("us")) == (["v2.0.0"] * 2, ["v1.2.0"] * 2)
+    assert [(each.version, each.regions) for each in await both.fleet.releases(both.environment)][:1] == [
+        ("v2.0.0", ("eu",))
+    ]
+
+
+async def test_a_release_that_is_named_does_not_reach_a_region_where_it_never_was(both: TwoRegions):
+    await both.do(await both.deploy("v2.0.0", "eu"), "production.deploy.1111")
+    await both.do(await both.deploy("v1.2.0", "eu"), "production.deploy.2222")
+    back = await both.rollback(to="v2.0.0")
+    assert {(change.region, change.after.tag) for change in images_of(back)} == {("eu", "v2.0.0")}
+    assert "v2.0.0 was never released in us, which stays on v1.2.0." in back.warnings
 
 
 async def test_a_region_in_maintenance_is_left_out_by_name_and_by_a_refusal_where_it_is_named(both: TwoRegions):
