@@ -159,9 +159,12 @@ class Leases:
         """Take the lease and return None, or return what is in the way. What is done beside runs takes none; a lock holds it up too."""
         if command.beside_runs:
             freeze = (await self._patiently(lambda: context.fleet.read(context.where))).freeze
-            locked = freeze is not None and freeze.holds(self._clock())
-            return LeaseTaken(result="held", freeze=freeze) if locked else None
-        taken = await self._patiently(lambda: context.fleet.take(context.where, self._place(request)))
+            if freeze is None or not freeze.holds(self._clock()):
+                return None
+            stops = freeze.stops(after_rollback=command.after_rollback)
+            return LeaseTaken(result="held", freeze=freeze) if stops else None
+        place, passes = self._place(request), command.after_rollback
+        taken = await self._patiently(lambda: context.fleet.take(context.where, place, after_rollback=passes))
         return None if taken.taken else LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
 
     async def _take_over(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:

@@ -20,8 +20,8 @@ from runbooks.wording import by_count, counted
 class DbKill(Operation):
     """End what a database session does: cancel its statement, and end the session if that is not enough.
 
-    The plan shows whose session it is and its statement, without literals. Replication, autovacuum, superusers' sessions and the bot's own
-    are refused.
+    The plan shows whose session it is and its statement, without literals. A session without an open transaction is left alone.
+    Replication, autovacuum, superusers' sessions and the bot's own are refused.
     """
 
     meta = OperationMeta(

@@ -30,6 +30,11 @@ class DbRollback(Operation):
     version: Version | None = argument("release whose image undoes it; default: the one that applied it", default=None)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
+    @property
+    def after_rollback(self) -> bool:
+        """A rollback's plan recommends it: the migration is undone once the services are back."""
+        return True
+
     def title(self, environment: str) -> str:
         return f"Undo the newest migration of {environment}'s database"
 

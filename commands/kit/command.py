@@ -201,6 +201,11 @@ class Operation(Command, base=True):
         return False
 
     @property
+    def after_rollback(self) -> bool:
+        """Whether the lock that a rollback left does not stop it. By default that is what runs beside runs; a person's lock stops both."""
+        return self.beside_runs
+
+    @property
     def starts_at(self) -> datetime | None:
         """When it starts; None, the default: once it is approved."""
         return None

@@ -53,6 +53,7 @@ class SessionStep(Step):
     began: str
     """When it connected (ISO 8601)."""
     transaction_began: str | None
+    """None only in a plan of the version before, which did not refuse a session without a transaction; nothing is done then."""
     role: str
     application: str
     # what follows is shown, and not part of the digest: it moves by itself
@@ -94,7 +95,7 @@ class SessionStep(Step):
         key = self.session_key
         if found is None or found.began != key.began or found.transaction_began != key.transaction_began:
             return True
-        return key.transaction_began is not None and not found.holds
+        return not found.holds
 
 
 class CancelStatement(SessionStep):
@@ -206,6 +207,13 @@ async def plan_end(database: Database, on: Instance, pid: int, where: str) -> Pl
         raise PermanentError(
             f"`db kill` does not end pid {pid}: {why}.", code=ReasonCode.SESSION_PROTECTED, advice=(_INSTEAD,)
         )
+    if found.transaction_began is None:
+        return Plan(
+            title=f"Pid {pid} on {where}'s {on} has no open transaction, so there is nothing to end",
+            notes=(
+                "A lock that a session keeps without a transaction (`pg_advisory_lock`) goes with the session, which a DBA ends by hand.",
+            ),
+        )
     await database.check_may_end(on, pid)
     reading = await database.activity(on)
     node = next((each for tree in reading.trees for each in (tree, *tree.below()) if each.holder == pid), None)
@@ -215,7 +223,7 @@ async def plan_end(database: Database, on: Instance, pid: int, where: str) -> Pl
         "on": on,
         "address": reading.address,
         "began": found.began.isoformat(),
-        "transaction_began": found.transaction_began.isoformat() if found.transaction_began else None,
+        "transaction_began": found.transaction_began.isoformat(),
         "role": found.role,
         "application": found.application,
         "doing": f"{found.state or 'unknown'} for {duration(found.seconds)}",
@@ -226,15 +234,13 @@ async def plan_end(database: Database, on: Instance, pid: int, where: str) -> Pl
     return Plan(
         title=f"End what pid {pid} does on {where}'s {on}",
         steps=steps,
-        warnings=tuple(_warnings(found, node, behind)),
+        warnings=tuple(_warnings(node, behind)),
         notes=("If the session has begun another transaction by then, nothing is done to it.",),
     )
 
 
-def _warnings(found: TargetSession, node: Waits | None, behind: int) -> list[str]:
-    said = []
-    if found.transaction_began is not None:
-        said.append("Its transaction is rolled back: what it has changed and not committed is lost.")
+def _warnings(node: Waits | None, behind: int) -> list[str]:
+    said = ["Its transaction is rolled back: what it has changed and not committed is lost."]
     if node is not None and node.session is not None and (ahead := node.session.blocked_by):
         said.append(f"It waits for pid {ahead[0]} itself: `db activity` shows which session is in front.")
     elif not behind:

@@ -92,8 +92,11 @@ class Fleet:
         found = await self._find(environment.record_namespace, _environment_name(environment))
         return _environment(found)
 
-    async def take(self, environment: Environment, run: Lease) -> LeaseAttempt:
-        """Takes the environment for a run if it is free. Taking it again for the same run changes nothing."""
+    async def take(self, environment: Environment, run: Lease, *, after_rollback: bool = False) -> LeaseAttempt:
+        """Takes the environment for a run if it is free. Taking it again for the same run changes nothing.
+
+        `after_rollback`: the lock that a rollback left does not stop it.
+        """
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, LeaseAttempt]:
             if (unknown := unknown_holder(record)) is not None:
@@ -101,7 +104,8 @@ class Fleet:
             if record.run is not None and record.run.run == run.run:
                 return record, LeaseAttempt(taken=True, holder=record.run)
             frozen = record.freeze if record.freeze is not None and record.freeze.holds(datetime.now(UTC)) else None
-            if record.run is not None or frozen is not None:
+            stopped = frozen is not None and frozen.stops(after_rollback=after_rollback)
+            if record.run is not None or stopped:
                 return record, LeaseAttempt(taken=False, holder=record.run, freeze=frozen)
             return record.having({"run": run}), LeaseAttempt(taken=True, holder=run, freeze=frozen)
 

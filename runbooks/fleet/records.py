@@ -117,6 +117,10 @@ class Freeze(Stored):
         """Whether it has not run out."""
         return self.until is None or datetime.fromisoformat(self.until) > now
 
+    def stops(self, *, after_rollback: bool) -> bool:
+        """Return whether it stops a run while it holds; `after_rollback`: one that the lock that a rollback left does not stop."""
+        return not (after_rollback and self.run)
+
 
 class Lease(Stored):
     """The run that may change the environment now."""

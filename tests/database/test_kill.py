@@ -90,6 +90,20 @@ async def test_what_a_session_does_after_the_transaction_that_was_looked_at_is_l
     assert (plan.steps, "nothing to end" in plan.title) == ((), True)
 
 
+async def test_a_session_without_an_open_transaction_is_not_ended(here: Served):
+    with session(here, "BEGIN", "SELECT 1") as connection:
+        pid = connection.info.backend_pid
+        open_still = await plan_end(here.database(), "primary", pid, "production")
+        here.do(connection.execute("COMMIT"))
+        plan = await plan_end(here.database(), "primary", pid, "production")
+        assert (plan.steps, "has no open transaction" in plan.title) == ((), True)
+        assert "pg_advisory_lock" in plan.notes[0]
+        stored = tuple(step.model_copy(update={"transaction_began": None}) for step in open_still.steps)
+        approved_before = open_still.model_copy(update={"steps": stored})
+        assert await ended(here.database(), approved_before) == ("over", Ended(how="over", waiting=0))
+        assert here.do(connection.execute("SELECT 1")) is not None
+
+
 async def test_protected_sessions_are_refused_by_the_plan_and_by_the_servers_function(here: Served):
     processes = dict(here.sql("SELECT backend_type, pid FROM pg_stat_activity WHERE backend_type <> 'client backend'"))
     superuser, own = here.do(here.world.connect("postgres")), here.do(here.world.connect(schema.READER))

@@ -34,7 +34,9 @@ class Leasing:
             seen = await open_request.step("look at the lease", LeaseSeen, look)
             if seen.failure is not None:
                 raise endings.failed(request, seen.failure)
-            if seen.freeze is not None and not back and not schedule.over_by_then(open_request, seen.freeze):
+            after_rollback = open_request.command.after_rollback
+            passes = back or (seen.freeze is not None and not seen.freeze.stops(after_rollback=after_rollback))
+            if seen.freeze is not None and not passes and not schedule.over_by_then(open_request, seen.freeze):
                 raise endings.locked(request, seen.freeze)
             if seen.holder is None or back or open_request.command.beside_runs:
                 return

@@ -183,3 +183,34 @@ async def test_insisting_on_an_old_release_is_confirmed_also_where_the_failed_de
         await here.press(ON_CALL, "approve", anyway)
         await here.ended_with(anyway, "Back on v1.2.0 in production")
         assert "covered by" not in here.text(anyway, "result")
+
+
+async def test_the_lock_that_a_rollback_left_stops_neither_db_kill_nor_db_rollback(tmp_path: Path) -> None:
+    async with (
+        Database(replica=False).serve() as database,
+        story(tmp_path / "world", parts=("migrations", "lock"), database=database) as here,
+    ):
+        await database.ready()
+        await here.inside()
+        run = await here.ask("deploy v2.0.0")
+        await here.press(APPROVER, "approve", run)
+        await here.ended_with(run, "v2.0.0 runs in production")
+        back = await here.ask("rollback", who=ON_CALL)
+        await here.press(ON_CALL, "approve", back)
+        await here.ended_with(back, "Back on v1.2.0 in production")
+        assert here.environment().freeze is not None
+        await database.leave_open()
+        pid = database._held[0].info.backend_pid
+        kill = await here.ask(f"db kill {pid}", who="dana")
+        await here.press(APPROVER, "approve", kill)
+        await here.ended_with(kill, f"The session of pid {pid} is ended")
+        await database.mend()
+        undo = await here.ask("db rollback", who=ON_CALL)
+        await here.press("dana", "approve", undo)
+        await here.says(undo, "Dana approved", "approval")
+        await here.press(APPROVER, "approve", undo)
+        await here.ended_with(undo, f"{NEW[1]} is undone in production's database")
+        await here.type(ON_CALL, '/omnicare lock --reason "the DBA looks"')
+        await here.until(lambda: (lock := here.environment().freeze) is not None and not lock.run, "a person's lock")
+        refused = await here.ask("db rollback", who=ON_CALL)
+        await here.says(refused, "Ines locked production: the DBA looks", "result")
