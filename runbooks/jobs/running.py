@@ -24,7 +24,7 @@ from functools import partial
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import AlreadyThere
-from runbooks.clients.kubernetes.jobs import JobSpec, JobView
+from runbooks.clients.kubernetes.jobs import JobSpec, JobView, ScratchDatabase
 from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView, Seen
 from runbooks.diagnosis import Cause, PodsSnapshot, clean, of_job
 from runbooks.kit.diagnosis import Diagnosis
@@ -66,6 +66,8 @@ class JobEnd:
     """The end of what it printed, unredacted: to be parsed, never to be shown or kept."""
     whole: bool = True
     """`output` is all that it printed."""
+    scratch_failed: bool = False
+    """Its scratch database restarted, or was killed for memory, while the programs used it."""
 
     @property
     def ok(self) -> bool:
@@ -242,7 +244,16 @@ class _Following:
                 diagnosis=Diagnosis(log=_redacted(output, self._spec.log_lines)),
             )
         log, failed = _redacted(output, self._spec.log_lines), stage.name if stage is not None else ""
-        return JobEnd(name=self.job.name, stage=failed, exit_code=code, log=log, output=output, whole=whole)
+        scratch = pod.container(ScratchDatabase.NAME) if pod is not None else None
+        return JobEnd(
+            name=self.job.name,
+            stage=failed,
+            exit_code=code,
+            log=log,
+            output=output,
+            whole=whole,
+            scratch_failed=scratch is not None and (scratch.restarts > 0 or scratch.reason == "OOMKilled"),
+        )
 
     def _failed_stage(self, pod: PodView | None) -> ContainerView | None:
         """Return the stage whose program ended by itself, and not well."""

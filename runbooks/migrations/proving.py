@@ -93,8 +93,11 @@ class ProveSchema(Step):
         return f"{failed} of {self.older.tag} passed on its own schema, and failed on {self.newer.tag}'s (exit status {end.exit_code})"
 
     def _raise_if_inconclusive(self, end: JobEnd) -> None:
-        """What fails before the newer release migrated says nothing of its schema."""
-        if end.stage == NEW_SCHEMA:
+        """What fails before the newer release migrated says nothing of its schema, and nor does what its database failed under."""
+        if end.scratch_failed and not end.ok:
+            cause = "the scratch database restarted or was killed meanwhile, which is inconclusive"
+            code, advice = ReasonCode.JOB_FAILED, "Try again. The scratch database may use 1 GiB of memory."
+        elif end.stage == NEW_SCHEMA:
             cause = (
                 f"{self.newer.tag}'s migrations failed on {self.older.tag}'s schema, with exit status {end.exit_code}"
             )

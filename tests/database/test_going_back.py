@@ -214,6 +214,21 @@ async def test_what_fails_before_the_new_schema_is_there_proves_nothing(
     assert await place.fleet.schema_proofs(WHERE) == ()
 
 
+async def test_a_test_that_fails_when_the_scratch_database_restarted_proves_nothing(place: MigratingPlace) -> None:
+    program = place.schemas.scripts()["db:test"]
+
+    async def fails(execution: Execution) -> int:
+        code = await program(execution)
+        if code:
+            place.cluster._kubelet._lives[execution.pod["metadata"]["uid"]].inits["scratch-database"].restarts += 1
+        return code
+
+    place.script("db:test", fails)
+    with pytest.raises(PermanentError, match="the scratch database restarted or was killed meanwhile"):
+        await _proved(place, DROPS)
+    assert await place.fleet.schema_proofs(WHERE) == ()
+
+
 async def test_the_job_of_a_proof_knows_no_secret_and_only_its_own_database(
     here: Served, place: MigratingPlace
 ) -> None:

@@ -89,12 +89,14 @@ class ScratchDatabase(Frozen):
 
     URL: ClassVar[str] = "postgresql://postgres@127.0.0.1:5432/postgres"
     """Its address in the pod. It has no password, because nobody else can reach it."""
+    NAME: ClassVar[str] = "scratch-database"
+    """Its container."""
 
     def container(self) -> dict[str, Any]:
         """Return the container: a sidecar, which is up before any program starts."""
         probe = ["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]
         return {
-            "name": "scratch-database",
+            "name": self.NAME,
             "image": self.image,
             "restartPolicy": "Always",
             "args": ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
