@@ -321,7 +321,7 @@ class Outcome(Frozen):
     untouched: bool = False
     """It ended before any service that its plan replaces was begun: there is no release to roll back."""
     remains: tuple[str, ...] = ()
-    """Regions where it could not be done, so that somebody has to decide about them."""
+    """Regions where it could not be done and services that do not run completely, so that somebody has to decide about them."""
     stop: Stop | None = None
     kubectl: tuple[str, ...] = ()
     """The exact lines with which a person goes on by hand."""

@@ -12,7 +12,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results, Step
 from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.migrations.migrating import Migrate, Migrated
-from runbooks.release.recording import UNPROVEN
+from runbooks.release.recording import UNPROVEN, Recorded
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.sheet_making import MakeSheet, SheetMade
 from runbooks.release.steps import CheckRollout, Record, RollBack, images_of, left_regions
@@ -39,9 +39,9 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     version = version_of(plan)
     pods = "; ".join(_pods(region, found) for region, found in checks.items() if found.services)
     before = "" if record.standing else version_before(plan)
-    kept = (
-        f"{before} marked bad" if record.left else f"{before} kept as last known good" if before else "recorded as good"
-    )
+    hanging = [name for _, written in results.each(Record, Recorded) for name in written.hanging]
+    good = "not recorded as good" if hanging else "recorded as good"
+    kept = f"{before} marked bad" if record.left else f"{before} kept as last known good" if before else good
     idle = list(
         dict.fromkeys(result.service for found in checks.values() for result in found.services if result.desired == 0)
     )
@@ -59,6 +59,10 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
             *(done.problem or f"{step.title}: {step.amount} changed." for step, done in applied),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
+            *(
+                f"{name} does not run completely, so this is not recorded as good and {context.where.name} is undecided."
+                for name in hanging
+            ),
             *(warning for found in checks.values() for warning in found.warnings),
             *_elsewhere(context, plan, record, results, version),
             *(result.problem for _, result in cdn),
@@ -75,7 +79,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(line for step, result in cdn if result.id is None for line in step.by_hand()),
             *(line for step in left_regions(results).values() for line in step.by_hand()),
         ),
-        remains=tuple(left_regions(results)),
+        remains=(*left_regions(results), *hanging),
         data={
             "version": version,
             "before": before,

@@ -22,7 +22,7 @@ from runbooks.migrations.undoing import AGAIN, ANYWAY
 from runbooks.release import rollback
 from runbooks.release.locking import Locked, LockEnvironment
 from runbooks.release.plans import plan_rollback
-from runbooks.release.steps import RollBack, images_of
+from runbooks.release.steps import RollBack, images_of, left_regions
 from runbooks.release.train import with_parts
 from runbooks.wording import duration, listed, short_id
 
@@ -205,7 +205,8 @@ class Rollback(Operation):
         lock = tuple(f"{name}'s lock is still in place." for name in locks)
         kept = [(step.region, each.evidence) for step, each in went if not each.unreachable]
         said = "; ".join(f"{region}: {found}" if region else found for region, found in kept)
-        left = f", but not in {listed(outcome.remains)}" if outcome.remains else ""
+        away = left_regions(results)
+        left = f", but not in {listed(away)}" if away else ""
         locked = next((each for _, each in results.each(LockEnvironment, Locked)), None)
         if locked is not None:
             where = context.where.name

@@ -53,8 +53,9 @@ def good_release(releases: Sequence[Release], states: Sequence[ServiceState], to
         return next((release for release in recorded if release.version == to), None)
     bad = bad_versions(releases)
     left = [release for release in recorded if release.version not in bad and not runs_completely(release, states)]
-    # one that nobody called good did run here, all of it: better than what stands in an old ReplicaSet
-    return next((release for release in left if release.verdict == "good"), next(iter(left), None))
+    # one that nobody called good did run here, if it has all services: better than what stands in an old ReplicaSet
+    ran = (each for each in left if all(each.image(state.service) is not None for state in states))
+    return next((release for release in left if release.verdict == "good"), next(ran, None))
 
 
 def by_region(states: Sequence[ServiceState]) -> dict[str, list[ServiceState]]:
@@ -86,10 +87,10 @@ def going_back(releases: Sequence[Release], states: Sequence[ServiceState]) -> d
 
 def _settled(state: ServiceState, last: Release | None, bad: Collection[str]) -> bool:
     """Return whether the service runs completely what was released last in its region; without a release, anything that is not bad."""
-    if last is None:
+    image = last.image(state.service) if last is not None else None
+    if image is None:
         return state.runs_completely and state.image is not None and _version(state.image) not in bad
-    image = last.image(state.service)
-    return image is None or runs_all(state, image)
+    return runs_all(state, image)
 
 
 def alike(

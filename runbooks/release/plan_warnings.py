@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from runbooks.deployments.places import Place, versions_of
-from runbooks.deployments.service_state import ServiceState
+from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, Release
 from runbooks.kit.answers import read_time
-from runbooks.kit.plan import ImageChange
+from runbooks.kit.plan import ImageChange, Unusual
 from runbooks.wording import age_since, by_count, duration, listed
 
 
@@ -35,6 +35,20 @@ def together(states: Sequence[ServiceState]) -> list[str]:
                 f"{state.named}: {', '.join(state.kept)} {verb} (`keeps`), although the repository is the same."
             )
     return said
+
+
+def alone(version: str, only: str | None, others: Sequence[ServiceState]) -> tuple[Unusual, ...]:
+    """Return what is unusual about a deploy of one service: that the others run something else, or do not run completely."""
+    other = [each for each in others if each.image is None or each.image.tag != version or not each.runs_completely]
+    if only is None or not other:
+        return ()
+    stays = listed(f"{each.named} ({each.shown}{_not_complete(each)})" for each in other)
+    verb = by_count(len(other), "stays as it is", "stay as they are")
+    return (Unusual(option=f"--only {only}", what=f"Only {only} is deployed: {stays} {verb}.", needs_reason=False),)
+
+
+def _not_complete(state: ServiceState) -> str:
+    return f", {WORDS[state.state]}" if state.state != "complete" else ""
 
 
 def as_recorded(release: Release) -> str:

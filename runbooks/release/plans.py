@@ -13,7 +13,7 @@ from runbooks.deployments.service_state import ServiceState, kubectl_lines, pinn
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.fleet.records import unknown_holder
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Image, ImageChange, Plan, Unusual, Wave, versions
+from runbooks.kit.plan import Image, ImageChange, Plan, Wave, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment, Service
@@ -35,6 +35,7 @@ from runbooks.release.last_good import (
 )
 from runbooks.release.locking import LockEnvironment
 from runbooks.release.plan_warnings import (
+    alone,
     as_recorded,
     idle,
     marked_bad,
@@ -100,7 +101,8 @@ async def plan_deploy(
     everything = with_record([state for each in found for state in each], releases)
     states = [state for state in everything if only in (None, state.service)]
     asked, version = version, wanted[0].tag or version
-    unusual = _alone(version, only, [state for state in everything if state not in states])
+    others = [state for state in everything if state not in states]
+    unusual = alone(version, only, others)
     what = f"{only} {version}" if only else version
     changes = [
         change_of(state, image) for state, image in zip(states, wanted, strict=True) if not runs_all(state, image)
@@ -124,6 +126,7 @@ async def plan_deploy(
     where = environment.name + (f" ({listed(chosen.regions)} only)" if chosen.regions else "")
     title = f"Deploy {what} to {where}"
     if not changes and record.undecided is not None:
+        _no_release(what, others)
         # as the Deployments have it: by its tag alone where somebody set it so
         standing = [change_of(state, state.image or image) for state, image in zip(states, wanted, strict=True)]
         return Plan(
@@ -293,14 +296,14 @@ async def plan_rollback(
     )
 
 
-def _alone(version: str, only: str | None, others: Sequence[ServiceState]) -> tuple[Unusual, ...]:
-    """Return what is unusual about a deploy of one service: that the others run something else."""
-    other = [state for state in others if state.image is None or state.image.tag != version]
-    if only is None or not other:
-        return ()
-    stays = listed(f"{each.named} ({each.shown})" for each in other)
-    verb = by_count(len(other), "stays as it is", "stay as they are")
-    return (Unusual(option=f"--only {only}", what=f"Only {only} is deployed: {stays} {verb}.", needs_reason=False),)
+def _no_release(what: str, others: Sequence[ServiceState]) -> None:
+    """Raise PermanentError where one of the others does not run completely: what runs is no release, and decides nothing."""
+    if hanging := [state.named for state in others if not state.runs_completely]:
+        raise PermanentError(
+            f"{what} already runs, but {listed(hanging)} {by_count(len(hanging), 'does', 'do')} not run completely, so nothing is recorded.",
+            code=ReasonCode.NOT_A_RELEASE,
+            advice=("`deploy VERSION` rolls out all services, `rollback` goes back.",),
+        )
 
 
 def _back(

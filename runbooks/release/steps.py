@@ -18,6 +18,7 @@ from runbooks.kit.steps import Brief, Cell, Results, Shown, Step, StepContext, U
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.manifests.steps import KeepConfiguration, Kept
 from runbooks.release import max_surge, recording, rollback, rollouts
+from runbooks.release.recording import Recorded
 from runbooks.release.rollback import GoneBack
 from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
 from runbooks.verification.findings import Verified
@@ -280,7 +281,7 @@ class CheckRollout(Step):
 
 
 class Record(Step):
-    """What runs is written into the fleet's record as a release. Returns how many releases were marked bad."""
+    """What runs is written into the fleet's record as a release."""
 
     kind: Literal["record"] = "record"
     images: tuple[ImageChange, ...] = ()
@@ -330,7 +331,7 @@ class Record(Step):
         version = self.release.version if self.release else versions(change.after for change in self.images)
         return f"{version} is now recorded as good"
 
-    async def apply(self, context: StepContext) -> int:
+    async def apply(self, context: StepContext) -> Recorded:
         release = self.release or self._made(context)
         leaving = [change.service for change in self.images]
         # what this run did not change belongs to the release as it stands where the run changed something

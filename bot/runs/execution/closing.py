@@ -19,6 +19,7 @@ from commands.kit.context import Context
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.retry import Pauses, retried
 from runbooks.kit.steps import PlainPulse, Results
+from runbooks.release.recording import Recorded as ReleaseRecorded
 from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
@@ -109,12 +110,11 @@ async def _done_late(context: Context, ending: Ending) -> bool:
         return False
     given = context.step(PlainPulse(ending.request.id), Results.read(ending.steps, ending.results))
     try:
-        for step in ending.late:
-            await step.apply(given.within(step.region))
+        done = [await step.apply(given.within(step.region)) for step in ending.late]
     except PermanentError:
         _log.exception("what run %s left to its end can't be done", ending.request.id)
         return False
-    return True
+    return not any(isinstance(result, ReleaseRecorded) and result.hanging for result in done)
 
 
 async def tell_waiting(store: RunStore, request: Request) -> None:

@@ -236,3 +236,22 @@ async def test_the_head_message_has_a_bar_and_an_estimate_from_earlier_runs(here
     here.let_ready("backend", "v2.0.0")
     await here.ended_with(run, "v2.0.0 runs in production")
     assert "▱" not in here.text(run)
+
+
+async def test_one_service_alone_leaves_the_environment_undecided_while_another_one_hangs(here: Story) -> None:
+    here.world.cluster.faults.unready.add("/frontend:v2.0.0")
+    hangs = await here.ask("deploy v2.0.0")
+    await here.press(APPROVER, "approve", hangs)
+    await here.until(lambda: here.tag("frontend") == "v2.0.0", "the frontend is rolling")
+    await here.stop_run(REQUESTER, hangs)
+    await here.ended_with(hangs, "was stopped by Maya")
+    run = await here.ask("deploy v2.1.0-sqlerror --only backend")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, "Tomas approved", "approval")
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "backend v2.1.0-sqlerror runs in production")
+    assert "frontend does not run completely, so this is not recorded as good" in here.text(run, "result")
+    assert here.releases()[0].verdict == "unproven"
+    undecided = here.environment().undecided
+    assert undecided is not None
+    assert undecided.run == run

@@ -167,6 +167,43 @@ async def test_one_service_alone_goes_back_alone_and_its_version_is_not_gone_bac
     assert moves(await rollback(here, registry))["backend"] == ("v1.2.0", "v1.1.0")
 
 
+async def hangs(here: Place, service: str, version: str = "v2.1.0-bad") -> None:
+    """Somebody asked for a version that does not get ready."""
+    await here.set_image(service, f"ghcr.io/omnicare/{service}:{version}@{digest_of(service, version)}")
+    await here.until(service, lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
+
+
+async def test_one_service_alone_decides_nothing_while_another_one_hangs(here: Place, registry: RegistryClient):
+    await both(here, "v1.2.0")
+    await by_hand(here, "backend", "v2.0.0")
+    await hangs(here, "frontend", "v2.1.0-bad")
+    await here.take("one")
+    undecided = Undecided(run="one", title="Deploy v2.0.0 stopped at Frontend rollout", since=utc_now())
+    await here.fleet.end(here.environment, "one", undecided=undecided)
+    with pytest.raises(PermanentError, match="but frontend does not run completely, so nothing is recorded") as refused:
+        await deploy(here, registry, "v2.0.0", only="backend")
+    assert refused.value.code is ReasonCode.NOT_A_RELEASE
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_a_service_that_hangs_is_no_part_of_a_release_and_not_gone_back_to(
+    here: Place, registry: RegistryClient, recorded: bool
+):
+    await both(here, "v1.1.0")
+    if recorded:
+        await carried_out(here, await deploy(here, registry, "v1.2.0"), "run-1")
+    await hangs(here, "frontend")
+    plan = await deploy(here, registry, "v2.0.0", only="backend")
+    (unusual,) = plan.unusual
+    assert unusual.what.startswith("Only backend is deployed: frontend (v2.1.0-bad")
+    await carried_out(here, plan, "run-2")
+    newest, *_ = await here.fleet.releases(here.environment)
+    assert (newest.version, newest.verdict, newest.why) == ("v2.0.0", "unproven", "frontend did not run completely")
+    assert [each.service for each in newest.services] == ["backend"]
+    back = moves(await rollback(here, registry))
+    assert back["frontend"] == ("v2.1.0-bad", "v1.2.0" if recorded else "v1.1.0")
+
+
 async def test_a_release_of_several_versions_is_gone_back_to_from_the_one_that_completed_it(
     here: Place, registry: RegistryClient
 ):
