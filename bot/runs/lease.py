@@ -18,7 +18,7 @@ from bot.runs.engine import Recorded
 from bot.runs.execution.closing import EndWriter
 from bot.runs.failures import Failure, Failures
 from bot.runs.follow_up import planned
-from bot.runs.model import Ending, Request, digest_of
+from bot.runs.model import Ending, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
@@ -30,6 +30,7 @@ from commands.kit.registry import Registry
 from runbooks.fleet.fleet import Lease, Undecided
 from runbooks.fleet.records import Freeze
 from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import PlainPulse
@@ -123,9 +124,9 @@ class Leases:
         )
 
     async def take(
-        self, request: Request, command: Operation, digest: str, approved: tuple[ApprovalDecision, ...]
+        self, request: Request, command: Operation, plan: Plan, approved: tuple[ApprovalDecision, ...]
     ) -> LeaseTaken:
-        """Take the lease for the plan of that digest only; the plan is made once more."""
+        """Take the lease for just that plan; it is made once more."""
         now = self._clock()
         latest = max((decision.at for decision in approved), default=now)
         if now - latest > timedelta(seconds=self._times.start_within):
@@ -133,10 +134,10 @@ class Leases:
         context = self._context(request)
         async with self._saying_so(request, context, "starting"):
             if command.goes_back:
-                return await self._take_over(request, command, digest, context)
-            return await self._take(request, command, digest, context)
+                return await self._take_over(request, command, plan, context)
+            return await self._take(request, command, plan, context)
 
-    async def _take(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
+    async def _take(self, request: Request, command: Operation, plan: Plan, context: Context) -> LeaseTaken:
         try:
             await self._patiently(lambda: self._notes.heads.compare(context.fleet, context.where))
             if not self._notes.may_start(request):
@@ -147,7 +148,7 @@ class Leases:
                 )
             if (held := await self._held(request, command, context)) is not None:
                 return held
-            if await self._plan(command, context, request) != digest:
+            if not await self._fits(plan, command, context, request):
                 await self._patiently(lambda: context.fleet.leave(context.where, request.id))
                 return LeaseTaken(result="changed")
         except RunbookError as error:
@@ -167,11 +168,11 @@ class Leases:
         taken = await self._patiently(lambda: context.fleet.take(context.where, place, after_rollback=passes))
         return None if taken.taken else LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
 
-    async def _take_over(self, request: Request, command: Operation, digest: str, context: Context) -> LeaseTaken:
+    async def _take_over(self, request: Request, command: Operation, plan: Plan, context: Context) -> LeaseTaken:
         """Take the lease, whoever has it. A rollback keeps it, so that the other run does not go on while people are asked again."""
         overtaken: str | None = None
         try:
-            if await self._goes_back_too(context, request.id) and await self._plan(command, context, request) != digest:
+            if await self._goes_back_too(context, request.id) and not await self._fits(plan, command, context, request):
                 return LeaseTaken(result="changed")
             place = self._place(request)
             overtaken = await self._patiently(lambda: self._taken_over(context, place))
@@ -179,7 +180,7 @@ class Leases:
             await self._patiently(
                 lambda: rollback.taken_everywhere(PlainPulse(place.run), context.fleet, context.places)
             )
-            if await self._plan(command, context, request) != digest:
+            if not await self._fits(plan, command, context, request):
                 return LeaseTaken(result="changed", overtaken=overtaken)
         except RunbookError as error:
             return LeaseTaken(result="held", overtaken=overtaken, failure=self._failures.of(request, error))
@@ -215,9 +216,9 @@ class Leases:
         since = self._clock().isoformat(timespec="seconds")
         return Lease(run=request.id, title=request.title, by=request.requester.name, since=since)
 
-    async def _plan(self, command: Operation, context: Context, request: Request) -> str:
-        """Return the digest of the plan as it would be made now."""
-        return digest_of(request, await self._patiently(lambda: planned(self._store, request, command, context)))
+    async def _fits(self, plan: Plan, command: Operation, context: Context, request: Request) -> bool:
+        """Return whether the plan may be carried out as things are now."""
+        return (await self._patiently(lambda: planned(self._store, request, command, context))).still_fits(plan)
 
     async def _goes_back_too(self, context: Context, request: str) -> bool:
         """Return whether the holder is a rollback itself. It keeps the lease where the approved plan has changed: else nothing would go back meanwhile."""

@@ -17,7 +17,7 @@ import sqlalchemy
 from dbos._dbos import _get_dbos_instance
 from dbos._utils import INTERNAL_QUEUE_NAME
 
-SHAPES: Mapping[str, int] = {"request": 11, "run": 9, "thread": 9, "closing": 9, "vigil": 9}
+SHAPES: Mapping[str, int] = {"request": 12, "run": 9, "thread": 9, "closing": 9, "vigil": 9}
 """Workflow → the version since which its steps have the order, names and results of today.
 
 Whoever changes a workflow's shape, or the form of a plan that it is given, raises its number to the highest here plus one. The names are those that are stored: `vigil` is the

@@ -360,6 +360,31 @@ class Plan(Frozen):
         led = alike and all(step.ends_as(before) for step, before in zip(self.changing, known, strict=True))
         return not self.empty and led and self.on_failure == confirmed.on_failure
 
+    def as_confirmed(self, confirmed: "Plan") -> "Plan":
+        """Return this plan without the steps that are left out rather than asked for again, where the yes to the other does not cover them."""
+        known = {step.key: step for step in confirmed.changing}
+        out = [
+            step
+            for step in self.changing
+            if step.left_out and not (step.key in known and step.ends_as(known[step.key]))
+        ]
+        if not out:
+            return self
+        keys = {step.key for step in out}
+        titles, ways = listed(step.title for step in out), " ".join(dict.fromkeys(step.left_out for step in out))
+        steps = tuple(step for step in self.steps if step.key not in keys)
+        warnings = (f"Not confirmed, so left out: {titles}. {ways}", *self.warnings)
+        return self.model_copy(update={"steps": steps, "warnings": warnings})
+
+    def still_fits(self, confirmed: "Plan") -> bool:
+        """Whether the confirmed plan may be carried out where this one would be made now. What is left out must be told in it."""
+        told = {*self.as_confirmed(confirmed).warnings} - {*self.warnings}
+        asked = {
+            plan.model_copy(update={"steps": tuple(step for step in plan.steps if not step.left_out)}).digest({})
+            for plan in (self, confirmed)
+        }
+        return len(asked) == 1 and told <= {*confirmed.warnings}
+
     def digest(self, request: dict[str, object]) -> str:
         """SHA-256 over the request and what will be changed, in order; hexadecimal."""
         substance: dict[str, object] = {"request": request}

@@ -304,6 +304,11 @@ class Step(Frozen):
         """Whether it was planned without knowing that there is anything to do: a later plan may be without it."""
         return False
 
+    @property
+    def left_out(self) -> str:
+        """How a person does it afterwards, as a sentence, where it is left out rather than asked for again; empty where it is asked for."""
+        return ""
+
     def ends_as(self, confirmed: "Step") -> bool:
         """Whether a yes to the same step of another plan covers it: it changes the same, or a subclass can tell that more leads just there."""
         return self.changes() == confirmed.changes()

@@ -148,7 +148,8 @@ async def plan_part(train: Train) -> Part:
 async def _taken_back(train: Train, github: GithubClient, settings: ManifestSettings) -> Part:
     """Return the steps that apply the ConfigMaps of the release that is gone back to; where they are not known, what to do instead."""
     fleet, version, where = train.find(Fleet), train.version, train.environment
-    by_hand = f"`config apply {version} --env {where.name}` applies the one of {version}."
+    again = f"config apply {version} --env {where.name}"
+    by_hand = f"`{again}` applies the one of {version}."
     if alone := train.options.get(ALONE):
         return _as_it_is(f"The configuration does not change, because only {alone} goes back. {by_hand}")
     releases = await fleet.releases(where) if fleet is not None else ()
@@ -177,17 +178,17 @@ async def _taken_back(train: Train, github: GithubClient, settings: ManifestSett
         )
     places = [(cluster, one.environment) for one in train.by_region if (cluster := one.find(ClusterClient)) is not None]
     found = await asyncio.gather(
-        *(_step_back(cluster, there, each, known.commit) for cluster, there in places for each in wanted)
+        *(_step_back(cluster, there, each, known.commit, again) for cluster, there in places for each in wanted)
     )
     steps = [each for each in found if isinstance(each, ApplyConfigMap)]
     failed = [each for each in found if isinstance(each, str)]
     if not steps and not failed:
         unchanged = "The configuration does not change."
         return Part(after=(keep(known.commit, wanted),), notes=(unchanged,), warnings=unread)
-    said = f"The configuration goes back to the one of {version} (commit {known.commit[:7]}), before the pods start."
+    said = f"The configuration in the table goes back to the one of {version} (commit {known.commit[:7]}), before the pods start."
     return Part(
         before=tuple(steps),
-        after=() if failed else (keep(known.commit, wanted),),
+        after=() if failed else (keep(known.commit, wanted, steps),),
         notes=(said,) if steps else (),
         warnings=(*unread, *(f"{each} {by_hand}" for each in failed)),
     )
@@ -208,7 +209,7 @@ def _is_gone_back_to(release: Release, changes: Sequence[ImageChange]) -> bool:
 
 
 async def _step_back(
-    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, commit: str
+    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, commit: str, again: str
 ) -> ApplyConfigMap | str | None:
     """Return the step; nothing where the ConfigMap is already so, and why where the cluster refuses it."""
     try:
@@ -216,4 +217,4 @@ async def _step_back(
     except RunbookError as error:
         there = f" in {environment.region}" if environment.region else ""
         return f"ConfigMap {wanted.name}{there} does not change: {error.message}"
-    return step.model_copy(update={"back": True}) if step is not None else None
+    return step.model_copy(update={"back": True, "again": again}) if step is not None else None

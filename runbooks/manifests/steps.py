@@ -57,7 +57,9 @@ class ApplyConfigMap(Step):
     alone: bool = False
     """It is what the run is for, not a part of a deploy."""
     back: bool = False
-    """It is part of a rollback, which does not fail by it."""
+    """It is part of a rollback, which does not fail by it, nor ask again because of it."""
+    again: str = ""
+    """The command that applies it after such a rollback."""
     decides: ClassVar[bool] = True
 
     @property
@@ -93,6 +95,23 @@ class ApplyConfigMap(Step):
         more = len(self.differences) - _ROWS
         caption = f"and {counted(more, 'more key')}" if more > 0 else ""
         return Shown(columns=("Configuration", "Now", "Next"), rows=rows, caption=caption)
+
+    @property
+    def may_do_nothing(self) -> bool:
+        return self.back
+
+    @property
+    def left_out(self) -> str:
+        return f"`{self.again}` applies it." if self.back and self.again else ""
+
+    def ends_as(self, confirmed: Step) -> bool:
+        """The release's values are what was confirmed, whichever of them a deploy that is overtaken changed meanwhile."""
+        if not self.back:
+            return super().ends_as(confirmed)
+        return isinstance(confirmed, ApplyConfigMap) and (self.namespace, self.wanted) == (
+            confirmed.namespace,
+            confirmed.wanted,
+        )
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject=self.title, change=self.amount),) if self.alone else ()
@@ -136,6 +155,8 @@ class KeepConfiguration(Step):
     sha256: str
     text: str = ""
     """Empty where it is not kept: it is too large, or the bot would have to hide a part of it."""
+    parts: tuple[str, ...] = ()
+    """Keys of the steps without which the release does not have it: a rollback may leave some out."""
     hidden: ClassVar[bool] = True
     decides: ClassVar[bool] = False
 
@@ -146,17 +167,20 @@ class KeepConfiguration(Step):
     async def apply(self, context: StepContext) -> Kept:
         if any(result.problem for _, result in context.results.each(ApplyConfigMap, Applied)):
             return Kept(configuration=None)
+        if not {*self.parts} <= {*context.results.stored()}:
+            return Kept(configuration=None)
         if self.text:
             with suppress(RunbookError):  # the repository has it, too
                 await context.use(Fleet).keep_configuration(context.environment, self.text)
         return Kept.model_validate({"configuration": {"commit": self.commit, "sha256": self.sha256}})
 
 
-def keep(commit: str, config_maps: Sequence[WantedConfigMap]) -> KeepConfiguration:
+def keep(commit: str, config_maps: Sequence[WantedConfigMap], steps: Sequence[Step] = ()) -> KeepConfiguration:
     """Return the step that keeps them."""
     text = _CONFIG_MAPS.dump_json(tuple(config_maps), indent=1).decode()
     plain = len(text) <= LARGEST and default_redactor().text(text) == text
-    return KeepConfiguration(commit=commit, sha256=sha256_of(text), text=text if plain else "")
+    parts = tuple(step.key for step in steps)
+    return KeepConfiguration(commit=commit, sha256=sha256_of(text), text=text if plain else "", parts=parts)
 
 
 def kept_config_maps(text: str, paths: Collection[str]) -> tuple[WantedConfigMap, ...] | None:

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from bot.policy.approvals import ApprovalDecision
 from bot.runs.request.planning import Planned
+from runbooks.kit.plan import Plan
 
 Refused = Literal["held", "changed", "late", "unfit"]
 
@@ -30,6 +31,11 @@ class Before(NamedTuple):
         if self.refused != "changed":
             return False
         return planned.digest == self.planned.digest or planned.plan.ends_as(self.planned.plan)
+
+    @property
+    def confirmed(self) -> Plan | None:
+        """The plan by which the next one is measured; None where people are asked again anyway."""
+        return self.planned.plan if self.refused == "changed" else None
 
     def why(self, digest: str) -> str:
         """Return why it asks again, for a plan with this digest."""

@@ -71,7 +71,7 @@ class Leasing:
         if not await self._may_still(open_request, planned):
             return LeaseTaken(result="unfit")
         approved: tuple[ApprovalDecision, ...] = schedule.starts_upon(open_request)
-        return await self._leases.take(open_request.request, open_request.command, planned.digest, approved)
+        return await self._leases.take(open_request.request, open_request.command, planned.plan, approved)
 
     async def _may_still(self, open_request: OpenRequest, planned: Planned) -> bool:
         """Return whether all who approved it may still do so.

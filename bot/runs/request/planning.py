@@ -54,12 +54,15 @@ class Planning:
         self._times = times
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def make(self, open_request: OpenRequest) -> Planned:
-        """Make the present plan, show and return it. Raises `Ended` where nothing is to be approved."""
+    async def make(self, open_request: OpenRequest, confirmed: Plan | None = None) -> Planned:
+        """Make the present plan, show and return it. Raises `Ended` where nothing is to be approved.
+
+        `confirmed`: the plan that was approved and changed before it could be run.
+        """
         request = open_request.request
         # going back waits for nobody's plan
         async with nullcontext() if open_request.goes_back else self._places:
-            made = await open_request.step("make the plan", PlanMade, partial(self._made, open_request))
+            made = await open_request.step("make the plan", PlanMade, partial(self._made, open_request, confirmed))
         if made.plan is None:
             assert made.failure is not None, "a plan, or why there is none"
             raise endings.failed(request, made.failure)
@@ -74,12 +77,14 @@ class Planning:
             raise endings.refused(request, plan)
         return Planned(plan, digest)
 
-    async def _made(self, open_request: OpenRequest) -> PlanMade:
+    async def _made(self, open_request: OpenRequest, confirmed: Plan | None) -> PlanMade:
         request = open_request.request
         try:
             plan = await self._tried(open_request)
         except RunbookError as error:
             return PlanMade(failure=self._failures.of(request, error))
+        if confirmed is not None:
+            plan = plan.as_confirmed(confirmed)
         digest = digest_of(request, plan)
         details = {"changes": plan.substances(), "digest": digest}
         await self._notes.write(request, EventName.RUN_PLANNED, about=digest[:16], details=details)

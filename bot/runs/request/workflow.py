@@ -115,7 +115,7 @@ class Requests:
             before = _approved_before(open_request.state)
         while True:
             await self._leasing.wait(open_request)
-            planned = await self._planning.make(open_request)
+            planned = await self._planning.make(open_request, before.confirmed if before is not None else None)
             approved = await self._approval.get(open_request, planned, before)
             await self._schedule.wait(open_request, planned.plan)
             refused = await self._leasing.take(open_request, planned)

@@ -1,5 +1,6 @@
 """The release's configuration: applied by a deploy after its services, alone by `config apply`, and taken back by a rollback."""
 
+import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,14 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 
 def _config(here: Story) -> dict[str, str]:
     return dict(here.world.cluster.store.get(CONFIG_MAP, PRODUCTION, "backend-config")["data"])
+
+
+def _applied(here: Story, batch: str) -> None:
+    """What the overtaken deploy does between the plan of a rollback and its confirmation."""
+    found = copy.deepcopy(here.world.cluster.store.get(CONFIG_MAP, PRODUCTION, "backend-config"))
+    assert found is not None
+    found["data"]["OFFLINE_SYNC_BATCH"] = batch
+    here.world.cluster.store.put(CONFIG_MAP, found)
 
 
 async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: Story):
@@ -50,10 +59,41 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     await here.press(ON_CALL, "approve", back)
     await here.ended_with(back, "Back on v2.0.0 in production")
     plan = here.text(back, "plan")
-    assert "The configuration goes back to the one of v2.0.0" in plan
+    assert "The configuration in the table goes back to the one of v2.0.0" in plan
     assert "backend-config · OFFLINE_SYNC_BATCH" in plan
     assert "ConfigMap backend-config: 1 key changed." in here.text(back, "result")
     assert _config(here) == before | {"OFFLINE_SYNC_BATCH": "50"}
     kept = here.releases()[0].configuration
     assert kept is not None
     assert kept.commit == commit_of("v2.0.0")
+
+
+async def test_a_rollback_does_not_ask_again_for_what_the_overtaken_deploy_has_just_applied(here: Story):
+    await here.deployed("v2.0.0")
+    await here.rolling()
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.shown("approve", back)
+    assert "OFFLINE_SYNC_BATCH" not in here.text(back, "plan")
+    _applied(here, "99")
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v2.0.0 in production")
+    assert here.event_names(back).count("approval:asked") == 1
+    assert "Not confirmed, so left out: ConfigMap backend-config." in here.text(back, "plan")
+    assert "config apply v2.0.0 --env production" in here.text(back, "plan")
+    assert _config(here)["OFFLINE_SYNC_BATCH"] == "99"
+    assert here.releases()[0].configuration is None, "it is not known to have it"
+
+
+async def test_a_rollback_does_not_ask_again_where_there_is_no_configuration_to_take_back_any_more(here: Story):
+    server = here.world.github
+    assert server is not None
+    server.versions["v2.1.0-slow"].files[CONFIG] = server.versions["v2.0.0"].files[CONFIG].replace("50", "99")
+    await here.deployed("v2.0.0")
+    await here.deployed("v2.1.0-slow")
+    back = await here.ask("rollback", who=ON_CALL)
+    await here.says(back, "backend-config · OFFLINE_SYNC_BATCH", "plan")
+    _applied(here, "50")
+    await here.press(ON_CALL, "approve", back)
+    await here.ended_with(back, "Back on v2.0.0 in production")
+    assert here.event_names(back).count("approval:asked") == 1
+    assert _config(here)["OFFLINE_SYNC_BATCH"] == "50"

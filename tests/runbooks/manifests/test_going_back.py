@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +15,13 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.configurations import LARGEST, configuration_from, configurations_data, sha256_of
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService, utc_now
 from runbooks.fleet.records import ReleasedConfiguration, releases_from
-from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.kit.steps import PlainPulse, Results, StepContext, applied
 from runbooks.kit.train import Part, Train
 from runbooks.manifests.planning import ALONE, plan_part
 from runbooks.manifests.reading import WantedConfigMap
 from runbooks.manifests.settings import ManifestSettings
-from runbooks.manifests.steps import Applied, ApplyConfigMap, KeepConfiguration, Kept, keep
+from runbooks.manifests.steps import Applied, ApplyConfigMap, KeepConfiguration, Kept, differences, keep
 from runbooks.redaction.redactor import default_redactor
 from sandbox.outside.github import CONFIG, NAME, OWNER, Github, commit_of, error
 from tests.support.real import Place, image
@@ -88,7 +89,9 @@ async def test_it_is_read_from_the_record_without_github_and_applied_before_the_
         ("LOG_LEVEL", "debug", "info"),
         ("NEW", "1", None),
     ]
-    assert part.notes == ("The configuration goes back to the one of v1.2.0 (commit aaaaaaa), before the pods start.",)
+    assert part.notes == (
+        "The configuration in the table goes back to the one of v1.2.0 (commit aaaaaaa), before the pods start.",
+    )
     done = Applied.model_validate(await applied(step, _context(here)))
     assert done.problem == ""
     assert (await here.cluster.config_map(here.namespace, "backend-config")).data == {"LOG_LEVEL": "info"}
@@ -209,3 +212,58 @@ def test_what_a_person_pastes_contains_no_command_of_somebody_else() -> None:
     step = ApplyConfigMap(namespace="prod", wanted=forged, differences=(), commit=_PASTED)
     (line,) = step.by_hand()
     assert shlex.split(line)[:4] == ["git", "show", f"{_PASTED}:{_PASTED}", "|"]
+
+
+def _step(name: str, value: str = "info", *, back: bool = True) -> ApplyConfigMap:
+    wanted = WantedConfigMap(name=name, data={"LOG_LEVEL": value}, source=CONFIG)
+    return ApplyConfigMap(
+        namespace="prod",
+        wanted=wanted,
+        differences=differences({}, wanted.data),
+        commit="a" * 40,
+        back=back,
+        again="config apply v1.2.0 --env production" if back else "",
+    )
+
+
+def _plan(*steps: ApplyConfigMap, warnings: tuple[str, ...] = ()) -> Plan:
+    return Plan(title="Roll back production", steps=(_ROLLS, *steps, keep("a" * 40, (), steps)), warnings=warnings)
+
+
+_ROLLS = _step("stands-for-the-services", back=False)
+_LEFT = "Not confirmed, so left out: ConfigMap b. `config apply v1.2.0 --env production` applies it."
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "now", "left", "fits"),
+    [
+        ((_step("a"),), (_step("a"),), ("a",), True),
+        ((_step("a"),), (), (), True),
+        ((_step("a"),), (_step("a").model_copy(update={"differences": ()}),), ("a",), True),
+        ((_step("a"),), (_step("a"), _step("b")), ("a",), False),
+        ((_step("a"), _step("b", "old")), (_step("a"), _step("b")), ("a",), False),
+        ((), (_step("b"),), (), False),
+        ((), (_step("b", back=False),), ("b",), False),
+    ],
+)
+def test_a_rollback_is_carried_out_without_the_config_maps_that_nobody_confirmed(
+    confirmed: tuple[ApplyConfigMap, ...], now: tuple[ApplyConfigMap, ...], left: tuple[str, ...], fits: bool
+) -> None:
+    before, made = _plan(*confirmed), _plan(*now)
+    assert made.still_fits(before) is fits
+    again = made.as_confirmed(before)
+    assert tuple(step.target for step in again.steps if isinstance(step, ApplyConfigMap))[1:] == left
+    if all(step.back for step in now):
+        assert again.ends_as(before), "nobody is asked again"
+        assert made.still_fits(again), "what is left out is told by then"
+        assert again.warnings == (() if fits else (_LEFT,))
+    else:
+        assert (again, again.ends_as(before)) == (made, False)
+
+
+async def test_a_release_whose_config_maps_were_left_out_is_not_recorded_with_them(here: Place) -> None:
+    made = _plan(_step("b")).as_confirmed(_plan())
+    results = Results()
+    results.keep(_ROLLS, {"name": "x", "resource_version": "1"})
+    kept = await applied(made.steps[-1], replace(_context(here), results=results))
+    assert Kept.model_validate(kept).configuration is None
