@@ -486,7 +486,7 @@ def _usual(releases: Sequence[Release]) -> float | None:
 
 
 def _end(state: ServiceState, targets: Mapping[str, Image]) -> str:
-    after = targets.get(state.service) or pinned(state)
+    after = targets.get(state.named) or pinned(state)
     return after.reference if after is not None else ""
 
 

@@ -189,8 +189,11 @@ class RollBack(Step):
             return False
         left = {change.before.tag for change in confirmed.images}
         from_there = all(change.before.tag in left for change in self.images)
+        # a plan that a version before stored has no image in `ends` of a region that goes back
+        led = {change.substance()["target"]: change.after for change in confirmed.images}
+        to_there = all(led.get(change.substance()["target"], change.after) == change.after for change in self.images)
         alike = (self.ends, self.leaves, self.unproven) == (confirmed.ends, confirmed.leaves, confirmed.unproven)
-        return from_there and alike
+        return from_there and to_there and alike
 
     async def apply(self, context: StepContext) -> GoneBack:
         if self.may_be_left:

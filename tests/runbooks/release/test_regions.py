@@ -307,6 +307,18 @@ async def test_a_plan_without_a_region_that_was_lost_since_is_still_the_confirme
     assert (await both.rollback()).ends_as(confirmed)
 
 
+async def test_a_rollback_to_another_release_is_not_the_confirmed_one(both: TwoRegions):
+    for at, version in enumerate(("v1.1.0", "v1.2.0", "v2.0.0")):
+        await both.do(await both.deploy(version), f"production.deploy.{at}")
+    confirmed = await both.rollback()
+    assert {change.after.tag for change in images_of(confirmed)} == {"v1.2.0"}
+    assert (await both.rollback()).ends_as(confirmed)
+    await both.fleet.mark_bad(both.environment, "v1.2.0", "seen later")
+    now = await both.rollback()
+    assert {change.after.tag for change in images_of(now)} == {"v1.1.0"}
+    assert not now.ends_as(confirmed)
+
+
 async def test_a_restart_goes_through_all_regions_or_the_named_one(both: TwoRegions):
     for regions, wanted in (((), ["eu", "us"]), (("us",), ["us"])):
         plan = await plan_restart(

@@ -49,6 +49,16 @@ def test_a_yes_to_what_stands_covers_no_other_image_that_stands():
     assert Record(images=(change(V2, V1),)).ends_as(Record(images=(change(V2, V1), change(V2, V1, "frontend"))))
 
 
+def test_a_yes_to_a_rollback_covers_none_to_another_image_though_it_says_the_same_of_its_end():
+    """So a version before stored it for an environment with regions: with the image that ran."""
+    first, second = (
+        Plan(title="Roll back", steps=(RollBack(images=(change(V2, to),), cause="x", ends=(("backend", V2),)),))
+        for to in (V1, V1.replace("v1", "v0"))
+    )
+    assert first.ends_as(first)
+    assert not second.ends_as(first)
+
+
 def test_a_plan_of_nothing_says_nothing_in_short():
     assert Plan(title="Nothing to do").in_short == ""
 
