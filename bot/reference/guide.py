@@ -243,7 +243,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "slow-queries", _SLOW
         ),
         "kubectl logs -f deployment/backend -n omnicare-prod --tail=100": _command("logs", _FOLLOWED),
-        "kubectl top pods -n omnicare-prod": _command("top", _TOP),
+        "kubectl top pods -n omnicare-prod": _command("top pods", _TOP),
     },
     "4. Offline Sync Issues": {
         "kubectl exec -it backend-pod -- npm run sync:status": _command(
@@ -271,8 +271,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "forward",
             "tests/runbooks/observe/test_forwarding.py::test_the_line_is_the_guides_with_the_services_own_port",
         ),
-        "kubectl top nodes": _command("top", _TOP),
-        "kubectl top pods -n omnicare-prod": _command("top", _TOP),
+        "kubectl top nodes": _command("top nodes", _TOP),
+        "kubectl top pods -n omnicare-prod": _command("top pods", _TOP),
         "kubectl get events -n omnicare-prod --sort-by='.lastTimestamp'": _command(
             "events", "tests/runbooks/observe/test_events.py::test_every_form_of_an_event_says_the_same"
         ),

@@ -1,6 +1,7 @@
-"""`top pods|nodes [SERVICE]`: CPU and memory beside requests and limits, what is near a limit first."""
+"""`top pods [SERVICE]`, `top nodes`: CPU and memory beside requests and limits, what is near a limit first."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Literal
 
 from commands.kit.card import (
     Button,
@@ -21,74 +22,84 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
-from commands.kit.types import ChoiceType, EnvironmentName, ServiceName
+from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
-from runbooks.kit.errors import PermanentError
-from runbooks.kit.reasons import ReasonCode
-from runbooks.observe.usage import NEAR, Amount, Usage, top_nodes, top_pods
-from runbooks.observe.usage import Top as Found
+from runbooks.observe.usage import NEAR, Amount, Top, Usage, top_nodes, top_pods
 from runbooks.wording import counted, size
 
 _MOST = 40
 """Rows of the table; the rest is counted."""
 
 
-class Top(Query):
-    """Show the CPU and memory that pods or nodes use, beside requests and limits: what is near a limit first."""
+class TopPods(Query):
+    """Show the CPU and memory that pods use, beside requests and limits: what is near a limit first."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["pods", "pods backend", "nodes"])
+    meta = QueryMeta(permission="fleet:read", examples=["", "backend"], name="top pods")
 
-    what: Annotated[str, ChoiceType("what", ("pods", "nodes"))] = argument("pods or nodes", default="pods")
     service: ServiceName | None = argument("only this service's pods", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def answer(self, context: Context) -> Card:
-        if self.what == "nodes" and self.service is not None:
-            raise PermanentError("A node has no service. `top pods` takes one.", code=ReasonCode.USAGE)
-
-        async def of(place: Place) -> list[Found]:
-            if self.what == "nodes":
-                return [await top_nodes(place.cluster, place.name)]
+        async def of(place: Place) -> list[Top]:
             return [await top_pods(place.cluster, place.environment, self.service)]
 
         found, missing = await asked(named(context.places, names_of(self.region)), of)
-        lines = sorted((line for each in found for line in each.lines), key=lambda line: -line.share)
-        unknown = tuple(dict.fromkeys(each.unknown for each in found if each.unknown))
-        near = sum(line.share >= NEAR for line in lines)
-        where, one = context.where.name, self.what.removesuffix("s")
-        measured = sum(line.measured for line in lines)
-        if near:
-            text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
-        elif unknown and not measured:
-            text = f"What {self.what} in {where} use is unknown"
-        else:
-            text = f"{counted(len(lines), one)} in {where}, none near a limit"
-            text += f" ({len(lines) - measured} not measured)" if measured < len(lines) else ""
-        body: list[Element] = [Paragraph(text=sentence(why)) for why in unknown]
-        if lines:
-            body.append(_table(lines[:_MOST], one))
-        if (left := len(lines) - _MOST) > 0:
-            body.append(Note(text=words(f"{left} more, farther from their limits.")))
-        body.append(Note(text=words(f"Near means {NEAR * 100:.0f} % of a limit or more. {_LIMIT[one]}")))
-        body += [Note(text=words(why)) for why in missing]
-        other = "nodes" if one == "pod" else "pods"
-        return Card(
-            state=State.WAITING if near or unknown else State.DONE,
-            title=words(Strong(text=text)),
-            summary=text,
-            body=tuple(body),
-            buttons=(
-                Button(label=f"Top {other}", does=Typed(text=f"top {other} --env {where}")),
-                Button(label="Metrics", does=Typed(text=f"metrics --env {where}")),
-            ),
-            data={
-                "environment": where,
-                "unknown": list(unknown),
-                self.what: [line.model_dump(mode="json") for line in lines],
-            },
-        )
+        return _card("pod", context.where.name, found, missing)
+
+
+class TopNodes(Query):
+    """Show the CPU and memory that nodes use, beside what they can give to pods: what is nearly full first."""
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], name="top nodes")
+
+    region: RegionName | None = option("only this region; default: all")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def answer(self, context: Context) -> Card:
+        async def of(place: Place) -> list[Top]:
+            return [await top_nodes(place.cluster, place.name)]
+
+        found, missing = await asked(named(context.places, names_of(self.region)), of)
+        return _card("node", context.where.name, found, missing)
+
+
+def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing: Sequence[str]) -> Card:
+    lines = sorted((line for each in found for line in each.lines), key=lambda line: -line.share)
+    unknown = tuple(dict.fromkeys(each.unknown for each in found if each.unknown))
+    near = sum(line.share >= NEAR for line in lines)
+    measured = sum(line.measured for line in lines)
+    if near:
+        text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
+    elif unknown and not measured:
+        text = f"What {one}s in {where} use is unknown"
+    else:
+        text = f"{counted(len(lines), one)} in {where}, none near a limit"
+        text += f" ({len(lines) - measured} not measured)" if measured < len(lines) else ""
+    body: list[Element] = [Paragraph(text=sentence(why)) for why in unknown]
+    if lines:
+        body.append(_table(lines[:_MOST], one))
+    if (left := len(lines) - _MOST) > 0:
+        body.append(Note(text=words(f"{left} more, farther from their limits.")))
+    body.append(Note(text=words(f"Near means {NEAR * 100:.0f} % of a limit or more. {_LIMIT[one]}")))
+    body += [Note(text=words(why)) for why in missing]
+    other = "nodes" if one == "pod" else "pods"
+    return Card(
+        state=State.WAITING if near or unknown else State.DONE,
+        title=words(Strong(text=text)),
+        summary=text,
+        body=tuple(body),
+        buttons=(
+            Button(label=f"Top {other}", does=Typed(text=f"top {other} --env {where}")),
+            Button(label="Metrics", does=Typed(text=f"metrics --env {where}")),
+        ),
+        data={
+            "environment": where,
+            "unknown": list(unknown),
+            f"{one}s": [line.model_dump(mode="json") for line in lines],
+        },
+    )
 
 
 _LIMIT = {
