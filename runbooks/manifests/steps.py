@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -12,8 +13,10 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.configurations import LARGEST, sha256_of
 from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.holding import while_held
 from runbooks.fleet.records import KnownConfiguration
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.manifests.reading import WantedConfigMap, fault_of
@@ -126,13 +129,12 @@ class ApplyConfigMap(Step):
         return (f"git show {file} | {self.kubectl} apply --server-side -n {self.namespace} -f -",)
 
     async def apply(self, context: StepContext) -> Applied:
-        wanted = self.wanted
+        wanted, cluster = self.wanted, context.use(ClusterClient)
+        write = partial(cluster.apply_config_map, self.namespace, wanted.name, wanted.data, wanted.labels)
         try:
-            applied = await context.use(ClusterClient).apply_config_map(
-                self.namespace, wanted.name, wanted.data, wanted.labels
-            )
+            applied = await while_held(context, write)
         except RunbookError as error:
-            if not self.back:
+            if not self.back or error.code is ReasonCode.OVERTAKEN:
                 raise
             return Applied(
                 name=wanted.name, resource_version="", problem=f"{self.title} was not taken back: {error.message}"

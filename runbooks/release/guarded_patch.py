@@ -24,6 +24,7 @@ from runbooks.deployments.service_state import (
 )
 from runbooks.diagnosis import Snapshot
 from runbooks.fleet.fleet import Fleet, utc_now
+from runbooks.fleet.holding import require_lease
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -42,12 +43,7 @@ async def stamp_one(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environm
     """
     for _ in range(_TRIES):
         seen = await cluster.deployment(environment.namespace, name)
-        record = await fleet.read(environment)
-        if record.run is None or record.run.run != pulse.run:
-            holder = f"{record.run.title} (run {record.run.run})" if record.run is not None else "nobody"
-            raise PermanentError(
-                f"This run no longer holds {environment.name}; {holder} does.", code=ReasonCode.OVERTAKEN
-            )
+        await require_lease(fleet, environment, pulse.run)
         if seen.annotations.get(RUN) == pulse.run:
             return
         try:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.holding import while_held
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
@@ -67,7 +68,8 @@ class ReplaceValues(Step):
             )
         values = await self._values(context)
         default_redactor().learn(values.values())
-        await cluster.patch_secret(found, values, {ROTATED_BY: context.run, **self._marks()})
+        marks = {ROTATED_BY: context.run, **self._marks()}
+        await while_held(context, partial(cluster.patch_secret, found, values, marks))
         return done
 
     async def _values(self, context: StepContext) -> Mapping[str, bytes]:

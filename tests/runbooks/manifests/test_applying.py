@@ -9,9 +9,10 @@ from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import OwnedByAnother
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, StepContext, applied
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied
 from runbooks.manifests.planning import plan_config_apply
 from runbooks.manifests.reading import WantedConfigMap
 from runbooks.manifests.settings import ManifestSettings
@@ -45,8 +46,13 @@ async def _planned(here: Place, github: Github, **data: str) -> tuple[ApplyConfi
 
 
 async def _done(here: Place, step: ApplyConfigMap) -> None:
-    context = StepContext(pulse=PlainPulse("run"), environment=here.environment, services={ClusterClient: here.cluster})
-    await applied(step, context)
+    await here.take("run")
+    await applied(step, _context(here, PlainPulse("run")))
+
+
+def _context(here: Place, pulse: PlainPulse) -> StepContext:
+    services = {ClusterClient: here.cluster, Fleet: here.fleet}
+    return StepContext(pulse=pulse, environment=here.environment, services=services)
 
 
 async def _data(here: Place) -> dict[str, str]:
@@ -70,6 +76,24 @@ async def test_what_differs_is_planned_key_by_key_applied_once_and_then_nothing_
     await _done(here, step)
     (step,) = await _planned(here, github, SYNC="on")
     assert [(each.key, each.before, each.after) for each in step.differences] == [("LOG_LEVEL", "warn", None)]
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_a_run_that_was_overtaken_or_asked_to_stop_applies_nothing_more(
+    here: Place, github: Github, *, back: bool
+) -> None:
+    (first,) = await _planned(here, github, LOG_LEVEL="info")
+    await _done(here, first)
+    (step,) = await _planned(here, github, LOG_LEVEL="warn")
+    step, pulse = step.model_copy(update={"back": back}), PlainPulse("run")
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Maya"))
+    with pytest.raises(Stopped):
+        await applied(step, _context(here, pulse))
+    await here.take("rollback", over=True)
+    with pytest.raises(PermanentError, match="no longer holds") as refused:
+        await applied(step, _context(here, PlainPulse("run")))
+    assert refused.value.code is ReasonCode.OVERTAKEN
+    assert await _data(here) == {"LOG_LEVEL": "info"}
 
 
 LONG = "a=1 " * 40

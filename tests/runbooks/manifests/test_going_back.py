@@ -92,6 +92,7 @@ async def test_it_is_read_from_the_record_without_github_and_applied_before_the_
     assert part.notes == (
         "The configuration in the table goes back to the one of v1.2.0 (commit aaaaaaa), before the pods start.",
     )
+    await here.take("run")
     done = Applied.model_validate(await applied(step, _context(here)))
     assert done.problem == ""
     assert (await here.cluster.config_map(here.namespace, "backend-config")).data == {"LOG_LEVEL": "info"}
@@ -131,6 +132,7 @@ async def test_what_is_not_known_or_not_of_all_services_stays_as_it_is(
 async def test_a_config_map_that_can_not_be_applied_does_not_stop_the_rollback_and_is_not_recorded(
     here: Place, github: Github
 ) -> None:
+    await here.take("run")
     step = ApplyConfigMap(namespace="nowhere", wanted=OLD, differences=(), commit="a" * 40, back=True)
     done = await applied(step, _context(here))
     assert "ConfigMap backend-config was not taken back: " in Applied.model_validate(done).problem

@@ -374,6 +374,8 @@ async def test_each_region_gets_the_configuration_of_the_release(both: TwoRegion
             assert [step.region for step in applying] == list(regions or both.clusters)
     assert applying[1].title == "ConfigMap flags in us"
     assert "| kubectl --context us apply --server-side" in applying[1].by_hand()[0]
+    lease = Lease(run=context.run, title=plan.title, by="requester", since=utc_now())
+    assert (await both.fleet.take(both.environment, lease)).taken
     await done(applying, context)
     for cluster in both.clusters.values():
         assert (await cluster.config_map(NAMESPACE, "flags")).data["LOG_LEVEL"] == "warn"

@@ -4,7 +4,7 @@ import base64
 import json
 import shlex
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from runbooks.clients.aws.secrets_manager import AwsSecret, SecretsManager
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet, Lease, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, StepContext, applied
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations, RotationSettings
 from runbooks.rotation.steps import AWS_VERSION, ROTATED_BY, CopyFromAws
@@ -28,6 +29,7 @@ from tests.support.refusing_aws import SECRET as PLANTED
 from tests.support.refusing_aws import refusing
 
 WHERE = environment()
+RUN = "production.secret-rotate.1"
 FIELDS = {"DATABASE_USER": "user", "DATABASE_PASSWORD": "password"}
 
 
@@ -60,9 +62,15 @@ class Place:
             version=(await manager.current()).id, fields=manager.settings.fields,
         )  # fmt: skip
 
-    def context(self, known: Rotations, run: str = "production.secret-rotate.1") -> StepContext:
-        services = {ClusterClient: self.client, Rotations: known}
+    def context(self, known: Rotations, run: str = RUN) -> StepContext:
+        services = {ClusterClient: self.client, Rotations: known, Fleet: Fleet(self.client)}
         return StepContext(pulse=PlainPulse(run), environment=WHERE, services=services)
+
+    async def take(self, run: str) -> None:
+        """The run takes the environment from whoever has it."""
+        fleet = Fleet(self.client)
+        lease = Lease(run=run, title="Rotate jwt", by="requester", since=utc_now())
+        assert await fleet.take_over(WHERE, lease, of=(await fleet.read(WHERE)).run)
 
 
 @pytest.fixture
@@ -74,7 +82,9 @@ async def here(tmp_path: Path) -> AsyncIterator[Place]:
         path = tmp_path / "kubeconfig"
         path.write_text(cluster.kubeconfig("omnicare-bot"))
         async with ClusterClient(kubeconfig=str(path)) as client:
-            yield Place(cluster, client, world, url)
+            made = Place(cluster, client, world, url)
+            await made.take(RUN)
+            yield made
 
 
 async def test_a_value_is_copied_once_and_is_in_no_result_and_known_to_the_redactor(here: Place) -> None:
@@ -89,6 +99,19 @@ async def test_a_value_is_copied_once_and_is_in_no_result_and_known_to_the_redac
     here.world.put("a newer value that nobody approved")
     assert await applied(step, context) == result, "the killed step runs again, and has nothing left to do"
     assert here.secret()[0] == values
+
+
+async def test_a_run_that_was_overtaken_or_asked_to_stop_replaces_nothing(here: Place) -> None:
+    known, before = rotations(here.url), here.secret()
+    step, pulse = await here.step(known), PlainPulse(RUN)
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Maya"))
+    with pytest.raises(Stopped):
+        await applied(step, replace(here.context(known), pulse=pulse))
+    await here.take("production.rollback.1")
+    with pytest.raises(PermanentError, match="no longer holds") as caught:
+        await applied(step, here.context(known))
+    assert caught.value.code is ReasonCode.OVERTAKEN
+    assert here.secret() == before
 
 
 async def test_values_that_belong_together_change_together_or_not_at_all(here: Place) -> None:
