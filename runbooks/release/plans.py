@@ -50,7 +50,7 @@ from runbooks.release.plan_warnings import (
     undecided,
     unsettled,
 )
-from runbooks.release.region_by_region import deployed, looked_at, regions_of
+from runbooks.release.region_by_region import deployed, looked_at, recorded_since, regions_of
 from runbooks.release.steps import CheckRollout, Record, RollBack, Take
 from runbooks.wording import age_since, by_count, listed
 
@@ -144,7 +144,7 @@ async def plan_deploy(
     changed = {change.named for change in changes}
     return Plan(
         title=title,
-        steps=_deployed(changes, states, f"deploy {asked}{f' --only {only}' if only else ''}", chosen)
+        steps=_deployed(changes, states, f"deploy {asked}{f' --only {only}' if only else ''}", chosen, releases)
         if changes
         else (),
         unchanged=tuple(state.named for state in states if state.named not in changed) if changes else (),
@@ -166,7 +166,11 @@ async def plan_deploy(
 
 
 def _deployed(
-    changes: Sequence[ImageChange], states: Sequence[ServiceState], cause: str, chosen: Chosen
+    changes: Sequence[ImageChange],
+    states: Sequence[ServiceState],
+    cause: str,
+    chosen: Chosen,
+    releases: Sequence[Release],
 ) -> tuple[Step, ...]:
     changed = {change.region for change in changes}
     standing = [
@@ -175,7 +179,7 @@ def _deployed(
         if state.region and state.region not in changed and state.image is not None
     ]
     regions = [place.region for place in chosen.places]
-    return deployed(changes, cause, regions, standing, chosen.regions)
+    return deployed(changes, cause, regions, standing, chosen.regions, recorded_since(releases, states))
 
 
 async def plan_rollback(

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
+from runbooks.deployments.images import recorded
+from runbooks.deployments.service_state import ServiceState, pinned
+from runbooks.fleet.records import Release
 from runbooks.kit.answers import read_time
 from runbooks.kit.plan import ImageChange, reads_before, versions
 from runbooks.kit.steps import Step, StepContext
@@ -27,7 +30,7 @@ class Bake(Step):
     kind: Literal["bake"] = "bake"
     seconds: float
     since: str = ""
-    """When it began to run (ISO 8601), where this run did not roll it out."""
+    """When it was recorded as released there (ISO 8601), where this run did not roll it out; empty: the bake time begins anew."""
     decides: ClassVar[bool] = False
 
     @property
@@ -43,7 +46,9 @@ class Bake(Step):
             found.at for step, found in context.results.each(CheckRollout, CheckResult) if step.region == self.region
         ]
         # counted from a recorded time, so that a bot which starts again does not begin anew
-        began = read_time(next(iter(checked), "")) or read_time(self.since) or datetime.now(UTC)
+        now = datetime.now(UTC)
+        # a time to come would hold the environment until then
+        began = min(read_time(next(iter(checked), "")) or read_time(self.since) or now, now)
         while (left := self.seconds - (datetime.now(UTC) - began).total_seconds()) > 0:
             context.pulse.say(f"{duration(left)} left")
             await unless_stopped(context.pulse, asyncio.sleep(min(left, _TICK)))
@@ -57,11 +62,12 @@ def deployed(
     regions: Sequence[Region] = (),
     standing: Sequence[ImageChange] = (),
     limited: tuple[str, ...] = (),
+    since: Mapping[str, str] | None = None,
 ) -> tuple[Step, ...]:
     """Return the steps that roll these images out, region by region and there one service after the other, and record them.
 
     `standing`: what runs the release already, region by region; such a region may still have to run it for its bake time. `limited`: the
-    regions that it is released to, where these are not all.
+    regions that it is released to, where these are not all. `since`: when what stands was recorded, by region (`recorded_since`).
     """
     steps: list[Step] = []
     places = list(regions or (Region(name=""),))
@@ -72,10 +78,25 @@ def deployed(
             rolled = (Rollout(change=change, cause=cause, region=name) for change in own)
             steps += [Take(region=name), *rolled, CheckRollout(images=tuple(own), region=name)]
         if later and place.bake_seconds and found:
-            since = "" if own else max((change.since or "" for change in found), default="")
+            began = "" if own else (since or {}).get(name, "")
             again = CheckRollout(images=tuple(found), region=name, baked=True)
-            steps += [Bake(seconds=place.bake_seconds, since=since, region=name), again]
+            steps += [Bake(seconds=place.bake_seconds, since=began, region=name), again]
     return (*steps, Record(images=tuple(images), regions=limited))
+
+
+def recorded_since(releases: Sequence[Release], states: Sequence[ServiceState]) -> dict[str, str]:
+    """Return since when each region runs what it runs, where the record has all of it as good.
+
+    Anybody may edit the annotation that says when an image was set, so that may only make it later.
+    """
+    found = {}
+    for region in dict.fromkeys(state.region for state in states):
+        own = [state for state in states if state.region == region]
+        there = [release for release in releases if release.verdict == "good" and release.reached(region)]
+        known = [(state, release) for state in own if (release := recorded(there, state.service, pinned(state)))]
+        if len(known) == len(own):
+            found[region] = max(max(release.at, state.since or "") for state, release in known)
+    return found
 
 
 def looked_at(images: Sequence[ImageChange]) -> list[Step]:
