@@ -130,16 +130,25 @@ def _parsed(tokens: list[str], registry: Registry, known: Known, default_environ
     values = _Values(registry.command(spec.name), known)
     for_options = True
     queue = list(rest)
+    wrong: UsageError | None = None
     while queue:
         token = queue.pop(0)
         if for_options and token == "--":  # noqa: S105 - a word of a command line
             for_options = False
-        elif for_options and token in _HELP and registry.find("help") is not None:
+            continue
+        if for_options and token in _HELP and registry.find("help") is not None:
             return registry.make("help", {"command": spec.name})
-        elif for_options and token.startswith("--"):
-            values.take_option(token, queue)
-        else:
-            values.take_positional(token, queue)
+        try:
+            if for_options and token.startswith("--"):
+                values.take_option(token, queue)
+            else:
+                values.take_positional(token, queue)
+        except UsageError as error:
+            wrong = wrong or error
+    if wrong is not None:
+        # with what comes after the mistake: an environment that is left out would be another one
+        wrong.form = values.form()
+        raise wrong
     return values.request(default_environment)
 
 
@@ -300,8 +309,12 @@ class _Values:
             usage=spec.usage,
             example=f"{spec.name} {spec.examples[0]}".strip(),
             suggestion=suggestion,
-            form=(spec.name, dict(self._typed)) if self._positional or self._options else None,
+            form=self.form(),
         )
+
+    def form(self) -> tuple[str, dict[str, str]] | None:
+        """Return the command's form filled with what was typed so far; a value that is wrong is asked for. None where it takes nothing."""
+        return (self._spec.name, dict(self._typed)) if self._positional or self._options else None
 
     def take_option(self, token: str, queue: list[str]) -> None:
         flag, equals, value = token.partition("=")
@@ -369,6 +382,8 @@ class _Values:
         return f"`{self._spec.name}` has no option {cited(flag)}.{hint}"
 
     def _put(self, parameter: Parameter, token: str) -> None:
+        if not parameter.positional:
+            self._typed[parameter.name] = ""
         self._found[parameter.name] = self._value(parameter, token)
         self._typed[parameter.name] = token
 

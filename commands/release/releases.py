@@ -50,7 +50,9 @@ class Releases(Query):
         body += [Note(text=words(warning)) for warning in record.warnings]
         body += [Note(text=words(each)) for each in images.usable(record, context.where.services)[1]]
         if len(known) > len(shown):
-            body.append(Note(text=sentence(f"{len(known) - len(shown)} older: `releases --limit {len(known)}`.")))
+            body.append(
+                Note(text=sentence(f"{len(known) - len(shown)} older: `releases --limit {len(known)} --env {where}`."))
+            )
         if not good:
             body.append(
                 Note(text=sentence(f"`releases adopt --env {where}` records what runs now as the first good release."))

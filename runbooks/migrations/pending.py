@@ -16,7 +16,7 @@ from runbooks.kit.steps import PlainPulse
 from runbooks.kit.targets import Frozen
 from runbooks.migrations.lint import Finding, LintUnavailable, lint
 from runbooks.migrations.settings import LIST_DEADLINE, MigrationSettings
-from runbooks.wording import counted, listed
+from runbooks.wording import counted, listed, measured
 
 _MOST, _LONGEST, _LONGEST_SQL = 5000, 200, 256 * 1024
 _SHOWN = 5
@@ -139,7 +139,9 @@ async def _locks(found: Sequence[Finding], database: Database | None) -> tuple[s
     if database is not None and tables:
         try:
             sizes = await database.sizes(tables)
-            known = {each.name: f" ({rows(each.rows)}, {each.writes:.2g} writes/s on average)" for each in sizes}
+            known = {
+                each.name: f" ({rows(each.rows)}, {measured(each.writes, 'writes/s')} on average)" for each in sizes
+            }
         except RunbookError:
             known = {}
     said = dict.fromkeys(

@@ -128,9 +128,8 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     newest, registry, fleet = newer[-1], train.find(RegistryClient), train.find(Fleet)
     labelled = None if newest.foreign else registry
     # side by side, each within its time: a rollback waits for none of them
-    doubt, spec, found, restore = await asyncio.gather(
+    doubt, found, restore = await asyncio.gather(
         _doubt_in_time(registry, service, newest.image),
-        cluster.jobs.planned(settings.down_job(train.environment, newest.image)),
         compatibility(labelled, fleet, train.environment, change.after, newest.image, seconds=_SECONDS),
         _restore(train, newer[0]),
     )
@@ -140,7 +139,10 @@ async def plan_going_back(train: Train, settings: MigrationSettings) -> Part:
     if doubt:
         no_line = f"There is no line to undo it by hand, because {doubt}."
         return told.model_copy(update={"warnings": (*still, *told.warnings, no_line)})
-    by_hand = f"By hand, with the image that applied it, for one migration: {'; '.join(spec.by_hand())}"
+    # the line itself is as long as a screen: it stands in the plan of `db rollback`, not between this plan and its confirmation
+    by_hand = (
+        f"`db rollback --dry-run --env {train.environment.name}` shows the line that undoes one migration by hand."
+    )
     return told.model_copy(update={"warnings": (*still, *told.warnings), "notes": (*told.notes, by_hand)})
 
 

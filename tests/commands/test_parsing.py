@@ -193,6 +193,25 @@ def test_what_people_try_first_is_answered_with_what_to_type(typed: str, said: s
     assert said in mistyped(typed).message
 
 
+@pytest.mark.parametrize(
+    ("typed", "form"),
+    [
+        ("rollback --env stagng", ("rollback", {"env": ""})),
+        ("deploy v2.0.0 --env stagng", ("deploy", {"version": "v2.0.0", "env": ""})),
+        (
+            "deploy v2.0.0 --only backnd --env production",
+            ("deploy", {"version": "v2.0.0", "only": "", "env": "production"}),
+        ),
+        ("deploy v2.0.0 --evn x --env production", ("deploy", {"version": "v2.0.0", "env": "production"})),
+    ],
+)
+def test_what_was_typed_beside_a_mistake_stays_and_the_wrong_value_is_asked_for(
+    typed: str, form: tuple[str, dict[str, str]]
+) -> None:
+    """Without it the form, and the line that a terminal shows for it, would act on another environment."""
+    assert mistyped(typed).form == form
+
+
 def test_the_form_is_filled_with_what_was_meant() -> None:
     assert mistyped("deploy v2.0.0 prod").form == ("deploy", {"version": "v2.0.0", "env": "production"})
     assert mistyped("rollback v1.2.0").form == ("rollback", {"to": "v1.2.0"})
