@@ -133,6 +133,8 @@ class Report:
         outcome = outcome.model_copy(update={"lines": (*outcome.lines, *left.lines)})
         if ending_state(outcome) is not State.FAILED and outcome.code is not ReasonCode.NO_APPROVER:
             return outcome
+        if outcome.code is ReasonCode.SCHEMA_TOO_NEW:
+            return outcome  # lines that put it back by hand would break it: it can't run on the schema
         by_hand = await open_request.step("look up the way back", Left, partial(self._by_hand, request))
         return outcome.model_copy(update={"kubectl": by_hand.lines})
 

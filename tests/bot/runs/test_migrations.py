@@ -150,6 +150,7 @@ async def test_a_rollback_that_can_not_run_is_refused_with_three_ways_on_and_ins
         for each in ("v1.2.0 can't run on the present schema", "3 times", "minutes, is lost", "schema-too-new"):
             assert each in said
         assert all(each in said for each in ("Undo a migration", "Restore a snapshot", "Go back anyway"))
+        assert "kubectl set image" not in said, "by hand it would not run either"
         assert here.environment().undecided is None
         unsaid = await here.ask("rollback --anyway", who=ON_CALL)
         await here.says(unsaid, "needs a reason", "result")
