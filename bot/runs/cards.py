@@ -37,7 +37,7 @@ from runbooks.kit.answers import read_time
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Cell
-from runbooks.wording import duration, listed, short_digest, short_id
+from runbooks.wording import counted, duration, listed, short_digest, short_id
 
 DIGEST_SHOWN = 8
 """Hexadecimal digits of a plan's digest that people are shown."""
@@ -125,6 +125,12 @@ def _usual(seconds: float, plan: Plan) -> str:
     return f"{duration(seconds)} ({', '.join(parts)})" if parts[1:] else duration(seconds)
 
 
+def _confirmed(plan: Plan) -> str:
+    """Return what a person says yes to: what will happen, and that the plan warns of something."""
+    said = ": ".join(part for part in (plan.title, _versions(plan)) if part)
+    return f"{said}. The plan has {counted(len(plan.warnings), 'warning')}." if plan.warnings else f"{said}."
+
+
 def _unusual(plan: Plan) -> list[Paragraph]:
     """Return what makes the run riskier than usual, each with the option that asks for it."""
     return [
@@ -195,7 +201,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
             label=yes,
             style="primary",
             does=RunAct(command="approve", **target),
-            confirm=Confirm(title=f"{yes} run {short}?", text=f"{plan.title}: {_versions(plan)}.", yes=yes),
+            confirm=Confirm(title=f"{yes} run {short}?", text=_confirmed(plan), yes=yes),
         ),
         Button(label="Deny…", style="danger", does=RunAct(command="deny", form=True, **target)),
         Button(label="Withdraw", quiet=True, does=RunAct(command="withdraw", **target)),

@@ -1,5 +1,6 @@
 """Migrations before the services of a deploy, alone, left out, and undone: from the typed command to the card."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ async def test_a_rollback_that_can_not_run_is_refused_with_three_ways_on_and_ins
         assert "without any Secret" in here.text(proof, "plan")
         assert here.world.schemas.ran == [], "nothing of production was touched"
         run = await here.ask(f"deploy {DROPS}")
+        await here.says(run, "needs your approval", "approval")
+        found = here.button("approve", run)
+        assert found is not None
+        assert re.search(r"v1.2.0 → v2.2.0-drops. The plan has \d warnings?\.", str(found[1])), found[1]
         await here.press(APPROVER, "approve", run)
         assert "A rollback is then refused until the migration is undone" in here.text(run, "plan")
         await here.ended_with(run, f"{DROPS} runs in production")
