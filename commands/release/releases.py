@@ -102,6 +102,11 @@ class ReleasesAdopt(Operation):
     def title(self, environment: str) -> str:
         return f"Record what runs in {environment} as a good release"
 
+    @property
+    def after_rollback(self) -> bool:
+        """A rollback to what no record knows recommends it, and no pod is changed."""
+        return True
+
     async def plan(self, context: Context) -> Plan:
         return await plan_adopt(context.fleet, context.where, context.places)
 

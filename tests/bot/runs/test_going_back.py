@@ -287,6 +287,11 @@ async def test_a_rollback_locks_until_somebody_unlocks_and_a_refused_deploy_can_
         still = await here.until(lambda: next(iter(set(here.runs()) - {run, refused, here.runs()[0]}), None), "a retry")
         await here.says(still, "locked since", "result")
 
+        adopt = await here.ask("releases adopt")
+        await here.press(APPROVER, "approve", adopt)
+        await here.ended_with(adopt, "v1.2.0 is recorded as a good release of production")
+        assert here.environment().freeze == lock
+
         await here.click(ON_CALL, unlock)
         await here.answered("Ines unlocked production")
         known = set(here.runs())
