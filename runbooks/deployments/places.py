@@ -11,7 +11,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Region
-from runbooks.wording import listed
+from runbooks.wording import by_count, listed
 
 T = TypeVar("T")
 
@@ -151,13 +151,18 @@ async def for_rollback(places: Sequence[Place], regions: Sequence[str]) -> Reach
 
     found = list(zip(chosen, await asyncio.gather(*(one(place) for place in chosen)), strict=True))
     there = tuple(place for place, states in found if isinstance(states, list))
+    others = [place.name for place in places if place not in chosen]
+    stay = f"{listed(others)} {by_count(len(others), 'is', 'are')} not named by `--regions`, so nothing changes there."
     return Reached(
         places=there,
         states=tuple(states for _, states in found if isinstance(states, list)),
-        left=tuple(
-            f"{error.message} It is left as it is. When it answers again: `rollback --regions {place.name}`."
-            for place, error in found
-            if isinstance(error, RunbookError)
+        left=(
+            *(
+                f"{error.message} It is left as it is. When it answers again: `rollback --regions {place.name}`."
+                for place, error in found
+                if isinstance(error, RunbookError)
+            ),
+            *([stay] if others else []),
         ),
         regions=tuple(place.name for place in there) if len(there) < len(places) else (),
     )

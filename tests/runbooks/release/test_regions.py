@@ -296,6 +296,7 @@ async def test_a_region_that_is_away_when_a_rollback_is_planned_is_left_with_the
     assert both.tags("eu") == ["v1.2.0"] * 2
     await both.servers["us"].come_back()
     later = await both.rollback("us")
+    assert "eu is not named by `--regions`, so nothing changes there." in later.warnings
     assert [step.key for step in later.steps] == ["rollback@us", "check@us", "record"]
     await both.do(later, "production.rollback.3333")
     assert both.tags("us") == ["v1.2.0"] * 2
