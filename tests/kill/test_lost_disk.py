@@ -99,7 +99,7 @@ async def test_the_next_rollback_takes_the_service_along_that_the_lost_one_had_n
         cluster.rules.clear()
         await disk_lost(here)
         await here.type(REQUESTER, "/omnicare status")
-        assert UNKNOWN in await here.answered("production runs v1.2.0, v2.0.0")
+        assert UNKNOWN in await here.answered("production runs different versions (backend v1.2.0 and frontend v2.0.0)")
         await goes_back_again(here, run)
 
 
