@@ -1,9 +1,7 @@
 """What goes on in a real server now: who waits for whom, what is idle in a transaction, what was prepared and left, who has connections."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,19 +10,7 @@ from runbooks.database.locks import meaning
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from sandbox.postgres import schema
-from tests.support.databases import Served
-
-
-@contextmanager
-def session(here: Served, *statements: str, role: str = schema.APPLICATION) -> Iterator[Any]:
-    """A connection of that role's that has run these; what it left open ends with it."""
-    connection = here.do(here.world.connect(role))
-    try:
-        for statement in statements:
-            here.do(connection.execute(statement))
-        yield connection
-    finally:
-        here.do(connection.close())
+from tests.support.databases import Served, session
 
 
 async def until(

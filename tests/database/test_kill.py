@@ -1,9 +1,6 @@
 """Sessions of a real server that are cancelled or ended, and those that are not: each bound to the transaction that was looked at."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -15,19 +12,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext, done
 from runbooks.kit.targets import Environment
 from sandbox.postgres import schema
-from tests.support.databases import Served
-
-
-@contextmanager
-def session(here: Served, *statements: str, role: str = schema.APPLICATION) -> Iterator[Any]:
-    """A connection of that role's that has run these."""
-    connection = here.do(here.world.connect(role))
-    try:
-        for statement in statements:
-            here.do(connection.execute(statement))
-        yield connection
-    finally:
-        here.do(connection.close())
+from tests.support.databases import Served, session
 
 
 async def ended(database: Database, plan: Plan) -> tuple[str, Ended]:

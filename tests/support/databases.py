@@ -110,3 +110,15 @@ def served(binaries: Path | None = None) -> Iterator[Served]:
     finally:
         here._loop.call_soon_threadsafe(ended.set)
         thread.join(30.0)
+
+
+@contextmanager
+def session(here: Served, *statements: str, role: str = schema.APPLICATION) -> Iterator[Any]:
+    """A connection of that role's that has run these; what it left open ends with it."""
+    connection = here.do(here.world.connect(role))
+    try:
+        for statement in statements:
+            here.do(connection.execute(statement))
+        yield connection
+    finally:
+        here.do(connection.close())
