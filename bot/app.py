@@ -17,18 +17,20 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from bot import crash_points, logs
-from bot.accounts import Identity
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
+from bot.boundary import logs
+from bot.boundary.accounts import Identity
+from bot.boundary.outbound import Messenger
 from bot.clients import Clients, open_clients
 from bot.composition import DurableRuns, durable_runs, make_dispatcher
 from bot.config import Settings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.metrics import Metrics
-from bot.outbound import Messenger
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.process_lock import account_name, held, somebody_waits
+from bot.process import crash_points
+from bot.process.metrics import Metrics
+from bot.process.process_lock import account_name, held, somebody_waits
+from bot.process.supervision import Supervisor
 from bot.reference.manual import HERE
 from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
@@ -36,7 +38,6 @@ from bot.runs.heads import KeptHeads
 from bot.runs.heads_elsewhere import HeadCopies
 from bot.runs.heads_told import Telling, compared
 from bot.runs.scheduled_drills import ScheduledDrills
-from bot.supervision import Supervisor
 from bot.surfaces.http.server import Web
 from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bot.inbound import Exit
+from bot.boundary.inbound import Exit
 
 if TYPE_CHECKING:
     from bot.config import Settings
@@ -248,9 +248,9 @@ def _serve(options: Options, words: list[str]) -> int:
         return Exit.OK
     settings = _settings(options)
     gc.disable()  # what is imported stays, and looking through it for garbage took an eighth of the start
-    from bot import process_lock
     from bot.app import serve
     from bot.audit import AuditLogUnavailable
+    from bot.process import process_lock
     from bot.surfaces.terminal.server import SocketError
     from runbooks.kit.errors import RunbookError
 

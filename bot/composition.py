@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.accounts import Identity
 from bot.audit import AuditLog
+from bot.boundary.accounts import Identity
+from bot.boundary.outbound import Messenger
 from bot.config import Settings
 from bot.dispatch.act import Services
 from bot.dispatch.dispatcher import Dispatcher
-from bot.metrics import Metrics
-from bot.outbound import Messenger
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
+from bot.process.metrics import Metrics
 from bot.runs.decisions import EngineRuns
 from bot.runs.display import Display
 from bot.runs.engine import Engine

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bot.inbound import Exit
-from bot.process_lock import account_name, holder, owner
+from bot.boundary.inbound import Exit
+from bot.process.process_lock import account_name, holder, owner
 
 _READY_SECONDS = 60.0
 """Until it listens; sudo may ask for a password meanwhile."""

@@ -32,7 +32,7 @@ from bot.audit.events import (
     read_entry,
 )
 from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
-from bot.file_lock import FileLock
+from bot.process.file_lock import FileLock
 from commands.kit.audit_filter import EVERYTHING, AuditFilter
 
 if TYPE_CHECKING:

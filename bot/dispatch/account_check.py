@@ -2,8 +2,8 @@
 
 from datetime import tzinfo
 
-from bot.accounts import Identity
-from bot.inbound import Inbound, Surface
+from bot.boundary.accounts import Identity
+from bot.boundary.inbound import Inbound, Surface
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
+from bot.boundary.inbound import Inbound
 from bot.config import Settings
 from bot.dispatch.refusals import act_id
-from bot.inbound import Inbound
 from bot.policy.permissions import Permissions
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore

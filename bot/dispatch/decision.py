@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.audit import EventName
+from bot.boundary.inbound import Answer
 from bot.dispatch.act import Act
 from bot.dispatch.announcement import announce
-from bot.inbound import Answer
 from bot.runs.decisions import EngineRuns
 from bot.runs.resolving import resolve
 from commands.kit.card import Card

@@ -6,8 +6,8 @@ Used by the dispatcher alone. Everything here fails closed: what is not certain 
 import secrets
 
 from bot.audit import AuditLogUnavailable, Event, EventName
+from bot.boundary.inbound import Surface, TerminalOnly
 from bot.dispatch.act import Act
-from bot.inbound import Surface, TerminalOnly
 from commands.kit.card import Card
 from commands.kit.command import Command, Query
 from commands.kit.context import Actor, Context, Denied

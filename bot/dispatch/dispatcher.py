@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.accounts import Identity
 from bot.audit import AuditLogUnavailable
+from bot.boundary.accounts import Identity
+from bot.boundary.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
 from bot.dispatch.account_check import AccountCheck
@@ -20,9 +21,8 @@ from bot.dispatch.answers import by_hand, refusal_card, usage_card
 from bot.dispatch.disclosure import check_options
 from bot.dispatch.reading import RequestReader
 from bot.dispatch.refusals import Refusals, act_id, check_button
-from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
-from bot.metrics import Metrics
 from bot.policy.people import People
+from bot.process.metrics import Metrics
 from bot.runs.decisions import EngineRuns
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.notes import AuditNotes

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot.boundary.inbound import Filled, Form, FormField
 from bot.dispatch.act import Act
-from bot.inbound import Filled, Form, FormField
 from commands.kit.command import Command
 from commands.kit.parsing import UsageError
 from commands.kit.regions import RegionsType

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from bot.audit import EventName
+from bot.boundary.inbound import Answer, Surface
 from bot.config.sections import TimeSettings
 from bot.dispatch.act import Act
 from bot.dispatch.answers import refusal_card, started_card
-from bot.inbound import Answer, Surface
 from bot.runs.model import Appointment, Request, request_id
 from commands.kit.command import Operation
 from commands.kit.parsing import typed_again

@@ -1,9 +1,9 @@
 """A query: it is answered at once, and noted."""
 
 from bot.audit import EventName
+from bot.boundary.inbound import Answer
 from bot.dispatch.act import Act
 from bot.dispatch.disclosure import disclosed
-from bot.inbound import Answer
 from commands.kit.command import Query
 
 

@@ -1,8 +1,8 @@
 """What came in, parsed: typed text, a shell's words, or the values of a button or form become one request. Once; the rest carries it on."""
 
+from bot.boundary.inbound import Inbound, ParsedInbound, Surface
 from bot.config import Settings
 from bot.dispatch.form import tokens_of
-from bot.inbound import Inbound, ParsedInbound, Surface
 from bot.policy.people import People
 from commands.kit.command import Command
 from commands.kit.parsing import LONGEST, UsageError, parse, split

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
-from bot.inbound import Inbound
+from bot.boundary.inbound import Inbound
 from commands.kit.context import Actor, Denied
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode

@@ -7,11 +7,11 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from bot.boundary.inbound import Exit
+from bot.boundary.printable import safe
 from bot.config import ConfigurationError, Settings, default_path, load
 from bot.doctor import audit_log, database, github, here, monitoring, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
-from bot.inbound import Exit
-from bot.printable import safe
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 

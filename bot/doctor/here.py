@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.policy.permissions import PERMISSIONS
-from bot.process_lock import holder
+from bot.process.process_lock import holder
 from commands.kit.policy import ApprovalPolicy, Risk, raised
 from commands.kit.registry import Registry
 from commands.kit.spec import Kind

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bot.audit import AuditFinding, AuditFindingKind, AuditHead, verify_audit_logs
 from bot.audit.head_copies import bucket, copied
+from bot.boundary.inbound import Exit
+from bot.boundary.printable import safe
 from bot.config import Settings
-from bot.inbound import Exit
-from bot.printable import safe
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet

@@ -5,9 +5,9 @@ People are listed in `omnicare.toml`. An account that nobody is listed for is a 
 
 import pwd
 
+from bot.boundary.inbound import Surface
 from bot.config import Settings
 from bot.config.sections import PersonSettings
-from bot.inbound import Surface
 from commands.kit.context import Actor
 
 

@@ -7,9 +7,9 @@ to listed people only. An empty policy lets nobody in.
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from bot.accounts import Identity
+from bot.boundary.accounts import Identity
+from bot.boundary.inbound import Surface
 from bot.config import Settings
-from bot.inbound import Surface
 from bot.policy.people import People
 from commands.kit.context import Actor, Denied, Grant
 from runbooks.kit.reasons import ReasonCode

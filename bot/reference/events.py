@@ -74,7 +74,7 @@ def audit_events() -> str:
 
 def metrics() -> str:
     """Return the page with the metrics that `/metrics` serves."""
-    from bot.metrics import Metrics
+    from bot.process.metrics import Metrics
 
     families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
     return page(

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot import crash_points
 from bot.audit import EventName
 from bot.config import Settings
 from bot.policy.approvals import Act, check, same_word
 from bot.policy.permissions import Permissions
+from bot.process import crash_points
 from bot.runs.display import Display
 from bot.runs.engine import WorkflowView
 from bot.runs.follow_up import FollowUps

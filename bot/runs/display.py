@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 
-from bot.outbound import Messenger, Posted
+from bot.boundary.outbound import Messenger, Posted
 from bot.runs.model import HoldAsked
 from commands.kit.card import Card, StepLine, Text
 

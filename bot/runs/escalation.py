@@ -8,9 +8,9 @@ asked for since then is an answer for as long as it is open. It keeps the thread
 from functools import partial
 from typing import Any
 
-from bot import crash_points
 from bot.audit import EventName
 from bot.policy.permissions import Permissions
+from bot.process import crash_points
 from bot.runs import cards
 from bot.runs.model import Escalation, Show, thread_id
 from bot.runs.notes import AuditNotes

@@ -11,8 +11,8 @@ from typing import Any
 
 from bot.audit import AuditHead, AuditLog
 from bot.audit.head_copies import bucket, copy
+from bot.boundary.outbound import Messenger, SurfaceGone
 from bot.config import Settings
-from bot.outbound import Messenger, SurfaceGone
 from bot.runs.heads import KeptHeads
 from commands.kit.card import Card, State, words
 from runbooks.clients.aws.bucket import Bucket, ObjectThere

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from bot.audit import AuditLog
 from bot.audit.head_copies import bucket, copied
+from bot.boundary.outbound import Messenger, SurfaceGone
 from bot.config import Settings
-from bot.outbound import Messenger, SurfaceGone
 from bot.runs.heads import KeptHeads
 from bot.runs.services import MakesContext
 from commands.kit.card import Card, Note, State, words

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
-from bot import crash_points
 from bot.config.sections import TimeSettings
 from bot.policy.approvals import ApprovalDecision, new_word
+from bot.process import crash_points
 from bot.runs import cards, outage_notice
 from bot.runs.display import Display
 from bot.runs.engine import Recorded

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.config.sections import TimeSettings
+from bot.process.supervision import Supervisor
 from bot.runs.leftovers import Leftovers
 from bot.runs.model import InterruptedMessage, Request
 from bot.runs.pending import PendingRequests
 from bot.runs.store import RunStore
-from bot.supervision import Supervisor
 from commands.kit.audit_filter import AuditFilter
 from runbooks.kit.reasons import ReasonCode
 

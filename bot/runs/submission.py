@@ -1,7 +1,7 @@
 """Handing a request to the engine: first the audit log, then the engine, and the same request of the same person only once."""
 
-from bot import crash_points
 from bot.audit import AuditLogUnavailable
+from bot.process import crash_points
 from bot.runs.model import Request
 from bot.runs.notes import AuditNotes
 from bot.runs.pending import PendingRequests

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, verify
-from bot.inbound import Exit, Filled, Form, Inbound, Location, Surface
+from bot.boundary.inbound import Exit, Filled, Form, Inbound, Location, Surface
 from bot.runs.model import Request
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.origin import Origin

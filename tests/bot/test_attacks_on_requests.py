@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.audit import EventName, verify
-from bot.inbound import Exit
+from bot.boundary.inbound import Exit
 from bot.runs.pending import AT_ONCE
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.origin import Origin

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.boundary.inbound import Answer, Exit
 from bot.cli import GLOBAL_OPTIONS, Mistyped, take_options
-from bot.inbound import Answer, Exit
 from bot.surfaces.terminal.server import SocketServer
 from commands.kit import registry
 from commands.kit.card import Card, Paragraph, Preformatted, State, words

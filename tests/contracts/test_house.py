@@ -197,11 +197,11 @@ def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
 UNREDACTED = {
     "KnownSecrets": ("runbooks/redaction/redactor.py", "runbooks/logs/unredacted.py"),
     "Unredacted": (
-        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/inbound.py",
+        "runbooks/redaction/unredacted.py", "runbooks/logs/unredacted.py", "commands/kit/disclosure.py", "commands/observe/logs.py", "bot/boundary/inbound.py",
     ),
     "Disclosed": ("commands/kit/disclosure.py", "commands/observe/logs.py"),
-    "TerminalOnly": ("bot/inbound.py", "bot/dispatch/disclosure.py", "bot/surfaces/terminal/server.py"),
-    "terminal_only": ("bot/inbound.py", "bot/dispatch/query.py", "bot/surfaces/terminal/server.py"),
+    "TerminalOnly": ("bot/boundary/inbound.py", "bot/dispatch/disclosure.py", "bot/surfaces/terminal/server.py"),
+    "terminal_only": ("bot/boundary/inbound.py", "bot/dispatch/query.py", "bot/surfaces/terminal/server.py"),
 }  # fmt: skip
 """What `logs --raw` is made of, and the modules that it passes through. None of Slack, of runs, or of anything that is kept."""
 

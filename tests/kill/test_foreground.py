@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.process_lock import holder
+from bot.process.process_lock import holder
 from sandbox.outside.registry import digest_of
 from tests.support.terminals import ended, omnicare, read_until, run_of, started
 from tests.support.worlds import APPROVER, SERVICES, Story, story

@@ -5,7 +5,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.inbound import Answer, Exit, Form, Inbound, ParsedInbound
+from bot.boundary.inbound import Answer, Exit, Form, Inbound, ParsedInbound
 from commands.kit.card import Card, OpenForm, State, words
 from commands.kit.spec import Kind
 

@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from bot.accounts import Standing
 from bot.app import Contexts
 from bot.audit import AuditLog, Entry, EventName
+from bot.boundary.accounts import Standing
+from bot.boundary.inbound import Answer, Filled, Inbound, Location, Surface
 from bot.clients import clients_of
 from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
-from bot.inbound import Answer, Filled, Inbound, Location, Surface
-from bot.metrics import Metrics
 from bot.policy.approvals import Pending
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
+from bot.process.metrics import Metrics
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.model import Request, RequestState
 from commands.kit import registry

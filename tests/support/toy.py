@@ -18,14 +18,14 @@ from pydantic import JsonValue
 
 from bot.app import Contexts
 from bot.audit import AuditLog, EventName
+from bot.boundary.inbound import Surface
 from bot.clients import clients_of
 from bot.composition import DurableRuns, durable_runs
 from bot.config import Settings, load
-from bot.inbound import Surface
-from bot.metrics import Metrics
 from bot.policy.approvals import new_word
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
+from bot.process.metrics import Metrics
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.model import Request, request_id
 from commands.kit.card import Card

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from bot import crash_points
+from bot.process import crash_points
 from bot.runs.engine import Recorded
 from bot.runs.heads import KeptHeads
 from bot.runs.model import Answered, Ending, Request, escalation_id

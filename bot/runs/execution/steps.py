@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from bot import crash_points
 from bot.audit import EventName
 from bot.config.sections import TimeSettings
+from bot.process import crash_points
 from bot.runs import outage_notice
 from bot.runs.cards import head_card, progress_card
 from bot.runs.display import Display

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot import crash_points
 from bot.audit import EventName
 from bot.config import Settings
+from bot.process import crash_points
 from bot.runs import cards, outage_notice
 from bot.runs.display import Display
 from bot.runs.engine import Broke

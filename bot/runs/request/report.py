@@ -6,7 +6,7 @@ from functools import partial
 
 from bot.audit import EventName
 from bot.config.sections import TimeSettings
-from bot.metrics import Metrics
+from bot.process.metrics import Metrics
 from bot.runs.display import Display
 from bot.runs.engine import Recorded
 from bot.runs.lease import Leases

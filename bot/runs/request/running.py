@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot import crash_points
 from bot.config import Settings
 from bot.policy.approvals import ApprovalDecision, new_word
 from bot.policy.permissions import Permissions
+from bot.process import crash_points
 from bot.runs import cards
 from bot.runs.display import Display
 from bot.runs.engine import Recorded

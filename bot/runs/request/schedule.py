@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from bot import crash_points
 from bot.audit import EventName
 from bot.policy.approvals import ApprovalDecision, new_word
 from bot.policy.permissions import Permissions
+from bot.process import crash_points
 from bot.runs import go_cards
 from bot.runs.engine import Recorded
 from bot.runs.model import Appointment, DecisionMessage, GoGiven, Request

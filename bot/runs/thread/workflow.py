@@ -9,8 +9,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from bot import crash_points
-from bot.outbound import Messenger, Posted, SurfaceGone
+from bot.boundary.outbound import Messenger, Posted, SurfaceGone
+from bot.process import crash_points
 from bot.runs.display import Display
 from bot.runs.engine import Engine
 from bot.runs.model import Request, Show

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bot.metrics import Metrics
+from bot.process.metrics import Metrics
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections, by_address
 
 Check = Callable[[], Awaitable[str | None]]

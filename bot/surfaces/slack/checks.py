@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.outbound import SurfaceGone
+from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, SCOPES
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError, lost

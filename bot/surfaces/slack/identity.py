@@ -9,8 +9,8 @@ import logging
 import re
 from collections.abc import Mapping
 
-from bot.accounts import Standing
-from bot.outbound import SurfaceGone
+from bot.boundary.accounts import Standing
+from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from runbooks.kit.errors import RunbookError
@@ -24,7 +24,7 @@ _SLACKBOT = "USLACKBOT"
 
 
 class SlackIdentity:
-    """Implements `bot.inbound.Identity`. One for the life of the process."""
+    """Implements `bot.boundary.inbound.Identity`. One for the life of the process."""
 
     def __init__(self, api: SlackApi, *, workspace: str | None = None, deadline: float = 1.5) -> None:
         self._api = api

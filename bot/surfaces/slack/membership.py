@@ -5,8 +5,8 @@ import logging
 from collections import OrderedDict
 from dataclasses import replace
 
-from bot.inbound import ParsedInbound
-from bot.outbound import SurfaceGone
+from bot.boundary.inbound import ParsedInbound
+from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.transport.web_api import SlackApi

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.inbound import Location
+from bot.boundary.inbound import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ import asyncio
 import logging
 from urllib.parse import urlsplit
 
-from bot.accounts import Directory
+from bot.boundary.accounts import Directory
+from bot.boundary.inbound import TakesInbound
+from bot.boundary.redacting import Redact
 from bot.config.sections import SlackSettings
-from bot.inbound import TakesInbound
-from bot.redacting import Redact
-from bot.supervision import Supervisor
+from bot.process.supervision import Supervisor
 from bot.surfaces.slack.bolt_app import bolt_app
 from bot.surfaces.slack.identity import SlackIdentity
 from bot.surfaces.slack.inbound.background import Background

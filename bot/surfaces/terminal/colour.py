@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from bot.printable import safe
+from bot.boundary.printable import safe
 from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, span_words, typed, wide
 from commands.kit.card import (
     Attachment,

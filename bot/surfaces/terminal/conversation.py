@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
-from bot.inbound import Exit
+from bot.boundary.inbound import Exit
 from bot.surfaces.terminal.client import Absent, Unreachable, new_key, say
 from bot.surfaces.terminal.screen import Manner, Screen
 from bot.surfaces.terminal.wire_format import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bot.printable import safe
+from bot.boundary.printable import safe
 from bot.surfaces.terminal.words import (
     BREAK,
     STEP_SIGNS,

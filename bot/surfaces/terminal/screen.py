@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from bot.printable import safe
+from bot.boundary.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.json_document import document
 from bot.surfaces.terminal.words import Audience

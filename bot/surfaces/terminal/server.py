@@ -23,8 +23,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot.inbound import Answer, Exit, Inbound, ParsedInbound, Surface, TakesInbound, TerminalOnly
-from bot.leaving import Redact, card_out, leaf_by_leaf
+from bot.boundary.inbound import Answer, Exit, Inbound, ParsedInbound, Surface, TakesInbound, TerminalOnly
+from bot.boundary.leaving import Redact, card_out, leaf_by_leaf
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
 from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
 from commands.kit.card import Card

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from bot.inbound import Exit
+from bot.boundary.inbound import Exit
 from commands.kit.card import Card, OpenForm, State
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen

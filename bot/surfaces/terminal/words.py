@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from bot.printable import safe
+from bot.boundary.printable import safe
 from commands.kit.card import (
     Button,
     Code,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.inbound import Exit
+from bot.boundary.inbound import Exit
 from commands.observe.status import DEADLINE
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.reasons import ReasonCode

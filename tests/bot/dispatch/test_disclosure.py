@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from bot.audit import EventName, search_audit_logs
+from bot.boundary.inbound import Answer, Exit, Filled, Form, Location, Surface
 from bot.doctor.here import policies
-from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
 from bot.runs.model import Request
 from commands.kit import registry
 from commands.kit.card import OpenForm

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.audit import EventName, search_audit_logs
-from bot.inbound import Answer, Exit, Filled, Form, Location, Surface
+from bot.boundary.inbound import Answer, Exit, Filled, Form, Location, Surface
 from commands.kit.card import OpenForm
 from commands.kit.spec import Kind
 from runbooks.kit.errors import TemporaryError

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bot import logs
-from bot.inbound import Exit
+from bot.boundary import logs
+from bot.boundary.inbound import Exit
 from runbooks.kit.reasons import ReasonCode
 from tests.support.thresholds import (
     KIOSK,

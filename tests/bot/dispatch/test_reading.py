@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from bot.boundary.inbound import Filled
 from bot.dispatch.decision import ABOUT_RUNS
-from bot.inbound import Filled
 from commands.kit.command import RunDecision
 from commands.kit.parsing import parse
 from commands.kit.registry import load

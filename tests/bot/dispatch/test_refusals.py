@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bot.audit import AuditLog, Entry, EventName
+from bot.boundary.inbound import Filled, Inbound, Surface
 from bot.dispatch.refusals import PER_MINUTE, Refusals, act_id
-from bot.inbound import Filled, Inbound, Surface
 from commands.kit.audit_filter import AuditFilter
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode

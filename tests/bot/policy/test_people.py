@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.boundary.inbound import Surface
 from bot.config import validate
-from bot.inbound import Surface
 from bot.policy.people import People
 from tests.support.thresholds import APPROVER, APPROVERS_PHONE, DAEMON, OUTSIDER, REQUESTER, configuration
 

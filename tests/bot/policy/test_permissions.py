@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bot.boundary.inbound import Surface
 from bot.config import Settings, validate
-from bot.inbound import Surface
 from bot.policy.people import People
 from bot.policy.permissions import PERMISSIONS, Permissions
 from commands.kit.context import Actor, Denied

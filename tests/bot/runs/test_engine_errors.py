@@ -102,7 +102,7 @@ async def test_nothing_of_what_was_read_is_kept_of_an_exception_that_nobody_fore
             over.set()
 
     path = tmp_path / "engine.sqlite"
-    with caplog.at_level(logging.CRITICAL):  # its lines are held by tests/bot/test_logs.py
+    with caplog.at_level(logging.CRITICAL):  # its lines are held by tests/bot/boundary/test_logs.py
         async with _engine(path, flow) as engine:
             await engine.start("flow", "a", {})
             await asyncio.wait_for(over.wait(), 10)

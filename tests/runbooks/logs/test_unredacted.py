@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.leaving import leaf_by_leaf
+from bot.boundary.leaving import leaf_by_leaf
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode

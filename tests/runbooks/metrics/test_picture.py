@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bot.redacting import redacted
+from bot.boundary.redacting import redacted
 from commands.kit.card import Card, words
 from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, preceding, sparkline
 from runbooks.metrics.picture import png

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.leaving import leaf_by_leaf
+from bot.boundary.leaving import leaf_by_leaf
 from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.blocks.reading import DEEPEST
 from runbooks.redaction.redactor import KnownSecrets, Redactor

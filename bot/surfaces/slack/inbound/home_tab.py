@@ -1,6 +1,6 @@
 """The app's Home: what this person may run, and what waits. Drawn anew each time it is opened."""
 
-from bot.inbound import Exit, TakesInbound
+from bot.boundary.inbound import Exit, TakesInbound
 from bot.surfaces.slack.inbound.payloads import FromPerson, typed
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger

@@ -6,7 +6,7 @@ them over. What was never handed over is never acknowledged: Slack then says so 
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot.inbound import Answer, Exit, ParsedInbound, TakesInbound
+from bot.boundary.inbound import Answer, Exit, ParsedInbound, TakesInbound
 from bot.surfaces.slack.identity import SlackIdentity
 from bot.surfaces.slack.inbound.background import TOO_MANY, Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bot.inbound import Answer, Form, Inbound, TakesInbound
-from bot.outbound import SurfaceGone
-from bot.redacting import Redact
+from bot.boundary.inbound import Answer, Form, Inbound, TakesInbound
+from bot.boundary.outbound import SurfaceGone
+from bot.boundary.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.payloads import FormRequest, FromPerson, RunRequest, Suggestion

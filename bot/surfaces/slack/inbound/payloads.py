@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.inbound import Filled, Inbound, Surface
+from bot.boundary.inbound import Filled, Inbound, Surface
 from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.own_messages import METADATA

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.accounts import Directory
-from bot.outbound import SurfaceGone
-from bot.redacting import Redact, redacted
+from bot.boundary.accounts import Directory
+from bot.boundary.outbound import SurfaceGone
+from bot.boundary.redacting import Redact, redacted
 from bot.surfaces.slack.render.blocks import DrawnCard, Surface, drawn
 from bot.surfaces.slack.render.mrkdwn import Block
 from bot.surfaces.slack.transport.web_api import SlackError, Undrawable

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from bot.outbound import Posted
+from bot.boundary.outbound import Posted
 from bot.surfaces.slack.outbound.edit_budget import EditBudget
 from commands.kit.card import Card
 from runbooks.kit.errors import TemporaryError

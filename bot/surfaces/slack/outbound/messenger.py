@@ -1,6 +1,6 @@
 """The messages of a run's thread: each posted once, edited within the workspace's budget, never sent unredacted.
 
-`SlackMessenger` implements `bot.inbound.Messenger` for the engine; `replies.py` says through it what only concerns one person.
+`SlackMessenger` implements `bot.boundary.inbound.Messenger` for the engine; `replies.py` says through it what only concerns one person.
 Every card leaves through `card_sender.py`, which redacts it first.
 """
 
@@ -8,9 +8,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from bot.accounts import Directory
-from bot.outbound import Posted, SurfaceGone
-from bot.redacting import Redact
+from bot.boundary.accounts import Directory
+from bot.boundary.outbound import Posted, SurfaceGone
+from bot.boundary.redacting import Redact
 from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.membership import ChannelMembers
 from bot.surfaces.slack.outbound.card_sender import CardSender
@@ -55,7 +55,7 @@ class SlackMessenger:
         self._directs: dict[str, str] = {}
         self._members = ChannelMembers(api)
 
-    # What a run says (bot.inbound.Messenger)
+    # What a run says (bot.boundary.inbound.Messenger)
 
     async def post(
         self,

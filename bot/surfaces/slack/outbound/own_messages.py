@@ -5,7 +5,7 @@ Run and slot stand in the message's metadata. Any app may write any metadata, so
 
 from collections.abc import AsyncIterator
 
-from bot.outbound import Posted, SurfaceGone
+from bot.boundary.outbound import Posted, SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at, text_at
 from bot.surfaces.slack.transport.web_api import Self, SlackApi
 

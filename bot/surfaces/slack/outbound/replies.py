@@ -9,9 +9,9 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from bot.inbound import Answer
-from bot.outbound import Posted, SurfaceGone
-from bot.redacting import Withheld
+from bot.boundary.inbound import Answer
+from bot.boundary.outbound import Posted, SurfaceGone
+from bot.boundary.redacting import Withheld
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from commands.kit.card import Attachment, Button, Card, Note, OpenForm, State, words

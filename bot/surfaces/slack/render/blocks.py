@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.accounts import Directory
+from bot.boundary.accounts import Directory
 from bot.surfaces.slack.json_path import list_at, text_at
 from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section

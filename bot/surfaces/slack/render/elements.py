@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from bot.accounts import Directory
+from bot.boundary.accounts import Directory
 from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
 from bot.surfaces.slack.render.truncation import step_line, table_lines
 from commands.kit.card import (

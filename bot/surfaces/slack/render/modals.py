@@ -6,7 +6,7 @@ goes through Slack in `private_metadata` and comes back; the dispatcher checks i
 
 from collections.abc import Mapping, Sequence
 
-from bot.inbound import Answer, Form, FormField
+from bot.boundary.inbound import Answer, Form, FormField
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.render.button_values import compact
 from bot.surfaces.slack.render.mrkdwn import Block, clean, shortened

@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from bot.accounts import Directory
+from bot.boundary.accounts import Directory
 from commands.kit.card import Code, Link, Moment, PersonName, Plain, Span, Strong, Text
 
 Block = dict[str, object]

@@ -6,7 +6,7 @@ the whole of it goes into a file beside the message (`blocks.Drawn.files`).
 
 from dataclasses import dataclass, field
 
-from bot.accounts import Directory
+from bot.boundary.accounts import Directory
 from bot.surfaces.slack.render.mrkdwn import in_lines, plain
 from commands.kit.card import (
     Attachment,

@@ -17,7 +17,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from bot.supervision import Supervisor
+from bot.process.supervision import Supervisor
 from bot.surfaces.slack.transport.socket_connection import NotGreeted, SocketConnection
 from bot.surfaces.slack.transport.web_api import KeptOut, SlackApi
 from runbooks.kit.errors import RunbookError, TemporaryError

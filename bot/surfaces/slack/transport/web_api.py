@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.outbound import SurfaceGone
+from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import list_at, text_at
 from runbooks.kit.answers import read_bounded, read_object, read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError

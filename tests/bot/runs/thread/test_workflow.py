@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.outbound import Posted
+from bot.boundary.outbound import Posted
 from bot.runs.display import Display
 from bot.runs.model import Close, InterruptedMessage, Request, Show
 from bot.runs.request.running import interruption

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.metrics import Metrics
+from bot.process.metrics import Metrics
 from bot.surfaces.http.server import Check, Web
 from tests.support.crowds import silent
 

@@ -17,9 +17,9 @@ import jsonschema
 import pytest
 from pydantic import SecretStr
 
+from bot.boundary.inbound import Answer, Form, FormField, Inbound, ParsedInbound
 from bot.config.sections import SlackSettings
-from bot.inbound import Answer, Form, FormField, Inbound, ParsedInbound
-from bot.supervision import Supervisor
+from bot.process.supervision import Supervisor
 from bot.surfaces.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.spec import Kind

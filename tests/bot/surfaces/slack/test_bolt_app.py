@@ -10,7 +10,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
-from bot.inbound import Answer
+from bot.boundary.inbound import Answer
 from bot.surfaces.slack.identity import SlackIdentity
 from bot.surfaces.slack.render import button_values
 from commands.kit.card import Typed

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bot.printable import safe
+from bot.boundary.printable import safe
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.screen import Manner, Screen
 from bot.surfaces.terminal.words import Audience, typed

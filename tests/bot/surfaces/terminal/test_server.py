@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.inbound import Answer, Exit
+from bot.boundary.inbound import Answer, Exit
 from bot.surfaces.terminal.client import Unreachable, new_key, say
 from bot.surfaces.terminal.server import SocketError, SocketServer
 from bot.surfaces.terminal.wire_format import AnswerLine, Call, CardLine, EndLine, Line, RefusedLine, exit_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot import logs
-from bot.inbound import Answer, Exit, TerminalOnly
+from bot.boundary import logs
+from bot.boundary.inbound import Answer, Exit, TerminalOnly
 from bot.surfaces.terminal.client import Unreachable, new_key, say
 from bot.surfaces.terminal.server import SocketServer
 from bot.surfaces.terminal.wire_format import AnswerLine, Call, EndLine, Line, NoticeLine, RawLines, RefusedLine

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.inbound import Answer, Exit
+from bot.boundary.inbound import Answer, Exit
 from bot.surfaces.slack.inbound.background import AT_ONCE, TOO_MANY
 from commands.kit.card import Attachment, Button, Confirm, OpenForm, RunAct, Typed
 from tests.bot.surfaces.slack.conftest import SHORT, Slack, Start, card

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.inbound import Answer, Exit, Form, FormField
+from bot.boundary.inbound import Answer, Exit, Form, FormField
 from commands.kit.card import Button, Card, OpenForm, RunAct
 from tests.bot.surfaces.slack.conftest import Slack, card
 

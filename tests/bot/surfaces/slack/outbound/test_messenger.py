@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.outbound import Posted, SurfaceGone
-from bot.redacting import Withheld
+from bot.boundary.outbound import Posted, SurfaceGone
+from bot.boundary.redacting import Withheld
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from commands.kit.card import Attachment, Preformatted, State, Table, person, words

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.redacting import redacted
+from bot.boundary.redacting import redacted
 from bot.surfaces.slack.render.blocks import drawn
 from bot.surfaces.slack.render.button_values import as_option, read, written
 from bot.surfaces.slack.render.mrkdwn import safe_link

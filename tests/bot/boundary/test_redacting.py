@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.leaving import card_out
-from bot.redacting import Withheld, redacted
+from bot.boundary.leaving import card_out
+from bot.boundary.redacting import Withheld, redacted
 from commands.kit.card import Attachment, Card, Fact, Facts, Note, Paragraph, Strong, Table, words
 from runbooks.redaction.redactor import Redactor
 from tests.support.corpus import corpus

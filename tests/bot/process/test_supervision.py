@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.supervision import Supervisor
+from bot.process.supervision import Supervisor
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import process_lock
+from bot.process import process_lock
 
 
 @pytest.fixture

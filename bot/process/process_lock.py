@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.file_lock import FileLock
+from bot.process.file_lock import FileLock
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import structlog
 
-from bot.leaving import Redact, leaf_by_leaf
-from bot.printable import safe
+from bot.boundary.leaving import Redact, leaf_by_leaf
+from bot.boundary.printable import safe
 from runbooks.kit import bugs
 
 _OWN_HANDLERS = ("dbos", "slack_bolt", "slack_sdk", "aiohttp", "kubernetes")

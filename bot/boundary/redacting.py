@@ -6,7 +6,7 @@ It fails closed: a redactor that raises means that nothing is sent.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.outbound import SurfaceGone
+from bot.boundary.outbound import SurfaceGone
 from commands.kit.card import (
     Attachment,
     Button,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.redacting import redacted
+from bot.boundary.redacting import redacted
 from commands.kit.card import Card, Paragraph, State, words
 from runbooks.redaction.blocks.fields import cue_of
 

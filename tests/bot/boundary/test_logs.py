@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot import logs
+from bot.boundary import logs
 
 
 def hide(text: str) -> str:
