@@ -28,7 +28,7 @@ from runbooks.kit.targets import Environment, Service
 from runbooks.release import max_surge
 from runbooks.wording import counted
 
-_PATIENCE = 2.0
+PATIENCE = 2.0
 """Seconds: going back does not wait for longer to know whether it can be faster."""
 _KEEPS_OFF = ("NoSchedule", "NoExecute")
 _HOUSEKEEPING = ("cpu", "memory", "ephemeral-storage")
@@ -76,14 +76,19 @@ class _Seen:
     nodes: list[_Free] | str
 
 
-async def waves(cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange]) -> list[Wave]:
-    """Return how each service can be replaced now. Raises `RunbookError` where not even its pods can be read."""
+async def waves(
+    cluster: ClusterClient, environment: Environment, changes: Sequence[ImageChange], *, patience: float = PATIENCE
+) -> list[Wave]:
+    """Return how each service can be replaced now, with quotas and nodes as far as they answer within `patience` seconds.
+
+    Raises `RunbookError` where not even its pods can be read.
+    """
     deployments, sets, pods, quotas, nodes = await asyncio.gather(
         cluster.deployments(environment.namespace),
         cluster.replica_sets(environment.namespace),
         cluster.pods(environment.namespace),
-        _looked(lambda: _quotas(cluster, environment.namespace), "resource quotas"),
-        _looked(lambda: _nodes(cluster), "nodes"),
+        _looked(lambda: _quotas(cluster, environment.namespace), "resource quotas", patience),
+        _looked(lambda: _nodes(cluster), "nodes", patience),
     )
     seen = _Seen({view.name: view for view in deployments}, sets, pods, quotas, nodes)
     return [_wave(seen, change, environment.service(change.service)) for change in changes]
@@ -113,12 +118,12 @@ def by_own_strategy(wave: Wave) -> str:
     return ""
 
 
-async def _looked(look: Callable[[], Awaitable[T]], what: str) -> T | str:
+async def _looked(look: Callable[[], Awaitable[T]], what: str, patience: float) -> T | str:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(patience):
             return await look()
     except TimeoutError:
-        return f"the cluster did not report the capacity of its {what} within {_PATIENCE:g} s"
+        return f"the cluster did not report the capacity of its {what} within {patience:g} s"
     except RunbookError as error:
         refused = error.code is ReasonCode.CLUSTER_REFUSED
         return f"the bot can't read {what}" if refused else f"the cluster does not report its {what}"
