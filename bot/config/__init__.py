@@ -317,6 +317,7 @@ class Settings(Section):
                     kubernetes_service=service.kubernetes_service,
                     health_url=service.health_url,
                     surge_limit=service.surge_limit,
+                    rest_at_once=service.rest_at_once,
                 )
                 for service in found.services
             ),

@@ -122,6 +122,9 @@ class ServiceSettings(Section):
     """Maximum number of its pods at once, old and new together (without terminating ones), since each uses database connections.
     A rollback starts all new pods at once if this limit, quotas and nodes allow it. With this limit, the bot doesn't need access to
     nodes."""
+    rest_at_once: bool = False
+    """Whether a deploy, as soon as a first new pod is ready, starts all others at once if `surge_limit`, quotas and nodes allow it.
+    A deploy then takes the time of two pods to start, however many there are. Otherwise the Deployment's own strategy sets the pace."""
 
     @field_validator("health_url")
     @classmethod

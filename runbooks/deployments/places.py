@@ -88,6 +88,11 @@ def named(places: Sequence[Place], regions: Sequence[str]) -> tuple[Place, ...]:
     return tuple(place for place in places if not regions or place.name in regions)
 
 
+def rest_at_once(places: Sequence[Place]) -> frozenset[str]:
+    """Return the services whose other pods come at once when a first new one is ready."""
+    return frozenset(each.name for place in places for each in place.environment.services if each.rest_at_once)
+
+
 async def for_deploy(places: Sequence[Place], regions: Sequence[str], version: str) -> Chosen:
     """Return where a deploy goes: to the named regions, and to none in maintenance. Raises PermanentError where nothing is left."""
     chosen = named(places, regions)

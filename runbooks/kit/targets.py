@@ -38,6 +38,8 @@ class Service(Frozen):
 
     Setting it also vouches for the nodes' capacity if the bot has no access to nodes.
     """
+    rest_at_once: bool = False
+    """Whether a deploy starts all other pods at once as soon as a first new one is ready."""
 
     @property
     def through(self) -> str:

@@ -1,9 +1,10 @@
 """All new pods at once: `maxSurge` is raised to 100 % for one rollout, and put back whatever happens meanwhile.
 
-It is raised by the very patch that sets the image, so it is one change. The Deployment's own value stands as an annotation on it
+Going back raises it by the very patch that sets the image, so it is one change; a deploy may raise it once a first new pod is ready. The Deployment's own value stands as an annotation on it
 from then on: any bot that finds it there, at any time, puts it back, on the condition that it still is as it was found.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -59,23 +60,42 @@ def lowering(seen: DeploymentView) -> Patch:
     ]
 
 
+async def raise_it(cluster: ClusterClient, seen: DeploymentView, *, run: str) -> bool:
+    """Raise it in the middle of a rollout, while the Deployment carries the stamp of `run`. Return whether there was something to do."""
+    return await _patched(cluster, seen.namespace, seen.name, raising, run=run, seen=seen, verb="raised")
+
+
 async def put_back(
     cluster: ClusterClient, namespace: str, name: str, *, run: str | None, seen: DeploymentView | None = None
 ) -> bool:
     """Put it back on one Deployment while that carries the stamp of `run`. Return whether there was something to do."""
+    return await _patched(cluster, namespace, name, lowering, run=run, seen=seen, verb="restored")
+
+
+async def _patched(
+    cluster: ClusterClient,
+    namespace: str,
+    name: str,
+    made: Callable[[DeploymentView], Patch],
+    *,
+    run: str | None,
+    seen: DeploymentView | None,
+    verb: str,
+) -> bool:
     for _ in range(_TRIES):
         seen = seen or await cluster.deployment(namespace, name)
-        if SURGE not in seen.annotations or seen.annotations.get(RUN) != run:
+        patch = made(seen)
+        if not patch or seen.annotations.get(RUN) != run:
             return False
         fence = [{"op": "test", "path": annotation_path(RUN), "value": run}] if run is not None else []
         try:
-            await cluster.patch_deployment(namespace, name, [*fence, *lowering(seen)])
+            await cluster.patch_deployment(namespace, name, [*fence, *patch])
         except (Unprocessable, Conflict):
             seen = None
             continue
         return True
     raise Conflict(
-        f"Deployment {name} keeps changing, so its maxSurge could not be restored.", code=ReasonCode.CHANGED_MEANWHILE
+        f"Deployment {name} keeps changing, so its maxSurge could not be {verb}.", code=ReasonCode.CHANGED_MEANWHILE
     )
 
 

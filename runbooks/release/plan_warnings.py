@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from runbooks.deployments.places import Place, versions_of
+from runbooks.deployments.places import Place, rest_at_once, versions_of
 from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, Release
 from runbooks.kit.answers import read_time
@@ -10,8 +10,14 @@ from runbooks.kit.plan import ImageChange, Unusual
 from runbooks.wording import age_since, by_count, duration, listed
 
 
-def one_by_one(places: Sequence[Place]) -> list[str]:
-    """Say in which order the regions go, and what is between them."""
+def paced(places: Sequence[Place], changes: Sequence[ImageChange]) -> list[str]:
+    """Say how quickly new pods come, in which order the regions go, and what is between them."""
+    quick = rest_at_once(places) & {change.service for change in changes}
+    said = f"{listed(sorted(quick))}: once a first new pod is ready, the others start at once where there is room (`rest_at_once`)."
+    return [*([said] if quick else []), *_one_by_one(places)]
+
+
+def _one_by_one(places: Sequence[Place]) -> list[str]:
     if len(places) < 2:  # noqa: PLR2004 - one has no order
         return []
     baked = [

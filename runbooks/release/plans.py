@@ -8,7 +8,7 @@ from statistics import median
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.images import usable
-from runbooks.deployments.places import Chosen, Place, Reached, for_deploy, for_rollback
+from runbooks.deployments.places import Place, Reached, for_deploy, for_rollback
 from runbooks.deployments.service_state import ServiceState, kubectl_lines, pinned, with_record
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.fleet.records import unknown_holder
@@ -41,8 +41,8 @@ from runbooks.release.plan_warnings import (
     marked_bad,
     not_trusted,
     older_version,
-    one_by_one,
     owned,
+    paced,
     paused,
     set_by_hand,
     staying,
@@ -50,7 +50,7 @@ from runbooks.release.plan_warnings import (
     undecided,
     unsettled,
 )
-from runbooks.release.region_by_region import deployed, looked_at, recorded_since, regions_of
+from runbooks.release.region_by_region import looked_at, regions_of, rolled_out
 from runbooks.release.steps import CheckRollout, Record, RollBack, Take
 from runbooks.wording import age_since, by_count, listed
 
@@ -144,14 +144,14 @@ async def plan_deploy(
     changed = {change.named for change in changes}
     return Plan(
         title=title,
-        steps=_deployed(changes, states, f"deploy {asked}{f' --only {only}' if only else ''}", chosen, releases)
+        steps=rolled_out(changes, states, f"deploy {asked}{f' --only {only}' if only else ''}", chosen, releases)
         if changes
         else (),
         unchanged=tuple(state.named for state in states if state.named not in changed) if changes else (),
         warnings=tuple(warnings),
         notes=(
             "Old pods serve until new ones are ready.",
-            *one_by_one(chosen.places),
+            *paced(chosen.places, changes),
             *together([state for state in states if state.named in changed]),
             *((_BACK_BY_ITSELF,) if environment.on_failure == "rollback" else ()),
         )
@@ -163,23 +163,6 @@ async def plan_deploy(
         needs_reason=bool(older),
         usual_seconds=_usual(releases),
     )
-
-
-def _deployed(
-    changes: Sequence[ImageChange],
-    states: Sequence[ServiceState],
-    cause: str,
-    chosen: Chosen,
-    releases: Sequence[Release],
-) -> tuple[Step, ...]:
-    changed = {change.region for change in changes}
-    standing = [
-        change_of(state, state.image)
-        for state in states
-        if state.region and state.region not in changed and state.image is not None
-    ]
-    regions = [place.region for place in chosen.places]
-    return deployed(changes, cause, regions, standing, chosen.regions, recorded_since(releases, states))
 
 
 async def plan_rollback(

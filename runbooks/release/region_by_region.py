@@ -4,11 +4,12 @@ Each region is rolled out and checked. Then it runs the release for its bake tim
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from runbooks.deployments.images import recorded
+from runbooks.deployments.places import Chosen, rest_at_once
 from runbooks.deployments.service_state import ServiceState, pinned
 from runbooks.fleet.records import Release
 from runbooks.kit.answers import read_time
@@ -16,8 +17,9 @@ from runbooks.kit.plan import ImageChange, reads_before, versions
 from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Region
 from runbooks.kit.waiting import unless_stopped
+from runbooks.release.last_good import change_of
 from runbooks.release.rollouts import CheckResult
-from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, Take
+from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, RolloutAfterFirst, Take
 from runbooks.wording import duration
 
 _TICK = 10.0
@@ -56,6 +58,25 @@ class Bake(Step):
         return self.seconds
 
 
+def rolled_out(
+    changes: Sequence[ImageChange],
+    states: Sequence[ServiceState],
+    cause: str,
+    chosen: Chosen,
+    releases: Sequence[Release],
+) -> tuple[Step, ...]:
+    """Return the steps of a deploy to the chosen regions, whose services stand as `states` says."""
+    changed = {change.region for change in changes}
+    standing = [
+        change_of(state, state.image)
+        for state in states
+        if state.region and state.region not in changed and state.image is not None
+    ]
+    regions = [place.region for place in chosen.places]
+    since, quick = recorded_since(releases, states), rest_at_once(chosen.places)
+    return deployed(changes, cause, regions, standing, chosen.regions, since, quick)
+
+
 def deployed(
     images: Sequence[ImageChange],
     cause: str,
@@ -63,11 +84,13 @@ def deployed(
     standing: Sequence[ImageChange] = (),
     limited: tuple[str, ...] = (),
     since: Mapping[str, str] | None = None,
+    quick: Collection[str] = (),
 ) -> tuple[Step, ...]:
     """Return the steps that roll these images out, region by region and there one service after the other, and record them.
 
     `standing`: what runs the release already, region by region; such a region may still have to run it for its bake time. `limited`: the
     regions that it is released to, where these are not all. `since`: when what stands was recorded, by region (`recorded_since`).
+    `quick`: the services whose other pods come at once when a first one is ready.
     """
     steps: list[Step] = []
     places = list(regions or (Region(name=""),))
@@ -75,7 +98,8 @@ def deployed(
         name, own = place.name, [change for change in images if change.region == place.name]
         found = own or [change for change in standing if change.region == name]
         if own:
-            rolled = (Rollout(change=change, cause=cause, region=name) for change in own)
+            kinds = (RolloutAfterFirst if change.service in quick else Rollout for change in own)
+            rolled = (kind(change=change, cause=cause, region=name) for kind, change in zip(kinds, own, strict=True))
             steps += [Take(region=name), *rolled, CheckRollout(images=tuple(own), region=name)]
         if later and place.bake_seconds and found:
             began = "" if own else (since or {}).get(name, "")

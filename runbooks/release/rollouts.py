@@ -41,6 +41,7 @@ __all__ = [
     "foreign_digests",
     "kubectl_lines",
     "roll_out",
+    "roll_out_after_first",
     "roll_out_together",
     "stamp",
 ]
@@ -111,6 +112,24 @@ async def roll_out(
     return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=None))
 
 
+async def roll_out_after_first(
+    pulse: Pulse,
+    cluster: ClusterClient,
+    environment: Environment,
+    change: ImageChange,
+    *,
+    cause: str,
+    by: str = "",
+    settings: RolloutSettings = _DEFAULTS,
+) -> RolloutResult:
+    """Roll out as `roll_out` does; once a first new pod is ready, the others start at once where there is room for them.
+
+    A version whose pods don't get ready goes no further than the Deployment's own strategy takes it.
+    """
+    (wave,) = await waves_of(cluster, environment, [change], ())
+    return await _in_one_wave(pulse, cluster, change, cause, by, settings, wave, after_first=True)
+
+
 async def roll_out_together(
     pulse: Pulse,
     cluster: ClusterClient,
@@ -155,10 +174,13 @@ async def _in_one_wave(
     by: str,
     settings: RolloutSettings,
     wave: Wave,
+    *,
+    after_first: bool = False,
 ) -> RolloutResult:
     """Roll out in one wave; `maxSurge` is put back however that ends."""
+    rolling = _roll_out(pulse, cluster, change, cause, by, settings, wave=wave, after_first=after_first)
     try:
-        return await unless_stopped(pulse, _roll_out(pulse, cluster, change, cause, by, settings, wave=wave))
+        return await unless_stopped(pulse, rolling)
     except (RunbookError, Stopped):
         # What ended it is what people have to know; where this fails too, the end of the run tries again.
         with contextlib.suppress(RunbookError, TimeoutError):
@@ -256,8 +278,11 @@ async def _roll_out(
     settings: RolloutSettings,
     *,
     wave: Wave | None,
+    after_first: bool = False,
 ) -> RolloutResult:
+    """`after_first`: the wave begins when a first new pod is ready, not with the image."""
     began = time.monotonic()
+    waits = _TheRest(cluster, pulse.run) if after_first and wave is not None and wave.how == "raised" else None
     seen = await cluster.deployment(change.namespace, change.deployment)
     already = is_ours(seen, change, pulse.run)
     if already:
@@ -268,14 +293,38 @@ async def _roll_out(
         # What room there is now says nothing of how it was begun.
         wave = wave.model_copy(update={"how": "raised", "why": ""}) if wave and SURGE in seen.annotations else None
     else:
-        at_once = wave is not None and wave.how == "raised"
+        at_once = wave is not None and wave.how == "raised" and not after_first
         seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
     snapshot = await _until_complete(
-        pulse, cluster, change, settings, since=None if already else seen, deadline=settings.deadline_seconds
+        pulse,
+        cluster,
+        change,
+        settings,
+        since=None if already else seen,
+        deadline=settings.deadline_seconds,
+        rest=waits,
     )
-    if SURGE in snapshot.deployment.annotations:
-        await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=snapshot.deployment)
+    seen_raised = SURGE in snapshot.deployment.annotations
+    if seen_raised or (waits is not None and waits.started):  # the last view may be from before it was raised
+        last = snapshot.deployment if seen_raised else None
+        await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=last)
     return _result(change, snapshot, time.monotonic() - began, already=already, wave=wave)
+
+
+class _TheRest:
+    """The pods after the first one: they start at once as soon as that is ready."""
+
+    def __init__(self, cluster: ClusterClient, run: str) -> None:
+        self._cluster = cluster
+        self._run = run
+        self.started = False
+
+    async def start_after(self, snapshot: Snapshot) -> None:
+        if self.started or not any(pod.ready for pod in snapshot.pods):
+            return
+        self.started = True
+        with contextlib.suppress(RunbookError):  # then the Deployment's own strategy goes on with them
+            await max_surge.raise_it(self._cluster, snapshot.deployment, run=self._run)
 
 
 async def _until_complete(
@@ -287,6 +336,7 @@ async def _until_complete(
     since: DeploymentView | None,
     deadline: float,
     silent: bool = False,
+    rest: _TheRest | None = None,
 ) -> Snapshot:
     """Watch until the rollout is complete and return the last snapshot; raises what stops it. `since` is the Deployment as the patch returned it."""
     began, said, snapshot = time.monotonic(), "", None
@@ -304,6 +354,8 @@ async def _until_complete(
                     pulse.say(said)
                 if progress.complete:
                     return snapshot
+                if rest is not None:
+                    await rest.start_after(snapshot)
                 found = diagnosis.certain(snapshot, crash_restarts=settings.crash_restarts)
                 if found is None and progress.past_deadline:
                     found = diagnosis.at_deadline(snapshot, snapshot.deployment.progress_deadline)

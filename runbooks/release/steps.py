@@ -96,10 +96,8 @@ class ServiceStep(Step):
         )
 
 
-class Rollout(ServiceStep):
+class NewImage(ServiceStep):
     """One service gets another image."""
-
-    kind: Literal["rollout"] = "rollout"
 
     @property
     def title(self) -> str:
@@ -110,6 +108,32 @@ class Rollout(ServiceStep):
 
     def undo_by_hand(self) -> Undo | None:
         return _undo([self.change])
+
+
+class Rollout(NewImage):
+    """The new pods come as the Deployment's own strategy has it."""
+
+    kind: Literal["rollout"] = "rollout"
+
+
+class RolloutAfterFirst(NewImage):
+    """A first new pod comes, and once that is ready all others at once, where there is room."""
+
+    kind: Literal["rollout-after-first"] = "rollout-after-first"
+
+    async def apply(self, context: StepContext) -> RolloutResult:
+        return await rollouts.roll_out_after_first(
+            context.pulse,
+            context.use(ClusterClient),
+            context.environment,
+            self.change,
+            cause=cause(context, self.cause),
+            by=context.asked_by,
+            settings=context.use(RolloutSettings),
+        )
+
+    async def put_back(self, context: StepContext) -> str:
+        return await _put_surge_back(context, [self.change])
 
 
 class RestartService(ServiceStep):
@@ -233,19 +257,11 @@ class RollBack(Step):
 
     async def put_back(self, context: StepContext) -> str:
         if not self.may_be_left:
-            return await self._put_back(context)
+            return await _put_surge_back(context, self.images)
         # the next request, or the next start of the bot, puts back what a region away from home still has
         with suppress(RunbookError, TimeoutError):
             async with asyncio.timeout(_AWAY):
-                await self._put_back(context)
-        return ""
-
-    async def _put_back(self, context: StepContext) -> str:
-        for change in self.images:
-            with suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
-                await max_surge.put_back(
-                    context.use(ClusterClient), change.namespace, change.deployment, run=context.run
-                )
+                await _put_surge_back(context, self.images)
         return ""
 
 
@@ -396,6 +412,13 @@ def cause(context: StepContext, what: str) -> str:
     """Return the text for `kubernetes.io/change-cause`: who, what, which run."""
     by = f", approved by {listed(context.approved_by)}" if context.approved_by else ""
     return f"omnicare run {context.run}: {what}, requested by {context.asked_by}{by}"
+
+
+async def _put_surge_back(context: StepContext, images: Sequence[ImageChange]) -> str:
+    for change in images:
+        with suppress(PermanentError):  # the Deployment is gone, or the bot may not change it any more
+            await max_surge.put_back(context.use(ClusterClient), change.namespace, change.deployment, run=context.run)
+    return ""
 
 
 def _all_complete(images: Sequence[ImageChange], approved: Sequence[ImageChange]) -> bool:

@@ -149,6 +149,64 @@ async def test_who_takes_the_place_puts_it_back_with_its_stamp(here: Place):
     assert (left.template_hash, left.max_surge, left.annotations[RUN]) == (after.template_hash, "25%", "run-2")
 
 
+async def after_first(here: Place, pulse: PlainPulse, after: str = "v2.0.0") -> rollouts.RolloutResult:
+    return await rollouts.roll_out_after_first(
+        pulse, here.cluster, here.environment, here.change(after=after), cause=CAUSE
+    )
+
+
+async def test_a_deploy_starts_the_rest_at_once_when_a_first_pod_is_ready(here: Place):
+    await only_backend(here, replicas=6, strategy=ROLLING | {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+    rolling = asyncio.create_task(after_first(here, await stamped(here)))
+    first = await here.until("backend", lambda d: d.updated == 1)
+    assert (first.max_surge, SURGE in first.annotations) == (1, False), "the first pod comes by the own strategy"
+    await here.until("backend", raised)
+    asked = image("backend", "v2.0.0").reference
+    pods = await here.cluster.pods(here.namespace)
+    assert any(pod.ready and pod.containers[0].image == asked for pod in pods), "raised only once it is ready"
+    await here.until("backend", lambda d: d.updated == 6)
+    result = await rolling
+    assert result.wave is not None
+    assert (result.wave.how, result.ready) == ("raised", 6)
+    after = await now(here)
+    assert (after.max_surge, SURGE in after.annotations, after.revision) == (1, False, 2)
+
+
+async def test_a_first_pod_that_never_gets_ready_is_the_only_one(here: Place):
+    await only_backend(here, progressDeadlineSeconds=300)
+    pulse = await stamped(here)
+    rolling = asyncio.create_task(after_first(here, pulse, "v2.0.0-unready"))
+    await here.until("backend", lambda d: d.updated == 1)
+    pulse.ask_to_stop(Stop(kind="cancelled", by="requester"))
+    with pytest.raises(Stopped):
+        await rolling
+    after = await now(here)
+    assert (after.updated, after.max_surge, SURGE in after.annotations) == (1, "25%", False)
+
+
+async def test_a_killed_deploy_goes_on_with_the_rest(here: Place):
+    await only_backend(here, replicas=4)
+    pulse = await stamped(here)
+    killed = asyncio.create_task(after_first(here, pulse))
+    await here.until("backend", raised)
+    killed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await killed
+    result = await after_first(here, pulse)
+    assert (result.already, result.ready) == (True, 4)
+    after = await now(here)
+    assert (after.max_surge, SURGE in after.annotations, after.revision) == ("25%", False, 2)
+
+
+async def test_the_rest_follows_the_strategy_where_there_is_no_room(here: Place):
+    await only_backend(here)
+    await limited(here, 4)
+    result = await after_first(here, await stamped(here))
+    assert result.wave is not None
+    assert (result.wave.how, result.ready) == ("own", 3)
+    assert (await now(here)).max_surge == "25%"
+
+
 async def left_raised(here: Place) -> None:
     """A bot was killed in the middle, and is not coming back."""
     await only_backend(here)

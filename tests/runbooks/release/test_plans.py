@@ -16,7 +16,7 @@ from runbooks.kit.plan import ImageChange, Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
 from runbooks.release import plans, recording, rollouts
-from runbooks.release.steps import RollBack, images_of
+from runbooks.release.steps import NewImage, RollBack, Rollout, RolloutAfterFirst, images_of
 from runbooks.sync.changes import ItemsChange, ItemsGroup
 from sandbox.outside.registry import Registry, digest_of
 from tests.support.real import Place
@@ -78,6 +78,20 @@ async def test_a_deploy_names_each_service_pinned_in_order(here: Place, registry
     assert plan.links == (("Compare v1.2.0 with v2.0.0", "https://forge.example/omnicare/compare/v1.2.0...v2.0.0"),)
     assert not plan.needs_reason
     assert not plan.warnings
+
+
+async def test_a_service_whose_rest_comes_at_once_has_a_step_of_its_own(here: Place, registry: RegistryClient):
+    await both(here)
+    backend, frontend = here.environment.services
+    quick = backend.model_copy(update={"rest_at_once": True})
+    here.environment = here.environment.model_copy(update={"services": (quick, frontend)})
+    plan = await deploy(here, registry, "v2.0.0")
+    steps = [step for step in plan.steps if isinstance(step, NewImage)]
+    assert [(type(step), step.title) for step in steps] == [
+        (RolloutAfterFirst, "Backend rollout"),
+        (Rollout, "Frontend rollout"),
+    ]
+    assert any(note.startswith("backend: once a first new pod is ready") for note in plan.notes)
 
 
 async def test_what_runs_already_is_nothing_to_do(here: Place, registry: RegistryClient):
