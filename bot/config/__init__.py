@@ -318,6 +318,7 @@ class Settings(Section):
                     health_url=service.health_url,
                     surge_limit=service.surge_limit,
                     rest_at_once=service.rest_at_once,
+                    min_replicas=service.min_replicas,
                 )
                 for service in found.services
             ),

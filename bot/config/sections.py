@@ -125,6 +125,8 @@ class ServiceSettings(Section):
     rest_at_once: bool = False
     """Whether a deploy, as soon as a first new pod is ready, starts all others at once if `surge_limit`, quotas and nodes allow it.
     A deploy then takes the time of two pods to start, however many there are. Otherwise the Deployment's own strategy sets the pace."""
+    min_replicas: Annotated[int, Field(ge=1)] = 3
+    """The fewest pods that `scale` leaves it: below that, one lost node or one rollout takes too many of them away."""
 
     @field_validator("health_url")
     @classmethod

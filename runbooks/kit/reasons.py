@@ -74,6 +74,8 @@ class ReasonCode(StrEnum):
     ADMISSION_REFUSED = "admission-refused"
     PAUSED = "paused"
     IN_MAINTENANCE = "in-maintenance"
+    BELOW_MINIMUM = "below-minimum"
+    AUTOSCALED = "autoscaled"
     GATE_FAILED = "gate-failed"
     WRONG_DIGEST = "wrong-digest"
     CHANGED_MEANWHILE = "changed-meanwhile"
@@ -190,6 +192,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.ADMISSION_REFUSED: "The cluster rejects the new pods (limits, pod security, a webhook, a service account).",
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. Run `kubectl rollout resume` first.",
     ReasonCode.IN_MAINTENANCE: "The region is in maintenance by `omnicare.toml`, so nothing is deployed there. Remove `maintenance` when it is over.",
+    ReasonCode.BELOW_MINIMUM: "A service is never scaled below its `min_replicas`. The answer says how many it needs.",
+    ReasonCode.AUTOSCALED: "A HorizontalPodAutoscaler sets the number of pods and would take the change back. The answer has the `kubectl` line that changes its limits.",
     ReasonCode.GATE_FAILED: "A required gate no longer passed right before the start, so nothing was changed. The card says which one and what to do.",
     ReasonCode.WRONG_DIGEST: "The pods run a different image from the approved one.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment, or the items, since the plan was made. Plan again.",

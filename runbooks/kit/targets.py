@@ -41,6 +41,9 @@ class Service(Frozen):
     rest_at_once: bool = False
     """Whether a deploy starts all other pods at once as soon as a first new one is ready."""
 
+    min_replicas: int = 3
+    """The fewest pods that `scale` leaves it."""
+
     @property
     def through(self) -> str:
         """The Kubernetes Service whose endpoints serve it."""

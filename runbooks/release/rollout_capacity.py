@@ -83,14 +83,7 @@ async def waves(
 
     Raises `RunbookError` where not even its pods can be read.
     """
-    deployments, sets, pods, quotas, nodes = await asyncio.gather(
-        cluster.deployments(environment.namespace),
-        cluster.replica_sets(environment.namespace),
-        cluster.pods(environment.namespace),
-        _looked(lambda: _quotas(cluster, environment.namespace), "resource quotas", patience),
-        _looked(lambda: _nodes(cluster), "nodes", patience),
-    )
-    seen = _Seen({view.name: view for view in deployments}, sets, pods, quotas, nodes)
+    seen = await _seen(cluster, environment.namespace, patience)
     return [_wave(seen, change, environment.service(change.service)) for change in changes]
 
 
@@ -116,6 +109,29 @@ def by_own_strategy(wave: Wave) -> str:
     if wave.how == "recreated":
         return f"{wave.service} is recreated, as its Deployment requires: the old pods end before new ones start, and nothing serves meanwhile."
     return ""
+
+
+async def no_room_for(cluster: ClusterClient, environment: Environment, service: Service, extra: int) -> str:
+    """Return why there is no capacity for so many more pods of the service, or could not be looked at; empty where there is."""
+    seen = await _seen(cluster, environment.namespace, PATIENCE)
+    deployment = seen.deployments.get(service.deployment)
+    if deployment is None:
+        return "its Deployment does not exist"
+    there = _pods_of_any_version(seen, deployment)
+    peak = sum(not pod.deleting for pod in there) + extra
+    why, word = _no_room(seen, service, _need(deployment, there), extra, peak)
+    return why or word
+
+
+async def _seen(cluster: ClusterClient, namespace: str, patience: float) -> _Seen:
+    deployments, sets, pods, quotas, nodes = await asyncio.gather(
+        cluster.deployments(namespace),
+        cluster.replica_sets(namespace),
+        cluster.pods(namespace),
+        _looked(lambda: _quotas(cluster, namespace), "resource quotas", patience),
+        _looked(lambda: _nodes(cluster), "nodes", patience),
+    )
+    return _Seen({view.name: view for view in deployments}, sets, pods, quotas, nodes)
 
 
 async def _looked(look: Callable[[], Awaitable[T]], what: str, patience: float) -> T | str:
@@ -176,13 +192,18 @@ def _wave(seen: _Seen, change: ImageChange, service: Service | None) -> Wave:
 def _pods(seen: _Seen, deployment: DeploymentView, change: ImageChange) -> tuple[list[PodView], int]:
     """Return the Deployment's pods, and how many of them are of the new version already (a rollout that hangs leaves old ones)."""
     own = {each.uid: each for each in seen.sets if each.owner == deployment.uid}
-    pods = [pod for pod in seen.pods if pod.owner in own and not pod.over]
+    pods = _pods_of_any_version(seen, deployment)
     if change.restarts:
         return pods, 0
     asked_for = {
         uid for uid, each in own.items() if same_digest(each.image(change.container) or "", change.after.reference)
     }
     return pods, sum(pod.owner in asked_for and not pod.deleting for pod in pods)
+
+
+def _pods_of_any_version(seen: _Seen, deployment: DeploymentView) -> list[PodView]:
+    own = {each.uid for each in seen.sets if each.owner == deployment.uid}
+    return [pod for pod in seen.pods if pod.owner in own and not pod.over]
 
 
 def _need(deployment: DeploymentView, pods: Sequence[PodView]) -> _Need:

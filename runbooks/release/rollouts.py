@@ -44,6 +44,7 @@ __all__ = [
     "roll_out_after_first",
     "roll_out_together",
     "stamp",
+    "until_complete",
 ]
 
 
@@ -204,7 +205,7 @@ async def check(
     began = time.monotonic()
 
     async def one(change: ImageChange) -> RolloutResult:
-        snapshot = await _now(pulse, cluster, change) or await _until_complete(
+        snapshot = await _now(pulse, cluster, change) or await until_complete(
             pulse, cluster, change, settings, since=None, deadline=settings.settle_seconds, silent=True
         )
         return _result(change, snapshot, time.monotonic() - began, already=True)
@@ -295,7 +296,7 @@ async def _roll_out(
     else:
         at_once = wave is not None and wave.how == "raised" and not after_first
         seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
-    snapshot = await _until_complete(
+    snapshot = await until_complete(
         pulse,
         cluster,
         change,
@@ -327,7 +328,7 @@ class _TheRest:
             await max_surge.raise_it(self._cluster, snapshot.deployment, run=self._run)
 
 
-async def _until_complete(
+async def until_complete(
     pulse: Pulse,
     cluster: ClusterClient,
     change: ImageChange,
