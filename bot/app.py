@@ -189,7 +189,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         await socket.start()
         edges.push_async_callback(socket.stop)
         if slack is not None:
-            slack.open(dispatcher, suggest=dispatcher.suggestions)
+            slack.open(dispatcher, suggest=dispatcher.suggestions, typed_for=dispatcher.typed_for)
             metrics.connections(slack.fresh_connections)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)

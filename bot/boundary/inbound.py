@@ -68,6 +68,8 @@ class Inbound:
     """Typed in a terminal: the shell has split it already."""
     filled: Filled | None = None
     place: Location = NOWHERE
+    thread_commands: tuple[str, ...] = ()
+    """What was answered in the thread before, newest first, as it would be typed: a follow-up means the same service and environment."""
     named: str | None = None
     """Who acts, where the surface may choose (the sandbox's `--as`)."""
     zone: tzinfo | None = None
@@ -83,6 +85,8 @@ class ParsedInbound:
     """None where nothing was typed, or it can't be understood."""
     kind: Kind | None = None
     """The request's kind; a dry run is a query, since it changes nothing. None as above: the answer says what to type."""
+    recalled: str = ""
+    """What of the request was not typed but comes from its thread, in words: "backend in staging"."""
     error: Exception | None = None
     """Why it can't be understood; raised where it is taken."""
 
@@ -120,6 +124,8 @@ class Answer:
     """None where the answer stands in a thread of its own (a run's)."""
     private: bool = True
     """Only that person sees it."""
+    typed: str = ""
+    """What it answers, as it would be typed: a message in Slack keeps it, for follow-ups in its thread. Empty: nothing is kept."""
     exit: Exit = Exit.OK
     run: str | None = None
     """The request that was started or pointed to."""

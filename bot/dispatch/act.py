@@ -48,6 +48,8 @@ class Act:
     actor: Actor
     zone: tzinfo | None = None
     """The person's, where the surface knows it."""
+    recalled: str = ""
+    """What of the request comes from its thread, in words."""
 
     def context(self, environment: str | None) -> Context:
         """Return what a command is given, with the time in the person's zone."""

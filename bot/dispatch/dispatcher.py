@@ -106,7 +106,7 @@ class Dispatcher:
 
     async def _answered(self, parsed: ParsedInbound) -> Answer:
         inbound = parsed.inbound
-        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
+        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound), recalled=parsed.recalled)
         try:
             check_button(inbound, self._registry)
             if parsed.error is not None:
@@ -175,6 +175,13 @@ class Dispatcher:
 
     def _actor(self, inbound: Inbound) -> Actor:
         return self._people.actor(inbound.surface, inbound.account, inbound.named)
+
+    async def typed_for(self, run: str) -> str | None:
+        """Return what a run was asked for with, as it would be typed; None where there is no such run."""
+        try:
+            return (await self._runs.find(run)).text
+        except Denied:
+            return None
 
     # forms and the menu
 

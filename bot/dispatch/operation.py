@@ -34,6 +34,7 @@ async def start(act: Act, asked: Operation) -> Answer:
         reason=asked.reason,
         ticket=asked.ticket,
         appointment=_appointment(services.settings.times, asked),
+        recalled=act.recalled,
     )
     if (twin := await services.submissions.submit(request, bounded=not asked.goes_back)) is not None:
         card = refusal_card(
@@ -65,6 +66,7 @@ async def show_plan(act: Act, asked: Operation) -> Answer:
         at=context.now,
         reason=asked.reason,
         appointment=_appointment(act.services.settings.times, asked),
+        recalled=act.recalled,
     )
     in_earnest = replace(asked, dry_run=False)
     substance: dict[str, object] = {"command": name, "arguments": in_earnest.arguments(), "environment": where}

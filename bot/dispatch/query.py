@@ -1,10 +1,16 @@
 """A query: it is answered at once, and noted."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from bot.audit import EventName
 from bot.boundary.inbound import Answer
 from bot.dispatch.act import Act
 from bot.dispatch.disclosure import disclosed
+from commands.kit.card import Card, Note, words
 from commands.kit.command import Query
+from commands.kit.follows import LiveState
+from commands.kit.parsing import typed_again
 
 
 async def answer(act: Act, request: Query) -> Answer:
@@ -22,4 +28,19 @@ async def answer(act: Act, request: Query) -> Answer:
         else:
             card = await request.answer(context)
     await act.note(request, environment, EventName.COMMAND_ANSWERED)
-    return Answer(card=card, private=request.discloses or request.meta.private, terminal_only=only, live=live)
+    private = request.discloses or request.meta.private
+    if act.recalled:
+        card, live = _recalled(card, act.recalled), _all_recalled(live, act.recalled) if live is not None else None
+    typed = "" if private else typed_again(request)
+    return Answer(card=card, private=private, typed=typed, terminal_only=only, live=live)
+
+
+def _recalled(card: Card, what: str) -> Card:
+    """Return the card, which begins with what was not typed."""
+    return card.model_copy(update={"body": (Note(text=words(f"{what}, from this thread")), *card.body)})
+
+
+async def _all_recalled(live: AsyncGenerator[LiveState], what: str) -> AsyncGenerator[LiveState]:
+    async with aclosing(live):
+        async for state in live:
+            yield state.model_copy(update={"card": _recalled(state.card, what)})

@@ -5,8 +5,9 @@ from bot.config import Settings
 from bot.dispatch.form import tokens_of
 from bot.policy.people import People
 from commands.kit.command import Command
-from commands.kit.parsing import LONGEST, UsageError, parse, split
+from commands.kit.parsing import LONGEST, UsageError, parse, parse_follow_up, split
 from commands.kit.registry import Registry
+from commands.kit.remembered import NOTHING, Subject, subject_of, together
 from commands.kit.spec import Kind
 from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
@@ -26,12 +27,14 @@ class RequestReader:
         if inbound.filled is None and not (inbound.tokens or (inbound.text or "").strip()):
             return ParsedInbound(inbound=inbound)
         try:
-            request = self._request(inbound)
+            request, recalled = self._request(inbound)
         except Exception as error:  # noqa: BLE001 - whoever takes it answers with what to type instead, or with a bug's id
             return ParsedInbound(inbound=inbound, error=error)
-        return ParsedInbound(inbound=inbound, request=request, kind=request.kind if request.changes else Kind.QUERY)
+        kind = request.kind if request.changes else Kind.QUERY
+        return ParsedInbound(inbound=inbound, request=request, kind=kind, recalled=recalled)
 
-    def _request(self, inbound: Inbound) -> Command:
+    def _request(self, inbound: Inbound) -> tuple[Command, str]:
+        """Return the request, and what of it comes from the thread, in words."""
         default = self._settings.channels.get(inbound.place.channel or "") or self._terminal_default(inbound)
         if inbound.filled is not None:
             tokens = tokens_of(inbound.filled, self._registry)
@@ -43,7 +46,24 @@ class RequestReader:
             if len(typed) > 5 * LONGEST or len(text := typed if inbound.drawn else made_plain(typed)) > LONGEST:
                 raise UsageError(f"The text is too long: the maximum is {LONGEST} characters.")
             tokens = [self._person_meant(token) for token in split(text)]
-        return parse(tokens, self._registry, self._known, default_environment=default)
+        if not inbound.thread_commands:
+            return parse(tokens, self._registry, self._known, default_environment=default), ""
+        about = self._subject(inbound.thread_commands)
+        request, taken = parse_follow_up(tokens, self._registry, self._known, about, default_environment=default)
+        if taken == Subject(environment=default):
+            taken = NOTHING  # as it would have been without the thread
+        return request, taken.told(default)
+
+    def _subject(self, commands: tuple[str, ...]) -> Subject:
+        """Return what a thread is about. What can't be read any more, such as a command of an older version, is left out."""
+        found: list[Subject] = []
+        for text in commands:
+            try:
+                request = parse(split(text), self._registry, self._known, default_environment=None)
+            except UsageError:
+                continue
+            found.append(subject_of(request, self._known))
+        return together(found)
 
     def _person_meant(self, token: str) -> str:
         """Return the key of a listed person for a mention that stands alone or as an option's value; else what was typed."""

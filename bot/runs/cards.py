@@ -83,7 +83,10 @@ def head_card(
 
 def plan_card(request: Request, plan: Plan, digest: str) -> Card:
     """Return the plan's card: what will be changed, and what people should know before they approve."""
-    body: list[Element] = [
+    body: list[Element] = []
+    if request.recalled:
+        body.append(Paragraph(text=words(Strong(text="From this thread: "), request.recalled)))
+    body += [
         Paragraph(text=words(Strong(text="Can't be approved: "), sentence(f"{each.what} {each.advice}".strip())))
         for each in plan.refused_by
     ]

@@ -89,6 +89,8 @@ class Request(Frozen):
     """The request that this one tries again, or goes back from: what was approved there may count here."""
     appointment: Appointment | None = None
     """Where it does not start at once."""
+    recalled: str = ""
+    """What was not typed but comes from the thread that it was asked for in, in words."""
 
 
 def digest_of(request: Request, plan: Plan) -> str:

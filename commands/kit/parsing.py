@@ -6,10 +6,13 @@ Typos never start anything: whatever is not understood raises `UsageError`, whic
 import itertools
 import re
 import unicodedata
+from types import UnionType
 from typing import Any
 
 from commands.kit.command import Command
+from commands.kit.regions import RegionsType
 from commands.kit.registry import Registry
+from commands.kit.remembered import NOTHING, Subject
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_text import invisible
 from commands.kit.types import (
@@ -17,6 +20,8 @@ from commands.kit.types import (
     DurationType,
     Invalid,
     Known,
+    ServiceType,
+    TargetType,
     VersionType,
     closeness,
     nearest,
@@ -107,8 +112,15 @@ def split(text: str) -> list[str]:
 
 def parse(tokens: list[str], registry: Registry, known: Known, *, default_environment: str | None) -> Command:
     """The request in `tokens` (its first one or two are the command's name). Raises `UsageError`."""
+    return parse_follow_up(tokens, registry, known, NOTHING, default_environment=default_environment)[0]
+
+
+def parse_follow_up(
+    tokens: list[str], registry: Registry, known: Known, about: Subject, *, default_environment: str | None
+) -> tuple[Command, Subject]:
+    """The same in a thread that is `about` something, and what of that was taken because it was not typed."""
     try:
-        return _parsed(tokens, registry, known, default_environment)
+        return _parsed(tokens, registry, known, about, default_environment)
     except UsageError as error:
         # what is refused for a sign that nobody sees looks right
         if unseen := next((sign for token in tokens for sign in token if invisible(sign)), ""):
@@ -119,12 +131,14 @@ def parse(tokens: list[str], registry: Registry, known: Known, *, default_enviro
         raise
 
 
-def _parsed(tokens: list[str], registry: Registry, known: Known, default_environment: str | None) -> Command:
+def _parsed(
+    tokens: list[str], registry: Registry, known: Known, about: Subject, default_environment: str | None
+) -> tuple[Command, Subject]:
     if not tokens:
         raise UsageError("Which command?", usage="help")
     _check_text(tokens)
     if tokens[0] in (*_HELP, "?") and registry.find("help") is not None:
-        return registry.make("help", {})
+        return registry.make("help", {}), NOTHING
     _check_place(tokens, known)
     spec, rest = _command(tokens, registry)
     values = _Values(registry.command(spec.name), known)
@@ -137,7 +151,7 @@ def _parsed(tokens: list[str], registry: Registry, known: Known, default_environ
             for_options = False
             continue
         if for_options and token in _HELP and registry.find("help") is not None:
-            return registry.make("help", {"command": spec.name})
+            return registry.make("help", {"command": spec.name}), NOTHING
         try:
             if for_options and token.startswith("--"):
                 values.take_option(token, queue)
@@ -149,7 +163,8 @@ def _parsed(tokens: list[str], registry: Registry, known: Known, default_environ
         # with what comes after the mistake: an environment that is left out would be another one
         wrong.form = values.form()
         raise wrong
-    return values.request(default_environment)
+    taken = values.recall(about, default_environment)
+    return values.request(default_environment), taken
 
 
 _HELP = ("--help", "-h")
@@ -402,6 +417,46 @@ class _Values:
                 raise self._fail(f"`{parameter.flag}`: {error}") from None
             near = "Did you mean" in str(error) and not token.startswith("-")
             raise self._fail(str(error) if near else self._as_option(token) or str(error)) from None
+
+    def recall(self, about: Subject, default_environment: str | None) -> Subject:
+        """Fill in what was not typed and the thread tells, and return that. What is typed wins.
+
+        A query takes all of it. An operation takes the environment and a service that it needs; it is never limited to a part by
+        memory. A decision acts at once, so it takes nothing, and asks where the thread's environment is not the channel's.
+        """
+        where = environment_parameter(self._spec)
+        untold = where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found
+        environment = about.environment if untold and about.environment in self._known.environments else None
+        if self._spec.kind is Kind.DECISION:
+            if environment is not None and environment != default_environment:
+                assert where is not None, "it was not typed"
+                raise self._fail(
+                    f"This thread is about {environment}. Name the environment for `{self._spec.name}`: "
+                    f"add `{where.flag} {environment}` or another one."
+                )
+            return NOTHING
+        query = self._spec.kind is Kind.QUERY
+        if environment is not None and where is not None:
+            self._found[where.name] = environment
+        service = self._first(ServiceType | TargetType, about.service, self._known.services, needed=not query)
+        there = environment is not None or where is None or self._found.get(where.name) == about.environment
+        region = self._first(RegionsType, about.region, self._known.regions) if query and there else None
+        return Subject(service=service, environment=environment, region=region)
+
+    def _first(
+        self, kind: type | UnionType, value: str | None, names: tuple[str, ...], *, needed: bool = False
+    ) -> str | None:
+        """Fill the first parameter of that kind, unless it was typed. `needed`: only one that may not be left out."""
+        parameter = next((p for p in self._spec.parameters if isinstance(p.type, kind)), None)
+        if (
+            parameter is None
+            or value not in names
+            or parameter.name in self._found
+            or (needed and not parameter.required)
+        ):
+            return None
+        self._found[parameter.name] = (value,) if parameter.repeated else value
+        return value
 
     def request(self, default_environment: str | None) -> Command:
         missing = [p for p in self._positional if p.required and p.name not in self._found]

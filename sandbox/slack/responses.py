@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.slack.api import Api, refused
-from sandbox.slack.limits import check_message
+from sandbox.slack.limits import check_message, check_metadata
 from sandbox.slack.model import Json, Refused, Sent
 from sandbox.slack.state import ResponseHook
 from sandbox.slack.workspace import Workspace
@@ -77,6 +77,8 @@ def _say(workspace: Workspace, hook: ResponseHook, body: Json) -> None:
         "thread_ts": body.get("thread_ts") or "",
     }
     if body.get("response_type") == "in_channel":
-        workspace.tell_of_post(workspace.post(hook.channel, workspace.app.user_id, **content))
+        if (metadata := body.get("metadata")) is not None:
+            check_metadata(metadata)
+        workspace.tell_of_post(workspace.post(hook.channel, workspace.app.user_id, metadata=metadata, **content))
     else:
         workspace.post_ephemeral(hook.channel, hook.person, **content)

@@ -145,7 +145,7 @@ class Story:
         return "\n".join(["what was said:", *said, "what the audit log has:", *events, "the bot's log:", log])
 
     def _who(self, message: Message) -> str:
-        return message.metadata["event_payload"]["slot"] if message.metadata else message.user
+        return (message.metadata or {}).get("event_payload", {}).get("slot") or message.user
 
     # people
 
@@ -164,7 +164,7 @@ class Story:
     def button(self, action: str, run: str | None = None) -> tuple[Message, Json, Json] | None:
         """The newest button whose name begins so: (message, block, element)."""
         for message in reversed(self.messages()):
-            if run is not None and (not message.metadata or message.metadata["event_payload"]["run"] != run):
+            if run is not None and (message.metadata or {}).get("event_payload", {}).get("run") != run:
                 continue
             for block in message.blocks:
                 for element in block.get("elements", ()):

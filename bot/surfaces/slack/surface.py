@@ -23,6 +23,7 @@ from bot.surfaces.slack.inbound.background import Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.listeners import Listeners
 from bot.surfaces.slack.inbound.modal_forms import ModalForms, Suggest
+from bot.surfaces.slack.inbound.thread_commands import ThreadCommands, TypedForRun
 from bot.surfaces.slack.membership import BotMembership
 from bot.surfaces.slack.outbound.messenger import SlackMessenger
 from bot.surfaces.slack.outbound.replies import Replies
@@ -64,7 +65,12 @@ class SlackSurface:
         self.connections: ConnectionPool | None = None
 
     def open(
-        self, dispatcher: TakesInbound, *, suggest: Suggest | None = None, home: tuple[str, ...] = HOME_QUERIES
+        self,
+        dispatcher: TakesInbound,
+        *,
+        suggest: Suggest | None = None,
+        typed_for: TypedForRun | None = None,
+        home: tuple[str, ...] = HOME_QUERIES,
     ) -> None:
         """Connect the dispatcher to Slack's deliveries; nothing is delivered before `start`."""
         replies = Replies(self.messenger)
@@ -72,7 +78,14 @@ class SlackSurface:
         forms = ModalForms(self.api, dispatcher, replies, page, self._redact, suggest)
         self._background = Background(replies)
         listeners = Listeners(
-            dispatcher, replies, forms, page, BotMembership(self.api), self.identity, self._background
+            dispatcher,
+            replies,
+            forms,
+            page,
+            BotMembership(self.api),
+            self.identity,
+            self._background,
+            ThreadCommands(self.messenger.own_messages, typed_for),
         )
         self.connections = ConnectionPool(
             bolt_app(self.api, listeners),

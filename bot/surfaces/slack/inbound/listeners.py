@@ -22,6 +22,7 @@ from bot.surfaces.slack.inbound.payloads import (
     Suggestion,
     typed,
 )
+from bot.surfaces.slack.inbound.thread_commands import ThreadCommands
 from bot.surfaces.slack.membership import BotMembership
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
@@ -43,6 +44,7 @@ class Listeners:
         membership: BotMembership,
         identity: SlackIdentity,
         background: Background,
+        threads: ThreadCommands,
     ) -> None:
         self._dispatcher = dispatcher
         self._replies = replies
@@ -51,12 +53,14 @@ class Listeners:
         self._membership = membership
         self._identity = identity
         self._background = background
+        self._threads = threads
 
     async def act(self, ack: AsyncAck, delivered: SlackAct | FormRequest | Mistake) -> None:
         """Handle a slash command, a mention, a direct message, a button or a menu."""
         match delivered:
             case SlackAct():
-                await self._act(ack, delivered.origin, self._dispatcher.parse(delivered.inbound))
+                inbound = await self._threads.noted(delivered)  # before it is parsed: it may say what is meant
+                await self._act(ack, delivered.origin, self._dispatcher.parse(inbound))
             case FormRequest():
                 await ack()
                 self._background.start(delivered.origin, self._forms.open(delivered))

@@ -16,7 +16,7 @@ from bot.surfaces.slack.membership import ChannelMembers
 from bot.surfaces.slack.outbound.card_sender import CardSender
 from bot.surfaces.slack.outbound.edit_budget import EditBudget
 from bot.surfaces.slack.outbound.live_progress import LiveProgress
-from bot.surfaces.slack.outbound.own_messages import METADATA, OwnMessages
+from bot.surfaces.slack.outbound.own_messages import ANSWER, METADATA, OwnMessages
 from bot.surfaces.slack.outbound.uploads import Uploads
 from bot.surfaces.slack.render.blocks import DrawnCard, Surface
 from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
@@ -27,6 +27,7 @@ from runbooks.metrics.chart import Chart
 _log = logging.getLogger(__name__)
 
 _REMEMBERED = 4096
+_LONGEST_TYPED = 1000
 _CLOSED_TO_US = frozenset({"cannot_dm_bot", "user_disabled", "user_not_found", "users_not_found", "user_not_visible"})
 
 
@@ -45,11 +46,12 @@ class SlackMessenger:
     ) -> None:
         self._api = api
         self._names = names
+        self._redact = redact
         self._sender = CardSender(names, redact, newest=newest_blocks)
         self._budget = EditBudget(edits_per_minute)
         self._progress = LiveProgress(self._budget, progress_seconds, self._update)
-        self._own_messages = OwnMessages(api)
-        self._uploads = Uploads(api, self._own_messages)
+        self.own_messages = OwnMessages(api)
+        self._uploads = Uploads(api, self.own_messages)
         self._posted: OrderedDict[tuple[str, str, str], Posted] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
         self._directs: dict[str, str] = {}
@@ -73,7 +75,7 @@ class SlackMessenger:
         drawing = await self._sender.drawn(card)
         posted = self._posted.get(key)
         if posted is None and (search or key in self._unsure):
-            posted = await self._own_messages.message(run, slot, channel=channel, thread=thread)
+            posted = await self.own_messages.message(run, slot, channel=channel, thread=thread)
         if posted is None:
             posted = await self._send_once(key, drawing, card, channel=channel, thread=thread, broadcast=broadcast)
         self._remember(key, posted)
@@ -125,10 +127,10 @@ class SlackMessenger:
         """Return a card, redacted, for another surface than a message."""
         return await self._sender.drawn(card, surface=surface)
 
-    async def say(self, card: Card, *, channel: str, thread: str | None = None) -> Posted:
-        """Post a message that belongs to no run, such as a query's public answer, and return it."""
+    async def say(self, card: Card, *, channel: str, thread: str | None = None, typed: str = "") -> Posted:
+        """Post a message that belongs to no run, such as the public answer to what was `typed`, and return it."""
         drawing = await self._sender.drawn(card)
-        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=None)
+        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=self._answer(typed))
         for file in drawing.files:
             await self._uploads.upload(file, channel=channel, thread=thread or posted.ts)
         return posted
@@ -145,10 +147,15 @@ class SlackMessenger:
         )
         await self._send_files(drawing, account)
 
-    async def respond(self, card: Card, url: str, *, account: str, public: bool = False) -> None:
-        """Answer through the response URL that came with the act."""
+    async def respond(self, card: Card, url: str, *, account: str, public: bool = False, typed: str = "") -> None:
+        """Answer through the response URL that came with the act; `typed`: what a public answer is to."""
         drawing = await self._sender.drawn(card)
-        kind = {"response_type": "in_channel" if public else "ephemeral", "replace_original": False}
+        kind: dict[str, object] = {
+            "response_type": "in_channel" if public else "ephemeral",
+            "replace_original": False,
+        }
+        if metadata := self._answer(typed):
+            kind["metadata"] = metadata
         await self._sender.send(
             drawing,
             card,
@@ -175,6 +182,12 @@ class SlackMessenger:
     async def close(self) -> None:
         """End the live progress that is under way."""
         await self._progress.close()
+
+    def _answer(self, typed: str) -> Mapping[str, object] | None:
+        """Return the metadata by which a follow-up finds what was asked; None where the words must not leave, or are many."""
+        if not typed or len(typed) > _LONGEST_TYPED or self._redact(typed) != typed:
+            return None
+        return {"event_type": ANSWER, "event_payload": {"typed": typed}}
 
     # How it leaves
 
@@ -229,7 +242,8 @@ class SlackMessenger:
     async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: DrawnCard | None = None) -> None:
         """Call `chat.update` once; the caller has asked the budget."""
         made = drawing or await self._sender.drawn(card)
-        metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}}
+        # a message that belongs to no run keeps its own metadata
+        metadata = {"event_type": METADATA, "event_payload": {"run": run, "slot": slot}} if run else None
         try:
             await self._sender.send(
                 made,

@@ -4,14 +4,24 @@ Run and slot stand in the message's metadata. Any app may write any metadata, so
 """
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from bot.boundary.outbound import Posted, SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at, text_at
 from bot.surfaces.slack.transport.web_api import Self, SlackApi
 
 METADATA = "omnicare_run"
+ANSWER = "omnicare_answer"
+"""Of a public answer: the command that it answers, for follow-ups in its thread."""
 _PAGES = 10
 _PAGE = 200
+
+
+class Asked(NamedTuple):
+    """What a message of the bot's own is about: a command as typed, or a run."""
+
+    typed: str
+    run: str
 
 
 class OwnMessages:
@@ -34,6 +44,20 @@ class OwnMessages:
             if any(at(file, "name") == name for file in list_at(message, "files")):
                 return True
         return False
+
+    async def asked(self, *, channel: str, thread: str) -> list[Asked]:
+        """Return what the bot's messages on the thread's first page are about, oldest first."""
+        me = await self._api.myself()
+        found = await self._api.read(
+            "conversations.replies", channel=channel, ts=thread, limit=_PAGE, include_all_metadata="true"
+        )
+        about: list[Asked] = []
+        for message in list_at(found, "messages"):
+            kind, payload = at(message, "metadata", "event_type"), at(message, "metadata", "event_payload")
+            typed, run = text_at(payload, "typed") or "", text_at(payload, "run") or ""
+            if _is_mine(message, me) and ((kind == ANSWER and typed) or (kind == METADATA and run)):
+                about.append(Asked(typed if kind == ANSWER else "", run))
+        return about
 
     async def _own(self, channel: str, thread: str | None) -> AsyncIterator[object]:
         me, left = await self._api.myself(), _PAGES

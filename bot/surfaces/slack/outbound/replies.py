@@ -43,17 +43,17 @@ class Replies:
         card = _with_form(answer.card, answer.form)
         try:
             if answer.live is not None:
-                await self._going_on(origin, card, answer.live)
+                await self._going_on(origin, card, answer.live, answer.typed)
                 return
-            await self._on(self._private(origin, card) if answer.private else self._public(origin, card))
+            await self._on(self._private(origin, card) if answer.private else self._public(origin, card, answer.typed))
         except Withheld:
             _log.exception("an answer was withheld")
             await self.say(origin, _NOT_SENT)
 
-    async def _going_on(self, origin: Origin, card: Card, live: AsyncGenerator[LiveState]) -> None:
+    async def _going_on(self, origin: Origin, card: Card, live: AsyncGenerator[LiveState], typed: str) -> None:
         """Post one message and edit it until the answer has ended, for the last time with its files."""
         async with aclosing(live):
-            posted = await self._posted(origin, card)
+            posted = await self._posted(origin, card, typed)
             if posted is None:
                 _log.error("an answer that goes on could not be shown in any way")
                 return
@@ -66,7 +66,7 @@ class Replies:
             except SurfaceGone:
                 _log.info("the message of an answer that goes on is gone")
 
-    async def _posted(self, origin: Origin, card: Card) -> Posted | None:
+    async def _posted(self, origin: Origin, card: Card, typed: str) -> Posted | None:
         """Post the card where the person looks, else in a direct message; None where neither works.
 
         A message that only one person sees in a channel can't be edited.
@@ -74,7 +74,7 @@ class Replies:
         if origin.channel is not None:
             for again in range(_TRIES):
                 try:
-                    return await self._messenger.say(card, channel=origin.channel, thread=origin.thread)
+                    return await self._messenger.say(card, channel=origin.channel, thread=origin.thread, typed=typed)
                 except Withheld:
                     raise
                 except TemporaryError as error:
@@ -110,15 +110,15 @@ class Replies:
         ways.append(lambda: self._directly(account, card))
         return ways
 
-    def _public(self, origin: Origin, card: Card) -> list[Way]:
+    def _public(self, origin: Origin, card: Card, typed: str) -> list[Way]:
         messenger, account, url = self._messenger, origin.account, origin.response_url
         channel, thread = origin.channel, origin.thread
         ways: list[Way] = []
         has_file = any(isinstance(part, Attachment | Chart) for part in card.body)
         if url is not None and thread is None and not origin.direct and not has_file:
-            ways.append(lambda: messenger.respond(card, url, account=account, public=True))
+            ways.append(lambda: messenger.respond(card, url, account=account, public=True, typed=typed))
         if channel is not None:
-            ways.append(lambda: messenger.say(card, channel=channel, thread=thread))
+            ways.append(lambda: messenger.say(card, channel=channel, thread=thread, typed=typed))
         return [*ways, *self._private(origin, card)]
 
     async def _directly(self, account: str, card: Card) -> None:

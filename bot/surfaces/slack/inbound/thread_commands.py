@@ -1,0 +1,58 @@
+"""What was asked in a thread before a follow-up: read from the bot's own messages in it, so that nothing is kept in the process.
+
+A thread in which Slack lets the bot read nothing, or not in time, tells nothing: the follow-up is then read as if typed elsewhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from bot.boundary.inbound import Inbound
+from bot.boundary.outbound import SurfaceGone
+from bot.surfaces.slack.inbound.payloads import SlackAct
+from bot.surfaces.slack.outbound.own_messages import OwnMessages
+from runbooks.kit.errors import RunbookError
+
+_log = logging.getLogger(__name__)
+
+_DEADLINE = 1.0
+"""Seconds: what changes something is acknowledged after this, and Slack waits three."""
+_MOST = 10
+_RUNS = 3
+
+TypedForRun = Callable[[str], Awaitable[str | None]]
+"""A run's id → what it was asked for with; None where there is no such run."""
+
+
+class ThreadCommands:
+    """One for the life of the process."""
+
+    def __init__(self, messages: OwnMessages, typed_for: TypedForRun | None) -> None:
+        self._messages = messages
+        self._typed_for = typed_for
+
+    async def noted(self, act: SlackAct) -> Inbound:
+        """Return what came in; with the commands of its thread, newest first, where it was typed in one."""
+        inbound, origin = act.inbound, act.origin
+        if not inbound.text or inbound.drawn or not origin.in_thread or origin.channel is None or origin.thread is None:
+            return inbound
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                found = await self._found(origin.channel, origin.thread)
+        except (TimeoutError, RunbookError, SurfaceGone) as error:
+            _log.info("a thread could not be read: %s", type(error).__name__)
+            return inbound
+        return replace(inbound, thread_commands=found)
+
+    async def _found(self, channel: str, thread: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        runs: set[str] = set()
+        for asked in reversed(await self._messages.asked(channel=channel, thread=thread)):
+            if asked.typed:
+                found[asked.typed] = None
+            elif self._typed_for is not None and asked.run not in runs and len(runs) < _RUNS:
+                runs.add(asked.run)
+                if text := await self._typed_for(asked.run):
+                    found[text] = None
+        return tuple(found)[:_MOST]

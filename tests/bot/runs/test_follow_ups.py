@@ -1,0 +1,42 @@
+"""Follow-ups in a thread, as people type them: mentions, since Slack has no slash commands there."""
+
+from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, Story, shown_text
+
+
+async def mentioned(here: Story, who: str, text: str, thread: str) -> None:
+    await here.type(who, f"<@{here.slack.app.user_id}> {text}", thread=thread)
+
+
+def newest(here: Story, words: str) -> str:
+    return next(each.ts for each in reversed(here.messages()) if words in shown_text(each))
+
+
+async def test_a_follow_up_means_the_service_and_environment_of_its_thread(here: Story):
+    await here.type(ON_CALL, "/omnicare pods backend --env staging")
+    await here.answered("ready in staging")
+    thread = newest(here, "ready in staging")
+    await mentioned(here, ON_CALL, "describe", thread)
+    said = await here.answered("backend in staging runs")
+    assert "backend in staging (this channel's default is production), from this thread" in said
+    await mentioned(here, AUDITOR, "pods frontend", thread)  # anybody's, as far as they may look
+    wanted: list[dict[str, str]] = [{"target": "backend", "env": "staging"}, {"service": "frontend", "env": "staging"}]
+
+    def looked_at() -> bool:
+        noted = [each.details["arguments"] for each in here.events() if each.name == "command:answered"]
+        return all(each in noted for each in wanted)
+
+    await here.until(looked_at, "the audit log names what was looked at")
+    answers = "3 of 3 pods ready in staging"
+    await here.until(lambda: sum(answers in shown_text(each) for each in here.messages()) > 1, "both are answered")
+
+    await mentioned(here, ON_CALL, "lock --reason release", thread)
+    await here.whispered(ON_CALL, "This thread is about staging")
+    before = set(here.runs())
+    await mentioned(here, REQUESTER, "restart", thread)
+    await here.until(lambda: set(here.runs()) - before, "the restart has a thread")
+    (run,) = set(here.runs()) - before
+    await here.says(run, "frontend", slot="plan")
+    plan = shown_text(here.said(run)["plan"][-1])
+    assert "From this thread: " in plan
+    assert "frontend in staging (this channel's default is production)" in plan
+    assert run.startswith("staging.restart.")
