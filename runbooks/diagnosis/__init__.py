@@ -7,7 +7,7 @@ usual causes and what to do about them. `certain` is asked at every change of a 
 `standing` is for who only looks, with no rollout at hand; `of_job` is for the pod of a Job.
 """
 
-from runbooks.diagnosis.diagnosing import at_deadline, certain, of_job, pending, standing
+from runbooks.diagnosis.diagnosing import at_deadline, certain, every_standing, of_job, pending, standing
 from runbooks.diagnosis.explaining import clean, explained
 from runbooks.diagnosis.snapshot import Cause, Crash, PodsSnapshot, Snapshot
 
@@ -19,6 +19,7 @@ __all__ = [
     "at_deadline",
     "certain",
     "clean",
+    "every_standing",
     "explained",
     "of_job",
     "pending",

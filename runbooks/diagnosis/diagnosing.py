@@ -52,8 +52,13 @@ def at_deadline(snapshot: Snapshot, seconds: float, *, crash_restarts: int = _AL
 
 def standing(snapshot: Snapshot) -> Cause | None:
     """Return what is wrong with the present state, whoever caused it; a certain cause before a likely one."""
-    found = list(_causes(snapshot, _ALIKE))
-    return next((cause for cause in found if cause.certain), found[0] if found else None)
+    return next(iter(every_standing(snapshot)), None)
+
+
+def every_standing(snapshot: Snapshot) -> list[Cause]:
+    """Return all that is wrong, one cause of each kind, certain ones first."""
+    found = sorted(_causes(snapshot, _ALIKE), key=lambda cause: not cause.certain)
+    return list({cause.code: cause for cause in reversed(found)}.values())[::-1]
 
 
 def pending(snapshot: Snapshot, *, after: float, crash_restarts: int = _ALIKE) -> str:

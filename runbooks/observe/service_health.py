@@ -85,9 +85,9 @@ def _standing(service: Service, state: ServiceState, found: Listed, events: Sequ
         return ServiceHealth(state=state, trouble=f"its containers have different images: {others}")
     if deployment is None or state.image is None or state.state == "complete":
         return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "missing")
-    snapshot = _scene(state, state.image, deployment, found, events)
+    snapshot = snapshot_now(state, state.image, deployment, found, events)
     cause = cause_of(snapshot)
-    if cause is None or not (cause.certain or _is_old(snapshot)):
+    if cause is None or not (cause.certain or is_old(snapshot)):
         return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
     return ServiceHealth(
         state=state, trouble=f"{_whose(snapshot)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
@@ -99,12 +99,12 @@ def trouble_of(pod: PodView, service: Service, state: ServiceState, found: Liste
     deployment = found.deployment(service)
     if deployment is None or state.image is None or pod.ready or pod.over:
         return ""
-    snapshot = replace(_scene(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
+    snapshot = replace(snapshot_now(state, state.image, deployment, found, events), pods=[pod], others=(), leaving=())
     cause = cause_of(snapshot)
-    return _words(cause) if cause is not None and (cause.certain or _is_old(snapshot)) else ""
+    return _words(cause) if cause is not None and (cause.certain or is_old(snapshot)) else ""
 
 
-def _scene(
+def snapshot_now(
     state: ServiceState, image: Image, deployment: DeploymentView, found: Listed, events: Sequence[EventView]
 ) -> Snapshot:
     """As a rollout to what runs already would see it."""
@@ -124,7 +124,7 @@ def _words(cause: Cause) -> str:
     return f"{clean(cause.what)}{said}"
 
 
-def _is_old(snapshot: Snapshot) -> bool:
+def is_old(snapshot: Snapshot) -> bool:
     """Something has not been ready for long enough to be worth a word."""
     waiting = [pod for pod in snapshot.pods if not pod.ready]
     return not waiting or max(snapshot.seconds_since(pod.created) for pod in waiting) >= _YOUNG

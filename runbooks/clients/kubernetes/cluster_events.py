@@ -27,6 +27,7 @@ def event(item: Json) -> EventView:
         message=text(item, "message") or text(item, "note"),
         count=_count(item),
         at=_last(item),
+        first=_first(item),
         about=text(about, "uid"),
         about_kind=text(about, "kind"),
         about_name=text(about, "name"),
@@ -47,6 +48,13 @@ def _last(item: Json) -> datetime | None:
     )  # fmt: skip
     given = [at for at in map(_moment, stamps) if at is not None]
     return max(given, default=_moment(fields(item, "metadata").get("creationTimestamp")))
+
+
+def _first(item: Json) -> datetime | None:
+    """Return when it was first seen: the earliest time in any of the forms, or the event's creation time."""
+    stamps = (item.get("firstTimestamp"), item.get("deprecatedFirstTimestamp"), item.get("eventTime"))
+    given = [at for at in map(_moment, stamps) if at is not None]
+    return min(given, default=_moment(fields(item, "metadata").get("creationTimestamp")))
 
 
 def _moment(stamp: object) -> datetime | None:

@@ -370,6 +370,8 @@ class EventView:
     about_name: str
     container: str = ""
     """The container of the pod that it tells of, where it names one."""
+    first: datetime | None = None
+    """When it was first seen."""
 
     @property
     def order(self) -> datetime:

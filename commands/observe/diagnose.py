@@ -1,0 +1,190 @@
+"""`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
+
+from collections.abc import Iterator, Sequence
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Element,
+    Moment,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Text,
+    Typed,
+    sentence,
+    words,
+)
+from commands.kit.command import Query
+from commands.kit.context import Context, RunRecord
+from commands.kit.regions import RegionName, names_of
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.types import EnvironmentName, ServiceName
+from runbooks.deployments.places import named
+from runbooks.troubleshooting.asking import Diagnosed, diagnose
+from runbooks.troubleshooting.case import RecentRun, opened
+from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
+from runbooks.wording import by_count, counted, listed
+
+_OTHERS = 5
+"""Findings after the first that are shown; the rest are counted."""
+_EVIDENCE, _FEWER = 5, 1
+_TO_DO = 4
+_BUTTONS = 4
+_UNKNOWN = 8
+_RUNS = 50
+_RAN = ("running", "succeeded", "failed", "cancelled")
+
+
+class Diagnose(Query):
+    """Say what is wrong, the most likely cause first, with the evidence, what to do, and what changed before it began.
+
+    It asks the cluster, the metrics and everything else that is configured, side by side, in all regions. What was found well is named, and so
+    is what could not be looked at. It changes nothing.
+    """
+
+    meta = QueryMeta(permission="fleet:read", examples=["", "backend", "--env staging"])
+
+    service: ServiceName | None = argument("only this service", default=None)
+    region: RegionName | None = option("only this region; default: all")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def answer(self, context: Context) -> Card:
+        where = context.where
+
+        async def runs() -> Sequence[RecentRun]:
+            recent = await context.runs.recent(environment=where.name, limit=_RUNS)
+            return [_run(context, each) for each in recent if each.state in _RAN]
+
+        async with opened(
+            named(context.places, names_of(self.region)),
+            environment=where,
+            service=where.service(self.service) if self.service else None,
+            clients=context.services,
+            now=context.now,
+            runs=runs,
+        ) as case:
+            found = await diagnose(case)
+        return _card(context, self, found)
+
+
+def _run(context: Context, record: RunRecord) -> RecentRun:
+    return RecentRun(
+        id=record.short,
+        title=record.title,
+        command=record.command,
+        state=record.state,
+        at=record.at,
+        ended=record.ended,
+        by=context.authority.name(record.requester),
+    )
+
+
+def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
+    whose = f"{asked.service} in {context.where.name}" if asked.service else context.where.name
+    first = next(iter(found.findings), None)
+    text = f"{whose}: {_answer(found)}"
+    body: list[Element] = []
+    if first is not None:
+        body += _first(context, first)
+        body += [_other(place, each) for place, each in enumerate(found.findings[1 : _OTHERS + 1], start=2)]
+    if (more := len(found.findings) - _OTHERS - 1) > 0:
+        body.append(Note(text=words(f"{counted(more, 'more finding')}; name a service to see fewer.")))
+    body += _notes(found)
+    return Card(
+        state=_state(found),
+        title=words(Strong(text=text)),
+        summary=text,
+        body=tuple(body),
+        buttons=_buttons(context, asked, found.findings),
+        data={
+            "environment": context.where.name,
+            "findings": [each.model_dump(mode="json") for each in found.findings],
+            "well": list(found.well),
+            "unknown": [{"rule": rule, "why": why} for rule, why in found.unknown],
+            "not_configured": list(found.not_configured),
+        },
+    )
+
+
+def _answer(found: Diagnosed) -> str:
+    if found.findings:
+        return found.findings[0].cause
+    if found.unknown:
+        return f"nothing wrong was found, but {counted(len(found.unknown), 'thing')} could not be looked at"
+    return "nothing is wrong"
+
+
+def _state(found: Diagnosed) -> State:
+    if any(each.confidence is not Confidence.POSSIBLE for each in found.findings):
+        return State.FAILED
+    return State.WAITING if found.findings or found.unknown else State.DONE
+
+
+def _first(context: Context, finding: Finding) -> Iterator[Element]:
+    """The most likely cause: its evidence, and what to do."""
+    yield Paragraph(text=_how_sure(finding))
+    if finding.evidence:
+        yield Paragraph(text=words("\n".join(f"• {line}" for line in finding.evidence[:_EVIDENCE])))
+    if orders := [each for each in finding.to_do if not each.command][:_TO_DO]:
+        lines = (_order(context, each) for each in orders)
+        yield Paragraph(text=words(Strong(text="What to do\n"), *_between(lines, "\n")))
+
+
+def _other(place: int, finding: Finding) -> Paragraph:
+    evidence = [f"\n• {line}" for line in finding.evidence[:_FEWER]]
+    where = f" in {finding.region}" if finding.region else ""
+    return Paragraph(text=words(Strong(text=f"{place}. {finding.cause}{where}"), " · ", _how_sure(finding), *evidence))
+
+
+def _how_sure(finding: Finding) -> Text:
+    """Return `Certain, in us, since 14:02 (3 min ago)`."""
+    since = (", since ", Moment(at=finding.since, age=True)) if finding.since is not None else ()
+    return words(finding.confidence.value, *since)
+
+
+def _order(context: Context, each: ToDo) -> Text:
+    del context
+    return words("• ", sentence(each.text if each.text.endswith((".", "?")) else f"{each.text}."))
+
+
+def _between(parts: Iterator[Text], separator: str) -> list[Text | str]:
+    joined: list[Text | str] = []
+    for part in parts:
+        joined += [separator, part] if joined else [part]
+    return joined
+
+
+def _notes(found: Diagnosed) -> Iterator[Element]:
+    if found.well:
+        yield Note(text=words(f"Found well: {', '.join(found.well)}."))
+    for rule, why in found.unknown[:_UNKNOWN]:
+        yield Note(text=words(f"Could not look at {rule}: {why}."))
+    if (more := len(found.unknown) - _UNKNOWN) > 0:
+        yield Note(text=words(f"{counted(more, 'more thing')} could not be looked at."))
+    if found.not_configured:
+        is_or_are = by_count(len(found.not_configured), "is", "are")
+        yield Note(text=words(f"Not looked at, because {is_or_are} not configured: {listed(found.not_configured)}."))
+
+
+def _buttons(context: Context, asked: Diagnose, findings: Sequence[Finding]) -> tuple[Button, ...]:
+    where = context.where.name
+    offered = {
+        each.command: Button(
+            label=each.label or each.command.capitalize(), does=Typed(text=_typed(each.command, where))
+        )
+        for finding in findings
+        for each in finding.to_do
+        if each.command
+    }
+    again = " ".join(filter(None, ("diagnose", asked.service)))
+    region = f" --region {asked.region}" if asked.region else ""
+    return (
+        *[*offered.values()][:_BUTTONS],
+        Button(label="Look again", does=Typed(text=f"{_typed(again, where)}{region}")),
+    )
+
+
+def _typed(command: str, where: str) -> str:
+    return f"{command} --env {where}"

@@ -1,0 +1,104 @@
+"""Asks all rules side by side, each with a deadline of its own, and puts what they found in order."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runbooks.kit.bugs import told
+from runbooks.kit.errors import RunbookError
+from runbooks.redaction.redactor import default_redactor
+from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, could_not_look
+from runbooks.troubleshooting.rule import Rule
+from runbooks.troubleshooting.rules import RULES
+
+_log = logging.getLogger(__name__)
+_ORDER = {Confidence.CERTAIN: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosed:
+    """What is wrong, what is well, and what nobody could look at."""
+
+    findings: tuple[Finding, ...] = ()
+    """The most likely cause first; what a finding causes comes after it."""
+    well: tuple[str, ...] = ()
+    """What was looked at and found well, in a few words each."""
+    unknown: tuple[tuple[str, str], ...] = ()
+    """What could not be looked at, and why."""
+    not_configured: tuple[str, ...] = ()
+
+
+async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
+    """Return what the rules say."""
+    answers = await asyncio.gather(*(_answer(rule, case) for rule in rules))
+    pairs = list(zip(rules, answers, strict=True))
+    return Diagnosed(
+        findings=ranked([_clean(finding) for answer in answers for finding in answer.found]),
+        well=tuple(_well(rule, answer) for rule, answer in pairs if answer.well),
+        unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
+        not_configured=tuple(rule.name for rule, answer in pairs if answer.not_configured),
+    )
+
+
+def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return them in order: a cause before what it explains, the surer before the less sure, the earlier before the later."""
+    depths = _depths(findings)
+
+    def key(place: int) -> tuple[int, int, float, int]:
+        finding = findings[place]
+        began = finding.since.timestamp() if finding.since is not None else float("inf")
+        return depths[place], _ORDER[finding.confidence], began, place
+
+    return tuple(findings[place] for place in sorted(range(len(findings)), key=key))
+
+
+def explains(cause: Finding, other: Finding) -> bool:
+    """Return whether the first finding may be why there is the second. What is only possible explains nothing that is surer."""
+    return (
+        cause is not other
+        and other.kind in cause.explains
+        and _ORDER[cause.confidence] <= max(_ORDER[other.confidence], _ORDER[Confidence.LIKELY])
+        and (not cause.service or not other.service or cause.service == other.service)
+        and (not cause.region or not other.region or cause.region == other.region)
+    )
+
+
+def _depths(findings: Sequence[Finding]) -> list[int]:
+    """Return how many causes stand before each finding, one behind the other."""
+    depths = [0] * len(findings)
+    for _ in findings:  # a circle ends with the number of findings
+        deeper = [
+            max((depths[i] + 1 for i, cause in enumerate(findings) if explains(cause, each)), default=0)
+            for each in findings
+        ]
+        if deeper == depths:
+            break
+        depths = deeper
+    return depths
+
+
+async def _answer(rule: Rule, case: Case) -> RuleAnswer:
+    try:
+        async with asyncio.timeout(rule.seconds):
+            return await rule.look(case)
+    except TimeoutError:
+        return could_not_look(f"no answer within {rule.seconds:g} s")
+    except RunbookError as error:
+        return could_not_look(error.message)
+    except Exception as error:  # noqa: BLE001 - a mistake in one rule hides nothing that the others found
+        _log.error("rule %s failed: %s", rule.name, told(error))
+        return could_not_look("an error in the bot itself, which is in its log")
+
+
+def _well(rule: Rule, answer: RuleAnswer) -> str:
+    return f"{rule.name} ({answer.details})" if answer.details else rule.name
+
+
+def _clean(finding: Finding) -> Finding:
+    """Return the finding redacted once more: a rule may have forgotten it."""
+    redact = default_redactor().text
+    return finding.model_copy(
+        update={"cause": redact(finding.cause), "evidence": tuple(redact(line) for line in finding.evidence)}
+    )

@@ -1,0 +1,70 @@
+"""Metrics beyond their limits: what people notice, and since when. Most often something else is the cause."""
+
+from datetime import datetime
+
+from runbooks.metrics.change_points import change_points
+from runbooks.metrics.reading import Metrics
+from runbooks.metrics.standing import MetricHistory, Standing
+from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
+from runbooks.troubleshooting.rule import Rule
+from runbooks.wording import listed
+
+_KINDS = {
+    "error-rate": Trouble.ERRORS,
+    "api-p95": Trouble.SLOW,
+    "endpoints": Trouble.SLOW,
+    "restarts": Trouble.RESTARTS,
+    "pool": Trouble.POOL_EXHAUSTED,
+    "db-p95": Trouble.SLOW_QUERIES,
+    "replication-lag": Trouble.REPLICATION_LAG,
+    "locks": Trouble.BLOCKED_SESSIONS,
+    "disk": Trouble.DISK_FULL,
+}
+_NAMED = 3
+
+
+class Measured(Rule):
+    """Looks at every metric that has a limit."""
+
+    name = "metrics"
+    seconds = 5.0
+
+    async def look(self, case: Case) -> RuleAnswer:
+        """Return those that are beyond their limit; one that can't be read is unknown."""
+        if case.find(Metrics) is None:
+            return not_configured()
+        known = [each for each in await case.histories() if each.query.limit is not None]
+        unknown = [each for each in known if each.standing is Standing.UNKNOWN]
+        why: tuple[str, ...] = ()
+        if unknown:
+            names = listed((each.query.name for each in unknown), most=_NAMED)
+            why = (f"{names}: {unknown[0].unknown}",)
+        beyond = [each for each in known if each.standing is Standing.BEYOND]
+        return RuleAnswer(found=tuple(_finding(each) for each in beyond), unknown=why)
+
+
+def _finding(history: MetricHistory) -> Finding:
+    query = history.query
+    side = "above" if query.must_be == "below" else "below"
+    usual = f", usually {query.shown(history.usual)}" if history.usual is not None else ""
+    kind = _KINDS.get(query.name, Trouble.METRIC)
+    return Finding(
+        kind=kind,
+        cause=f"{query.title} is {side} its limit: {query.shown(history.now)}",
+        evidence=(f"The limit is {query.limit_shown}{usual}.",),
+        confidence=Confidence.CERTAIN,
+        since=began(history),
+        to_do=(ToDo(text="Look at its course", command=f"metrics {query.name}", label="Metrics"),),
+    )
+
+
+def began(history: MetricHistory) -> datetime | None:
+    """Return when the metric's behaviour changed for the worse; where it shows no such point, when it went beyond its limit."""
+    query = history.query
+    worse = [
+        point
+        for point in change_points(history.values)
+        if point.after != point.before and query.worse(point.before, point.after) == point.after
+    ]
+    return history.at(worse[-1].index) if worse else history.beyond_since

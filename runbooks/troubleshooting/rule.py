@@ -1,0 +1,54 @@
+"""A rule: something that may be wrong, and how to look for it."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from runbooks.kit.errors import RunbookError
+from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.findings import RuleAnswer, could_not_look, together
+
+
+@dataclass(frozen=True)
+class Rule(ABC):
+    """Looks at one thing. It holds nothing: what it needs is in the case."""
+
+    name: ClassVar[str]
+    """What it looks at, as it stands in "Found well: pods, image pulls, certificates"."""
+    seconds: ClassVar[float] = 3.0
+    """Its time limit; the runner says when it is over."""
+
+    @abstractmethod
+    async def look(self, case: Case) -> RuleAnswer:
+        """Return what it found. A `RunbookError` that it raises is told as the reason why it could not look."""
+
+
+class RegionRule(Rule):
+    """A rule that looks at each region by itself: one that does not answer hides nothing of the others."""
+
+    @abstractmethod
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        """Return what it found in that region. Its findings get the region's name."""
+
+    async def look(self, case: Case) -> RuleAnswer:
+        """Look at all regions side by side."""
+        return together(await asyncio.gather(*(self._there(case, place) for place in case.places)))
+
+    async def _there(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        try:
+            async with asyncio.timeout(self.seconds * 0.9):
+                answer = await self.look_at(case, place)
+        except TimeoutError:
+            answer = could_not_look(f"no answer within {self.seconds:g} s")
+        except RunbookError as error:
+            answer = could_not_look(error.message)
+        where = f"{place.region}: " if place.region else ""
+        return answer.model_copy(
+            update={
+                "found": tuple(
+                    each if each.region else each.model_copy(update={"region": place.region}) for each in answer.found
+                ),
+                "unknown": tuple(f"{where}{why}" for why in answer.unknown),
+            }
+        )

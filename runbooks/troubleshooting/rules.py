@@ -1,0 +1,10 @@
+"""Every rule, one line each. Their order decides between findings that are equally likely."""
+
+from runbooks.troubleshooting.measured import Measured
+from runbooks.troubleshooting.rule import Rule
+from runbooks.troubleshooting.workloads import Workloads
+
+RULES: tuple[Rule, ...] = (
+    Workloads(),
+    Measured(),
+)

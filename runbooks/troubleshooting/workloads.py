@@ -1,0 +1,181 @@
+"""What keeps the services' pods from running: pending pods, image pulls, crashes, probes, missing configuration, stuck rollouts.
+
+The causes are those that a rollout is told of (`runbooks.diagnosis`), read out of what the cluster lists.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
+from runbooks.deployments import service_state
+from runbooks.deployments.service_state import Listed, ServiceState
+from runbooks.diagnosis import Cause, Snapshot, clean, every_standing, explained
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Service
+from runbooks.observe.service_health import is_old, snapshot_now
+from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, could_not_look
+from runbooks.troubleshooting.rule import RegionRule
+from runbooks.wording import counted
+
+_LOG_LINES = 20
+_CAUSES = 3
+"""Of one service; there are seldom two."""
+_KINDS = {
+    ReasonCode.IMAGE_PULL: Trouble.IMAGE,
+    ReasonCode.IMAGE_UNKNOWN: Trouble.IMAGE,
+    ReasonCode.IMAGE_UNAUTHORIZED: Trouble.IMAGE,
+    ReasonCode.IMAGE_RATE_LIMITED: Trouble.IMAGE,
+    ReasonCode.IMAGE_PLATFORM: Trouble.IMAGE,
+    ReasonCode.IMAGE_NAME: Trouble.IMAGE,
+    ReasonCode.WRONG_DIGEST: Trouble.IMAGE,
+    ReasonCode.CRASH_LOOP: Trouble.CRASHES,
+    ReasonCode.INIT_FAILED: Trouble.CRASHES,
+    ReasonCode.CONTAINER_CONFIG: Trouble.CRASHES,
+    ReasonCode.POD_ENDED: Trouble.CRASHES,
+    ReasonCode.OUT_OF_MEMORY: Trouble.OUT_OF_MEMORY,
+    ReasonCode.CONFIG_MISSING: Trouble.CONFIG_MISSING,
+    ReasonCode.NEVER_READY: Trouble.PROBE,
+    ReasonCode.PROBE_KILLS: Trouble.PROBE,
+    ReasonCode.READINESS_GATE: Trouble.PROBE,
+    ReasonCode.UNSCHEDULABLE: Trouble.PENDING,
+    ReasonCode.SCHEDULING_GATED: Trouble.PENDING,
+    ReasonCode.VOLUME_UNAVAILABLE: Trouble.VOLUME,
+    ReasonCode.NODE_LOST: Trouble.NODE_DOWN,
+    ReasonCode.QUOTA_EXCEEDED: Trouble.QUOTA,
+}
+_EXPLAINS = (Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.NOT_SERVED, Trouble.TARGETS, Trouble.RESTARTS, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT)  # fmt: skip
+
+
+class Workloads(RegionRule):
+    """Looks at each service's Deployment and pods."""
+
+    name = "pods and rollouts"
+    seconds = 5.0
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        """Return the causes for what is not complete, with the log's last error and what is missing on the nodes."""
+        listed = await place.listed()
+        states = service_state.read(place.environment, listed)
+        wanted = {service.name for service in case.services}
+        pairs = [
+            (service, state)
+            for service, state in zip(place.environment.services, states, strict=True)
+            if service.name in wanted
+        ]
+        unknown: tuple[str, ...] = ()
+        events: Sequence[EventView] = ()
+        if any(state.state != "complete" for _, state in pairs):
+            try:
+                events = await place.events()
+            except RunbookError as error:  # there are fewer causes without them
+                unknown = (f"events: {error.message}",)
+        found = await asyncio.gather(*(_of_service(place, service, state, listed, events) for service, state in pairs))
+        return RuleAnswer(
+            found=tuple(finding for each in found for finding in each),
+            unknown=could_not_look(*unknown).unknown,
+            details=counted(sum(state.ready for _, state in pairs), "ready pod"),
+        )
+
+
+async def _of_service(
+    place: PlaceFacts, service: Service, state: ServiceState, listed: Listed, events: Sequence[EventView]
+) -> list[Finding]:
+    deployment = listed.deployment(service)
+    look = ToDo(text="Look at its pods, probes and warnings", command=f"describe {service.name}", label="Describe")
+    if deployment is None or state.image is None:
+        return [_plain(service, Trouble.NOT_SERVED, f"{service.name}: {_end(state.detail)}")]
+    if state.idle:
+        return [_plain(service, Trouble.NOT_SERVED, f"{service.name} is scaled to 0 replicas, so nothing of it runs")]
+    if state.state == "complete":
+        return []
+    snapshot = snapshot_now(state, state.image, deployment, listed, events)
+    causes = [cause for cause in every_standing(snapshot) if cause.certain or is_old(snapshot)][:_CAUSES]
+    if not causes:
+        return _stuck(service, state, deployment, look)
+    return list(await asyncio.gather(*(_of_cause(place, service, snapshot, cause, look) for cause in causes)))
+
+
+async def _of_cause(place: PlaceFacts, service: Service, snapshot: Snapshot, cause: Cause, look: ToDo) -> Finding:
+    """Return the finding for one cause: its words, Kubernetes' own, the log's last error, what to do."""
+    error = await explained(place.place.cluster, snapshot, cause, log_lines=_LOG_LINES)
+    said = error.diagnosis
+    assert said is not None, "an explained cause has a diagnosis"
+    to_do: tuple[ToDo, ...] = (look,)
+    if cause.crashed or said.log:
+        log = ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")
+        to_do = (look, log)
+    return Finding(
+        kind=_KINDS.get(error.code, Trouble.NOT_READY),
+        cause=f"{service.name}: {_whose(snapshot)}{said.cause}",
+        evidence=(*said.said, *said.seen),
+        confidence=Confidence.CERTAIN if cause.certain else Confidence.LIKELY,
+        since=_since(snapshot, cause),
+        service=service.name,
+        to_do=(*(ToDo(text=f"If {each.cause}: {each.to_do}") for each in said.causes), *to_do),
+        explains=_EXPLAINS,
+    )
+
+
+def _stuck(service: Service, state: ServiceState, deployment: DeploymentView, look: ToDo) -> list[Finding]:
+    to_do: tuple[ToDo, ...] = (look,)
+    if state.state == "paused":
+        cause = f"{service.name}: its rollout is paused, so a change waits"
+        to_do = (ToDo(text="Ask who paused it, or run `kubectl rollout resume` on its Deployment"), look)
+    elif state.state == "stuck":
+        cause = f"{service.name}: its rollout makes no progress"
+    else:  # it is under way, or a pod has just gone
+        return []
+    progressing = deployment.condition("Progressing")
+    return [
+        Finding(
+            kind=Trouble.ROLLOUT_STUCK,
+            cause=cause,
+            evidence=(clean(state.detail),) if state.detail else (),
+            confidence=Confidence.LIKELY,
+            since=read_time(progressing.updated) if progressing is not None else None,
+            service=service.name,
+            to_do=to_do,
+            explains=(Trouble.NOT_SERVED,),
+        )
+    ]
+
+
+def _plain(service: Service, kind: Trouble, cause: str) -> Finding:
+    return Finding(
+        kind=kind,
+        cause=cause,
+        confidence=Confidence.CERTAIN,
+        service=service.name,
+        to_do=(ToDo(text="Look at what is there", command="resources", label="Resources"),),
+        explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.METRIC, Trouble.ALERT),
+    )
+
+
+def _end(sentence: str) -> str:
+    """Return a sentence as the end of another."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
+
+
+def _whose(snapshot: Snapshot) -> str:
+    late = sum(not pod.ready for pod in snapshot.pods)
+    return f"{late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods: " if late else ""
+
+
+def _since(snapshot: Snapshot, cause: Cause) -> datetime | None:
+    """Return the first warning about the pods that are not ready; where there is none, when the first of them was made."""
+    about = {pod.uid for pod in snapshot.pods if not pod.ready}
+    about |= {snapshot.new.uid} if snapshot.new is not None and cause.pod is None else set()
+    warned = [
+        event.first for event in snapshot.events if event.about in about and event.type == "Warning" and event.first
+    ]
+    made = [at for pod in snapshot.pods if not pod.ready and (at := _unready_since(pod)) is not None]
+    return min(warned or made, default=None)
+
+
+def _unready_since(pod: PodView) -> datetime | None:
+    ready = pod.condition("Ready")
+    return read_time(ready.updated if ready is not None and ready.updated else pod.created)

@@ -1,0 +1,141 @@
+"""Rules asked side by side: what they say is put in order, and one that can't look hides nothing of the others."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
+from runbooks.troubleshooting.asking import diagnose, ranked
+from runbooks.troubleshooting.case import Case, RecentRun, opened
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Trouble, found, not_configured
+from runbooks.troubleshooting.rule import Rule
+from tests.support.cases import PRODUCTION, case
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def finding(
+    kind: Trouble,
+    confidence: Confidence = Confidence.CERTAIN,
+    *explained: Trouble,
+    minutes: float | None = None,
+    service: str = "",
+    region: str = "",
+) -> Finding:
+    since = NOW - timedelta(minutes=minutes) if minutes is not None else None
+    return Finding(
+        kind=kind,
+        cause=f"{kind.value} is wrong",
+        confidence=confidence,
+        explains=explained,
+        since=since,
+        service=service,
+        region=region,
+    )
+
+
+def order(*findings: Finding) -> list[Trouble]:
+    return [each.kind for each in ranked(findings)]
+
+
+def test_a_cause_stands_before_all_that_it_explains_also_through_another():
+    errors = finding(Trouble.ERRORS)
+    crashes = finding(Trouble.CRASHES, Confidence.LIKELY, Trouble.ERRORS)
+    database = finding(Trouble.DATABASE_UNREACHABLE, Confidence.LIKELY, Trouble.CRASHES)
+    assert order(errors, crashes, database) == [Trouble.DATABASE_UNREACHABLE, Trouble.CRASHES, Trouble.ERRORS]
+
+
+def test_what_is_only_possible_explains_nothing_that_is_certain():
+    node = finding(Trouble.NODE_PRESSURE, Confidence.POSSIBLE, Trouble.ERRORS)
+    assert order(node, finding(Trouble.ERRORS)) == [Trouble.ERRORS, Trouble.NODE_PRESSURE]
+
+
+def test_one_region_or_service_does_not_explain_another():
+    here = finding(Trouble.IMAGE, Confidence.LIKELY, Trouble.TARGETS, region="us", service="backend")
+    for other in (finding(Trouble.TARGETS, region="eu"), finding(Trouble.TARGETS, service="frontend")):
+        assert order(here, other)[0] is Trouble.TARGETS
+
+
+def test_of_equally_sure_findings_the_earlier_is_first_and_a_circle_ends():
+    late = finding(Trouble.CACHE, Confidence.LIKELY, Trouble.ERRORS, minutes=5)
+    early = finding(Trouble.ERRORS, Confidence.LIKELY, Trouble.CACHE, minutes=9)
+    assert order(late, early, finding(Trouble.ALERT)) == [Trouble.ALERT, Trouble.ERRORS, Trouble.CACHE]
+
+
+class _Says(Rule):
+    name = "the cache"
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        return found(finding(Trouble.CACHE))
+
+
+class _Well(Rule):
+    name = "nodes"
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        return RuleAnswer(details="3 nodes")
+
+
+class _Hangs(Rule):
+    name = "the database"
+    seconds: ClassVar[float] = 0.01
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        await asyncio.Event().wait()
+        return found()
+
+
+class _Refused(Rule):
+    name = "certificates"
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        raise PermanentError("The bot may not read certificates.", code=ReasonCode.CLUSTER_REFUSED)
+
+
+class _Absent(Rule):
+    name = "the load balancer"
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        return not_configured()
+
+
+class _Broken(Rule):
+    name = "the queue"
+
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        raise KeyError("a patient's name")
+
+
+async def test_a_rule_that_hangs_is_refused_or_fails_is_one_that_could_not_look():
+    async with case() as asked:
+        said = await diagnose(asked, (_Says(), _Well(), _Hangs(), _Refused(), _Absent(), _Broken()))
+    assert [each.kind for each in said.findings] == [Trouble.CACHE]
+    assert said.well == ("nodes (3 nodes)",)
+    assert said.not_configured == ("the load balancer",)
+    assert dict(said.unknown) == {
+        "the database": "no answer within 0.01 s",
+        "certificates": "The bot may not read certificates",
+        "the queue": "an error in the bot itself, which is in its log",
+    }
+
+
+async def test_what_several_rules_need_is_read_once_and_given_up_by_one_only():
+    times = 0
+    go = asyncio.Event()
+
+    async def runs() -> Sequence[RecentRun]:
+        nonlocal times
+        times += 1
+        await go.wait()
+        return ()
+
+    async with opened((), environment=PRODUCTION, service=None, clients={}, now=NOW, runs=runs) as asked:
+        impatient = asyncio.create_task(asked.runs())
+        patient = asyncio.create_task(asked.runs())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        go.set()
+        assert await patient == ()
+    assert times == 1
