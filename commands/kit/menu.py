@@ -10,8 +10,8 @@ from commands.kit.types import QueryType, RunType, SnapshotType
 GROUPS = {"look": "Look", "act": "Act", "decide": "Approve and decide", "about": "About"}
 
 
-_BUTTONS = 48
-"""Slack takes 25 in one row; they are shown in two."""
+_BUTTONS = 75
+"""Slack takes 25 in one row; they are shown in three."""
 
 
 def menu_card(actor: Actor, allowed: Sequence[CommandSpec], command: str) -> Card:

@@ -20,4 +20,4 @@ def test_no_button_asks_for_an_id_and_none_that_needs_no_id_is_left_out() -> Non
     labels = [button.label for button in CARD.buttons]
     assert {"Deploy…", "Status", "Sync status", "Sync failed", "Whoami"} <= set(labels)
     assert not {"Evidence…", "Retry…", "Logs stop…", "Db explain…", "Db restore…", "Help"} & set(labels)
-    assert len(labels) < 50
+    assert len(labels) < 75  # beyond, some would be left out

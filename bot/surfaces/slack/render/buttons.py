@@ -13,7 +13,7 @@ MORE = "more"
 _LABEL = 75
 _IN_MENU = 5
 _IN_BLOCK = 25
-_AT_MOST = 50
+_AT_MOST = 75
 
 
 def actions(buttons: tuple[Button, ...]) -> list[Block]:
